@@ -1,0 +1,101 @@
+/**
+ * The allocator interface: which free blocks to hand out.
+ *
+ * The disk carries only a bitmap; it is the one truth about free space. An allocator is a *policy*: it looks
+ * at the free space through `FreeSpace` and answers each request with a run of blocks. It takes and gives
+ * back nothing by itself: the caller checks the answer, takes the blocks out of the free space, and tells
+ * the policy of every run that becomes free again. So a wrong policy costs speed or space, never data, and
+ * any policy can mount any volume.
+ *
+ * Writing one: `export default defineAllocator({ name: 'mine', create(space, options) { … } })`, then
+ * `quarry mount --allocator ./mine.js`.
+ *
+ * Block numbers here are *space* numbers: 0 to `space.blockCount − 1`, the managed part of the volume.
+ */
+
+/** A contiguous stretch of blocks, `start` to `start + length − 1`. */
+export interface Run {
+  readonly start: number;
+  readonly length: number;
+}
+
+/** What the blocks will hold. */
+export type AllocationKind = 'data' | 'directory' | 'tree' | 'inode';
+
+export interface AllocationRequest {
+  /** Where the run would best start, or −1 for no wish: the block after the last one of the same file. */
+  goal: number;
+  /** Blocks wanted, ≥ 1. */
+  length: number;
+  /** The shortest acceptable run, 1 ≤ minimum ≤ length. */
+  minimum: number;
+  /** The inode the blocks are for: a stable key for per-file state. */
+  inode: number;
+  kind: AllocationKind;
+  /** True while the file is being appended to in order, so that more will follow. */
+  stream: boolean;
+}
+
+/**
+ * The free space as a policy sees it: blocks that may be handed out now. Reserved blocks, and freed ones
+ * that are not yet safe to reuse, are not free here.
+ *
+ * All searches are over 32-bit words with summary levels; none costs more than the log of the volume.
+ * Any method may throw because a part of the bitmap is not in memory yet: let it pass. The caller loads that
+ * part and asks again, so keep no state change before the last question to the space.
+ */
+export interface FreeSpace {
+  /** Blocks managed, free or not. */
+  readonly blockCount: number;
+  /** Blocks free now. */
+  readonly freeBlocks: number;
+  /** Blocks per group; a run never crosses from one group to the next. */
+  readonly groupBlocks: number;
+  readonly groupCount: number;
+
+  /** Free blocks in group `group`. Costs no I/O beyond the group summaries. */
+  freeInGroup(group: number): number;
+  /** The first group ≥ `from` with at least `minimum` free blocks, or −1. Costs no I/O beyond the summaries. */
+  nextGroup(from: number, minimum: number): number;
+  isFree(block: number): boolean;
+  /** The first free block in [from, limit), or −1. */
+  nextFree(from: number, limit: number): number;
+  /** Length of the free run that starts at `block`, at most `most`; 0 if `block` is in use. */
+  freeRunLength(block: number, most: number): number;
+  /** The first free run of at least `minimum` blocks that starts in [from, limit), cut to `length`; undefined if none. */
+  findRun(from: number, limit: number, minimum: number, length: number): Run | undefined;
+}
+
+export interface Allocator {
+  /** A free run of `minimum` to `length` blocks, or undefined if the space has none. Changes nothing in the space. */
+  allocate(want: AllocationRequest): Run | undefined;
+  /** The run was taken out of the free space: after each successful `allocate`. */
+  taken?(run: Run, want: AllocationRequest): void;
+  /** The run is free again. */
+  release?(run: Run): void;
+  /** The inode is gone, or no longer written: forget what was kept for it. */
+  forgetInode?(inode: number): void;
+  /** Figures for the laboratory and `quarry stat`. */
+  stats?(): Record<string, number>;
+  /** Throws an Error if the policy's own index disagrees with the space. For tests and the laboratory. */
+  checkInvariants?(): void;
+}
+
+/** Options given as `--allocator-options key=value,…`; values stay strings. */
+export type AllocatorOptions = Readonly<Record<string, string>>;
+
+export interface AllocatorDefinition {
+  readonly name: string;
+  create(space: FreeSpace, options: AllocatorOptions): Allocator;
+}
+
+/** Marks and checks a definition; a user's module default-exports its result. */
+export function defineAllocator(definition: AllocatorDefinition): AllocatorDefinition {
+  if (typeof definition.name !== 'string' || definition.name === '') {
+    throw new TypeError('an allocator needs a name');
+  }
+  if (typeof definition.create !== 'function') {
+    throw new TypeError(`allocator '${definition.name}' needs a create(space, options) function`);
+  }
+  return definition;
+}

@@ -1,0 +1,282 @@
+/**
+ * The on-disk format: every record, every constant, in one file. docs/FORMAT.md is made from it.
+ *
+ *   block 0        1 … J              J+1           J+2 …                              last
+ *   superblock  |  journal (J blocks) | volume root | space: groups of blocks …      | backup superblock
+ *
+ * Little-endian. Block numbers are absolute (block 0 is the superblock) and fit 48 bits. Every metadata
+ * block starts with `BlockHeader`: who it is, whose it is, and a CRC-32C over the block with the
+ * checksum field as zero. Data blocks carry nothing but data.
+ *
+ * What belongs to whom:
+ *   superblock    geometry and identity; written at mkfs, mount and unmount only
+ *   volume root   the inode table's own inode, counters, head of the orphan list
+ *   space         block groups: each begins with its bitmap; summaries over them (layout.ts says where)
+ *   inode table   a file: chunks of one inode bitmap block and the inode blocks it speaks for
+ *   tree nodes    extents of a file, or entries of a directory; the root node is inside the inode
+ */
+import { Bytes, I64, record, U8, U16, U32, U48, U64 } from './record.ts';
+
+export const MAGIC = 'QUARRY';
+export const MAGIC_BYTES: Uint8Array = new TextEncoder().encode(MAGIC);
+/** The disk version, apart from the package version. A reader refuses any other. */
+export const FORMAT_VERSION = 1;
+
+export const MIN_BLOCK_BYTES = 1024;
+export const MAX_BLOCK_BYTES = 65536;
+export const DEFAULT_BLOCK_BYTES = 4096;
+/** Block numbers fit 48 bits. */
+export const MAX_BLOCKS = 2 ** 48;
+/** 1 EiB. */
+export const MAX_VOLUME_BYTES = 2 ** 60;
+/** 1 PiB: the largest file, whatever the block size. */
+export const MAX_FILE_BYTES = 2 ** 50;
+export const MAX_NAME_BYTES = 255;
+export const MAX_SYMLINK_BYTES = 4095;
+export const MAX_LINKS = 65000;
+/** Inode numbers fit 48 bits. */
+export const MAX_INODES = 2 ** 48;
+export const MAX_LABEL_BYTES = 64;
+
+/** Kinds of metadata block, in `BlockHeader.kind`. */
+export const BlockKind = {
+  superblock: 1,
+  volumeRoot: 2,
+  groupBitmap: 3,
+  summary: 4,
+  inodeBitmap: 5,
+  inodes: 6,
+  extentNode: 7,
+  directoryNode: 8,
+  symlink: 9,
+  journal: 10,
+  attributes: 11,
+} as const;
+export type BlockKind = (typeof BlockKind)[keyof typeof BlockKind];
+
+export const HEADER_BYTES = 64;
+
+export const BlockHeader = record('block header', HEADER_BYTES, {
+  magic: new Bytes(0, 6),
+  kind: new U16(6),
+  /** CRC-32C of the block (of the first 1024 bytes for a superblock) with this field as zero. */
+  checksum: new U32(8),
+  reserved: new U32(12),
+  /** The block's own number. */
+  block: new U64(16),
+  uuid: new Bytes(24, 16),
+  /** Number of the commit that last wrote the block. */
+  sequence: new U64(40),
+  /** Meaning by kind: see `OwnerHeader`, `BitmapHeader`, `SummaryHeader`. */
+  special: new Bytes(48, 16),
+});
+
+/** `special` of tree nodes and symlink blocks, from the start of the block. */
+export const OwnerHeader = record('owner header', HEADER_BYTES, {
+  common: new Bytes(0, 48),
+  /** Inode that the block belongs to; 0 for the inode table itself. */
+  owner: new U64(48),
+  reserved: new U64(56),
+});
+
+/** `special` of inode bitmaps and group bitmaps. */
+export const BitmapHeader = record('bitmap header', HEADER_BYTES, {
+  common: new Bytes(0, 48),
+  /** Bits that are set. */
+  used: new U32(48),
+  /** No bit below this one is clear. A hint that must not be too high. */
+  firstFree: new U32(52),
+  reserved: new U64(56),
+});
+
+/** `special` of space summaries. */
+export const SummaryHeader = record('summary header', HEADER_BYTES, {
+  common: new Bytes(0, 48),
+  /** Sum of `freeBlocks` over the entries. */
+  freeBlocks: new U64(48),
+  level: new U16(56),
+  reserved: new U16(58),
+  entryCount: new U32(60),
+});
+
+/** One entry of a summary node: a group (level 1) or a summary node of the level below. */
+export const SummaryEntry = record('summary entry', 16, {
+  freeBlocks: new U64(0),
+  /** `SUMMARY_INITIALISED`, or 0 where the block it speaks of was never written and is as mkfs means it. */
+  flags: new U32(8),
+  reserved: new U32(12),
+});
+export const SUMMARY_INITIALISED = 1;
+
+export const INODE_BYTES = 480;
+/** Table space per inode: `blockBytes / INODE_STRIDE_BYTES` inodes in a block, packed after its header. */
+export const INODE_STRIDE_BYTES = 512;
+export const INODE_BODY_OFFSET = 144;
+export const INODE_BODY_BYTES = INODE_BYTES - INODE_BODY_OFFSET;
+
+/**
+ * An inode. The body holds, by file type and flags: the data of a small file or short symlink
+ * (`InodeFlag.inlineData`), or the root node of its extent tree or directory tree; for devices nothing.
+ */
+export const Inode = record('inode', INODE_BYTES, {
+  /** File type and permission bits as in stat(2); 0 in a free inode. */
+  mode: new U16(0),
+  flags: new U16(2),
+  linkCount: new U32(4),
+  uid: new U32(8),
+  gid: new U32(12),
+  /** Bytes; for a directory the number of its entries. */
+  size: new U64(16),
+  /** Blocks that belong to this inode: data and tree nodes. */
+  blocks: new U64(24),
+  generation: new U64(32),
+  accessSeconds: new I64(40),
+  modifySeconds: new I64(48),
+  changeSeconds: new I64(56),
+  birthSeconds: new I64(64),
+  accessNanoseconds: new U32(72),
+  modifyNanoseconds: new U32(76),
+  changeNanoseconds: new U32(80),
+  birthNanoseconds: new U32(84),
+  /** Device number of a device file, as Linux encodes dev_t in 32 bits. */
+  deviceNumber: new U32(88),
+  reserved1: new U32(92),
+  /** For a directory, the inode of its parent (the root's parent is the root). */
+  parent: new U64(96),
+  /** Orphan list (inodes without a name that are still open or being freed); 0 ends it. */
+  nextOrphan: new U64(104),
+  previousOrphan: new U64(112),
+  /** Block of extended attributes that do not fit inline; 0 if none. Kept for a later feature. */
+  attributeBlock: new U64(120),
+  /** Bytes of extended attributes at the end of the body. Kept for a later feature, 0 now. */
+  inlineAttributeBytes: new U16(128),
+  reserved2: new Bytes(130, 6),
+  /** The inode's own number; 0 in the inode of the inode table. */
+  number: new U64(136),
+  body: new Bytes(INODE_BODY_OFFSET, INODE_BODY_BYTES),
+});
+
+export const InodeFlag = {
+  /** The body holds the data itself. */
+  inlineData: 1,
+} as const;
+
+/** FUSE's root, and so ours. Inode 0 does not exist; its bit is set. */
+export const ROOT_INODE = 1;
+
+/** File types, the top four bits of `Inode.mode`. */
+export const FileType = {
+  fifo: 0o010000,
+  characterDevice: 0o020000,
+  directory: 0o040000,
+  blockDevice: 0o060000,
+  regular: 0o100000,
+  symlink: 0o120000,
+  socket: 0o140000,
+} as const;
+export const FILE_TYPE_MASK = 0o170000;
+
+/** The header of a tree node's region: a whole block after its header, or the body of an inode. */
+export const NodeHeader = record('node header', 8, {
+  /** 0 in a leaf. */
+  level: new U8(0),
+  /** `TreeKind`. */
+  kind: new U8(1),
+  /** Records in the node. */
+  count: new U16(2),
+  /** Records fill the region from its end down to this offset (from the start of the region). */
+  heapStart: new U16(4),
+  /** Bytes of removed records inside the heap. */
+  garbage: new U16(6),
+});
+/** After the node header, one u16 per record, in order of keys: its offset from the start of the region. */
+export const SLOT_BYTES = 2;
+export const TreeKind = { extents: 1, directory: 2 } as const;
+/** No sound tree is higher. */
+export const MAX_TREE_LEVEL = 12;
+
+/** Every tree record starts with its key. In inner nodes the child holds the keys from this one up; the first key of a node counts as the lowest. */
+export const BranchRecord = record('branch record', 16, {
+  key: new U64(0),
+  child: new U48(8),
+  reserved: new U16(14),
+});
+
+/** Leaf record of an extent tree: file blocks `key` to `key + length − 1` are at `block` and on. */
+export const ExtentRecord = record('extent record', 20, {
+  key: new U64(0),
+  block: new U48(8),
+  flags: new U16(14),
+  length: new U32(16),
+});
+export const ExtentFlag = {
+  /** Allocated, reads as zeros. Kept for fallocate. */
+  unwritten: 1,
+} as const;
+
+/** Leaf record of a directory tree: this head, then the name. The key is made by name-hash.ts. */
+export const EntryRecord = record('directory entry', 16, {
+  key: new U64(0),
+  inode: new U48(8),
+  /** File type: `mode >> 12`. */
+  type: new U8(14),
+  nameBytes: new U8(15),
+});
+
+export const SUPERBLOCK_BYTES = 1024;
+
+export const VolumeState = {
+  /** Unmounted in order. */
+  clean: 0,
+  /** Mounted, or not unmounted in order. */
+  dirty: 1,
+} as const;
+
+export const Superblock = record('superblock', SUPERBLOCK_BYTES, {
+  header: new Bytes(0, HEADER_BYTES),
+  formatVersion: new U32(64),
+  blockBytes: new U32(68),
+  /** Blocks of the volume, superblocks and journal included. */
+  blockCount: new U64(72),
+  /** A reader may ignore unknown bits here, … */
+  compatibleFeatures: new U64(80),
+  /** … may only read if it does not know a bit here, … */
+  readOnlyFeatures: new U64(88),
+  /** … and must refuse the volume if it does not know a bit here. */
+  incompatibleFeatures: new U64(96),
+  journalStart: new U64(104),
+  journalBlocks: new U64(112),
+  volumeRootBlock: new U64(120),
+  spaceStart: new U64(128),
+  spaceBlocks: new U64(136),
+  state: new U32(144),
+  mountCount: new U32(148),
+  /** Seeds the name hash. */
+  hashSeed: new Bytes(152, 8),
+  createdSeconds: new I64(160),
+  createdNanoseconds: new U32(168),
+  mountedNanoseconds: new U32(172),
+  mountedSeconds: new I64(176),
+  unmountedSeconds: new I64(184),
+  unmountedNanoseconds: new U32(192),
+  reserved1: new U32(196),
+  /** UTF-8, padded with NUL. */
+  label: new Bytes(200, MAX_LABEL_BYTES),
+  reserved2: new Bytes(264, 760),
+});
+
+export const VolumeRoot = record('volume root', 960, {
+  header: new Bytes(0, HEADER_BYTES),
+  /** The inode of the inode table, which is a file without a name. */
+  inodeTable: new Bytes(64, INODE_BYTES),
+  /** Inodes in use, the root directory included. */
+  inodeCount: new U64(544),
+  /** No chunk of the inode table below this one has a free inode. A hint that must not be too high. */
+  firstFreeChunk: new U64(552),
+  /** First inode of the orphan list, or 0. */
+  firstOrphan: new U64(560),
+  /** Given to the next inode made, so that a number reused is told from its predecessor. */
+  nextGeneration: new U64(568),
+  reserved: new Bytes(576, 384),
+});
+export const VOLUME_ROOT_INODE_OFFSET = 64;

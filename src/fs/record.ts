@@ -1,0 +1,142 @@
+/**
+ * Fixed-layout little-endian records, declared as literal tables of offsets.
+ *
+ * `record(name, size, table)` checks at load that the fields follow each other without gap or overlap and
+ * end at `size`. Every field reads and writes itself: `Inode.mode.get(view, at)`, where `at` is the offset
+ * of the record within the view. Nothing is decoded into objects: the bytes are the truth.
+ */
+
+const TWO_32 = 4294967296;
+
+abstract class Field {
+  constructor(
+    readonly offset: number,
+    readonly lengthBytes: number,
+    readonly type: string,
+  ) {}
+}
+
+export class U8 extends Field {
+  constructor(offset: number) {
+    super(offset, 1, 'u8');
+  }
+  get(view: DataView, at: number): number {
+    return view.getUint8(at + this.offset);
+  }
+  set(view: DataView, at: number, value: number): void {
+    view.setUint8(at + this.offset, value);
+  }
+}
+
+export class U16 extends Field {
+  constructor(offset: number) {
+    super(offset, 2, 'u16');
+  }
+  get(view: DataView, at: number): number {
+    return view.getUint16(at + this.offset, true);
+  }
+  set(view: DataView, at: number, value: number): void {
+    view.setUint16(at + this.offset, value, true);
+  }
+}
+
+export class U32 extends Field {
+  constructor(offset: number) {
+    super(offset, 4, 'u32');
+  }
+  get(view: DataView, at: number): number {
+    return view.getUint32(at + this.offset, true);
+  }
+  set(view: DataView, at: number, value: number): void {
+    view.setUint32(at + this.offset, value, true);
+  }
+}
+
+export class U48 extends Field {
+  constructor(offset: number) {
+    super(offset, 6, 'u48');
+  }
+  get(view: DataView, at: number): number {
+    const from = at + this.offset;
+    return view.getUint32(from, true) + view.getUint16(from + 4, true) * TWO_32;
+  }
+  set(view: DataView, at: number, value: number): void {
+    const from = at + this.offset;
+    view.setUint32(from, value >>> 0, true);
+    view.setUint16(from + 4, Math.floor(value / TWO_32), true);
+  }
+}
+
+/** Unsigned 64 bits. Values above 2^53 do not occur in a sound volume; `get` then returns the nearest number, which no range check lets pass. */
+export class U64 extends Field {
+  constructor(offset: number) {
+    super(offset, 8, 'u64');
+  }
+  get(view: DataView, at: number): number {
+    const from = at + this.offset;
+    return view.getUint32(from, true) + view.getUint32(from + 4, true) * TWO_32;
+  }
+  set(view: DataView, at: number, value: number): void {
+    const from = at + this.offset;
+    view.setUint32(from, value >>> 0, true);
+    view.setUint32(from + 4, Math.floor(value / TWO_32), true);
+  }
+}
+
+/** Signed 64 bits, for seconds before and after 1970; exact within ±2^53. */
+export class I64 extends Field {
+  constructor(offset: number) {
+    super(offset, 8, 'i64');
+  }
+  get(view: DataView, at: number): number {
+    const from = at + this.offset;
+    return view.getUint32(from, true) + view.getInt32(from + 4, true) * TWO_32;
+  }
+  set(view: DataView, at: number, value: number): void {
+    const from = at + this.offset;
+    view.setUint32(from, value >>> 0, true);
+    view.setInt32(from + 4, Math.floor(value / TWO_32), true);
+  }
+}
+
+/** Raw bytes: text padded with NUL, a nested record, or room kept for later. */
+export class Bytes extends Field {
+  constructor(offset: number, lengthBytes: number) {
+    super(offset, lengthBytes, 'bytes');
+  }
+  /** A view of the field, not a copy. `bytes` must span the same memory as the record's view. */
+  of(bytes: Uint8Array, at: number): Uint8Array {
+    return bytes.subarray(at + this.offset, at + this.offset + this.lengthBytes);
+  }
+}
+
+export type RecordTable = Readonly<Record<string, Field>>;
+
+/** What every declared record carries beside its fields. */
+export interface RecordInfo {
+  readonly recordName: string;
+  readonly sizeBytes: number;
+  readonly fields: RecordTable;
+}
+
+/**
+ * Declares a record.
+ * @throws Error at load if the table has a gap, an overlap, or does not end at `sizeBytes`.
+ */
+export function record<T extends RecordTable>(
+  recordName: string,
+  sizeBytes: number,
+  fields: T,
+): T & RecordInfo {
+  let expected = 0;
+  for (const [name, field] of Object.entries(fields)) {
+    if (field.offset !== expected) {
+      throw new Error(`record ${recordName}: field ${name} stands at ${field.offset}, expected ${expected}`);
+    }
+    expected += field.lengthBytes;
+  }
+  if (expected !== sizeBytes) {
+    throw new Error(`record ${recordName}: the fields end at ${expected}, the size is ${sizeBytes}`);
+  }
+  return { ...fields, recordName, sizeBytes, fields };
+}
