@@ -1,0 +1,202 @@
+// @ts-check
+/**
+ * What the benchmark does to the machine, and how it takes all of it back: processes, loop devices, mounts, files.
+ *
+ * Everything that must be undone is pushed on one `Undo` stack the moment it exists; the stack runs from the
+ * top at the end, after an error, and on Ctrl-C. Only processes started here are ended, by their number.
+ */
+import { spawn } from 'node:child_process';
+import {
+  closeSync,
+  existsSync,
+  openSync,
+  readFileSync,
+  truncateSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { cpus } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+/** Longest time one command may take before it counts as hung. */
+const COMMAND_LIMIT_MS = 900_000;
+
+/** A stack of things to undo, each run once, whatever the others did. */
+export class Undo {
+  /** @type {{ what: string, how: () => unknown }[]} */
+  #steps = [];
+
+  /**
+   * @param {string} what
+   * @param {() => unknown} how
+   * @returns {() => Promise<void>} does it now
+   */
+  push(what, how) {
+    const step = { what, how };
+    this.#steps.push(step);
+    return async () => {
+      const at = this.#steps.indexOf(step);
+      if (at < 0) return;
+      this.#steps.splice(at, 1);
+      await how();
+    };
+  }
+
+  async run() {
+    for (let step = this.#steps.pop(); step; step = this.#steps.pop()) {
+      try {
+        await step.how();
+      } catch (error) {
+        console.error(`could not undo: ${step.what}: ${error instanceof Error ? error.message : error}`);
+      }
+    }
+  }
+}
+
+/** Children that run now, so that an interrupt can end them. @type {Set<import('node:child_process').ChildProcess>} */
+const running = new Set();
+
+export function endCommands() {
+  for (const child of running) child.kill('SIGKILL');
+}
+
+/**
+ * Runs one command to its end.
+ * @param {string} command
+ * @param {string[]} args
+ * @param {{ cwd?: string, limitMs?: number }} [options]
+ * @returns {Promise<string>} its standard output
+ * @throws Error with the end of what it said, if it fails or takes too long
+ */
+export function run(command, args, { cwd, limitMs = COMMAND_LIMIT_MS } = {}) {
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, args, { cwd, stdio: ['ignore', 'pipe', 'pipe'] });
+    running.add(child);
+    let out = '';
+    let err = '';
+    child.stdout.on('data', (chunk) => {
+      out += chunk;
+    });
+    child.stderr.on('data', (chunk) => {
+      err += chunk;
+    });
+    const timer = setTimeout(() => {
+      err += `no end after ${limitMs / 1000} s`;
+      child.kill('SIGKILL');
+      reject(new Error(`${command} ${args.join(' ')}: ${err}`));
+    }, limitMs);
+    child.on('error', reject);
+    child.on('close', (code, signal) => {
+      clearTimeout(timer);
+      running.delete(child);
+      if (code === 0) resolve(out);
+      else
+        reject(
+          new Error(`${command} ${args.join(' ')}: ${signal ?? code}: ${(err || out).trim().slice(-500)}`),
+        );
+    });
+  });
+}
+
+/** @param {string} command */
+export function isInstalled(command) {
+  const folders = `${process.env.PATH}:/usr/sbin:/sbin`.split(':');
+  return folders.some((folder) => existsSync(join(folder, command)));
+}
+
+/** @param {string} directory */
+export function isMountPoint(directory) {
+  return readFileSync('/proc/self/mountinfo', 'utf8')
+    .split('\n')
+    .some((line) => line.split(' ')[4] === directory);
+}
+
+/**
+ * Starts a daemon in the foreground and waits until `directory` is a mount point.
+ * @param {string} command
+ * @param {string[]} args
+ * @param {string} directory
+ * @returns {Promise<import('node:child_process').ChildProcess>}
+ */
+export async function startDaemon(command, args, directory) {
+  const child = spawn(command, args, { stdio: ['ignore', 'ignore', 'pipe'] });
+  let said = '';
+  child.stderr.on('data', (chunk) => {
+    said = (said + chunk).slice(-500);
+  });
+  child.on('error', (error) => {
+    said += error.message;
+  });
+  for (let waited = 0; waited < 20_000; waited += 20) {
+    if (isMountPoint(directory)) return child;
+    if (child.exitCode !== null || child.signalCode !== null) break;
+    await sleep(20);
+  }
+  child.kill('SIGKILL');
+  throw new Error(`${command} ${args.join(' ')} did not mount: ${said.trim()}`);
+}
+
+/**
+ * Waits for a child to end by itself, then makes sure.
+ * @param {import('node:child_process').ChildProcess} child
+ * @param {number} limitMs
+ */
+export async function waitForExit(child, limitMs) {
+  for (let waited = 0; waited < limitMs; waited += 10) {
+    if (child.exitCode !== null || child.signalCode !== null) return;
+    await sleep(10);
+  }
+  child.kill('SIGKILL');
+  throw new Error(`the daemon (process ${child.pid}) did not end within ${limitMs / 1000} s of its unmount`);
+}
+
+/** @param {string} directory */
+export async function unmountByForce(directory) {
+  if (isMountPoint(directory)) await run('umount', ['-l', directory], { limitMs: 20_000 });
+}
+
+/**
+ * A loop device over a sparse file in memory, reached by direct I/O.
+ * @param {Undo} undo
+ * @param {string} folder where the file goes: a tmpfs
+ * @param {number} sizeBytes
+ */
+export async function makeLoopDevice(undo, folder, sizeBytes) {
+  const file = join(folder, `quarry-bench-${process.pid}.img`);
+  closeSync(openSync(file, 'wx'));
+  undo.push(`file ${file}`, () => unlinkSync(file));
+  truncateSync(file, sizeBytes);
+  const device = (await run('losetup', ['--find', '--show', '--direct-io=on', file])).trim();
+  undo.push(`loop device ${device}`, () => run('losetup', ['--detach', device]));
+  return device;
+}
+
+/** Forgets clean pages, names and inodes, after writing the dirty ones. */
+export async function dropCaches() {
+  await run('sync', []);
+  writeFileSync('/proc/sys/vm/drop_caches', '3');
+}
+
+/**
+ * Compiles the helper that makes names and spins.
+ * @param {string} source
+ * @param {string} folder
+ */
+export async function compile(source, folder) {
+  const program = join(folder, 'names');
+  await run(process.env.CC ?? 'cc', ['-O2', '-Wall', '-o', program, source]);
+  return program;
+}
+
+/**
+ * One busy loop of idle priority on each CPU: it gives way to everything, and keeps a virtual CPU from halting.
+ * @param {Undo} undo
+ * @param {string} program
+ */
+export function startSpinners(undo, program) {
+  for (let cpu = 0; cpu < cpus().length; cpu++) {
+    const child = spawn(program, ['spin', String(cpu)], { stdio: 'ignore' });
+    undo.push(`spinner ${child.pid}`, () => child.kill('SIGKILL'));
+  }
+}

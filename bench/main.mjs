@@ -1,0 +1,228 @@
+// @ts-check
+/**
+ * Quarry beside other filesystems, on one device and in one run. `npm run bench -- --help`.
+ *
+ * For each run, each system is formatted on the same RAM-backed loop device and measured in turn, so that what drifts
+ * on the machine drifts for all; the table shows medians. A system that fails in one group loses the rows of that group
+ * and goes on with the next.
+ */
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { cpus, release } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import {
+  compile,
+  dropCaches,
+  endCommands,
+  isMountPoint,
+  makeLoopDevice,
+  run,
+  startSpinners,
+  Undo,
+  unmountByForce,
+} from './machine.mjs';
+import { GROUPS, ROWS } from './rows.mjs';
+import { missingPrograms, parseSystems, SYSTEM_NAMES } from './systems.mjs';
+import { medianTable, ratios, ratioTable } from './table.mjs';
+
+const HELP = `npm run bench -- [options]     (as root)
+  --systems LIST   of ${SYSTEM_NAMES.join(', ')}; with mount options: 'quarry:-o spin=0'; default: all installed
+  --rows LIST      of ${ROWS.map(({ name }) => name).join(', ')}; default: all
+  --runs N         the median of N (3)
+  --quick          one run, a fifth of the work
+  --tree DIR       the tree for cp -a (5,000 files of /usr/share)
+  --no-spinners    let virtual CPUs halt, and measure their wake-ups too
+  --json           print JSON instead of tables`;
+
+const DEVICE_BYTES = 4 * 2 ** 30;
+const TREE_FILES = 5000;
+const SIZES = { names: 20_000, streamBytes: 2 ** 30, directBytes: 2 ** 29, directSeconds: 3 };
+const QUICK_SIZES = { names: 4000, streamBytes: 2 ** 28, directBytes: 2 ** 28, directSeconds: 1 };
+
+const undo = new Undo();
+
+/** Reads the command line. */
+function readOptions() {
+  const { values } = parseArgs({
+    options: {
+      systems: { type: 'string', default: SYSTEM_NAMES.join(',') },
+      rows: { type: 'string' },
+      runs: { type: 'string' },
+      tree: { type: 'string' },
+      quick: { type: 'boolean', default: false },
+      'no-spinners': { type: 'boolean', default: false },
+      json: { type: 'boolean', default: false },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  const wanted = new Set(values.rows?.split(',') ?? ROWS.map(({ name }) => name));
+  for (const row of wanted) {
+    if (!ROWS.some(({ name }) => name === row)) throw new Error(`no row '${row}'; see --help`);
+  }
+  return {
+    ...values,
+    wanted,
+    systems: parseSystems(values.systems),
+    runs: Number(values.runs ?? (values.quick ? 1 : 3)),
+    sizes: values.quick ? QUICK_SIZES : SIZES,
+  };
+}
+
+/**
+ * Copies part of a real tree to memory, so that its own disk does not count.
+ * @param {string | undefined} source
+ * @param {string} folder
+ * @param {number} limit files
+ */
+async function prepareTree(source, folder, limit) {
+  const target = join(folder, 'tree');
+  mkdirSync(target);
+  const root = source ?? '/usr/share';
+  let files = 0;
+  for (const name of readdirSync(root).sort()) {
+    if (!source && files >= limit) break;
+    const from = join(root, name);
+    const inside = statSync(from).isDirectory() ? readdirSync(from, { recursive: true }).length : 1;
+    if (!source && files + inside > limit * 1.2) continue;
+    await run('cp', ['-a', from, target]);
+    files += inside;
+  }
+  const count = (await run('find', [target, '-mindepth', '1'])).split('\n').length - 1;
+  const bytes = Number((await run('du', ['-sb', target])).split('\t')[0]);
+  return { tree: target, treeFiles: count, treeBytes: bytes };
+}
+
+/**
+ * Measures one group on a freshly made filesystem.
+ * @param {import('./systems.mjs').System} system
+ * @param {import('./rows.mjs').Group} group
+ * @param {Omit<import('./rows.mjs').Place, 'remount' | 'hasFiles'>} machine
+ * @param {Set<string>} wanted
+ */
+async function measureGroup(system, group, machine, wanted) {
+  const { device, directory } = machine;
+  await system.format(device);
+  await dropCaches();
+  let unmount = await system.mount(device, directory);
+  const undoMount = undo.push(`mount of ${system.name}`, () => unmount());
+  const remount = async () => {
+    await unmount();
+    await dropCaches();
+    unmount = await system.mount(device, directory);
+  };
+  try {
+    return await group.measure({ ...machine, hasFiles: system.hasFiles, remount }, wanted);
+  } finally {
+    await undoMount().catch(async (error) => {
+      await unmountByForce(directory);
+      throw error;
+    });
+  }
+}
+
+async function main() {
+  const options = readOptions();
+  if (options.help) return console.log(HELP);
+  if (process.getuid?.() !== 0)
+    throw new Error('the benchmark makes loop devices and mounts: run it as root');
+  const note = options.json ? () => {} : console.log;
+
+  const folder = mkdtempSync('/dev/shm/quarry-bench-');
+  undo.push(folder, () => {
+    if (isMountPoint(join(folder, 'mnt'))) throw new Error(`${folder}/mnt is still mounted`);
+    rmSync(folder, { recursive: true, force: true });
+  });
+  const directory = join(folder, 'mnt');
+  mkdirSync(directory);
+  const names = await compile(fileURLToPath(new URL('names.c', import.meta.url)), folder);
+  const device = await makeLoopDevice(undo, '/dev/shm', DEVICE_BYTES);
+  const tree = await prepareTree(options.tree, folder, options.quick ? TREE_FILES / 5 : TREE_FILES);
+  if (!options['no-spinners']) startSpinners(undo, names);
+
+  const spinners = options['no-spinners']
+    ? 'virtual CPUs may halt (--no-spinners)'
+    : `${cpus().length} idle-priority spinners keep the CPUs awake (--no-spinners: without)`;
+  note(
+    `Linux ${release()}, ${cpus()[0]?.model.trim()} × ${cpus().length}, Node ${process.versions.node}; ${spinners}`,
+  );
+  note(
+    `${device} over tmpfs, ${DEVICE_BYTES / 2 ** 30} GiB; ${options.sizes.names} names; cp -a of ${tree.treeFiles} files, ${Math.round(tree.treeBytes / 1e6)} MB; runs: ${options.runs}`,
+  );
+
+  const systems = options.systems.filter((system) => {
+    const missing = missingPrograms(system);
+    if (missing.length) note(`left out: ${system.name} (not installed: ${missing.join(', ')})`);
+    return missing.length === 0;
+  });
+  /** @type {import('./table.mjs').Measured} */
+  const measured = Object.fromEntries(systems.map(({ name }) => [name, {}]));
+  /** @type {string[]} */
+  const failures = [];
+  const machine = { device, directory, names, ...tree, sizes: options.sizes };
+  for (let runNumber = 1; runNumber <= options.runs; runNumber++) {
+    for (const system of systems) {
+      for (const group of GROUPS) {
+        if (group.needsFiles && !system.hasFiles) continue;
+        if (!group.rows.some(({ name }) => options.wanted.has(name))) continue;
+        try {
+          const values = await measureGroup(system, group, machine, options.wanted);
+          for (const [row, value] of Object.entries(values)) {
+            if (!options.wanted.has(row)) continue;
+            const perRow = measured[system.name] ?? {};
+            perRow[row] = [...(perRow[row] ?? []), value];
+          }
+        } catch (error) {
+          if (interrupted) return;
+          const line = `${system.name}, ${group.rows[0]?.name}…, run ${runNumber}: ${error instanceof Error ? error.message : error}`;
+          failures.push(line);
+          console.error(`failed: ${line}`);
+        }
+      }
+      note(`run ${runNumber}: ${system.name} done`);
+    }
+  }
+  const rows = ROWS.filter(({ name }) => options.wanted.has(name));
+  const found = ratios(measured, rows);
+  const report = {
+    date: new Date().toISOString(),
+    kernel: release(),
+    cpu: `${cpus()[0]?.model.trim()} × ${cpus().length}`,
+    node: process.versions.node,
+    spinners: !options['no-spinners'],
+    runs: options.runs,
+    sizes: options.sizes,
+    tree: { files: tree.treeFiles, bytes: tree.treeBytes },
+    measured,
+    ratios: found,
+    failures,
+  };
+  const results = fileURLToPath(new URL('results/', import.meta.url));
+  mkdirSync(results, { recursive: true });
+  const file = join(results, `${report.date.replaceAll(':', '-')}.json`);
+  writeFileSync(file, `${JSON.stringify(report, null, 2)}\n`);
+  if (options.json) return console.log(JSON.stringify(report));
+  console.log(`\n${medianTable(measured, rows)}`);
+  if (found.length) console.log(`\n${ratioTable(found, rows)}`);
+  console.log(`\n${file}`);
+  if (failures.length) process.exitCode = 1;
+}
+
+let interrupted = false;
+for (const signal of /** @type {const} */ (['SIGINT', 'SIGTERM', 'SIGHUP'])) {
+  process.once(signal, async () => {
+    interrupted = true;
+    console.error(`${signal}: cleaning up`);
+    endCommands();
+    await undo.run();
+    process.exit(130);
+  });
+}
+try {
+  await main();
+} catch (error) {
+  console.error(error instanceof Error ? error.message : error);
+  process.exitCode = 1;
+} finally {
+  if (!interrupted) await undo.run();
+}

@@ -1,0 +1,83 @@
+/*
+ * The part of the benchmark that must cost nothing itself: one process that makes, looks at and removes names.
+ *
+ *   names create DIR COUNT BYTES    open(O_CREAT | O_EXCL), write BYTES if any, close
+ *   names stat DIR COUNT            lstat of each of them
+ *   names missing DIR COUNT         lstat of as many names that are not there, each a new one
+ *   names unlink DIR COUNT
+ *   names spin CPU                  keeps one virtual CPU awake at idle priority, until its parent ends
+ *
+ * Prints the seconds it took. Exits 1 with one line at the first error.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+static void fail(const char *what, const char *name) {
+  fprintf(stderr, "%s %s: %s\n", what, name, strerror(errno));
+  exit(1);
+}
+
+static double now(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static void spin(int cpu) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  CPU_SET(cpu, &set);
+  struct sched_param parameters = {0};
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (sched_setaffinity(0, sizeof set, &set) || sched_setscheduler(0, SCHED_IDLE, &parameters))
+    fail("spin", "");
+  for (;;)
+    ;
+}
+
+static void create(const char *name, const char *data, size_t bytes) {
+  int descriptor = open(name, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0644);
+  if (descriptor < 0) fail("create", name);
+  if (bytes && write(descriptor, data, bytes) != (ssize_t)bytes) fail("write", name);
+  if (close(descriptor)) fail("close", name);
+}
+
+int main(int argc, char **argv) {
+  if (argc == 3 && !strcmp(argv[1], "spin")) spin(atoi(argv[2]));
+  if (argc < 4) return 2;
+  const char *action = argv[1];
+  int count = atoi(argv[3]);
+  size_t bytes = argc > 4 ? (size_t)atol(argv[4]) : 0;
+  char *data = malloc(bytes + 1);
+  memset(data, 'q', bytes + 1);
+  if (chdir(argv[2])) fail("chdir", argv[2]);
+
+  char name[32];
+  struct stat found;
+  double start = now();
+  for (int i = 0; i < count; i++) {
+    snprintf(name, sizeof name, "file-%07d", i);
+    if (*action == 'c') {
+      create(name, data, bytes);
+    } else if (*action == 's') {
+      if (lstat(name, &found)) fail("stat", name);
+    } else if (*action == 'm') {
+      name[0] = 'g';
+      if (!lstat(name, &found) || errno != ENOENT) fail("stat of a missing name", name);
+    } else if (unlink(name)) {
+      fail("unlink", name);
+    }
+  }
+  printf("%.6f\n", now() - start);
+  return 0;
+}

@@ -1,0 +1,126 @@
+// @ts-check
+/**
+ * The systems under test: how each is made, mounted and unmounted on the same device.
+ *
+ * Each has the options an ordinary user of it gets by default. `quarry` may be named several times with
+ * different mount options: `quarry:-o spin=0`. `raw` is the device without a filesystem: only the direct
+ * rows make sense on it.
+ */
+import { fileURLToPath } from 'node:url';
+import { isInstalled, run, startDaemon, unmountByForce, waitForExit } from './machine.mjs';
+
+const QUARRY = fileURLToPath(new URL('../dist/cli/main.js', import.meta.url));
+/** How long a daemon may write after its unmount. */
+const UNMOUNT_LIMIT_MS = 120_000;
+
+/**
+ * @typedef {object} System
+ * @property {string} name as the user wrote it, and as the table shows it
+ * @property {boolean} hasFiles false for the raw device
+ * @property {string[]} needs programs without which it is left out
+ * @property {(device: string) => Promise<unknown>} format
+ * @property {(device: string, directory: string) => Promise<() => Promise<void>>} mount gives the way to unmount
+ */
+
+/** @type {Record<string, (name: string, mountArguments: string[]) => System>} */
+const MAKERS = {
+  raw: (name) => ({
+    name,
+    hasFiles: false,
+    needs: ['fio'],
+    format: async () => {},
+    mount: async () => async () => {},
+  }),
+
+  ext4: (name) => ({
+    name,
+    hasFiles: true,
+    needs: ['mkfs.ext4'],
+    format: formatExt4,
+    mount: async (device, directory) => {
+      await run('mount', ['-t', 'ext4', device, directory]);
+      return async () => {
+        await run('umount', [directory]);
+      };
+    },
+  }),
+
+  fuse2fs: (name, mountArguments) => ({
+    name,
+    hasFiles: true,
+    needs: ['mkfs.ext4', 'fuse2fs'],
+    format: formatExt4,
+    mount: (device, directory) =>
+      mountDaemon('fuse2fs', ['-f', device, directory, ...mountArguments], directory),
+  }),
+
+  'ntfs-3g': (name, mountArguments) => ({
+    name,
+    hasFiles: true,
+    needs: ['mkfs.ntfs', 'ntfs-3g'],
+    format: (device) => run('mkfs.ntfs', ['--quick', '--force', device]),
+    mount: (device, directory) =>
+      mountDaemon('ntfs-3g', [device, directory, '-o', 'no_detach', ...mountArguments], directory),
+  }),
+
+  quarry: (name, mountArguments) => ({
+    name,
+    hasFiles: true,
+    needs: [],
+    format: (device) => run(process.execPath, [QUARRY, 'mkfs', '--force', device]),
+    mount: (device, directory) =>
+      mountDaemon(
+        process.execPath,
+        [QUARRY, 'mount', '--foreground', ...mountArguments, device, directory],
+        directory,
+      ),
+  }),
+};
+
+/** In the order they are measured. */
+export const SYSTEM_NAMES = Object.keys(MAKERS);
+
+/** @param {string} device */
+function formatExt4(device) {
+  return run('mkfs.ext4', ['-q', '-F', '-E', 'lazy_itable_init=0,lazy_journal_init=0', device]);
+}
+
+/**
+ * @param {string} command
+ * @param {string[]} args
+ * @param {string} directory
+ */
+async function mountDaemon(command, args, directory) {
+  const daemon = await startDaemon(command, args, directory);
+  return async () => {
+    try {
+      await run('umount', [directory], { limitMs: UNMOUNT_LIMIT_MS });
+      await waitForExit(daemon, UNMOUNT_LIMIT_MS);
+    } catch (error) {
+      daemon.kill('SIGKILL');
+      await unmountByForce(directory);
+      throw error;
+    }
+  };
+}
+
+/**
+ * Reads `ext4,quarry:-o spin=0,layer=x,fuse2fs`: a comma parts two systems only where a system's name follows.
+ * @param {string} list
+ * @returns {System[]}
+ * @throws Error naming what is not known
+ */
+export function parseSystems(list) {
+  const parts = list.split(new RegExp(`[,;](?=(?:${SYSTEM_NAMES.join('|')})(?:[:,;]|$))`));
+  return parts.map((part) => {
+    const [kind = '', ...rest] = part.split(':');
+    const make = MAKERS[kind];
+    if (!make) throw new Error(`no system '${kind}': there are ${SYSTEM_NAMES.join(', ')}`);
+    return make(part, rest.join(':').split(' ').filter(Boolean));
+  });
+}
+
+/** @param {System} system */
+export function missingPrograms(system) {
+  return system.needs.filter((program) => !isInstalled(program));
+}
