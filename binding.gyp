@@ -1,0 +1,27 @@
+{
+  "targets": [
+    {
+      "target_name": "quarry",
+      "sources": [
+        "native/addon.cc",
+        "native/aio_context.cc",
+        "native/aligned_memory.cc",
+        "native/completion_ring.cc",
+        "native/crc32c.cc",
+        "native/device_probe.cc",
+        "native/environment.cc",
+        "native/errors.cc",
+        "native/event_spinner.cc",
+        "native/fuse_channel.cc",
+        "native/loop_poll.cc",
+        "native/mount.cc",
+        "native/script_callback.cc"
+      ],
+      "include_dirs": ["<!@(node -p \"require('node-addon-api').include\")"],
+      "defines": ["NAPI_VERSION=8", "NAPI_CPP_EXCEPTIONS", "_GNU_SOURCE", "_FILE_OFFSET_BITS=64"],
+      "cflags_cc!": ["-fno-exceptions", "-std=gnu++17", "-std=gnu++20", "-O3"],
+      "cflags_cc": ["-std=c++17", "-O2", "-fexceptions", "-fvisibility=hidden", "-Wall", "-Wextra", "-Wno-unused-parameter"],
+      "conditions": []
+    }
+  ]
+}

@@ -1,0 +1,40 @@
+// The native half of Quarry: system calls that Node does not offer, and nothing else.
+//
+//   environment      what one thread of JavaScript has of the addon, and its orderly end
+//   aligned_memory   memory the kernel may use while JavaScript runs
+//   aio_context      io_submit and its completions, over completion_ring
+//   fuse_channel     /dev/fuse, requests in, replies out
+//   event_spinner    looks for more work before the loop sleeps
+//   loop_poll, script_callback   libuv below, JavaScript above
+//   device_probe, mount, crc32c  plain functions
+//
+// No policy, no layout, no opcodes of FUSE. Addresses never reach JavaScript, and each length that comes
+// from it is checked here.
+#include <napi.h>
+
+#include "aio_context.h"
+#include "aligned_memory.h"
+#include "crc32c.h"
+#include "device_probe.h"
+#include "environment.h"
+#include "fuse_channel.h"
+#include "mount.h"
+
+namespace quarry {
+
+Napi::Object Load(Napi::Env env, Napi::Object exports) {
+  Environment::Create(env);
+  AlignedMemory::Define(env, exports);
+  AioContext::Define(env, exports);
+  FuseChannel::Define(env, exports);
+  DefineCrc32c(env, exports);
+  DefineDeviceProbe(env, exports);
+  DefineMount(env, exports);
+  return exports;
+}
+
+}  // namespace quarry
+
+static Napi::Object Init(Napi::Env env, Napi::Object exports) { return quarry::Load(env, exports); }
+
+NODE_API_MODULE(quarry, Init)

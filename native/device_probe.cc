@@ -1,0 +1,169 @@
+#include "device_probe.h"
+
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <string>
+
+#include "errors.h"
+
+namespace quarry {
+
+namespace {
+
+struct Wish {
+  bool read_only;
+  bool exclusive;
+  bool direct;
+};
+
+struct Geometry {
+  bool is_block_device = false;
+  uint64_t size_bytes = 0;
+  uint32_t logical_sector_bytes = 512;
+  uint32_t physical_sector_bytes = 512;
+  uint32_t memory_align_bytes = 0;  // 0: the kernel does not say
+  uint32_t offset_align_bytes = 0;
+};
+
+// A failed step, to be thrown once the descriptor is closed.
+struct Failure {
+  int error = 0;
+  const char* syscall = "";
+  const char* detail = nullptr;
+};
+
+// STATX_DIOALIGN and the two fields it fills (linux/stat.h since 6.1), by their places in struct statx,
+// as the headers of the build machine may be older than its kernel.
+constexpr unsigned kStatxDioAlign = 0x2000;
+constexpr size_t kStatxBytes = 256;
+constexpr size_t kMaskOffset = 0;
+constexpr size_t kMemoryAlignOffset = 0x98;
+constexpr size_t kOffsetAlignOffset = 0x9c;
+
+uint32_t FieldAt(const uint8_t* record, size_t offset) {
+  uint32_t value;
+  memcpy(&value, record + offset, sizeof value);
+  return value;
+}
+
+void ProbeAlignment(int descriptor, Geometry* geometry) {
+  alignas(8) uint8_t record[kStatxBytes] = {};
+  if (syscall(SYS_statx, descriptor, "", AT_EMPTY_PATH, kStatxDioAlign, record) != 0) return;
+  if (!(FieldAt(record, kMaskOffset) & kStatxDioAlign)) return;
+  geometry->memory_align_bytes = FieldAt(record, kMemoryAlignOffset);
+  geometry->offset_align_bytes = FieldAt(record, kOffsetAlignOffset);
+}
+
+Failure ProbeBlockDevice(int descriptor, Geometry* geometry) {
+  int logical = 0;
+  unsigned physical = 0;
+  if (ioctl(descriptor, BLKGETSIZE64, &geometry->size_bytes) != 0) return {errno, "ioctl(BLKGETSIZE64)"};
+  if (ioctl(descriptor, BLKSSZGET, &logical) != 0) return {errno, "ioctl(BLKSSZGET)"};
+  if (ioctl(descriptor, BLKPBSZGET, &physical) != 0) return {errno, "ioctl(BLKPBSZGET)"};
+  geometry->logical_sector_bytes = static_cast<uint32_t>(logical);
+  geometry->physical_sector_bytes = physical;
+  return {};
+}
+
+// A lock of the open file description: it ends with the descriptor, also when the process is killed, and
+// holds against other processes and against a second opening by this one.
+Failure LockImage(int descriptor, bool read_only) {
+  struct flock lock = {};
+  lock.l_type = read_only ? F_RDLCK : F_WRLCK;
+  lock.l_whence = SEEK_SET;
+  if (fcntl(descriptor, F_OFD_SETLK, &lock) == 0) return {};
+  const bool taken = errno == EAGAIN || errno == EACCES;
+  return {taken ? EBUSY : errno, "fcntl(F_OFD_SETLK)", taken ? "the image is in use by another process" : nullptr};
+}
+
+Failure Probe(int descriptor, const Wish& wish, Geometry* geometry) {
+  struct stat status;
+  if (fstat(descriptor, &status) != 0) return {errno, "fstat"};
+  geometry->is_block_device = S_ISBLK(status.st_mode);
+  ProbeAlignment(descriptor, geometry);
+  if (geometry->is_block_device) return ProbeBlockDevice(descriptor, geometry);
+  if (!S_ISREG(status.st_mode)) return {ENOTBLK, "open", "neither a block device nor a regular file"};
+  geometry->size_bytes = static_cast<uint64_t>(status.st_size);
+  return wish.exclusive ? LockImage(descriptor, wish.read_only) : Failure{};
+}
+
+// O_EXCL without O_CREAT: the block device must not be mounted or held by anyone (open(2)); it means
+// nothing on a file, and nothing is opened that could block (a FIFO) or change on opening (a tape).
+int OpenFlags(const std::string& path, const Wish& wish) {
+  struct stat status;
+  const bool block_device = stat(path.c_str(), &status) == 0 && S_ISBLK(status.st_mode);
+  int flags = (wish.read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NONBLOCK;
+  if (wish.exclusive && block_device) flags |= O_EXCL;
+  return flags;
+}
+
+// Opens directly if wished and possible; `direct` says whether it was. A host filesystem that knows no
+// O_DIRECT refuses it with EINVAL.
+int OpenAsWished(const std::string& path, const Wish& wish, bool* direct) {
+  const int flags = OpenFlags(path, wish);
+  *direct = wish.direct;
+  int descriptor = open(path.c_str(), flags | (wish.direct ? O_DIRECT : 0));
+  if (descriptor < 0 && errno == EINVAL && wish.direct) {
+    *direct = false;
+    descriptor = open(path.c_str(), flags);
+  }
+  return descriptor;
+}
+
+bool Flag(Napi::Object options, const char* name, bool otherwise) {
+  Napi::Value value = options.Get(name);
+  return value.IsUndefined() ? otherwise : value.ToBoolean().Value();
+}
+
+Napi::Object Describe(Napi::Env env, int descriptor, bool direct, const Geometry& geometry) {
+  Napi::Object device = Napi::Object::New(env);
+  device.Set("descriptor", descriptor);
+  device.Set("direct", direct);
+  device.Set("isBlockDevice", geometry.is_block_device);
+  device.Set("sizeBytes", static_cast<double>(geometry.size_bytes));
+  device.Set("logicalSectorBytes", geometry.logical_sector_bytes);
+  device.Set("physicalSectorBytes", geometry.physical_sector_bytes);
+  device.Set("memoryAlignBytes", geometry.memory_align_bytes);
+  device.Set("offsetAlignBytes", geometry.offset_align_bytes);
+  return device;
+}
+
+Napi::Value OpenDevice(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  const std::string path = TextArgument(info, 0, "path");
+  if (!info[1].IsObject()) throw Napi::TypeError::New(env, "options must be an object");
+  Napi::Object options = info[1].As<Napi::Object>();
+  const Wish wish = {Flag(options, "readOnly", false), Flag(options, "exclusive", true), Flag(options, "direct", true)};
+  bool direct = false;
+  const int descriptor = OpenAsWished(path, wish, &direct);
+  if (descriptor < 0) ThrowErrno(env, errno, "open", path);
+  Geometry geometry;
+  const Failure failure = Probe(descriptor, wish, &geometry);
+  if (failure.error != 0) {
+    close(descriptor);
+    ThrowErrno(env, failure.error, failure.syscall, path, failure.detail);
+  }
+  return Describe(env, descriptor, direct, geometry);
+}
+
+Napi::Value CloseDevice(const Napi::CallbackInfo& info) {
+  const int descriptor = static_cast<int>(IntegerArgument(info, 0, "descriptor", 0, INT32_MAX));
+  if (close(descriptor) != 0 && errno != EINTR) ThrowErrno(info.Env(), errno, "close");
+  return info.Env().Undefined();
+}
+
+}  // namespace
+
+void DefineDeviceProbe(Napi::Env env, Napi::Object exports) {
+  exports.Set("openDevice", Napi::Function::New<OpenDevice>(env, "openDevice"));
+  exports.Set("closeDevice", Napi::Function::New<CloseDevice>(env, "closeDevice"));
+}
+
+}  // namespace quarry

@@ -1,0 +1,14 @@
+// Opens a block device or an image file for direct I/O, and says what it is like.
+#ifndef QUARRY_DEVICE_PROBE_H
+#define QUARRY_DEVICE_PROBE_H
+
+#include <napi.h>
+
+namespace quarry {
+
+// openDevice(path, { readOnly, exclusive, direct }) and closeDevice(descriptor)
+void DefineDeviceProbe(Napi::Env env, Napi::Object exports);
+
+}  // namespace quarry
+
+#endif

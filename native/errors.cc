@@ -1,0 +1,37 @@
+#include "errors.h"
+
+#include <uv.h>
+
+#include <cmath>
+
+namespace quarry {
+
+void ThrowErrno(Napi::Env env, int error, const char* syscall, const std::string& path, const char* detail) {
+  const char* code = uv_err_name(-error);
+  std::string message = std::string(code) + ": " + (detail ? detail : uv_strerror(-error)) + ", " + syscall;
+  if (!path.empty()) message += " '" + path + "'";
+  Napi::Error thrown = Napi::Error::New(env, message);
+  thrown.Set("code", Napi::String::New(env, code));
+  thrown.Set("errno", Napi::Number::New(env, -error));
+  thrown.Set("syscall", Napi::String::New(env, syscall));
+  if (!path.empty()) thrown.Set("path", Napi::String::New(env, path));
+  throw thrown;
+}
+
+int64_t IntegerArgument(const Napi::CallbackInfo& info, size_t index, const char* name, int64_t low,
+                        int64_t high) {
+  double value = std::nan("");
+  if (napi_get_value_double(info.Env(), info[index], &value) != napi_ok || !(value >= static_cast<double>(low)) ||
+      !(value <= static_cast<double>(high)) || value != std::floor(value)) {
+    throw Napi::RangeError::New(info.Env(), std::string(name) + " must be an integer from " + std::to_string(low) +
+                                                " to " + std::to_string(high));
+  }
+  return static_cast<int64_t>(value);
+}
+
+std::string TextArgument(const Napi::CallbackInfo& info, size_t index, const char* name) {
+  if (!info[index].IsString()) throw Napi::TypeError::New(info.Env(), std::string(name) + " must be a string");
+  return info[index].As<Napi::String>().Utf8Value();
+}
+
+}  // namespace quarry

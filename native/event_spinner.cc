@@ -1,0 +1,126 @@
+#include "event_spinner.h"
+
+#include <sched.h>
+#include <time.h>
+
+#include <algorithm>
+
+namespace quarry {
+
+namespace {
+
+constexpr uint64_t kMicrosecond = 1000;
+// Below this a spin is shorter than one try of the sources.
+constexpr uint64_t kShortestBudget = 5 * kMicrosecond;
+// What a sleep and wake-up adds to the time an event really took.
+constexpr uint64_t kWakeUpCost = 50 * kMicrosecond;
+// Longest stay away from the loop: what a timer or a signal may have to wait.
+constexpr uint64_t kLongestStay = 2000 * kMicrosecond;
+constexpr uint32_t kMostDispatches = 256;
+
+uint64_t Now() {
+  timespec time;
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return static_cast<uint64_t>(time.tv_sec) * 1000000000u + static_cast<uint64_t>(time.tv_nsec);
+}
+
+void Pause() {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ __volatile__("yield");
+#endif
+}
+
+// On a single processor the one we wait for cannot run while we spin.
+bool SingleProcessor() {
+  cpu_set_t allowed;
+  return sched_getaffinity(0, sizeof allowed, &allowed) == 0 && CPU_COUNT(&allowed) == 1;
+}
+
+}  // namespace
+
+void EventSpinner::Attach(EventSource* source) { sources_.push_back(source); }
+
+// The list may be in use further up the stack, so the place is only emptied here.
+void EventSpinner::Detach(EventSource* source) {
+  std::replace(sources_.begin(), sources_.end(), source, static_cast<EventSource*>(nullptr));
+  if (!running_) DropDetached();
+}
+
+void EventSpinner::DropDetached() {
+  sources_.erase(std::remove(sources_.begin(), sources_.end(), nullptr), sources_.end());
+}
+
+void EventSpinner::SetLongest(uint64_t nanoseconds) {
+  longest_ = SingleProcessor() ? 0 : nanoseconds;
+  budget_ = longest_;
+}
+
+void EventSpinner::Wake(EventSource* source) {
+  if (running_) return;
+  running_ = true;
+  leaving_ = false;
+  wakeups_++;
+  uint64_t woken = Now();
+  RestoreBudget(woken);
+  stay_until_ = woken + kLongestStay;
+  dispatches_ = 1;
+  if (source->TryDispatch()) Spin(last_work_ = Now());
+  running_ = false;
+  DropDetached();
+}
+
+void EventSpinner::RestoreBudget(uint64_t now) {
+  if (now - last_work_ < longest_ + kWakeUpCost) budget_ = longest_;
+}
+
+void EventSpinner::Spin(uint64_t now) {
+  uint64_t deadline = now + budget_;
+  while (!MustLeave(now)) {
+    if (TryAll()) {
+      if (budget_ > 0) hits_++;
+      last_work_ = now = Now();
+      deadline = now + budget_;
+      continue;
+    }
+    now = Now();
+    if (now >= deadline) {
+      if (PrepareAllToSleep()) continue;
+      return Missed();
+    }
+    Pause();
+  }
+}
+
+bool EventSpinner::MustLeave(uint64_t now) const {
+  return leaving_ || longest_ == 0 || budget_ == 0 || now >= stay_until_ || dispatches_ >= kMostDispatches ||
+         uv_backend_timeout(loop_) == 0;
+}
+
+bool EventSpinner::TryAll() {
+  bool worked = false;
+  for (size_t at = 0; at < sources_.size() && !leaving_; at++) {
+    if (sources_[at] && sources_[at]->TryDispatch()) {
+      worked = true;
+      dispatches_++;
+    }
+  }
+  return worked;
+}
+
+bool EventSpinner::PrepareAllToSleep() {
+  bool more = false;
+  for (size_t at = 0; at < sources_.size(); at++) {
+    if (sources_[at] && sources_[at]->PrepareToSleep()) more = true;
+  }
+  return more;
+}
+
+void EventSpinner::Missed() {
+  misses_++;
+  budget_ /= 2;
+  if (budget_ < kShortestBudget) budget_ = 0;
+}
+
+}  // namespace quarry

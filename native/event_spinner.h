@@ -1,0 +1,76 @@
+// The adaptive spin: after work, look for more work for a moment before going to sleep.
+//
+// A round trip through FUSE or a fast device takes less time than putting the thread to sleep and waking
+// it. So when a source has just dispatched something, the spinner asks every source again, without
+// blocking, until nothing has come for the length of its budget.
+//
+// It adapts: a spin in vain halves the budget, down to none; the full budget is back as soon as the loop
+// is woken so shortly after the last work that a spin would have caught it. An idle process sleeps, and
+// a process whose requests come slowly stops paying for spins that cannot hit. A stay is bounded in time and in dispatches,
+// and ends at once when the loop has something else to do, so timers, signals and immediates run.
+#ifndef QUARRY_EVENT_SPINNER_H
+#define QUARRY_EVENT_SPINNER_H
+
+#include <uv.h>
+
+#include <cstdint>
+#include <vector>
+
+namespace quarry {
+
+// Where work comes from. Both calls take no JavaScript scope with them and never block.
+class EventSource {
+ public:
+  // Takes what is ready and dispatches it to JavaScript; false when there was nothing.
+  virtual bool TryDispatch() = 0;
+  // Called before the loop sleeps: makes sure it will be woken by the next event, and by no old one.
+  // True when something came in the meantime, which must then be dispatched.
+  virtual bool PrepareToSleep() = 0;
+
+ protected:
+  ~EventSource() = default;
+};
+
+class EventSpinner {
+ public:
+  explicit EventSpinner(uv_loop_t* loop) : loop_(loop) {}
+
+  void Attach(EventSource* source);
+  void Detach(EventSource* source);
+  // Longest time to look for more work, in nanoseconds; 0 = never.
+  void SetLongest(uint64_t nanoseconds);
+  // The loop was woken for `source`: dispatches its work, then spins.
+  void Wake(EventSource* source);
+  // JavaScript threw or is going away: back to the loop now.
+  void Leave() { leaving_ = true; }
+
+  uint64_t wakeups() const { return wakeups_; }
+  uint64_t hits() const { return hits_; }
+  uint64_t misses() const { return misses_; }
+
+ private:
+  void RestoreBudget(uint64_t now);
+  void Spin(uint64_t now);
+  bool TryAll();
+  bool PrepareAllToSleep();
+  bool MustLeave(uint64_t now) const;
+  void Missed();
+  void DropDetached();
+
+  uv_loop_t* loop_;
+  std::vector<EventSource*> sources_;
+  uint64_t longest_ = 0;
+  uint64_t budget_ = 0;
+  uint64_t last_work_ = 0;
+  uint64_t stay_until_ = 0;
+  uint32_t dispatches_ = 0;
+  bool running_ = false;
+  bool leaving_ = false;
+  uint64_t wakeups_ = 0;
+  uint64_t hits_ = 0;
+  uint64_t misses_ = 0;
+};
+
+}  // namespace quarry
+
+#endif

@@ -1,0 +1,246 @@
+#include "fuse_channel.h"
+
+#include <fcntl.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "errors.h"
+
+namespace quarry {
+
+namespace {
+
+constexpr int64_t kPage = 4096;
+// fuse_in_header and fuse_write_in, 40 bytes each.
+constexpr int64_t kRequestHead = 80;
+// FUSE_MIN_READ_BUFFER: the kernel refuses to fill anything smaller.
+constexpr int64_t kSmallestSlot = kPage + 8192;
+constexpr int64_t kLargestSlot = int64_t{64} << 20;
+constexpr int64_t kMostSlots = 4096;
+// Requests per call into JavaScript: enough to share its cost, few enough to answer the first soon.
+constexpr uint32_t kBatch = 16;
+
+void SetNonBlocking(Napi::Env env, int descriptor) {
+  const int flags = fcntl(descriptor, F_GETFL);
+  if (flags < 0 || fcntl(descriptor, F_SETFL, flags | O_NONBLOCK) < 0) ThrowErrno(env, errno, "fcntl");
+}
+
+}  // namespace
+
+void FuseChannel::Define(Napi::Env env, Napi::Object exports) {
+  exports.Set("FuseChannel", DefineClass(env, "FuseChannel",
+                                         {InstanceMethod<&FuseChannel::Start>("start"),
+                                          InstanceMethod<&FuseChannel::Release>("release"),
+                                          InstanceMethod<&FuseChannel::Reply>("reply"),
+                                          InstanceMethod<&FuseChannel::ReplyWithBody>("replyWithBody"),
+                                          InstanceMethod<&FuseChannel::SetSpin>("setSpin"),
+                                          InstanceMethod<&FuseChannel::Statistics>("statistics"),
+                                          InstanceMethod<&FuseChannel::Close>("close")}));
+}
+
+FuseChannel::FuseChannel(const Napi::CallbackInfo& info)
+    : Napi::ObjectWrap<FuseChannel>(info), environment_(Environment::Of(info.Env())) {
+  Napi::Env env = info.Env();
+  const int descriptor = static_cast<int>(IntegerArgument(info, 0, "descriptor", 0, INT32_MAX));
+  slot_bytes_ = static_cast<size_t>(IntegerArgument(info, 1, "slotBytes", kSmallestSlot, kLargestSlot));
+  slot_count_ = static_cast<uint32_t>(IntegerArgument(info, 2, "slotCount", 1, kMostSlots));
+  if (slot_bytes_ % kPage != 0) throw Napi::RangeError::New(env, "slotBytes must be a multiple of 4096");
+  MakeMemory(env, info.This().As<Napi::Object>());
+  SetNonBlocking(env, descriptor);
+  descriptor_ = descriptor;  // ours to close from here on
+}
+
+FuseChannel::~FuseChannel() { Shutdown(); }
+
+void FuseChannel::MakeMemory(Napi::Env env, Napi::Object self) {
+  taken_.resize(slot_count_, false);
+  for (uint32_t slot = slot_count_; slot > 0; slot--) free_slots_.push_back(static_cast<int32_t>(slot - 1));
+  Napi::Object memory = AlignedMemory::Make(env, slot_bytes_ * slot_count_);
+  memory_.reset(AlignedMemory::From(env, memory)->mapping());
+  memory_->Hold();
+  ready_.reset(Mapping::Create(kBatch * 2 * sizeof(int32_t), environment_.memories));
+  if (!ready_) ThrowErrno(env, errno, "mmap");
+  auto ready = Napi::Int32Array::New(env, kBatch * 2, BufferOver(env, ready_.get()), 0);
+  auto number = [&](double value) { return Napi::Number::New(env, value); };
+  self.DefineProperty(Napi::PropertyDescriptor::Value("memory", memory, napi_enumerable));
+  self.DefineProperty(Napi::PropertyDescriptor::Value("ready", ready, napi_enumerable));
+  self.DefineProperty(
+      Napi::PropertyDescriptor::Value("slotBytes", number(static_cast<double>(slot_bytes_)), napi_enumerable));
+  self.DefineProperty(Napi::PropertyDescriptor::Value("slotCount", number(slot_count_), napi_enumerable));
+}
+
+Napi::Value FuseChannel::Start(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  if (descriptor_ < 0) throw Napi::Error::New(env, "the FUSE channel is closed");
+  if (poll_) throw Napi::Error::New(env, "the FUSE channel is already started");
+  if (!info[0].IsFunction() || !info[1].IsFunction()) {
+    throw Napi::TypeError::New(env, "onRequests and onClosed must be functions");
+  }
+  int error = 0;
+  poll_ = LoopPoll::Open(environment_, descriptor_, this, &error);
+  if (!poll_) ThrowErrno(env, error, "epoll_ctl");
+  on_requests_.Set(env, info[0].As<Napi::Function>(), "quarry.FuseChannel");
+  on_closed_.Set(env, info[1].As<Napi::Function>(), "quarry.FuseChannel");
+  environment_.Add(this);
+  environment_.spinner.Attach(this);
+  Ref();
+  Poll(true);
+  return env.Undefined();
+}
+
+void FuseChannel::Poll(bool wanted) {
+  if (!poll_ || wanted == polling_) return;
+  if (wanted) {
+    poll_->Start();
+  } else {
+    poll_->Stop();
+  }
+  polling_ = wanted;
+}
+
+// libuv stops the poll by itself when the descriptor is in error; the read tells which one it is.
+void FuseChannel::OnReadable(int status) {
+  Napi::HandleScope scope(Env());
+  [[maybe_unused]] Napi::Object alive = Value();  // not collected, whatever the callbacks do
+  if (status < 0) polling_ = false;
+  if (free_slots_.empty()) return Poll(false);
+  environment_.spinner.Wake(this);
+  if (status < 0 && !ended_) Poll(true);
+}
+
+bool FuseChannel::TryDispatch() {
+  if (!poll_ || ended_ || free_slots_.empty()) return false;
+  const uint32_t count = Receive();
+  if (count == 0 && !ended_) return false;
+  Napi::HandleScope scope(Env());
+  [[maybe_unused]] Napi::Object alive = Value();
+  if (count > 0 && !on_requests_.Call(count)) environment_.spinner.Leave();
+  if (ended_ && poll_) End();
+  return true;
+}
+
+// Fills `ready` until the kernel has no more, the batch is full, or the slots are.
+uint32_t FuseChannel::Receive() {
+  int32_t* pairs = reinterpret_cast<int32_t*>(ready_->base());
+  uint32_t count = 0;
+  while (count < kBatch && !free_slots_.empty()) {
+    const int32_t slot = free_slots_.back();
+    if (!ReceiveInto(slot, &pairs[count * 2 + 1])) break;
+    pairs[count * 2] = slot;
+    free_slots_.pop_back();
+    taken_[static_cast<size_t>(slot)] = true;
+    count++;
+  }
+  requests_ += count;
+  return count;
+}
+
+// False when there is nothing to receive, now (EAGAIN) or ever again (`ended_`).
+bool FuseChannel::ReceiveInto(int32_t slot, int32_t* length) {
+  uint8_t* start = memory_->base() + static_cast<size_t>(slot) * slot_bytes_ + kPage - kRequestHead;
+  for (;;) {
+    const ssize_t received = read(descriptor_, start, slot_bytes_ - kPage + kRequestHead);
+    if (received > 0) {
+      *length = static_cast<int32_t>(received);
+      return true;
+    }
+    const int error = received == 0 ? ENODEV : errno;
+    if (error == EINTR || error == ENOENT) continue;  // ENOENT: the request was aborted before we read it
+    if (error == EAGAIN) return false;
+    ended_ = true;
+    end_error_ = error == ENODEV ? 0 : error;
+    return false;
+  }
+}
+
+void FuseChannel::End() {
+  Poll(false);
+  poll_->KeepAlive(false);
+  if (!on_closed_.Call(end_error_)) environment_.spinner.Leave();
+}
+
+Napi::Value FuseChannel::Release(const Napi::CallbackInfo& info) {
+  const int64_t slot = IntegerArgument(info, 0, "slot", 0, slot_count_ - 1);
+  if (!taken_[static_cast<size_t>(slot)]) throw Napi::Error::New(info.Env(), "the slot is not in use");
+  taken_[static_cast<size_t>(slot)] = false;
+  free_slots_.push_back(static_cast<int32_t>(slot));
+  if (!polling_ && !ended_) Poll(true);
+  return info.Env().Undefined();
+}
+
+// The head of a reply: [offset, offset + length) of the channel's memory, arguments 0 and 1.
+const uint8_t* FuseChannel::HeadArgument(const Napi::CallbackInfo& info, size_t* length) {
+  const int64_t most = static_cast<int64_t>(memory_->length());
+  const int64_t offset = IntegerArgument(info, 0, "offset", 0, most);
+  *length = static_cast<size_t>(IntegerArgument(info, 1, "lengthBytes", 0, most - offset));
+  return memory_->base() + offset;
+}
+
+Napi::Value FuseChannel::Reply(const Napi::CallbackInfo& info) {
+  size_t length = 0;
+  const uint8_t* head = HeadArgument(info, &length);
+  int error = descriptor_ < 0 ? EBADF : 0;
+  while (error == 0 && write(descriptor_, head, length) < 0) {
+    if (errno != EINTR) error = errno;
+  }
+  return Napi::Number::New(info.Env(), error);
+}
+
+Napi::Value FuseChannel::ReplyWithBody(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  iovec parts[2];
+  size_t length = 0;
+  parts[0].iov_base = const_cast<uint8_t*>(HeadArgument(info, &length));
+  parts[0].iov_len = length;
+  AlignedMemory* body = AlignedMemory::From(env, info[2]);
+  if (!body) throw Napi::TypeError::New(env, "body must be an AlignedMemory");
+  const int64_t most = static_cast<int64_t>(body->mapping()->length());
+  const int64_t offset = IntegerArgument(info, 3, "bodyOffset", 0, most);
+  parts[1].iov_base = body->mapping()->base() + offset;
+  parts[1].iov_len = static_cast<size_t>(IntegerArgument(info, 4, "bodyBytes", 0, most - offset));
+  int error = descriptor_ < 0 ? EBADF : 0;
+  while (error == 0 && writev(descriptor_, parts, 2) < 0) {
+    if (errno != EINTR) error = errno;
+  }
+  return Napi::Number::New(env, error);
+}
+
+Napi::Value FuseChannel::SetSpin(const Napi::CallbackInfo& info) {
+  environment_.spinner.SetLongest(static_cast<uint64_t>(IntegerArgument(info, 0, "nanoseconds", 0, 1000000000)));
+  return info.Env().Undefined();
+}
+
+Napi::Value FuseChannel::Statistics(const Napi::CallbackInfo& info) {
+  const EventSpinner& spinner = environment_.spinner;
+  Napi::Object counters = Napi::Object::New(info.Env());
+  counters.Set("requests", requests_);
+  counters.Set("wakeups", static_cast<double>(spinner.wakeups()));
+  counters.Set("spinHits", static_cast<double>(spinner.hits()));
+  counters.Set("spinMisses", static_cast<double>(spinner.misses()));
+  return counters;
+}
+
+Napi::Value FuseChannel::Close(const Napi::CallbackInfo& info) {
+  Shutdown();
+  on_requests_.Clear();
+  on_closed_.Clear();
+  return info.Env().Undefined();
+}
+
+void FuseChannel::Shutdown() {
+  ended_ = true;
+  polling_ = false;
+  if (poll_) {
+    poll_->Close();
+    poll_ = nullptr;
+    environment_.spinner.Detach(this);
+    environment_.Remove(this);
+    Unref();
+  }
+  if (descriptor_ >= 0) close(descriptor_);
+  descriptor_ = -1;
+}
+
+}  // namespace quarry
