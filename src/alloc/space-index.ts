@@ -1,0 +1,417 @@
+/**
+ * The free space in memory: the bitmap on disk, less what must not be handed out now.
+ *
+ * A block is in one of four states:
+ *
+ *            bit on disk   may be handed out
+ *   free        clear          yes
+ *   reserved    clear          no     handed out in memory; its data is being written, its bit is not set yet
+ *   used        set            no
+ *   quarantined clear          no     freed, but the freeing is not durable yet, or old I/O to it is in flight
+ *
+ *   free ──reserve──▶ reserved ──(owner sets the bit) commitReserved──▶ used
+ *     ▲ ◀──unreserve──   ▲ └──────────(owner clears it) uncommitReserved──┘ │      for a transaction rolled back
+ *     │                                                                   │
+ *     └──unquarantine(run, false)── quarantined ◀──(owner clears it) quarantine──┘
+ *                                     └──(owner sets it again) unquarantine(run, true)──▶ used      rolled back
+ *
+ * Rule for the owner: where an arrow says that a bit on disk changes, change the bitmap and all its counts (group, summaries,
+ * total) and call the method in one synchronous step, in any order, with no question to the free space in between.
+ * No method here changes the disk, and no arrow can fail with a miss.
+ *
+ * Numbers: `source.freeBlocks` counts the clear bits on disk, so it holds free + reserved + quarantined. It moves
+ * with the owner's bits only: −length at commitReserved, +length at uncommitReserved, +length at quarantine,
+ * −length at unquarantine(run, true); reserve, unreserve and unquarantine(run, false) leave it. Hence always
+ *   S1  freeBlocks = source.freeBlocks − reservedBlocks − quarantinedBlocks, and the same for every group;
+ *   S2  a loaded map has exactly the blocks set that are clear on disk and not held (reserved or quarantined);
+ *   S3  a held block is clear on disk.
+ *
+ * Memory: a group's map is built from the bitmap when first needed and dropped, least recently used first, when
+ * the maps exceed their budget; a group with held blocks keeps a bitmap of these until they are settled.
+ */
+import type { AllocationRequest, FreeSpace, Run } from './allocator.ts';
+import { BarrenStretches } from './barren-stretches.ts';
+import { clearRange, countRange, setRange, wordsFor } from './bit-words.ts';
+import { GroupMap } from './group-map.ts';
+
+/** The free space as the disk has it. A method that is said to miss may throw; the caller then asks again from the top. */
+export interface GroupSource {
+  readonly blockCount: number;
+  readonly groupBlocks: number;
+  readonly groupCount: number;
+  /** Clear bits in all bitmaps. */
+  readonly freeBlocks: number;
+  /** Clear bits in the group's bitmap, from the summaries; no bitmap needed. May miss. */
+  freeInGroup(group: number): number;
+  /** First group ≥ `from` whose `freeInGroup` is ≥ `minimum`, or −1. May miss. Log-time over summary levels. */
+  nextGroup(from: number, minimum: number): number;
+  /**
+   * The group's bitmap, ceil(blocks / 8) bytes: bit i of byte i >> 3 is 1 << (i & 7), set = in use. May miss. The view is
+   * valid only during the call.
+   */
+  readBitmap(group: number): Uint8Array;
+}
+
+/** Bytes of maps kept in memory: enough for all groups of 2 TiB in blocks of 4 KiB. */
+export const DEFAULT_MAP_BUDGET_BYTES = 64 * 1024 * 1024;
+
+/** The policy's answer was wrong; the request fails, the volume is untouched. */
+export class PolicyError extends Error {
+  override readonly name = 'PolicyError';
+}
+
+/** The disk contradicts itself: a group's bitmap does not have the free blocks that the summaries promise. */
+export class SpaceMismatchError extends Error {
+  override readonly name = 'SpaceMismatchError';
+  readonly group: number;
+
+  constructor(group: number, inBitmap: number, inSummary: number) {
+    super(`group ${group} has ${inBitmap} free blocks in its bitmap, but ${inSummary} in the summary`);
+    this.group = group;
+  }
+}
+
+/** Blocks of a group that are clear on disk and still not free. */
+interface Held {
+  reserved: number;
+  quarantined: number;
+  /** Both, 1 bit per block. */
+  readonly words: Uint32Array;
+}
+
+export class SpaceIndex implements FreeSpace {
+  readonly blockCount: number;
+  readonly groupBlocks: number;
+  readonly groupCount: number;
+  readonly #source: GroupSource;
+  readonly #barren: BarrenStretches;
+  /** In the order of last use. */
+  readonly #maps = new Map<number, GroupMap>();
+  readonly #mostMaps: number;
+  #lastGroup = -1;
+  #lastMap: GroupMap | undefined;
+  readonly #held = new Map<number, Held>();
+  #reservedBlocks = 0;
+  #quarantinedBlocks = 0;
+
+  /** @param mapBudgetBytes memory for group maps; two are always kept */
+  constructor(source: GroupSource, mapBudgetBytes: number = DEFAULT_MAP_BUDGET_BYTES) {
+    this.#source = source;
+    this.blockCount = source.blockCount;
+    this.groupBlocks = source.groupBlocks;
+    this.groupCount = source.groupCount;
+    this.#barren = new BarrenStretches(source.groupBlocks);
+    this.#mostMaps = Math.max(2, Math.floor(mapBudgetBytes / (wordsFor(source.groupBlocks) * 4)));
+  }
+
+  /** Blocks that may be handed out now. */
+  get freeBlocks(): number {
+    return this.#source.freeBlocks - this.#reservedBlocks - this.#quarantinedBlocks;
+  }
+
+  get reservedBlocks(): number {
+    return this.#reservedBlocks;
+  }
+
+  get quarantinedBlocks(): number {
+    return this.#quarantinedBlocks;
+  }
+
+  /** Group maps in memory. */
+  get loadedGroups(): number {
+    return this.#maps.size;
+  }
+
+  // ---- questions of a policy (FreeSpace) ----
+
+  freeInGroup(group: number): number {
+    return this.#source.freeInGroup(group) - this.#heldIn(group);
+  }
+
+  nextGroup(from: number, minimum: number): number {
+    if (from >= this.groupCount) return -1;
+    let group = this.#source.nextGroup(Math.max(0, from), minimum);
+    // Only groups with held blocks can disappoint.
+    while (group >= 0 && this.#heldIn(group) > 0 && this.freeInGroup(group) < minimum) {
+      group = group + 1 < this.groupCount ? this.#source.nextGroup(group + 1, minimum) : -1;
+    }
+    return group;
+  }
+
+  isFree(block: number): boolean {
+    if (block < 0 || block >= this.blockCount) return false;
+    const group = this.#groupOf(block);
+    return this.#map(group).isFree(block - group * this.groupBlocks);
+  }
+
+  nextFree(from: number, limit: number): number {
+    return this.findRun(from, limit, 1, 1)?.start ?? -1;
+  }
+
+  freeRunLength(block: number, most: number): number {
+    if (block < 0 || block >= this.blockCount) return 0;
+    const group = this.#groupOf(block);
+    return this.#map(group).freeRunLength(block - group * this.groupBlocks, most);
+  }
+
+  findRun(from: number, limit: number, minimum: number, length: number): Run | undefined {
+    const origin = Math.max(0, from);
+    const end = Math.min(limit, this.blockCount);
+    let at = this.#skip(origin, minimum);
+    while (at < end) {
+      const group = this.nextGroup(this.#groupOf(at), minimum);
+      const base = group < 0 ? this.blockCount : group * this.groupBlocks;
+      if (base > at) {
+        // Too few free blocks in all groups before this one.
+        this.#noteBarren(origin, base, minimum);
+        at = this.#skip(base, minimum);
+        continue;
+      }
+      const map = this.#map(group);
+      const last = Math.min(end - base, map.blockCount);
+      const start = map.findRun(at - base, last, minimum);
+      if (start >= 0) {
+        this.#noteBarren(origin, base + start, minimum);
+        return { start: base + start, length: map.freeRunLength(start, length) };
+      }
+      this.#noteBarren(origin, base + last, minimum);
+      at = this.#skip(base + last, minimum);
+    }
+    return undefined;
+  }
+
+  // ---- what the owner does ----
+
+  /**
+   * Is this an answer to `want`?
+   * @param policy the policy's name, for the message
+   * @throws PolicyError that says what is wrong. May miss.
+   */
+  checkAnswer(policy: string, run: Run, want: AllocationRequest): void {
+    const wrong = this.#faultOf(run, want);
+    if (wrong === undefined) return;
+    throw new PolicyError(
+      `allocator '${policy}' answered ${describe(run)} to a request for ${want.minimum} to ${want.length} blocks: ${wrong}`,
+    );
+  }
+
+  /** free → reserved. The run must be free and its group loaded, as after `checkAnswer`. */
+  reserve(run: Run): void {
+    const group = this.#groupOfRun(run);
+    this.#map(group).take(run.start - group * this.groupBlocks, run.length);
+    this.#hold(group, run).reserved += run.length;
+    this.#reservedBlocks += run.length;
+  }
+
+  /** reserved → used: the bits are set on disk. */
+  commitReserved(run: Run): void {
+    this.#settle(run, 'reserved');
+  }
+
+  /** used → reserved: the transaction that set the bits was rolled back. */
+  uncommitReserved(run: Run): void {
+    const group = this.#groupOfRun(run);
+    this.#expectNotFree(group, run);
+    this.#hold(group, run).reserved += run.length;
+    this.#reservedBlocks += run.length;
+  }
+
+  /** reserved → free: handed back, never used. */
+  unreserve(run: Run): void {
+    this.#settle(run, 'reserved');
+    this.#giveBack(run);
+  }
+
+  /** used → quarantined: the bits are clear on disk, but the blocks are not to be handed out yet. */
+  quarantine(run: Run): void {
+    const group = this.#groupOfRun(run);
+    this.#expectNotFree(group, run);
+    this.#hold(group, run).quarantined += run.length;
+    this.#quarantinedBlocks += run.length;
+  }
+
+  /** quarantined → free; or, if the freeing transaction was rolled back and the bits are set again, → used. */
+  unquarantine(run: Run, backToUsed: boolean): void {
+    this.#settle(run, 'quarantined');
+    if (!backToUsed) this.#giveBack(run);
+  }
+
+  /** Compares everything in memory with the disk; costs a look at every group. For tests. @throws Error */
+  checkInvariants(): void {
+    let free = 0;
+    let reserved = 0;
+    let quarantined = 0;
+    for (let group = 0; group < this.groupCount; group++) {
+      const held = this.#held.get(group);
+      reserved += held?.reserved ?? 0;
+      quarantined += held?.quarantined ?? 0;
+      free += this.#checkGroup(group, held);
+    }
+    expect(reserved === this.#reservedBlocks, `S1: ${reserved} reserved, ${this.#reservedBlocks} counted`);
+    expect(quarantined === this.#quarantinedBlocks, `S1: ${quarantined} quarantined`);
+    expect(free === this.freeBlocks, `S1: ${free} free, ${this.freeBlocks} counted`);
+  }
+
+  // ---- inside ----
+
+  #groupOf(block: number): number {
+    return Math.floor(block / this.groupBlocks);
+  }
+
+  #groupLength(group: number): number {
+    return Math.min(this.groupBlocks, this.blockCount - group * this.groupBlocks);
+  }
+
+  #groupOfRun(run: Run): number {
+    const fault = this.#shapeFault(run);
+    if (fault !== undefined) throw new Error(`run ${describe(run)} ${fault}`);
+    return this.#groupOf(run.start);
+  }
+
+  #shapeFault(run: Run): string | undefined {
+    const { start, length } = run;
+    if (!Number.isSafeInteger(start) || !Number.isSafeInteger(length)) return 'is not made of whole numbers';
+    if (length < 1) return 'is empty';
+    if (start < 0 || start + length > this.blockCount) return 'leaves the space';
+    if (this.#groupOf(start) !== this.#groupOf(start + length - 1))
+      return 'crosses from one group to the next';
+    return undefined;
+  }
+
+  #faultOf(run: Run, want: AllocationRequest): string | undefined {
+    if (typeof run !== 'object' || run === null) return 'it is not a run';
+    const shape = this.#shapeFault(run);
+    if (shape !== undefined) return `it ${shape}`;
+    if (run.length < want.minimum) return 'it is too short';
+    if (run.length > want.length) return 'it is too long';
+    const free = this.freeRunLength(run.start, run.length);
+    return free < run.length ? `block ${run.start + free} is not free` : undefined;
+  }
+
+  #heldIn(group: number): number {
+    const held = this.#held.get(group);
+    return held === undefined ? 0 : held.reserved + held.quarantined;
+  }
+
+  /** The group's map, loaded if it is not there. May miss; then nothing has changed. */
+  #map(group: number): GroupMap {
+    if (group === this.#lastGroup && this.#lastMap !== undefined) return this.#lastMap;
+    const map = this.#maps.get(group) ?? this.#load(group);
+    this.#maps.delete(group);
+    this.#maps.set(group, map);
+    this.#evict();
+    this.#lastGroup = group;
+    this.#lastMap = map;
+    return map;
+  }
+
+  #load(group: number): GroupMap {
+    const expected = this.#source.freeInGroup(group);
+    const bitmap = this.#source.readBitmap(group);
+    const map = new GroupMap(this.#groupLength(group), bitmap, this.#held.get(group)?.words);
+    const inBitmap = map.freeCount + this.#heldIn(group);
+    if (inBitmap !== expected) throw new SpaceMismatchError(group, inBitmap, expected);
+    return map;
+  }
+
+  #evict(): void {
+    for (const group of this.#maps.keys()) {
+      if (this.#maps.size <= this.#mostMaps) return;
+      this.#maps.delete(group);
+    }
+  }
+
+  /** Runs of one block need no notes: the summaries find them. */
+  #skip(at: number, minimum: number): number {
+    return minimum === 1 ? at : this.#barren.skip(at, minimum);
+  }
+
+  #noteBarren(low: number, high: number, minimum: number): void {
+    if (minimum > 1) this.#barren.note(low, high, minimum);
+  }
+
+  #hold(group: number, run: Run): Held {
+    let held = this.#held.get(group);
+    if (held === undefined) {
+      held = { reserved: 0, quarantined: 0, words: new Uint32Array(wordsFor(this.#groupLength(group))) };
+      this.#held.set(group, held);
+    }
+    const first = run.start - group * this.groupBlocks;
+    expect(countRange(held.words, first, run.length) === 0, `run ${describe(run)} is held already`);
+    setRange(held.words, first, run.length);
+    return held;
+  }
+
+  /** The run is no longer held. */
+  #settle(run: Run, as: 'reserved' | 'quarantined'): void {
+    const group = this.#groupOfRun(run);
+    const held = this.#held.get(group);
+    const first = run.start - group * this.groupBlocks;
+    if (
+      held === undefined ||
+      held[as] < run.length ||
+      countRange(held.words, first, run.length) < run.length
+    ) {
+      throw new Error(`run ${describe(run)} is not ${as}`);
+    }
+    clearRange(held.words, first, run.length);
+    held[as] -= run.length;
+    if (held.reserved + held.quarantined === 0) this.#held.delete(group);
+    if (as === 'reserved') this.#reservedBlocks -= run.length;
+    else this.#quarantinedBlocks -= run.length;
+  }
+
+  #giveBack(run: Run): void {
+    const group = this.#groupOf(run.start);
+    const base = group * this.groupBlocks;
+    const map = this.#maps.get(group);
+    if (map === undefined) {
+      // How far the free run around it reaches is not known: anything in the group may start a long one now.
+      this.#barren.freed(base, base + this.#groupLength(group));
+      return;
+    }
+    const first = run.start - base;
+    map.give(first, run.length);
+    const start = map.freeRunStart(first);
+    this.#barren.freed(base + start, base + start + map.freeRunLength(start, map.blockCount));
+  }
+
+  #expectNotFree(group: number, run: Run): void {
+    const map = this.#maps.get(group);
+    if (map === undefined) return;
+    const first = run.start - group * this.groupBlocks;
+    expect(map.nextFree(first, first + run.length) < 0, `run ${describe(run)} has free blocks`);
+  }
+
+  /** @returns blocks of the group that may be handed out */
+  #checkGroup(group: number, held: Held | undefined): number {
+    const length = this.#groupLength(group);
+    const onDisk = new GroupMap(length, this.#source.readBitmap(group));
+    const fresh = new GroupMap(length, this.#source.readBitmap(group), held?.words);
+    const heldBits = held === undefined ? 0 : countRange(held.words, 0, length);
+    expect(heldBits === this.#heldIn(group), `S1: ${heldBits} blocks held in group ${group}`);
+    expect(
+      onDisk.freeCount - heldBits === fresh.freeCount,
+      `S3: a held block of group ${group} is set on disk`,
+    );
+    expect(fresh.freeCount === this.freeInGroup(group), `S1: group ${group} has ${fresh.freeCount} free`);
+    const map = this.#maps.get(group);
+    if (map === undefined) return fresh.freeCount;
+    map.checkInvariants();
+    for (let at = fresh.nextFree(0, length); at >= 0; ) {
+      const end = fresh.nextUsed(at, length);
+      expect(map.nextUsed(at, length) === end, `S2: free run of group ${group} at ${at}`);
+      at = fresh.nextFree(end, length);
+    }
+    expect(map.freeCount === fresh.freeCount, `S2: group ${group} has ${map.freeCount} free in memory`);
+    return fresh.freeCount;
+  }
+}
+
+function describe(run: Run): string {
+  return typeof run === 'object' && run !== null ? `${run.start}+${run.length}` : String(run);
+}
+
+function expect(truth: boolean, message: string): void {
+  if (!truth) throw new Error(message);
+}
