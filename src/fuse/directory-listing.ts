@@ -1,0 +1,110 @@
+/**
+ * The answer to READDIR and READDIRPLUS, filled entry by entry as the filesystem visits a directory.
+ *
+ * `begin` says where and how much, `visit` is passed to `readDirectory`, `bytes` is what came of it. A run
+ * that misses a block is begun again and overwrites what the first left.
+ *
+ * In READDIRPLUS each entry but '.' and '..' hands the kernel a reference to its inode. An inode that
+ * cannot be read is listed without attributes, as the kernel allows, so that one damaged file does not hide
+ * its directory; looking it up tells the error.
+ */
+import { CorruptionError, FsError, fsError } from '../fs/errors.ts';
+import type { Attributes, EntryVisitor, FileSystem, TransactionHandle } from '../fs/filesystem.ts';
+import { Dirent, Direntplus, EntryOut, type Wire } from './abi.ts';
+import {
+  directoryRecordBytes,
+  direntplusBytes,
+  direntplusInode,
+  emptyAttributes,
+  encodeDirent,
+  encodeEntryOut,
+} from './encoding.ts';
+
+const DOT = 0x2e;
+
+function isDotOrDotDot(name: Uint8Array): boolean {
+  if (name[0] !== DOT || name.length > 2) return false;
+  return name.length === 1 || name[1] === DOT;
+}
+
+export class DirectoryListing {
+  /** Length of the entries so far. */
+  bytes = 0;
+  readonly visit: EntryVisitor;
+  readonly #filesystem: FileSystem;
+  readonly #wire: Wire;
+  readonly #preferredBytes: number;
+  readonly #attributes: Attributes = emptyAttributes();
+  #at = 0;
+  #limitBytes = 0;
+  #withAttributes: TransactionHandle | undefined = undefined;
+  #refused = false;
+
+  constructor(filesystem: FileSystem, wire: Wire, preferredBytes: number) {
+    this.#filesystem = filesystem;
+    this.#wire = wire;
+    this.#preferredBytes = preferredBytes;
+    this.visit = (name, inode, fileType, cookie) => this.#add(name, inode, fileType, cookie);
+  }
+
+  /** @param withAttributes the running transaction for READDIRPLUS, undefined for READDIR. */
+  begin(at: number, limitBytes: number, withAttributes: TransactionHandle | undefined): void {
+    this.bytes = 0;
+    this.#at = at;
+    this.#limitBytes = limitBytes;
+    this.#withAttributes = withAttributes;
+    this.#refused = false;
+  }
+
+  /** @throws FsError EINVAL if not even one entry found room: an empty answer would mean the end. */
+  end(): void {
+    this.#withAttributes = undefined;
+    if (this.#refused && this.bytes === 0) throw fsError('EINVAL');
+  }
+
+  #add(name: Uint8Array, inode: number, fileType: number, cookie: number): boolean {
+    const plus = this.#withAttributes;
+    const frontBytes = plus === undefined ? Dirent.bytes : Direntplus.bytes;
+    if (this.bytes + directoryRecordBytes(frontBytes, name.length) > this.#limitBytes) {
+      this.#refused = true;
+      return false;
+    }
+    let at = this.#at + this.bytes;
+    if (plus !== undefined) {
+      this.#addEntry(plus, at, name, inode);
+      at += EntryOut.bytes;
+      this.bytes += EntryOut.bytes;
+    }
+    this.bytes += encodeDirent(this.#wire, at, name, inode, fileType, cookie);
+    return true;
+  }
+
+  #addEntry(tx: TransactionHandle, at: number, name: Uint8Array, inode: number): void {
+    if (!isDotOrDotDot(name) && this.#readAttributes(tx, inode)) {
+      encodeEntryOut(this.#wire, at, this.#attributes, this.#preferredBytes);
+    } else {
+      this.#wire.clear(at, EntryOut.bytes);
+    }
+  }
+
+  #readAttributes(tx: TransactionHandle, inode: number): boolean {
+    try {
+      this.#filesystem.readAttributes(tx, inode, this.#attributes);
+      return true;
+    } catch (thrown) {
+      if (thrown instanceof CorruptionError || thrown instanceof FsError) return false;
+      throw thrown;
+    }
+  }
+
+  /** Takes or gives back the references that a finished READDIRPLUS hands to the kernel. */
+  reference(taken: boolean): void {
+    const end = this.#at + this.bytes;
+    for (let at = this.#at; at < end; at += direntplusBytes(this.#wire, at)) {
+      const inode = direntplusInode(this.#wire, at);
+      if (inode === 0) continue;
+      if (taken) this.#filesystem.acquire(inode);
+      else this.#filesystem.forget(inode, 1);
+    }
+  }
+}

@@ -1,0 +1,113 @@
+/**
+ * The first exchange: which protocol version, which features, which limits.
+ *
+ * The kernel offers flags in INIT; `wanted` says which of them Quarry takes and why. A flag is taken only
+ * where it is offered. What was agreed is a plain object that the session keeps.
+ */
+import { type ErrnoName, fsError } from '../fs/errors.ts';
+import {
+  FUSE_MAJOR,
+  FUSE_MINOR_LEAST,
+  FUSE_MINOR_MOST,
+  InitFlag,
+  InitIn,
+  InitOut,
+  type Wire,
+} from './abi.ts';
+
+export const PAGE_BYTES = 4096;
+
+/** Longest WRITE and READ: 256 pages is the kernel's own limit (fs.fuse.max_pages_limit). */
+export const MAX_TRANSFER_BYTES = 1 << 20;
+const MAX_PAGES = MAX_TRANSFER_BYTES / PAGE_BYTES;
+
+/** Taken down by the kernel to the read_ahead_kb of the mount, which is raised after mounting. */
+const MAX_READAHEAD_BYTES = 4 << 20;
+
+/** Requests for read-ahead and writeback in flight at once; the kernel's default of 12 starves a disk of depth 32. */
+export const MAX_BACKGROUND = 64;
+const CONGESTION_THRESHOLD = (MAX_BACKGROUND * 3) / 4;
+
+/** Nanosecond timestamps. */
+const TIME_GRANULARITY = 1;
+
+/** Attributes with the entries: with AUTO the kernel asks for them when the names are looked up afterwards (ls -l, find,
+ * rm -r) and takes plain READDIR otherwise, which reads no inode. */
+const ADAPTIVE_READDIRPLUS = true;
+
+const wanted: readonly [flag: number, reason: string][] = [
+  [InitFlag.ASYNC_READ, 'several reads of one file at once'],
+  [InitFlag.EXPORT_SUPPORT, "'.' and '..' are answered by lookup, so NFS can serve the mount"],
+  [InitFlag.BIG_WRITES, 'writes of more than a page'],
+  [InitFlag.DONT_MASK, 'the umask is applied by the volume, which one day knows default ACLs'],
+  [InitFlag.DO_READDIRPLUS, 'a listing brings the attributes along'],
+  [ADAPTIVE_READDIRPLUS ? InitFlag.READDIRPLUS_AUTO : 0, 'see ADAPTIVE_READDIRPLUS'],
+  [InitFlag.ASYNC_DIO, 'direct I/O of one process at depth'],
+  [InitFlag.WRITEBACK_CACHE, 'small writes are gathered in the page cache'],
+  [InitFlag.NO_OPEN_SUPPORT, 'no open-file state is kept, so OPEN is never sent again'],
+  [InitFlag.PARALLEL_DIROPS, 'lookups in one directory at once'],
+  [InitFlag.MAX_PAGES, 'requests of MAX_TRANSFER_BYTES'],
+  [InitFlag.CACHE_SYMLINKS, 'symlink targets never change'],
+  [InitFlag.NO_OPENDIR_SUPPORT, 'as NO_OPEN_SUPPORT, and directories are cached'],
+  [InitFlag.HANDLE_KILLPRIV_V2, 'set-user-id bits are cleared in the same transaction as the write'],
+];
+const wantedFlags = wanted.reduce((flags, [flag]) => flags | flag, 0);
+
+/** What the kernel and Quarry agreed on. */
+export interface Agreement {
+  readonly minor: number;
+  readonly flags: number;
+  readonly maxReadaheadBytes: number;
+}
+
+export interface InitRequest {
+  readonly major: number;
+  readonly minor: number;
+  readonly maxReadaheadBytes: number;
+  readonly flags: number;
+}
+
+export function decodeInit(wire: Wire, at: number): InitRequest {
+  return {
+    major: wire.u32(at + InitIn.major),
+    minor: wire.u32(at + InitIn.minor),
+    maxReadaheadBytes: wire.u32(at + InitIn.max_readahead),
+    flags: wire.u32(at + InitIn.flags),
+  };
+}
+
+const TOO_OLD: ErrnoName = 'EPROTO';
+
+/**
+ * What both sides can do.
+ *
+ * @throws FsError EPROTO if the kernel is older than 7.31.
+ */
+export function agree(offer: InitRequest): Agreement {
+  if (offer.major < FUSE_MAJOR) throw fsError(TOO_OLD);
+  if (offer.major === FUSE_MAJOR && offer.minor < FUSE_MINOR_LEAST) throw fsError(TOO_OLD);
+  return {
+    minor: offer.major > FUSE_MAJOR ? FUSE_MINOR_MOST : Math.min(offer.minor, FUSE_MINOR_MOST),
+    flags: (offer.flags & wantedFlags) >>> 0,
+    maxReadaheadBytes: Math.min(offer.maxReadaheadBytes, MAX_READAHEAD_BYTES),
+  };
+}
+
+export function agreedOn(agreement: Agreement, flag: number): boolean {
+  return (agreement.flags & flag) !== 0;
+}
+
+/** Writes fuse_init_out; returns its length. */
+export function encodeInitOut(wire: Wire, at: number, agreement: Agreement): number {
+  wire.clear(at, InitOut.bytes);
+  wire.setU32(at + InitOut.major, FUSE_MAJOR);
+  wire.setU32(at + InitOut.minor, agreement.minor);
+  wire.setU32(at + InitOut.max_readahead, agreement.maxReadaheadBytes);
+  wire.setU32(at + InitOut.flags, agreement.flags);
+  wire.setU16(at + InitOut.max_background, MAX_BACKGROUND);
+  wire.setU16(at + InitOut.congestion_threshold, CONGESTION_THRESHOLD);
+  wire.setU32(at + InitOut.max_write, MAX_TRANSFER_BYTES);
+  wire.setU32(at + InitOut.time_gran, TIME_GRANULARITY);
+  wire.setU16(at + InitOut.max_pages, MAX_PAGES);
+  return InitOut.bytes;
+}

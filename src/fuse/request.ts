@@ -1,0 +1,242 @@
+/**
+ * One request of the kernel, from its bytes in a slot to the reply.
+ *
+ * There is one Request per slot, made once and used again and again. It is itself the `Operation`,
+ * `ReadRequest` or `WriteRequest` that the filesystem is given, so a cached metadata request allocates
+ * nothing but the view of its name. Life of a request:
+ *
+ *   receive   the header is read
+ *   decode    the arguments are read out of the slot, once: the reply may later be built over them
+ *   begin     it is handed to the filesystem, or answered at once
+ *   perform   what a metadata request does; may run several times, and overwrites its own results
+ *   finished  hands it back to the session, which calls `answer`, sends, and releases the slot
+ *
+ * Slot: | head page, 4096 bytes … request from −80 | payload … | room for 2 blocks |
+ * A short reply is built at the start of the head page, a long one in the payload with its header directly
+ * before the bytes, so that either is one write(2) and no copy.
+ */
+import { strict as assert } from 'node:assert';
+import type { Memory } from '../aio/device.ts';
+import { fsError } from '../fs/errors.ts';
+import type {
+  AttributeChanges,
+  Attributes,
+  Caller,
+  CreateRequest,
+  FileSystem,
+  Operation,
+  ReadRequest,
+  SpaceStatistics,
+  TransactionHandle,
+  WriteRequest,
+} from '../fs/filesystem.ts';
+import { InHeader, OutHeader, type Wire } from './abi.ts';
+import { DirectoryListing } from './directory-listing.ts';
+import { emptyAttributes, encodeOutHeader } from './encoding.ts';
+import type { Agreement } from './negotiation.ts';
+
+/** Length of the head page; the payload follows. */
+export const HEAD_BYTES = 4096;
+/** A request starts this much before the payload: fuse_in_header and fuse_write_in. */
+export const REQUEST_LEAD_BYTES = 80;
+/** Longest answer that fits in the head page before the request. */
+const HEAD_ANSWER_BYTES = HEAD_BYTES - REQUEST_LEAD_BYTES - OutHeader.bytes;
+
+/** What a request needs of its session. */
+export interface Conversation {
+  readonly filesystem: FileSystem;
+  /** Undefined before INIT. */
+  readonly agreement: Agreement | undefined;
+  /** st_blksize, in bytes. */
+  readonly preferredBytes: number;
+  /** CREATE is answered, rather than left to MKNOD. */
+  readonly atomicCreate: boolean;
+  /** Scratch of STATFS. */
+  readonly space: SpaceStatistics;
+  agreed(agreement: Agreement): void;
+  /** Unmounts the filesystem, once. */
+  unmount(): Promise<void>;
+  /** The end of a request: replies and releases its slot. */
+  ended(request: Request, thrown: unknown): void;
+}
+
+/** What Quarry does with one opcode: a row of the table in operations.ts. */
+export interface Handler {
+  readonly name: string;
+  /** Least length of the arguments, after the header. */
+  readonly bodyBytes: number;
+  /** The kernel expects no reply. */
+  readonly silent: boolean;
+  /** Reads the arguments. Throws FsError for those that cannot be. */
+  decode(request: Request): void;
+  /** Starts the work; `request.finished` ends it, now or later. */
+  begin(request: Request): void;
+  /** The work of a metadata operation. */
+  perform(request: Request, tx: TransactionHandle): void;
+  /** Builds the successful answer. */
+  answer(request: Request): void;
+  /** Takes (or gives back, if the reply was not delivered) the references to inodes that the answer hands to the kernel. */
+  reference(request: Request, taken: boolean): void;
+}
+
+export class Request implements Operation, ReadRequest, WriteRequest, CreateRequest {
+  readonly slot: number;
+  readonly wire: Wire;
+  readonly conversation: Conversation;
+  readonly listing: DirectoryListing;
+  handler: Handler;
+  /** Received and not answered. */
+  pending = false;
+
+  // From the header.
+  opcode = 0;
+  inode = 0;
+  readonly caller: Caller = { uid: 0, gid: 0, umask: 0 };
+  /** Arguments stand in [bodyAt, bodyEnd) of the wire. */
+  readonly bodyAt: number;
+  bodyEnd = 0;
+
+  // Arguments; each opcode uses some of them.
+  name: Uint8Array = new Uint8Array(0);
+  newName: Uint8Array = new Uint8Array(0);
+  newParent = 0;
+  mode = 0;
+  deviceNumber = 0;
+  flags = 0;
+  offsetBytes = 0;
+  lengthBytes = 0;
+  updateTimes = false;
+  killPrivileges = false;
+  /** SETATTR: whether the size changes, to what, and whether anything else does. */
+  resizes = false;
+  sizeBytes = 0;
+  changesOther = false;
+  readonly changes: AttributeChanges = {
+    mode: undefined,
+    uid: undefined,
+    gid: undefined,
+    accessSeconds: undefined,
+    accessNanoseconds: undefined,
+    modifySeconds: undefined,
+    modifyNanoseconds: undefined,
+    changeSeconds: undefined,
+    changeNanoseconds: undefined,
+    killPrivileges: undefined,
+  };
+
+  // Results.
+  readonly attributes: Attributes = emptyAttributes();
+  /** Inode of an entry reply, 0 for none. */
+  entryInode = 0;
+  target: Uint8Array = new Uint8Array(0);
+  resultOffset = 0;
+  resultBytes = 0;
+
+  // The reply, set by `answer`.
+  replyAt = 0;
+  replyBytes = 0;
+
+  readonly memory: Memory;
+  /** The payload, page-aligned, and the longest transfer it holds. */
+  readonly memoryOffset: number;
+  readonly payloadBytes: number;
+  readonly #headAt: number;
+  readonly #requestAt: number;
+  #uniqueLow = 0;
+  #uniqueHigh = 0;
+  #textEnd = 0;
+
+  /** @param slotBytes length of a slot; 2 blocks at its end are left to the filesystem. */
+  constructor(
+    conversation: Conversation,
+    memory: Memory,
+    wire: Wire,
+    slot: number,
+    slotBytes: number,
+    idle: Handler,
+  ) {
+    this.conversation = conversation;
+    this.memory = memory;
+    this.wire = wire;
+    this.slot = slot;
+    this.handler = idle;
+    this.#headAt = slot * slotBytes;
+    this.memoryOffset = this.#headAt + HEAD_BYTES;
+    this.#requestAt = this.memoryOffset - REQUEST_LEAD_BYTES;
+    this.bodyAt = this.#requestAt + InHeader.bytes;
+    this.payloadBytes = slotBytes - HEAD_BYTES - 2 * conversation.filesystem.blockBytes;
+    assert(this.payloadBytes >= HEAD_BYTES, 'a slot holds at least a page of payload');
+    this.listing = new DirectoryListing(conversation.filesystem, wire, conversation.preferredBytes);
+  }
+
+  /** Reads the header of a request of `lengthBytes`; false if it is not whole. */
+  receive(lengthBytes: number): boolean {
+    const { wire } = this;
+    const at = this.#requestAt;
+    if (lengthBytes < InHeader.bytes || wire.u32(at + InHeader.len) !== lengthBytes) return false;
+    this.pending = true;
+    this.opcode = wire.u32(at + InHeader.opcode);
+    this.#uniqueLow = wire.u32(at + InHeader.unique);
+    this.#uniqueHigh = wire.u32(at + InHeader.unique + 4);
+    this.inode = wire.u64(at + InHeader.nodeid);
+    this.caller.uid = wire.u32(at + InHeader.uid);
+    this.caller.gid = wire.u32(at + InHeader.gid);
+    this.caller.umask = 0;
+    this.bodyEnd = at + lengthBytes;
+    this.#textEnd = this.bodyAt;
+    this.entryInode = 0;
+    return true;
+  }
+
+  /**
+   * The NUL-terminated bytes that start `skippedBytes` after the text before (or after the start of the
+   * arguments): a view of the slot, not a copy.
+   *
+   * @throws FsError EINVAL if they are empty or not terminated.
+   */
+  text(skippedBytes: number): Uint8Array {
+    const { bytes } = this.wire;
+    const from = this.#textEnd + skippedBytes;
+    let end = from;
+    while (end < this.bodyEnd && bytes[end] !== 0) end++;
+    if (end === from || end >= this.bodyEnd) throw fsError('EINVAL');
+    this.#textEnd = end + 1;
+    return new Uint8Array(bytes.buffer, bytes.byteOffset + from, end - from);
+  }
+
+  perform(tx: TransactionHandle): void {
+    this.handler.perform(this, tx);
+  }
+
+  finished(thrown: unknown): void {
+    this.conversation.ended(this, thrown);
+  }
+
+  /** Where a short answer is built. */
+  get answerAt(): number {
+    return this.#headAt + OutHeader.bytes;
+  }
+
+  /** The answer is the `bytes` bytes at `answerAt`. */
+  answerShort(bytes: number): void {
+    assert(bytes <= HEAD_ANSWER_BYTES);
+    this.#seal(this.#headAt, bytes, 0);
+  }
+
+  /** The answer is the `bytes` bytes at `at`, in the payload or directly before it. */
+  answerLong(at: number, bytes: number): void {
+    assert(at >= this.memoryOffset && bytes <= this.payloadBytes);
+    this.#seal(at - OutHeader.bytes, bytes, 0);
+  }
+
+  /** The answer is an errno, 0 for plain success. */
+  answerError(errno: number): void {
+    this.#seal(this.#headAt, 0, errno);
+  }
+
+  #seal(headerAt: number, bytes: number, errno: number): void {
+    this.replyAt = headerAt;
+    this.replyBytes = OutHeader.bytes + bytes;
+    encodeOutHeader(this.wire, headerAt, this.replyBytes, errno, this.#uniqueLow, this.#uniqueHigh);
+  }
+}

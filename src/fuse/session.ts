@@ -1,0 +1,254 @@
+/**
+ * The life of one mount: requests come in from the channel, go to the filesystem, and are answered.
+ *
+ * Invariants:
+ *  1. Every request is ended exactly once, by `ended`: one reply (none where the kernel expects none), one
+ *     release of its slot. Nothing else replies or releases.
+ *  2. No exception leaves `#onRequests` or `ended`: what is not an answer for the user becomes EIO and a
+ *     line in the log.
+ *  3. After each batch the filesystem hands its queued I/O over.
+ *  4. The filesystem is unmounted once: at DESTROY, which is answered afterwards, or when the mount is gone.
+ *
+ * `closed` resolves when the mount is gone and the volume is clean on disk; it rejects if that failed.
+ */
+import { Errno, errnoOf, FsError, fsError } from '../fs/errors.ts';
+import type { FileSystem } from '../fs/filesystem.ts';
+import { OPCODE_LIMIT, Wire } from './abi.ts';
+import type { FuseChannel } from './channel.ts';
+import { emptyStatistics, preferredIoBytes } from './encoding.ts';
+import type { Agreement } from './negotiation.ts';
+import { handlerOf, unknownOperation } from './operations.ts';
+import { type Conversation, Request } from './request.ts';
+
+export interface SessionOptions {
+  /** Receives each line for the log, without newline. */
+  readonly log: (message: string) => void;
+  /** Answer CREATE, at the price of a RELEASE per created file; otherwise the kernel uses MKNOD. Default false. */
+  readonly atomicCreate?: boolean;
+}
+
+export interface OperationCount {
+  requests: number;
+  errors: number;
+}
+
+/** Live counters of a mount. */
+export interface SessionStatistics {
+  /** Protocol version in use, `7.x`; undefined before the kernel's INIT. */
+  readonly protocol: string | undefined;
+  /** Requests received and not yet answered. */
+  readonly pending: number;
+  /** By name of operation; only those that were asked for. */
+  readonly operations: Record<string, OperationCount>;
+  readonly channel: ReturnType<FuseChannel['statistics']>;
+}
+
+/** write(2) says this when the request was given up meanwhile, or the mount is gone: nobody waits for the reply. */
+const NOBODY_WAITS: ReadonlySet<number> = new Set([Errno.ENOENT, Errno.ENODEV]);
+
+export class Session implements Conversation {
+  readonly filesystem: FileSystem;
+  readonly preferredBytes: number;
+  readonly atomicCreate: boolean;
+  readonly space = emptyStatistics();
+  /** Resolves when the kernel's INIT was answered: the mount is usable. Rejects if the kernel is too old or the mount went away first. */
+  readonly initialized: Promise<Agreement>;
+  /** Resolves when the mount is gone and the filesystem is unmounted. */
+  readonly closed: Promise<void>;
+
+  readonly #channel: FuseChannel;
+  readonly #log: (message: string) => void;
+  readonly #requests: Request[] = [];
+  readonly #counts: OperationCount[] = [];
+  #agreement: Agreement | undefined = undefined;
+  #pending = 0;
+  #unmounted: Promise<void> | undefined = undefined;
+  #lastLine = '';
+  #initialize: (agreement: Agreement) => void = () => {};
+  #failInitialize: (reason: Error) => void = () => {};
+  #close: () => void = () => {};
+  #failClose: (reason: unknown) => void = () => {};
+
+  constructor(channel: FuseChannel, filesystem: FileSystem, options: SessionOptions) {
+    this.filesystem = filesystem;
+    this.preferredBytes = preferredIoBytes(filesystem.blockBytes);
+    this.atomicCreate = options.atomicCreate ?? false;
+    this.#channel = channel;
+    this.#log = options.log;
+    this.initialized = new Promise((resolve, reject) => {
+      this.#initialize = resolve;
+      this.#failInitialize = reject;
+    });
+    this.closed = new Promise((resolve, reject) => {
+      this.#close = resolve;
+      this.#failClose = reject;
+    });
+    // Whoever does not wait for them must not die of their rejection.
+    this.initialized.catch(() => {});
+    this.closed.catch(() => {});
+    this.#makeRequests();
+  }
+
+  #makeRequests(): void {
+    const { memory, slotBytes, slotCount } = this.#channel;
+    const wire = new Wire(memory.bytes);
+    for (let slot = 0; slot < slotCount; slot++) {
+      this.#requests.push(new Request(this, memory, wire, slot, slotBytes, unknownOperation));
+    }
+    for (let opcode = 0; opcode <= OPCODE_LIMIT; opcode++) this.#counts.push({ requests: 0, errors: 0 });
+  }
+
+  /** Begins to answer the kernel. */
+  start(): void {
+    this.#channel.start(
+      (count) => this.#onRequests(count),
+      (errno) => this.#onClosed(errno),
+    );
+  }
+
+  get agreement(): Agreement | undefined {
+    return this.#agreement;
+  }
+
+  agreed(agreement: Agreement): void {
+    this.#agreement = agreement;
+  }
+
+  #onRequests(count: number): void {
+    const { ready } = this.#channel;
+    for (let pair = 0; pair < count; pair++) {
+      this.#dispatch(ready[2 * pair] as number, ready[2 * pair + 1] as number);
+    }
+    try {
+      this.filesystem.submit();
+    } catch (thrown) {
+      this.#logThrown('submit', thrown);
+    }
+  }
+
+  #dispatch(slot: number, lengthBytes: number): void {
+    const request = this.#requests[slot];
+    if (request === undefined || request.pending || !request.receive(lengthBytes)) {
+      this.#logLine(`a request of ${lengthBytes} bytes in slot ${slot} is not one of the protocol; dropped`);
+      if (request !== undefined && !request.pending) this.#channel.release(slot);
+      return;
+    }
+    this.#pending++;
+    const handler = handlerOf(request.opcode);
+    request.handler = handler;
+    this.#countOf(request.opcode).requests++;
+    try {
+      if (request.bodyEnd - request.bodyAt < handler.bodyBytes) throw fsError('EINVAL');
+      if (request.inode > Number.MAX_SAFE_INTEGER) throw fsError('ESTALE');
+      handler.decode(request);
+      handler.begin(request);
+    } catch (thrown) {
+      this.ended(request, thrown ?? fsError('EIO'));
+    }
+  }
+
+  ended(request: Request, thrown: unknown): void {
+    if (!request.pending) {
+      this.#logThrown(`${request.handler.name} ended twice`, thrown);
+      return;
+    }
+    try {
+      this.#reply(request, thrown);
+    } catch (failure) {
+      this.#logThrown(`reply to ${request.handler.name}`, failure);
+    }
+    request.pending = false;
+    this.#pending--;
+    this.#channel.release(request.slot);
+  }
+
+  #reply(request: Request, thrown: unknown): void {
+    const { handler } = request;
+    const failure = thrown === undefined ? this.#answer(request) : thrown;
+    if (failure !== undefined) this.#refuse(request, failure);
+    if (handler.silent) return;
+    if (failure === undefined) handler.reference(request, true);
+    const errno = this.#channel.reply(request.replyAt, request.replyBytes);
+    if (errno === 0) {
+      if (failure === undefined && handler.name === 'init') this.#greeted();
+      return;
+    }
+    if (failure === undefined) handler.reference(request, false);
+    if (!NOBODY_WAITS.has(errno))
+      this.#logLine(`the kernel refused the reply to ${handler.name}: errno ${errno}`);
+  }
+
+  /** Builds the answer; returns what was thrown, if anything. */
+  #answer(request: Request): unknown {
+    try {
+      request.handler.answer(request);
+      return undefined;
+    } catch (thrown) {
+      return thrown ?? fsError('EIO');
+    }
+  }
+
+  #refuse(request: Request, failure: unknown): void {
+    if (!(failure instanceof FsError)) this.#logThrown(request.handler.name, failure);
+    this.#countOf(request.opcode).errors++;
+    request.answerError(errnoOf(failure));
+    if (request.handler.name === 'init') this.#failInitialize(new Error(TOO_OLD_KERNEL));
+  }
+
+  #greeted(): void {
+    if (this.#agreement !== undefined) this.#initialize(this.#agreement);
+  }
+
+  #onClosed(errno: number): void {
+    if (errno !== 0 && errno !== Errno.ENODEV)
+      this.#logLine(`the mount ended: reading /dev/fuse gave errno ${errno}`);
+    this.#failInitialize(new Error('the mount went away before the kernel introduced itself'));
+    this.unmount().then(
+      () => {
+        this.#channel.close();
+        this.#close();
+      },
+      (thrown: unknown) => {
+        this.#channel.close();
+        this.#failClose(thrown);
+      },
+    );
+  }
+
+  unmount(): Promise<void> {
+    this.#unmounted ??= this.filesystem.unmount();
+    return this.#unmounted;
+  }
+
+  statistics(): SessionStatistics {
+    const operations: Record<string, OperationCount> = {};
+    this.#counts.forEach((count, opcode) => {
+      if (count.requests > 0) operations[handlerOf(opcode).name] = { ...count };
+    });
+    return {
+      protocol: this.#agreement === undefined ? undefined : `7.${this.#agreement.minor}`,
+      pending: this.#pending,
+      operations,
+      channel: this.#channel.statistics(),
+    };
+  }
+
+  /** Opcodes beyond the table share the last counter. */
+  #countOf(opcode: number): OperationCount {
+    return (this.#counts[opcode] ?? this.#counts[OPCODE_LIMIT]) as OperationCount;
+  }
+
+  #logThrown(where: string, thrown: unknown): void {
+    const what = thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown);
+    this.#logLine(`${where}: ${what.replace(/\s*\n\s*/g, ' ')}`);
+  }
+
+  /** A line that repeats the one before says nothing new. */
+  #logLine(line: string): void {
+    if (line === this.#lastLine) return;
+    this.#lastLine = line;
+    this.#log(line);
+  }
+}
+
+const TOO_OLD_KERNEL = 'this kernel is too old: Quarry needs FUSE 7.31 (Linux 5.4 or newer)';
