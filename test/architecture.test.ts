@@ -1,0 +1,158 @@
+/**
+ * Who may know whom, as a test: the layering `cli → fuse, check, lab → fs → alloc`, read from the import statements.
+ *
+ * The tables below are the architecture; a new edge is added here on purpose or not at all. Besides, a few rules
+ * about the text of the repository that a linter does not have.
+ */
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, test } from 'vitest';
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url));
+const LINES_AT_MOST = 600;
+
+/** What files of a room may import, besides the room itself: paths from the root, or names of modules. */
+const MAY_IMPORT: Record<string, RegExp[]> = {
+  'src/native.ts': [/^src\/aio\/device\.ts$/, /^node:module$/],
+  'src/crc32c.ts': [/^src\/native\.ts$/],
+  'src/alloc': [],
+  'src/fs': [/^src\/alloc\//, /^src\/aio\/device\.ts$/, /^src\/crc32c\.ts$/, /^node:(assert|crypto)$/],
+  'src/aio': [/^src\/native\.ts$/, /^src\/crc32c\.ts$/, /^node:/],
+  'src/fuse': [
+    /^src\/fs\/(filesystem|errors)\.ts$/,
+    /^src\/native\.ts$/,
+    /^src\/aio\/device\.ts$/,
+    /^node:/,
+    /^fuse-native$/,
+  ],
+  'src/check': [
+    /^src\/fs\/(format|record|layout|name-hash|errors)\.ts$/,
+    /^src\/aio\/device\.ts$/,
+    /^src\/crc32c\.ts$/,
+    /^bitset$/,
+  ],
+  'src/lab': [/^src\/(alloc|fs|aio)\//, /^node:/],
+  'src/cli': [/^src\/(alloc|fs|aio|fuse|check|lab)\//, /^src\/native\.ts$/, /^node:/, /^commander$/],
+};
+
+/** Programs: files that import someone's module at run time, and so may use `import()`. */
+const MAY_IMPORT_AT_RUN_TIME = /^src\/(cli|lab|fuse)\//;
+
+interface Source {
+  path: string;
+  /** Without comments. */
+  code: string;
+  lines: number;
+  imports: { target: string; typeOnly: boolean }[];
+}
+
+function filesUnder(folder: string): string[] {
+  return readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.ts'))
+    .map((name) => join(folder, name))
+    .sort();
+}
+
+function withoutComments(text: string): string {
+  return text.replace(/\/\*[\s\S]*?\*\//g, '').replace(/(^|\s)\/\/.*$/gm, '$1');
+}
+
+function readSource(path: string): Source {
+  const text = readFileSync(join(ROOT, path), 'utf8');
+  const code = withoutComments(text);
+  const statements = code.matchAll(/^(?:import|export)\s(?:(type)\s)?(?:[^'";]*?\sfrom\s)?'([^']+)'/gm);
+  const imports = [...statements].map(([, type, specifier = '']) => ({
+    target: specifier.startsWith('.') ? relative(ROOT, join(ROOT, dirname(path), specifier)) : specifier,
+    typeOnly: type === 'type',
+  }));
+  return { path, code, lines: text.split('\n').length - 1, imports };
+}
+
+const sources = filesUnder('src').map(readSource);
+
+function roomOf(path: string): string {
+  return path.split('/').slice(0, 2).join('/');
+}
+
+describe('layering', () => {
+  test('every file of src is in a room that the table knows', () => {
+    expect(
+      [...new Set(sources.map(({ path }) => roomOf(path)))].filter((room) => !(room in MAY_IMPORT)),
+    ).toEqual([]);
+  });
+
+  test.each(Object.entries(MAY_IMPORT))('%s imports only what it may know', (room, allowed) => {
+    const forbidden = sources
+      .filter(({ path }) => roomOf(path) === room)
+      .flatMap(({ path, imports }) =>
+        imports
+          .filter(({ target }) => roomOf(target) !== room && !allowed.some((pattern) => pattern.test(target)))
+          .map(({ target }) => `${path} → ${target}`),
+      );
+    expect(forbidden).toEqual([]);
+  });
+
+  test('only src/native.ts loads the addon', () => {
+    const loaders = sources.filter(({ code }) => /createRequire|\.node['"]|process\.dlopen/.test(code));
+    expect(loaders.map(({ path }) => path).filter((path) => path !== 'src/fuse/fuse-native.ts')).toEqual([
+      'src/native.ts',
+    ]);
+  });
+
+  test('modules are imported at run time only where a user names them', () => {
+    const dynamic = sources.filter(({ code }) => /\bimport\(/.test(code)).map(({ path }) => path);
+    expect(dynamic.filter((path) => !MAY_IMPORT_AT_RUN_TIME.test(path))).toEqual([]);
+  });
+
+  test('no module needs itself to load', () => {
+    const graph = new Map(
+      sources.map(({ path, imports }) => [
+        path,
+        imports.filter(({ typeOnly }) => !typeOnly).map(({ target }) => target),
+      ]),
+    );
+    const done = new Set<string>();
+    const cycles: string[] = [];
+    const visit = (path: string, trail: string[]): void => {
+      if (trail.includes(path)) cycles.push([...trail.slice(trail.indexOf(path)), path].join(' → '));
+      if (done.has(path) || trail.includes(path)) return;
+      for (const target of graph.get(path) ?? []) visit(target, [...trail, path]);
+      done.add(path);
+    };
+    for (const path of graph.keys()) visit(path, []);
+    expect(cycles).toEqual([]);
+  });
+});
+
+describe('the text', () => {
+  test('nothing in src has the type any', () => {
+    const files = sources.filter(({ code }) => /[:<|&(,]\s*any\b(?!\s*\()|\bas any\b/.test(code));
+    expect(files.map(({ path }) => path)).toEqual([]);
+  });
+
+  test('only policies of allocation have a default export', () => {
+    const files = sources.filter(({ code }) => /^export default\b/m.test(code)).map(({ path }) => path);
+    expect(files.filter((path) => !path.startsWith('src/alloc/'))).toEqual([]);
+  });
+
+  test(`no file of src is longer than ${LINES_AT_MOST} lines`, () => {
+    expect(sources.filter(({ lines }) => lines > LINES_AT_MOST).map(({ path }) => path)).toEqual([]);
+  });
+
+  test('every file of src opens with what it is', () => {
+    const silent = sources.filter(
+      ({ path }) => !/^(#!.*\n)?\/\*\*/.test(readFileSync(join(ROOT, path), 'utf8')),
+    );
+    expect(silent.map(({ path }) => path)).toEqual([]);
+  });
+
+  test('no test is switched off or singled out', () => {
+    const marked = filesUnder('test').filter((path) =>
+      /\b(test|it|describe)\.(only|skip|todo)\(/.test(
+        withoutComments(readFileSync(join(ROOT, path), 'utf8')),
+      ),
+    );
+    expect(marked).toEqual([]);
+  });
+});
