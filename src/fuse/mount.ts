@@ -1,0 +1,345 @@
+/**
+ * Mounting and unmounting: how an open /dev/fuse becomes a directory of files, and ends to be one.
+ *
+ * Root mounts by mount(2): as `fuseblk` on a block device, so that umount(2) waits until the volume is
+ * clean, and as `fuse` on an image file. Anybody else asks fusermount3, the set-user-id helper of libfuse, which
+ * mounts and passes the descriptor back over a socket.
+ *
+ * From the moment of the mount until the session answers, whoever touches the directory waits. So this
+ * file never looks at the mountpoint afterwards: the kernel's mountinfo tells what there is to know. And a
+ * process must not unmount its own mount by itself, since umount(2) waits for its answers: `unmountInChild`.
+ *
+ * Every error is one line that says what to do.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { closeSync, constants, openSync, readFileSync, realpathSync, statSync, writeFileSync } from 'node:fs';
+import { native } from '../native.ts';
+import { MountFlag, type MountOptions } from './options.ts';
+
+/** A mount that could not be made or ended; the message is one line for the user. */
+export class MountError extends Error {
+  override readonly name = 'MountError';
+}
+
+export interface MountRequest {
+  /** The block device or image file that is shown as the source of the mount. */
+  readonly source: string;
+  readonly blockDevice: boolean;
+  /** As `checkMountpoint` gave it. */
+  readonly directory: string;
+  readonly options: MountOptions;
+  /** Gives up an exclusive hold (O_EXCL) on the block device: the kernel takes its own at the mount. */
+  releaseClaim?(): void;
+}
+
+/** A block of the page cache, and the least that every block device can do: see LEAST_PREFERRED_BYTES in encoding.ts. */
+const FUSEBLK_BLOCK_BYTES = 4096;
+const UMOUNT_LAZILY = 2;
+
+function codeOf(thrown: unknown): string {
+  return thrown instanceof Error && 'code' in thrown ? String(thrown.code) : '';
+}
+
+function messageOf(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown);
+}
+
+function advised(thrown: unknown, advice: Readonly<Record<string, string>>, otherwise: string): MountError {
+  const known = advice[codeOf(thrown)];
+  return new MountError(known ?? `${otherwise}: ${messageOf(thrown)}`, { cause: thrown });
+}
+
+function isRoot(): boolean {
+  return process.geteuid?.() === 0;
+}
+
+/**
+ * The absolute path of a directory that can be mounted on.
+ *
+ * @throws MountError if there is none.
+ */
+export function checkMountpoint(directory: string): string {
+  try {
+    if (!statSync(directory).isDirectory()) throw new MountError(`${directory} is not a directory`);
+    return realpathSync(directory);
+  } catch (thrown) {
+    if (thrown instanceof MountError) throw thrown;
+    const advice = {
+      ENOENT: `${directory} does not exist: make it with 'mkdir -p ${directory}'`,
+      ENOTDIR: `${directory} is not a directory`,
+      EACCES: `${directory} cannot be reached: permission denied`,
+      ENOTCONN: `${directory} is the mountpoint of a filesystem that died: 'umount ${directory}' first`,
+    };
+    throw advised(thrown, advice, `${directory} cannot be mounted on`);
+  }
+}
+
+function openFuseDevice(): number {
+  try {
+    return openSync('/dev/fuse', constants.O_RDWR | constants.O_NONBLOCK);
+  } catch (thrown) {
+    const missing =
+      "there is no /dev/fuse: load the module with 'modprobe fuse', or start the container with --device /dev/fuse --cap-add SYS_ADMIN";
+    const advice = {
+      ENOENT: missing,
+      ENODEV: missing,
+      ENXIO: missing,
+      EACCES: 'no permission to open /dev/fuse: run as root',
+      EPERM: 'no permission to open /dev/fuse: run as root, or start the container with --device /dev/fuse',
+    };
+    throw advised(thrown, advice, '/dev/fuse cannot be opened');
+  }
+}
+
+/** The data of mount(2) for fuse: fuse_fs_parameters in the kernel. */
+function mountData(descriptor: number, request: MountRequest): string {
+  const { options, blockDevice } = request;
+  const parts = [
+    `fd=${descriptor}`,
+    'rootmode=40000',
+    `user_id=${process.geteuid?.() ?? 0}`,
+    `group_id=${process.getegid?.() ?? 0}`,
+    'default_permissions',
+    `max_read=${options.maxReadBytes}`,
+  ];
+  if (options.allowOther) parts.push('allow_other');
+  if (blockDevice) parts.push(`blksize=${FUSEBLK_BLOCK_BYTES}`);
+  return parts.join(',');
+}
+
+function mountAsRoot(request: MountRequest): number {
+  const { source, directory, options, blockDevice } = request;
+  const descriptor = openFuseDevice();
+  const type = `${blockDevice ? 'fuseblk' : 'fuse'}.${options.subtype}`;
+  const shown = blockDevice ? source : (options.fsname ?? source);
+  try {
+    if (blockDevice) request.releaseClaim?.();
+    native.mountFuse(shown, directory, type, options.flags, mountData(descriptor, request));
+  } catch (thrown) {
+    closeSync(descriptor);
+    const advice = {
+      EPERM: `not allowed to mount on ${directory}: this needs CAP_SYS_ADMIN (docker run --cap-add SYS_ADMIN --device /dev/fuse)`,
+      EBUSY: `${source} is in use: unmount it, or stop the program that holds it`,
+      ENODEV: "this kernel has no FUSE: load it with 'modprobe fuse'",
+      EACCES: `${source} is write-protected: mount it with -o ro`,
+      EROFS: `${source} is write-protected: mount it with -o ro`,
+    };
+    throw advised(thrown, advice, `cannot mount ${source} on ${directory}`);
+  }
+  return descriptor;
+}
+
+const helperFlags: readonly (readonly [flag: number, option: string])[] = [
+  [MountFlag.readOnly, 'ro'],
+  [MountFlag.noSuid, 'nosuid'],
+  [MountFlag.noDevices, 'nodev'],
+  [MountFlag.noExecute, 'noexec'],
+  [MountFlag.synchronous, 'sync'],
+  [MountFlag.directorySynchronous, 'dirsync'],
+  [MountFlag.noAccessTime, 'noatime'],
+];
+
+/** The -o text for fusermount3, which splits at commas and takes `\` as an escape. */
+export function helperOptions(request: Pick<MountRequest, 'source' | 'options'>): string {
+  const { source, options } = request;
+  const name = (options.fsname ?? source).replace(/[\\,]/g, '\\$&');
+  const parts = [
+    `fsname=${name}`,
+    `subtype=${options.subtype}`,
+    'default_permissions',
+    `max_read=${options.maxReadBytes}`,
+  ];
+  if (options.allowOther) parts.push('allow_other');
+  for (const [flag, option] of helperFlags) if ((options.flags & flag) !== 0) parts.push(option);
+  return parts.join(',');
+}
+
+interface HelperEnd {
+  readonly status: number;
+  readonly complaint: string;
+}
+
+/** Waits for a child; its complaint is what it wrote to stderr, in one line. */
+function ended(child: ChildProcess): Promise<HelperEnd> {
+  return new Promise((resolve, reject) => {
+    let text = '';
+    child.stderr?.on('data', (chunk: Buffer) => {
+      text += chunk.toString();
+    });
+    child.once('error', reject);
+    child.once('close', (code) => {
+      resolve({ status: code ?? 1, complaint: text.trim().replace(/\s*\n\s*/g, '; ') });
+    });
+  });
+}
+
+const NO_HELPER =
+  "fusermount3 was not found: install fuse3 ('apt install fuse3', 'dnf install fuse3'), or mount as root";
+
+async function runHelper(
+  args: readonly string[],
+  socket: number | 'ignore',
+  environment: Readonly<Record<string, string>>,
+): Promise<HelperEnd> {
+  try {
+    const child = spawn('fusermount3', args, {
+      stdio: ['ignore', 'ignore', 'pipe', socket],
+      env: { ...process.env, ...environment },
+    });
+    return await ended(child);
+  } catch (thrown) {
+    throw advised(thrown, { ENOENT: NO_HELPER }, 'fusermount3 could not be run');
+  }
+}
+
+/** Number of the helper's end of the socket within the helper. */
+const HELPER_SOCKET = 3;
+
+async function mountByHelper(request: MountRequest): Promise<number> {
+  const { directory } = request;
+  const [ours, theirs] = native.socketPair();
+  let end: HelperEnd;
+  try {
+    const args = ['-o', helperOptions(request), '--', directory];
+    end = await runHelper(args, theirs, { _FUSE_COMMFD: String(HELPER_SOCKET) });
+  } catch (thrown) {
+    closeSync(ours);
+    throw thrown;
+  } finally {
+    closeSync(theirs);
+  }
+  // Our copy of their end is closed, so this does not wait for a helper that failed.
+  const descriptor = native.receiveDescriptor(ours);
+  closeSync(ours);
+  if (end.status === 0 && descriptor >= 0) return descriptor;
+  if (descriptor >= 0) closeSync(descriptor);
+  throw new MountError(end.complaint || `fusermount3 could not mount on ${directory}`);
+}
+
+/**
+ * Mounts, and returns the open /dev/fuse that serves the mount. The kernel's INIT waits in it.
+ *
+ * @throws MountError
+ */
+export async function mount(request: MountRequest): Promise<number> {
+  return isRoot() ? mountAsRoot(request) : await mountByHelper(request);
+}
+
+/** Takes a mount out of the directory tree that nobody serves: its descriptor must be closed already. */
+export async function abandonMount(directory: string): Promise<void> {
+  if (isRoot()) native.umount(directory, UMOUNT_LAZILY);
+  else await runHelper(['-u', '-z', '--', directory], 'ignore', {});
+}
+
+function unmountAsRoot(directory: string): void {
+  try {
+    native.umount(directory, 0);
+  } catch (thrown) {
+    const advice = {
+      EBUSY: `${directory} is busy: end what uses it ('fuser -vm ${directory}' shows it) and try again`,
+      EINVAL: `${directory} is not a mountpoint`,
+      ENOENT: `${directory} does not exist`,
+      EPERM: `not allowed to unmount ${directory}: this needs CAP_SYS_ADMIN`,
+    };
+    throw advised(thrown, advice, `cannot unmount ${directory}`);
+  }
+}
+
+async function unmountByHelper(directory: string): Promise<void> {
+  const end = await runHelper(['-u', '--', directory], 'ignore', {});
+  if (end.status === 0) return;
+  if (/busy/i.test(end.complaint)) {
+    throw new MountError(
+      `${directory} is busy: end what uses it ('fuser -vm ${directory}' shows it) and try again`,
+    );
+  }
+  throw new MountError(end.complaint || `fusermount3 could not unmount ${directory}`);
+}
+
+/**
+ * Unmounts, from a process that does not serve the mount. For a `fuseblk` mount the volume is clean when
+ * it resolves; for others the daemon is still at it, until it lets go of its target.
+ *
+ * @throws MountError, with what to do where the mount is busy.
+ */
+export async function unmount(directory: string): Promise<void> {
+  if (isRoot()) unmountAsRoot(directory);
+  else await unmountByHelper(directory);
+}
+
+const CHILD_SCRIPT = `
+const { unmount } = await import(process.argv[1]);
+try { await unmount(process.argv[2]); } catch (error) { console.error(error.message); process.exitCode = 1; }
+`;
+
+/** `unmount` for the process that serves the mount, which has to go on answering meanwhile. */
+export async function unmountInChild(directory: string): Promise<void> {
+  const args = ['--input-type=module', '-e', CHILD_SCRIPT, '--', import.meta.url, directory];
+  const end = await ended(spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'pipe'] }));
+  if (end.status !== 0) throw new MountError(end.complaint || `cannot unmount ${directory}`);
+}
+
+export interface MountRecord {
+  /** `major:minor`, as the kernel names the mount's device and its bdi. */
+  readonly deviceNumbers: string;
+  readonly directory: string;
+  /** With subtype: `fuseblk.quarry`. */
+  readonly type: string;
+  readonly source: string;
+}
+
+/** proc(5): space, tab, newline and backslash are octal in mountinfo. */
+function unescapeOctal(text: string): string {
+  const bytes = Buffer.from(text).toString('latin1');
+  const plain = bytes.replace(/\\([0-7]{3})/g, (_, digits: string) =>
+    String.fromCharCode(Number.parseInt(digits, 8)),
+  );
+  return Buffer.from(plain, 'latin1').toString();
+}
+
+/** The mounts in the text of /proc/self/mountinfo, oldest first. */
+export function parseMountinfo(text: string): MountRecord[] {
+  const records: MountRecord[] = [];
+  for (const line of text.split('\n')) {
+    const fields = line.split(' ');
+    const separator = fields.indexOf('-');
+    const [, , deviceNumbers, , directory] = fields;
+    const [, type, source] = separator < 0 ? [] : fields.slice(separator);
+    if (!deviceNumbers || !directory || !type || source === undefined) continue;
+    records.push({
+      deviceNumbers,
+      directory: unescapeOctal(directory),
+      type: unescapeOctal(type),
+      source: unescapeOctal(source),
+    });
+  }
+  return records;
+}
+
+/** The topmost mount on `directory`, an absolute path without symlinks. Does not touch the mount. */
+export function findMount(directory: string): MountRecord | undefined {
+  const mounts = parseMountinfo(readFileSync('/proc/self/mountinfo', 'utf8'));
+  return mounts.findLast((record) => record.directory === directory);
+}
+
+/** What a mount gets above the kernel's defaults for FUSE, which are for servers that are not trusted: 128 KiB of
+ * read-ahead, and 1 % of the dirty memory. */
+const bdiSettings: readonly (readonly [file: string, value: string])[] = [
+  ['read_ahead_kb', '4096'],
+  ['strict_limit', '0'],
+  ['max_ratio', '100'],
+];
+
+/** Raises the limits of the mount's backing device, where that is permitted; after INIT, which sets them. Never fails. */
+export function tuneBacking(directory: string): void {
+  const record = findMount(directory);
+  if (record === undefined) return;
+  const suffix = record.type.startsWith('fuseblk') ? '-fuseblk' : '';
+  for (const [file, value] of bdiSettings) {
+    try {
+      writeFileSync(`/sys/class/bdi/${record.deviceNumbers}${suffix}/${file}`, value);
+    } catch {
+      // Slower, but it works.
+    }
+  }
+}

@@ -1,0 +1,63 @@
+/**
+ * A filesystem on a directory: mount, channel and session put together.
+ *
+ * `serve` resolves when the mount answers. From then on the event loop serves it, until
+ * `session.closed`: the mount is gone and the volume clean.
+ */
+import { closeSync } from 'node:fs';
+import type { FileSystem } from '../fs/filesystem.ts';
+import type { FuseChannelHandle } from '../native.ts';
+import { openChannel } from './channel.ts';
+import { abandonMount, type MountRequest, mount, tuneBacking } from './mount.ts';
+import { Session, type SessionOptions } from './session.ts';
+
+export interface ServeRequest extends MountRequest, SessionOptions {
+  readonly filesystem: FileSystem;
+}
+
+function openOrClose(descriptor: number, request: ServeRequest): FuseChannelHandle {
+  try {
+    return openChannel(descriptor, request.filesystem.blockBytes, request.options.spinNanoseconds);
+  } catch (thrown) {
+    closeSync(descriptor);
+    throw thrown;
+  }
+}
+
+/** Waits for the kernel's greeting. On failure closes the channel, which ends the connection, and unmounts the filesystem. */
+async function greet(channel: FuseChannelHandle, session: Session): Promise<void> {
+  session.start();
+  try {
+    await session.initialized;
+  } catch (thrown) {
+    channel.close();
+    await session.unmount();
+    throw thrown;
+  }
+}
+
+async function startSession(descriptor: number, request: ServeRequest): Promise<Session> {
+  const channel = openOrClose(descriptor, request);
+  const session = new Session(channel, request.filesystem, request);
+  await greet(channel, session);
+  return session;
+}
+
+/**
+ * Mounts `request.filesystem` and begins to serve it.
+ *
+ * @throws MountError, or what the channel or the kernel's greeting failed with. Nothing stays mounted then; if
+ * it was a MountError, the filesystem is untouched and the caller's to unmount.
+ */
+export async function serve(request: ServeRequest): Promise<Session> {
+  const { directory } = request;
+  const descriptor = await mount(request);
+  try {
+    const session = await startSession(descriptor, request);
+    tuneBacking(directory);
+    return session;
+  } catch (thrown) {
+    await abandonMount(directory).catch(() => {});
+    throw thrown;
+  }
+}
