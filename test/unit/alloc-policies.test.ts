@@ -1,0 +1,200 @@
+/** The shared suite on every built-in policy and on a user's module, what each policy is for, and the registry. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
+import type { Run } from '../../src/alloc/allocator.ts';
+import { BUILT_IN_ALLOCATORS, DEFAULT_ALLOCATOR, loadAllocator } from '../../src/alloc/registry.ts';
+import { PolicyError, SpaceIndex, SpaceMismatchError } from '../../src/alloc/space-index.ts';
+import { FakeDisk, Owner, want } from '../suite/alloc-disk.ts';
+import { allocatorSuite } from '../suite/allocator-suite.ts';
+
+const EXAMPLE = 'examples/allocators/emptiest-group.js';
+
+for (const definition of BUILT_IN_ALLOCATORS.values()) allocatorSuite(definition);
+allocatorSuite(await loadAllocator(EXAMPLE));
+
+async function ownerOf(name: string, blockCount = 80_000): Promise<Owner> {
+  const disk = new FakeDisk({ groupBlocks: 8000, blockCount, metadataBlocks: 2 });
+  return new Owner(await loadAllocator(name), disk);
+}
+
+function mustAllocate(owner: Owner, fields: Parameters<typeof want>[0]): Run {
+  const run = owner.allocate(want(fields));
+  if (run === undefined) throw new Error('no space');
+  return run;
+}
+
+/** Appends `pieces` pieces to each of `files` files in turn; returns the extents of each. */
+function appendInTurn(owner: Owner, files: number, pieces: number, length: number): Run[][] {
+  const extents: Run[][] = Array.from({ length: files }, () => []);
+  for (let piece = 0; piece < pieces; piece++) {
+    for (let file = 0; file < files; file++) append(owner, extents[file], file + 1, length);
+  }
+  return extents;
+}
+
+function append(owner: Owner, extents: Run[], inode: number, length: number): void {
+  const last = extents.at(-1);
+  const goal = last === undefined ? -1 : last.start + last.length;
+  const run = mustAllocate(owner, { inode, length, goal, stream: true });
+  if (last === undefined || run.start !== goal) extents.push(run);
+  else extents[extents.length - 1] = { start: last.start, length: last.length + run.length };
+}
+
+describe('first-fit', () => {
+  it('takes the first hole that is large enough', async () => {
+    const owner = await ownerOf('first-fit');
+    mustAllocate(owner, { length: 500 });
+    owner.free({ start: 100, length: 5 });
+    owner.free({ start: 200, length: 10 });
+    expect(mustAllocate(owner, { length: 7 })).toEqual({ start: 200, length: 7 });
+    expect(mustAllocate(owner, { length: 3 })).toEqual({ start: 100, length: 3 });
+  });
+});
+
+describe('next-fit', () => {
+  it('goes on where it was, and round', async () => {
+    const owner = await ownerOf('next-fit', 8000);
+    mustAllocate(owner, { length: 500 });
+    owner.free({ start: 100, length: 50 });
+    expect(mustAllocate(owner, { length: 7 })).toEqual({ start: 502, length: 7 });
+    mustAllocate(owner, { length: 8000 });
+    expect(mustAllocate(owner, { length: 7 })).toEqual({ start: 100, length: 7 });
+  });
+});
+
+describe('group-and-goal', () => {
+  it('is the default', () => {
+    expect(DEFAULT_ALLOCATOR.name).toBe('group-and-goal');
+  });
+
+  it('goes on at the goal, else near it', async () => {
+    const owner = await ownerOf('group-and-goal');
+    expect(mustAllocate(owner, { goal: 20_000, length: 8 })).toEqual({ start: 20_000, length: 8 });
+    expect(mustAllocate(owner, { goal: 20_000, length: 8, kind: 'tree' })).toEqual({
+      start: 20_008,
+      length: 8,
+    });
+  });
+
+  it('puts what is made together together', async () => {
+    const owner = await ownerOf('group-and-goal');
+    const starts = [1, 2, 3, 4].map((inode) => mustAllocate(owner, { inode, length: 4, stream: true }).start);
+    expect(starts).toEqual([2, 6, 10, 14]);
+  });
+
+  it('spreads directories over groups', async () => {
+    const owner = await ownerOf('group-and-goal');
+    const groups = new Set<number>();
+    for (let inode = 1; inode <= 40; inode++) {
+      groups.add(Math.floor(mustAllocate(owner, { inode, kind: 'directory' }).start / 8000));
+    }
+    expect(groups.size).toBeGreaterThanOrEqual(8);
+  });
+
+  it('keeps streams written at once apart', async () => {
+    const apart = appendInTurn(await ownerOf('group-and-goal'), 4, 60, 32);
+    const mixed = appendInTurn(await ownerOf('first-fit'), 4, 60, 32);
+    expect(apart.map((extents) => extents.length)).toEqual([2, 2, 2, 2]);
+    expect(Math.min(...mixed.map((extents) => extents.length))).toBe(60);
+  });
+
+  it('gives the windows up when nothing else is left', async () => {
+    const owner = await ownerOf('group-and-goal', 8000);
+    appendInTurn(owner, 4, 10, 32);
+    expect(owner.policy.stats?.().windows).toBe(4);
+    while (owner.index.freeBlocks > 0) mustAllocate(owner, { inode: 99, length: 16 });
+    owner.index.checkInvariants();
+  });
+
+  it('forgets the window of an inode that is gone', async () => {
+    const owner = await ownerOf('group-and-goal');
+    appendInTurn(owner, 3, 3, 32);
+    for (const inode of [1, 2, 3]) owner.policy.forgetInode?.(inode);
+    expect(owner.policy.stats?.().windows).toBe(0);
+  });
+
+  it('refuses an option it cannot read', () => {
+    const disk = new FakeDisk({ groupBlocks: 100, blockCount: 100 });
+    expect(() => new Owner(DEFAULT_ALLOCATOR, disk, { window: 'wide' })).toThrow('window=wide');
+  });
+});
+
+describe('SpaceIndex', () => {
+  const disk = new FakeDisk({ groupBlocks: 100, blockCount: 250, metadataBlocks: 1 });
+  const index = new SpaceIndex(disk);
+  const request = want({ length: 10, minimum: 2 });
+
+  it.each([
+    [{ start: 0, length: 5 }, 'block 0 is not free'],
+    [{ start: 95, length: 10 }, 'crosses from one group to the next'],
+    [{ start: 245, length: 10 }, 'leaves the space'],
+    [{ start: -3, length: 3 }, 'leaves the space'],
+    [{ start: 5, length: 1 }, 'too short'],
+    [{ start: 5, length: 11 }, 'too long'],
+    [{ start: 5.5, length: 3 }, 'not made of whole numbers'],
+    [{ start: Number.NaN, length: 3 }, 'not made of whole numbers'],
+    [{ start: 5, length: 0 }, 'is empty'],
+  ])('refuses the answer %j', (run, message) => {
+    expect(() => index.checkAnswer('mine', run, request)).toThrow(PolicyError);
+    expect(() => index.checkAnswer('mine', run, request)).toThrow(`allocator 'mine' answered`);
+    expect(() => index.checkAnswer('mine', run, request)).toThrow(message);
+  });
+
+  it('notices a step that is not in the picture', () => {
+    expect(() => index.commitReserved({ start: 5, length: 3 })).toThrow('not reserved');
+    expect(() => index.unquarantine({ start: 5, length: 3 }, false)).toThrow('not quarantined');
+    index.reserve({ start: 5, length: 3 });
+    expect(() => index.reserve({ start: 7, length: 3 })).toThrow('not all free');
+    expect(() => index.unquarantine({ start: 5, length: 3 }, false)).toThrow('not quarantined');
+    index.unreserve({ start: 5, length: 3 });
+    index.checkInvariants();
+  });
+
+  it('says so when bitmap and summary disagree', () => {
+    const broken = new FakeDisk({ groupBlocks: 100, blockCount: 250 });
+    broken.readBitmap(1)[0] = 0xff;
+    expect(() => new SpaceIndex(broken).isFree(150)).toThrow(SpaceMismatchError);
+  });
+});
+
+describe('loadAllocator', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'quarry-alloc-'));
+  afterAll(() => rmSync(folder, { recursive: true }));
+
+  function moduleOf(name: string, text: string): string {
+    const file = join(folder, name);
+    writeFileSync(file, text);
+    return file;
+  }
+
+  it('knows the built-in names', async () => {
+    for (const [name, definition] of BUILT_IN_ALLOCATORS) expect(await loadAllocator(name)).toBe(definition);
+  });
+
+  it('lists them when it does not', async () => {
+    await expect(loadAllocator('best')).rejects.toThrow(
+      `unknown allocator 'best': use group-and-goal, first-fit, next-fit, or a module such as ./mine.js`,
+    );
+  });
+
+  it.each([
+    ['none.mjs', 'export const name = 1;', 'no default export'],
+    ['number.mjs', 'export default 7;', 'must export an object { name, create }'],
+    ['nameless.mjs', "export default { name: '', create() {} };", 'needs a name'],
+    ['inert.mjs', "export default { name: 'inert', create: 1 };", 'needs a create(space, options) function'],
+    ['broken.mjs', 'export default {', 'cannot be loaded'],
+  ])('refuses the module %s with one sentence', async (name, text, message) => {
+    const file = moduleOf(name, text);
+    const error: Error = await loadAllocator(file).catch((thrown) => thrown);
+    expect(error.name).toBe('AllocatorLoadError');
+    expect(error.message).toContain(message);
+    expect(error.message).toContain(file);
+    expect(error.message).not.toContain('\n');
+  });
+
+  it('says that a file is missing', async () => {
+    await expect(loadAllocator('./nowhere/mine.js')).rejects.toThrow('./nowhere/mine.js does not exist');
+  });
+});
