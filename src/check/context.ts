@@ -1,0 +1,54 @@
+/** What the passes of a check share: the disk map, the reader, the log, and the facts gathered so far. */
+import type { Layout } from '../fs/layout.ts';
+import type { InodeFacts } from './inode-facts.ts';
+import type { MetadataReader } from './metadata-block.ts';
+import type { ProblemLog } from './problem.ts';
+import type { SpaceMap } from './space-map.ts';
+
+/** What is on the volume, in numbers. */
+export interface CheckStatistics {
+  blockBytes: number;
+  /** Blocks of the whole volume. */
+  blocks: number;
+  /** Blocks of the space that are in use, bitmaps and summaries included. */
+  blocksUsed: number;
+  blocksFree: number;
+  inodes: number;
+  files: number;
+  directories: number;
+  symlinks: number;
+  /** Devices, fifos and sockets. */
+  specials: number;
+  /** Inodes without a name that wait to be freed. */
+  orphans: number;
+  entries: number;
+  extents: number;
+  /** Data blocks of files and long symbolic links. */
+  dataBlocks: number;
+}
+
+export interface CheckContext {
+  readonly layout: Layout;
+  readonly hashSeedLow: number;
+  readonly hashSeedHigh: number;
+  readonly reader: MetadataReader;
+  readonly log: ProblemLog;
+  readonly space: SpaceMap;
+  readonly inodes: InodeFacts;
+  readonly statistics: CheckStatistics;
+  /** Tells how far a pass is: `done` of `total` of its units. */
+  progress(done: number, total: number): void;
+}
+
+/** Runs `work` on each item, `width` at a time. Items are taken in order. */
+export async function forEachConcurrently<T>(
+  items: Iterable<T>,
+  width: number,
+  work: (item: T) => Promise<void>,
+): Promise<void> {
+  const iterator = items[Symbol.iterator]();
+  async function lane(): Promise<void> {
+    for (let next = iterator.next(); !next.done; next = iterator.next()) await work(next.value);
+  }
+  await Promise.all(Array.from({ length: width }, lane));
+}

@@ -1,0 +1,164 @@
+/**
+ * Pass 4: every chunk of the inode table, its bitmap, and every inode in it.
+ *
+ * Where a bitmap is missing or unreadable the records speak for themselves: a mode that is not 0 is in use.
+ */
+import { BitSet } from 'bitset';
+import { BitmapHeader, BlockKind, HEADER_BYTES, INODE_BYTES, Inode } from '../fs/format.ts';
+import { type CheckContext, forEachConcurrently } from './context.ts';
+import { checkInode } from './inode-record.ts';
+import type { InodeTable, TablePiece } from './inode-table.ts';
+import { viewOf } from './metadata-block.ts';
+import type { RootFacts } from './root-pass.ts';
+
+/** Inode blocks looked at together. */
+const WIDTH = 16;
+
+/** One chunk while it is checked. */
+interface Chunk {
+  readonly number: number;
+  /** Bits set for inodes in use; undefined if there is no bitmap to be had. */
+  readonly bits: BitSet | undefined;
+  /** Bits of inodes whose block was found. */
+  readonly present: Uint8Array;
+}
+
+/** Runs the pass. */
+export async function checkInodes(context: CheckContext, table: InodeTable, root: RootFacts): Promise<void> {
+  const { log } = context;
+  log.pass = 'inodes';
+  const total = table.blocks;
+  let done = 0;
+  let firstFree = -1;
+  let expectedChunk = 0;
+  for (const [number, pieces] of table.chunks()) {
+    if (number > expectedChunk && firstFree < 0) firstFree = expectedChunk;
+    expectedChunk = number + 1;
+    const chunk = await checkChunk(context, number, pieces, root, (blocks) => {
+      done += blocks;
+      context.progress(done, total);
+    });
+    if (firstFree < 0 && (!chunk.bits || lowestClear(chunk.bits) < context.layout.bitsPerBlock))
+      firstFree = number;
+  }
+  compareWithRoot(context, root, firstFree < 0 ? expectedChunk : firstFree);
+}
+
+function compareWithRoot({ log, inodes }: CheckContext, root: RootFacts, firstFree: number): void {
+  if (root.inodeCount !== inodes.count) {
+    log.report('root-count', { found: root.inodeCount, expected: inodes.count });
+  }
+  if (root.firstFreeChunk > firstFree) {
+    log.report('root-first-free-chunk', { found: root.firstFreeChunk, expected: firstFree });
+  }
+}
+
+function lowestClear(bits: BitSet): number {
+  const lowest = bits.not().ntz();
+  return Number.isFinite(lowest) ? lowest : bits.data.length * 32;
+}
+
+async function checkChunk(
+  context: CheckContext,
+  number: number,
+  pieces: readonly TablePiece[],
+  root: RootFacts,
+  progress: (blocks: number) => void,
+): Promise<Chunk> {
+  const bits = await readChunkBitmap(context, number, pieces[0]);
+  const chunk = { number, bits, present: new Uint8Array(context.layout.inodeBlocksPerChunk) };
+  await forEachConcurrently(inodeBlocks(pieces), WIDTH, async ([chunkBlock, block]) => {
+    chunk.present[chunkBlock - 1] = 1;
+    await checkInodeBlock(context, chunk, chunkBlock - 1, block, root);
+    progress(1);
+  });
+  checkHoles(context, chunk);
+  return chunk;
+}
+
+function* inodeBlocks(pieces: readonly TablePiece[]): Generator<[chunkBlock: number, block: number]> {
+  for (const piece of pieces) {
+    for (let i = piece.chunkBlock === 0 ? 1 : 0; i < piece.length; i++) {
+      yield [piece.chunkBlock + i, piece.block + i];
+    }
+  }
+}
+
+async function readChunkBitmap(
+  context: CheckContext,
+  chunk: number,
+  piece: TablePiece | undefined,
+): Promise<BitSet | undefined> {
+  const { log, reader } = context;
+  if (piece?.chunkBlock !== 0) {
+    log.report('chunk-bitmap-missing', { what: chunk });
+    return undefined;
+  }
+  const bytes = await reader.read(piece.block, {
+    kind: BlockKind.inodeBitmap,
+    what: `inode bitmap of chunk ${chunk}`,
+  });
+  if (!bytes) return undefined;
+  const bits = new BitSet(bytes.subarray(HEADER_BYTES));
+  checkBitmapHeader(context, chunk, viewOf(bytes), bits, piece.block);
+  if (chunk === 0 && bits.get(0) === 0) log.report('inode-zero');
+  return bits;
+}
+
+function checkBitmapHeader(
+  { log }: CheckContext,
+  chunk: number,
+  view: DataView,
+  bits: BitSet,
+  block: number,
+): void {
+  const used = BitmapHeader.used.get(view, 0);
+  const expected = bits.cardinality();
+  if (used !== expected) log.report('chunk-used', { what: chunk, found: used, expected, block });
+  const firstFree = BitmapHeader.firstFree.get(view, 0);
+  const lowest = lowestClear(bits);
+  if (firstFree > lowest)
+    log.report('chunk-first-free', { what: chunk, found: firstFree, expected: lowest, block });
+}
+
+async function checkInodeBlock(
+  context: CheckContext,
+  chunk: Chunk,
+  blockIndex: number,
+  block: number,
+  root: RootFacts,
+): Promise<void> {
+  const { layout, reader } = context;
+  const firstIndex = blockIndex * layout.inodesPerBlock;
+  const base = chunk.number * layout.bitsPerBlock + firstIndex;
+  const bytes = await reader.read(block, { kind: BlockKind.inodes, what: `inodes ${base} and on` });
+  if (!bytes) return;
+  const view = viewOf(bytes);
+  for (let i = 0; i < layout.inodesPerBlock; i++) {
+    const inode = base + i;
+    const at = HEADER_BYTES + i * INODE_BYTES;
+    if (!isInUse(context, chunk, inode, firstIndex + i, Inode.mode.get(view, at))) continue;
+    await checkInode(context, { inode, view, at, block }, root.nextGeneration);
+  }
+}
+
+/** Whether to take the record as an inode in use; reports where record and bitmap do not agree. */
+function isInUse({ log }: CheckContext, chunk: Chunk, inode: number, index: number, mode: number): boolean {
+  const marked = chunk.bits ? chunk.bits.get(index) === 1 : mode !== 0;
+  if (inode === 0) {
+    if (mode !== 0) log.report('inode-unmarked', { inode });
+    return false;
+  }
+  if (marked && mode === 0) log.report('inode-unused-bit', { inode });
+  if (!marked && mode !== 0) log.report('inode-unmarked', { inode });
+  return mode !== 0;
+}
+
+function checkHoles({ log, layout }: CheckContext, chunk: Chunk): void {
+  if (!chunk.bits) return;
+  for (const index of chunk.bits.toArray()) {
+    const inode = chunk.number * layout.bitsPerBlock + index;
+    const blockIndex = Math.floor(index / layout.inodesPerBlock);
+    if (inode !== 0 && !chunk.present[blockIndex]) log.report('inode-no-block', { inode });
+  }
+}

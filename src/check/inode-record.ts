@@ -1,0 +1,165 @@
+/**
+ * One inode in use: its fields by themselves, and the extents of files. Trees of directories are left to the
+ * pass of directories, which needs the types of all inodes.
+ */
+import {
+  FILE_TYPE_MASK,
+  FileType,
+  INODE_BODY_BYTES,
+  INODE_BODY_OFFSET,
+  Inode,
+  InodeFlag,
+  MAX_FILE_BYTES,
+  MAX_LINKS,
+  MAX_SYMLINK_BYTES,
+} from '../fs/format.ts';
+import type { CheckContext, CheckStatistics } from './context.ts';
+import { walkExtents } from './extent-walk.ts';
+
+const KNOWN_FLAGS = InodeFlag.inlineData;
+const NANOSECONDS = 1_000_000_000;
+
+/** What an inode of each type may be. */
+interface TypeRules {
+  readonly counter: keyof Pick<CheckStatistics, 'files' | 'directories' | 'symlinks' | 'specials'>;
+  /** What the body holds where the inlineData flag is not set. */
+  readonly body: 'extents' | 'directory' | 'nothing';
+  readonly leastSize: number;
+  readonly mostSize: number;
+}
+
+const SPECIAL: TypeRules = { counter: 'specials', body: 'nothing', leastSize: 0, mostSize: 0 };
+const TYPES: ReadonlyMap<number, TypeRules> = new Map<number, TypeRules>([
+  [FileType.regular, { counter: 'files', body: 'extents', leastSize: 0, mostSize: MAX_FILE_BYTES }],
+  [FileType.directory, { counter: 'directories', body: 'directory', leastSize: 0, mostSize: 2 ** 52 }],
+  [FileType.symlink, { counter: 'symlinks', body: 'extents', leastSize: 1, mostSize: MAX_SYMLINK_BYTES }],
+  [FileType.fifo, SPECIAL],
+  [FileType.socket, SPECIAL],
+  [FileType.characterDevice, SPECIAL],
+  [FileType.blockDevice, SPECIAL],
+]);
+
+const TIMES = [
+  ['access', Inode.accessNanoseconds],
+  ['modify', Inode.modifyNanoseconds],
+  ['change', Inode.changeNanoseconds],
+  ['birth', Inode.birthNanoseconds],
+] as const;
+
+/** An inode as it stands in a block. */
+export interface FoundInode {
+  readonly inode: number;
+  readonly view: DataView;
+  readonly at: number;
+  /** Block that holds it. */
+  readonly block: number;
+}
+
+/** Bytes of the body that a tree or inline data may use. */
+export function bodyBytes(found: FoundInode): number {
+  return Math.max(0, INODE_BODY_BYTES - Inode.inlineAttributeBytes.get(found.view, found.at));
+}
+
+/** Checks the inode and remembers its facts. Its mode is not 0. */
+export async function checkInode(
+  context: CheckContext,
+  found: FoundInode,
+  nextGeneration: number,
+): Promise<void> {
+  const { view, at, inode } = found;
+  const { log, statistics } = context;
+  const mode = Inode.mode.get(view, at);
+  const rules = TYPES.get(mode & FILE_TYPE_MASK);
+  statistics.inodes++;
+  rememberInode(context, found, mode);
+  if (!rules) {
+    log.report('inode-mode', { inode, found: `0${mode.toString(8)}` });
+    return;
+  }
+  statistics[rules.counter]++;
+  checkFields(context, found, rules);
+  const generation = Inode.generation.get(view, at);
+  if (generation >= nextGeneration) {
+    log.report('root-generation', { inode, found: generation, expected: nextGeneration });
+  }
+  if ((Inode.flags.get(view, at) & InodeFlag.inlineData) !== 0) checkInline(context, found, rules);
+  else if (rules.body === 'extents') await checkExtents(context, found);
+  else if (rules.body === 'nothing') checkBlocks(context, found, 0);
+}
+
+function rememberInode({ inodes }: CheckContext, { view, at, inode }: FoundInode, mode: number): void {
+  const linkCount = Inode.linkCount.get(view, at);
+  inodes.add(inode, mode, linkCount);
+  const next = Inode.nextOrphan.get(view, at);
+  const previous = Inode.previousOrphan.get(view, at);
+  if (linkCount === 0 || next !== 0 || previous !== 0) inodes.orphans.set(inode, { next, previous });
+  if ((mode & FILE_TYPE_MASK) !== FileType.directory) return;
+  inodes.directories.set(inode, {
+    parent: Inode.parent.get(view, at),
+    size: Inode.size.get(view, at),
+    blocks: Inode.blocks.get(view, at),
+    namedIn: 0,
+    subdirectories: 0,
+  });
+}
+
+function checkFields({ log }: CheckContext, { view, at, inode }: FoundInode, rules: TypeRules): void {
+  const number = Inode.number.get(view, at);
+  if (number !== inode) log.report('inode-number', { inode, found: number });
+  const flags = Inode.flags.get(view, at);
+  const inlineAllowed = rules.body === 'extents';
+  if ((flags & ~KNOWN_FLAGS) !== 0 || (flags !== 0 && !inlineAllowed)) {
+    log.report('inode-flags', { inode, found: flags });
+  }
+  const size = Inode.size.get(view, at);
+  if (size < rules.leastSize || size > rules.mostSize) {
+    log.report('inode-size', {
+      inode,
+      found: size,
+      what: `allowed are ${rules.leastSize} to ${rules.mostSize}`,
+    });
+  }
+  if (Inode.attributeBlock.get(view, at) !== 0 || Inode.inlineAttributeBytes.get(view, at) !== 0) {
+    log.report('inode-attributes', { inode });
+  }
+  const links = Inode.linkCount.get(view, at);
+  if (links > MAX_LINKS) log.report('inode-links-limit', { inode, found: links, expected: MAX_LINKS });
+  for (const [what, field] of TIMES) {
+    const nanoseconds = field.get(view, at);
+    if (nanoseconds >= NANOSECONDS) log.report('inode-time', { inode, what, found: nanoseconds });
+  }
+}
+
+function checkInline(context: CheckContext, found: FoundInode, rules: TypeRules): void {
+  const { view, at, inode } = found;
+  const { log } = context;
+  checkBlocks(context, found, 0);
+  const size = Inode.size.get(view, at);
+  const room = bodyBytes(found);
+  if (size > room) {
+    log.report('inode-size', { inode, found: size, what: `its inline data has room for ${room} bytes` });
+    return;
+  }
+  const body = new Uint8Array(view.buffer, view.byteOffset + at + INODE_BODY_OFFSET, room);
+  if (rules.counter === 'symlinks' && body.subarray(0, size).includes(0))
+    log.report('symlink-target', { inode });
+  if (body.subarray(size).some((byte) => byte !== 0)) log.report('inode-inline-tail', { inode });
+}
+
+async function checkExtents(context: CheckContext, found: FoundInode): Promise<void> {
+  const { view, at, inode, block } = found;
+  const { log, layout, statistics } = context;
+  const root = { view, at: at + INODE_BODY_OFFSET, length: bodyBytes(found) };
+  const walked = await walkExtents(context, inode, root, block);
+  statistics.extents += walked.extents;
+  statistics.dataBlocks += walked.dataBlocks;
+  if (!walked.complete) return;
+  checkBlocks(context, found, walked.dataBlocks + walked.nodeBlocks);
+  const expected = Math.ceil(Inode.size.get(view, at) / layout.blockBytes);
+  if (walked.end > expected) log.report('extent-beyond-size', { inode, found: walked.end, expected });
+}
+
+function checkBlocks({ log }: CheckContext, { view, at, inode }: FoundInode, expected: number): void {
+  const found = Inode.blocks.get(view, at);
+  if (found !== expected) log.report('inode-blocks', { inode, found, expected });
+}

@@ -1,0 +1,58 @@
+/** Passes 2 and 3: the volume root, and the extents of the inode table, whose inode stands in it. */
+import {
+  BlockKind,
+  INODE_BODY_BYTES,
+  INODE_BODY_OFFSET,
+  Inode,
+  MAX_INODES,
+  VOLUME_ROOT_INODE_OFFSET,
+  VolumeRoot,
+} from '../fs/format.ts';
+import type { CheckContext } from './context.ts';
+import { walkExtents } from './extent-walk.ts';
+import { InodeTable } from './inode-table.ts';
+import { viewOf } from './metadata-block.ts';
+
+/** What the volume root says, to be compared with what the later passes find. */
+export interface RootFacts {
+  readonly view: DataView;
+  readonly inodeCount: number;
+  readonly firstFreeChunk: number;
+  readonly firstOrphan: number;
+  readonly nextGeneration: number;
+}
+
+/** @returns undefined, after a report, if the volume root is not to be had: then nothing else can be. */
+export async function readVolumeRoot(context: CheckContext): Promise<RootFacts | undefined> {
+  context.log.pass = 'volume root';
+  const block = context.layout.volumeRootBlock;
+  const bytes = await context.reader.read(block, { kind: BlockKind.volumeRoot, what: 'volume root' });
+  if (!bytes) return undefined;
+  const view = viewOf(bytes);
+  return {
+    view,
+    inodeCount: VolumeRoot.inodeCount.get(view, 0),
+    firstFreeChunk: VolumeRoot.firstFreeChunk.get(view, 0),
+    firstOrphan: VolumeRoot.firstOrphan.get(view, 0),
+    nextGeneration: VolumeRoot.nextGeneration.get(view, 0),
+  };
+}
+
+/** Walks the extent tree of the inode table. */
+export async function readInodeTable(context: CheckContext, root: RootFacts): Promise<InodeTable> {
+  const { layout, log } = context;
+  log.pass = 'inode table';
+  const { view } = root;
+  const at = VOLUME_ROOT_INODE_OFFSET;
+  const table = new InodeTable(layout);
+  const limit = (MAX_INODES / layout.bitsPerBlock) * (layout.inodeBlocksPerChunk + 1);
+  const region = { view, at: at + INODE_BODY_OFFSET, length: INODE_BODY_BYTES };
+  const walked = await walkExtents(context, 0, region, layout.volumeRootBlock, (extent) => {
+    if (extent.fileBlock + extent.length <= limit) table.add(extent);
+    else log.report('table-extent', { inode: 0, found: extent.fileBlock });
+  });
+  const expected = walked.dataBlocks + walked.nodeBlocks;
+  const found = Inode.blocks.get(view, at);
+  if (walked.complete && found !== expected) log.report('inode-blocks', { inode: 0, found, expected });
+  return table;
+}

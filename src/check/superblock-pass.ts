@@ -1,0 +1,194 @@
+/**
+ * Pass 1: the superblock and its backup. Chooses which of the two to believe, and makes the disk map of it.
+ *
+ * The first is believed if it is sound; else the backup if it is; else the first as far as its magic and
+ * geometry hold. With none of them there is no volume to check.
+ */
+import {
+  BlockHeader,
+  BlockKind,
+  FORMAT_VERSION,
+  MAGIC_BYTES,
+  MAX_BLOCK_BYTES,
+  MIN_BLOCK_BYTES,
+  SUPERBLOCK_BYTES,
+  Superblock,
+  VolumeState,
+} from '../fs/format.ts';
+import { Layout } from '../fs/layout.ts';
+import type { BlockSource } from './block-source.ts';
+import { blockChecksum, sameBytes, viewOf } from './metadata-block.ts';
+import type { ProblemLog } from './problem.ts';
+
+/** There is no volume that this version can check; the message is a sentence for the user. */
+export class NotAVolumeError extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = 'NotAVolumeError';
+  }
+}
+
+/** A superblock as found on disk. */
+export interface FoundSuperblock {
+  readonly bytes: Uint8Array;
+  readonly view: DataView;
+  readonly layout: Layout;
+  /** What is wrong with it, or undefined; its geometry makes a volume in any case. */
+  readonly flaw: string | undefined;
+}
+
+/** Fields that follow from the geometry. */
+const DERIVED_FIELDS = [
+  ['the start of the journal', Superblock.journalStart, (layout: Layout) => layout.journalStart],
+  ['the block of the volume root', Superblock.volumeRootBlock, (layout: Layout) => layout.volumeRootBlock],
+  ['the start of the space', Superblock.spaceStart, (layout: Layout) => layout.spaceStart],
+  ['the size of the space', Superblock.spaceBlocks, (layout: Layout) => layout.spaceBlocks],
+] as const;
+
+/** Fields that never change after mkfs, and so are equal in both superblocks. */
+const IDENTITY_FIELDS = [
+  ['format version', Superblock.formatVersion],
+  ['block size', Superblock.blockBytes],
+  ['number of blocks', Superblock.blockCount],
+  ['journal size', Superblock.journalBlocks],
+] as const;
+
+/** Feature bits that this version knows. */
+const KNOWN_INCOMPATIBLE_FEATURES = 0;
+
+/** Reads a superblock. @returns why it is none, or what it is. */
+async function readSuperblock(source: BlockSource, offsetBytes: number): Promise<FoundSuperblock | string> {
+  const { bytes, errno } = await source.read(offsetBytes, SUPERBLOCK_BYTES);
+  if (errno !== 0) return 'it cannot be read';
+  return inspectSuperblock(bytes);
+}
+
+/** Judges the bytes of a superblock by themselves. @returns why it is none, or what it is. */
+export function inspectSuperblock(bytes: Uint8Array): FoundSuperblock | string {
+  const view = viewOf(bytes);
+  if (!sameBytes(BlockHeader.magic.of(bytes, 0), MAGIC_BYTES)) return 'it has no magic';
+  const version = Superblock.formatVersion.get(view, 0);
+  if (version !== FORMAT_VERSION) return `its format version is ${version}`;
+  try {
+    const layout = new Layout({
+      blockBytes: Superblock.blockBytes.get(view, 0),
+      blockCount: Superblock.blockCount.get(view, 0),
+      journalBlocks: Superblock.journalBlocks.get(view, 0),
+    });
+    return { bytes, view, layout, flaw: superblockFlaw(bytes, view) };
+  } catch (thrown) {
+    if (thrown instanceof RangeError) return thrown.message;
+    throw thrown;
+  }
+}
+
+function superblockFlaw(bytes: Uint8Array, view: DataView): string | undefined {
+  if (BlockHeader.kind.get(view, 0) !== BlockKind.superblock) return 'it is not of the kind of a superblock';
+  if (BlockHeader.checksum.get(view, 0) !== blockChecksum(bytes)) return 'its checksum is wrong';
+  return undefined;
+}
+
+/** Finds the backup without a first superblock: it fills the last block, of whatever size. */
+async function searchBackup(source: BlockSource): Promise<FoundSuperblock | undefined> {
+  for (let size = MIN_BLOCK_BYTES; size <= MAX_BLOCK_BYTES; size *= 2) {
+    const last = Math.floor(source.sizeBytes / size) - 1;
+    const found = await readSuperblock(source, last * size);
+    if (typeof found === 'string' || found.flaw !== undefined) continue;
+    if (found.layout.blockBytes === size && found.layout.backupSuperblock === last) return found;
+  }
+  return undefined;
+}
+
+/**
+ * Runs the pass.
+ * @throws NotAVolumeError if there is nothing that could be checked.
+ */
+export async function checkSuperblocks(source: BlockSource, log: ProblemLog): Promise<FoundSuperblock> {
+  const first = await readSuperblock(source, 0);
+  const sound = typeof first !== 'string' && first.flaw === undefined && fits(first, source);
+  const chosen = sound ? first : await chooseDamaged(source, log, first);
+  refuseUnknown(chosen);
+  if (!fits(chosen, source)) throw truncated(chosen, source);
+  reportFields(chosen, log);
+  if (sound) await checkBackup(source, log, chosen);
+  return chosen;
+}
+
+async function chooseDamaged(
+  source: BlockSource,
+  log: ProblemLog,
+  first: FoundSuperblock | string,
+): Promise<FoundSuperblock> {
+  const backup = await searchBackup(source);
+  if (backup) {
+    const what = typeof first === 'string' ? first : (first.flaw ?? 'it speaks of another size');
+    log.report('superblock-bad', { what, block: 0 });
+    return backup;
+  }
+  if (typeof first === 'string')
+    throw new NotAVolumeError(`this is not a Quarry volume: at its start, ${first}`);
+  if (fits(first, source)) log.report('block-checksum', { block: 0, what: first.flaw ?? 'superblock' });
+  return first;
+}
+
+function fits(found: FoundSuperblock, source: BlockSource): boolean {
+  return found.layout.blockCount * found.layout.blockBytes <= source.sizeBytes;
+}
+
+function truncated(found: FoundSuperblock, source: BlockSource): NotAVolumeError {
+  const wanted = found.layout.blockCount * found.layout.blockBytes;
+  return new NotAVolumeError(
+    `the volume has ${wanted} bytes by its superblock, but there are ${source.sizeBytes}: it was cut off`,
+  );
+}
+
+function refuseUnknown({ view }: FoundSuperblock): void {
+  const features = Superblock.incompatibleFeatures.get(view, 0);
+  if (features === KNOWN_INCOMPATIBLE_FEATURES) return;
+  throw new NotAVolumeError(
+    `the volume uses features (0x${features.toString(16)}) that this version does not know: use a newer one`,
+  );
+}
+
+function reportFields({ view, layout }: FoundSuperblock, log: ProblemLog): void {
+  for (const [what, field, derive] of DERIVED_FIELDS) {
+    const found = field.get(view, 0);
+    const expected = derive(layout);
+    if (found !== expected) log.report('superblock-field', { what, found, expected, block: 0 });
+  }
+  const state = Superblock.state.get(view, 0);
+  if (state !== VolumeState.clean && state !== VolumeState.dirty) {
+    log.report('superblock-state', { found: state, block: 0 });
+  }
+}
+
+async function checkBackup(source: BlockSource, log: ProblemLog, first: FoundSuperblock): Promise<void> {
+  const block = first.layout.backupSuperblock;
+  const backup = await readSuperblock(source, block * first.layout.blockBytes);
+  if (typeof backup === 'string' || backup.flaw !== undefined) {
+    log.report('backup-bad', { block, what: typeof backup === 'string' ? backup : (backup.flaw ?? '') });
+    return;
+  }
+  const own = BlockHeader.block.get(backup.view, 0);
+  if (own !== block) log.report('block-number', { block, what: 'backup superblock', found: own });
+  for (const [what, field] of IDENTITY_FIELDS) {
+    const found = field.get(first.view, 0);
+    const expected = field.get(backup.view, 0);
+    if (found !== expected) log.report('superblock-differs', { what, found, expected, block });
+  }
+  compareBytes(log, block, 'volume id', first, backup, BlockHeader.uuid);
+  compareBytes(log, block, 'hash seed', first, backup, Superblock.hashSeed);
+}
+
+function compareBytes(
+  log: ProblemLog,
+  block: number,
+  what: string,
+  first: FoundSuperblock,
+  backup: FoundSuperblock,
+  field: typeof BlockHeader.uuid | typeof Superblock.hashSeed,
+): void {
+  const found = Buffer.from(field.of(first.bytes, 0)).toString('hex');
+  const expected = Buffer.from(field.of(backup.bytes, 0)).toString('hex');
+  if (found !== expected) log.report('superblock-differs', { what, found, expected, block });
+}
