@@ -17,16 +17,25 @@
 #include "crc32c.h"
 #include "device_probe.h"
 #include "environment.h"
+#include "errors.h"
 #include "fuse_channel.h"
 #include "mount.h"
 
 namespace quarry {
+
+// setSpin(nanoseconds): one spin serves every source of this environment.
+static Napi::Value SetSpin(const Napi::CallbackInfo& info) {
+  const int64_t nanoseconds = IntegerArgument(info, 0, "nanoseconds", 0, kLongestSpin);
+  Environment::Of(info.Env()).spinner.SetLongest(static_cast<uint64_t>(nanoseconds));
+  return info.Env().Undefined();
+}
 
 Napi::Object Load(Napi::Env env, Napi::Object exports) {
   Environment::Create(env);
   AlignedMemory::Define(env, exports);
   AioContext::Define(env, exports);
   FuseChannel::Define(env, exports);
+  exports.Set("setSpin", Napi::Function::New<SetSpin>(env, "setSpin"));
   DefineCrc32c(env, exports);
   DefineDeviceProbe(env, exports);
   DefineMount(env, exports);

@@ -31,6 +31,9 @@ class EventSource {
   ~EventSource() = default;
 };
 
+// Upper bound of the setting, in nanoseconds.
+constexpr int64_t kLongestSpin = 1000000;
+
 class EventSpinner {
  public:
   explicit EventSpinner(uv_loop_t* loop) : loop_(loop) {}

@@ -208,7 +208,7 @@ Napi::Value FuseChannel::ReplyWithBody(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value FuseChannel::SetSpin(const Napi::CallbackInfo& info) {
-  environment_.spinner.SetLongest(static_cast<uint64_t>(IntegerArgument(info, 0, "nanoseconds", 0, 1000000000)));
+  environment_.spinner.SetLongest(static_cast<uint64_t>(IntegerArgument(info, 0, "nanoseconds", 0, kLongestSpin)));
   return info.Env().Undefined();
 }
 

@@ -50,11 +50,99 @@ export interface FuseChannelHandle {
   close(): void;
 }
 
+/** Memory as an AioContext knows it: by the number that its entries name. The addon's own memory always has one. */
+export interface NumberedMemory extends AlignedMemory {
+  readonly id: number;
+}
+
+/** Kernel numbers of the operations that an AioContext takes (linux/aio_abi.h). */
+export const AioOpcode = { read: 0, write: 1, sync: 2, dataSync: 3 } as const;
+
+/** Numbers in one entry of an AioContext: opcode, memory id, memory offset, length, device offset, token. */
+export const AIO_ENTRY_NUMBERS = 6;
+
+/**
+ * One kernel AIO context over one descriptor, which it does not own.
+ *
+ * Never more than `depth` requests may be unfinished. Each entry handed to `submit` ends in exactly one
+ * pair of one later `onCompletions(count)`, also when the kernel refuses it (EINVAL, for instance, for memory out
+ * of bounds). A result of −EAGAIN means that the kernel has no room and nothing of ours in flight: try later.
+ */
+export interface AioContextHandle {
+  /** `depth` entries of AIO_ENTRY_NUMBERS each, to be filled before `submit`. */
+  readonly entries: Float64Array;
+  /** Filled before each callback: pairs (token, result), where a result is bytes moved or a negative errno. */
+  readonly completions: Float64Array;
+  /** Hands the first `count` entries to the kernel in one system call. */
+  submit(count: number): void;
+  /** Waits, blocking, for what the kernel still has, and drops its results. Idempotent. */
+  close(): void;
+  /** Counters: requests given to the kernel, calls of io_submit, requests finished, batches of completions. */
+  statistics(): { submitted: number; submitCalls: number; completed: number; batches: number };
+}
+
+/** How to open a device or image file. */
+export interface OpenDeviceOptions {
+  /** Default false. */
+  readonly readOnly?: boolean;
+  /** Refuse what is in use, with EBUSY: O_EXCL on a block device, a lock of the whole file on an image. Default true. */
+  readonly exclusive?: boolean;
+  /** Ask for O_DIRECT. Default true. */
+  readonly direct?: boolean;
+}
+
+/** An opened device or image file, with its geometry. */
+export interface OpenedDevice {
+  readonly descriptor: number;
+  /** False when O_DIRECT was not asked for, or the host filesystem of the image refuses it. */
+  readonly direct: boolean;
+  readonly isBlockDevice: boolean;
+  /** BLKGETSIZE64, or the length of the file. */
+  readonly sizeBytes: number;
+  /** BLKSSZGET; 512 for a file. */
+  readonly logicalSectorBytes: number;
+  /** BLKPBSZGET; 512 for a file. */
+  readonly physicalSectorBytes: number;
+  /** STATX_DIOALIGN: what O_DIRECT needs of memory addresses; 0 when the kernel does not say. */
+  readonly memoryAlignBytes: number;
+  /** STATX_DIOALIGN: what O_DIRECT needs of offsets and lengths; 0 when the kernel does not say. */
+  readonly offsetAlignBytes: number;
+}
+
+/** What fails throws an Error with `code`, `errno` (negative), `syscall` and, where there is one, `path`. */
 export interface NativeBinding {
   /** CRC-32C (Castagnoli) of bytes [from, to), continued from `seed` (0 to begin). Finished form: crc32c("123456789") = 0xe3069283. */
   crc32c(bytes: Uint8Array, from: number, to: number, seed: number): number;
-  AlignedMemory: new (lengthBytes: number) => AlignedMemory;
+  /** The same without the processor's instruction; what other processors use, and a check on the fast one. */
+  crc32cByTable(bytes: Uint8Array, from: number, to: number, seed: number): number;
+  AlignedMemory: new (lengthBytes: number) => NumberedMemory;
   FuseChannel: new (descriptor: number, slotBytes: number, slotCount: number) => FuseChannelHandle;
+  /** @throws Error EAGAIN when fs.aio-max-nr is used up. */
+  AioContext: new (
+    descriptor: number,
+    depth: number,
+    onCompletions: (count: number) => void,
+  ) => AioContextHandle;
+  /**
+   * Longest spin of this thread's event loop before it sleeps, in nanoseconds; 0 = never. The same setting as
+   * `FuseChannelHandle.setSpin`: one spin serves every channel and AIO context.
+   */
+  setSpin(nanoseconds: number): void;
+  /** Opens a block device or a regular file; ENOTBLK for anything else. */
+  openDevice(path: string, options: OpenDeviceOptions): OpenedDevice;
+  closeDevice(descriptor: number): void;
+  /** mount(2). `flags` are MS_…; `data` is what the filesystem type takes, `fd=7,rootmode=40000,…`. */
+  mountFuse(source: string, directory: string, type: string, flags: number, data: string): void;
+  /** umount2(2). `flags`: 2 = MNT_DETACH. */
+  umount(directory: string, flags: number): void;
+  /** socketpair(2), AF_UNIX stream, close-on-exec: give one end to fusermount3 as _FUSE_COMMFD. */
+  socketPair(): [number, number];
+  /** Waits, blocking, for a descriptor sent with SCM_RIGHTS; −1 when the other end closed without one. */
+  receiveDescriptor(socket: number): number;
+  /** prctl(PR_SET_IO_FLUSHER): memory reclaim on our behalf must not wait for us. 0 or an errno (EPERM). */
+  setIoFlusher(): number;
+  /** CLOCK_REALTIME_COARSE into [seconds, nanoseconds]: the clock that the kernel stamps files with. */
+  clockRealtimeCoarse(into: Float64Array): void;
 }
 
 const require = createRequire(import.meta.url);

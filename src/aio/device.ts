@@ -55,7 +55,10 @@ export interface Device {
   /** Queues a flush, which covers every write that was done before this call. */
   flush(completion: IoCompletion): void;
 
-  /** Hands everything queued to the kernel, in one system call where the queue depth allows it. */
+  /**
+   * Hands everything queued to the kernel, in one system call where the queue depth allows it. What is queued from inside `ioDone` is
+   * handed over by the device itself, when it has told all completions at hand.
+   */
   submit(): void;
 
   /** Waits for what is in flight, then releases the device. Idempotent. */

@@ -1,0 +1,206 @@
+/**
+ * A device in RAM that behaves as badly as the Device contract allows, repeatably.
+ *
+ * Requests end in a random order, some much later than others; chosen ones fail. Everything written and flushed is
+ * recorded, so that `crash(seed)`, or `crashImage` at any earlier place of the log, gives a disk that power loss
+ * may leave. The same seed and the same use give the same behaviour.
+ */
+import { strict as assert } from 'node:assert';
+import { constants } from 'node:os';
+import { crashImage, type DeviceEvent, type RecordedDevice } from './crash-image.ts';
+import type { Device, IoCompletion, Memory } from './device.ts';
+import { LocalCompletions, tell } from './local-completions.ts';
+import { type MemoryDevice, requestError } from './memory-device.ts';
+import { bytesOf, type DeviceRequest, RequestQueue } from './request-queue.ts';
+import { SeededRandom } from './seeded-random.ts';
+import { SparseBytes } from './sparse-bytes.ts';
+
+const { EBADF } = constants.errno;
+
+/** A request about to be carried out, as a fault sees it. */
+export interface FaultSite {
+  readonly operation: 'read' | 'write' | 'flush';
+  readonly deviceOffset: number;
+  readonly lengthBytes: number;
+  /** Requests of this device so far, this one included. */
+  readonly ordinal: number;
+}
+
+/** Decides whether a request fails: 0, or the errno it ends with. A failed write changes nothing. */
+export type Fault = (site: FaultSite) => number;
+
+export interface SimulatedDeviceOptions {
+  readonly sizeBytes: number;
+  /** Default 512. */
+  readonly sectorBytes?: number;
+  /** Default 1. */
+  readonly seed?: number;
+  readonly readOnly?: boolean;
+  /** What the device holds at first, which is taken as durable; default: zeros. It is copied. */
+  readonly content?: SparseBytes;
+  /** Default: none fails. */
+  readonly fault?: Fault;
+}
+
+/** A fault that hits a share of the requests, of all operations or of one. */
+export function faultAtRate(
+  seed: number,
+  rate: number,
+  errno: number,
+  operation?: FaultSite['operation'],
+): Fault {
+  const random = new SeededRandom(seed);
+  return (site) => {
+    const hit = random.chance(rate);
+    return hit && (operation === undefined || operation === site.operation) ? errno : 0;
+  };
+}
+
+interface RecordedRequest extends DeviceRequest {
+  readonly request: number;
+  /** What a write was given when it was queued. */
+  readonly data: Uint8Array;
+}
+
+const EMPTY = new Uint8Array(0);
+
+export class SimulatedDevice implements Device, RecordedDevice {
+  readonly sizeBytes: number;
+  readonly sectorBytes: number;
+  readonly readOnly: boolean;
+  readonly initialContent: SparseBytes;
+  /** Replaceable at any time. */
+  fault: Fault;
+  readonly #log: DeviceEvent[] = [];
+  readonly #content: SparseBytes;
+  readonly #random: SeededRandom;
+  readonly #queue = new RequestQueue((submitted) => this.#carryOut(submitted));
+  readonly #refused = new LocalCompletions(() => this.#closeIfIdle());
+  #requests = 0;
+  #carriedOut = 0;
+  #closing: Promise<void> | undefined;
+  #closed: (() => void) | undefined;
+
+  constructor(options: SimulatedDeviceOptions) {
+    this.sizeBytes = options.sizeBytes;
+    this.sectorBytes = options.sectorBytes ?? 512;
+    this.readOnly = options.readOnly ?? false;
+    this.initialContent = options.content?.clone() ?? new SparseBytes();
+    this.#content = this.initialContent.clone();
+    this.#random = new SeededRandom(options.seed ?? 1);
+    this.fault = options.fault ?? (() => 0);
+  }
+
+  /** The history so far: where power may be cut. */
+  get log(): readonly DeviceEvent[] {
+    return this.#log;
+  }
+
+  allocateMemory(lengthBytes: number): Memory {
+    return { bytes: new Uint8Array(lengthBytes) };
+  }
+
+  read(
+    memory: Memory,
+    memoryOffset: number,
+    lengthBytes: number,
+    deviceOffset: number,
+    completion: IoCompletion,
+  ): void {
+    this.#add('read', memory, memoryOffset, lengthBytes, deviceOffset, completion);
+  }
+
+  write(
+    memory: Memory,
+    memoryOffset: number,
+    lengthBytes: number,
+    deviceOffset: number,
+    completion: IoCompletion,
+  ): void {
+    this.#add('write', memory, memoryOffset, lengthBytes, deviceOffset, completion);
+  }
+
+  flush(completion: IoCompletion): void {
+    this.#add('flush', undefined, 0, 0, 0, completion);
+  }
+
+  submit(): void {
+    this.#queue.submit();
+  }
+
+  close(): Promise<void> {
+    if (this.#closing === undefined) {
+      this.#closing = new Promise((resolve) => {
+        this.#closed = resolve;
+      });
+      this.#queue.submit();
+      this.#closeIfIdle();
+    }
+    return this.#closing;
+  }
+
+  /** One disk that power loss right now may leave; requests in flight may have reached it, or not. */
+  crash(seed: number): MemoryDevice {
+    return crashImage(this, this.#log.length, seed);
+  }
+
+  #add(
+    operation: DeviceRequest['operation'],
+    memory: Memory | undefined,
+    memoryOffset: number,
+    lengthBytes: number,
+    deviceOffset: number,
+    completion: IoCompletion,
+  ): void {
+    const asked = { operation, memory, memoryOffset, lengthBytes, deviceOffset, completion };
+    const error = this.#closing ? EBADF : requestError(this, asked);
+    if (error === 0) this.#record(asked);
+    else this.#refused.end(completion, error);
+  }
+
+  #record(asked: DeviceRequest): void {
+    const made = { ...asked, request: this.#requests++, data: EMPTY };
+    const { operation, request, deviceOffset } = made;
+    if (operation === 'write') {
+      made.data = bytesOf(asked).slice();
+      this.#log.push({ kind: 'write-queued', request, deviceOffset, data: made.data });
+    } else if (operation === 'flush') this.#log.push({ kind: 'flush-queued', request });
+    this.#queue.add(made);
+  }
+
+  /** Ends a random share of the requests, in random order; the others stay for later rounds. */
+  #carryOut(submitted: DeviceRequest[]): DeviceRequest[] {
+    const shuffled = this.#random.shuffle(submitted as RecordedRequest[]);
+    const count = 1 + this.#random.below(shuffled.length);
+    for (const request of shuffled.slice(0, count)) this.#carryOutOne(request);
+    if (this.#closing) queueMicrotask(() => this.#closeIfIdle());
+    return shuffled.slice(count);
+  }
+
+  #carryOutOne(request: RecordedRequest): void {
+    const { operation, deviceOffset, lengthBytes } = request;
+    const errno = this.fault({ operation, deviceOffset, lengthBytes, ordinal: ++this.#carriedOut });
+    if (errno === 0 && operation === 'read') this.#content.read(deviceOffset, bytesOf(request));
+    if (operation === 'write') assertUnchanged(request);
+    if (errno === 0 && operation === 'write') this.#content.write(deviceOffset, request.data);
+    if (operation !== 'read') {
+      this.#log.push({ kind: `${operation}-${errno === 0 ? 'done' : 'failed'}`, request: request.request });
+    }
+    tell(request.completion, errno);
+  }
+
+  #closeIfIdle(): void {
+    if (!this.#closed || !this.#queue.idle || this.#refused.pending > 0) return;
+    this.#closed();
+    this.#closed = undefined;
+  }
+}
+
+/** The memory of a write belongs to the device until its completion; who changes it gets torn data on a real disk. */
+function assertUnchanged(request: RecordedRequest): void {
+  const now = bytesOf(request);
+  assert(
+    Buffer.compare(now, request.data) === 0,
+    `write at ${request.deviceOffset} was changed while in flight`,
+  );
+}

@@ -1,0 +1,30 @@
+/** The rules of use of a Device, checked in one place so that every kind of device refuses the same requests. */
+import { constants } from 'node:os';
+import type { Device, Memory } from './device.ts';
+
+const { EINVAL, EROFS } = constants.errno;
+
+/**
+ * @returns 0 when the transfer keeps the rules of `device`, otherwise the errno that it ends with: EINVAL when
+ * it is not in whole sectors, or leaves the device or the memory; EROFS for a write to a read-only device.
+ */
+export function transferError(
+  device: Device,
+  memory: Memory,
+  memoryOffset: number,
+  lengthBytes: number,
+  deviceOffset: number,
+  writes: boolean,
+): number {
+  const sector = device.sectorBytes;
+  if (!isWhole(memoryOffset, sector) || !isWhole(lengthBytes, sector) || !isWhole(deviceOffset, sector)) {
+    return EINVAL;
+  }
+  if (memoryOffset + lengthBytes > memory.bytes.length) return EINVAL;
+  if (deviceOffset + lengthBytes > device.sizeBytes) return EINVAL;
+  return writes && device.readOnly ? EROFS : 0;
+}
+
+function isWhole(value: number, sectorBytes: number): boolean {
+  return value >= 0 && value % sectorBytes === 0;
+}
