@@ -195,7 +195,7 @@ export const TreeKind = { extents: 1, directory: 2 } as const;
 /** No sound tree is higher. */
 export const MAX_TREE_LEVEL = 12;
 
-/** Every tree record starts with its key. In inner nodes the child holds the keys from this one up; the first key of a node counts as the lowest. */
+/** Every tree record starts with its key. In inner nodes the child holds the keys from this one up to the next. The first key of a node is the key its parent has for it, and 0 along the left edge. */
 export const BranchRecord = record('branch record', 16, {
   key: new U64(0),
   child: new U48(8),

@@ -1,0 +1,109 @@
+/**
+ * Reading: look up the blocks in one synchronous step, then one batch of device reads into the caller's memory.
+ *
+ * Holes and what inode bodies hold are filled in by hand. A read takes no locks: freed blocks are not reused while
+ * it is in flight (io-epochs.ts). Device reads are widened to whole sectors, so the result may begin a little after the start of the memory.
+ */
+import type { Device, IoCompletion } from '../aio/device.ts';
+import { mapSegments, type Segment } from './data-map.ts';
+import { fsErrorFromNumber } from './errors.ts';
+import type { ExtentMap } from './extents.ts';
+import type { Operation, ReadRequest } from './filesystem.ts';
+import { type InodeRef, inlineBytes, isInline, requireRegular, sizeOf } from './inode.ts';
+import type { InodeTable } from './inode-table.ts';
+import type { IoEpochs } from './io-epochs.ts';
+import type { OperationRunner } from './operation-runner.ts';
+import type { Transaction } from './transaction.ts';
+
+/** What reading and writing share of a volume. */
+export interface FileContext {
+  readonly device: Device;
+  readonly blockBytes: number;
+  readonly table: InodeTable;
+  readonly extents: ExtentMap;
+  readonly runner: OperationRunner;
+  readonly epochs: IoEpochs;
+}
+
+class ReadTask implements Operation<Transaction>, IoCompletion {
+  readonly #segments: Segment[] = [];
+  #inline = false;
+  #epoch = -1;
+  #left = 0;
+  #errno = 0;
+
+  constructor(
+    readonly context: FileContext,
+    readonly request: ReadRequest,
+  ) {}
+
+  perform(tx: Transaction): void {
+    const { request, context } = this;
+    const inode = context.table.get(tx, request.inode);
+    requireRegular(inode);
+    const size = sizeOf(inode);
+    const length = Math.max(0, Math.min(request.lengthBytes, size - request.offsetBytes));
+    request.resultBytes = length;
+    request.resultOffset = request.memoryOffset;
+    this.#inline = isInline(inode);
+    this.#segments.length = 0;
+    if (length === 0) return;
+    if (this.#inline) this.#copyInline(inode);
+    else {
+      const { blockBytes } = context;
+      const first = Math.floor(request.offsetBytes / blockBytes);
+      const end = Math.ceil((request.offsetBytes + length) / blockBytes);
+      mapSegments(tx, context.extents, inode, first, end, this.#segments);
+    }
+  }
+
+  #copyInline(inode: InodeRef): void {
+    const { offsetBytes, resultBytes, memory, memoryOffset } = this.request;
+    const body = inlineBytes(inode);
+    memory.bytes.set(body.subarray(offsetBytes, offsetBytes + resultBytes), memoryOffset);
+  }
+
+  finished(thrown: unknown): void {
+    if (thrown !== undefined || this.#segments.length === 0) {
+      this.request.finished(thrown);
+      return;
+    }
+    this.#epoch = this.context.epochs.enter();
+    this.#left = 1;
+    this.#transfer();
+    this.ioDone(0);
+  }
+
+  /** Queues the device reads and fills the holes. */
+  #transfer(): void {
+    const { request, context } = this;
+    const { blockBytes, device } = context;
+    const sector = device.sectorBytes;
+    const from = Math.floor(request.offsetBytes / sector) * sector;
+    const to = Math.ceil((request.offsetBytes + request.resultBytes) / sector) * sector;
+    request.resultOffset = request.memoryOffset + request.offsetBytes - from;
+    for (const segment of this.#segments) {
+      const start = Math.max(from, segment.fileBlock * blockBytes);
+      const end = Math.min(to, (segment.fileBlock + segment.length) * blockBytes);
+      const at = request.memoryOffset + start - from;
+      if (segment.block === 0) {
+        request.memory.bytes.fill(0, at, at + end - start);
+        continue;
+      }
+      this.#left++;
+      const place = segment.block * blockBytes + start - segment.fileBlock * blockBytes;
+      device.read(request.memory, at, end - start, place, this);
+    }
+  }
+
+  ioDone(errno: number): void {
+    if (errno !== 0) this.#errno = errno;
+    if (--this.#left > 0) return;
+    this.context.epochs.leave(this.#epoch);
+    this.request.finished(this.#errno === 0 ? undefined : fsErrorFromNumber(this.#errno));
+  }
+}
+
+export function readFile(context: FileContext, request: ReadRequest): void {
+  context.runner.execute(new ReadTask(context, request));
+}

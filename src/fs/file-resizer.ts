@@ -1,0 +1,287 @@
+/**
+ * Truncating, extending, and freeing whole files.
+ *
+ * Giving back blocks has no bound, so it is a chain of bounded transactions. The first one moves the size (or drops
+ * the last name) and puts the inode on the orphan list if work is left; the last one takes it off. After a crash the mount
+ * finds the inode there and goes on.
+ */
+import { PromisedCompletion } from '../aio/device.ts';
+import { fsError, fsErrorFromNumber } from './errors.ts';
+import type { WriteContext } from './file-writer.ts';
+import type { Operation } from './filesystem.ts';
+import { FILE_TYPE_MASK, FileType, MAX_FILE_BYTES, TreeKind } from './format.ts';
+import {
+  dropPrivileges,
+  type InodeRef,
+  inlineBytes,
+  inlineCapacity,
+  isDirectory,
+  isInline,
+  isRegular,
+  linkCountOf,
+  modeOf,
+  requireRegular,
+  setInline,
+  setSizeOf,
+  sizeOf,
+  touchModified,
+} from './inode.ts';
+import { EXTENTS_PER_STEP } from './limits.ts';
+import { PromisedOperation } from './operation-runner.ts';
+import { addOrphan, removeOrphan } from './orphans.ts';
+import { type LockHolder, WHOLE_FILE } from './range-locks.ts';
+import type { Transaction } from './transaction.ts';
+import { initialiseTree, treeIsEmpty } from './tree.ts';
+
+/** Frees one inode that has no name and no holder, or ends a truncation that a crash cut short. */
+class ReapTask implements Operation<Transaction>, LockHolder {
+  #complete = false;
+
+  constructor(
+    readonly context: WriteContext,
+    readonly inode: number,
+    readonly done: (thrown: unknown) => void,
+  ) {}
+
+  granted(): void {
+    this.context.runner.execute(this);
+  }
+
+  perform(tx: Transaction): void {
+    const inode = this.context.table.get(tx, this.inode);
+    this.#complete =
+      linkCountOf(inode) > 0 ? finishTruncation(this.context, tx, inode) : release(this.context, tx, inode);
+  }
+
+  finished(thrown: unknown): void {
+    if (thrown === undefined && !this.#complete) {
+      this.context.runner.execute(this);
+      return;
+    }
+    this.context.locks.release(this.inode, this);
+    this.done(thrown);
+  }
+}
+
+function hasExtents(inode: InodeRef): boolean {
+  const type = modeOf(inode) & FILE_TYPE_MASK;
+  return (type === FileType.regular || type === FileType.symlink) && !isInline(inode);
+}
+
+/** One step of freeing an inode; true when it is gone. */
+function release(context: WriteContext, tx: Transaction, inode: InodeRef): boolean {
+  if (hasExtents(inode)) {
+    const isMetadata = !isRegular(inode);
+    const done = context.extents.punch(tx, inode, 0, WHOLE_FILE, EXTENTS_PER_STEP, isMetadata);
+    if (!done) return false;
+  }
+  removeOrphan(tx, context.table, inode);
+  context.table.free(tx, inode);
+  return true;
+}
+
+/** One step of giving back the blocks behind the end; true when there are none. */
+function finishTruncation(context: WriteContext, tx: Transaction, inode: InodeRef): boolean {
+  if (hasExtents(inode)) {
+    const keep = Math.ceil(sizeOf(inode) / context.blockBytes);
+    if (!context.extents.punch(tx, inode, keep, WHOLE_FILE, EXTENTS_PER_STEP)) return false;
+    becomeInlineIfEmpty(tx, inode);
+  }
+  removeOrphan(tx, context.table, inode);
+  return true;
+}
+
+/** A file without data starts over with its data inline. */
+function becomeInlineIfEmpty(tx: Transaction, inode: InodeRef): void {
+  if (sizeOf(inode) > 0 || !isRegular(inode) || !treeIsEmpty(inode)) return;
+  tx.modify(inode.frame);
+  inlineBytes(inode).fill(0);
+  setInline(inode, true);
+}
+
+/** Frees the inode; `done` is told when that is over. */
+export function reapInode(context: WriteContext, inode: number, done: (thrown: unknown) => void): void {
+  context.locks.acquire(inode, 0, WHOLE_FILE, new ReapTask(context, inode, done));
+}
+
+/** What the first transaction of a resize found to do before or after it. */
+type Next =
+  | { kind: 'done' }
+  /** Blocks are left behind the end. */
+  | { kind: 'punch' }
+  /** The body must move to block 0 first. */
+  | { kind: 'moveBody'; body: Uint8Array; block: number }
+  /** The old last block must be zeroed from `from` first. */
+  | { kind: 'zeroTail'; block: number; from: number };
+
+class Resize implements LockHolder {
+  granted: () => void = () => {};
+
+  constructor(
+    readonly context: WriteContext,
+    readonly inode: number,
+    readonly size: number,
+    readonly killPrivileges: boolean,
+  ) {}
+
+  async run(): Promise<void> {
+    const { locks } = this.context;
+    const locked = new Promise<void>((resolve) => {
+      this.granted = resolve;
+    });
+    locks.acquire(this.inode, 0, WHOLE_FILE, this);
+    await locked;
+    try {
+      await this.#locked();
+    } finally {
+      locks.release(this.inode, this);
+    }
+  }
+
+  async #locked(): Promise<void> {
+    let next = await this.#step((tx, inode) => this.#begin(tx, inode));
+    if (next.kind === 'moveBody') next = await this.#moveBody(next.body, next.block);
+    if (next.kind === 'zeroTail') next = await this.#zeroTail(next.block, next.from);
+    while (next.kind === 'punch') next = await this.#step((tx, inode) => this.#punch(tx, inode));
+  }
+
+  #step<T>(body: (tx: Transaction, inode: InodeRef) => T): Promise<T> {
+    const operation = new PromisedOperation((tx) => body(tx, this.context.table.get(tx, this.inode)));
+    this.context.runner.execute(operation);
+    this.context.device.submit();
+    return operation.promise;
+  }
+
+  #begin(tx: Transaction, inode: InodeRef): Next {
+    if (isDirectory(inode)) throw fsError('EISDIR');
+    requireRegular(inode);
+    const old = sizeOf(inode);
+    if (isInline(inode)) return this.#resizeBody(tx, inode, old);
+    if (this.size < old) return this.#shrink(tx, inode);
+    const { blockBytes, extents } = this.context;
+    const inTail = old % blockBytes;
+    if (this.size > old && inTail > 0) {
+      const { block } = extents.find(tx, inode, Math.floor(old / blockBytes));
+      if (block !== 0) return { kind: 'zeroTail', block, from: inTail };
+    }
+    return this.#setSize(tx, inode);
+  }
+
+  #setSize(tx: Transaction, inode: InodeRef): Next {
+    tx.modify(inode.frame);
+    setSizeOf(inode, this.size);
+    touchModified(inode, tx.clock);
+    if (this.killPrivileges) dropPrivileges(inode);
+    return { kind: 'done' };
+  }
+
+  #resizeBody(tx: Transaction, inode: InodeRef, old: number): Next {
+    tx.modify(inode.frame);
+    if (this.size <= inlineCapacity(inode)) {
+      if (this.size < old) inlineBytes(inode).fill(0, this.size);
+      return this.#setSize(tx, inode);
+    }
+    if (old === 0) {
+      setInline(inode, false);
+      initialiseTree(inode, TreeKind.extents);
+      return this.#setSize(tx, inode);
+    }
+    const run = this.context.space.reserve(tx, {
+      goal: -1,
+      length: 1,
+      minimum: 1,
+      inode: inode.number,
+      kind: 'data',
+      stream: false,
+    });
+    return { kind: 'moveBody', body: inlineBytes(inode).slice(0, old), block: run.start };
+  }
+
+  #shrink(tx: Transaction, inode: InodeRef): Next {
+    this.#setSize(tx, inode);
+    const next = this.#punch(tx, inode);
+    if (next.kind === 'punch') addOrphan(tx, this.context.table, inode);
+    return next;
+  }
+
+  #punch(tx: Transaction, inode: InodeRef): Next {
+    return { kind: finishTruncation(this.context, tx, inode) ? 'done' : 'punch' };
+  }
+
+  async #moveBody(body: Uint8Array, block: number): Promise<Next> {
+    const { context } = this;
+    try {
+      await this.#transferBlock(block, 0, (bytes) => {
+        bytes.fill(0, 0, context.blockBytes);
+        bytes.set(body);
+      });
+      return await this.#step((tx, inode) => {
+        tx.modify(inode.frame);
+        setInline(inode, false);
+        initialiseTree(inode, TreeKind.extents);
+        context.space.claim(tx, block, 1);
+        context.extents.insert(tx, inode, 0, block, 1);
+        return this.#setSize(tx, inode);
+      });
+    } catch (thrown) {
+      context.space.unreserve(block, 1);
+      throw thrown;
+    }
+  }
+
+  async #zeroTail(block: number, from: number): Promise<Next> {
+    const { blockBytes, device } = this.context;
+    const sectorStart = Math.floor(from / device.sectorBytes) * device.sectorBytes;
+    await this.#transferBlock(
+      block,
+      sectorStart,
+      (bytes) => bytes.fill(0, from, blockBytes),
+      sectorStart !== from,
+    );
+    return this.#step((tx, inode) => this.#setSize(tx, inode));
+  }
+
+  /** Writes the block from `from` on out of scratch memory, which `change` fills; reads the first sector before if it is to be kept in part. */
+  async #transferBlock(
+    block: number,
+    from: number,
+    change: (bytes: Uint8Array) => void,
+    readFirst = false,
+  ): Promise<void> {
+    const { device, blockBytes, scratch, epochs } = this.context;
+    const memory = scratch.take();
+    const epoch = epochs.enter();
+    try {
+      if (readFirst) {
+        const read = new PromisedCompletion();
+        device.read(memory, from, device.sectorBytes, block * blockBytes + from, read);
+        await this.#settled(read);
+      }
+      change(memory.bytes);
+      const write = new PromisedCompletion();
+      device.write(memory, from, blockBytes - from, block * blockBytes + from, write);
+      await this.#settled(write);
+      this.context.dataWritten();
+    } finally {
+      epochs.leave(epoch);
+      scratch.give(memory);
+    }
+  }
+
+  async #settled(completion: PromisedCompletion): Promise<void> {
+    this.context.device.submit();
+    const errno = await completion.promise;
+    if (errno !== 0) throw fsErrorFromNumber(errno);
+  }
+}
+
+/** truncate(2). @throws EFBIG, EISDIR, EINVAL, ENOSPC, EIO */
+export async function resizeFile(
+  context: WriteContext,
+  inode: number,
+  size: number,
+  killPrivileges: boolean,
+): Promise<void> {
+  if (!(size >= 0 && size <= MAX_FILE_BYTES)) throw fsError(size < 0 ? 'EINVAL' : 'EFBIG');
+  await new Resize(context, inode, size, killPrivileges).run();
+}

@@ -1,0 +1,343 @@
+/**
+ * The tree of names: create, link, unlink, rename and their kin, each a function of cached metadata in one
+ * transaction. Semantics after POSIX.1-2017 and the Linux man pages named beside each.
+ *
+ * Permissions are the kernel's business (`default_permissions`); what is checked here keeps the tree a tree.
+ */
+import {
+  checkName,
+  type Directories,
+  isDot,
+  isDotDot,
+  requireDirectory,
+  requireLiveDirectory,
+} from './directory.ts';
+import { CorruptionError, fsError } from './errors.ts';
+import type { ExtentMap } from './extents.ts';
+import { type Caller, type CreateRequest, RenameFlag } from './filesystem.ts';
+import {
+  BlockKind,
+  FILE_TYPE_MASK,
+  FileType,
+  HEADER_BYTES,
+  Inode,
+  MAX_LINKS,
+  MAX_SYMLINK_BYTES,
+  TreeKind,
+} from './format.ts';
+import {
+  type InodeRef,
+  inlineBytes,
+  inlineCapacity,
+  isDirectory,
+  isInline,
+  linkCountOf,
+  modeOf,
+  setInline,
+  setLinkCount,
+  setSizeOf,
+  sizeOf,
+  touchChanged,
+  touchModified,
+} from './inode.ts';
+import type { InodeTable } from './inode-table.ts';
+import { addOrphan } from './orphans.ts';
+import type { SpaceMap } from './space-map.ts';
+import type { Transaction } from './transaction.ts';
+import { initialiseTree } from './tree.ts';
+
+/** A directory never is deeper than this; a parent chain that is goes in circles. */
+const MAX_DEPTH = 1_000_000;
+
+export class Namespace {
+  readonly #table: InodeTable;
+  readonly #directories: Directories;
+  readonly #extents: ExtentMap;
+  readonly #space: SpaceMap;
+
+  constructor(table: InodeTable, directories: Directories, extents: ExtentMap, space: SpaceMap) {
+    this.#table = table;
+    this.#directories = directories;
+    this.#extents = extents;
+    this.#space = space;
+  }
+
+  lookup(tx: Transaction, parent: number, name: Uint8Array): number {
+    const directory = this.#table.get(tx, parent);
+    requireDirectory(directory);
+    if (isDot(name)) return parent;
+    if (isDotDot(name)) return Inode.parent.get(directory.frame.view, directory.at);
+    if (name.length > 255) throw fsError('ENAMETOOLONG');
+    return this.#directories.find(tx, directory, name);
+  }
+
+  /** open(2) with O_CREAT, mkdir(2), mknod(2). */
+  create(tx: Transaction, parent: number, name: Uint8Array, request: CreateRequest): number {
+    const directory = this.#parentFor(tx, parent, name);
+    const type = request.mode & FILE_TYPE_MASK;
+    const isSubdirectory = type === FileType.directory;
+    const inode = this.#make(tx, directory, {
+      mode: type | (request.mode & 0o7777 & ~request.caller.umask),
+      deviceNumber: request.deviceNumber,
+      caller: request.caller,
+    });
+    this.#enter(tx, directory, name, inode);
+    if (isSubdirectory) this.#addLinks(tx, directory, 1);
+    return inode.number;
+  }
+
+  /** symlink(2). A target too long for the inode goes into blocks of kind `symlink`. */
+  symlink(tx: Transaction, parent: number, name: Uint8Array, target: Uint8Array, caller: Caller): number {
+    if (target.length === 0) throw fsError('ENOENT');
+    if (target.length > MAX_SYMLINK_BYTES) throw fsError('ENAMETOOLONG');
+    const directory = this.#parentFor(tx, parent, name);
+    const mode = FileType.symlink | 0o777;
+    const inode = this.#make(tx, directory, { mode, deviceNumber: 0, caller });
+    this.#writeTarget(tx, inode, target);
+    this.#enter(tx, directory, name, inode);
+    return inode.number;
+  }
+
+  #writeTarget(tx: Transaction, inode: InodeRef, target: Uint8Array): void {
+    setSizeOf(inode, target.length);
+    if (target.length <= inlineCapacity(inode)) {
+      inlineBytes(inode).set(target);
+      return;
+    }
+    setInline(inode, false);
+    initialiseTree(inode, TreeKind.extents);
+    const perBlock = tx.blockBytes - HEADER_BYTES;
+    for (let i = 0; i * perBlock < target.length; i++) {
+      const block = this.#space.allocateOne(tx, inode.frame.block + 1, inode.number, 'tree');
+      this.#extents.insert(tx, inode, i, block, 1);
+      const frame = tx.create(block, BlockKind.symlink, inode.number);
+      frame.bytes.set(target.subarray(i * perBlock, (i + 1) * perBlock), HEADER_BYTES);
+    }
+  }
+
+  /** readlink(2). */
+  readSymlink(tx: Transaction, number: number): Uint8Array {
+    const inode = this.#table.get(tx, number);
+    if ((modeOf(inode) & FILE_TYPE_MASK) !== FileType.symlink) throw fsError('EINVAL');
+    const size = sizeOf(inode);
+    if (size > MAX_SYMLINK_BYTES) throw new CorruptionError(inode.frame.block, `symlink of ${size} bytes`);
+    if (isInline(inode)) return inlineBytes(inode).subarray(0, size);
+    const target = new Uint8Array(size);
+    const perBlock = tx.blockBytes - HEADER_BYTES;
+    for (let i = 0; i * perBlock < size; i++) {
+      const { block } = this.#extents.find(tx, inode, i);
+      const frame = tx.read(block, BlockKind.symlink);
+      const length = Math.min(perBlock, size - i * perBlock);
+      target.set(frame.bytes.subarray(HEADER_BYTES, HEADER_BYTES + length), i * perBlock);
+    }
+    return target;
+  }
+
+  #parentFor(tx: Transaction, parent: number, name: Uint8Array): InodeRef {
+    const directory = this.#table.get(tx, parent);
+    requireLiveDirectory(directory);
+    checkName(name);
+    if (isDot(name) || isDotDot(name)) throw fsError('EEXIST');
+    return directory;
+  }
+
+  /** A new inode with the owner and group that a file made in this directory gets (inode_init_owner in the kernel). */
+  #make(tx: Transaction, directory: InodeRef, request: CreateRequest): InodeRef {
+    const inherits = (modeOf(directory) & 0o2000) !== 0;
+    const isSubdirectory = (request.mode & FILE_TYPE_MASK) === FileType.directory;
+    return this.#table.create(tx, {
+      mode: inherits && isSubdirectory ? request.mode | 0o2000 : request.mode,
+      uid: request.caller.uid,
+      gid: inherits ? Inode.gid.get(directory.frame.view, directory.at) : request.caller.gid,
+      deviceNumber: request.deviceNumber,
+      linkCount: isSubdirectory ? 2 : 1,
+      parent: isSubdirectory ? directory.number : 0,
+    });
+  }
+
+  #enter(tx: Transaction, directory: InodeRef, name: Uint8Array, inode: InodeRef): void {
+    this.#directories.insert(tx, directory, name, inode.number, modeOf(inode));
+    touchModified(directory, tx.clock);
+  }
+
+  #addLinks(tx: Transaction, inode: InodeRef, change: number): void {
+    tx.modify(inode.frame);
+    setLinkCount(inode, linkCountOf(inode) + change);
+  }
+
+  /** link(2). */
+  link(tx: Transaction, number: number, parent: number, name: Uint8Array): void {
+    const inode = this.#table.get(tx, number);
+    if (isDirectory(inode)) throw fsError('EPERM');
+    const directory = this.#parentFor(tx, parent, name);
+    if (linkCountOf(inode) === 0) throw fsError('ENOENT');
+    if (linkCountOf(inode) >= MAX_LINKS) throw fsError('EMLINK');
+    this.#enter(tx, directory, name, inode);
+    this.#addLinks(tx, inode, 1);
+    touchChanged(inode, tx.clock);
+  }
+
+  /** unlink(2). */
+  unlink(tx: Transaction, parent: number, name: Uint8Array): void {
+    const directory = this.#table.get(tx, parent);
+    const inode = this.#existing(tx, directory, name);
+    if (isDirectory(inode)) throw fsError('EISDIR');
+    this.#directories.remove(tx, directory, name);
+    touchModified(directory, tx.clock);
+    this.#dropLink(tx, inode);
+  }
+
+  /** rmdir(2). */
+  removeDirectory(tx: Transaction, parent: number, name: Uint8Array): void {
+    if (isDot(name)) throw fsError('EINVAL');
+    if (isDotDot(name)) throw fsError('ENOTEMPTY');
+    const directory = this.#table.get(tx, parent);
+    const inode = this.#existing(tx, directory, name);
+    requireDirectory(inode);
+    if (sizeOf(inode) > 0) throw fsError('ENOTEMPTY');
+    this.#directories.remove(tx, directory, name);
+    touchModified(directory, tx.clock);
+    this.#addLinks(tx, directory, -1);
+    this.#dropDirectory(tx, inode);
+  }
+
+  #existing(tx: Transaction, directory: InodeRef, name: Uint8Array): InodeRef {
+    requireDirectory(directory);
+    if (name.length > 255) throw fsError('ENAMETOOLONG');
+    const number = this.#directories.find(tx, directory, name);
+    if (number === 0) throw fsError('ENOENT');
+    return this.#table.get(tx, number);
+  }
+
+  /** One name of a file is gone; without any it becomes an orphan. */
+  #dropLink(tx: Transaction, inode: InodeRef): void {
+    const links = linkCountOf(inode);
+    if (links === 0)
+      throw new CorruptionError(inode.frame.block, `inode ${inode.number} has a name but no link count`);
+    this.#addLinks(tx, inode, -1);
+    touchChanged(inode, tx.clock);
+    if (links === 1) this.#orphan(tx, inode);
+  }
+
+  #dropDirectory(tx: Transaction, inode: InodeRef): void {
+    tx.modify(inode.frame);
+    setLinkCount(inode, 0);
+    touchChanged(inode, tx.clock);
+    this.#orphan(tx, inode);
+  }
+
+  #orphan(tx: Transaction, inode: InodeRef): void {
+    addOrphan(tx, this.#table, inode);
+    tx.orphaned.push(inode.number);
+  }
+
+  /** rename(2), renameat2(2) with RENAME_NOREPLACE and RENAME_EXCHANGE. */
+  rename(
+    tx: Transaction,
+    parent: number,
+    name: Uint8Array,
+    newParent: number,
+    newName: Uint8Array,
+    flags: number,
+  ): void {
+    const exchange = (flags & RenameFlag.exchange) !== 0;
+    const noReplace = (flags & RenameFlag.noReplace) !== 0;
+    if ((exchange && noReplace) || (flags & ~3) !== 0) throw fsError('EINVAL');
+    if (isDot(name) || isDotDot(name) || isDot(newName) || isDotDot(newName)) throw fsError('EBUSY');
+    const from = this.#table.get(tx, parent);
+    const to = parent === newParent ? from : this.#table.get(tx, newParent);
+    const source = this.#existing(tx, from, name);
+    requireLiveDirectory(to);
+    checkName(newName);
+    const found = this.#directories.find(tx, to, newName);
+    const target = found === 0 ? undefined : this.#table.get(tx, found);
+    if (noReplace && target) throw fsError('EEXIST');
+    // Two names of one file: rename(2) does nothing then.
+    if (!exchange && target?.number === source.number) return;
+    if (isDirectory(source)) this.#requireOutside(tx, source, to);
+    if (exchange) this.#exchange(tx, from, name, source, to, newName, target);
+    else this.#move(tx, from, name, source, to, newName, target);
+    touchModified(from, tx.clock);
+    touchModified(to, tx.clock);
+    tx.modify(source.frame);
+    touchChanged(source, tx.clock);
+  }
+
+  #exchange(
+    tx: Transaction,
+    from: InodeRef,
+    name: Uint8Array,
+    source: InodeRef,
+    to: InodeRef,
+    newName: Uint8Array,
+    target: InodeRef | undefined,
+  ): void {
+    if (!target) throw fsError('ENOENT');
+    if (isDirectory(target)) this.#requireOutside(tx, target, from);
+    this.#directories.replace(tx, from, name, target.number, modeOf(target));
+    this.#directories.replace(tx, to, newName, source.number, modeOf(source));
+    if (from.number !== to.number) {
+      if (isDirectory(source)) this.#moveParent(tx, source, from, to);
+      if (isDirectory(target)) this.#moveParent(tx, target, to, from);
+    }
+    tx.modify(from.frame);
+    tx.modify(to.frame);
+    tx.modify(target.frame);
+    touchChanged(target, tx.clock);
+  }
+
+  #move(
+    tx: Transaction,
+    from: InodeRef,
+    name: Uint8Array,
+    source: InodeRef,
+    to: InodeRef,
+    newName: Uint8Array,
+    target: InodeRef | undefined,
+  ): void {
+    tx.modify(from.frame);
+    tx.modify(to.frame);
+    if (target) this.#replaceTarget(tx, source, to, newName, target);
+    else this.#directories.insert(tx, to, newName, source.number, modeOf(source));
+    this.#directories.remove(tx, from, name);
+    if (isDirectory(source) && from.number !== to.number) this.#moveParent(tx, source, from, to);
+  }
+
+  #replaceTarget(
+    tx: Transaction,
+    source: InodeRef,
+    to: InodeRef,
+    newName: Uint8Array,
+    target: InodeRef,
+  ): void {
+    if (isDirectory(source) && !isDirectory(target)) throw fsError('ENOTDIR');
+    if (!isDirectory(source) && isDirectory(target)) throw fsError('EISDIR');
+    if (isDirectory(target) && sizeOf(target) > 0) throw fsError('ENOTEMPTY');
+    this.#directories.replace(tx, to, newName, source.number, modeOf(source));
+    if (!isDirectory(target)) {
+      this.#dropLink(tx, target);
+      return;
+    }
+    this.#addLinks(tx, to, -1);
+    this.#dropDirectory(tx, target);
+  }
+
+  #moveParent(tx: Transaction, directory: InodeRef, from: InodeRef, to: InodeRef): void {
+    tx.modify(directory.frame);
+    Inode.parent.set(directory.frame.view, directory.at, to.number);
+    this.#addLinks(tx, from, -1);
+    this.#addLinks(tx, to, 1);
+  }
+
+  /** A directory must not move into itself or below. @throws EINVAL */
+  #requireOutside(tx: Transaction, moving: InodeRef, to: InodeRef): void {
+    let at = to;
+    for (let depth = 0; depth < MAX_DEPTH; depth++) {
+      if (at.number === moving.number) throw fsError('EINVAL');
+      const parent = Inode.parent.get(at.frame.view, at.at);
+      if (parent === at.number) return;
+      at = this.#table.get(tx, parent);
+    }
+    throw new CorruptionError(to.frame.block, `the parents of directory ${to.number} go in circles`);
+  }
+}

@@ -1,0 +1,141 @@
+/**
+ * Runs operations as transactions: perform, and on a miss roll back, load, perform again.
+ *
+ * Cached operations run to their end inside `execute`: no promise, no await. One that finds the volume out of space
+ * while freed blocks wait for a commit is run again after that commit. While too much of the cache is
+ * dirty, operations wait for the commit in progress.
+ */
+import type { BlockCache, LoadWaiter } from './block-cache.ts';
+import { CorruptionError, FsError, fsError } from './errors.ts';
+import type { Operation } from './filesystem.ts';
+import { MAX_MISSES } from './limits.ts';
+import { BlockMiss, type Transaction } from './transaction.ts';
+
+/** What the runner asks of the volume. */
+export interface RunnerHost {
+  /** Too much is dirty: operations wait for a commit. */
+  readonly saturated: boolean;
+  /** Blocks freed that a commit, and the end of older I/O, would make available. */
+  readonly pendingBlocks: number;
+  /** Commits, then calls back. */
+  afterCommit(done: () => void): void;
+  /** Commits, waits until the blocks freed before are available, then calls back. */
+  afterRelease(done: () => void): void;
+  /** Told after every transaction that changed something. */
+  changed(): void;
+  /** Inodes that lost their last name. */
+  orphaned(inodes: readonly number[]): void;
+  /** Told of every corruption met. */
+  corrupt(error: CorruptionError): void;
+  submit(): void;
+}
+
+/** An operation that waits for a block. */
+class Waiting implements LoadWaiter {
+  misses = 0;
+
+  constructor(
+    readonly runner: OperationRunner,
+    readonly operation: Operation<Transaction>,
+  ) {}
+
+  loaded(thrown: unknown): void {
+    if (thrown === undefined) this.runner.attempt(this.operation, this);
+    else this.runner.end(this.operation, thrown);
+  }
+}
+
+export class OperationRunner {
+  readonly #tx: Transaction;
+  readonly #cache: BlockCache;
+  readonly #host: RunnerHost;
+  /** Operations begun and not finished. */
+  #unfinished = 0;
+  #idle: (() => void)[] = [];
+
+  constructor(tx: Transaction, cache: BlockCache, host: RunnerHost) {
+    this.#tx = tx;
+    this.#cache = cache;
+    this.#host = host;
+  }
+
+  execute(operation: Operation<Transaction>): void {
+    this.#unfinished++;
+    if (this.#host.saturated) this.#host.afterCommit(() => this.attempt(operation, undefined));
+    else this.attempt(operation, undefined);
+  }
+
+  /** Resolves when no operation is under way. */
+  idle(): Promise<void> {
+    if (this.#unfinished === 0) return Promise.resolve();
+    return new Promise((resolve) => this.#idle.push(resolve));
+  }
+
+  attempt(operation: Operation<Transaction>, waiting: Waiting | undefined): void {
+    const tx = this.#tx;
+    tx.begin();
+    tx.clock.read();
+    try {
+      operation.perform(tx);
+    } catch (thrown) {
+      tx.fail();
+      this.#afterFailure(operation, thrown, waiting);
+      return;
+    }
+    const { orphaned } = tx;
+    const changed = tx.succeed();
+    if (orphaned.length > 0) this.#host.orphaned(orphaned.splice(0));
+    this.end(operation, undefined);
+    if (changed) this.#host.changed();
+  }
+
+  end(operation: Operation<Transaction>, thrown: unknown): void {
+    if (thrown instanceof CorruptionError) this.#host.corrupt(thrown);
+    operation.finished(thrown);
+    if (--this.#unfinished === 0) for (const tell of this.#idle.splice(0)) tell();
+  }
+
+  #afterFailure(operation: Operation<Transaction>, thrown: unknown, before: Waiting | undefined): void {
+    if (thrown instanceof BlockMiss) {
+      const waiting = before ?? new Waiting(this, operation);
+      if (++waiting.misses > MAX_MISSES) {
+        this.end(operation, fsError('EIO'));
+        return;
+      }
+      this.#cache.misses++;
+      this.#cache.load(thrown.block, thrown.count, waiting);
+      this.#host.submit();
+      return;
+    }
+    const outOfSpace = thrown instanceof FsError && thrown.code === 'ENOSPC';
+    if (outOfSpace && this.#host.pendingBlocks > 0) {
+      this.#host.afterRelease(() => this.attempt(operation, before));
+      return;
+    }
+    this.end(operation, thrown);
+  }
+}
+
+/** A function as an operation, with its outcome as a promise: for tests and for what is not on the hot path. */
+export class PromisedOperation<T> implements Operation<Transaction> {
+  readonly promise: Promise<T>;
+  #resolve: (value: T) => void = () => {};
+  #reject: (thrown: unknown) => void = () => {};
+  #result: T | undefined;
+
+  constructor(private readonly body: (tx: Transaction) => T) {
+    this.promise = new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
+  }
+
+  perform(tx: Transaction): void {
+    this.#result = this.body(tx);
+  }
+
+  finished(thrown: unknown): void {
+    if (thrown === undefined) this.#resolve(this.#result as T);
+    else this.#reject(thrown);
+  }
+}

@@ -1,0 +1,58 @@
+/**
+ * Locks on ranges of file blocks, per inode: whoever changes the map or parts of a block holds its range.
+ *
+ * First come, first served: a request waits for every earlier one that overlaps it, granted or not, so nobody starves.
+ */
+
+export interface LockHolder {
+  /** The range is the holder's, until it is released. May be called before `acquire` returns. */
+  granted(): void;
+}
+
+interface Range {
+  readonly holder: LockHolder;
+  readonly first: number;
+  /** Exclusive. */
+  readonly end: number;
+  granted: boolean;
+}
+
+/** All blocks of a file. */
+export const WHOLE_FILE = 2 ** 48;
+
+export class RangeLocks {
+  readonly #byInode = new Map<number, Range[]>();
+
+  acquire(inode: number, first: number, end: number, holder: LockHolder): void {
+    const range: Range = { holder, first, end, granted: false };
+    const ranges = this.#byInode.get(inode);
+    if (ranges === undefined) this.#byInode.set(inode, [range]);
+    else ranges.push(range);
+    if (ranges !== undefined && isBlocked(ranges, ranges.length - 1)) return;
+    range.granted = true;
+    holder.granted();
+  }
+
+  release(inode: number, holder: LockHolder): void {
+    const ranges = this.#byInode.get(inode);
+    if (ranges === undefined) return;
+    const index = ranges.findIndex((range) => range.holder === holder);
+    ranges.splice(index, 1);
+    if (ranges.length === 0) {
+      this.#byInode.delete(inode);
+      return;
+    }
+    const ready = ranges.filter((range, i) => !range.granted && !isBlocked(ranges, i));
+    for (const range of ready) range.granted = true;
+    for (const range of ready) range.holder.granted();
+  }
+}
+
+function isBlocked(ranges: readonly Range[], index: number): boolean {
+  const mine = ranges[index] as Range;
+  for (let i = 0; i < index; i++) {
+    const other = ranges[i] as Range;
+    if (other.first < mine.end && mine.first < other.end) return true;
+  }
+  return false;
+}

@@ -1,0 +1,159 @@
+/**
+ * Transactions: a metadata operation as a synchronous, all-or-nothing function of cached blocks.
+ *
+ *   begin → perform(tx) → succeed   the changed frames are dirty, a later commit writes them
+ *                       → fail      every changed frame gets its pre-image back, made frames go,
+ *                                   the allocator has back what it gave: nothing happened
+ *
+ * `read` returns a frame that is in memory or throws the one BlockMiss, which names the block to load; the runner
+ * (operation-runner.ts) fails the transaction, loads, and performs it again from the top. `modify` must be
+ * called before the first change of a frame: it keeps the pre-image. `create` makes the frame of a newly
+ * allocated block, `discard` lets go of a freed one.
+ *
+ * There is one Transaction per volume, used again and again: operations never overlap.
+ *
+ * Invariants: (T1) a frame differs from its content at `begin` only if it is on the modified or created list;
+ * (T2) after `fail` no frame, no space count and no note differs from `begin`; (T3) a frame touched stays in its place until the end.
+ */
+import { strict as assert } from 'node:assert';
+import type { BlockCache, Frame } from './block-cache.ts';
+import { initialiseHeader } from './block-header.ts';
+import type { Clock } from './clock.ts';
+import { CorruptionError, fsError } from './errors.ts';
+import type { TransactionHandle } from './filesystem.ts';
+import { type BlockKind, OwnerHeader } from './format.ts';
+import type { SpaceMap } from './space-map.ts';
+
+/** Thrown when a block is not in memory. One object serves all: an answer, not an accident. */
+export class BlockMiss extends Error {
+  block = -1;
+  /** Blocks worth reading at once, this one first. */
+  count = 1;
+}
+
+/** Space that changed hands in the running transaction. */
+interface SpaceChange {
+  readonly kind: 'reserved' | 'claimed' | 'freed';
+  readonly start: number;
+  readonly length: number;
+}
+
+export class Transaction implements TransactionHandle {
+  readonly miss = new BlockMiss('block not in memory');
+  /** Inodes that lost their last name in this transaction. */
+  readonly orphaned: number[] = [];
+  space: SpaceMap | undefined;
+  #serial = 0;
+  #running = false;
+  readonly #modified: Frame[] = [];
+  readonly #preImages: Uint8Array[] = [];
+  readonly #created: Frame[] = [];
+  readonly #discarded: number[] = [];
+  readonly #spaceChanges: SpaceChange[] = [];
+  readonly #spare: Uint8Array[] = [];
+
+  constructor(
+    readonly cache: BlockCache,
+    readonly blockBytes: number,
+    readonly uuid: Uint8Array,
+    readonly clock: Clock,
+    public readOnly: boolean,
+  ) {}
+
+  begin(): void {
+    assert(!this.#running, 'transactions do not nest');
+    this.#running = true;
+    this.#serial++;
+  }
+
+  /** The frame of `block`, which must be of `kind`. `ahead` blocks are loaded with it if it has to be loaded. */
+  read(block: number, kind: BlockKind, ahead = 1): Frame {
+    const frame = this.cache.get(block);
+    if (frame === undefined) {
+      this.miss.block = block;
+      this.miss.count = ahead;
+      throw this.miss;
+    }
+    if (frame.kind !== kind) throw new CorruptionError(block, `is of kind ${frame.kind}, expected ${kind}`);
+    frame.touchedBy = this.#serial;
+    frame.recent = true;
+    return frame;
+  }
+
+  /** Announces a change of the frame. */
+  modify(frame: Frame): void {
+    if (frame.modifiedBy === this.#serial) return;
+    if (this.readOnly) throw fsError('EROFS');
+    const image = this.#spare.pop() ?? new Uint8Array(this.blockBytes);
+    image.set(frame.bytes);
+    frame.modifiedBy = this.#serial;
+    this.#modified.push(frame);
+    this.#preImages.push(image);
+  }
+
+  /** The zeroed frame of a block that has just been allocated, header filled in. */
+  create(block: number, kind: BlockKind, owner: number): Frame {
+    if (this.readOnly) throw fsError('EROFS');
+    const frame = this.cache.claim(block, this.#serial);
+    initialiseHeader(frame.view, frame.bytes, 0, kind, block, this.uuid);
+    if (owner !== 0) OwnerHeader.owner.set(frame.view, 0, owner);
+    frame.kind = kind;
+    frame.touchedBy = this.#serial;
+    frame.modifiedBy = this.#serial;
+    frame.recent = true;
+    this.#created.push(frame);
+    return frame;
+  }
+
+  /** The metadata block was freed: its frame goes when the transaction succeeds. */
+  discard(block: number): void {
+    this.#discarded.push(block);
+  }
+
+  noteSpace(kind: SpaceChange['kind'], start: number, length: number): void {
+    this.#spaceChanges.push({ kind, start, length });
+  }
+
+  /** The changes stand. Returns whether there were any. */
+  succeed(): boolean {
+    const cache = this.cache;
+    const changed = this.#modified.length + this.#created.length > 0;
+    for (const frame of this.#modified) cache.markDirty(frame);
+    for (const frame of this.#created) cache.markDirty(frame);
+    for (const block of this.#discarded) {
+      const frame = cache.get(block);
+      if (frame) cache.drop(frame);
+    }
+    for (const change of this.#spaceChanges) {
+      if (change.kind === 'freed') this.space?.freeingSucceeded(change.start, change.length);
+    }
+    this.#end();
+    return changed;
+  }
+
+  /** Nothing happened. */
+  fail(): void {
+    for (let i = this.#modified.length - 1; i >= 0; i--) {
+      const frame = this.#modified[i] as Frame;
+      frame.bytes.set(this.#preImages[i] as Uint8Array);
+      frame.modifiedBy = 0;
+    }
+    for (const frame of this.#created) this.cache.drop(frame);
+    for (let i = this.#spaceChanges.length - 1; i >= 0; i--) {
+      const change = this.#spaceChanges[i] as SpaceChange;
+      this.space?.undo(change.kind, change.start, change.length);
+    }
+    this.orphaned.length = 0;
+    this.#end();
+  }
+
+  #end(): void {
+    for (const image of this.#preImages) if (this.#spare.length < 64) this.#spare.push(image);
+    this.#modified.length = 0;
+    this.#preImages.length = 0;
+    this.#created.length = 0;
+    this.#discarded.length = 0;
+    this.#spaceChanges.length = 0;
+    this.#running = false;
+  }
+}

@@ -1,0 +1,466 @@
+/**
+ * A mounted volume: puts the pieces together and answers what a FUSE layer may ask (filesystem.ts).
+ *
+ *   names        namespace.ts → directory.ts, inode-table.ts      synchronous, in a transaction
+ *   data         file-reader.ts, file-writer.ts, file-resizer.ts  device transfers, then a transaction
+ *   durability   commit.ts                                        at sync, every few seconds, when much is dirty
+ *
+ * Nothing of what is on disk is kept here a second time. What lives outside the blocks: the lookup counts of the kernel, which
+ * orphans wait for their last holder, and what is in flight.
+ */
+
+import type { Device } from '../aio/device.ts';
+import type { AllocatorDefinition, AllocatorOptions } from '../alloc/allocator.ts';
+import groupAndGoal from '../alloc/group-and-goal.ts';
+import { BlockCache } from './block-cache.ts';
+import { type Clock, DateClock } from './clock.ts';
+import { Committer } from './commit.ts';
+import { Directories, requireDirectory } from './directory.ts';
+import type { CorruptionError } from './errors.ts';
+import { ExtentMap } from './extents.ts';
+import { readFile } from './file-reader.ts';
+import { reapInode, resizeFile } from './file-resizer.ts';
+import { scratchBytes, type WriteContext, writeFile } from './file-writer.ts';
+import type {
+  AttributeChanges,
+  Attributes,
+  Caller,
+  CreateRequest,
+  EntryVisitor,
+  FileSystem,
+  Operation,
+  ReadRequest,
+  SpaceStatistics,
+  WriteRequest,
+} from './filesystem.ts';
+import { MAX_NAME_BYTES, ROOT_INODE, VolumeRoot } from './format.ts';
+import { fillAttributes } from './inode.ts';
+import { changeInode } from './inode-changes.ts';
+import { InodeTable } from './inode-table.ts';
+import { IoEpochs } from './io-epochs.ts';
+import type { Layout } from './layout.ts';
+import {
+  COMMIT_SHARE,
+  DEFAULT_CACHE_BYTES,
+  DEFAULT_COMMIT_SECONDS,
+  DIRTY_SHARE,
+  MIN_CACHE_BYTES,
+} from './limits.ts';
+import { Namespace } from './namespace.ts';
+import { OperationRunner, PromisedOperation, type RunnerHost } from './operation-runner.ts';
+import { firstOrphan } from './orphans.ts';
+import { RangeLocks } from './range-locks.ts';
+import { ScratchPool } from './scratch.ts';
+import { SpaceMap } from './space-map.ts';
+import { flushDevice, readSuperblock, type SuperblockImage } from './superblock.ts';
+import { Transaction } from './transaction.ts';
+
+export interface VolumeOptions {
+  readOnly?: boolean | undefined;
+  /** Budget of the metadata cache, in bytes. */
+  cacheBytes?: number | undefined;
+  allocator?: AllocatorDefinition | undefined;
+  allocatorOptions?: AllocatorOptions | undefined;
+  /** Seconds between commits; 0 = only at sync. */
+  commitSeconds?: number | undefined;
+  log?: ((line: string) => void) | undefined;
+  clock?: Clock | undefined;
+}
+
+/** Counters of a live mount, for `quarry stat`. */
+export interface VolumeCounters {
+  readonly allocator: string;
+  readonly readOnly: boolean;
+  readonly commits: number;
+  readonly flushes: number;
+  readonly metadataBlocksWritten: number;
+  readonly metadataBlocksRead: number;
+  readonly cacheMisses: number;
+  readonly cacheFrames: number;
+  readonly dirtyFrames: number;
+  readonly inodesHeldByKernel: number;
+  readonly openOrphans: number;
+  readonly reservedBlocks: number;
+  readonly pendingBlocks: number;
+  readonly policy: Record<string, number>;
+}
+
+export class Volume implements FileSystem<Transaction>, RunnerHost {
+  readonly layout: Layout;
+  readonly #device: Device;
+  readonly #superblock: SuperblockImage;
+  readonly #log: (line: string) => void;
+  readonly #clock: Clock;
+  readonly #cache: BlockCache;
+  readonly #tx: Transaction;
+  readonly #space: SpaceMap;
+  readonly #allocatorName: string;
+  readonly #table: InodeTable;
+  readonly #names: Namespace;
+  readonly #directories: Directories;
+  readonly #committer: Committer;
+  readonly #runner: OperationRunner;
+  readonly #files: WriteContext;
+  readonly #commitMilliseconds: number;
+  #commitTimer: NodeJS.Timeout | undefined;
+  /** Lookup counts of the kernel. */
+  readonly #references = new Map<number, number>();
+  /** Inodes without a name that the kernel still holds. */
+  readonly #heldOrphans = new Set<number>();
+  #reaping = 0;
+  #reaped: (() => void)[] = [];
+  #sound = true;
+  #unmounting: Promise<void> | undefined;
+
+  constructor(device: Device, superblock: SuperblockImage, options: VolumeOptions) {
+    const layout = superblock.layout();
+    const { blockBytes } = layout;
+    this.layout = layout;
+    this.#device = device;
+    this.#superblock = superblock;
+    this.#log = options.log ?? (() => {});
+    this.#clock = options.clock ?? new DateClock();
+    const readOnly = (options.readOnly ?? false) || device.readOnly;
+    const cacheBytes = Math.max(options.cacheBytes ?? DEFAULT_CACHE_BYTES, MIN_CACHE_BYTES);
+    this.#cache = new BlockCache(device, blockBytes, superblock.uuid, cacheBytes);
+    this.#tx = new Transaction(this.#cache, blockBytes, superblock.uuid, this.#clock, readOnly);
+    this.#space = new SpaceMap(this.#tx, layout);
+    this.#tx.space = this.#space;
+    const allocator = options.allocator ?? groupAndGoal;
+    this.#allocatorName = allocator.name;
+    this.#space.usePolicy(
+      allocator.name,
+      allocator.create(this.#space.index, options.allocatorOptions ?? {}),
+    );
+    const extents = new ExtentMap(this.#space);
+    this.#table = new InodeTable(layout, this.#space, extents);
+    this.#directories = new Directories(this.#space, superblock.hashSeed);
+    this.#names = new Namespace(this.#table, this.#directories, extents, this.#space);
+    const epochs = new IoEpochs();
+    const sequence = superblock.sequence + 1;
+    this.#committer = new Committer(device, this.#cache, this.#space, epochs, blockBytes, sequence);
+    this.#runner = new OperationRunner(this.#tx, this.#cache, this);
+    this.#files = {
+      device,
+      blockBytes,
+      table: this.#table,
+      extents,
+      runner: this.#runner,
+      epochs,
+      space: this.#space,
+      locks: new RangeLocks(),
+      scratch: new ScratchPool(device, scratchBytes(blockBytes)),
+      dataWritten: () => this.#dataWritten(),
+    };
+    this.#commitMilliseconds = (options.commitSeconds ?? DEFAULT_COMMIT_SECONDS) * 1000;
+  }
+
+  get blockBytes(): number {
+    return this.layout.blockBytes;
+  }
+
+  get readOnly(): boolean {
+    return this.#tx.readOnly;
+  }
+
+  get label(): string {
+    return this.#superblock.label;
+  }
+
+  // ---- mounting ----
+
+  /** Marks the volume as in use and frees what a crash left behind. */
+  async start(): Promise<void> {
+    const wasClean = this.#superblock.isClean;
+    if (!wasClean)
+      this.#log("the volume was not unmounted in order; 'quarry fsck' tells whether it is sound");
+    // What every operation needs is brought in now, and checked: a volume without it is none.
+    await this.run((tx) => this.#table.get(tx, ROOT_INODE));
+    if (this.readOnly) return;
+    this.#clock.read();
+    this.#superblock.markMounted(this.#clock);
+    await this.#writeSuperblock();
+    await this.#reapAll();
+  }
+
+  async #writeSuperblock(): Promise<void> {
+    const { blockBytes } = this.layout;
+    await this.#superblock.write(this.#device, 0, blockBytes, this.#superblock.sequence + 1);
+    await flushDevice(this.#device);
+  }
+
+  /** Frees every inode on the orphan list. */
+  async #reapAll(): Promise<void> {
+    for (;;) {
+      const inode = await this.run((tx) => firstOrphan(tx, this.#table));
+      if (inode === 0) return;
+      await new Promise<void>((resolve, reject) => {
+        reapInode(this.#files, inode, (thrown) => (thrown === undefined ? resolve() : reject(thrown)));
+        this.submit();
+      });
+    }
+  }
+
+  unmount(): Promise<void> {
+    this.#unmounting ??= this.#unmount();
+    return this.#unmounting;
+  }
+
+  async #unmount(): Promise<void> {
+    clearTimeout(this.#commitTimer);
+    try {
+      await this.#runner.idle();
+      while (this.#reaping > 0) await new Promise<void>((resolve) => this.#reaped.push(resolve));
+      if (!this.readOnly) {
+        this.#references.clear();
+        this.#heldOrphans.clear();
+        await this.#reapAll();
+        await this.sync();
+        await this.#markClean();
+      }
+    } finally {
+      clearTimeout(this.#commitTimer);
+      await this.#device.close();
+    }
+  }
+
+  async #markClean(): Promise<void> {
+    if (!this.#sound) {
+      this.#log("corruption was met while mounted: the volume is not marked clean; run 'quarry fsck'");
+      return;
+    }
+    this.#clock.read();
+    this.#superblock.markClean(this.#clock);
+    await this.#writeSuperblock();
+  }
+
+  // ---- RunnerHost ----
+
+  get saturated(): boolean {
+    return (
+      this.#cache.dirtyFrames > this.#cache.budgetFrames * DIRTY_SHARE &&
+      this.#committer.failure === undefined
+    );
+  }
+
+  get pendingBlocks(): number {
+    return this.#space.pendingBlocks;
+  }
+
+  afterCommit(done: () => void): void {
+    this.#commit().then(done, done);
+  }
+
+  afterRelease(done: () => void): void {
+    const wait = () => {
+      this.#files.epochs.afterAllSoFar(done);
+    };
+    this.#commit().then(wait, wait);
+  }
+
+  changed(): void {
+    if (this.#cache.dirtyFrames > this.#cache.budgetFrames * COMMIT_SHARE) this.#commitQuietly();
+    else this.#commitLater();
+  }
+
+  #dataWritten(): void {
+    this.#committer.dataWritten();
+    this.#commitLater();
+  }
+
+  #commitLater(): void {
+    if (this.#commitTimer !== undefined || this.#commitMilliseconds === 0) return;
+    this.#commitTimer = setTimeout(() => {
+      this.#commitTimer = undefined;
+      this.#commitQuietly();
+    }, this.#commitMilliseconds);
+    this.#commitTimer.unref();
+  }
+
+  #commitQuietly(): void {
+    this.#commit().catch(() => {});
+  }
+
+  /** A failed commit poisons the volume: read-only from then on, said once. */
+  async #commit(): Promise<void> {
+    try {
+      await this.#committer.commit();
+    } catch (thrown) {
+      if (!this.#tx.readOnly) {
+        this.#sound = false;
+        this.#tx.readOnly = true;
+        this.#log(`writing to the device failed (${(thrown as Error).message}): the volume is read-only now`);
+      }
+      throw thrown;
+    }
+  }
+
+  orphaned(inodes: readonly number[]): void {
+    for (const inode of inodes) {
+      if (this.#references.has(inode)) this.#heldOrphans.add(inode);
+      else this.#reap(inode);
+    }
+  }
+
+  #reap(inode: number): void {
+    this.#reaping++;
+    reapInode(this.#files, inode, (thrown) => {
+      if (thrown !== undefined) this.#log(`freeing inode ${inode} failed: ${(thrown as Error).message}`);
+      if (--this.#reaping === 0) for (const tell of this.#reaped.splice(0)) tell();
+    });
+  }
+
+  corrupt(error: CorruptionError): void {
+    if (this.#sound) {
+      this.#log(`corruption: ${error.message}; the volume is read-only from now on; run 'quarry fsck' on it`);
+    }
+    this.#sound = false;
+    this.#tx.readOnly = true;
+  }
+
+  submit(): void {
+    this.#device.submit();
+  }
+
+  // ---- FileSystem ----
+
+  execute(operation: Operation<Transaction>): void {
+    this.#runner.execute(operation);
+  }
+
+  /** Runs a function as one transaction. @throws what it throws, and EIO if its blocks cannot be read */
+  run<T>(body: (tx: Transaction) => T): Promise<T> {
+    const operation = new PromisedOperation(body);
+    this.#runner.execute(operation);
+    this.#device.submit();
+    return operation.promise;
+  }
+
+  lookup(tx: Transaction, parent: number, name: Uint8Array): number {
+    return this.#names.lookup(tx, parent, name);
+  }
+
+  readAttributes(tx: Transaction, inode: number, into: Attributes): void {
+    fillAttributes(this.#table.get(tx, inode), this.layout.blockBytes, into);
+  }
+
+  changeAttributes(tx: Transaction, inode: number, changes: AttributeChanges): void {
+    changeInode(tx, this.#table.get(tx, inode), changes);
+  }
+
+  create(tx: Transaction, parent: number, name: Uint8Array, request: CreateRequest): number {
+    return this.#names.create(tx, parent, name, request);
+  }
+
+  symlink(tx: Transaction, parent: number, name: Uint8Array, target: Uint8Array, caller: Caller): number {
+    return this.#names.symlink(tx, parent, name, target, caller);
+  }
+
+  readSymlink(tx: Transaction, inode: number): Uint8Array {
+    return this.#names.readSymlink(tx, inode);
+  }
+
+  link(tx: Transaction, inode: number, parent: number, name: Uint8Array): void {
+    this.#names.link(tx, inode, parent, name);
+  }
+
+  unlink(tx: Transaction, parent: number, name: Uint8Array): void {
+    this.#names.unlink(tx, parent, name);
+  }
+
+  removeDirectory(tx: Transaction, parent: number, name: Uint8Array): void {
+    this.#names.removeDirectory(tx, parent, name);
+  }
+
+  rename(
+    tx: Transaction,
+    parent: number,
+    name: Uint8Array,
+    newParent: number,
+    newName: Uint8Array,
+    flags: number,
+  ): void {
+    this.#names.rename(tx, parent, name, newParent, newName, flags);
+  }
+
+  readDirectory(tx: Transaction, inode: number, cookie: number, visit: EntryVisitor): void {
+    const directory = this.#table.get(tx, inode);
+    requireDirectory(directory);
+    this.#directories.read(tx, directory, cookie, visit);
+  }
+
+  statistics(tx: Transaction, into: SpaceStatistics): void {
+    const root = this.#table.root(tx);
+    into.blockBytes = this.layout.blockBytes;
+    into.blocks = this.#space.usableBlocks;
+    into.freeBlocks = this.#space.availableBlocks;
+    into.inodes = VolumeRoot.inodeCount.get(root.view, 0);
+    into.freeInodes = into.freeBlocks * this.layout.inodesPerBlock;
+    into.maxNameBytes = MAX_NAME_BYTES;
+  }
+
+  read(request: ReadRequest): void {
+    readFile(this.#files, request);
+  }
+
+  write(request: WriteRequest): void {
+    writeFile(this.#files, request);
+  }
+
+  setSize(inode: number, sizeBytes: number, killPrivileges: boolean): Promise<void> {
+    return resizeFile(this.#files, inode, sizeBytes, killPrivileges);
+  }
+
+  sync(): Promise<void> {
+    return this.#commit();
+  }
+
+  acquire(inode: number): void {
+    this.#references.set(inode, (this.#references.get(inode) ?? 0) + 1);
+  }
+
+  forget(inode: number, count: number): void {
+    const left = (this.#references.get(inode) ?? 0) - count;
+    if (left > 0) {
+      this.#references.set(inode, left);
+      return;
+    }
+    this.#references.delete(inode);
+    if (this.#heldOrphans.delete(inode)) this.#reap(inode);
+  }
+
+  counters(): VolumeCounters {
+    const cache = this.#cache.statistics();
+    return {
+      allocator: this.#allocatorName,
+      readOnly: this.readOnly,
+      commits: this.#committer.commits,
+      flushes: this.#committer.flushes,
+      metadataBlocksWritten: this.#committer.blocksWritten,
+      metadataBlocksRead: cache.blocksRead,
+      cacheMisses: cache.misses,
+      cacheFrames: cache.frames,
+      dirtyFrames: cache.dirtyFrames,
+      inodesHeldByKernel: this.#references.size,
+      openOrphans: this.#heldOrphans.size,
+      reservedBlocks: this.#space.index.reservedBlocks,
+      pendingBlocks: this.#space.pendingBlocks,
+      policy: this.#space.policy?.stats?.() ?? {},
+    };
+  }
+}
+
+/**
+ * Opens the volume on the device and marks it as mounted. Closes the device if that fails.
+ * @throws NotAVolumeError, FsError (EIO), CorruptionError
+ */
+export async function openVolume(device: Device, options: VolumeOptions = {}): Promise<Volume> {
+  try {
+    const volume = new Volume(device, await readSuperblock(device), options);
+    await volume.start();
+    return volume;
+  } catch (thrown) {
+    await device.close();
+    throw thrown;
+  }
+}
