@@ -1,0 +1,131 @@
+/** Mount options as texts, and what becomes of them. */
+import { describe, expect, test } from 'vitest';
+import { helperOptions, parseMountinfo } from '../../src/fuse/mount.ts';
+import { MountFlag, MountOptionError, type MountOptions, parseMountOptions } from '../../src/fuse/options.ts';
+
+function parse(...texts: string[]): MountOptions {
+  return parseMountOptions(texts, true);
+}
+
+describe('mount options', () => {
+  test('defaults', () => {
+    expect(parse()).toEqual({
+      flags: 0,
+      readOnly: false,
+      allowOther: true,
+      fsname: undefined,
+      subtype: 'quarry',
+      maxReadBytes: 1 << 20,
+      spinNanoseconds: 50_000,
+      cacheBytes: 64 << 20,
+      layer: 'native',
+      allocator: undefined,
+      commitSeconds: 5,
+    });
+    expect(parseMountOptions([], false).allowOther).toBe(false);
+    expect(parseMountOptions(['allow_other'], false).allowOther).toBe(true);
+  });
+
+  test('every flag of mount(2) has its own bit', () => {
+    const cases: [string, number][] = [
+      ['ro', 1],
+      ['nosuid', 2],
+      ['nodev', 4],
+      ['noexec', 8],
+      ['sync', 16],
+      ['dirsync', 128],
+      ['noatime', 1024],
+      ['nodiratime', 2048],
+      ['relatime', 0x20_0000],
+      ['strictatime', 0x100_0000],
+      ['lazytime', 0x200_0000],
+    ];
+    for (const [text, flag] of cases) expect(parse(text).flags).toBe(flag);
+    expect(parse('ro').readOnly).toBe(true);
+  });
+
+  test('later options win', () => {
+    expect(parse('ro,nosuid', 'rw,suid,exec,dev,async').flags).toBe(0);
+    expect(parse('rw,ro').readOnly).toBe(true);
+    expect(parse('rw,nosuid,nodev').flags).toBe(MountFlag.noSuid | MountFlag.noDevices);
+  });
+
+  test('options of mount(8) and fstab do nothing', () => {
+    const generic =
+      'defaults,auto,noauto,nofail,user,users,owner,group,_netdev,comment=x,x-systemd.automount';
+    expect(parse(generic, 'x-gvfs-name=a', 'user=joe', '', ',')).toEqual(parse());
+  });
+
+  test('values', () => {
+    const options = parse(
+      'fsname=disk\\,one,subtype=quarry2,max_read=65536,cache=16M,layer=fuse-native,allocator=./mine.js,commit=30',
+    );
+    expect(options).toMatchObject({
+      fsname: 'disk,one',
+      subtype: 'quarry2',
+      maxReadBytes: 65536,
+      cacheBytes: 16 << 20,
+      layer: 'fuse-native',
+      allocator: './mine.js',
+      commitSeconds: 30,
+    });
+  });
+
+  test.each([
+    ['0', 0],
+    ['500ns', 500],
+    ['50us', 50_000],
+    ['1ms', 1_000_000],
+  ])('spin=%s', (text, nanoseconds) => {
+    expect(parse(`spin=${text}`).spinNanoseconds).toBe(nanoseconds);
+  });
+
+  test.each([
+    ['noatme', /unknown mount option 'noatme'/],
+    ['allocater=x', /unknown mount option 'allocater=x'/],
+    ['constructor', /unknown mount option/],
+    ['remount', /unmount and mount again/],
+    ['loop', /image file itself/],
+    ['loop=/dev/loop0', /image file itself/],
+    ['allow_root', /allow_other/],
+    ['ro=1', /takes no value/],
+    ['cache', /needs a value/],
+    ['cache=', /needs a value/],
+    ['cache=lots', /not a size/],
+    ['cache=1', /from/],
+    ['spin=50', /is not a time/],
+    ['spin=1s', /is not a time/],
+    ['spin=100ms', /too long/],
+    ['layer=kernel', /native or fuse-native/],
+    ['commit=0', /from 1/],
+    ['commit=1.5', /whole number/],
+    ['max_read=100', /from 4096/],
+    ['subtype=a.b', /plain word/],
+  ])('%s is refused in one line', (text, pattern) => {
+    expect(() => parse(text)).toThrow(MountOptionError);
+    expect(() => parse(text)).toThrow(pattern);
+    expect(() => parse(text)).toThrow(/^[^\n]+$/);
+  });
+});
+
+test('fusermount3 gets its options with commas escaped', () => {
+  const options = parseMountOptions(['ro,nodev,noatime'], false);
+  expect(helperOptions({ source: '/tmp/a,b\\c.img', options })).toBe(
+    'fsname=/tmp/a\\,b\\\\c.img,subtype=quarry,default_permissions,max_read=1048576,ro,nodev,noatime',
+  );
+});
+
+test('mountinfo', () => {
+  const text = [
+    '22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw',
+    '90 22 7:0 / /mnt/a\\040b\\134\\303\\251 rw,nosuid - fuseblk.quarry /dev/loop0 rw,user_id=0',
+    '91 22 0:51 / /mnt/c rw shared:5 master:2 - fuse.quarry /tmp/x\\040y.img rw',
+    'rubbish',
+    '',
+  ].join('\n');
+  expect(parseMountinfo(text)).toEqual([
+    { deviceNumbers: '254:0', directory: '/', type: 'ext4', source: '/dev/vda' },
+    { deviceNumbers: '7:0', directory: '/mnt/a b\\é', type: 'fuseblk.quarry', source: '/dev/loop0' },
+    { deviceNumbers: '0:51', directory: '/mnt/c', type: 'fuse.quarry', source: '/tmp/x y.img' },
+  ]);
+});
