@@ -1,0 +1,82 @@
+/** A full disk says ENOSPC to the writer, keeps what it has, and gives the space back. */
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { describeMount, FULL, GIB, KIB, MIB, Volume } from './harness.ts';
+
+describeMount.each([{ blockBytes: 4 * KIB }, { blockBytes: KIB }])(
+  'a full disk, blocks of $blockBytes',
+  (options) => {
+    let volume: Volume;
+    /** Free blocks of the empty volume, after its first file came and went. */
+    let free: number;
+    const freeBlocks = async () => Number(await volume.shell('sync -f . && stat -f -c %f .'));
+    const sizeBytes = FULL ? GIB : 96 * MIB;
+
+    beforeAll(async () => {
+      volume = await Volume.make({ ...options, sizeBytes });
+      await volume.shell('mkdir first && echo x > first/file && rm -r first');
+      free = await freeBlocks();
+    });
+    afterAll(() => volume?.destroy());
+
+    /** The freed space may come back a moment later: after the last inode is forgotten, or with the next commit. */
+    async function expectSpaceBack(): Promise<void> {
+      await expect.poll(freeBlocks, { timeout: 20_000 }).toBeGreaterThanOrEqual(free - 8);
+    }
+
+    test('a large file: the writer hears of it, the rest stays readable', async ({ annotate }) => {
+      await volume.shell('head -c 5M /dev/urandom > kept && sync kept && sha256sum kept > kept.sum');
+      const result = await volume.shellResult('dd if=/dev/zero of=large bs=1M conv=fsync');
+      expect(result.stderr).toContain('No space left on device');
+      expect(result.status).not.toBe(0);
+      await annotate(result.stderr.trim().split('\n').join('; '));
+      const again = await volume.shellResult('cat kept kept > another && sync another');
+      expect(again.stderr).toContain('No space left on device');
+      await volume.shell('sha256sum --status -c kept.sum && ls -l > /dev/null && rm -f another');
+      await volume.remount();
+      await volume.shell(`sha256sum --status -c kept.sum
+      test $(stat -c %s large) -gt ${sizeBytes / 2} && cmp -n ${sizeBytes / 2} large /dev/zero && rm large kept kept.sum`);
+      await expectSpaceBack();
+    });
+
+    test('small files until nothing goes: inodes are not the limit', async ({ annotate }) => {
+      const FILL = `
+import errno, os
+os.mkdir('small')
+count = 0
+try:
+    while True:
+        with open('small/%d' % count, 'wb') as file:
+            file.write(b'%d' % count + b'.' * ${FULL ? 20_000 : 5000})
+            file.flush()
+            if count % 64 == 0: os.fsync(file.fileno())
+        count += 1
+except OSError as error:
+    assert error.errno == errno.ENOSPC, error
+left = os.statvfs('.')
+print(count, 'files, then ENOSPC,', left.f_bfree, 'blocks left')
+`;
+      await annotate((await volume.python(FILL)).trim());
+      // What was written and synced is whole; a file cut off by ENOSPC may be short, never wrong.
+      await volume.python(`
+import os
+for name in os.listdir('small'):
+    data = open('small/' + name, 'rb').read()
+    assert data.rstrip(b'.') in (name.encode(), b'') or not data.strip(b'\\0'), name
+`);
+      await volume.shell('rm -r small');
+      await expectSpaceBack();
+    });
+
+    test('names until nothing goes', async () => {
+      const result = await volume.shellResult(
+        `mkdir names && cd names && fallocate -l 1 x 2>/dev/null; dd if=/dev/zero of=large bs=1M conv=fsync 2>/dev/null
+       for i in {1..3000}; do mkdir $i || exit 1; done; ln -s $(printf 'l%.0s' {1..3000}) {1..3000}/link`,
+      );
+      expect(result.stderr).toMatch(/No space left on device|^$/);
+      await volume.shell('rm -r names');
+      await expectSpaceBack();
+    });
+
+    test('the volume is sound', () => volume.unmountAndCheck());
+  },
+);
