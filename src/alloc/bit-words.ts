@@ -89,21 +89,21 @@ export function maskOf(at: number, start: number, end: number): number {
 
 export function setRange(words: Uint32Array, start: number, length: number): void {
   const end = start + length;
-  const last = (end - 1) >>> 5;
-  for (let at = start >>> 5; at <= last; at++) words[at] |= maskOf(at, start, end);
+  const wordLimit = wordsFor(end);
+  for (let at = start >>> 5; at < wordLimit; at++) words[at] |= maskOf(at, start, end);
 }
 
 export function clearRange(words: Uint32Array, start: number, length: number): void {
   const end = start + length;
-  const last = (end - 1) >>> 5;
-  for (let at = start >>> 5; at <= last; at++) words[at] &= ~maskOf(at, start, end);
+  const wordLimit = wordsFor(end);
+  for (let at = start >>> 5; at < wordLimit; at++) words[at] &= ~maskOf(at, start, end);
 }
 
 /** Set bits in `start` to `start + length − 1`. */
 export function countRange(words: Uint32Array, start: number, length: number): number {
   const end = start + length;
-  const last = (end - 1) >>> 5;
+  const wordLimit = wordsFor(end);
   let sum = 0;
-  for (let at = start >>> 5; at <= last; at++) sum += countBits(words[at] & maskOf(at, start, end));
+  for (let at = start >>> 5; at < wordLimit; at++) sum += countBits(words[at] & maskOf(at, start, end));
   return sum;
 }

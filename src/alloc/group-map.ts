@@ -199,8 +199,8 @@ export class GroupMap {
   }
 
   #summariseRange(start: number, length: number): void {
-    const last = (start + length - 1) >>> 5;
-    for (let at = start >>> 5; at <= last; at++) this.#summarise(at);
+    const wordLimit = wordsFor(start + length);
+    for (let at = start >>> 5; at < wordLimit; at++) this.#summarise(at);
   }
 
   #summarise(at: number): void {

@@ -1,5 +1,6 @@
 /** GroupMap against an array of booleans, on the shapes where word arithmetic goes wrong. */
 import { describe, expect, it } from 'vitest';
+import { clearRange, countRange, setRange } from '../../src/alloc/bit-words.ts';
 import { GroupMap } from '../../src/alloc/group-map.ts';
 import { Random } from '../suite/alloc-random.ts';
 
@@ -49,6 +50,27 @@ function compare(map: GroupMap, plain: Plain, random: Random): void {
     if (plain.free[from]) expect(map.freeRunStart(from)).toBe(plain.free.lastIndexOf(false, from) + 1);
   }
 }
+
+describe('ranges of bits', () => {
+  it('may be empty, anywhere', () => {
+    for (const start of [0, 1, 31, 32, 63, 64]) {
+      const words = new Uint32Array([0x0f0f0f0f, 0x12345678]);
+      setRange(words, start, 0);
+      clearRange(words, start, 0);
+      expect(countRange(words, start, 0)).toBe(0);
+      expect([...words]).toEqual([0x0f0f0f0f, 0x12345678]);
+    }
+  });
+
+  it('may cover whole words and parts of them', () => {
+    const words = new Uint32Array(3);
+    setRange(words, 30, 40);
+    expect([...words]).toEqual([0xc0000000, 0xffffffff, 0x3f]);
+    clearRange(words, 31, 33);
+    expect([...words]).toEqual([0x40000000, 0, 0x3f]);
+    expect(countRange(words, 30, 40)).toBe(7);
+  });
+});
 
 describe('GroupMap', () => {
   for (const blocks of [1, 31, 32, 33, 64, 257, 1024, 2500]) {

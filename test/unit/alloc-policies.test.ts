@@ -156,6 +156,7 @@ describe('SpaceIndex', () => {
     const broken = new FakeDisk({ groupBlocks: 100, blockCount: 250 });
     broken.readBitmap(1)[0] = 0xff;
     expect(() => new SpaceIndex(broken).isFree(150)).toThrow(SpaceMismatchError);
+    expect(() => new SpaceIndex(broken).isFree(150)).toThrow('group 1 has 92 free blocks');
   });
 });
 
