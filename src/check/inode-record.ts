@@ -14,7 +14,8 @@ import {
   MAX_SYMLINK_BYTES,
 } from '../fs/format.ts';
 import type { CheckContext, CheckStatistics } from './context.ts';
-import { walkExtents } from './extent-walk.ts';
+import { type Extent, type ExtentWalkResult, walkExtents } from './extent-walk.ts';
+import { checkSymlinkBlocks, symlinkBlocks } from './symlink-check.ts';
 
 const KNOWN_FLAGS = InodeFlag.inlineData;
 const NANOSECONDS = 1_000_000_000;
@@ -83,6 +84,7 @@ export async function checkInode(
     log.report('root-generation', { inode, found: generation, expected: nextGeneration });
   }
   if ((Inode.flags.get(view, at) & InodeFlag.inlineData) !== 0) checkInline(context, found, rules);
+  else if (rules.counter === 'symlinks') await checkLongSymlink(context, found);
   else if (rules.body === 'extents') await checkExtents(context, found);
   else if (rules.body === 'nothing') checkBlocks(context, found, 0);
 }
@@ -146,16 +148,41 @@ function checkInline(context: CheckContext, found: FoundInode, rules: TypeRules)
   if (body.subarray(size).some((byte) => byte !== 0)) log.report('inode-inline-tail', { inode });
 }
 
-async function checkExtents(context: CheckContext, found: FoundInode): Promise<void> {
+/** Walks the extents of a file or long symbolic link. @returns undefined where a part had to be left out */
+async function walkBody(
+  context: CheckContext,
+  found: FoundInode,
+  keep?: (extent: Extent) => void,
+): Promise<ExtentWalkResult | undefined> {
   const { view, at, inode, block } = found;
-  const { log, layout, statistics } = context;
   const root = { view, at: at + INODE_BODY_OFFSET, length: bodyBytes(found) };
-  const walked = await walkExtents(context, inode, root, block);
-  statistics.extents += walked.extents;
-  statistics.dataBlocks += walked.dataBlocks;
-  if (!walked.complete) return;
+  const walked = await walkExtents(context, inode, root, block, keep);
+  context.statistics.extents += walked.extents;
+  context.statistics.dataBlocks += walked.dataBlocks;
+  if (!walked.complete) return undefined;
   checkBlocks(context, found, walked.dataBlocks + walked.nodeBlocks);
-  const expected = Math.ceil(Inode.size.get(view, at) / layout.blockBytes);
+  return walked;
+}
+
+async function checkExtents(context: CheckContext, found: FoundInode): Promise<void> {
+  const walked = await walkBody(context, found);
+  if (!walked) return;
+  const { view, at, inode } = found;
+  reportEnd(context, inode, walked, Math.ceil(Inode.size.get(view, at) / context.layout.blockBytes));
+}
+
+async function checkLongSymlink(context: CheckContext, found: FoundInode): Promise<void> {
+  const { view, at, inode } = found;
+  const size = Inode.size.get(view, at);
+  const extents: Extent[] = [];
+  const walked = await walkBody(context, found, (extent) => extents.push(extent));
+  if (!walked || size > MAX_SYMLINK_BYTES) return;
+  const expected = symlinkBlocks(size, context.layout.blockBytes);
+  reportEnd(context, inode, walked, expected);
+  if (walked.end <= expected) await checkSymlinkBlocks(context, inode, size, extents);
+}
+
+function reportEnd({ log }: CheckContext, inode: number, walked: ExtentWalkResult, expected: number): void {
   if (walked.end > expected) log.report('extent-beyond-size', { inode, found: walked.end, expected });
 }
 

@@ -78,6 +78,10 @@ export const PROBLEMS = {
   'inode-links-limit': kind('ask', 'inode {inode} has {found} links, the most is {expected}'),
   'inode-orphan-fields': kind('safe', 'inode {inode} has names, and pointers of the orphan list'),
   'symlink-target': kind('ask', 'inode {inode} is a symbolic link whose target holds a NUL byte'),
+  'symlink-hole': kind(
+    'ask',
+    'inode {inode} is a symbolic link with {found} where part {expected} of its target belongs',
+  ),
 
   // Trees.
   'tree-header': kind('ask', 'inode {inode}: tree node in block {block} is broken: {what}'),
