@@ -74,16 +74,17 @@ export function checkMountpoint(directory: string): string {
   }
 }
 
+const NO_FUSE_DEVICE =
+  "there is no /dev/fuse: load the module with 'modprobe fuse', or start the container with --device /dev/fuse --cap-add SYS_ADMIN";
+
 function openFuseDevice(): number {
   try {
     return openSync('/dev/fuse', constants.O_RDWR | constants.O_NONBLOCK);
   } catch (thrown) {
-    const missing =
-      "there is no /dev/fuse: load the module with 'modprobe fuse', or start the container with --device /dev/fuse --cap-add SYS_ADMIN";
     const advice = {
-      ENOENT: missing,
-      ENODEV: missing,
-      ENXIO: missing,
+      ENOENT: NO_FUSE_DEVICE,
+      ENODEV: NO_FUSE_DEVICE,
+      ENXIO: NO_FUSE_DEVICE,
       EACCES: 'no permission to open /dev/fuse: run as root',
       EPERM: 'no permission to open /dev/fuse: run as root, or start the container with --device /dev/fuse',
     };
@@ -192,6 +193,24 @@ async function runHelper(
   }
 }
 
+/** Complaints of fusermount3 that do not say what to do; the others do. */
+const helperAdvice: readonly (readonly [complaint: RegExp, advice: string])[] = [
+  [
+    /\/dev\/fuse.*permission denied/i,
+    "no permission to open /dev/fuse: let everybody use it with 'chmod 666 /dev/fuse' as root, or mount as root",
+  ],
+  [/\/dev\/fuse.*no such|modprobe/i, NO_FUSE_DEVICE],
+  [
+    /operation not permitted/i,
+    "fusermount3 may not mount: it has to be set-user-id root ('chmod u+s' of it), or mount as root",
+  ],
+];
+
+function helperError(complaint: string, otherwise: string): MountError {
+  const known = helperAdvice.find(([pattern]) => pattern.test(complaint));
+  return new MountError(known?.[1] ?? (complaint || otherwise));
+}
+
 /** Number of the helper's end of the socket within the helper. */
 const HELPER_SOCKET = 3;
 
@@ -213,7 +232,7 @@ async function mountByHelper(request: MountRequest): Promise<number> {
   closeSync(ours);
   if (end.status === 0 && descriptor >= 0) return descriptor;
   if (descriptor >= 0) closeSync(descriptor);
-  throw new MountError(end.complaint || `fusermount3 could not mount on ${directory}`);
+  throw helperError(end.complaint, `fusermount3 could not mount on ${directory}`);
 }
 
 /**
