@@ -1,7 +1,8 @@
 /**
  * What devices without a kernel have in common: requests as objects, queued, submitted, and carried out later.
  *
- * Requests run in rounds, from a microtask, so never inside the call that queued or submitted them. A round that
+ * Requests run in rounds, from a microtask, so never inside the call that queued or submitted them. What completions queue is
+ * submitted at the end of the round. A round that
  * causes the next one keeps the event loop waiting; every sixty-fourth lets it turn.
  */
 import type { IoCompletion, Memory } from './device.ts';
@@ -66,6 +67,7 @@ export class RequestQueue {
     const left = this.#carryOut(submitted);
     this.#submitted = left.concat(this.#submitted);
     this.#scheduled = false;
+    this.submit();
     if (this.#submitted.length > 0) this.#schedule();
   }
 }
