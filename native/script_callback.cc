@@ -30,7 +30,7 @@ bool ScriptCallback::Call(double argument) {
   Napi::Env env = function_.Env();
   napi_env raw = env;
   Napi::HandleScope scope(env);
-  napi_value receiver = env.Undefined();
+  napi_value receiver = env.Global();
   napi_value arguments[] = {Napi::Number::New(env, argument)};
   napi_async_context context = *context_;
   calling_ = true;
