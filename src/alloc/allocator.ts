@@ -62,8 +62,13 @@ export interface FreeSpace {
   nextFree(from: number, limit: number): number;
   /** Length of the free run that starts at `block`, at most `most`; 0 if `block` is in use. */
   freeRunLength(block: number, most: number): number;
-  /** The first free run of at least `minimum` blocks that starts in [from, limit), cut to `length`; undefined if none. */
-  findRun(from: number, limit: number, minimum: number, length: number): Run | undefined;
+  /**
+   * The first free run of at least `minimum` blocks that starts in [from, limit), cut to `length`; undefined if none.
+   *
+   * On a fragmented volume a long run may have to be looked for in every group. With `patience` the search gives up after it
+   * has looked into that many groups; what it learnt is kept, and the next one goes on from there.
+   */
+  findRun(from: number, limit: number, minimum: number, length: number, patience?: number): Run | undefined;
 }
 
 export interface Allocator {

@@ -22,7 +22,7 @@ import {
   type FreeSpace,
   type Run,
 } from './allocator.ts';
-import { shorter } from './run-lengths.ts';
+import { patienceFor, shorter } from './run-lengths.ts';
 import { StreamWindows } from './stream-windows.ts';
 
 const DEFAULT_WINDOW_BLOCKS = 2048;
@@ -125,9 +125,10 @@ class GroupAndGoal implements Allocator {
     respectful: boolean,
   ): Run | undefined {
     const wish = Math.max(least, want.length);
+    const patience = patienceFor(least, want.minimum);
     let at = from;
     while (at < limit) {
-      const hole = this.#space.findRun(at, limit, least, wish);
+      const hole = this.#space.findRun(at, limit, least, wish, patience);
       if (hole === undefined) return undefined;
       const run = respectful ? this.#clear(hole, least, want.inode) : hole;
       if (run !== undefined) return run.length <= want.length ? run : { ...run, length: want.length };

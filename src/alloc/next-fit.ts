@@ -11,7 +11,7 @@ import {
   type FreeSpace,
   type Run,
 } from './allocator.ts';
-import { shorter } from './run-lengths.ts';
+import { patienceFor, shorter } from './run-lengths.ts';
 
 class NextFit implements Allocator {
   readonly #space: FreeSpace;
@@ -26,9 +26,10 @@ class NextFit implements Allocator {
     const space = this.#space;
     const cursor = this.#cursor < space.blockCount ? this.#cursor : 0;
     for (let least = want.length; least > 0; least = shorter(least, want.minimum)) {
+      const patience = patienceFor(least, want.minimum);
       const run =
-        space.findRun(cursor, space.blockCount, least, want.length) ??
-        space.findRun(0, cursor, least, want.length);
+        space.findRun(cursor, space.blockCount, least, want.length, patience) ??
+        space.findRun(0, cursor, least, want.length, patience);
       if (run !== undefined) return run;
     }
     return undefined;

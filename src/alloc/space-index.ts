@@ -154,11 +154,18 @@ export class SpaceIndex implements FreeSpace {
     return this.#map(group).freeRunLength(block - group * this.groupBlocks, most);
   }
 
-  findRun(from: number, limit: number, minimum: number, length: number): Run | undefined {
+  findRun(
+    from: number,
+    limit: number,
+    minimum: number,
+    length: number,
+    patience = Number.POSITIVE_INFINITY,
+  ): Run | undefined {
     const origin = Math.max(0, from);
     const end = Math.min(limit, this.blockCount);
+    let groupsLeft = patience;
     let at = this.#skip(origin, minimum);
-    while (at < end) {
+    while (at < end && groupsLeft > 0) {
       const group = this.nextGroup(this.#groupOf(at), minimum);
       const base = group < 0 ? this.blockCount : group * this.groupBlocks;
       if (base > at) {
@@ -167,6 +174,7 @@ export class SpaceIndex implements FreeSpace {
         at = this.#skip(base, minimum);
         continue;
       }
+      groupsLeft--;
       const map = this.#map(group);
       const last = Math.min(end - base, map.blockCount);
       const start = map.findRun(at - base, last, minimum);

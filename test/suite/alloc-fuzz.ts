@@ -176,6 +176,8 @@ export class AllocatorFuzz {
     const found = ask(() => index.findRun(from, limit, minimum, length));
     const expected = this.#findRun(from, limit, minimum, length);
     this.#same(`findRun${context}`, found && at(found), expected && at(expected));
+    const hasty = ask(() => index.findRun(from, limit, minimum, length, 1 + random.below(3)));
+    if (hasty !== undefined) this.#same(`findRun${context} in haste`, at(hasty), expected && at(expected));
     this.#same(
       `isFree(${from})`,
       ask(() => index.isFree(from)),

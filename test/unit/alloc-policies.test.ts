@@ -1,5 +1,5 @@
 /** The shared suite on every built-in policy and on a user's module, what each policy is for, and the registry. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
@@ -7,6 +7,7 @@ import type { Run } from '../../src/alloc/allocator.ts';
 import { BUILT_IN_ALLOCATORS, DEFAULT_ALLOCATOR, loadAllocator } from '../../src/alloc/registry.ts';
 import { PolicyError, SpaceIndex, SpaceMismatchError } from '../../src/alloc/space-index.ts';
 import { FakeDisk, Owner, want } from '../suite/alloc-disk.ts';
+import { fuzzAllocator } from '../suite/alloc-fuzz.ts';
 import { allocatorSuite } from '../suite/allocator-suite.ts';
 
 const EXAMPLE = 'examples/allocators/emptiest-group.js';
@@ -121,6 +122,26 @@ describe('group-and-goal', () => {
   });
 });
 
+describe('the cost of a request on a large volume', () => {
+  for (const definition of BUILT_IN_ALLOCATORS.values()) {
+    it(`${definition.name} needs no bitmaps of full groups`, () => {
+      const disk = new FakeDisk({ groupBlocks: 100, blockCount: 100_000 });
+      for (let group = 0; group < 500; group++) disk.change({ start: group * 100, length: 100 }, true);
+      const owner = new Owner(definition, disk);
+      for (let count = 0; count < 10; count++) mustAllocate(owner, { length: 8 });
+      expect(owner.index.loadedGroups).toBe(1);
+    });
+
+    it(`${definition.name} does not read a fragmented volume for the sake of one long run`, () => {
+      const disk = new FakeDisk({ groupBlocks: 100, blockCount: 100_000 });
+      for (let start = 0; start < 100_000; start += 2) disk.change({ start, length: 1 }, true);
+      const owner = new Owner(definition, disk);
+      for (const stream of [false, true]) mustAllocate(owner, { length: 64, goal: 50_000, stream });
+      expect(owner.index.loadedGroups).toBeLessThan(50);
+    });
+  }
+});
+
 describe('SpaceIndex', () => {
   const disk = new FakeDisk({ groupBlocks: 100, blockCount: 250, metadataBlocks: 1 });
   const index = new SpaceIndex(disk);
@@ -140,6 +161,17 @@ describe('SpaceIndex', () => {
     expect(() => index.checkAnswer('mine', run, request)).toThrow(PolicyError);
     expect(() => index.checkAnswer('mine', run, request)).toThrow(`allocator 'mine' answered`);
     expect(() => index.checkAnswer('mine', run, request)).toThrow(message);
+  });
+
+  it('gives up when its patience ends, and goes on from there when asked again', () => {
+    const checkered = new FakeDisk({ groupBlocks: 100, blockCount: 1000 });
+    for (let start = 0; start < 900; start += 2) checkered.change({ start, length: 1 }, true);
+    const space = new SpaceIndex(checkered);
+    for (const loaded of [4, 8]) {
+      expect(space.findRun(0, 1000, 5, 7, 4)).toBeUndefined();
+      expect(space.loadedGroups).toBe(loaded);
+    }
+    expect(space.findRun(0, 1000, 5, 7, 4)).toEqual({ start: 900, length: 7 });
   });
 
   it('notices a step that is not in the picture', () => {
@@ -193,6 +225,13 @@ describe('loadAllocator', () => {
     expect(error.message).toContain(message);
     expect(error.message).toContain(file);
     expect(error.message).not.toContain('\n');
+  });
+
+  it('loads the policy that docs/ALLOCATORS.md shows', async () => {
+    const shown = /```js\n([\s\S]*?)```/.exec(readFileSync('docs/ALLOCATORS.md', 'utf8'))?.[1] ?? '';
+    const definition = await loadAllocator(moduleOf('shown.mjs', shown));
+    expect(definition.name).toBe('aligned-fit');
+    for (let seed = 1; seed <= 20; seed++) fuzzAllocator(definition, seed, 500);
   });
 
   it('says that a file is missing', async () => {
