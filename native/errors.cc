@@ -3,12 +3,26 @@
 #include <uv.h>
 
 #include <cmath>
+#include <cstring>
 
 namespace quarry {
 
+namespace {
+
+// libuv names only the errors that it expects, and ENOTBLK or EUCLEAN are not among them.
+const char* CodeOf(int error) {
+#if defined(__GLIBC__) && __GLIBC_PREREQ(2, 32)
+  const char* name = strerrorname_np(error);
+  if (name) return name;
+#endif
+  return uv_err_name(-error);
+}
+
+}  // namespace
+
 void ThrowErrno(Napi::Env env, int error, const char* syscall, const std::string& path, const char* detail) {
-  const char* code = uv_err_name(-error);
-  std::string message = std::string(code) + ": " + (detail ? detail : uv_strerror(-error)) + ", " + syscall;
+  const char* code = CodeOf(error);
+  std::string message = std::string(code) + ": " + (detail ? detail : strerror(error)) + ", " + syscall;
   if (!path.empty()) message += " '" + path + "'";
   Napi::Error thrown = Napi::Error::New(env, message);
   thrown.Set("code", Napi::String::New(env, code));
