@@ -1,0 +1,74 @@
+/**
+ * What a command of `quarry` is: a row of data and a function. `program.ts` makes the parser of the table.
+ *
+ * A command gets the words of its command line as strings, judges them itself by a pure function, and returns its exit
+ * status. What it throws becomes one line on standard error: see failure.ts.
+ */
+
+/** Where a command speaks to. */
+export interface Terminal {
+  /** Writes to standard output; the text ends its own lines. */
+  out(text: string): void;
+  /** Writes to standard error. */
+  err(text: string): void;
+  /** Standard error is a terminal, so a progress bar is welcome. */
+  readonly interactive: boolean;
+}
+
+/** Values of options by their long name in camel case: text, repeated text, or presence. */
+export type OptionValues = Readonly<Record<string, string | readonly string[] | boolean | undefined>>;
+
+export interface OptionDefinition {
+  /** As commander reads it: `-b, --block-size <size>`. */
+  readonly flags: string;
+  readonly text: string;
+  /** May be given more than once; the values come as a list. */
+  readonly repeated?: boolean;
+  /** Accepted and not shown. */
+  readonly hidden?: boolean;
+}
+
+export interface ArgumentDefinition {
+  readonly name: string;
+  readonly text: string;
+}
+
+export interface CommandDefinition {
+  readonly name: string;
+  readonly summary: string;
+  readonly arguments: readonly ArgumentDefinition[];
+  readonly options: readonly OptionDefinition[];
+  /** Shown after the options by `--help`. */
+  readonly notes?: string;
+  /** Exit status of a command line that makes no sense, and of a command that fails. */
+  readonly usageStatus: number;
+  readonly failureStatus: number;
+  run(args: readonly string[], options: OptionValues, terminal: Terminal): Promise<number>;
+}
+
+export const JSON_OPTION: OptionDefinition = { flags: '--json', text: 'answer with JSON' };
+
+/** The text of an option that takes one value; undefined if it was not given. */
+export function optionText(options: OptionValues, name: string): string | undefined {
+  const value = options[name];
+  return typeof value === 'string' ? value : undefined;
+}
+
+/** The values of an option that may be repeated. */
+export function optionList(options: OptionValues, name: string): readonly string[] {
+  const value = options[name];
+  return Array.isArray(value) ? value : [];
+}
+
+export function optionGiven(options: OptionValues, name: string): boolean {
+  return options[name] === true;
+}
+
+/** The argument at `index`, which the parser has made sure of. */
+export function argumentAt(args: readonly string[], index: number): string {
+  return args[index] ?? '';
+}
+
+export function printJson(terminal: Terminal, value: unknown): void {
+  terminal.out(`${JSON.stringify(value, undefined, 2)}\n`);
+}

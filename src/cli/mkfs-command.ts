@@ -1,0 +1,289 @@
+/**
+ * `quarry mkfs`: makes a volume on a block device or image file.
+ *
+ * Everything is judged before the first byte is written: options, geometry, what the target holds, who uses it. Only then
+ * is a missing image made, old signatures are wiped, and the volume is written.
+ */
+import { randomBytes } from 'node:crypto';
+import { closeSync, existsSync, ftruncateSync, openSync, rmSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { type AioDevice, openAioDevice } from '../aio/aio-device.ts';
+import { PromisedCompletion } from '../aio/device.ts';
+import { DEFAULT_BLOCK_BYTES, MAX_LABEL_BYTES } from '../fs/format.ts';
+import { defaultJournalBlocks, type Layout } from '../fs/layout.ts';
+import { formatVolume, planFormat } from '../fs/mkfs.ts';
+import {
+  argumentAt,
+  type CommandDefinition,
+  JSON_OPTION,
+  type OptionValues,
+  optionGiven,
+  optionText,
+  printJson,
+  type Terminal,
+} from './command.ts';
+import { CommandError, targetError, UsageError } from './failure.ts';
+import type { FoundSignature } from './signatures.ts';
+import { formatSize, parseSize } from './sizes.ts';
+import { inspectTarget, loopDeviceOf, mountedOn, signaturesOf, type Target } from './target.ts';
+import { formatUuid, parseUuid } from './uuids.ts';
+
+export interface MkfsRequest {
+  readonly target: string;
+  /** Of the volume; undefined = all of the target. */
+  readonly sizeBytes: number | undefined;
+  readonly blockBytes: number;
+  readonly journalBytes: number | undefined;
+  readonly label: string;
+  readonly uuid: Uint8Array;
+  readonly force: boolean;
+  readonly json: boolean;
+  readonly quiet: boolean;
+}
+
+/** Judges the command line. @throws UsageError */
+export function mkfsRequest(args: readonly string[], options: OptionValues): MkfsRequest {
+  const size = optionText(options, 'size');
+  const block = optionText(options, 'blockSize');
+  const journal = optionText(options, 'journalSize');
+  const uuid = optionText(options, 'uuid');
+  const label = optionText(options, 'label') ?? '';
+  if (Buffer.byteLength(label) > MAX_LABEL_BYTES) {
+    throw new UsageError(`the label has ${Buffer.byteLength(label)} bytes, ${MAX_LABEL_BYTES} are the most`);
+  }
+  if (label.includes('\0')) throw new UsageError('the label holds a NUL byte');
+  return {
+    target: argumentAt(args, 0),
+    sizeBytes: size === undefined ? undefined : parseSize(size, '--size'),
+    blockBytes: block === undefined ? DEFAULT_BLOCK_BYTES : parseSize(block, '--block-size'),
+    journalBytes: journal === undefined ? undefined : parseSize(journal, '--journal-size'),
+    label,
+    uuid: uuid === undefined ? randomUuid() : parseUuid(uuid),
+    force: optionGiven(options, 'force') || optionGiven(options, 'F'),
+    json: optionGiven(options, 'json'),
+    quiet: optionGiven(options, 'quiet'),
+  };
+}
+
+/** Version 4, variant of RFC 9562. */
+function randomUuid(): Uint8Array {
+  const uuid = new Uint8Array(randomBytes(16));
+  uuid[6] = ((uuid[6] ?? 0) & 0x0f) | 0x40;
+  uuid[8] = ((uuid[8] ?? 0) & 0x3f) | 0x80;
+  return uuid;
+}
+
+/** The layout that is asked for. @throws CommandError where no volume comes of it */
+export function planVolume(request: MkfsRequest, sizeBytes: number): Layout {
+  const { blockBytes, journalBytes } = request;
+  if (journalBytes !== undefined && journalBytes % blockBytes !== 0) {
+    throw new UsageError(`--journal-size is not a multiple of the block size, ${blockBytes}`);
+  }
+  const journalBlocks =
+    journalBytes === undefined
+      ? defaultJournalBlocks(blockBytes, Math.floor(sizeBytes / blockBytes))
+      : journalBytes / blockBytes;
+  try {
+    return planFormat(sizeBytes, { blockBytes, journalBlocks });
+  } catch (thrown) {
+    if (thrown instanceof RangeError) throw new CommandError(thrown.message, { cause: thrown });
+    throw thrown;
+  }
+}
+
+/** The size of the volume on an existing target. @throws CommandError */
+function sizeOn(target: Target, request: MkfsRequest): number {
+  const { sizeBytes } = request;
+  if (sizeBytes === undefined) {
+    if (target.sizeBytes > 0) return target.sizeBytes;
+    throw new CommandError(`${target.path} is empty: give the volume a size, such as --size 1G`);
+  }
+  if (target.isBlockDevice && sizeBytes > target.sizeBytes) {
+    throw new CommandError(`--size ${formatSize(sizeBytes)} is more than ${target.path} has`);
+  }
+  return sizeBytes;
+}
+
+/** Refuses what is in use or of value. @returns what is to be wiped */
+function requireFormattable(target: Target, force: boolean): FoundSignature[] {
+  const directory = mountedOn(target);
+  if (directory !== undefined) {
+    throw new CommandError(`${target.path} is mounted on ${directory}: unmount it first`);
+  }
+  requireNoLoop(target, force);
+  const signatures = signaturesOf(target);
+  const [first] = signatures;
+  if (first && !force) {
+    throw new CommandError(`${target.path} holds ${first.name}: use --force to overwrite it`);
+  }
+  return signatures;
+}
+
+/** The image behind a loop device belongs to whoever uses that: what is mounted is never overwritten. */
+function requireNoLoop(target: Target, force: boolean): void {
+  const loop = loopDeviceOf(target);
+  if (loop === undefined) return;
+  const directory = mountedOn(inspectTarget(loop));
+  if (directory !== undefined) {
+    throw new CommandError(
+      `${target.path} is behind ${loop}, which is mounted on ${directory}: unmount it first`,
+    );
+  }
+  if (!force) throw new CommandError(`${target.path} is in use by ${loop}: detach that, or use --force`);
+}
+
+/** Opens the target for writing, which whoever holds it prevents: with a mounted partition or a running mount there is nothing to force. */
+function openTarget(target: Target, request: MkfsRequest, sizeBytes: number): AioDevice {
+  const size = target.isBlockDevice && request.sizeBytes !== undefined ? { sizeBytes } : {};
+  return openAioDevice(target.path, { ...size, allowBuffered: true });
+}
+
+/** Zeros the sectors in which signatures stand, so that nobody takes the volume for what was there. */
+async function wipeSignatures(device: AioDevice, signatures: readonly FoundSignature[]): Promise<void> {
+  const { sectorBytes } = device;
+  const memory = device.allocateMemory(2 * sectorBytes);
+  for (const { offsetBytes, lengthBytes } of signatures) {
+    const from = Math.floor(offsetBytes / sectorBytes) * sectorBytes;
+    const until = Math.ceil((offsetBytes + lengthBytes) / sectorBytes) * sectorBytes;
+    if (until > device.sizeBytes) continue;
+    const completion = new PromisedCompletion();
+    device.write(memory, 0, until - from, from, completion);
+    device.submit();
+    const errno = await completion.promise;
+    if (errno !== 0) throw new CommandError(`writing to ${device.path} failed with error ${errno}`);
+  }
+}
+
+function createImage(path: string, sizeBytes: number): void {
+  const descriptor = openSync(path, 'wx', 0o666);
+  try {
+    ftruncateSync(descriptor, sizeBytes);
+  } catch (thrown) {
+    rmSync(path, { force: true });
+    throw thrown;
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+function resizeImage(path: string, sizeBytes: number): void {
+  const descriptor = openSync(path, 'r+');
+  try {
+    ftruncateSync(descriptor, sizeBytes);
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+async function format(
+  target: Target,
+  request: MkfsRequest,
+  sizeBytes: number,
+  signatures: readonly FoundSignature[],
+): Promise<Layout> {
+  const device = openTarget(target, request, sizeBytes);
+  try {
+    if (request.blockBytes < device.sectorBytes) {
+      throw new CommandError(
+        `blocks of ${request.blockBytes} bytes are smaller than the sectors of ${target.path}: use --block-size ${device.sectorBytes}`,
+      );
+    }
+    const layout = planVolume(request, device.sizeBytes);
+    await wipeSignatures(device, signatures);
+    const { blockBytes, label, uuid } = request;
+    const { journalBlocks } = layout;
+    const hashSeed = new Uint8Array(randomBytes(8));
+    const owner = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
+    return await formatVolume(device, { blockBytes, journalBlocks, label, uuid, hashSeed, ...owner });
+  } finally {
+    await device.close();
+  }
+}
+
+async function makeOnNewImage(path: string, request: MkfsRequest): Promise<Layout> {
+  const { sizeBytes } = request;
+  if (sizeBytes === undefined) {
+    throw new CommandError(`${path} does not exist: give --size, such as --size 1G, to make an image file`);
+  }
+  planVolume(request, sizeBytes);
+  createImage(path, sizeBytes);
+  try {
+    return await format(inspectTarget(path), request, sizeBytes, []);
+  } catch (thrown) {
+    rmSync(path, { force: true });
+    throw thrown;
+  }
+}
+
+async function makeOnExisting(target: Target, request: MkfsRequest): Promise<Layout> {
+  const sizeBytes = sizeOn(target, request);
+  planVolume(request, sizeBytes);
+  const signatures = requireFormattable(target, request.force);
+  // Whoever holds it is heard before its length is touched.
+  await openTarget(target, request, Math.min(sizeBytes, target.sizeBytes)).close();
+  if (!target.isBlockDevice && sizeBytes !== target.sizeBytes) resizeImage(target.path, sizeBytes);
+  return format(target, request, sizeBytes, signatures);
+}
+
+async function run(args: readonly string[], options: OptionValues, terminal: Terminal): Promise<number> {
+  const request = mkfsRequest(args, options);
+  const path = resolve(request.target);
+  let layout: Layout;
+  try {
+    layout = existsSync(path)
+      ? await makeOnExisting(inspectTarget(path), request)
+      : await makeOnNewImage(path, request);
+  } catch (thrown) {
+    throw targetError(thrown, request.target);
+  }
+  if (request.json) printJson(terminal, report(request, path, layout));
+  else if (!request.quiet) terminal.out(summary(request, layout));
+  return 0;
+}
+
+function report(request: MkfsRequest, path: string, layout: Layout): Record<string, unknown> {
+  return {
+    target: path,
+    uuid: formatUuid(request.uuid),
+    label: request.label,
+    blockBytes: layout.blockBytes,
+    blockCount: layout.blockCount,
+    journalBlocks: layout.journalBlocks,
+    sizeBytes: layout.blockCount * layout.blockBytes,
+  };
+}
+
+function summary(request: MkfsRequest, layout: Layout): string {
+  const size = formatSize(layout.blockCount * layout.blockBytes);
+  const journal = formatSize(layout.journalBlocks * layout.blockBytes);
+  const label = request.label === '' ? '' : `, label '${request.label}'`;
+  return (
+    `${request.target}: a Quarry volume of ${size}, ${layout.blockCount} blocks of ${layout.blockBytes} bytes, ` +
+    `journal ${journal}${label}\nid ${formatUuid(request.uuid)}\n`
+  );
+}
+
+export const mkfsCommand: CommandDefinition = {
+  name: 'mkfs',
+  summary: 'make a volume on a block device or image file',
+  arguments: [{ name: 'target', text: 'block device, or image file (made if missing and --size is given)' }],
+  options: [
+    { flags: '-s, --size <size>', text: 'size of the volume, such as 1G; by default all of the target' },
+    { flags: '-b, --block-size <size>', text: 'block size, a power of two from 1K to 64K (default 4K)' },
+    { flags: '-L, --label <label>', text: 'label, up to 64 bytes' },
+    { flags: '-U, --uuid <uuid>', text: 'id of the volume; by default a random one' },
+    {
+      flags: '-J, --journal-size <size>',
+      text: 'size of the journal; by default 1/64 of the volume, 64M at most',
+    },
+    { flags: '-f, --force', text: 'overwrite what the target holds' },
+    { flags: '-F', text: 'the same as --force', hidden: true },
+    { flags: '-q, --quiet', text: 'say nothing' },
+    JSON_OPTION,
+  ],
+  notes: `A target that holds a known filesystem or partition table, or is behind a loop device, is refused unless --force
+is given. One that is mounted or held open by someone else is always refused. Nothing is written before everything has been checked.`,
+  usageStatus: 2,
+  failureStatus: 1,
+  run,
+};

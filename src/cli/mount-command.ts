@@ -1,0 +1,187 @@
+/**
+ * `quarry mount`: mounts a volume on a directory.
+ *
+ * In the background, which is the rule, this process starts the one that serves (the same command with --foreground, its own
+ * session, working directory /), and waits on a pipe for one line: ready, or what is wrong. So the exit status is 0
+ * only when the mount is usable, and an error is said here.
+ */
+import { spawn } from 'node:child_process';
+import { closeSync, fstatSync, ftruncateSync, openSync, writeSync } from 'node:fs';
+import { resolve } from 'node:path';
+import type { Readable } from 'node:stream';
+import {
+  argumentAt,
+  type CommandDefinition,
+  type OptionValues,
+  optionGiven,
+  optionList,
+  optionText,
+  type Terminal,
+} from './command.ts';
+import { CommandError, failureLine } from './failure.ts';
+import { backgroundLog, foregroundLog } from './mount-log.ts';
+import { mountRequest, planMount } from './mount-request.ts';
+import { programPath } from './program-path.ts';
+import { logPath, runtimeDirectory } from './runtime-records.ts';
+import { serveMount } from './serve-mount.ts';
+
+/** Names the descriptor on which a serving process tells the one that started it how the mount went. */
+const NOTIFY_VARIABLE = 'QUARRY_NOTIFY_FD';
+const NOTIFY_DESCRIPTOR = 3;
+const MOST_LOG_BYTES = 1024 * 1024;
+
+/** The line on the pipe. */
+interface Notice {
+  readonly ready: boolean;
+  readonly error?: string;
+}
+
+/** Paths mean the same in the serving process, whose working directory is another. */
+function serverArguments(args: readonly string[], options: OptionValues): string[] {
+  const allocator = optionText(options, 'allocator');
+  const allocatorOptions = optionText(options, 'allocatorOptions');
+  const words = ['mount', '--foreground'];
+  for (const text of optionList(options, 'options')) words.push('-o', absoluteAllocator(text));
+  for (const [name, flag] of [
+    ['readOnly', '--read-only'],
+    ['sloppy', '--sloppy'],
+  ] as const) {
+    if (optionGiven(options, name)) words.push(flag);
+  }
+  if (allocator !== undefined) words.push('--allocator', absoluteModule(allocator));
+  if (allocatorOptions !== undefined) words.push('--allocator-options', allocatorOptions);
+  return [...words, '--', resolve(argumentAt(args, 0)), resolve(argumentAt(args, 1))];
+}
+
+/** A module by its absolute path; a name as it is. */
+export function absoluteModule(nameOrFile: string): string {
+  return nameOrFile.includes('/') || /\.(js|mjs|ts)$/.test(nameOrFile) ? resolve(nameOrFile) : nameOrFile;
+}
+
+function absoluteAllocator(text: string): string {
+  return text.replace(/(^|,)allocator=([^,]+)/, (_, before: string, name: string) => {
+    return `${before}allocator=${absoluteModule(name)}`;
+  });
+}
+
+function openLog(directory: string): number {
+  const descriptor = openSync(logPath(runtimeDirectory(), directory), 'a', 0o600);
+  if (fstatSync(descriptor).size > MOST_LOG_BYTES) ftruncateSync(descriptor, 0);
+  return descriptor;
+}
+
+/** Starts the serving process and waits for its word. */
+async function mountInBackground(args: readonly string[], options: OptionValues): Promise<number> {
+  const directory = resolve(argumentAt(args, 1));
+  const log = openLog(directory);
+  const command = [...process.execArgv, programPath(), ...serverArguments(args, options)];
+  const child = spawn(process.execPath, command, {
+    cwd: '/',
+    detached: true,
+    stdio: ['ignore', log, log, 'pipe'],
+    env: { ...process.env, [NOTIFY_VARIABLE]: String(NOTIFY_DESCRIPTOR) },
+  });
+  closeSync(log);
+  const ended = new Promise<string>((done) => {
+    child.once('error', (error) => done(`it could not be started: ${error.message}`));
+    child.once('exit', (code, signal) => done(signal === null ? `status ${code}` : `signal ${signal}`));
+  });
+  const notice = await readNotice(child.stdio[NOTIFY_DESCRIPTOR] as Readable);
+  child.unref();
+  if (notice?.ready) return 0;
+  if (notice?.error !== undefined) throw new CommandError(notice.error);
+  throw new CommandError(
+    `the process that should serve the mount ended (${await ended}): see ${logPath(runtimeDirectory(), directory)}`,
+  );
+}
+
+async function readNotice(pipe: Readable): Promise<Notice | undefined> {
+  let text = '';
+  for await (const chunk of pipe) text += String(chunk);
+  return text === '' ? undefined : (JSON.parse(text) as Notice);
+}
+
+/** Tells the starting process, once. */
+function notify(descriptor: number, notice: Notice): void {
+  try {
+    writeSync(descriptor, JSON.stringify(notice));
+    closeSync(descriptor);
+  } catch {
+    // It did not wait.
+  }
+}
+
+/** The serving process of a mount in the background. */
+async function serveForParent(
+  descriptor: number,
+  args: readonly string[],
+  options: OptionValues,
+): Promise<number> {
+  delete process.env[NOTIFY_VARIABLE];
+  let ready = false;
+  try {
+    const plan = await planMount(mountRequest(args, options, process.geteuid?.() === 0));
+    return await serveMount(plan, backgroundLog(), () => {
+      ready = true;
+      notify(descriptor, { ready });
+    });
+  } catch (thrown) {
+    if (ready) throw thrown;
+    notify(descriptor, { ready, error: failureLine(thrown) });
+    return 1;
+  }
+}
+
+async function run(args: readonly string[], options: OptionValues, _terminal: Terminal): Promise<number> {
+  const descriptor = process.env[NOTIFY_VARIABLE];
+  if (descriptor !== undefined) return serveForParent(Number(descriptor), args, options);
+  const request = mountRequest(args, options, process.geteuid?.() === 0);
+  if (request.fake) {
+    await planMount(request);
+    return 0;
+  }
+  if (!request.foreground) return mountInBackground(args, options);
+  return serveMount(await planMount(request), foregroundLog(), () => {});
+}
+
+export const mountCommand: CommandDefinition = {
+  name: 'mount',
+  summary: 'mount a volume on a directory',
+  arguments: [
+    { name: 'target', text: 'block device or image file with a volume' },
+    { name: 'dir', text: 'the directory' },
+  ],
+  options: [
+    {
+      flags: '-o, --options <list>',
+      text: 'mount options, separated by commas; may be repeated',
+      repeated: true,
+    },
+    { flags: '-r, --read-only', text: 'the same as -o ro' },
+    { flags: '--foreground', text: 'serve the mount in this process; Ctrl-C unmounts' },
+    {
+      flags: '--allocator <name|file>',
+      text: 'which blocks to hand out: a name, or a module such as ./mine.js',
+    },
+    { flags: '--allocator-options <list>', text: 'options of the allocator: key=value,…' },
+    { flags: '--fake', text: 'look at everything and mount nothing' },
+    { flags: '--sloppy', text: 'pass over mount options that are not known', hidden: true },
+  ],
+  notes: `The command ends when the mount is usable. The daemon's log is in /run/quarry for root, else in
+$XDG_RUNTIME_DIR/quarry, or /tmp/quarry-UID.
+
+Mount options:
+  ro, rw, nosuid, nodev, noexec, sync, dirsync, noatime, relatime, …   as in mount(8)
+  allow_other            others than the owner may use the mount; always so for root's mounts
+  cache=64M              memory for metadata
+  commit=5               longest time between commits, in seconds
+  spin=50us              how long to wait for the next request before sleeping; 0 = never
+  allocator=NAME|FILE    as --allocator
+  max_read=1M            longest read request
+  fsname=…, subtype=…    what the mount table shows
+  layer=native           native, or fuse-native for libfuse 2
+  nofail, noauto, user, _netdev, x-…, …                                accepted and passed over`,
+  usageStatus: 2,
+  failureStatus: 1,
+  run,
+};

@@ -1,0 +1,90 @@
+/** What `quarry mount` is asked for: the command line, judged, and the look at target and directory before anything is opened. */
+import type { AllocatorDefinition, AllocatorOptions } from '../alloc/allocator.ts';
+import { DEFAULT_ALLOCATOR, loadAllocator } from '../alloc/registry.ts';
+import { checkMountpoint } from '../fuse/mount.ts';
+import { MountOptionError, type MountOptions, parseMountOptions } from '../fuse/options.ts';
+import { argumentAt, type OptionValues, optionGiven, optionList, optionText } from './command.ts';
+import { CommandError, UsageError } from './failure.ts';
+import { inspectTarget, mountedOn, type Target } from './target.ts';
+import { readVolumeHead } from './volume-head.ts';
+
+export interface MountRequest {
+  readonly target: string;
+  readonly directory: string;
+  readonly options: MountOptions;
+  readonly allocator: string | undefined;
+  readonly allocatorOptions: AllocatorOptions;
+  readonly foreground: boolean;
+  /** Look at everything, mount nothing. */
+  readonly fake: boolean;
+}
+
+/** A request that has been looked at: nothing stands in the way as far as can be seen. */
+export interface MountPlan {
+  readonly target: Target;
+  /** Absolute, without symbolic links. */
+  readonly directory: string;
+  readonly options: MountOptions;
+  readonly allocator: AllocatorDefinition;
+  readonly allocatorOptions: AllocatorOptions;
+}
+
+/** Reads `key=value,…`. @throws UsageError */
+export function parseAllocatorOptions(text: string): AllocatorOptions {
+  const options: Record<string, string> = {};
+  for (const part of text.split(',').filter((found) => found !== '')) {
+    const [key, ...value] = part.split('=');
+    if (!key || value.length === 0) {
+      throw new UsageError(`--allocator-options ${text}: '${part}' is not of the form key=value`);
+    }
+    options[key] = value.join('=');
+  }
+  return options;
+}
+
+/** Judges the command line. @throws UsageError, MountOptionError */
+export function mountRequest(args: readonly string[], options: OptionValues, asRoot: boolean): MountRequest {
+  const sloppy = optionGiven(options, 'sloppy');
+  const texts = optionList(options, 'options');
+  const readOnly = optionGiven(options, 'readOnly') ? ['ro'] : [];
+  const all = [...(sloppy ? texts.map((text) => knownOptions(text, asRoot)) : texts), ...readOnly];
+  const mountOptions = parseMountOptions(all, asRoot);
+  return {
+    target: argumentAt(args, 0),
+    directory: argumentAt(args, 1),
+    options: mountOptions,
+    allocator: optionText(options, 'allocator') ?? mountOptions.allocator,
+    allocatorOptions: parseAllocatorOptions(optionText(options, 'allocatorOptions') ?? ''),
+    foreground: optionGiven(options, 'foreground'),
+    fake: optionGiven(options, 'fake'),
+  };
+}
+
+/** What of a list of options is known: mount(8) asks for this with -s. */
+export function knownOptions(text: string, asRoot: boolean): string {
+  const known = text.split(',').filter((option) => {
+    try {
+      parseMountOptions([option], asRoot);
+      return true;
+    } catch (thrown) {
+      if (thrown instanceof MountOptionError) return false;
+      throw thrown;
+    }
+  });
+  return known.join(',');
+}
+
+/**
+ * Looks at everything that can be looked at without changing or holding anything.
+ * @throws CommandError and its kin, each one line for the user
+ */
+export async function planMount(request: MountRequest): Promise<MountPlan> {
+  const target = inspectTarget(request.target);
+  const directory = checkMountpoint(request.directory);
+  const already = mountedOn(target);
+  if (already !== undefined) throw new CommandError(`${target.path} is already mounted on ${already}`);
+  readVolumeHead(target);
+  const { options, allocator, allocatorOptions } = request;
+  const definition = allocator === undefined ? DEFAULT_ALLOCATOR : await loadAllocator(allocator);
+  return { target, directory, options, allocator: definition, allocatorOptions };
+}

@@ -1,0 +1,49 @@
+/** Finding the mount that a user means, without touching it: whoever asks a mount whose daemon hangs, hangs as well. */
+import { readFileSync, realpathSync } from 'node:fs';
+import { basename, dirname, join, resolve } from 'node:path';
+import { findMount, type MountRecord, parseMountinfo } from '../fuse/mount.ts';
+import { CommandError } from './failure.ts';
+
+function realPath(path: string): string | undefined {
+  try {
+    return realpathSync(path);
+  } catch {
+    return undefined;
+  }
+}
+
+/** The directory with symbolic links followed in all but its last part. */
+function withoutLast(path: string): string {
+  const absolute = resolve(path);
+  if (absolute === '/') return absolute;
+  return join(realPath(dirname(absolute)) ?? dirname(absolute), basename(absolute));
+}
+
+function mountOf(name: string): MountRecord | undefined {
+  const direct = findMount(withoutLast(name));
+  if (direct) return direct;
+  const real = realPath(name);
+  if (real === undefined) return undefined;
+  // Perhaps a symbolic link to the mountpoint, or the target itself is named.
+  const mounts = parseMountinfo(readFileSync('/proc/self/mountinfo', 'utf8'));
+  return findMount(real) ?? mounts.findLast(({ source, type }) => source === real && isOurs(type));
+}
+
+function isOurs(type: string): boolean {
+  return /^fuse(blk)?\.quarry$/.test(type);
+}
+
+/**
+ * The topmost mount on a directory, or of a target, that is Quarry's.
+ * @param known accepts a mount under another subtype
+ * @throws CommandError
+ */
+export function requireMount(name: string, known: (directory: string) => boolean): MountRecord {
+  const mount = mountOf(name);
+  if (!mount)
+    throw new CommandError(`${name} is not a mountpoint: 'findmnt -t fuse.quarry,fuseblk.quarry' lists them`);
+  if (!isOurs(mount.type) && !known(mount.directory)) {
+    throw new CommandError(`${name} is a mount of ${mount.type}, not of Quarry: use umount(8)`);
+  }
+  return mount;
+}

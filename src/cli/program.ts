@@ -1,0 +1,127 @@
+/**
+ * The parser of the command line, made of the table of commands, and the one place where a failure becomes a line on standard
+ * error and an exit status.
+ */
+import { readFileSync } from 'node:fs';
+import { Argument, Command, CommanderError, Option } from 'commander';
+import { MountOptionError } from '../fuse/options.ts';
+import type { CommandDefinition, OptionDefinition, OptionValues, Terminal } from './command.ts';
+import { failureLine, UsageError } from './failure.ts';
+import { fsckCommand } from './fsck-command.ts';
+import { infoCommand } from './info-command.ts';
+import { mkfsCommand } from './mkfs-command.ts';
+import { mountCommand } from './mount-command.ts';
+import { statCommand } from './stat-command.ts';
+import { umountCommand } from './umount-command.ts';
+
+export const COMMANDS: readonly CommandDefinition[] = [
+  mkfsCommand,
+  mountCommand,
+  umountCommand,
+  fsckCommand,
+  infoCommand,
+  statCommand,
+];
+
+/** Exit status of a command line that names no command. */
+const USAGE_STATUS = 2;
+
+/** Speaks to the standard streams of this process. */
+export const processTerminal: Terminal = {
+  out: (text) => {
+    process.stdout.write(text);
+  },
+  err: (text) => {
+    process.stderr.write(text);
+  },
+  interactive: process.stderr.isTTY === true,
+};
+
+/** The version in package.json, next to `src` and `dist`. */
+export function packageVersion(): string {
+  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
+  const { version } = JSON.parse(text) as { version: string };
+  return version;
+}
+
+function makeOption(definition: OptionDefinition): Option {
+  const option = new Option(definition.flags, definition.text).hideHelp(definition.hidden ?? false);
+  if (!definition.repeated) return option;
+  return option.argParser((value: string, before: string[] | undefined) => [...(before ?? []), value]);
+}
+
+function makeCommand(
+  definition: CommandDefinition,
+  terminal: Terminal,
+  finish: (status: number) => void,
+): Command {
+  const command = new Command(definition.name).description(definition.summary);
+  for (const { name, text } of definition.arguments) command.addArgument(new Argument(`<${name}>`, text));
+  for (const option of definition.options) command.addOption(makeOption(option));
+  if (definition.notes !== undefined) command.addHelpText('after', `\n${definition.notes}`);
+  command.action(async () => {
+    finish(await definition.run(command.args, command.opts<OptionValues>(), terminal));
+  });
+  return command;
+}
+
+function settle(command: Command, terminal: Terminal): Command {
+  return command
+    .exitOverride()
+    .allowExcessArguments(false)
+    .showSuggestionAfterError(false)
+    .configureOutput({ writeOut: terminal.out, writeErr: () => {}, outputError: () => {} });
+}
+
+function makeProgram(terminal: Terminal, finish: (status: number) => void): Command {
+  const program = settle(new Command('quarry'), terminal)
+    .description('Quarry: a POSIX filesystem in user space, with pluggable block allocators')
+    .version(packageVersion(), '-V, --version')
+    .helpCommand(false);
+  for (const definition of COMMANDS) {
+    program.addCommand(settle(makeCommand(definition, terminal, finish), terminal));
+  }
+  return program;
+}
+
+/** Commander's own complaint as one line: without its prefix, with where to read on. */
+function usageLine(message: string, name: string | undefined): string {
+  const text = message.replace(/^error: /, '').replace(/\s*\n\s*/g, ' ');
+  return `${text}; see 'quarry ${name === undefined ? '' : `${name} `}--help'`;
+}
+
+/**
+ * Runs a command line and says what went wrong, if anything.
+ * @param words what follows the program's name
+ * @returns the exit status
+ */
+export async function runCommandLine(words: readonly string[], terminal: Terminal): Promise<number> {
+  const definition = COMMANDS.find(({ name }) => name === words[0]);
+  let status = 0;
+  const program = makeProgram(terminal, (found) => {
+    status = found;
+  });
+  if (words.length === 0) {
+    terminal.err(program.helpInformation());
+    return USAGE_STATUS;
+  }
+  try {
+    await program.parseAsync([...words], { from: 'user' });
+    return status;
+  } catch (thrown) {
+    return report(thrown, definition, terminal);
+  }
+}
+
+function report(thrown: unknown, definition: CommandDefinition | undefined, terminal: Terminal): number {
+  const usageStatus = definition?.usageStatus ?? USAGE_STATUS;
+  if (thrown instanceof CommanderError) {
+    if (thrown.exitCode === 0) return 0;
+    terminal.err(`quarry: ${usageLine(thrown.message, definition?.name)}\n`);
+    return usageStatus;
+  }
+  terminal.err(`quarry: ${failureLine(thrown)}\n`);
+  if (process.env.QUARRY_DEBUG) terminal.err(`${thrown instanceof Error ? thrown.stack : ''}\n`);
+  const isUsage = thrown instanceof UsageError || thrown instanceof MountOptionError;
+  return isUsage ? usageStatus : (definition?.failureStatus ?? 1);
+}

@@ -1,0 +1,267 @@
+/**
+ * The process that serves a mount, from opening the target to the clean volume.
+ *
+ *   claim the device → open the volume → mount → answer → (umount or a signal) → volume clean → end
+ *
+ * A block device that root mounts is held by the kernel for the mount; until then a descriptor of ours with O_EXCL holds
+ * it, and is let go of just before. SIGINT, SIGTERM and SIGHUP unmount. Where the mount is busy, the first one makes
+ * everything durable and says so; the next one takes the mount out of the directory tree, and the process ends
+ * when the last user has. No signal loses data.
+ */
+import { spawn } from 'node:child_process';
+import { type AioDevice, openAioDevice } from '../aio/aio-device.ts';
+import { CorruptionError } from '../fs/errors.ts';
+import type { SpaceStatistics } from '../fs/filesystem.ts';
+import { NotAVolumeError } from '../fs/superblock.ts';
+import { openVolume, type Volume } from '../fs/volume.ts';
+import { unmountInChild } from '../fuse/mount.ts';
+import { serve } from '../fuse/serve.ts';
+import type { Session } from '../fuse/session.ts';
+import { native } from '../native.ts';
+import { ControlServer, type WaitAnswer } from './control-socket.ts';
+import { CommandError, failureLine, targetError } from './failure.ts';
+import type { LogLine } from './mount-log.ts';
+import type { MountPlan } from './mount-request.ts';
+import { programPath } from './program-path.ts';
+import {
+  ownRecord,
+  type RuntimeRecord,
+  removeRecord,
+  runtimeDirectory,
+  writeRecord,
+} from './runtime-records.ts';
+
+/** A process whose work is done but which something keeps alive ends anyway after this. */
+const LAST_MILLISECONDS = 5000;
+
+/** A mount that answers. */
+interface LiveMount {
+  readonly plan: MountPlan;
+  readonly device: AioDevice;
+  readonly volume: Volume;
+  readonly session: Session;
+  readonly log: LogLine;
+}
+
+function isRoot(): boolean {
+  return process.geteuid?.() === 0;
+}
+
+/** Holds a block device by O_EXCL. @returns how to let go of it */
+function claim(path: string): () => void {
+  const { descriptor } = native.openDevice(path, { readOnly: true, exclusive: true, direct: false });
+  let held = true;
+  return () => {
+    if (held) native.closeDevice(descriptor);
+    held = false;
+  };
+}
+
+/** What opening a volume threw, in words. */
+function volumeError(thrown: unknown, path: string): Error {
+  if (thrown instanceof NotAVolumeError) {
+    return new CommandError(`${path} cannot be mounted: ${thrown.message}`, { cause: thrown });
+  }
+  if (thrown instanceof CorruptionError) {
+    return new CommandError(`${path} is damaged (${thrown.message}): 'quarry fsck -n ${path}' tells more`, {
+      cause: thrown,
+    });
+  }
+  return targetError(thrown, path);
+}
+
+async function openMount(plan: MountPlan, log: LogLine): Promise<LiveMount> {
+  const { target, options } = plan;
+  const kernelHolds = target.isBlockDevice && isRoot();
+  let release: () => void = () => {};
+  try {
+    if (kernelHolds) release = claim(target.path);
+    const device = openAioDevice(target.path, {
+      readOnly: options.readOnly,
+      exclusive: !kernelHolds,
+      allowBuffered: true,
+    });
+    if (!device.direct) {
+      log(`${target.path} lies on a filesystem without direct I/O: bytes go through the host's page cache`);
+    }
+    return await serveVolume(plan, device, kernelHolds, release, log);
+  } catch (thrown) {
+    throw volumeError(thrown, target.path);
+  } finally {
+    release();
+  }
+}
+
+async function serveVolume(
+  plan: MountPlan,
+  device: AioDevice,
+  blockDevice: boolean,
+  releaseClaim: () => void,
+  log: LogLine,
+): Promise<LiveMount> {
+  const { target, directory, options, allocator, allocatorOptions } = plan;
+  const { readOnly, cacheBytes, commitSeconds } = options;
+  const volume = await openVolume(device, {
+    readOnly,
+    cacheBytes,
+    commitSeconds,
+    allocator,
+    allocatorOptions,
+    log,
+  });
+  try {
+    const source = target.path;
+    const session = await serve({
+      filesystem: volume,
+      source,
+      blockDevice,
+      directory,
+      options,
+      releaseClaim,
+      log,
+    });
+    return { plan, device, volume, session, log };
+  } catch (thrown) {
+    await volume.unmount();
+    throw thrown;
+  }
+}
+
+/** Everything that `quarry stat` shows. */
+async function mountStatistics({
+  plan,
+  device,
+  volume,
+  session,
+}: LiveMount): Promise<Record<string, unknown>> {
+  const space: SpaceStatistics = {
+    blockBytes: 0,
+    blocks: 0,
+    freeBlocks: 0,
+    inodes: 0,
+    freeInodes: 0,
+    maxNameBytes: 0,
+  };
+  await volume.run((tx) => volume.statistics(tx, space));
+  return {
+    target: plan.target.path,
+    directory: plan.directory,
+    label: volume.label,
+    pid: process.pid,
+    uptimeSeconds: Math.round(process.uptime()),
+    memoryBytes: process.memoryUsage.rss(),
+    space,
+    volume: volume.counters(),
+    session: session.statistics(),
+    device: device.statistics(),
+  };
+}
+
+/** Answers `stat` and `wait`, and leaves a record. The mount works without them. */
+class Registration {
+  readonly #log: LogLine;
+  readonly #control: ControlServer;
+  #record: RuntimeRecord | undefined;
+  #runtime = '';
+
+  constructor(mount: LiveMount, ended: Promise<WaitAnswer>) {
+    this.#log = mount.log;
+    this.#control = new ControlServer({ stat: () => mountStatistics(mount), wait: () => ended });
+  }
+
+  async open({ plan }: LiveMount): Promise<void> {
+    try {
+      this.#runtime = runtimeDirectory();
+      const record = ownRecord(this.#runtime, plan.target.path, plan.directory);
+      await this.#control.listen(record.socket);
+      this.#record = record;
+      writeRecord(this.#runtime, record);
+    } catch (thrown) {
+      this.#log(`'quarry stat' will not find this mount: ${failureLine(thrown)}`);
+    }
+  }
+
+  async close(): Promise<void> {
+    if (this.#record) removeRecord(this.#runtime, this.#record);
+    await this.#control.close();
+  }
+}
+
+/** Ends the mount on signals. */
+class SignalHandler {
+  readonly #mount: LiveMount;
+  #ending = false;
+  #wasBusy = false;
+
+  constructor(mount: LiveMount) {
+    this.#mount = mount;
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => this.#heard());
+  }
+
+  #heard(): void {
+    if (this.#ending) return;
+    this.#ending = true;
+    const { log } = this.#mount;
+    const end = this.#wasBusy ? this.#detach() : this.#unmount();
+    end
+      .catch((thrown: unknown) => log(failureLine(thrown)))
+      .finally(() => {
+        this.#ending = false;
+      });
+  }
+
+  async #unmount(): Promise<void> {
+    const { plan, volume, log } = this.#mount;
+    try {
+      await unmountInChild(plan.directory);
+    } catch (thrown) {
+      this.#wasBusy = true;
+      await volume.sync();
+      log(`${failureLine(thrown)}; everything so far is on disk, and another signal detaches the mount`);
+    }
+  }
+
+  /** umount(2) waits for our answers, so another process has to call it. */
+  async #detach(): Promise<void> {
+    const { plan, volume, log } = this.#mount;
+    await volume.sync();
+    log(`${plan.directory} is detached; the end comes when its last user is gone`);
+    const child = spawn(process.execPath, [programPath(), 'umount', '--lazy', plan.directory], {
+      stdio: 'inherit',
+    });
+    await new Promise((resolve, reject) => {
+      child.once('error', reject);
+      child.once('close', resolve);
+    });
+  }
+}
+
+async function endOf({ session }: LiveMount): Promise<WaitAnswer> {
+  try {
+    await session.closed;
+    return { clean: true };
+  } catch (thrown) {
+    return { clean: false, error: failureLine(thrown) };
+  }
+}
+
+/**
+ * Mounts, calls `onReady` when the mount is usable, serves it, and resolves when it is gone.
+ * @returns the exit status: 0 if the volume is consistent on disk
+ * @throws one line for the user if the mount cannot be made
+ */
+export async function serveMount(plan: MountPlan, log: LogLine, onReady: () => void): Promise<number> {
+  native.setIoFlusher();
+  const mount = await openMount(plan, log);
+  new SignalHandler(mount);
+  const ended = endOf(mount);
+  const registration = new Registration(mount, ended);
+  await registration.open(mount);
+  onReady();
+  const { clean, error } = await ended;
+  if (!clean)
+    log(`unmounting ${plan.target.path} failed: ${error}; 'quarry fsck -n' tells whether it is sound`);
+  await registration.close();
+  setTimeout(() => process.exit(), LAST_MILLISECONDS).unref();
+  return clean ? 0 : 1;
+}

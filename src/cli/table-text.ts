@@ -1,0 +1,10 @@
+/** Facts as aligned lines: a name, a colon, and what it is. */
+
+export type Fact = readonly [name: string, value: string | number | undefined];
+
+/** One line each; facts without a value are left out. */
+export function factLines(facts: readonly Fact[]): string {
+  const known = facts.filter(([, value]) => value !== undefined);
+  const width = Math.max(0, ...known.map(([name]) => name.length + 1));
+  return known.map(([name, value]) => `${`${name}:`.padEnd(width)}  ${value}\n`).join('');
+}

@@ -1,0 +1,79 @@
+/**
+ * The superblock of a target, read for people: what `info` prints, and the first look that every command takes before
+ * it opens a volume, so that its refusal is a clear word and the target untouched.
+ */
+import { inspectSuperblock } from '../check/superblock-pass.ts';
+import { BlockHeader, SUPERBLOCK_BYTES, Superblock, VolumeState } from '../fs/format.ts';
+import type { Layout } from '../fs/layout.ts';
+import { CommandError, targetError } from './failure.ts';
+import { formatSize } from './sizes.ts';
+import { notAVolume, type Target, withReader } from './target.ts';
+import { formatUuid } from './uuids.ts';
+
+export interface VolumeHead {
+  readonly layout: Layout;
+  readonly label: string;
+  readonly uuid: string;
+  readonly formatVersion: number;
+  readonly state: 'clean' | 'dirty';
+  readonly mountCount: number;
+  /** ISO 8601, or undefined for never. */
+  readonly created: string | undefined;
+  readonly mounted: string | undefined;
+  readonly unmounted: string | undefined;
+}
+
+/**
+ * Reads the superblock at the start of the target.
+ * @throws CommandError if there is none, it is damaged, or the target is shorter than its volume
+ */
+export function readVolumeHead(target: Target): VolumeHead {
+  const bytes = readHeadBytes(target);
+  const found = bytes.length < SUPERBLOCK_BYTES ? 'it is too short for one' : inspectSuperblock(bytes);
+  if (typeof found === 'string') {
+    throw notAVolume(target, found === 'it has no magic' ? 'nothing at its start says so' : found);
+  }
+  const { layout, view, flaw } = found;
+  if (flaw !== undefined) {
+    throw new CommandError(
+      `the superblock of ${target.path} is damaged (${flaw}): 'quarry fsck -n ${target.path}' tells more`,
+    );
+  }
+  const needed = layout.blockCount * layout.blockBytes;
+  if (needed > target.sizeBytes) {
+    throw new CommandError(
+      `${target.path} is cut off: its volume has ${formatSize(needed)}, the target ${formatSize(target.sizeBytes)}; restore it from a copy`,
+    );
+  }
+  return describeHead(layout, view, bytes);
+}
+
+function readHeadBytes(target: Target): Uint8Array {
+  try {
+    return withReader(target.path, (read) => read(0, SUPERBLOCK_BYTES));
+  } catch (thrown) {
+    throw targetError(thrown, target.path);
+  }
+}
+
+function describeHead(layout: Layout, view: DataView, bytes: Uint8Array): VolumeHead {
+  const label = Superblock.label.of(bytes, 0);
+  const end = label.indexOf(0);
+  return {
+    layout,
+    label: new TextDecoder().decode(label.subarray(0, end < 0 ? label.length : end)),
+    uuid: formatUuid(BlockHeader.uuid.of(bytes, 0)),
+    formatVersion: Superblock.formatVersion.get(view, 0),
+    state: Superblock.state.get(view, 0) === VolumeState.clean ? 'clean' : 'dirty',
+    mountCount: Superblock.mountCount.get(view, 0),
+    created: timeText(Superblock.createdSeconds.get(view, 0)),
+    mounted: timeText(Superblock.mountedSeconds.get(view, 0)),
+    unmounted: timeText(Superblock.unmountedSeconds.get(view, 0)),
+  };
+}
+
+/** Seconds since 1970 as ISO 8601; undefined for 0 and for what no calendar has. */
+export function timeText(seconds: number): string | undefined {
+  const date = new Date(seconds * 1000);
+  return seconds === 0 || Number.isNaN(date.getTime()) ? undefined : date.toISOString().replace('.000Z', 'Z');
+}
