@@ -12,6 +12,7 @@ import {
   Direntplus,
   EntryOut,
   Kstatfs,
+  OpenOut,
   OutHeader,
   STATX_ALL,
   Statx,
@@ -124,6 +125,13 @@ export function encodeNegativeEntry(wire: Wire, at: number): number {
   wire.clear(at, EntryOut.bytes);
   wire.set64(at + EntryOut.entry_valid, FOREVER_SECONDS);
   return EntryOut.bytes;
+}
+
+/** Writes fuse_open_out with these FOPEN flags and file handle 0; returns its length. */
+export function encodeOpenOut(wire: Wire, at: number, flags: number): number {
+  wire.clear(at, OpenOut.bytes);
+  wire.setU32(at + OpenOut.open_flags, flags);
+  return OpenOut.bytes;
 }
 
 function encodeStatxTime(wire: Wire, at: number, seconds: number, nanoseconds: number): void {

@@ -1,0 +1,124 @@
+/**
+ * Operations on attributes: read, changed, and those of the whole volume.
+ */
+import { fsError } from '../fs/errors.ts';
+import type { TransactionHandle } from '../fs/filesystem.ts';
+import { GetattrIn, Opcode, SetattrIn, SetattrValid, StatxIn } from './abi.ts';
+import { encodeAttrOut, encodeStatfsOut, encodeStatxOut } from './encoding.ts';
+import { execute, metadata, type OperationRow, row } from './handler-parts.ts';
+import type { Request } from './request.ts';
+
+const PERMISSION_BITS = 0o7777;
+
+function performReadAttributes(request: Request, tx: TransactionHandle): void {
+  request.conversation.filesystem.readAttributes(tx, request.inode, request.attributes);
+}
+
+function answerAttributes(request: Request): void {
+  const { wire, answerAt, attributes, conversation } = request;
+  request.answerShort(encodeAttrOut(wire, answerAt, attributes, conversation.preferredBytes));
+}
+
+function answerStatx(request: Request): void {
+  const { wire, answerAt, attributes, conversation } = request;
+  request.answerShort(encodeStatxOut(wire, answerAt, attributes, conversation.preferredBytes));
+}
+
+const OTHER_THAN_SIZE =
+  SetattrValid.MODE |
+  SetattrValid.UID |
+  SetattrValid.GID |
+  SetattrValid.ATIME |
+  SetattrValid.MTIME |
+  SetattrValid.CTIME;
+
+function decodeSetattr(request: Request): void {
+  const { wire, bodyAt } = request;
+  const valid = wire.u32(bodyAt + SetattrIn.valid);
+  request.killPrivileges = (valid & SetattrValid.KILL_SUIDGID) !== 0;
+  request.resizes = (valid & SetattrValid.SIZE) !== 0;
+  request.sizeBytes = request.resizes ? wire.exactU64(bodyAt + SetattrIn.size, 'EFBIG') : 0;
+  const killsByItself = request.killPrivileges && !request.resizes;
+  request.changesOther = (valid & OTHER_THAN_SIZE) !== 0 || killsByItself;
+  request.changes.killPrivileges = killsByItself || undefined;
+  decodeOwnership(request, valid);
+  decodeTimes(request, valid);
+}
+
+function decodeOwnership({ wire, bodyAt, changes }: Request, valid: number): void {
+  changes.mode =
+    (valid & SetattrValid.MODE) !== 0 ? wire.u32(bodyAt + SetattrIn.mode) & PERMISSION_BITS : undefined;
+  changes.uid = (valid & SetattrValid.UID) !== 0 ? wire.u32(bodyAt + SetattrIn.uid) : undefined;
+  changes.gid = (valid & SetattrValid.GID) !== 0 ? wire.u32(bodyAt + SetattrIn.gid) : undefined;
+}
+
+function decodeTimes({ wire, bodyAt, changes }: Request, valid: number): void {
+  const access = (valid & SetattrValid.ATIME) !== 0;
+  const accessNow = (valid & SetattrValid.ATIME_NOW) !== 0;
+  const modify = (valid & SetattrValid.MTIME) !== 0;
+  const modifyNow = (valid & SetattrValid.MTIME_NOW) !== 0;
+  const change = (valid & SetattrValid.CTIME) !== 0;
+  changes.accessSeconds = access ? (accessNow ? 'now' : wire.i64(bodyAt + SetattrIn.atime)) : undefined;
+  changes.accessNanoseconds = access && !accessNow ? wire.u32(bodyAt + SetattrIn.atimensec) : undefined;
+  changes.modifySeconds = modify ? (modifyNow ? 'now' : wire.i64(bodyAt + SetattrIn.mtime)) : undefined;
+  changes.modifyNanoseconds = modify && !modifyNow ? wire.u32(bodyAt + SetattrIn.mtimensec) : undefined;
+  changes.changeSeconds = change ? wire.i64(bodyAt + SetattrIn.ctime) : undefined;
+  changes.changeNanoseconds = change ? wire.u32(bodyAt + SetattrIn.ctimensec) : undefined;
+}
+
+/** The size moves bytes and may take many transactions, so it comes first; the rest follows in one. */
+function beginSetattr(request: Request): void {
+  if (!request.resizes) {
+    execute(request);
+    return;
+  }
+  const { filesystem } = request.conversation;
+  filesystem.setSize(request.inode, request.sizeBytes, request.killPrivileges).then(
+    () => {
+      filesystem.execute(request);
+      filesystem.submit();
+    },
+    (thrown: unknown) => request.finished(thrown ?? fsError('EIO')),
+  );
+}
+
+function performSetattr(request: Request, tx: TransactionHandle): void {
+  const { filesystem } = request.conversation;
+  if (request.changesOther) filesystem.changeAttributes(tx, request.inode, request.changes);
+  filesystem.readAttributes(tx, request.inode, request.attributes);
+}
+
+function performStatfs(request: Request, tx: TransactionHandle): void {
+  const { filesystem, space } = request.conversation;
+  filesystem.statistics(tx, space);
+}
+
+function answerStatfs(request: Request): void {
+  request.answerShort(encodeStatfsOut(request.wire, request.answerAt, request.conversation.space));
+}
+
+export const attributeOperations: readonly OperationRow[] = [
+  [
+    Opcode.GETATTR,
+    metadata('getattr', {
+      bodyBytes: GetattrIn.bytes,
+      perform: performReadAttributes,
+      answer: answerAttributes,
+    }),
+  ],
+  [
+    Opcode.STATX,
+    metadata('statx', { bodyBytes: StatxIn.bytes, perform: performReadAttributes, answer: answerStatx }),
+  ],
+  [
+    Opcode.SETATTR,
+    row('setattr', {
+      bodyBytes: SetattrIn.bytes,
+      decode: decodeSetattr,
+      begin: beginSetattr,
+      perform: performSetattr,
+      answer: answerAttributes,
+    }),
+  ],
+  [Opcode.STATFS, metadata('statfs', { perform: performStatfs, answer: answerStatfs })],
+];

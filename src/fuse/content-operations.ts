@@ -1,0 +1,149 @@
+/**
+ * Operations on what is in files, symlinks and directories. Their answers stand in the payload.
+ */
+import { fsError } from '../fs/errors.ts';
+import type { TransactionHandle } from '../fs/filesystem.ts';
+import { InitFlag, Opcode, OpenOutFlag, ReadIn, WriteFlag, WriteIn, WriteOut } from './abi.ts';
+import { encodeOpenOut } from './encoding.ts';
+import { endAfter, metadata, type OperationRow, row } from './handler-parts.ts';
+import { agreedOn } from './negotiation.ts';
+import type { Request } from './request.ts';
+
+function performReadlink(request: Request, tx: TransactionHandle): void {
+  request.target = request.conversation.filesystem.readSymlink(tx, request.inode);
+}
+
+function answerReadlink(request: Request): void {
+  const { target, memoryOffset } = request;
+  request.wire.bytes.set(target, memoryOffset);
+  request.answerLong(memoryOffset, target.length);
+}
+
+/** READDIR and READDIRPLUS have READ's arguments; the offset is the cookie of the entry before. */
+function decodeReaddir(request: Request): void {
+  const { wire, bodyAt } = request;
+  request.offsetBytes = wire.exactU64(bodyAt + ReadIn.offset, 'EINVAL');
+  request.lengthBytes = Math.min(wire.u32(bodyAt + ReadIn.size), request.payloadBytes);
+}
+
+function list(request: Request, tx: TransactionHandle, withAttributes: boolean): void {
+  const { listing, memoryOffset, lengthBytes, inode, offsetBytes } = request;
+  listing.begin(memoryOffset, lengthBytes, withAttributes ? tx : undefined);
+  request.conversation.filesystem.readDirectory(tx, inode, offsetBytes, listing.visit);
+  listing.end();
+}
+
+function answerListing(request: Request): void {
+  request.answerLong(request.memoryOffset, request.listing.bytes);
+}
+
+// Data.
+
+function decodeRead(request: Request): void {
+  const { wire, bodyAt } = request;
+  request.offsetBytes = wire.exactU64(bodyAt + ReadIn.offset, 'EOVERFLOW');
+  request.lengthBytes = wire.u32(bodyAt + ReadIn.size);
+  if (request.lengthBytes > request.payloadBytes) throw fsError('EINVAL');
+  request.resultOffset = request.memoryOffset;
+  request.resultBytes = 0;
+}
+
+function answerRead(request: Request): void {
+  request.answerLong(request.resultOffset, request.resultBytes);
+}
+
+function decodeWrite(request: Request): void {
+  const { wire, bodyAt, conversation } = request;
+  request.offsetBytes = wire.exactU64(bodyAt + WriteIn.offset, 'EFBIG');
+  request.lengthBytes = wire.u32(bodyAt + WriteIn.size);
+  const receivedBytes = request.bodyEnd - request.memoryOffset;
+  if (request.lengthBytes !== receivedBytes || receivedBytes > request.payloadBytes) throw fsError('EINVAL');
+  const { agreement } = conversation;
+  request.updateTimes = agreement === undefined || !agreedOn(agreement, InitFlag.WRITEBACK_CACHE);
+  request.killPrivileges = (wire.u32(bodyAt + WriteIn.write_flags) & WriteFlag.KILL_SUIDGID) !== 0;
+}
+
+function answerWrite(request: Request): void {
+  const { wire, answerAt } = request;
+  wire.setU32(answerAt + WriteOut.size, request.lengthBytes);
+  wire.setU32(answerAt + WriteOut.padding, 0);
+  request.answerShort(WriteOut.bytes);
+}
+
+function beginSync(request: Request): void {
+  endAfter(request, request.conversation.filesystem.sync());
+}
+
+// Files are not opened: the answer that makes the kernel stop asking, where it knows it.
+
+function openUnless(flag: number): (request: Request) => void {
+  return (request) => {
+    const { agreement } = request.conversation;
+    const skipped = agreement !== undefined && agreedOn(agreement, flag);
+    request.finished(skipped ? fsError('ENOSYS') : undefined);
+  };
+}
+
+function answerOpen(flags: number): (request: Request) => void {
+  return (request) => request.answerShort(encodeOpenOut(request.wire, request.answerAt, flags));
+}
+
+export const contentOperations: readonly OperationRow[] = [
+  [Opcode.READLINK, metadata('readlink', { perform: performReadlink, answer: answerReadlink })],
+  [
+    Opcode.READDIR,
+    metadata('readdir', {
+      bodyBytes: ReadIn.bytes,
+      decode: decodeReaddir,
+      perform: (request, tx) => list(request, tx, false),
+      answer: answerListing,
+    }),
+  ],
+  [
+    Opcode.READDIRPLUS,
+    metadata('readdirplus', {
+      bodyBytes: ReadIn.bytes,
+      decode: decodeReaddir,
+      perform: (request, tx) => list(request, tx, true),
+      answer: answerListing,
+      reference: (request, taken) => request.listing.reference(taken),
+    }),
+  ],
+  [
+    Opcode.READ,
+    row('read', {
+      bodyBytes: ReadIn.bytes,
+      decode: decodeRead,
+      begin: (request) => request.conversation.filesystem.read(request),
+      answer: answerRead,
+    }),
+  ],
+  [
+    Opcode.WRITE,
+    row('write', {
+      bodyBytes: WriteIn.bytes,
+      decode: decodeWrite,
+      begin: (request) => request.conversation.filesystem.write(request),
+      answer: answerWrite,
+    }),
+  ],
+  [Opcode.FSYNC, row('fsync', { begin: beginSync })],
+  [Opcode.FSYNCDIR, row('fsyncdir', { begin: beginSync })],
+  [Opcode.SYNCFS, row('syncfs', { begin: beginSync })],
+  [
+    Opcode.OPEN,
+    row('open', {
+      begin: openUnless(InitFlag.NO_OPEN_SUPPORT),
+      answer: answerOpen(OpenOutFlag.KEEP_CACHE),
+    }),
+  ],
+  [
+    Opcode.OPENDIR,
+    row('opendir', {
+      begin: openUnless(InitFlag.NO_OPENDIR_SUPPORT),
+      answer: answerOpen(OpenOutFlag.KEEP_CACHE | OpenOutFlag.CACHE_DIR),
+    }),
+  ],
+  [Opcode.RELEASE, row('release', {})],
+  [Opcode.RELEASEDIR, row('releasedir', {})],
+];

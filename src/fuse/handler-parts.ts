@@ -1,0 +1,84 @@
+/**
+ * What the rows of the operation table are made of.
+ *
+ * `row` is a request that is answered by itself, `metadata` one that runs in a transaction, `entry` one whose
+ * transaction ends with an entry in the answer, `refused` one that gets an errno, which the kernel remembers where it can.
+ */
+import { type ErrnoName, fsError } from '../fs/errors.ts';
+import type { TransactionHandle } from '../fs/filesystem.ts';
+import { encodeEntryOut } from './encoding.ts';
+import type { Handler, Request } from './request.ts';
+
+export type OperationRow = readonly [opcode: number, handler: Handler];
+
+function nothing(): void {}
+
+export function execute(request: Request): void {
+  request.conversation.filesystem.execute(request);
+}
+
+export function succeed(request: Request): void {
+  request.finished(undefined);
+}
+
+function answerEmpty(request: Request): void {
+  request.answerError(0);
+}
+
+const blank: Handler = {
+  name: '',
+  bodyBytes: 0,
+  silent: false,
+  decode: nothing,
+  begin: succeed,
+  perform: nothing,
+  answer: answerEmpty,
+  reference: nothing,
+};
+
+export type Parts = Partial<Omit<Handler, 'name'>>;
+
+export function row(name: string, parts: Parts): Handler {
+  return { ...blank, name, ...parts };
+}
+
+/** A row that runs in a transaction. */
+export function metadata(name: string, parts: Parts): Handler {
+  return { ...blank, begin: execute, name, ...parts };
+}
+
+/** A row whose transaction ends with an entry in the answer. */
+export function entry(name: string, parts: Parts): Handler {
+  return metadata(name, { answer: answerEntry, reference: referenceEntry, ...parts });
+}
+
+export function refused(name: string, code: ErrnoName): Handler {
+  return row(name, { begin: (request) => request.finished(fsError(code)) });
+}
+
+/** Waits for `work`, then ends the request. */
+export function endAfter(request: Request, work: Promise<void>): void {
+  work.then(
+    () => request.finished(undefined),
+    (thrown: unknown) => request.finished(thrown ?? fsError('EIO')),
+  );
+}
+
+export function answerEntry(request: Request): void {
+  const { wire, answerAt, attributes, conversation } = request;
+  request.answerShort(encodeEntryOut(wire, answerAt, attributes, conversation.preferredBytes));
+}
+
+function referenceEntry(request: Request, taken: boolean): void {
+  const { entryInode } = request;
+  if (entryInode === 0) return;
+  const { filesystem } = request.conversation;
+  if (taken) filesystem.acquire(entryInode);
+  else filesystem.forget(entryInode, 1);
+}
+
+/** Ends `perform` of a row that answers with `inode` as its entry. */
+export function foundEntry(request: Request, tx: TransactionHandle, inode: number): void {
+  request.entryInode = inode;
+  request.conversation.filesystem.readAttributes(tx, inode, request.attributes);
+}

@@ -1,0 +1,161 @@
+/**
+ * Operations on names: looked up, made, moved and taken away.
+ */
+import { fsError } from '../fs/errors.ts';
+import { RenameFlag, type TransactionHandle } from '../fs/filesystem.ts';
+import { CreateIn, LinkIn, MkdirIn, MknodIn, Opcode, OpenOutFlag, Rename2In, RenameIn } from './abi.ts';
+import { encodeEntryOut, encodeNegativeEntry, encodeOpenOut } from './encoding.ts';
+import {
+  answerEntry,
+  entry,
+  execute,
+  foundEntry,
+  metadata,
+  type OperationRow,
+  type Parts,
+} from './handler-parts.ts';
+import type { Request } from './request.ts';
+
+const PERMISSION_BITS = 0o7777;
+const DIRECTORY_TYPE = 0o040000;
+
+function decodeName(request: Request): void {
+  request.name = request.text(0);
+}
+
+function performLookup(request: Request, tx: TransactionHandle): void {
+  const inode = request.conversation.filesystem.lookup(tx, request.inode, request.name);
+  request.entryInode = inode;
+  if (inode !== 0) foundEntry(request, tx, inode);
+}
+
+/** A missing name is an entry without inode, not ENOENT: the kernel remembers it as long as the others. */
+function answerLookup(request: Request): void {
+  if (request.entryInode !== 0) answerEntry(request);
+  else request.answerShort(encodeNegativeEntry(request.wire, request.answerAt));
+}
+
+function decodeMknod(request: Request): void {
+  const { wire, bodyAt } = request;
+  request.mode = wire.u32(bodyAt + MknodIn.mode);
+  request.deviceNumber = wire.u32(bodyAt + MknodIn.rdev);
+  request.caller.umask = wire.u32(bodyAt + MknodIn.umask);
+  request.name = request.text(MknodIn.bytes);
+}
+
+function decodeMkdir(request: Request): void {
+  const { wire, bodyAt } = request;
+  request.mode = DIRECTORY_TYPE | (wire.u32(bodyAt + MkdirIn.mode) & PERMISSION_BITS);
+  request.deviceNumber = 0;
+  request.caller.umask = wire.u32(bodyAt + MkdirIn.umask);
+  request.name = request.text(MkdirIn.bytes);
+}
+
+function decodeCreate(request: Request): void {
+  const { wire, bodyAt } = request;
+  request.mode = wire.u32(bodyAt + CreateIn.mode);
+  request.deviceNumber = 0;
+  request.caller.umask = wire.u32(bodyAt + CreateIn.umask);
+  request.name = request.text(CreateIn.bytes);
+}
+
+function performCreate(request: Request, tx: TransactionHandle): void {
+  const { filesystem } = request.conversation;
+  foundEntry(request, tx, filesystem.create(tx, request.inode, request.name, request));
+}
+
+/** Refused, CREATE becomes MKNOD without OPEN, and the file needs no RELEASE when it is closed. */
+function beginCreate(request: Request): void {
+  if (request.conversation.atomicCreate) execute(request);
+  else request.finished(fsError('ENOSYS'));
+}
+
+function answerCreate(request: Request): void {
+  const { wire, answerAt, attributes, conversation } = request;
+  const entryBytes = encodeEntryOut(wire, answerAt, attributes, conversation.preferredBytes);
+  const openBytes = encodeOpenOut(wire, answerAt + entryBytes, OpenOutFlag.KEEP_CACHE);
+  request.answerShort(entryBytes + openBytes);
+}
+
+function decodeSymlink(request: Request): void {
+  request.name = request.text(0);
+  request.newName = request.text(0);
+}
+
+function performSymlink(request: Request, tx: TransactionHandle): void {
+  const { filesystem } = request.conversation;
+  const { inode, name, newName, caller } = request;
+  foundEntry(request, tx, filesystem.symlink(tx, inode, name, newName, caller));
+}
+
+function decodeLink(request: Request): void {
+  request.newParent = request.inode;
+  request.inode = request.wire.exactU64(request.bodyAt + LinkIn.oldnodeid, 'ESTALE');
+  request.name = request.text(LinkIn.bytes);
+}
+
+function performLink(request: Request, tx: TransactionHandle): void {
+  request.conversation.filesystem.link(tx, request.inode, request.newParent, request.name);
+  foundEntry(request, tx, request.inode);
+}
+
+function performUnlink(request: Request, tx: TransactionHandle): void {
+  request.conversation.filesystem.unlink(tx, request.inode, request.name);
+}
+
+function performRmdir(request: Request, tx: TransactionHandle): void {
+  request.conversation.filesystem.removeDirectory(tx, request.inode, request.name);
+}
+
+function decodeRename(request: Request): void {
+  request.newParent = request.wire.exactU64(request.bodyAt + RenameIn.newdir, 'ESTALE');
+  request.flags = 0;
+  request.name = request.text(RenameIn.bytes);
+  request.newName = request.text(0);
+}
+
+/** Flags that a rename may have. A whiteout is the business of an overlay's upper layer, which FUSE cannot be. */
+const RENAME_FLAGS = RenameFlag.noReplace | RenameFlag.exchange;
+
+function decodeRename2(request: Request): void {
+  const { wire, bodyAt } = request;
+  request.newParent = wire.exactU64(bodyAt + Rename2In.newdir, 'ESTALE');
+  request.flags = wire.u32(bodyAt + Rename2In.flags);
+  if ((request.flags & ~RENAME_FLAGS) !== 0) throw fsError('EINVAL');
+  request.name = request.text(Rename2In.bytes);
+  request.newName = request.text(0);
+}
+
+function performRename(request: Request, tx: TransactionHandle): void {
+  const { filesystem } = request.conversation;
+  const { inode, name, newParent, newName, flags } = request;
+  filesystem.rename(tx, inode, name, newParent, newName, flags);
+}
+
+const createParts: Parts = { perform: performCreate };
+const renameParts: Parts = { perform: performRename };
+
+export const nameOperations: readonly OperationRow[] = [
+  [Opcode.LOOKUP, entry('lookup', { decode: decodeName, perform: performLookup, answer: answerLookup })],
+  [Opcode.MKNOD, entry('mknod', { bodyBytes: MknodIn.bytes, decode: decodeMknod, ...createParts })],
+  [Opcode.MKDIR, entry('mkdir', { bodyBytes: MkdirIn.bytes, decode: decodeMkdir, ...createParts })],
+  [
+    Opcode.CREATE,
+    entry('create', {
+      bodyBytes: CreateIn.bytes,
+      decode: decodeCreate,
+      begin: beginCreate,
+      answer: answerCreate,
+      ...createParts,
+    }),
+  ],
+  [Opcode.SYMLINK, entry('symlink', { decode: decodeSymlink, perform: performSymlink })],
+  [Opcode.LINK, entry('link', { bodyBytes: LinkIn.bytes, decode: decodeLink, perform: performLink })],
+  [Opcode.UNLINK, metadata('unlink', { decode: decodeName, perform: performUnlink })],
+  [Opcode.RMDIR, metadata('rmdir', { decode: decodeName, perform: performRmdir })],
+  [Opcode.RENAME, metadata('rename', { bodyBytes: RenameIn.bytes, decode: decodeRename, ...renameParts })],
+  [
+    Opcode.RENAME2,
+    metadata('rename2', { bodyBytes: Rename2In.bytes, decode: decodeRename2, ...renameParts }),
+  ],
+];

@@ -1,0 +1,57 @@
+/**
+ * Operations of the mount itself: its beginning and end, and the references to inodes that the kernel gives back.
+ */
+import { fsError } from '../fs/errors.ts';
+import { BatchForgetIn, ForgetIn, ForgetOne, InitIn, Opcode } from './abi.ts';
+import { endAfter, type OperationRow, row, succeed } from './handler-parts.ts';
+import { agree, decodeInit, encodeInitOut } from './negotiation.ts';
+import type { Request } from './request.ts';
+
+function decodeInitRequest(request: Request): void {
+  request.conversation.agreed(agree(decodeInit(request.wire, request.bodyAt)));
+}
+
+function answerInit(request: Request): void {
+  const { agreement } = request.conversation;
+  if (agreement === undefined) throw fsError('EPROTO');
+  request.answerShort(encodeInitOut(request.wire, request.answerAt, agreement));
+}
+
+/** Replied to when the volume is clean on disk: the kernel lets umount(2) of a fuseblk mount return then. */
+function beginDestroy(request: Request): void {
+  endAfter(request, request.conversation.unmount());
+}
+
+// References given back.
+
+function beginForget(request: Request): void {
+  const { wire, bodyAt, inode, conversation } = request;
+  conversation.filesystem.forget(inode, wire.u64(bodyAt + ForgetIn.nlookup));
+  succeed(request);
+}
+
+function beginBatchForget(request: Request): void {
+  const { wire, bodyAt, bodyEnd, conversation } = request;
+  const { filesystem } = conversation;
+  const count = wire.u32(bodyAt + BatchForgetIn.count);
+  const received = Math.floor((bodyEnd - bodyAt - BatchForgetIn.bytes) / ForgetOne.bytes);
+  let at = bodyAt + BatchForgetIn.bytes;
+  for (let left = Math.min(count, received); left > 0; left--) {
+    filesystem.forget(wire.u64(at + ForgetOne.nodeid), wire.u64(at + ForgetOne.nlookup));
+    at += ForgetOne.bytes;
+  }
+  succeed(request);
+}
+
+export const sessionOperations: readonly OperationRow[] = [
+  [Opcode.INIT, row('init', { bodyBytes: InitIn.leastBytes, decode: decodeInitRequest, answer: answerInit })],
+  [Opcode.DESTROY, row('destroy', { begin: beginDestroy })],
+  // Requests end soon by themselves, so there is nothing to interrupt.
+  [Opcode.INTERRUPT, row('interrupt', { silent: true })],
+  [Opcode.FORGET, row('forget', { silent: true, bodyBytes: ForgetIn.bytes, begin: beginForget })],
+  [
+    Opcode.BATCH_FORGET,
+    row('batch-forget', { silent: true, bodyBytes: BatchForgetIn.bytes, begin: beginBatchForget }),
+  ],
+  [Opcode.NOTIFY_REPLY, row('notify-reply', { silent: true })],
+];
