@@ -18,7 +18,7 @@ import { localProgram, runHere } from './build.mjs';
 /** What can be fuzzed, and the test file that does it. */
 const TARGETS = new Map([
   ['alloc', 'test/unit/alloc-fuzz.test.ts'],
-  ['volume', 'test/unit/volume-fuzz.test.ts'],
+  ['volume', 'test/suite/volume-fuzz.test.ts'],
 ]);
 
 /** @param {string} message @returns {never} */

@@ -135,6 +135,7 @@ class Resize implements LockHolder {
       await this.#locked();
     } finally {
       locks.release(this.inode, this);
+      this.context.device.submit();
     }
   }
 

@@ -248,14 +248,19 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
   }
 
   afterCommit(done: () => void): void {
-    this.#commit().then(done, done);
+    const goOn = () => {
+      done();
+      this.submit();
+    };
+    this.#commit().then(goOn, goOn);
   }
 
   afterRelease(done: () => void): void {
-    const wait = () => {
-      this.#files.epochs.afterAllSoFar(done);
+    const goOn = () => {
+      done();
+      this.submit();
     };
-    this.#commit().then(wait, wait);
+    this.afterCommit(() => this.#files.epochs.afterAllSoFar(goOn));
   }
 
   changed(): void {
@@ -426,6 +431,7 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
       return;
     }
     this.#references.delete(inode);
+    this.#space.policy?.forgetInode?.(inode);
     if (this.#heldOrphans.delete(inode)) this.#reap(inode);
   }
 

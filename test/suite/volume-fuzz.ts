@@ -13,7 +13,10 @@ interface ModelFile {
   data: Uint8Array;
   links: number;
 }
-type ModelNode = { kind: 'file'; file: ModelFile } | { kind: 'directory' } | { kind: 'symlink'; target: string };
+type ModelNode =
+  | { kind: 'file'; file: ModelFile }
+  | { kind: 'directory' }
+  | { kind: 'symlink'; target: string };
 
 export interface FuzzOptions {
   seed: number;
@@ -313,7 +316,9 @@ export async function fuzzVolume(options: FuzzOptions): Promise<void> {
   await fuzz.remount();
   const after = await fuzz.volume.statistics();
   if (after.freeBlocks !== before.freeBlocks || after.inodes !== before.inodes) {
-    throw new Error(`after removing everything: ${JSON.stringify(after)}, after mkfs: ${JSON.stringify(before)}`);
+    throw new Error(
+      `after removing everything: ${JSON.stringify(after)}, after mkfs: ${JSON.stringify(before)}`,
+    );
   }
   await fuzz.volume.volume.unmount();
 }
