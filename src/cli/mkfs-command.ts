@@ -9,8 +9,8 @@ import { closeSync, existsSync, ftruncateSync, openSync, rmSync } from 'node:fs'
 import { resolve } from 'node:path';
 import { type AioDevice, openAioDevice } from '../aio/aio-device.ts';
 import { PromisedCompletion } from '../aio/device.ts';
-import { DEFAULT_BLOCK_BYTES, MAX_LABEL_BYTES } from '../fs/format.ts';
-import { defaultJournalBlocks, type Layout } from '../fs/layout.ts';
+import { DEFAULT_BLOCK_BYTES, MAX_BLOCK_BYTES, MAX_LABEL_BYTES } from '../fs/format.ts';
+import { defaultJournalBlocks, type Layout, MIN_JOURNAL_BLOCKS, MIN_SPACE_BLOCKS } from '../fs/layout.ts';
 import { formatVolume, planFormat } from '../fs/mkfs.ts';
 import {
   argumentAt,
@@ -73,9 +73,19 @@ function randomUuid(): Uint8Array {
   return uuid;
 }
 
+/** Superblock, journal, volume root, space and backup at their least; a senseless block size is left to the layout. */
+function requireRoom(sizeBytes: number, blockBytes: number): void {
+  const least = (MIN_JOURNAL_BLOCKS + MIN_SPACE_BLOCKS + 3) * blockBytes;
+  if (blockBytes > MAX_BLOCK_BYTES || sizeBytes >= least) return;
+  throw new CommandError(
+    `${formatSize(sizeBytes)} are too small: with blocks of ${blockBytes} bytes a volume needs ${formatSize(least)}`,
+  );
+}
+
 /** The layout that is asked for. @throws CommandError where no volume comes of it */
 export function planVolume(request: MkfsRequest, sizeBytes: number): Layout {
   const { blockBytes, journalBytes } = request;
+  requireRoom(sizeBytes, blockBytes);
   if (journalBytes !== undefined && journalBytes % blockBytes !== 0) {
     throw new UsageError(`--journal-size is not a multiple of the block size, ${blockBytes}`);
   }

@@ -14,7 +14,7 @@ import { CorruptionError } from '../fs/errors.ts';
 import type { SpaceStatistics } from '../fs/filesystem.ts';
 import { NotAVolumeError } from '../fs/superblock.ts';
 import { openVolume, type Volume } from '../fs/volume.ts';
-import { unmountInChild } from '../fuse/mount.ts';
+import { MountError, unmountInChild } from '../fuse/mount.ts';
 import { serve } from '../fuse/serve.ts';
 import type { Session } from '../fuse/session.ts';
 import { native } from '../native.ts';
@@ -59,6 +59,7 @@ function claim(path: string): () => void {
 
 /** What opening a volume threw, in words. */
 function volumeError(thrown: unknown, path: string): Error {
+  if (thrown instanceof MountError) return thrown;
   if (thrown instanceof NotAVolumeError) {
     return new CommandError(`${path} cannot be mounted: ${thrown.message}`, { cause: thrown });
   }

@@ -77,7 +77,7 @@ const SIGNATURES: readonly Signature[] = [
   text('a GPT partition table', 4 * KIB, 'EFI PART'),
   text('a GPT partition table', -512, 'EFI PART'),
   text('a GPT partition table', -4 * KIB, 'EFI PART'),
-  { ...bytes('an MBR partition table', 510, 0x55, 0xaa), confirm: looksLikeMbr },
+  bytes('an MBR partition table or boot sector', 510, 0x55, 0xaa),
 ];
 
 /** The revision is 0 or 1 and the block size sane (struct ext2_super_block). */
@@ -86,14 +86,6 @@ function looksLikeExt(read: ReadBytes): boolean {
   if (head.length < 128) return false;
   const view = new DataView(head.buffer, head.byteOffset, head.byteLength);
   return view.getUint32(76, true) <= 1 && view.getUint32(24, true) <= 6 && view.getUint32(4, true) > 0;
-}
-
-/** At least one of the four entries is in use, and all have a boot flag that exists. */
-function looksLikeMbr(read: ReadBytes): boolean {
-  const table = read(446, 64);
-  const starts = [0, 16, 32, 48];
-  const flagsExist = starts.every((at) => table[at] === 0 || table[at] === 0x80);
-  return flagsExist && starts.some((at) => (table[at + 4] ?? 0) !== 0);
 }
 
 function matches(found: Uint8Array, magic: Uint8Array): boolean {
