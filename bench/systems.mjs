@@ -9,7 +9,8 @@
 import { fileURLToPath } from 'node:url';
 import { isInstalled, run, startDaemon, unmountByForce, waitForExit } from './machine.mjs';
 
-const QUARRY = fileURLToPath(new URL('../dist/cli/main.js', import.meta.url));
+/** Another checkout's command may be named, to compare two states of the code. */
+const QUARRY = process.env.QUARRY_COMMAND ?? fileURLToPath(new URL('../dist/cli/main.js', import.meta.url));
 /** How long a daemon may write after its unmount. */
 const UNMOUNT_LIMIT_MS = 120_000;
 

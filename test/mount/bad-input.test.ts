@@ -8,7 +8,7 @@ describeQuarry('bad input', () => {
   let file: (name: string) => string;
 
   beforeAll(async () => {
-    volume = await Volume.make({ sizeBytes: 64 * MIB }, { mounted: false });
+    volume = await Volume.make({ sizeBytes: 16 * MIB }, { mounted: false });
     file = (name) => volume.scratch.file(name);
     await shell(
       `head -c 8M /dev/urandom > random.img
@@ -92,9 +92,12 @@ describeQuarry('bad input', () => {
   test('mkfs does not overwrite what is something already', async ({ annotate }) => {
     await expectRefusal(['mkfs', file('ext4.img')], file('ext4.img'), /--force/, annotate);
     await expectRefusal(['mkfs', volume.image], volume.image, /--force/, annotate);
+    // A master boot record with one partition of type Linux.
     await shell(
-      `truncate -s 16M parted.img && printf 'label: dos\\n,,83\\n' | sfdisk -q parted.img 2>/dev/null ||
-      printf '\\x55\\xaa' | dd of=parted.img bs=1 seek=510 conv=notrunc status=none`,
+      String.raw`truncate -s 16M parted.img && {
+        printf '\x80\x00\x02\x00\x83\x03\x20\x08\x01\x00\x00\x00\x00\x60\x00\x00' | dd of=parted.img bs=1 seek=446 conv=notrunc
+        printf '\x55\xaa' | dd of=parted.img bs=1 seek=510 conv=notrunc
+      } 2> /dev/null`,
       { cwd: volume.scratch.path },
     );
     await expectRefusal(['mkfs', file('parted.img')], file('parted.img'), /--force/, annotate);
@@ -114,7 +117,12 @@ describeQuarry('bad input', () => {
     ]) {
       await expectRefusal(['mkfs', '--force', ...args, file('zeros.img')], file('zeros.img'), /\S/, annotate);
     }
-    await expectRefusal(['mkfs', '--force', file('text.img')], file('text.img'), /small|size/i, annotate);
+    await expectRefusal(
+      ['mkfs', '--force', file('text.img')],
+      file('text.img'),
+      /small|size|range/i,
+      annotate,
+    );
   });
 
   test('mount says what is wrong with its arguments', async ({ annotate }) => {

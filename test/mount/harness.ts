@@ -28,7 +28,8 @@ import { fileURLToPath } from 'node:url';
 import { describe } from 'vitest';
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-export const QUARRY = join(ROOT, 'dist/cli/main.js');
+/** The command under test; another checkout's may be named. */
+export const QUARRY = process.env.QUARRY_COMMAND ?? join(ROOT, 'dist/cli/main.js');
 export const SYSTEM = process.env.QUARRY_TEST_SYSTEM ?? 'quarry';
 /** Full sizes, as the acceptance run has them. */
 export const FULL = process.env.QUARRY_FULL === '1';
