@@ -14,12 +14,14 @@ import { CorruptionError } from '../fs/errors.ts';
 import type { SpaceStatistics } from '../fs/filesystem.ts';
 import { NotAVolumeError } from '../fs/superblock.ts';
 import { openVolume, type Volume } from '../fs/volume.ts';
+import { serveByFuseNative } from '../fuse/fuse-native-adapter.ts';
 import { MountError, unmountInChild } from '../fuse/mount.ts';
 import { serve } from '../fuse/serve.ts';
-import type { Session } from '../fuse/session.ts';
+import type { SessionStatistics } from '../fuse/session.ts';
 import { native } from '../native.ts';
 import { ControlServer, type WaitAnswer } from './control-socket.ts';
 import { CommandError, failureLine, targetError } from './failure.ts';
+import { KernelClock } from './kernel-clock.ts';
 import type { LogLine } from './mount-log.ts';
 import type { MountPlan } from './mount-request.ts';
 import { programPath } from './program-path.ts';
@@ -34,12 +36,19 @@ import {
 /** A process whose work is done but which something keeps alive ends anyway after this. */
 const LAST_MILLISECONDS = 5000;
 
+/** A FUSE layer at work, whichever it is. */
+interface Served {
+  /** Resolves when the mount is gone and the volume clean. */
+  readonly closed: Promise<void>;
+  statistics?(): SessionStatistics;
+}
+
 /** A mount that answers. */
 interface LiveMount {
   readonly plan: MountPlan;
   readonly device: AioDevice;
   readonly volume: Volume;
-  readonly session: Session;
+  readonly session: Served;
   readonly log: LogLine;
 }
 
@@ -73,7 +82,7 @@ function volumeError(thrown: unknown, path: string): Error {
 
 async function openMount(plan: MountPlan, log: LogLine): Promise<LiveMount> {
   const { target, options } = plan;
-  const kernelHolds = target.isBlockDevice && isRoot();
+  const kernelHolds = target.isBlockDevice && isRoot() && options.layer === 'native';
   let release: () => void = () => {};
   try {
     if (kernelHolds) release = claim(target.path);
@@ -108,19 +117,14 @@ async function serveVolume(
     commitSeconds,
     allocator,
     allocatorOptions,
+    clock: new KernelClock(),
     log,
   });
   try {
     const source = target.path;
-    const session = await serve({
-      filesystem: volume,
-      source,
-      blockDevice,
-      directory,
-      options,
-      releaseClaim,
-      log,
-    });
+    const request = { filesystem: volume, source, blockDevice, directory, options, releaseClaim, log };
+    const session: Served =
+      options.layer === 'native' ? await serve(request) : await serveByFuseNative(request);
     return { plan, device, volume, session, log };
   } catch (thrown) {
     await volume.unmount();
@@ -153,7 +157,7 @@ async function mountStatistics({
     memoryBytes: process.memoryUsage.rss(),
     space,
     volume: volume.counters(),
-    session: session.statistics(),
+    session: session.statistics?.() ?? {},
     device: device.statistics(),
   };
 }
