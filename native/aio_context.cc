@@ -215,7 +215,9 @@ void AioContext::OnReadable(int) {
 bool AioContext::PrepareToSleep() {
   if (!poll_ || !signal_is_stale_) return false;
   DrainSignal();
-  return !refused_.empty() || (in_kernel_ > 0 && ring_.HasEvents());
+  if (refused_.empty() && (in_kernel_ == 0 || !ring_.HasEvents())) return false;
+  Signal();  // we have just taken its wake-up away, and nobody promises to look at it before the loop sleeps
+  return true;
 }
 
 // Resets the eventfd. Done before looking at the ring, never after: an event between the two would be lost.

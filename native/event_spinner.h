@@ -24,7 +24,7 @@ class EventSource {
   // Takes what is ready and dispatches it to JavaScript; false when there was nothing.
   virtual bool TryDispatch() = 0;
   // Called before the loop sleeps: makes sure it will be woken by the next event, and by no old one.
-  // True when something came in the meantime, which must then be dispatched.
+  // True when something came in the meantime; the loop will then be woken for it, if it is not taken before.
   virtual bool PrepareToSleep() = 0;
 
  protected:
