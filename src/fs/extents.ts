@@ -92,6 +92,7 @@ export class ExtentMap {
   insert(tx: Transaction, inode: InodeRef, fileBlock: number, block: number, length: number): void {
     tx.modify(inode.frame);
     addBlocks(inode, length);
+    if (inode.number === 0) tx.changesOfTable++;
     if (this.#extendBefore(tx, inode, fileBlock, block, length)) return;
     const { cursor } = this.#tree;
     this.#tree.insert(tx, inode, fileBlock, ExtentRecord.sizeBytes);
@@ -158,6 +159,7 @@ export class ExtentMap {
       if (last <= first) return true;
       tx.modify(inode.frame);
       addBlocks(inode, first - last);
+      if (inode.number === 0) tx.changesOfTable++;
       this.#space.free(tx, block + first - key, last - first);
       if (metadata) for (let i = first; i < last; i++) tx.discard(block + i - key);
       if (first > key) this.#setLength(tx, first - key);

@@ -49,6 +49,8 @@ export class InodeTable {
   readonly #layout: Layout;
   readonly #space: SpaceMap;
   readonly #extents: ExtentMap;
+  /** What the map said last of a stretch of the table; good while `changesOfTable` stays the same. */
+  readonly #last = { first: 0, end: 0, block: 0, changes: -1 };
 
   constructor(layout: Layout, space: SpaceMap, extents: ExtentMap) {
     this.#layout = layout;
@@ -80,10 +82,18 @@ export class InodeTable {
     if (!(number > 0 && number < MAX_INODES)) return undefined;
     const chunk = Math.floor(number / layout.bitsPerBlock);
     const index = number % layout.bitsPerBlock;
-    const mapping = this.#extents.find(tx, this.#table(tx), layout.inodeFileBlock(chunk, index));
-    if (mapping.block === 0) return undefined;
-    const ahead = Math.min(mapping.length, layout.inodeClusterBlocks);
-    const frame = tx.read(mapping.block, BlockKind.inodes, ahead);
+    const fileBlock = layout.inodeFileBlock(chunk, index);
+    const last = this.#last;
+    if (!(fileBlock >= last.first && fileBlock < last.end && tx.changesOfTable === last.changes)) {
+      const mapping = this.#extents.find(tx, this.#table(tx), fileBlock);
+      if (mapping.block === 0) return undefined;
+      last.first = fileBlock;
+      last.end = fileBlock + mapping.length;
+      last.block = mapping.block;
+      last.changes = tx.changesOfTable;
+    }
+    const ahead = Math.min(last.end - fileBlock, layout.inodeClusterBlocks);
+    const frame = tx.read(last.block + fileBlock - last.first, BlockKind.inodes, ahead);
     return { frame, at: HEADER_BYTES + (index % layout.inodesPerBlock) * INODE_BYTES, number };
   }
 

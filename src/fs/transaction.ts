@@ -43,6 +43,8 @@ export class Transaction implements TransactionHandle {
   /** Inodes that lost their last name in this transaction. */
   readonly orphaned: number[] = [];
   space: SpaceMap | undefined;
+  /** Moves on whenever the inode table's map changes or a change of it may have been taken back. */
+  changesOfTable = 0;
   #serial = 0;
   #running = false;
   readonly #modified: Frame[] = [];
@@ -144,6 +146,7 @@ export class Transaction implements TransactionHandle {
       this.space?.undo(change.kind, change.start, change.length);
     }
     this.orphaned.length = 0;
+    this.changesOfTable++;
     this.#end();
   }
 
