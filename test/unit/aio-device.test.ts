@@ -296,6 +296,27 @@ describe('a process may end', () => {
   });
 });
 
+test('no completion is lost while the loop goes to and from its spin', async () => {
+  const device = openAioDevice(temporaryImage(SIZE, '/dev/shm'), { allowBuffered: true, queueDepth: 16 });
+  const memory = device.allocateMemory(32 * 512);
+  native.setSpin(20_000);
+  let left = 60_000;
+  await new Promise<void>((resolve) => {
+    const again = (at: number) => ({
+      ioDone(): void {
+        if (--left === 0) resolve();
+        if (left < 32) return;
+        device.read(memory, at * 512, 512, at * 512, this);
+        device.submit();
+      },
+    });
+    for (let at = 0; at < 32; at++) device.read(memory, at * 512, 512, at * 512, again(at));
+    device.submit();
+  });
+  native.setSpin(0);
+  await device.close();
+});
+
 test('an idle device costs no processor time', async () => {
   const device = openAioDevice(temporaryImage(SIZE));
   const memory = device.allocateMemory(4096);
