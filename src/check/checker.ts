@@ -59,20 +59,20 @@ export async function checkVolume(device: Device, options: CheckOptions = {}): P
   const log = new ProblemLog();
   const superblock = await checkSuperblocks(source, log);
   const context = makeContext(source, log, superblock, options);
-  await runPasses(context);
-  const clean = log.count === 0;
   const state = Superblock.state.get(superblock.view, 0) === VolumeState.clean ? 'clean' : 'dirty';
+  await runPasses(context, state === 'clean');
+  const clean = log.count === 0;
   return { clean, state, problems: log.sorted(), problemCount: log.count, statistics: context.statistics };
 }
 
-async function runPasses(context: CheckContext): Promise<void> {
+async function runPasses(context: CheckContext, isClean: boolean): Promise<void> {
   const root = await readVolumeRoot(context);
   if (!root) return;
   const table = await readInodeTable(context, root);
   await checkInodes(context, table, root);
   await checkDirectories(context, table);
   checkConnectivity(context);
-  checkOrphans(context, root);
+  checkOrphans(context, root, isClean);
   await checkSpace(context);
 }
 

@@ -40,6 +40,8 @@ export class InodeFacts {
   readonly #chunks = new Map<number, ChunkFacts>();
   readonly directories = new Map<number, DirectoryFacts>();
   readonly orphans = new Map<number, OrphanFacts>();
+  /** Files with extents behind their last block: up to file block `found`, the size ends at `expected`. */
+  readonly beyondEnd = new Map<number, { readonly found: number; readonly expected: number }>();
   count = 0;
 
   constructor(inodesPerChunk: number) {

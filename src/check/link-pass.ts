@@ -81,20 +81,36 @@ function checkFileLinks({ log }: CheckContext, inode: number, linkCount: number,
   else log.report('link-count', { inode, found: linkCount, expected: names });
 }
 
-/** Runs pass 7. */
-export function checkOrphans(context: CheckContext, root: RootFacts): void {
+/**
+ * Runs pass 7. On the list are inodes without a name, which wait to be freed, and files whose truncation is under way: they
+ * alone may have blocks behind their end. A volume that was unmounted in order has neither.
+ */
+export function checkOrphans(context: CheckContext, root: RootFacts, isClean: boolean): void {
   const { inodes, log, statistics } = context;
   log.pass = 'orphan list';
   const listed = followList(context, root.firstOrphan);
   statistics.orphans = listed.size;
+  if (isClean && listed.size > 0) log.report('orphan-left', { found: listed.size });
   for (const [inode, { next, previous }] of inodes.orphans) {
     if (listed.has(inode)) continue;
     if (inodes.linkCount(inode) === 0) log.report('orphan-not-listed', { inode });
     else if (next !== 0 || previous !== 0) log.report('inode-orphan-fields', { inode });
   }
+  for (const [inode, { found, expected }] of inodes.beyondEnd) {
+    if (!listed.has(inode)) log.report('extent-beyond-size', { inode, found, expected });
+  }
 }
 
-function followList({ inodes, log }: CheckContext, first: number): Set<number> {
+/** Why an inode has no place on the list, or undefined. */
+function strangerOnList({ inodes }: CheckContext, inode: number): string | undefined {
+  const mode = inodes.mode(inode);
+  if (mode === 0) return 'not in use';
+  if (inodes.linkCount(inode) === 0 || (mode & FILE_TYPE_MASK) === FileType.regular) return undefined;
+  return 'neither without links nor a file';
+}
+
+function followList(context: CheckContext, first: number): Set<number> {
+  const { inodes, log } = context;
   const listed = new Set<number>();
   let before = 0;
   let inode = first;
@@ -103,20 +119,17 @@ function followList({ inodes, log }: CheckContext, first: number): Set<number> {
       log.report('orphan-cycle', { inode });
       break;
     }
-    const facts = inodes.orphans.get(inode);
-    if (!facts || inodes.linkCount(inode) !== 0) {
-      log.report('orphan-member', {
-        inode,
-        what: inodes.mode(inode) === 0 ? 'not in use' : 'one with links',
-      });
+    const what = strangerOnList(context, inode);
+    if (what !== undefined) {
+      log.report('orphan-member', { inode, what });
       break;
     }
     listed.add(inode);
-    if (facts.previous !== before) {
-      log.report('orphan-previous', { inode, found: facts.previous, expected: before });
-    }
+    // A file alone on the list has nothing in its fields that would have been remembered.
+    const { next, previous } = inodes.orphans.get(inode) ?? { next: 0, previous: 0 };
+    if (previous !== before) log.report('orphan-previous', { inode, found: previous, expected: before });
     before = inode;
-    inode = facts.next;
+    inode = next;
   }
   return listed;
 }

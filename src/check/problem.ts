@@ -76,7 +76,10 @@ export const PROBLEMS = {
   'inode-time': kind('safe', 'inode {inode} has {found} nanoseconds in its {what} time'),
   'inode-blocks': kind('safe', 'inode {inode} counts {found} blocks, it has {expected}'),
   'inode-links-limit': kind('ask', 'inode {inode} has {found} links, the most is {expected}'),
-  'inode-orphan-fields': kind('safe', 'inode {inode} has names, and pointers of the orphan list'),
+  'inode-orphan-fields': kind(
+    'safe',
+    'inode {inode} has names and pointers of the orphan list, but is not on it',
+  ),
   'symlink-target': kind('ask', 'inode {inode} is a symbolic link whose target holds a NUL byte'),
   'symlink-hole': kind(
     'ask',
@@ -138,6 +141,10 @@ export const PROBLEMS = {
 
   // Orphans.
   'orphan-member': kind('ask', 'the orphan list leads to inode {inode}, which is {what}'),
+  'orphan-left': kind(
+    'safe',
+    'the volume was unmounted in order, but {found} inodes are still on the orphan list',
+  ),
   'orphan-cycle': kind('ask', 'the orphan list runs in a circle at inode {inode}'),
   'orphan-previous': kind(
     'safe',

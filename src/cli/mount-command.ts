@@ -6,7 +6,7 @@
  * only when the mount is usable, and an error is said here.
  */
 import { spawn } from 'node:child_process';
-import { closeSync, fstatSync, ftruncateSync, openSync, writeSync } from 'node:fs';
+import { closeSync, fstatSync, ftruncateSync, openSync, rmSync, writeSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Readable } from 'node:stream';
 import {
@@ -70,6 +70,16 @@ function openLog(directory: string): number {
   return descriptor;
 }
 
+/** Of a mount that had nothing to say, nothing stays. Standard error is the log here. */
+function removeEmptyLog(directory: string): void {
+  try {
+    if (fstatSync(process.stderr.fd).size === 0)
+      rmSync(logPath(runtimeDirectory(), directory), { force: true });
+  } catch {
+    // An empty file stays.
+  }
+}
+
 /** Starts the serving process and waits for its word. */
 async function mountInBackground(args: readonly string[], options: OptionValues): Promise<number> {
   const directory = resolve(argumentAt(args, 1));
@@ -129,6 +139,8 @@ async function serveForParent(
     if (ready) throw thrown;
     notify(descriptor, { ready, error: failureLine(thrown) });
     return 1;
+  } finally {
+    removeEmptyLog(argumentAt(args, 1));
   }
 }
 

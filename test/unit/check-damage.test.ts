@@ -377,9 +377,29 @@ const DAMAGES: [what: string, damage: Damage, codes: ProblemCode[]][] = [
 
   // Orphan list.
   [
-    'list to a file with names',
-    blockOf(BlockKind.volumeRoot, ({ view }) => VolumeRoot.firstOrphan.set(view, 0, 2)),
+    'list to a directory',
+    blockOf(BlockKind.volumeRoot, ({ view }) => VolumeRoot.firstOrphan.set(view, 0, names.folder)),
     ['orphan-member'],
+  ],
+  [
+    'list to a free inode',
+    blockOf(BlockKind.volumeRoot, ({ view }) => VolumeRoot.firstOrphan.set(view, 0, 5000)),
+    ['orphan-member'],
+  ],
+  [
+    'a truncation left over',
+    blockOf(BlockKind.volumeRoot, ({ view }) => VolumeRoot.firstOrphan.set(view, 0, names.small)),
+    ['orphan-left'],
+  ],
+  [
+    'wrong way back',
+    async (image) => {
+      await inodeField(() => names.small, Inode.previousOrphan, 3)(image);
+      const root = image.first(BlockKind.volumeRoot);
+      VolumeRoot.firstOrphan.set(root.view, 0, names.small);
+      await root.seal();
+    },
+    ['orphan-previous'],
   ],
   [
     'circle of one',
@@ -666,6 +686,18 @@ describe('damage', () => {
     await expect(checkVolume(image.device)).rejects.toThrow(NotAVolumeError);
     await expect(checkVolume(new MemoryDevice(0))).rejects.toThrow(NotAVolumeError);
     await expect(checkVolume(new MemoryDevice(512))).rejects.toThrow(NotAVolumeError);
+  });
+
+  test('a truncation that a crash cut short is no damage', async () => {
+    const image = await new Image().load();
+    await superblockField(0, ({ view }) => Superblock.state.set(view, 0, 1))(image);
+    await inodeField(() => names.small, Inode.size, BLOCK)(image);
+    expect(await problemsOf(image.device)).toEqual(['extent-beyond-size']);
+    const root = image.first(BlockKind.volumeRoot);
+    VolumeRoot.firstOrphan.set(root.view, 0, names.small);
+    await root.seal();
+    const result = await checkVolume(image.device);
+    expect(result).toMatchObject({ clean: true, state: 'dirty', problems: [], statistics: { orphans: 1 } });
   });
 
   test('a volume that was cut off', async () => {
