@@ -203,6 +203,7 @@ describeQuarry('an ordinary user', () => {
       mknod '${volume.scratch.path}/fuse' c 10 229 && chmod 666 '${volume.scratch.path}/fuse'
       mount --bind '${volume.scratch.path}/fuse' /dev/fuse
       chown -R 65534:65534 '${volume.image}' '${volume.directory}'
+      ${command} mkfs --quiet --force '${volume.image}'
       ${command} mount '${volume.image}' '${volume.directory}'
       ${as} bash -euc "cd '${volume.directory}'; umask 027; mkdir folder; echo mine > folder/file; chmod 640 folder/file
         stat -c '%a %u %g' folder/file; mv folder renamed; cat renamed/file"
