@@ -15,6 +15,7 @@
         "native/fuse_channel.cc",
         "native/loop_poll.cc",
         "native/mount.cc",
+        "native/notifier.cc",
         "native/script_callback.cc"
       ],
       "include_dirs": ["<!@(node -p \"require('node-addon-api').include\")"],

@@ -34,6 +34,7 @@ void FuseChannel::Define(Napi::Env env, Napi::Object exports) {
                                          {InstanceMethod<&FuseChannel::Start>("start"),
                                           InstanceMethod<&FuseChannel::Release>("release"),
                                           InstanceMethod<&FuseChannel::Reply>("reply"),
+                                          InstanceMethod<&FuseChannel::Notify>("notify"),
                                           InstanceMethod<&FuseChannel::ReplyWithBody>("replyWithBody"),
                                           InstanceMethod<&FuseChannel::SetSpin>("setSpin"),
                                           InstanceMethod<&FuseChannel::Statistics>("statistics"),
@@ -188,6 +189,13 @@ Napi::Value FuseChannel::Reply(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), error);
 }
 
+Napi::Value FuseChannel::Notify(const Napi::CallbackInfo& info) {
+  size_t length = 0;
+  const uint8_t* head = HeadArgument(info, &length);
+  int error = descriptor_ < 0 ? EBADF : notifier_.Send(descriptor_, head, length);
+  return Napi::Number::New(info.Env(), error);
+}
+
 Napi::Value FuseChannel::ReplyWithBody(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   iovec parts[2];
@@ -223,6 +231,7 @@ Napi::Value FuseChannel::Statistics(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value FuseChannel::Close(const Napi::CallbackInfo& info) {
+  notifier_.Stop();
   Shutdown();
   on_requests_.Clear();
   on_closed_.Clear();

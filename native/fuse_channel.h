@@ -16,6 +16,7 @@
 
 #include "environment.h"
 #include "loop_poll.h"
+#include "notifier.h"
 #include "script_callback.h"
 
 namespace quarry {
@@ -31,6 +32,7 @@ class FuseChannel : public Napi::ObjectWrap<FuseChannel>, EventSource, PollOwner
   Napi::Value Release(const Napi::CallbackInfo& info);
   Napi::Value Reply(const Napi::CallbackInfo& info);
   Napi::Value ReplyWithBody(const Napi::CallbackInfo& info);
+  Napi::Value Notify(const Napi::CallbackInfo& info);
   Napi::Value SetSpin(const Napi::CallbackInfo& info);
   Napi::Value Statistics(const Napi::CallbackInfo& info);
   Napi::Value Close(const Napi::CallbackInfo& info);
@@ -62,6 +64,7 @@ class FuseChannel : public Napi::ObjectWrap<FuseChannel>, EventSource, PollOwner
   ScriptCallback on_requests_;
   ScriptCallback on_closed_;
   double requests_ = 0;
+  Notifier notifier_;
 };
 
 }  // namespace quarry

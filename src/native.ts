@@ -42,6 +42,8 @@ export interface FuseChannelHandle {
     bodyOffset: number,
     bodyBytes: number,
   ): number;
+  /** Like `reply`, for a message that nobody asked for: copied, and written soon by a thread of its own, since the kernel may make it wait for us. */
+  notify(offset: number, lengthBytes: number): number;
   /** Longest spin before going back to the event loop, in nanoseconds; 0 = never spin. */
   setSpin(nanoseconds: number): void;
   /** Counters since start: requests, wake-ups of the event loop, spins that paid, spins that did not. */

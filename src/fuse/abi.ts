@@ -166,7 +166,11 @@ export const Kstatfs = {
 export const ForgetIn = { bytes: 8, nlookup: 0 } as const;
 export const BatchForgetIn = { bytes: 8, count: 0 } as const;
 export const ForgetOne = { bytes: 16, nodeid: 0, nlookup: 8 } as const;
-export const GetattrIn = { bytes: 16 } as const;
+export const GetattrIn = { bytes: 16, getattr_flags: 0 } as const;
+/** FUSE_GETATTR_FH: asked on behalf of an open file, not of stat(2). */
+export const GETATTR_FH = 1;
+/** FUSE_NOTIFY_INVAL_INODE: stands in the error field of a message without a request. */
+export const NotifyInvalInode = { bytes: 24, code: 2, ino: 0, off: 8, len: 16 } as const;
 export const StatxIn = { bytes: 24 } as const;
 export const MknodIn = { bytes: 16, mode: 0, rdev: 4, umask: 8 } as const;
 export const MkdirIn = { bytes: 8, mode: 0, umask: 4 } as const;

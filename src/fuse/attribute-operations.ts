@@ -1,9 +1,9 @@
 /**
  * Operations on attributes: read, changed, and those of the whole volume.
  */
-import { fsError } from '../fs/errors.ts';
+import { fsError, fsErrorFromNumber } from '../fs/errors.ts';
 import type { TransactionHandle } from '../fs/filesystem.ts';
-import { GetattrIn, Opcode, SetattrIn, SetattrValid, StatxIn } from './abi.ts';
+import { GETATTR_FH, GetattrIn, Opcode, SetattrIn, SetattrValid, StatxIn } from './abi.ts';
 import { encodeAttrOut, encodeStatfsOut, encodeStatxOut } from './encoding.ts';
 import { execute, metadata, type OperationRow, row } from './handler-parts.ts';
 import type { Request } from './request.ts';
@@ -12,6 +12,14 @@ const PERMISSION_BITS = 0o7777;
 
 function performReadAttributes(request: Request, tx: TransactionHandle): void {
   request.conversation.filesystem.readAttributes(tx, request.inode, request.attributes);
+}
+
+/** A writer looks at the attributes before each write(2); see write-failures.ts. */
+function decodeGetattr(request: Request): void {
+  const { wire, bodyAt, conversation } = request;
+  if ((wire.u32(bodyAt + GetattrIn.getattr_flags) & GETATTR_FH) === 0) return;
+  const errno = conversation.writeFailures.take(request.inode);
+  if (errno !== 0) throw fsErrorFromNumber(errno);
 }
 
 function answerAttributes(request: Request): void {
@@ -102,6 +110,7 @@ export const attributeOperations: readonly OperationRow[] = [
     Opcode.GETATTR,
     metadata('getattr', {
       bodyBytes: GetattrIn.bytes,
+      decode: decodeGetattr,
       perform: performReadAttributes,
       answer: answerAttributes,
     }),

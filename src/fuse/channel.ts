@@ -9,7 +9,16 @@ import { HEAD_BYTES } from './request.ts';
 
 export type FuseChannel = Pick<
   FuseChannelHandle,
-  'memory' | 'slotBytes' | 'slotCount' | 'ready' | 'start' | 'release' | 'reply' | 'statistics' | 'close'
+  | 'memory'
+  | 'slotBytes'
+  | 'slotCount'
+  | 'ready'
+  | 'start'
+  | 'release'
+  | 'reply'
+  | 'notify'
+  | 'statistics'
+  | 'close'
 >;
 
 /** A slot for every request of the background (read-ahead, writeback, direct I/O at depth) and as many again halved for

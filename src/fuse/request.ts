@@ -34,6 +34,7 @@ import { InHeader, OutHeader, type Wire } from './abi.ts';
 import { DirectoryListing } from './directory-listing.ts';
 import { emptyAttributes, encodeOutHeader } from './encoding.ts';
 import type { Agreement } from './negotiation.ts';
+import type { WriteFailures } from './write-failures.ts';
 
 /** Length of the head page; the payload follows. */
 export const HEAD_BYTES = 4096;
@@ -53,6 +54,8 @@ export interface Conversation {
   readonly atomicCreate: boolean;
   /** Scratch of STATFS. */
   readonly space: SpaceStatistics;
+  /** Failed WRITEs whose writers do not know yet. */
+  readonly writeFailures: WriteFailures;
   agreed(agreement: Agreement): void;
   /** Unmounts the filesystem, once. */
   unmount(): Promise<void>;

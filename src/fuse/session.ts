@@ -13,12 +13,13 @@
  */
 import { Errno, errnoOf, FsError, fsError } from '../fs/errors.ts';
 import type { FileSystem } from '../fs/filesystem.ts';
-import { OPCODE_LIMIT, Wire } from './abi.ts';
+import { OPCODE_LIMIT, Opcode, Wire } from './abi.ts';
 import type { FuseChannel } from './channel.ts';
 import { emptyStatistics, preferredIoBytes } from './encoding.ts';
 import type { Agreement } from './negotiation.ts';
 import { handlerOf, unknownOperation } from './operations.ts';
 import { type Conversation, Request } from './request.ts';
+import { WriteFailures } from './write-failures.ts';
 
 export interface SessionOptions {
   /** Receives each line for the log, without newline. */
@@ -50,6 +51,7 @@ export class Session implements Conversation {
   readonly filesystem: FileSystem;
   readonly preferredBytes: number;
   readonly atomicCreate: boolean;
+  readonly writeFailures = new WriteFailures();
   readonly space = emptyStatistics();
   /** Resolves when the kernel's INIT was answered: the mount is usable. Rejects if the kernel is too old or the mount went away first. */
   readonly initialized: Promise<Agreement>;
@@ -156,6 +158,10 @@ export class Session implements Conversation {
       this.#reply(request, thrown);
     } catch (failure) {
       this.#logThrown(`reply to ${request.handler.name}`, failure);
+    }
+    if (thrown !== undefined && request.opcode === Opcode.WRITE) {
+      const { wire, answerAt, inode } = request;
+      this.writeFailures.note(this.#channel, wire, answerAt, inode, errnoOf(thrown));
     }
     request.pending = false;
     this.#pending--;

@@ -67,6 +67,14 @@ export class FakeChannel implements FuseChannel {
     return this.#taken.size;
   }
 
+  /** Bytes of the messages that nobody asked for. */
+  readonly notifications: Buffer[] = [];
+
+  notify(offset: number, lengthBytes: number): number {
+    this.notifications.push(Buffer.from(this.memory.bytes.slice(offset, offset + lengthBytes)));
+    return 0;
+  }
+
   release(slot: number): void {
     assert(this.#taken.delete(slot), `slot ${slot} is not in use`);
   }

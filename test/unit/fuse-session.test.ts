@@ -458,6 +458,20 @@ describe('data', () => {
     expect(call('write')).toEqual([inode, 0, 4, true, false]);
   });
 
+  test('a write that failed is told to the next asker with an open file, once', () => {
+    const inode = makeFile('a');
+    const forOpenFile = u32(1, 0, 0, 0);
+    const tooFar = writeBody(2n ** 53n, Buffer.from('data'));
+    expect(ask(Opcode.WRITE, inode, tooFar).error).toBe(-Errno.EFBIG);
+    ask(Opcode.WRITE, inode, tooFar);
+    expect(channel.notifications).toEqual([
+      Buffer.concat([u32(40, 2), u64(0n), u64(BigInt(inode)), u64(2n ** 64n - 1n), u64(0n)]),
+    ]);
+    expect(ask(Opcode.GETATTR, inode, Buffer.alloc(16)).error).toBe(0);
+    expect(ask(Opcode.GETATTR, inode, forOpenFile).error).toBe(-Errno.EFBIG);
+    expect(ask(Opcode.GETATTR, inode, forOpenFile).error).toBe(0);
+  });
+
   test('write refuses a length that was not sent, and an offset that is not exact', () => {
     expect(ask(Opcode.WRITE, 2, writeBody(0n, Buffer.from('data'), 0, 5)).error).toBe(-Errno.EINVAL);
     expect(ask(Opcode.WRITE, 2, writeBody(2n ** 53n, Buffer.from('data'))).error).toBe(-Errno.EFBIG);

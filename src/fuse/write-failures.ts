@@ -1,0 +1,53 @@
+/**
+ * Tells a writer that its cached writes do not reach the disk.
+ *
+ * With the writeback cache a write(2) is done when its pages are dirty; that the volume is full shows later, when they
+ * are written back, and the kernel reports it at fsync and close only. A program that writes until it is told to
+ * stop would never stop. So after a failed WRITE the kernel is told that the inode's attributes are stale. Before the next
+ * write(2) it asks for them, by a GETATTR that names an open file, and that one is answered with the error.
+ *
+ * Each failure is told once, and forgotten when nobody has asked for some seconds: a later reader must not get it.
+ */
+import { NotifyInvalInode, OutHeader, type Wire } from './abi.ts';
+import type { FuseChannel } from './channel.ts';
+
+const REMEMBERED_MILLISECONDS = 5000;
+/** More files at once than anybody writes to. */
+const MOST_INODES = 4096;
+
+interface Failure {
+  readonly errno: number;
+  readonly until: number;
+}
+
+export class WriteFailures {
+  readonly #byInode = new Map<number, Failure>();
+
+  /** A WRITE to the inode failed. `scratchAt` is room for the message in the channel's memory. */
+  note(channel: FuseChannel, wire: Wire, scratchAt: number, inode: number, errno: number): void {
+    const now = Date.now();
+    const before = this.#byInode.get(inode);
+    if (before !== undefined && before.until > now) return;
+    if (this.#byInode.size >= MOST_INODES) this.#byInode.clear();
+    this.#byInode.set(inode, { errno, until: now + REMEMBERED_MILLISECONDS });
+    const bytes = OutHeader.bytes + NotifyInvalInode.bytes;
+    const body = scratchAt + OutHeader.bytes;
+    wire.setU32(scratchAt + OutHeader.len, bytes);
+    wire.setU32(scratchAt + OutHeader.error, NotifyInvalInode.code);
+    wire.set64(scratchAt + OutHeader.unique, 0);
+    wire.set64(body + NotifyInvalInode.ino, inode);
+    // A negative offset: attributes only, no pages.
+    wire.set64(body + NotifyInvalInode.off, -1);
+    wire.set64(body + NotifyInvalInode.len, 0);
+    channel.notify(scratchAt, bytes);
+  }
+
+  /** The errno to tell a writer of the inode now; 0 for none. */
+  take(inode: number): number {
+    if (this.#byInode.size === 0) return 0;
+    const failure = this.#byInode.get(inode);
+    if (failure === undefined) return 0;
+    this.#byInode.delete(inode);
+    return failure.until > Date.now() ? failure.errno : 0;
+  }
+}
