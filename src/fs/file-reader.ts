@@ -1,11 +1,12 @@
 /**
  * Reading: look up the blocks in one synchronous step, then one batch of device reads into the caller's memory.
  *
- * Holes and what inode bodies hold are filled in by hand. A read takes no locks: freed blocks are not reused while
- * it is in flight (io-epochs.ts). Device reads are widened to whole sectors, so the result may begin a little after the start of the memory.
+ * Holes and what inode bodies hold are filled in by hand. A read takes no locks, except where a write answered early is on
+ * its way: freed blocks are not reused while it is in flight (io-epochs.ts). Device reads are widened to whole sectors, so the result may begin a little after the start of the memory.
  */
 import type { Device, IoCompletion } from '../aio/device.ts';
 import { mapSegments, type Segment } from './data-map.ts';
+import type { EarlyWrites } from './early-writes.ts';
 import { fsErrorFromNumber } from './errors.ts';
 import type { ExtentMap } from './extents.ts';
 import type { Operation, ReadRequest } from './filesystem.ts';
@@ -13,6 +14,7 @@ import { type InodeRef, inlineBytes, isInline, requireRegular, sizeOf } from './
 import type { InodeTable } from './inode-table.ts';
 import type { IoEpochs } from './io-epochs.ts';
 import type { OperationRunner } from './operation-runner.ts';
+import type { LockHolder, RangeLocks } from './range-locks.ts';
 import type { Transaction } from './transaction.ts';
 
 /** What reading and writing share of a volume. */
@@ -23,19 +25,43 @@ export interface FileContext {
   readonly extents: ExtentMap;
   readonly runner: OperationRunner;
   readonly epochs: IoEpochs;
+  readonly locks: RangeLocks;
+  readonly early: EarlyWrites;
 }
 
-class ReadTask implements Operation<Transaction>, IoCompletion {
+class ReadTask implements Operation<Transaction>, IoCompletion, LockHolder {
   readonly #segments: Segment[] = [];
   #inline = false;
   #epoch = -1;
   #left = 0;
   #errno = 0;
+  #locked = false;
 
   constructor(
     readonly context: FileContext,
     readonly request: ReadRequest,
   ) {}
+
+  start(): void {
+    const { context, request } = this;
+    if (!context.early.pending(request.inode)) {
+      context.runner.execute(this);
+      return;
+    }
+    const first = Math.floor(request.offsetBytes / context.blockBytes);
+    const end = Math.ceil((request.offsetBytes + request.lengthBytes) / context.blockBytes);
+    this.#locked = true;
+    context.locks.acquire(request.inode, first, end, this);
+  }
+
+  granted(): void {
+    this.context.runner.execute(this);
+  }
+
+  #end(thrown: unknown): void {
+    if (this.#locked) this.context.locks.release(this.request.inode, this);
+    this.request.finished(thrown);
+  }
 
   perform(tx: Transaction): void {
     const { request, context } = this;
@@ -65,7 +91,7 @@ class ReadTask implements Operation<Transaction>, IoCompletion {
 
   finished(thrown: unknown): void {
     if (thrown !== undefined || this.#segments.length === 0) {
-      this.request.finished(thrown);
+      this.#end(thrown);
       return;
     }
     this.#epoch = this.context.epochs.enter();
@@ -100,10 +126,10 @@ class ReadTask implements Operation<Transaction>, IoCompletion {
     if (errno !== 0) this.#errno = errno;
     if (--this.#left > 0) return;
     this.context.epochs.leave(this.#epoch);
-    this.request.finished(this.#errno === 0 ? undefined : fsErrorFromNumber(this.#errno));
+    this.#end(this.#errno === 0 ? undefined : fsErrorFromNumber(this.#errno));
   }
 }
 
 export function readFile(context: FileContext, request: ReadRequest): void {
-  context.runner.execute(new ReadTask(context, request));
+  new ReadTask(context, request).start();
 }

@@ -6,7 +6,8 @@
  *                      new ones reserved
  *
  * A crash before the record leaks nothing and shows nothing: reserved blocks are free on disk. Data that fits
- * into the inode's body goes there in the plan, and that is all.
+ * into the inode's body goes there in the plan, and that is all. A small write from a cache is answered after the
+ * plan (early-writes.ts): its space is sure then.
  *
  * The caller's memory stands for whole blocks: the byte at `memoryOffset` is the start of the first block. So data that does not
  * begin on a block boundary is moved up first, and the edges around it are filled:
@@ -19,6 +20,7 @@
  */
 import type { IoCompletion, Memory } from '../aio/device.ts';
 import { mapSegments, type Segment } from './data-map.ts';
+import { MOST_EARLY_BYTES } from './early-writes.ts';
 import { fsError, fsErrorFromNumber } from './errors.ts';
 import type { FileContext } from './file-reader.ts';
 import type { Operation, WriteRequest } from './filesystem.ts';
@@ -35,7 +37,7 @@ import {
   sizeOf,
   touchModified,
 } from './inode.ts';
-import { type LockHolder, type RangeLocks, WHOLE_FILE } from './range-locks.ts';
+import { type LockHolder, WHOLE_FILE } from './range-locks.ts';
 import type { ScratchPool } from './scratch.ts';
 import type { SpaceMap } from './space-map.ts';
 import type { Transaction } from './transaction.ts';
@@ -43,7 +45,6 @@ import { initialiseTree } from './tree.ts';
 
 export interface WriteContext extends FileContext {
   readonly space: SpaceMap;
-  readonly locks: RangeLocks;
   readonly scratch: ScratchPool;
   /** Told when data reached the device's cache: the next sync has to flush. */
   dataWritten(): void;
@@ -85,12 +86,30 @@ class WriteTask implements Operation<Transaction>, IoCompletion, LockHolder {
   #epoch = -1;
   #left = 0;
   #errno = 0;
+  /** Undefined once the write was answered; the caller's memory is not ours any more then. */
+  #request: WriteRequest | undefined;
+  readonly #inode: number;
+  readonly #offsetBytes: number;
+  readonly #lengthBytes: number;
+  readonly #updateTimes: boolean;
+  readonly #killPrivileges: boolean;
+  #memory: Memory;
+  #memoryOffset: number;
+  #ticket = -1;
 
   constructor(
     readonly context: WriteContext,
-    readonly request: WriteRequest,
+    request: WriteRequest,
   ) {
     const { blockBytes } = context;
+    this.#request = request;
+    this.#inode = request.inode;
+    this.#offsetBytes = request.offsetBytes;
+    this.#lengthBytes = request.lengthBytes;
+    this.#updateTimes = request.updateTimes;
+    this.#killPrivileges = request.killPrivileges;
+    this.#memory = request.memory;
+    this.#memoryOffset = request.memoryOffset;
     this.#endByte = request.offsetBytes + request.lengthBytes;
     this.#first = Math.floor(request.offsetBytes / blockBytes);
     this.#end = Math.ceil(this.#endByte / blockBytes);
@@ -98,10 +117,9 @@ class WriteTask implements Operation<Transaction>, IoCompletion, LockHolder {
   }
 
   start(): void {
-    const { request, context } = this;
-    if (request.lengthBytes === 0) request.finished(undefined);
-    else if (this.#endByte > MAX_FILE_BYTES) request.finished(fsError('EFBIG'));
-    else context.locks.acquire(request.inode, this.#first, this.#end, this);
+    if (this.#lengthBytes === 0) this.#answer(undefined);
+    else if (this.#endByte > MAX_FILE_BYTES) this.#answer(fsError('EFBIG'));
+    else this.context.locks.acquire(this.#inode, this.#first, this.#end, this);
   }
 
   granted(): void {
@@ -110,7 +128,7 @@ class WriteTask implements Operation<Transaction>, IoCompletion, LockHolder {
   }
 
   perform(tx: Transaction): void {
-    const inode = this.context.table.get(tx, this.request.inode);
+    const inode = this.context.table.get(tx, this.#inode);
     if (this.#phase === 'plan') this.#plan(tx, inode);
     else this.#record(tx, inode);
   }
@@ -126,15 +144,39 @@ class WriteTask implements Operation<Transaction>, IoCompletion, LockHolder {
 
   #widen(): void {
     const { locks } = this.context;
-    locks.release(this.request.inode, this);
+    locks.release(this.#inode, this);
     this.#wide = true;
-    locks.acquire(this.request.inode, 0, WHOLE_FILE, this);
+    locks.acquire(this.#inode, 0, WHOLE_FILE, this);
   }
 
   #close(thrown: unknown): void {
     if (this.#scratch) this.context.scratch.give(this.#scratch);
-    this.context.locks.release(this.request.inode, this);
-    this.request.finished(thrown);
+    this.context.locks.release(this.#inode, this);
+    if (this.#ticket >= 0) {
+      this.context.early.giveBuffer(this.#memory);
+      this.context.early.end(this.#inode, this.#ticket, thrown);
+    } else this.#answer(thrown);
+  }
+
+  #answer(thrown: unknown): void {
+    const request = this.#request;
+    this.#request = undefined;
+    request?.finished(thrown);
+  }
+
+  /** Answers now if the caller lets us and there is memory for a copy. */
+  #answerEarly(): void {
+    const { early } = this.context;
+    if (!this.#request?.mayEndEarly || this.#lengthBytes > MOST_EARLY_BYTES) return;
+    const copy = early.takeBuffer();
+    if (copy === undefined) return;
+    const data = this.#memory.bytes.subarray(this.#memoryOffset, this.#memoryOffset + this.#lengthBytes);
+    copy.bytes.set(data, this.#skew);
+    this.#moved = true;
+    this.#memory = copy;
+    this.#memoryOffset = 0;
+    this.#ticket = early.begin(this.#inode, this.#endByte);
+    this.#answer(undefined);
   }
 
   // ---- plan ----
@@ -157,11 +199,9 @@ class WriteTask implements Operation<Transaction>, IoCompletion, LockHolder {
   }
 
   #writeBody(tx: Transaction, inode: InodeRef): void {
-    const { request } = this;
-    const from = request.memoryOffset + (this.#moved ? this.#skew : 0);
+    const from = this.#memoryOffset;
     tx.modify(inode.frame);
-    const data = request.memory.bytes.subarray(from, from + request.lengthBytes);
-    inlineBytes(inode).set(data, request.offsetBytes);
+    inlineBytes(inode).set(this.#memory.bytes.subarray(from, from + this.#lengthBytes), this.#offsetBytes);
     this.#touch(tx, inode);
     this.#outcome = 'done';
   }
@@ -244,9 +284,9 @@ class WriteTask implements Operation<Transaction>, IoCompletion, LockHolder {
       goal,
       length,
       minimum: 1,
-      inode: this.request.inode,
+      inode: this.#inode,
       kind: 'data',
-      stream: this.request.offsetBytes === this.#size,
+      stream: this.#offsetBytes === this.#size,
     });
   }
 
@@ -256,6 +296,7 @@ class WriteTask implements Operation<Transaction>, IoCompletion, LockHolder {
     this.#phase = 'fill';
     this.#epoch = this.context.epochs.enter();
     this.#left = 1;
+    this.#answerEarly();
     this.#moveUp();
     this.#fillHeadEdge();
     this.#fillTailEdge();
@@ -265,16 +306,15 @@ class WriteTask implements Operation<Transaction>, IoCompletion, LockHolder {
 
   #moveUp(): void {
     if (this.#skew === 0 || this.#moved) return;
-    const { memory, memoryOffset, lengthBytes } = this.request;
-    memory.bytes.copyWithin(memoryOffset + this.#skew, memoryOffset, memoryOffset + lengthBytes);
+    const from = this.#memoryOffset;
+    this.#memory.bytes.copyWithin(from + this.#skew, from, from + this.#lengthBytes);
     this.#moved = true;
   }
 
   /** Zeros bytes [from, to) counted from the start of the first block. */
   #zero(from: number, to: number): void {
     if (to <= from) return;
-    const { memory, memoryOffset } = this.request;
-    memory.bytes.fill(0, memoryOffset + from, memoryOffset + to);
+    this.#memory.bytes.fill(0, this.#memoryOffset + from, this.#memoryOffset + to);
   }
 
   #fillHeadEdge(): void {
@@ -320,7 +360,8 @@ class WriteTask implements Operation<Transaction>, IoCompletion, LockHolder {
 
   /** Copies bytes [from, to) of the body, as far as it goes, to their place in the first block. */
   #setBody(from: number, to: number): void {
-    const { memory, memoryOffset } = this.request;
+    const memory = this.#memory;
+    const memoryOffset = this.#memoryOffset;
     const body = this.#body as Uint8Array;
     if (from < body.length)
       memory.bytes.set(body.subarray(from, Math.min(to, body.length)), memoryOffset + from);
@@ -373,7 +414,8 @@ class WriteTask implements Operation<Transaction>, IoCompletion, LockHolder {
   /** Takes over what was read around the edges. */
   #merge(): void {
     const { device, blockBytes } = this.context;
-    const { memory, memoryOffset } = this.request;
+    const memory = this.#memory;
+    const memoryOffset = this.#memoryOffset;
     if (this.#fillHead > 0) {
       const length = this.#fillHead - this.#writeFrom;
       const from = this.#edges;
@@ -384,7 +426,7 @@ class WriteTask implements Operation<Transaction>, IoCompletion, LockHolder {
       const inSector = this.#endByte % device.sectorBytes;
       const from = this.#edges + SECTOR_ROOM + inSector;
       const sector = this.#scratchMemory().bytes.subarray(from, from + this.#fillTail);
-      memory.bytes.set(sector, memoryOffset + this.#skew + this.request.lengthBytes);
+      memory.bytes.set(sector, memoryOffset + this.#skew + this.#lengthBytes);
     }
     if (this.#extra && !this.#extra.fresh) this.#scratchMemory().bytes.fill(0, this.#extraFrom, blockBytes);
   }
@@ -395,7 +437,8 @@ class WriteTask implements Operation<Transaction>, IoCompletion, LockHolder {
     this.#phase = 'transfer';
     this.#left = 1;
     const { device, blockBytes } = this.context;
-    const { memory, memoryOffset } = this.request;
+    const memory = this.#memory;
+    const memoryOffset = this.#memoryOffset;
     for (const segment of this.#segments) {
       const base = (segment.fileBlock - this.#first) * blockBytes;
       const from = Math.max(base, this.#writeFrom);
@@ -441,8 +484,7 @@ class WriteTask implements Operation<Transaction>, IoCompletion, LockHolder {
   // ---- record ----
 
   #needsRecord(): boolean {
-    const { updateTimes, killPrivileges } = this.request;
-    if (updateTimes || killPrivileges || this.#endByte > this.#size || this.#extra) return true;
+    if (this.#updateTimes || this.#killPrivileges || this.#endByte > this.#size || this.#extra) return true;
     return this.#segments.some((segment) => segment.fresh);
   }
 
@@ -464,8 +506,8 @@ class WriteTask implements Operation<Transaction>, IoCompletion, LockHolder {
 
   #touch(tx: Transaction, inode: InodeRef): void {
     if (this.#endByte > sizeOf(inode)) setSizeOf(inode, this.#endByte);
-    if (this.request.updateTimes) touchModified(inode, tx.clock);
-    if (this.request.killPrivileges) dropPrivileges(inode);
+    if (this.#updateTimes) touchModified(inode, tx.clock);
+    if (this.#killPrivileges) dropPrivileges(inode);
   }
 
   #giveBack(): void {

@@ -126,6 +126,8 @@ export interface WriteRequest {
   readonly updateTimes: boolean;
   /** Clear set-user-id and set-group-id as write(2) by an ordinary user does. */
   readonly killPrivileges: boolean;
+  /** The caller's cache promised nothing yet: `finished` may come before the data is on the device; `sync` waits for it. */
+  readonly mayEndEarly: boolean;
   finished(thrown: unknown): void;
 }
 

@@ -16,6 +16,7 @@ import { BlockCache } from './block-cache.ts';
 import { type Clock, DateClock } from './clock.ts';
 import { Committer } from './commit.ts';
 import { Directories, requireDirectory } from './directory.ts';
+import { EarlyWrites } from './early-writes.ts';
 import type { CorruptionError } from './errors.ts';
 import { ExtentMap } from './extents.ts';
 import { readFile } from './file-reader.ts';
@@ -101,6 +102,7 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
   readonly #committer: Committer;
   readonly #runner: OperationRunner;
   readonly #files: WriteContext;
+  readonly #early: EarlyWrites;
   readonly #commitMilliseconds: number;
   #commitTimer: NodeJS.Timeout | undefined;
   /** Lookup counts of the kernel. */
@@ -140,6 +142,7 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
     const sequence = superblock.sequence + 1;
     this.#committer = new Committer(device, this.#cache, this.#space, epochs, blockBytes, sequence);
     this.#runner = new OperationRunner(this.#tx, this.#cache, this);
+    this.#early = new EarlyWrites(device, blockBytes);
     this.#files = {
       device,
       blockBytes,
@@ -149,6 +152,7 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
       epochs,
       space: this.#space,
       locks: new RangeLocks(),
+      early: this.#early,
       scratch: new ScratchPool(device, scratchBytes(blockBytes)),
       dataWritten: () => this.#dataWritten(),
     };
@@ -347,6 +351,7 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
 
   readAttributes(tx: Transaction, inode: number, into: Attributes): void {
     fillAttributes(this.#table.get(tx, inode), this.layout.blockBytes, into);
+    if (this.#early.pending(inode)) into.sizeBytes = Math.max(into.sizeBytes, this.#early.sizeOf(inode));
   }
 
   changeAttributes(tx: Transaction, inode: number, changes: AttributeChanges): void {
@@ -416,8 +421,12 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
     return resizeFile(this.#files, inode, sizeBytes, killPrivileges);
   }
 
-  sync(): Promise<void> {
-    return this.#commit();
+  async sync(): Promise<void> {
+    try {
+      await this.#early.settled();
+    } finally {
+      await this.#commit();
+    }
   }
 
   acquire(inode: number): void {

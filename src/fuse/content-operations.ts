@@ -60,7 +60,9 @@ function decodeWrite(request: Request): void {
   if (request.lengthBytes !== receivedBytes || receivedBytes > request.payloadBytes) throw fsError('EINVAL');
   const { agreement } = conversation;
   request.updateTimes = agreement === undefined || !agreedOn(agreement, InitFlag.WRITEBACK_CACHE);
-  request.killPrivileges = (wire.u32(bodyAt + WriteIn.write_flags) & WriteFlag.KILL_SUIDGID) !== 0;
+  const flags = wire.u32(bodyAt + WriteIn.write_flags);
+  request.mayEndEarly = (flags & WriteFlag.CACHE) !== 0;
+  request.killPrivileges = (flags & WriteFlag.KILL_SUIDGID) !== 0;
 }
 
 function answerWrite(request: Request): void {

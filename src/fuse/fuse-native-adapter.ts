@@ -402,6 +402,7 @@ class PathCalls {
       resultBytes: 0,
       updateTimes: true,
       killPrivileges: false,
+      mayEndEarly: false,
       finished: () => {},
     };
   }

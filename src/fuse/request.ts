@@ -110,6 +110,7 @@ export class Request implements Operation, ReadRequest, WriteRequest, CreateRequ
   lengthBytes = 0;
   updateTimes = false;
   killPrivileges = false;
+  mayEndEarly = false;
   /** SETATTR: whether the size changes, to what, and whether anything else does. */
   resizes = false;
   sizeBytes = 0;

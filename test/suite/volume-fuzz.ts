@@ -110,6 +110,7 @@ class Fuzz {
     if (offset + length > MOST_FILE_BYTES) offset = 0;
     const data = this.randomData(length);
     const inode = await this.volume.resolve(path);
+    this.volume.early = this.random.below(2) === 0;
     if (!(await this.attempt(() => this.volume.write(inode, offset, data)))) return;
     const grown = new Uint8Array(Math.max(file.data.length, offset + length));
     grown.set(file.data);

@@ -53,6 +53,9 @@ export async function formatted(device: Device, blockBytes: number): Promise<voi
 }
 
 export class TestVolume {
+  /** Writes may be answered before they are done. */
+  early = false;
+
   constructor(
     readonly device: Device,
     readonly volume: Volume,
@@ -182,6 +185,7 @@ export class TestVolume {
         memoryOffset: 4096,
         updateTimes: true,
         killPrivileges: false,
+        mayEndEarly: this.early,
         finished: (thrown) => (thrown === undefined ? resolve() : reject(thrown)),
       };
       this.volume.write(request);

@@ -175,6 +175,7 @@ function write(
       memoryOffset: 0,
       updateTimes: true,
       killPrivileges: false,
+      mayEndEarly: false,
       finished: (thrown) => (thrown === undefined ? resolve() : reject(thrown)),
     });
     volume.submit();

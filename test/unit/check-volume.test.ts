@@ -56,6 +56,7 @@ function writeBytes(
       memoryOffset: 0,
       updateTimes: true,
       killPrivileges: false,
+      mayEndEarly: false,
       finished: (thrown) => (thrown === undefined ? resolve() : reject(thrown)),
     });
     volume.submit();
