@@ -59,6 +59,7 @@ class AioContext : public Napi::ObjectWrap<AioContext>, EventSource, PollOwner, 
 
   bool TryDispatch() override;
   bool PrepareToSleep() override;
+  int SleepDescriptor() const override { return poll_ && free_slots_.size() < depth_ ? signal_ : -1; }
   void OnReadable(int status) override;
   void Shutdown() override;
 

@@ -1,5 +1,6 @@
 #include "event_spinner.h"
 
+#include <poll.h>
 #include <sched.h>
 #include <time.h>
 
@@ -16,6 +17,9 @@ constexpr uint64_t kShortestBudget = 5 * kMicrosecond;
 constexpr uint64_t kWakeUpCost = 50 * kMicrosecond;
 // Longest stay away from the loop: what a timer or a signal may have to wait.
 constexpr uint64_t kLongestStay = 2000 * kMicrosecond;
+constexpr uint64_t kLongestLinger = 1000 * kMicrosecond;
+// A process has one mount and few devices; more sources than these wait for the loop.
+constexpr size_t kMostLingering = 8;
 constexpr uint32_t kMostDispatches = 256;
 
 uint64_t Now() {
@@ -85,17 +89,21 @@ void EventSpinner::Spin(uint64_t now) {
       continue;
     }
     now = Now();
-    if (now >= deadline) {
-      if (PrepareAllToSleep()) continue;
-      return Missed();
+    if (now < deadline) {
+      Pause();
+      continue;
     }
-    Pause();
+    if (PrepareAllToSleep()) continue;
+    Missed();
+    if (!Linger(now)) return;
+    now = Now();
+    RestoreBudget(now);
+    deadline = now + budget_;
   }
 }
 
 bool EventSpinner::MustLeave(uint64_t now) const {
-  return leaving_ || longest_ == 0 || budget_ == 0 || now >= stay_until_ || dispatches_ >= kMostDispatches ||
-         uv_backend_timeout(loop_) == 0;
+  return leaving_ || now >= stay_until_ || dispatches_ >= kMostDispatches || uv_backend_timeout(loop_) == 0;
 }
 
 bool EventSpinner::TryAll() {
@@ -117,8 +125,21 @@ bool EventSpinner::PrepareAllToSleep() {
   return more;
 }
 
+// Sleeps until a source has something, at most to the end of the stay. False when nothing came.
+bool EventSpinner::Linger(uint64_t now) {
+  pollfd descriptors[kMostLingering];
+  nfds_t count = 0;
+  for (EventSource* source : sources_) {
+    const int descriptor = source ? source->SleepDescriptor() : -1;
+    if (descriptor >= 0 && count < kMostLingering) descriptors[count++] = {descriptor, POLLIN, 0};
+  }
+  if (count == 0 || now >= stay_until_) return false;
+  const timespec most = {0, static_cast<long>(std::min(stay_until_ - now, kLongestLinger))};
+  return ppoll(descriptors, count, &most, nullptr) > 0;
+}
+
 void EventSpinner::Missed() {
-  misses_++;
+  if (budget_ > 0) misses_++;
   budget_ /= 2;
   if (budget_ < kShortestBudget) budget_ = 0;
 }

@@ -1,8 +1,9 @@
-// The adaptive spin: after work, look for more work for a moment before going to sleep.
+// Between work and the event loop: look for more work for a moment, then wait for it a moment, then leave.
 //
-// A round trip through FUSE or a fast device takes less time than putting the thread to sleep and waking
-// it. So when a source has just dispatched something, the spinner asks every source again, without
-// blocking, until nothing has come for the length of its budget.
+// A round trip through FUSE or a fast device takes less time than a turn of the event loop. So when a
+// source has just dispatched something, the spinner asks every source again, without blocking, until
+// nothing has come for the length of its budget: the spin. Then it blocks on their descriptors alone, for a
+// millisecond at most: the linger. That leaves the processor to whoever needs it and still saves the loop's turn.
 //
 // It adapts: a spin in vain halves the budget, down to none; the full budget is back as soon as the loop
 // is woken so shortly after the last work that a spin would have caught it. An idle process sleeps, and
@@ -26,6 +27,8 @@ class EventSource {
   // Called before the loop sleeps: makes sure it will be woken by the next event, and by no old one.
   // True when something came in the meantime; the loop will then be woken for it, if it is not taken before.
   virtual bool PrepareToSleep() = 0;
+  // What becomes readable with the next event; -1 when none is expected.
+  virtual int SleepDescriptor() const = 0;
 
  protected:
   ~EventSource() = default;
@@ -58,6 +61,7 @@ class EventSpinner {
   bool PrepareAllToSleep();
   bool MustLeave(uint64_t now) const;
   void Missed();
+  bool Linger(uint64_t now);
   void DropDetached();
 
   uv_loop_t* loop_;

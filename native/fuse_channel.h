@@ -46,6 +46,7 @@ class FuseChannel : public Napi::ObjectWrap<FuseChannel>, EventSource, PollOwner
 
   bool TryDispatch() override;
   bool PrepareToSleep() override { return false; }
+  int SleepDescriptor() const override { return poll_ && !ended_ && !free_slots_.empty() ? descriptor_ : -1; }
   void OnReadable(int status) override;
   void Shutdown() override;
 
