@@ -155,7 +155,8 @@ describeQuarry.each(['image', 'loop'] as const)('the life of a mount on %s', (ki
     const info = await quarry('info', '--json', volume.target);
     expect(info.status).toBe(0);
     expect(JSON.parse(info.stdout)).toBeTypeOf('object');
-    await volume.mount();
+    // In the background, where mount returns when everything answers.
+    expect(await quarry('mount', volume.target, volume.directory)).toMatchObject({ status: 0 });
     const stat = await quarry('stat', '--json', volume.directory);
     expect(stat).toMatchObject({ status: 0 });
     expect(JSON.parse(stat.stdout)).toBeTypeOf('object');

@@ -63,7 +63,8 @@ const FULL_CASES: Case[] = (['loop', 'image'] as const).flatMap((kind) =>
 
 describeMount('cp -a of a tree', () => {
   beforeAll(async () => {
-    const sharePart = '(find . -print0 || true) | head -z -n 24000 | tar -c --no-recursion --null -T - | tar -xp';
+    const sharePart =
+      '(find . -print0 || true) | head -z -n 24000 | tar -c --no-recursion --null -T - | tar -xp';
     await source.realTree();
     await shell('mkdir share oddities', { cwd: source.path });
     if (FULL) await shell(`${sharePart} -C '${source.file('share')}'`, { cwd: '/usr/share' });
