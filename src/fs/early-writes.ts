@@ -3,8 +3,8 @@
  *
  * The caller's page cache promises nothing until fsync, so a small write may be answered when its space is reserved and its data copied;
  * the device write and the record follow behind its back, under the range lock that the write holds all along. Whoever
- * must not overtake it waits: `sync` for all that began before it, a read of the same file for the range, truncation for
- * the whole file. Until the size is recorded, `sizeOf` tells what it will be. Memory is bounded; when it is used
+ * must not overtake it waits: `sync` for all that began before it, a read or truncation of the
+ * same file for all that are on their way to it. Until the size is recorded, `sizeOf` tells what it will be. Memory is bounded; when it is used
  * up, writes are answered when they are done, as large ones always are.
  *
  * An error that comes after the answer is kept for the next sync.

@@ -14,7 +14,7 @@ import { type InodeRef, inlineBytes, isInline, requireRegular, sizeOf } from './
 import type { InodeTable } from './inode-table.ts';
 import type { IoEpochs } from './io-epochs.ts';
 import type { OperationRunner } from './operation-runner.ts';
-import type { LockHolder, RangeLocks } from './range-locks.ts';
+import { type LockHolder, type RangeLocks, WHOLE_FILE } from './range-locks.ts';
 import type { Transaction } from './transaction.ts';
 
 /** What reading and writing share of a volume. */
@@ -48,10 +48,9 @@ class ReadTask implements Operation<Transaction>, IoCompletion, LockHolder {
       context.runner.execute(this);
       return;
     }
-    const first = Math.floor(request.offsetBytes / context.blockBytes);
-    const end = Math.ceil((request.offsetBytes + request.lengthBytes) / context.blockBytes);
+    // All of the file, since a write elsewhere may be about to move the end over what is read here.
     this.#locked = true;
-    context.locks.acquire(request.inode, first, end, this);
+    context.locks.acquire(request.inode, 0, WHOLE_FILE, this);
   }
 
   granted(): void {
