@@ -143,7 +143,7 @@ export const Inode = record('inode', INODE_BYTES, {
   reserved1: new U32(92),
   /** For a directory, the inode of its parent (the root's parent is the root). */
   parent: new U64(96),
-  /** Orphan list (inodes without a name that are still open or being freed); 0 ends it. */
+  /** Orphan list (inodes without a name that are still open or being freed, and files being truncated); 0 ends it. */
   nextOrphan: new U64(104),
   previousOrphan: new U64(112),
   /** Block of extended attributes that do not fit inline; 0 if none. Kept for a later feature. */

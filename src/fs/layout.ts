@@ -77,7 +77,8 @@ export class Layout {
     ) {
       throw new RangeError(`block size ${blockBytes} is not a power of two from 1K to 64K`);
     }
-    if (!Number.isInteger(blockCount) || blockCount < 1 || blockCount > MAX_BLOCKS) {
+    if (blockCount < 1) throw new RangeError(`there is not even room for one block of ${blockBytes} bytes`);
+    if (!Number.isInteger(blockCount) || blockCount > MAX_BLOCKS) {
       throw new RangeError(`${blockCount} blocks of ${blockBytes} bytes are out of range`);
     }
     if (blockCount * blockBytes > MAX_VOLUME_BYTES) throw new RangeError('a volume has at most 1 EiB');
