@@ -14,32 +14,11 @@ import type {
 import { FileType, ROOT_INODE } from '../../src/fs/format.ts';
 import { formatVolume } from '../../src/fs/mkfs.ts';
 import { openVolume, type Volume, type VolumeOptions } from '../../src/fs/volume.ts';
+import { emptyAttributes } from '../../src/fuse/encoding.ts';
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 export const CALLER: Caller = { uid: 1000, gid: 1000, umask: 0o022 };
-
-export function emptyAttributes(): Attributes {
-  return {
-    inode: 0,
-    generation: 0,
-    mode: 0,
-    linkCount: 0,
-    uid: 0,
-    gid: 0,
-    deviceNumber: 0,
-    sizeBytes: 0,
-    sectors: 0,
-    accessSeconds: 0,
-    accessNanoseconds: 0,
-    modifySeconds: 0,
-    modifyNanoseconds: 0,
-    changeSeconds: 0,
-    changeNanoseconds: 0,
-    birthSeconds: 0,
-    birthNanoseconds: 0,
-  };
-}
 
 export async function formatted(device: Device, blockBytes: number): Promise<void> {
   await formatVolume(device, {

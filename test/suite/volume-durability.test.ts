@@ -1,0 +1,105 @@
+/** What a volume promises of writes answered early, of sync, and of a device that fails. */
+import { describe, expect, test } from 'vitest';
+import { MemoryDevice } from '../../src/aio/memory-device.ts';
+import { SimulatedDevice } from '../../src/aio/simulated-device.ts';
+import { checkVolume } from '../../src/check/checker.ts';
+import { CALLER, formatted, TestVolume } from './volume-harness.ts';
+
+const MIB = 1024 * 1024;
+const EIO = 5;
+
+function data(length: number): Uint8Array {
+  return new Uint8Array(length).map((_, i) => (i * 13 + 5) & 0xff);
+}
+
+async function failing(): Promise<{ volume: TestVolume; device: SimulatedDevice }> {
+  const device = new SimulatedDevice({ sizeBytes: 16 * MIB, seed: 3 });
+  await formatted(device, 4096);
+  return { volume: await TestVolume.open(device), device };
+}
+
+describe('writes answered early', () => {
+  test('are on the disk after sync, also for one who looks at the disk alone', async () => {
+    const volume = await TestVolume.make(16 * MIB, 4096);
+    volume.early = true;
+    const inodes = await Promise.all(Array.from({ length: 20 }, (_, i) => volume.create(`/f${i}`)));
+    await Promise.all(inodes.map((inode) => volume.write(inode, 700, data(30_000))));
+    await volume.volume.sync();
+    const copy = await TestVolume.open((volume.device as MemoryDevice).clone());
+    for (let i = 0; i < inodes.length; i++) {
+      const seen = await copy.read(await copy.resolve(`/f${i}`), 0, 40_000);
+      expect(Buffer.compare(seen.subarray(700), data(30_000))).toBe(0);
+      expect(seen.subarray(0, 700).every((byte) => byte === 0)).toBe(true);
+    }
+  });
+
+  test('show in size and data at once', async () => {
+    const volume = await TestVolume.make(16 * MIB, 4096);
+    volume.early = true;
+    const inode = await volume.create('/f');
+    await volume.write(inode, 100_000, data(5000));
+    expect((await volume.statInode(inode)).sizeBytes).toBe(105_000);
+    expect((await volume.read(inode, 50_000, 10)).length).toBe(10);
+    expect(Buffer.compare(await volume.read(inode, 100_000, 9999), data(5000))).toBe(0);
+  });
+
+  test('that fail are told by the next sync, once', async () => {
+    const { volume, device } = await failing();
+    volume.early = true;
+    const inode = await volume.create('/f');
+    await volume.volume.sync();
+    device.fault = ({ operation }) => (operation === 'write' ? EIO : 0);
+    await volume.write(inode, 0, data(5000));
+    await expect(volume.volume.sync()).rejects.toMatchObject({ code: 'EIO' });
+    device.fault = () => 0;
+    await volume.volume.sync();
+    expect((await volume.statInode(inode)).sizeBytes).toBe(0);
+    expect((await volume.statistics()).freeBlocks).toBeGreaterThan(0);
+  });
+});
+
+describe('a device that fails', () => {
+  test('in a write: the writer hears of it, and no block is lost', async () => {
+    const { volume, device } = await failing();
+    const inode = await volume.create('/f');
+    const before = (await volume.statistics()).freeBlocks;
+    device.fault = ({ operation }) => (operation === 'write' ? EIO : 0);
+    await expect(volume.write(inode, 0, data(50_000))).rejects.toMatchObject({ code: 'EIO' });
+    device.fault = () => 0;
+    expect((await volume.statistics()).freeBlocks).toBe(before);
+    await volume.write(inode, 0, data(50_000));
+    await volume.volume.unmount();
+    const again = new MemoryDevice(16 * MIB, 512, { content: device.crash(1).content });
+    expect((await checkVolume(again)).problems).toEqual([]);
+  });
+
+  test('in a commit: the volume is read-only from then on, and not clean', async () => {
+    const { volume, device } = await failing();
+    await volume.create('/f');
+    device.fault = ({ operation }) => (operation === 'write' ? EIO : 0);
+    await expect(volume.volume.sync()).rejects.toMatchObject({ code: 'EIO' });
+    device.fault = () => 0;
+    await expect(volume.create('/g')).rejects.toMatchObject({ code: 'EROFS' });
+    expect(volume.volume.readOnly).toBe(true);
+    expect(await volume.resolve('/f')).toBeGreaterThan(1);
+    await volume.volume.unmount();
+    expect(
+      (await checkVolume(new MemoryDevice(16 * MIB, 512, { content: device.crash(1).content }))).state,
+    ).toBe('dirty');
+  });
+});
+
+test('a large directory is listed whole, and gives all its space back', async () => {
+  const volume = await TestVolume.make(64 * MIB, 1024, { cacheBytes: 4 * MIB });
+  const before = await volume.statistics();
+  const parent = await volume.mkdir('/d');
+  const names = Array.from({ length: 20_000 }, (_, i) => Buffer.from(`name-${i}`));
+  const request = { mode: 0o100644, deviceNumber: 0, caller: CALLER };
+  for (const name of names) await volume.volume.run((tx) => volume.volume.create(tx, parent, name, request));
+  expect(await volume.list('/d')).toEqual(names.map(String).sort());
+  for (const name of names) await volume.volume.run((tx) => volume.volume.unlink(tx, parent, name));
+  expect(await volume.list('/d')).toEqual([]);
+  await volume.rmdir('/d');
+  await volume.volume.sync();
+  expect(await volume.statistics()).toEqual(before);
+});
