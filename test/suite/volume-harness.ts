@@ -1,7 +1,6 @@
 /** A volume in memory for tests: promises instead of callbacks, paths instead of inode numbers. */
 import type { Device } from '../../src/aio/device.ts';
 import { MemoryDevice } from '../../src/aio/memory-device.ts';
-import type { AllocatorDefinition } from '../../src/alloc/allocator.ts';
 import { fsError } from '../../src/fs/errors.ts';
 import type {
   AttributeChanges,
@@ -214,5 +213,3 @@ export class TestVolume {
 function pageUp(length: number): number {
   return Math.ceil(length / 4096) * 4096;
 }
-
-export type { AllocatorDefinition };
