@@ -10,6 +10,7 @@
  *
  * What belongs to whom:
  *   superblock    geometry and identity; written at mkfs, mount and unmount only
+ *   journal       two heads, then the log: transactions one after the other, round and round
  *   volume root   the inode table's own inode, counters, head of the orphan list
  *   space         block groups: each begins with its bitmap; summaries over them (layout.ts says where)
  *   inode table   a file: chunks of one inode bitmap block and the inode blocks it speaks for
@@ -20,7 +21,7 @@ import { Bytes, I64, record, U8, U16, U32, U48, U64 } from './record.ts';
 export const MAGIC = 'QUARRY';
 export const MAGIC_BYTES: Uint8Array = new TextEncoder().encode(MAGIC);
 /** The disk version, apart from the package version. A reader refuses any other. */
-export const FORMAT_VERSION = 1;
+export const FORMAT_VERSION = 2;
 
 export const MIN_BLOCK_BYTES = 1024;
 export const MAX_BLOCK_BYTES = 65536;
@@ -49,8 +50,11 @@ export const BlockKind = {
   extentNode: 7,
   directoryNode: 8,
   symlink: 9,
-  journal: 10,
+  journalDescriptor: 10,
   attributes: 11,
+  journalHead: 12,
+  journalRevoke: 13,
+  journalCommit: 14,
 } as const;
 export type BlockKind = (typeof BlockKind)[keyof typeof BlockKind];
 
@@ -280,3 +284,74 @@ export const VolumeRoot = record('volume root', 960, {
   reserved: new Bytes(576, 384),
 });
 export const VOLUME_ROOT_INODE_OFFSET = 64;
+
+/**
+ * The journal: blocks 0 and 1 of it are the two heads, the rest is the log, used as a ring. A transaction in the log is
+ *
+ *   descriptor, copies of the blocks it names   as often as needed
+ *   revoke                                      as often as needed
+ *   commit                                      one, written when all before it is durable
+ *
+ * all with the sequence number of the transaction in their header, and all with their place in the journal as `BlockHeader.block`. A copy is the sealed
+ * block as it goes home, header and checksum included. Replay begins at the tail that the newer valid head names, takes
+ * transactions with consecutive sequence numbers, and ends at the first that is not whole.
+ */
+export const JOURNAL_HEADS = 2;
+
+/** `special` of the blocks of the journal itself. */
+export const JournalHeader = record('journal header', HEADER_BYTES, {
+  common: new Bytes(0, 48),
+  /** `Superblock.hashSeed`: random at each mkfs, so what a former volume of the same uuid left behind is told apart. */
+  salt: new Bytes(48, 8),
+  reserved: new U64(56),
+});
+
+export const JournalHead = record('journal head', 96, {
+  header: new Bytes(0, HEADER_BYTES),
+  /** The head with the higher number counts; they are written in turn. */
+  generation: new U64(64),
+  /** Where the oldest transaction that may have to be replayed begins: an index into the log. */
+  tail: new U64(72),
+  /** The sequence number of that transaction. */
+  sequence: new U64(80),
+  reserved: new U64(88),
+});
+
+export const JournalDescriptor = record('journal descriptor', 72, {
+  header: new Bytes(0, HEADER_BYTES),
+  /** Entries, which follow, and copies behind this block in the log. */
+  count: new U32(64),
+  reserved: new U32(68),
+});
+
+export const JournalEntry = record('journal entry', 16, {
+  /** Where the copy goes. */
+  block: new U48(0),
+  reserved1: new U16(6),
+  /** `BlockHeader.checksum` of the copy. */
+  checksum: new U32(8),
+  reserved2: new U32(12),
+});
+
+/** Blocks freed by the transaction: copies of them in it and in older transactions are not replayed. */
+export const JournalRevoke = record('journal revoke', 72, {
+  header: new Bytes(0, HEADER_BYTES),
+  /** Block numbers, which follow, as U64. */
+  count: new U32(64),
+  reserved: new U32(68),
+});
+export const JOURNAL_REVOKE_ENTRY_BYTES = 8;
+
+export const JournalCommit = record('journal commit', 104, {
+  header: new Bytes(0, HEADER_BYTES),
+  /** Blocks of the transaction in the log, this one included. */
+  logBlocks: new U32(64),
+  copies: new U32(68),
+  revokes: new U32(72),
+  /** CRC-32C over the checksum fields of its descriptor and revoke blocks, as they follow each other in the log. */
+  recordsChecksum: new U32(76),
+  seconds: new I64(80),
+  nanoseconds: new U32(88),
+  reserved1: new U32(92),
+  reserved2: new U64(96),
+});
