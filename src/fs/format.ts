@@ -336,11 +336,11 @@ export const JournalEntry = record('journal entry', 16, {
 /** Blocks freed by the transaction: copies of them in it and in older transactions are not replayed. */
 export const JournalRevoke = record('journal revoke', 72, {
   header: new Bytes(0, HEADER_BYTES),
-  /** Block numbers, which follow, as U64. */
+  /** Entries, which follow. */
   count: new U32(64),
   reserved: new U32(68),
 });
-export const JOURNAL_REVOKE_ENTRY_BYTES = 8;
+export const RevokeEntry = record('revoke entry', 8, { block: new U64(0) });
 
 export const JournalCommit = record('journal commit', 104, {
   header: new Bytes(0, HEADER_BYTES),
