@@ -18,9 +18,10 @@ import {
   optionText,
   type Terminal,
 } from './command.ts';
+import { clearDeadMounts, waitForRelease } from './dead-mount.ts';
 import { CommandError, failureLine } from './failure.ts';
 import { backgroundLog, foregroundLog } from './mount-log.ts';
-import { mountRequest, planMount } from './mount-request.ts';
+import { type MountRequest, mountRequest, planMount } from './mount-request.ts';
 import { programPath } from './program-path.ts';
 import { logPath, runtimeDirectory } from './runtime-records.ts';
 import { serveMount } from './serve-mount.ts';
@@ -29,6 +30,8 @@ import { serveMount } from './serve-mount.ts';
 const NOTIFY_VARIABLE = 'QUARRY_NOTIFY_FD';
 const NOTIFY_DESCRIPTOR = 3;
 const MOST_LOG_BYTES = 1024 * 1024;
+/** How long programs in a dead mount may keep the target from being mounted again. */
+const RELEASE_MILLISECONDS = 3000;
 
 /** The line on the pipe. */
 interface Notice {
@@ -144,7 +147,17 @@ async function serveForParent(
   }
 }
 
-async function run(args: readonly string[], options: OptionValues, _terminal: Terminal): Promise<number> {
+/** Takes away what a killed daemon left on the directory: mounting there again is all that has to be done after a crash. */
+async function clearMountpoint({ target, directory }: MountRequest, terminal: Terminal): Promise<void> {
+  for (const { mount, users } of await clearDeadMounts(directory)) {
+    terminal.err(`quarry: the daemon of ${mount.directory} had died; its mount is taken away\n`);
+    if (users.length === 0) continue;
+    const held = `${target} is still held by the mount that died: end ${users.join(', ')} and mount again`;
+    await waitForRelease(target, RELEASE_MILLISECONDS, held);
+  }
+}
+
+async function run(args: readonly string[], options: OptionValues, terminal: Terminal): Promise<number> {
   const descriptor = process.env[NOTIFY_VARIABLE];
   if (descriptor !== undefined) return serveForParent(Number(descriptor), args, options);
   const request = mountRequest(args, options, process.geteuid?.() === 0);
@@ -152,6 +165,7 @@ async function run(args: readonly string[], options: OptionValues, _terminal: Te
     await planMount(request);
     return 0;
   }
+  await clearMountpoint(request, terminal);
   if (!request.foreground) return mountInBackground(args, options);
   return serveMount(await planMount(request), foregroundLog(), () => {});
 }

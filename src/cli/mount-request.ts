@@ -1,9 +1,10 @@
 /** What `quarry mount` is asked for: the command line, judged, and the look at target and directory before anything is opened. */
 import type { AllocatorDefinition, AllocatorOptions } from '../alloc/allocator.ts';
 import { DEFAULT_ALLOCATOR, loadAllocator } from '../alloc/registry.ts';
-import { checkMountpoint } from '../fuse/mount.ts';
+import { checkMountpoint, findMount } from '../fuse/mount.ts';
 import { MountOptionError, type MountOptions, parseMountOptions } from '../fuse/options.ts';
 import { argumentAt, type OptionValues, optionGiven, optionList, optionText } from './command.ts';
+import { isDead } from './dead-mount.ts';
 import { CommandError, UsageError } from './failure.ts';
 import { inspectTarget, mountedOn, type Target } from './target.ts';
 import { readVolumeHead } from './volume-head.ts';
@@ -82,9 +83,19 @@ export async function planMount(request: MountRequest): Promise<MountPlan> {
   const target = inspectTarget(request.target);
   const directory = checkMountpoint(request.directory);
   const already = mountedOn(target);
-  if (already !== undefined) throw new CommandError(`${target.path} is already mounted on ${already}`);
+  if (already !== undefined) throw await alreadyMounted(target, already);
   readVolumeHead(target);
   const { options, allocator, allocatorOptions } = request;
   const definition = allocator === undefined ? DEFAULT_ALLOCATOR : await loadAllocator(allocator);
   return { target, directory, options, allocator: definition, allocatorOptions };
+}
+
+async function alreadyMounted({ path }: Target, directory: string): Promise<CommandError> {
+  const mount = findMount(directory);
+  if (mount === undefined || !(await isDead(mount))) {
+    return new CommandError(`${path} is already mounted on ${directory}`);
+  }
+  return new CommandError(
+    `${path} is still on ${directory}, whose daemon died: 'quarry umount ${directory}' first`,
+  );
 }

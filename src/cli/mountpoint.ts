@@ -12,15 +12,15 @@ function realPath(path: string): string | undefined {
   }
 }
 
-/** The directory with symbolic links followed in all but its last part. */
-function withoutLast(path: string): string {
+/** The absolute path of a mountpoint, with symbolic links followed in all but its last part: that one is not touched. */
+export function mountpointPath(path: string): string {
   const absolute = resolve(path);
   if (absolute === '/') return absolute;
   return join(realPath(dirname(absolute)) ?? dirname(absolute), basename(absolute));
 }
 
 function mountOf(name: string): MountRecord | undefined {
-  const direct = findMount(withoutLast(name));
+  const direct = findMount(mountpointPath(name));
   if (direct) return direct;
   const real = realPath(name);
   if (real === undefined) return undefined;
@@ -29,7 +29,8 @@ function mountOf(name: string): MountRecord | undefined {
   return findMount(real) ?? mounts.findLast(({ source, type }) => source === real && isOurs(type));
 }
 
-function isOurs(type: string): boolean {
+/** Whether a filesystem type in the mount table is Quarry's. */
+export function isOurs(type: string): boolean {
   return /^fuse(blk)?\.quarry$/.test(type);
 }
 

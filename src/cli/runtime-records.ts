@@ -7,6 +7,7 @@
  *
  * The directory is /run/quarry for root, $XDG_RUNTIME_DIR/quarry for others, and /tmp/quarry-<uid> where neither can be
  * had; open to its owner only. A record names the start time of its process, so that a number used again fools nobody.
+ * What a killed daemon left behind is removed by whoever looks for records next; the log stays.
  */
 import { lstatSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -86,11 +87,13 @@ export async function ended(record: Pick<RuntimeRecord, 'pid' | 'startTicks'>): 
   while (isRunning(record)) await sleep(POLL_MILLISECONDS);
 }
 
-/** The record of this process. */
+/** The record of this process, whose socket can be made: an earlier process of this number may have left one. */
 export function ownRecord(runtime: string, target: string, directory: string): RuntimeRecord {
   const { pid } = process;
   const startTicks = startTicksIn(processStat(pid) ?? '');
-  return { pid, startTicks, target, directory, socket: join(runtime, `${pid}.sock`) };
+  const socket = join(runtime, `${pid}.sock`);
+  rmSync(socket, { force: true });
+  return { pid, startTicks, target, directory, socket };
 }
 
 function recordPath(runtime: string, pid: number): string {
@@ -143,7 +146,15 @@ function recordsIn(runtime: string): RuntimeRecord[] {
     if (record && isRunning(record)) found.push(record);
     else if (record) removeRecord(runtime, record);
   }
+  for (const name of names) removeLeftover(runtime, name);
   return found;
+}
+
+/** Removes what a process that is gone left without a whole record: it was killed between two steps. */
+function removeLeftover(runtime: string, name: string): void {
+  const pid = /^(\d+)\.(sock|json|json\.new)$/.exec(name)?.[1];
+  if (pid === undefined || processStat(Number(pid)) !== undefined) return;
+  rmSync(join(runtime, name), { force: true });
 }
 
 /** Where records may be: root also looks at those of other users. */

@@ -4,18 +4,16 @@
  *   claim the device → open the volume → mount → answer → (umount or a signal) → volume clean → end
  *
  * A block device that root mounts is held by the kernel for the mount; until then a descriptor of ours with O_EXCL holds
- * it, and is let go of just before. SIGINT, SIGTERM and SIGHUP unmount. Where the mount is busy, the first one makes
- * everything durable and says so; the next one takes the mount out of the directory tree, and the process ends
- * when the last user has. No signal loses data.
+ * it, and is let go of just before. Until the mount exists a signal ends the process, which a crash-safe volume does not mind;
+ * from then on see mount-signals.ts.
  */
-import { spawn } from 'node:child_process';
 import { type AioDevice, openAioDevice } from '../aio/aio-device.ts';
 import { CorruptionError } from '../fs/errors.ts';
 import type { SpaceStatistics } from '../fs/filesystem.ts';
 import { NotAVolumeError } from '../fs/superblock.ts';
-import { openVolume, type Volume } from '../fs/volume.ts';
+import { openVolume, type Volume, type VolumeCounters } from '../fs/volume.ts';
 import { serveByFuseNative } from '../fuse/fuse-native-adapter.ts';
-import { MountError, unmountInChild } from '../fuse/mount.ts';
+import { MountError } from '../fuse/mount.ts';
 import { serve } from '../fuse/serve.ts';
 import type { SessionStatistics } from '../fuse/session.ts';
 import { native } from '../native.ts';
@@ -24,7 +22,7 @@ import { CommandError, failureLine, targetError } from './failure.ts';
 import { KernelClock } from './kernel-clock.ts';
 import type { LogLine } from './mount-log.ts';
 import type { MountPlan } from './mount-request.ts';
-import { programPath } from './program-path.ts';
+import { MountSignals } from './mount-signals.ts';
 import {
   ownRecord,
   type RuntimeRecord,
@@ -33,7 +31,7 @@ import {
   writeRecord,
 } from './runtime-records.ts';
 
-/** A process whose work is done but which something keeps alive ends anyway after this. */
+/** How long a process may live on when its mount is gone. */
 const LAST_MILLISECONDS = 5000;
 
 /** A FUSE layer at work, whichever it is. */
@@ -120,11 +118,13 @@ async function serveVolume(
     clock: new KernelClock(),
     log,
   });
+  const signals = new MountSignals(log);
   try {
     const source = target.path;
     const request = { filesystem: volume, source, blockDevice, directory, options, releaseClaim, log };
     const session: Served =
       options.layer === 'native' ? await serve(request) : await serveByFuseNative(request);
+    signals.attach({ directory, sync: () => volume.sync() });
     return { plan, device, volume, session, log };
   } catch (thrown) {
     await volume.unmount();
@@ -192,62 +192,27 @@ class Registration {
   }
 }
 
-/** Ends the mount on signals. */
-class SignalHandler {
-  readonly #mount: LiveMount;
-  #ending = false;
-  #wasBusy = false;
+/** Why the volume takes no changes any more, if that is so. */
+function failureOf(volume: Volume): string | undefined {
+  const { failure }: VolumeCounters & { readonly failure?: string | undefined } = volume.counters();
+  return failure;
+}
 
-  constructor(mount: LiveMount) {
-    this.#mount = mount;
-    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => this.#heard());
-  }
-
-  #heard(): void {
-    if (this.#ending) return;
-    this.#ending = true;
-    const { log } = this.#mount;
-    const end = this.#wasBusy ? this.#detach() : this.#unmount();
-    end
-      .catch((thrown: unknown) => log(failureLine(thrown)))
-      .finally(() => {
-        this.#ending = false;
-      });
-  }
-
-  async #unmount(): Promise<void> {
-    const { plan, volume, log } = this.#mount;
-    try {
-      await unmountInChild(plan.directory);
-    } catch (thrown) {
-      this.#wasBusy = true;
-      await volume.sync();
-      log(`${failureLine(thrown)}; everything so far is on disk, and another signal detaches the mount`);
-    }
-  }
-
-  /** umount(2) waits for our answers, so another process has to call it. */
-  async #detach(): Promise<void> {
-    const { plan, volume, log } = this.#mount;
-    await volume.sync();
-    log(`${plan.directory} is detached; the end comes when its last user is gone`);
-    const child = spawn(process.execPath, [programPath(), 'umount', '--lazy', plan.directory], {
-      stdio: 'inherit',
-    });
-    await new Promise((resolve, reject) => {
-      child.once('error', reject);
-      child.once('close', resolve);
-    });
+async function endOf({ session, volume }: LiveMount): Promise<WaitAnswer> {
+  try {
+    await session.closed;
+    const failure = failureOf(volume);
+    if (failure === undefined) return { clean: true };
+    return { clean: false, error: `the last changes could not be written (${failure})` };
+  } catch (thrown) {
+    return { clean: false, error: `it could not be closed in order (${failureLine(thrown)})` };
   }
 }
 
-async function endOf({ session }: LiveMount): Promise<WaitAnswer> {
-  try {
-    await session.closed;
-    return { clean: true };
-  } catch (thrown) {
-    return { clean: false, error: failureLine(thrown) };
-  }
+/** A process that something keeps alive, such as a client that never hangs up, ends anyway. */
+function endSoon(status: number): void {
+  process.exitCode = status;
+  setTimeout(() => process.exit(), LAST_MILLISECONDS).unref();
 }
 
 /**
@@ -258,15 +223,14 @@ async function endOf({ session }: LiveMount): Promise<WaitAnswer> {
 export async function serveMount(plan: MountPlan, log: LogLine, onReady: () => void): Promise<number> {
   native.setIoFlusher();
   const mount = await openMount(plan, log);
-  new SignalHandler(mount);
   const ended = endOf(mount);
   const registration = new Registration(mount, ended);
   await registration.open(mount);
   onReady();
   const { clean, error } = await ended;
-  if (!clean)
-    log(`unmounting ${plan.target.path} failed: ${error}; 'quarry fsck -n' tells whether it is sound`);
+  const status = clean ? 0 : 1;
+  endSoon(status);
+  if (!clean) log(`${plan.target.path}: ${error}; 'quarry fsck -n' tells whether it is sound`);
   await registration.close();
-  setTimeout(() => process.exit(), LAST_MILLISECONDS).unref();
-  return clean ? 0 : 1;
+  return status;
 }

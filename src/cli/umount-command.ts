@@ -2,20 +2,25 @@
  * `quarry umount`: ends a mount, and returns when the volume is consistent on disk.
  *
  * umount(2) returns before the daemon of an image file has finished. So the daemon is asked first to say when it has, then the
- * mount is ended, then its word and its end are awaited.
+ * mount is ended, then its word and its end are awaited. A mount whose daemon was killed is taken away, used or
+ * not: nobody can read or write there any more.
  */
-import { setTimeout as sleep } from 'node:timers/promises';
 import { abandonMount, type MountRecord, unmount } from '../fuse/mount.ts';
-import { native } from '../native.ts';
-import { argumentAt, type CommandDefinition, type OptionValues, optionGiven } from './command.ts';
+import {
+  argumentAt,
+  type CommandDefinition,
+  type OptionValues,
+  optionGiven,
+  type Terminal,
+} from './command.ts';
 import { askDaemon, type WaitAnswer } from './control-socket.ts';
+import { clearDeadMount, isDead, waitForRelease } from './dead-mount.ts';
 import { CommandError } from './failure.ts';
 import { requireMount } from './mountpoint.ts';
 import { ended, findRecord, type RuntimeRecord } from './runtime-records.ts';
 
 /** For a daemon without a record: how long it may hold its target after the mount is gone. */
 const RELEASE_MILLISECONDS = 60_000;
-const POLL_MILLISECONDS = 20;
 
 /** Ends the mount while the daemon's word is waited for. */
 async function unmountAndWait(mount: MountRecord, record: RuntimeRecord): Promise<void> {
@@ -35,35 +40,38 @@ async function unmountAndWait(mount: MountRecord, record: RuntimeRecord): Promis
 
 function requireClean(answer: unknown, { target }: RuntimeRecord): void {
   const { clean, error } =
-    answer instanceof Error ? { clean: false, error: answer.message } : (answer as WaitAnswer);
+    answer instanceof Error ? { clean: false, error: daemonFailure(answer) } : (answer as WaitAnswer);
   if (clean) return;
   throw new CommandError(
-    `${target} is unmounted but may not be consistent (${error}): run 'quarry fsck -n ${target}'`,
+    `${target} is unmounted, but ${error}: 'quarry fsck -n ${target}' tells whether it is sound`,
   );
 }
 
-/** Waits until nobody holds the target: all there is to go by without a record. */
-async function waitForRelease(target: string): Promise<void> {
-  const end = Date.now() + RELEASE_MILLISECONDS;
-  while (isHeld(target)) {
-    if (Date.now() > end)
-      throw new CommandError(`${target} is unmounted, but its daemon has not let go of it`);
-    await sleep(POLL_MILLISECONDS);
-  }
+function daemonFailure({ message }: Error): string {
+  return `its daemon did not say how that went (${message})`;
 }
 
-function isHeld(target: string): boolean {
-  try {
-    const { descriptor } = native.openDevice(target, { readOnly: true, exclusive: true, direct: false });
-    native.closeDevice(descriptor);
-    return false;
-  } catch (thrown) {
-    return thrown instanceof Error && 'code' in thrown && thrown.code === 'EBUSY';
-  }
+/** Takes the mount of a killed daemon away, and says what that means. */
+async function removeDeadMount(mount: MountRecord, terminal: Terminal): Promise<void> {
+  const { directory, source } = mount;
+  const { users } = await clearDeadMount(mount);
+  terminal.err(
+    `quarry: the daemon of ${directory} had died; the mount is taken away, and ${source} recovers when it is mounted next\n`,
+  );
+  if (users.length > 0) terminal.err(`quarry: still in the dead mount: ${users.join(', ')}\n`);
+  else await waitForRelease(source, RELEASE_MILLISECONDS, notReleased(source));
 }
 
-async function run(args: readonly string[], options: OptionValues): Promise<number> {
+function notReleased(target: string): string {
+  return `${target} is unmounted, but its daemon has not let go of it`;
+}
+
+async function run(args: readonly string[], options: OptionValues, terminal: Terminal): Promise<number> {
   const mount = requireMount(argumentAt(args, 0), (directory) => findRecord(directory) !== undefined);
+  if (await isDead(mount)) {
+    await removeDeadMount(mount, terminal);
+    return 0;
+  }
   if (optionGiven(options, 'lazy')) {
     await abandonMount(mount.directory);
     return 0;
@@ -74,7 +82,8 @@ async function run(args: readonly string[], options: OptionValues): Promise<numb
     return 0;
   }
   await unmount(mount.directory);
-  await waitForRelease(mount.source);
+  // Without a record, who holds the target is all there is to go by.
+  await waitForRelease(mount.source, RELEASE_MILLISECONDS, notReleased(mount.source));
   return 0;
 }
 

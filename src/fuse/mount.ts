@@ -68,7 +68,7 @@ export function checkMountpoint(directory: string): string {
       ENOENT: `${directory} does not exist: make it with 'mkdir -p ${directory}'`,
       ENOTDIR: `${directory} is not a directory`,
       EACCES: `${directory} cannot be reached: permission denied`,
-      ENOTCONN: `${directory} is the mountpoint of a filesystem that died: 'umount ${directory}' first`,
+      ENOTCONN: `${directory} is the mountpoint of a filesystem that died: 'umount -l ${directory}' first`,
     };
     throw advised(thrown, advice, `${directory} cannot be mounted on`);
   }
@@ -244,15 +244,19 @@ export async function mount(request: MountRequest): Promise<number> {
   return isRoot() ? mountAsRoot(request) : await mountByHelper(request);
 }
 
-/** Takes a mount out of the directory tree that nobody serves: its descriptor must be closed already. */
+/**
+ * Takes a mount out of the directory tree, used or not; its filesystem ends with its last user. Whoever serves it
+ * must have closed its descriptor.
+ * @throws MountError if that is not permitted
+ */
 export async function abandonMount(directory: string): Promise<void> {
-  if (isRoot()) native.umount(directory, UMOUNT_LAZILY);
-  else await runHelper(['-u', '-z', '--', directory], 'ignore', {});
+  if (isRoot()) unmountAsRoot(directory, UMOUNT_LAZILY);
+  else await unmountByHelper(directory, '-z');
 }
 
-function unmountAsRoot(directory: string): void {
+function unmountAsRoot(directory: string, flags = 0): void {
   try {
-    native.umount(directory, 0);
+    native.umount(directory, flags);
   } catch (thrown) {
     const advice = {
       EBUSY: `${directory} is busy: end what uses it ('fuser -vm ${directory}' shows it) and try again`,
@@ -264,8 +268,8 @@ function unmountAsRoot(directory: string): void {
   }
 }
 
-async function unmountByHelper(directory: string): Promise<void> {
-  const end = await runHelper(['-u', '--', directory], 'ignore', {});
+async function unmountByHelper(directory: string, ...flags: string[]): Promise<void> {
+  const end = await runHelper(['-u', ...flags, '--', directory], 'ignore', {});
   if (end.status === 0) return;
   if (/busy/i.test(end.complaint)) {
     throw new MountError(
@@ -294,7 +298,9 @@ try { await unmount(process.argv[2]); } catch (error) { console.error(error.mess
 /** `unmount` for the process that serves the mount, which has to go on answering meanwhile. */
 export async function unmountInChild(directory: string): Promise<void> {
   const args = ['--input-type=module', '-e', CHILD_SCRIPT, '--', import.meta.url, directory];
-  const end = await ended(spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'pipe'] }));
+  // In a session of its own: Ctrl-C at the terminal is for the daemon only.
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'pipe'], detached: true });
+  const end = await ended(child);
   if (end.status !== 0) throw new MountError(end.complaint || `cannot unmount ${directory}`);
 }
 

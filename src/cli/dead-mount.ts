@@ -1,0 +1,129 @@
+/**
+ * Mounts that nobody serves any more: their daemon was killed, and each call into them ends with ENOTCONN.
+ *
+ * Such a mount is taken away by whoever mounts there again, or asks for its end. Only one that surely is dead is touched: the
+ * topmost mount at exactly this place is Quarry's by its type, no running daemon has a record of it, and the kernel
+ * says that its connection is gone. What its daemon had not committed is lost already; the volume recovers at its next mount.
+ *
+ * A dead mount of a block device keeps the device as long as programs stand in it or have files of it open; an image file is free
+ * when the process is gone. `waitForRelease` waits for either.
+ */
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { statfs } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { abandonMount, findMount, type MountRecord } from '../fuse/mount.ts';
+import { native } from '../native.ts';
+import { CommandError } from './failure.ts';
+import { isOurs, mountpointPath } from './mountpoint.ts';
+import { findRecord } from './runtime-records.ts';
+
+/** More dead mounts on top of each other than anybody makes. */
+const MOST_STACKED = 32;
+const POLL_MILLISECONDS = 20;
+
+function codeOf(thrown: unknown): string {
+  return thrown instanceof Error && 'code' in thrown ? String(thrown.code) : '';
+}
+
+/** ECONNABORTED is for requests that were under way when the daemon ended. Attributes may be cached; statfs(2) never is. */
+async function connectionIsGone(directory: string): Promise<boolean> {
+  try {
+    await statfs(directory);
+    return false;
+  } catch (thrown) {
+    return codeOf(thrown) === 'ENOTCONN' || codeOf(thrown) === 'ECONNABORTED';
+  }
+}
+
+/** Whether this mount has lost its daemon. A mount that a running daemon has a record of is not touched. */
+export async function isDead(mount: MountRecord): Promise<boolean> {
+  if (!isOurs(mount.type) || findRecord(mount.directory) !== undefined) return false;
+  return connectionIsGone(mount.directory);
+}
+
+/** Links of a process in /proc that keep a mount in use. */
+function linksOf(pid: string): string[] {
+  const process = join('/proc', pid);
+  const links = [join(process, 'cwd'), join(process, 'root')];
+  try {
+    links.push(...readdirSync(join(process, 'fd')).map((name) => join(process, 'fd', name)));
+  } catch {
+    // It ended, or is another user's.
+  }
+  return links;
+}
+
+function leadsInto(link: string, directory: string): boolean {
+  try {
+    const path = readlinkSync(link);
+    return path === directory || path.startsWith(`${directory}/`);
+  } catch {
+    return false;
+  }
+}
+
+function nameOf(pid: string): string {
+  try {
+    return `${readFileSync(join('/proc', pid, 'comm'), 'utf8').trim()} (${pid})`;
+  } catch {
+    return pid;
+  }
+}
+
+/** Processes that stand in the directory or have files below it open, as `name (pid)`. Does not touch the mount. */
+export function usersOf(directory: string): string[] {
+  const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
+  return pids.filter((pid) => linksOf(pid).some((link) => leadsInto(link, directory))).map(nameOf);
+}
+
+/** A dead mount that was taken away. */
+export interface ClearedMount {
+  readonly mount: MountRecord;
+  /** Who used it at that moment. */
+  readonly users: readonly string[];
+}
+
+/**
+ * Takes a dead mount out of the directory tree.
+ * @throws MountError if that is not permitted
+ */
+export async function clearDeadMount(mount: MountRecord): Promise<ClearedMount> {
+  const users = usersOf(mount.directory);
+  await abandonMount(mount.directory);
+  return { mount, users };
+}
+
+/** Takes away every dead mount on top of a directory. @throws MountError if that is not permitted */
+export async function clearDeadMounts(directory: string): Promise<ClearedMount[]> {
+  const cleared: ClearedMount[] = [];
+  const path = mountpointPath(directory);
+  while (cleared.length < MOST_STACKED) {
+    const mount = findMount(path);
+    if (mount === undefined || !(await isDead(mount))) break;
+    cleared.push(await clearDeadMount(mount));
+  }
+  return cleared;
+}
+
+function isHeld(target: string): boolean {
+  try {
+    const { descriptor } = native.openDevice(target, { readOnly: true, exclusive: true, direct: false });
+    native.closeDevice(descriptor);
+    return false;
+  } catch (thrown) {
+    return codeOf(thrown) === 'EBUSY';
+  }
+}
+
+/**
+ * Waits until nobody holds the target.
+ * @throws CommandError saying `otherwise` after the limit
+ */
+export async function waitForRelease(target: string, limitMs: number, otherwise: string): Promise<void> {
+  const end = Date.now() + limitMs;
+  while (isHeld(target)) {
+    if (Date.now() > end) throw new CommandError(otherwise);
+    await sleep(POLL_MILLISECONDS);
+  }
+}
