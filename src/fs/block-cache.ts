@@ -1,9 +1,11 @@
 /**
  * The block cache: metadata blocks in memory, in frames of device memory.
  *
- * A frame is clean (as on disk), dirty (changed since the last commit copied it out), or clean and being
- * written (`writing`): then the copy on its way is newer than the disk, so it must stay. Clean frames that nobody
- * uses are reused, second chance first; dirty ones only leave through a commit. A frame touched by the running transaction
+ *   clean ──▶ dirty ──▶ logged ──▶ writing ──▶ clean        as home; changed; in the journal only; a copy on its way home
+ *                change    commit     checkpoint    written
+ *
+ * A frame may be changed in any of these states, and is dirty besides then. Only frames that are nothing but clean are reused, second
+ * chance first: what is home is older than the others. A frame touched by the running transaction
  * (`touchedBy`) stays where it is, so that bytes looked at cannot change under the one who looks.
  *
  * The cache knows nothing of transactions beyond that number, and of blocks nothing but their header.
@@ -19,7 +21,9 @@ export class Frame {
   block = -1;
   kind = 0;
   dirty = false;
-  /** A commit's copy of it is on its way to the disk. */
+  /** What the last commit took of it is in the journal, not at home. */
+  logged = false;
+  /** A checkpoint's copy of it is on its way home. */
   writing = false;
   loading = false;
   /** Looked at since the clock hand last passed. */
@@ -69,6 +73,7 @@ export interface CacheStatistics {
   blocksRead: number;
   frames: number;
   dirtyFrames: number;
+  loggedFrames: number;
 }
 
 export class BlockCache {
@@ -81,6 +86,9 @@ export class BlockCache {
   readonly #byBlock = new Map<number, Frame>();
   readonly #loads = new Map<number, Load>();
   readonly #dirty = new Set<Frame>();
+  readonly #logged = new Set<Frame>();
+  /** Blocks freed since the last commit. */
+  #freed: number[] = [];
   #hand = 0;
   #blocksRead = 0;
   misses = 0;
@@ -119,6 +127,58 @@ export class BlockCache {
     this.#dirty.delete(frame);
   }
 
+  get loggedFrames(): number {
+    return this.#logged.size;
+  }
+
+  loggedSet(): ReadonlySet<Frame> {
+    return this.#logged;
+  }
+
+  /** A commit took its copy. */
+  markLogged(frame: Frame): void {
+    this.markClean(frame);
+    if (frame.logged) return;
+    frame.logged = true;
+    this.#logged.add(frame);
+  }
+
+  /** A checkpoint took its copy. */
+  markGoingHome(frame: Frame): void {
+    this.#forgetLogged(frame);
+    frame.writing = true;
+  }
+
+  /** The checkpoint's copy of the frame is at home. */
+  markHome(frame: Frame): void {
+    frame.writing = false;
+    if (frame.doomed) this.#vacate(frame);
+  }
+
+  #forgetLogged(frame: Frame): void {
+    if (!frame.logged) return;
+    frame.logged = false;
+    this.#logged.delete(frame);
+  }
+
+  /** The metadata block is free: its frame goes, and the next commit revokes what the journal holds of it. */
+  free(block: number): void {
+    this.#freed.push(block);
+    const frame = this.get(block);
+    if (frame) this.drop(frame);
+  }
+
+  get freedBlocks(): number {
+    return this.#freed.length;
+  }
+
+  /** The blocks freed since the last call. */
+  takeFreed(): number[] {
+    const blocks = this.#freed;
+    this.#freed = [];
+    return blocks;
+  }
+
   /** A zeroed frame for a block that is about to be written for the first time. A frame of a former life of the block goes. */
   claim(block: number, running: number): Frame {
     const former = this.#byBlock.get(block);
@@ -133,18 +193,13 @@ export class BlockCache {
   /** Lets go of a frame: its block is free now, or was never made. */
   drop(frame: Frame): void {
     this.markClean(frame);
+    this.#forgetLogged(frame);
     if (this.#byBlock.get(frame.block) === frame) this.#byBlock.delete(frame.block);
     if (frame.writing) {
       frame.doomed = true;
       return;
     }
     this.#vacate(frame);
-  }
-
-  /** The commit's copy of the frame is on disk. */
-  written(frame: Frame): void {
-    frame.writing = false;
-    if (frame.doomed) this.#vacate(frame);
   }
 
   /** Reads `count` blocks from `block` on, if they are not there, and tells the waiter when the first is. Needs `device.submit`. */
@@ -237,7 +292,7 @@ export class BlockCache {
     for (let tries = 2 * count; tries > 0; tries--) {
       const frame = this.#frames[this.#hand] as Frame;
       this.#hand = this.#hand + 1 === count ? 0 : this.#hand + 1;
-      if (frame.block < 0 || frame.dirty || frame.writing || frame.loading) continue;
+      if (frame.block < 0 || frame.dirty || frame.logged || frame.writing || frame.loading) continue;
       if (running !== 0 && frame.touchedBy === running) continue;
       if (frame.recent) {
         frame.recent = false;
@@ -269,6 +324,7 @@ export class BlockCache {
       blocksRead: this.#blocksRead,
       frames: this.#frames.length,
       dirtyFrames: this.#dirty.size,
+      loggedFrames: this.#logged.size,
     };
   }
 }

@@ -1,60 +1,81 @@
 /**
  * Commits: how dirty metadata reaches the disk.
  *
- *   1 copy    the dirty frames, sealed, into staging memory, in one synchronous step: the commit is a snapshot
- *             between two transactions, and operations go on while it is written
- *   2 flush   the data that the snapshot speaks of is on the disk
- *   3 write   the copies go home, in order of blocks, neighbours in one transfer
- *   4 flush   the commit point: everything up to the snapshot survives
- *   5 release the runs freed before the snapshot may be handed out again, when no older I/O can reach them
+ *   1 copy        the dirty frames, sealed, into memory, in one synchronous step: the commit is a snapshot between two operations, and
+ *                 operations go on while it is written
+ *   2 log         descriptors and copies to the journal, then a flush, which also covers the data that the snapshot speaks of
+ *   3 commit      the commit block to the journal, then a flush
+ *   ─────────     commit point: everything up to the snapshot survives; before it, nothing of it does
+ *   4 checkpoint  now and then: all blocks that are only in the journal go home, a flush, and the tail of the journal moves up. It
+ *                 works from copies of its own, taken in step 1, and further commits go on meanwhile
  *
- * A journal goes between 2 and 3 and makes the step from one snapshot to the next atomic; without it a crash during 3 leaves a mixture, and the
- * volume is not marked clean. One commit runs at a time; whoever asks meanwhile shares the next one.
+ * One commit runs at a time, and one checkpoint. Whoever asks for a commit while one runs shares the next one with all others who ask: a hundred
+ * concurrent fsyncs cost two commits. A commit without metadata is a flush.
+ *
+ * The invariants J1 to J8 are listed in journal.ts. The first error of the device ends it all (`failure`): what is on the disk is doubtful then, so
+ * nothing more is written, and the volume becomes read-only.
  */
 
-import { type Device, type Memory, PromisedCompletion } from '../aio/device.ts';
+import type { Device } from '../aio/device.ts';
 import type { Run } from '../alloc/allocator.ts';
 import type { BlockCache, Frame } from './block-cache.ts';
 import { sealBlock } from './block-header.ts';
-import { fsErrorFromNumber } from './errors.ts';
+import { flushDevice, Staging, writeBlocks } from './block-transfers.ts';
 import type { IoEpochs } from './io-epochs.ts';
-import { MAX_METADATA_TRANSFER_BYTES } from './limits.ts';
+import type { Journal, JournalMark, LoggedTransaction } from './journal.ts';
+import { CHECKPOINT_LOG_SHARE, COMMIT_LOG_SHARE, COMMIT_SHARE, DIRTY_SHARE } from './limits.ts';
 import type { SpaceMap } from './space-map.ts';
+
+export interface CommitterParts {
+  readonly device: Device;
+  readonly cache: BlockCache;
+  readonly space: SpaceMap;
+  readonly epochs: IoEpochs;
+  readonly journal: Journal;
+  readonly blockBytes: number;
+  /** Told once, when the device failed. */
+  readonly failed: (error: Error) => void;
+}
+
+/** Copies on their way home. */
+interface Checkpoint {
+  readonly frames: readonly Frame[];
+  readonly mark: JournalMark;
+}
 
 export class Committer {
   readonly #device: Device;
   readonly #cache: BlockCache;
   readonly #space: SpaceMap;
   readonly #epochs: IoEpochs;
+  readonly #journal: Journal;
   readonly #blockBytes: number;
-  #staging: Memory | undefined;
-  #stagingView: DataView = new DataView(new ArrayBuffer(0));
-  #stagingBytes = 0;
-  #sequence: number;
+  readonly #failed: (error: Error) => void;
+  readonly #homeStaging: Staging;
   /** Data was written since the last flush. */
   #dataUnflushed = false;
   #running: Promise<void> | undefined;
   #next: Promise<void> | undefined;
-  /** Set by the first failed commit: what is on disk is doubtful, so nothing more is written. */
+  #checkpoint: Promise<void> | undefined;
+  /** The next commit takes a checkpoint with it, whatever the journal holds. */
+  #checkpointWanted = false;
   #failure: Error | undefined;
   commits = 0;
+  checkpoints = 0;
   flushes = 0;
+  /** Blocks written to the journal, and home. */
+  blocksLogged = 0;
   blocksWritten = 0;
 
-  constructor(
-    device: Device,
-    cache: BlockCache,
-    space: SpaceMap,
-    epochs: IoEpochs,
-    blockBytes: number,
-    sequence: number,
-  ) {
-    this.#device = device;
-    this.#cache = cache;
-    this.#space = space;
-    this.#epochs = epochs;
-    this.#blockBytes = blockBytes;
-    this.#sequence = sequence;
+  constructor(parts: CommitterParts) {
+    this.#device = parts.device;
+    this.#cache = parts.cache;
+    this.#space = parts.space;
+    this.#epochs = parts.epochs;
+    this.#journal = parts.journal;
+    this.#blockBytes = parts.blockBytes;
+    this.#failed = parts.failed;
+    this.#homeStaging = new Staging(parts.device);
   }
 
   get failure(): Error | undefined {
@@ -67,13 +88,39 @@ export class Committer {
 
   /** Is there anything that a commit would do? */
   get needed(): boolean {
-    return this.#dataUnflushed || this.#cache.dirtyFrames > 0;
+    return this.#dataUnflushed || this.#cache.dirtyFrames > 0 || this.#checkpointWanted;
   }
 
-  /** Everything done before the call is on disk when it resolves. @throws the error of the device; then the volume is poisoned */
+  /** So much is dirty that a commit is due. */
+  get due(): boolean {
+    const { dirtyFrames, budgetFrames } = this.#cache;
+    return (
+      dirtyFrames > budgetFrames * COMMIT_SHARE || dirtyFrames > this.#journal.logBlocks * COMMIT_LOG_SHARE
+    );
+  }
+
+  /** So much cannot leave the cache that operations have to wait for `makeRoom`. */
+  get saturated(): boolean {
+    const { dirtyFrames, loggedFrames, budgetFrames } = this.#cache;
+    return dirtyFrames + loggedFrames > budgetFrames * DIRTY_SHARE && this.#failure === undefined;
+  }
+
+  /** Would the journal take all that is dirty, and `frames` more, and revokes of `freed` more blocks (J8)? */
+  fits(frames: number, freed: number): boolean {
+    const { dirtyFrames, freedBlocks } = this.#cache;
+    return this.#journal.cost(dirtyFrames + frames, freedBlocks + freed) <= this.#journal.freeBlocks;
+  }
+
+  /** Would an empty journal take a transaction of this size? */
+  couldFit(frames: number, freed: number): boolean {
+    return this.#journal.cost(frames, freed) <= this.#journal.logBlocks;
+  }
+
+  /** Everything done before the call survives power loss when it resolves. @throws the error of the device */
   commit(): Promise<void> {
     if (this.#running === undefined) {
-      if (!this.needed) return this.#failure ? Promise.reject(this.#failure) : Promise.resolve();
+      if (this.#failure) return Promise.reject(this.#failure);
+      if (!this.needed) return Promise.resolve();
       this.#running = this.#run().finally(() => {
         this.#running = undefined;
       });
@@ -88,97 +135,142 @@ export class Committer {
     return this.#next;
   }
 
-  async #run(): Promise<void> {
-    if (this.#failure) throw this.#failure;
-    this.commits++;
-    const frames = [...this.#cache.dirtySet()].sort((a, b) => a.block - b.block);
-    const freed = this.#space.takeFreed();
-    const blocks = this.#copy(frames);
-    try {
-      if (this.#dataUnflushed) await this.#flush();
-      if (blocks.length > 0) {
-        await this.#writeHome(blocks);
-        await this.#flush();
-      }
-    } catch (thrown) {
-      this.#failure = thrown as Error;
-      throw thrown;
-    } finally {
-      for (const frame of frames) this.#cache.written(frame);
+  /** Commits and brings everything home: the journal is empty when it resolves, but for what was done meanwhile. @throws the error of the device */
+  async makeRoom(): Promise<void> {
+    if (this.#checkpoint === undefined) {
+      this.#checkpointWanted ||= this.#journal.usedBlocks > 0 || this.#cache.dirtyFrames > 0;
+      await this.commit();
     }
-    this.#release(freed);
+    await this.#checkpoint;
+    if (this.#failure) throw this.#failure;
   }
 
-  #release(freed: readonly Run[]): void {
+  /** Commits, and waits until what was freed before is out of reach of checkpoints (J6). @throws the error of the device */
+  async makeFree(): Promise<void> {
+    await this.commit();
+    await this.#checkpoint;
+  }
+
+  /** Nothing is dirty and the journal is empty when it resolves. Nothing may be changed meanwhile. @throws the error of the device */
+  async drain(): Promise<void> {
+    do await this.makeRoom();
+    while (this.needed || this.#journal.usedBlocks > 0);
+  }
+
+  async #run(): Promise<void> {
+    this.commits++;
+    try {
+      await this.#commit();
+    } catch (thrown) {
+      this.#fail(thrown as Error);
+      throw thrown;
+    }
+  }
+
+  #fail(error: Error): void {
+    if (this.#failure !== undefined) return;
+    this.#failure = error;
+    this.#failed(error);
+  }
+
+  async #commit(): Promise<void> {
+    // 1 copy
+    const freed = this.#space.takeFreed();
+    const olderCheckpoint = this.#checkpoint;
+    const transaction = this.#copy();
+    const checkpoint = this.#takeCheckpoint();
+
+    // 2 log
+    if (transaction) await this.#journal.writeRecords(transaction);
+    if (transaction || this.#dataUnflushed) await this.#flush();
+
+    // 3 commit
+    if (transaction) {
+      await this.#journal.writeCommit(transaction);
+      await this.#flush();
+    }
+
+    // Commit point. What the snapshot freed may be handed out again: J6.
+    this.#release(freed, olderCheckpoint);
+
+    // 4 checkpoint
+    if (checkpoint) this.#startCheckpoint(checkpoint);
+  }
+
+  /** Step 1: the dirty frames become a transaction of the journal. */
+  #copy(): LoggedTransaction | undefined {
+    const revoked = this.#cache.takeFreed();
+    const frames = [...this.#cache.dirtySet()].sort((a, b) => a.block - b.block);
+    if (frames.length === 0) return undefined;
+    const transaction = this.#journal.prepare(frames, revoked);
+    for (const frame of frames) this.#cache.markLogged(frame);
+    this.blocksLogged += transaction.places.length;
+    return transaction;
+  }
+
+  #release(freed: readonly Run[], olderCheckpoint: Promise<void> | undefined): void {
     if (freed.length === 0) return;
-    this.#epochs.afterAllSoFar(() => this.#space.release(freed));
+    const release = () => this.#epochs.afterAllSoFar(() => this.#space.release(freed));
+    if (olderCheckpoint === undefined) release();
+    else olderCheckpoint.then(release, () => {});
   }
 
-  /** Step 1. Returns the block numbers in staging order. */
-  #copy(frames: readonly Frame[]): number[] {
+  // ---- checkpoint ----
+
+  get #checkpointDue(): boolean {
+    if (this.#checkpointWanted) return true;
+    const { loggedFrames, budgetFrames } = this.#cache;
+    return (
+      this.#journal.usedBlocks > this.#journal.logBlocks * CHECKPOINT_LOG_SHARE ||
+      loggedFrames > budgetFrames * COMMIT_SHARE
+    );
+  }
+
+  /** Copies of all that is only in the journal, this commit included; none of it is written before the commit point (J2). */
+  #takeCheckpoint(): Checkpoint | undefined {
+    if (this.#checkpoint !== undefined || !this.#checkpointDue) return undefined;
+    this.#checkpointWanted = false;
     const blockBytes = this.#blockBytes;
-    this.#reserveStaging(frames.length * blockBytes);
-    const bytes = this.#staging?.bytes ?? new Uint8Array(0);
-    const sequence = this.#sequence++;
-    const blocks: number[] = [];
+    const mark = this.#journal.mark();
+    const frames = [...this.#cache.loggedSet()].sort((a, b) => a.block - b.block);
+    const { bytes, view } = this.#homeStaging.reserve(frames.length * blockBytes);
     let at = 0;
     for (const frame of frames) {
-      this.#cache.markClean(frame);
-      frame.writing = true;
+      this.#cache.markGoingHome(frame);
       bytes.set(frame.bytes, at);
-      sealBlock(this.#stagingView, bytes, at, blockBytes, sequence);
-      blocks.push(frame.block);
+      sealBlock(view, bytes, at, blockBytes, mark.sequence - 1);
       at += blockBytes;
     }
-    return blocks;
+    return { frames, mark };
   }
 
-  #reserveStaging(lengthBytes: number): void {
-    if (lengthBytes <= this.#stagingBytes) return;
-    const rounded = 2 ** Math.ceil(Math.log2(lengthBytes));
-    this.#staging = this.#device.allocateMemory(rounded);
-    this.#stagingBytes = rounded;
-    const { buffer, byteOffset } = this.#staging.bytes;
-    this.#stagingView = new DataView(buffer, byteOffset, rounded);
+  #startCheckpoint(checkpoint: Checkpoint): void {
+    this.checkpoints++;
+    this.#checkpoint = this.#bringHome(checkpoint)
+      .catch((thrown) => this.#fail(thrown as Error))
+      .finally(() => {
+        this.#checkpoint = undefined;
+      });
   }
 
-  /** Step 3. */
-  async #writeHome(blocks: readonly number[]): Promise<void> {
-    const most = Math.max(1, MAX_METADATA_TRANSFER_BYTES / this.#blockBytes);
-    const transfers: Promise<number>[] = [];
-    let first = 0;
-    for (let i = 1; i <= blocks.length; i++) {
-      const continues = i < blocks.length && blocks[i] === (blocks[i - 1] as number) + 1 && i - first < most;
-      if (continues) continue;
-      transfers.push(this.#write(blocks[first] as number, first, i - first));
-      first = i;
+  async #bringHome({ frames, mark }: Checkpoint): Promise<void> {
+    const blocks = frames.map((frame) => frame.block);
+    const { memory } = this.#homeStaging.reserve(0);
+    try {
+      await writeBlocks(this.#device, memory, 0, blocks, this.#blockBytes);
+      this.blocksWritten += blocks.length;
+      await this.#flush();
+    } finally {
+      for (const frame of frames) this.#cache.markHome(frame);
     }
-    this.blocksWritten += blocks.length;
-    this.#device.submit();
-    for (const errno of await Promise.all(transfers)) if (errno !== 0) throw fsErrorFromNumber(errno);
+    // J3: at home for good. J4: moveTail flushes the head before it gives the place free.
+    this.flushes++;
+    await this.#journal.moveTail(mark);
   }
 
-  #write(block: number, index: number, count: number): Promise<number> {
-    const completion = new PromisedCompletion();
-    const blockBytes = this.#blockBytes;
-    this.#device.write(
-      this.#staging as Memory,
-      index * blockBytes,
-      count * blockBytes,
-      block * blockBytes,
-      completion,
-    );
-    return completion.promise;
-  }
-
-  /** Steps 2 and 4. */
   async #flush(): Promise<void> {
     this.#dataUnflushed = false;
     this.flushes++;
-    const completion = new PromisedCompletion();
-    this.#device.flush(completion);
-    this.#device.submit();
-    const errno = await completion.promise;
-    if (errno !== 0) throw fsErrorFromNumber(errno);
+    await flushDevice(this.#device);
   }
 }

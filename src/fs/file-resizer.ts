@@ -26,7 +26,6 @@ import {
   sizeOf,
   touchModified,
 } from './inode.ts';
-import { EXTENTS_PER_STEP } from './limits.ts';
 import { PromisedOperation } from './operation-runner.ts';
 import { addOrphan, removeOrphan } from './orphans.ts';
 import { type LockHolder, WHOLE_FILE } from './range-locks.ts';
@@ -72,7 +71,7 @@ function hasExtents(inode: InodeRef): boolean {
 function release(context: WriteContext, tx: Transaction, inode: InodeRef): boolean {
   if (hasExtents(inode)) {
     const isMetadata = !isRegular(inode);
-    const done = context.extents.punch(tx, inode, 0, WHOLE_FILE, EXTENTS_PER_STEP, isMetadata);
+    const done = context.extents.punch(tx, inode, 0, WHOLE_FILE, context.extentsPerStep, isMetadata);
     if (!done) return false;
   }
   removeOrphan(tx, context.table, inode);
@@ -84,7 +83,7 @@ function release(context: WriteContext, tx: Transaction, inode: InodeRef): boole
 function finishTruncation(context: WriteContext, tx: Transaction, inode: InodeRef): boolean {
   if (hasExtents(inode)) {
     const keep = Math.ceil(sizeOf(inode) / context.blockBytes);
-    if (!context.extents.punch(tx, inode, keep, WHOLE_FILE, EXTENTS_PER_STEP)) return false;
+    if (!context.extents.punch(tx, inode, keep, WHOLE_FILE, context.extentsPerStep)) return false;
     becomeInlineIfEmpty(tx, inode);
   }
   removeOrphan(tx, context.table, inode);

@@ -5,7 +5,8 @@
  *                      blocks looked up,           bits set, extents inserted, size moved: one transaction
  *                      new ones reserved
  *
- * A crash before the record leaks nothing and shows nothing: reserved blocks are free on disk. Data that fits
+ * A crash before the record leaks nothing and shows nothing: reserved blocks are free on disk. A write in very many pieces is recorded in several
+ * transactions, from the front, the size with them. Data that fits
  * into the inode's body goes there in the plan, and that is all. A small write from a cache is answered after the
  * plan (early-writes.ts): its space is sure then.
  *
@@ -46,6 +47,8 @@ import { initialiseTree } from './tree.ts';
 export interface WriteContext extends FileContext {
   readonly space: SpaceMap;
   readonly scratch: ScratchPool;
+  /** Extents that one transaction may enter or give back. */
+  readonly extentsPerStep: number;
   /** Told when data reached the device's cache: the next sync has to flush. */
   dataWritten(): void;
 }
@@ -72,6 +75,10 @@ class WriteTask implements Operation<Transaction>, IoCompletion, LockHolder {
   readonly #endByte: number;
   #size = 0;
   readonly #segments: Segment[] = [];
+  /** Segments that are in the extent map, … */
+  #recorded = 0;
+  /** … and how many will be when the running record succeeds. */
+  #recording = 0;
   /** What the inode's body held, to be moved out. */
   #body: Uint8Array | undefined;
   /** A block outside the range that is written too: block 0 with the body, or the old tail. */
@@ -134,10 +141,8 @@ class WriteTask implements Operation<Transaction>, IoCompletion, LockHolder {
   }
 
   finished(thrown: unknown): void {
-    if (this.#phase === 'record') {
-      if (thrown !== undefined) this.#giveBack();
-      this.#close(thrown);
-    } else if (thrown !== undefined || this.#outcome === 'done') this.#close(thrown);
+    if (this.#phase === 'record') this.#recordEnded(thrown);
+    else if (thrown !== undefined || this.#outcome === 'done') this.#close(thrown);
     else if (this.#outcome === 'widen') this.#widen();
     else this.#fill();
   }
@@ -202,7 +207,7 @@ class WriteTask implements Operation<Transaction>, IoCompletion, LockHolder {
     const from = this.#memoryOffset;
     tx.modify(inode.frame);
     inlineBytes(inode).set(this.#memory.bytes.subarray(from, from + this.#lengthBytes), this.#offsetBytes);
-    this.#touch(tx, inode);
+    this.#touch(tx, inode, this.#endByte);
     this.#outcome = 'done';
   }
 
@@ -488,15 +493,36 @@ class WriteTask implements Operation<Transaction>, IoCompletion, LockHolder {
     return this.#segments.some((segment) => segment.fresh);
   }
 
+  /** As many segments as one transaction may enter; mostly all. */
   #record(tx: Transaction, inode: InodeRef): void {
+    const segments = this.#segments;
     tx.modify(inode.frame);
     if (isInline(inode)) {
       setInline(inode, false);
       initialiseTree(inode, TreeKind.extents);
     }
-    if (this.#extra?.fresh) this.#enter(tx, inode, this.#extra);
-    for (const segment of this.#segments) if (segment.fresh) this.#enter(tx, inode, segment);
-    this.#touch(tx, inode);
+    if (this.#recorded === 0 && this.#extra?.fresh) this.#enter(tx, inode, this.#extra);
+    let at = this.#recorded;
+    for (let left = this.context.extentsPerStep; at < segments.length && left > 0; at++) {
+      const segment = segments[at] as Segment;
+      if (!segment.fresh) continue;
+      this.#enter(tx, inode, segment);
+      left--;
+    }
+    this.#recording = at;
+    const last = segments[at - 1] as Segment;
+    this.#touch(tx, inode, Math.min(this.#endByte, (last.fileBlock + last.length) * this.context.blockBytes));
+  }
+
+  #recordEnded(thrown: unknown): void {
+    if (thrown !== undefined) {
+      this.#giveBack();
+      this.#close(thrown);
+      return;
+    }
+    this.#recorded = this.#recording;
+    if (this.#recorded < this.#segments.length) this.context.runner.execute(this);
+    else this.#close(undefined);
   }
 
   #enter(tx: Transaction, inode: InodeRef, segment: Segment): void {
@@ -504,16 +530,18 @@ class WriteTask implements Operation<Transaction>, IoCompletion, LockHolder {
     this.context.extents.insert(tx, inode, segment.fileBlock, segment.block, segment.length);
   }
 
-  #touch(tx: Transaction, inode: InodeRef): void {
-    if (this.#endByte > sizeOf(inode)) setSizeOf(inode, this.#endByte);
+  #touch(tx: Transaction, inode: InodeRef, endByte: number): void {
+    if (endByte > sizeOf(inode)) setSizeOf(inode, endByte);
     if (this.#updateTimes) touchModified(inode, tx.clock);
     if (this.#killPrivileges) dropPrivileges(inode);
   }
 
   #giveBack(): void {
     const { space } = this.context;
-    if (this.#extra?.fresh) space.unreserve(this.#extra.block, this.#extra.length);
-    for (const segment of this.#segments) if (segment.fresh) space.unreserve(segment.block, segment.length);
+    if (this.#extra?.fresh && this.#recorded === 0) space.unreserve(this.#extra.block, this.#extra.length);
+    for (const segment of this.#segments.slice(this.#recorded)) {
+      if (segment.fresh) space.unreserve(segment.block, segment.length);
+    }
   }
 }
 

@@ -13,11 +13,25 @@ export const CACHE_CHUNK_BYTES = 4 * 1024 * 1024;
 export const COMMIT_SHARE = 0.25;
 /** … and operations wait for it when this share is. The rest is for blocks being read. */
 export const DIRTY_SHARE = 0.5;
+/** … or when what is dirty would take this share of the journal. */
+export const COMMIT_LOG_SHARE = 0.25;
+/** A commit that leaves more than this share of the journal in use takes a checkpoint with it, so that the next ones find room. */
+export const CHECKPOINT_LOG_SHARE = 0.5;
 /** Seconds between commits when something changed: what a crash may cost those who do not fsync (as ext4's commit=5). */
 export const DEFAULT_COMMIT_SECONDS = 5;
 
-/** Extents given back in one transaction: keeps it at some hundred blocks in the worst case, one bitmap each. */
+/** Extents entered or given back in one transaction, where the journal is large enough: some hundred blocks in the worst case. */
 export const EXTENTS_PER_STEP = 128;
+/** Blocks that one extent may change in the worst case: a bitmap, a summary, a tree node. */
+const BLOCKS_PER_EXTENT = 3;
+/** Blocks that any other operation changes at most, and every operation beside its extents: inodes, the volume root, paths through trees that split. */
+const BLOCKS_PER_OPERATION = 32;
+
+/** Extents that one transaction may enter or give back so that it fits into a log of this length (J8). */
+export function extentsPerStep(logBlocks: number): number {
+  const room = Math.floor((logBlocks - BLOCKS_PER_OPERATION) / BLOCKS_PER_EXTENT);
+  return Math.max(1, Math.min(room, EXTENTS_PER_STEP));
+}
 /** Longest transfer of metadata in one request: long enough to stream, short enough to share the queue. */
 export const MAX_METADATA_TRANSFER_BYTES = 1024 * 1024;
 /** A transaction that misses this often is going in circles. */

@@ -9,18 +9,30 @@
 import { type Device, PromisedCompletion } from '../aio/device.ts';
 import firstFit from '../alloc/first-fit.ts';
 import { BlockCache } from './block-cache.ts';
+import { sealBlock } from './block-header.ts';
+import { flushDevice, Staging, writeBlocks } from './block-transfers.ts';
 import { type Clock, DateClock } from './clock.ts';
-import { Committer } from './commit.ts';
 import { fsErrorFromNumber } from './errors.ts';
 import { ExtentMap } from './extents.ts';
-import { BlockKind, FileType, ROOT_INODE, TreeKind, VOLUME_ROOT_INODE_OFFSET, VolumeRoot } from './format.ts';
+import {
+  BlockKind,
+  FileType,
+  JOURNAL_HEADS,
+  ROOT_INODE,
+  TreeKind,
+  VOLUME_ROOT_INODE_OFFSET,
+  VolumeRoot,
+} from './format.ts';
 import { InodeTable } from './inode-table.ts';
-import { IoEpochs } from './io-epochs.ts';
+import { writeJournalHead } from './journal.ts';
 import { defaultJournalBlocks, Layout } from './layout.ts';
 import { createSpace, SpaceMap } from './space-map.ts';
-import { flushDevice, SuperblockImage } from './superblock.ts';
+import { SuperblockImage } from './superblock.ts';
 import { Transaction } from './transaction.ts';
 import { initialiseTree } from './tree.ts';
+
+/** Sequence number of what mkfs itself writes. */
+const FIRST_SEQUENCE = 1;
 
 export interface FormatOptions {
   blockBytes: number;
@@ -63,8 +75,11 @@ export async function formatVolume(device: Device, options: FormatOptions): Prom
   const superblock = new SuperblockImage(device);
   superblock.initialise(layout, options, clock);
   await wipe(device, 0, layout.blockBytes);
-  await wipe(device, layout.journalStart * layout.blockBytes, layout.blockBytes);
+  await wipe(device, layout.journalStart * layout.blockBytes, JOURNAL_HEADS * layout.blockBytes);
   await writeMetadata(device, layout, options, clock);
+  const identity = { uuid: options.uuid, salt: options.hashSeed };
+  const position = { tail: 0, sequence: FIRST_SEQUENCE + 1, generation: 0 };
+  await writeJournalHead(device, layout, identity, position);
   await superblock.write(device, layout.backupSuperblock, layout.blockBytes, 0);
   await flushDevice(device);
   await superblock.write(device, 0, layout.blockBytes, 0);
@@ -72,7 +87,7 @@ export async function formatVolume(device: Device, options: FormatOptions): Prom
   return layout;
 }
 
-/** Zeros what stood there: an old superblock, or the head of an old journal. */
+/** Zeros what stood there: an old superblock, or the heads of an old journal. */
 async function wipe(device: Device, offset: number, lengthBytes: number): Promise<void> {
   const completion = new PromisedCompletion();
   device.write(device.allocateMemory(lengthBytes), 0, lengthBytes, offset, completion);
@@ -97,8 +112,19 @@ async function writeMetadata(
   createVolumeRoot(tx, layout);
   createRootDirectory(tx, layout, space, options);
   tx.succeed();
-  const committer = new Committer(device, cache, space, new IoEpochs(), layout.blockBytes, 1);
-  await committer.commit();
+  await writeHome(device, cache, layout.blockBytes);
+}
+
+/** No journal yet: a volume being made is none until its superblock is there. */
+async function writeHome(device: Device, cache: BlockCache, blockBytes: number): Promise<void> {
+  const frames = [...cache.dirtySet()].sort((a, b) => a.block - b.block);
+  const { memory, bytes, view } = new Staging(device).reserve(frames.length * blockBytes);
+  for (const [i, frame] of frames.entries()) {
+    bytes.set(frame.bytes, i * blockBytes);
+    sealBlock(view, bytes, i * blockBytes, blockBytes, FIRST_SEQUENCE);
+  }
+  const blocks = frames.map((frame) => frame.block);
+  await writeBlocks(device, memory, 0, blocks, blockBytes);
 }
 
 function createVolumeRoot(tx: Transaction, layout: Layout): void {

@@ -2,8 +2,8 @@
  * Runs operations as transactions: perform, and on a miss roll back, load, perform again.
  *
  * Cached operations run to their end inside `execute`: no promise, no await. One that finds the volume out of space
- * while freed blocks wait for a commit is run again after that commit. While too much of the cache is
- * dirty, operations wait for the commit in progress.
+ * while freed blocks wait for a commit is run again after that commit; one that changes more than the journal has room for, after a checkpoint.
+ * While too much of the cache cannot leave it, operations wait for one as well.
  */
 import type { BlockCache, LoadWaiter } from './block-cache.ts';
 import { CorruptionError, FsError, fsError } from './errors.ts';
@@ -13,12 +13,14 @@ import { BlockMiss, type Transaction } from './transaction.ts';
 
 /** What the runner asks of the volume. */
 export interface RunnerHost {
-  /** Too much is dirty: operations wait for a commit. */
+  /** Too much of the cache is dirty or only in the journal: operations wait for `afterRoom`. */
   readonly saturated: boolean;
+  /** Has the journal room for what the running transaction changed? */
+  readonly roomInJournal: boolean;
   /** Blocks freed that a commit, and the end of older I/O, would make available. */
   readonly pendingBlocks: number;
-  /** Commits, then calls back. */
-  afterCommit(done: () => void): void;
+  /** Commits, empties the journal, then calls back. */
+  afterRoom(done: () => void): void;
   /** Commits, waits until the blocks freed before are available, then calls back. */
   afterRelease(done: () => void): void;
   /** Told after every transaction that changed something. */
@@ -45,6 +47,9 @@ class Waiting implements LoadWaiter {
   }
 }
 
+/** Thrown when the journal has no room for a transaction. One object serves all. */
+const JOURNAL_FULL = new Error('the journal has no room');
+
 export class OperationRunner {
   readonly #tx: Transaction;
   readonly #cache: BlockCache;
@@ -61,7 +66,7 @@ export class OperationRunner {
 
   execute(operation: Operation<Transaction>): void {
     this.#unfinished++;
-    if (this.#host.saturated) this.#host.afterCommit(() => this.attempt(operation, undefined));
+    if (this.#host.saturated) this.#host.afterRoom(() => this.attempt(operation, undefined));
     else this.attempt(operation, undefined);
   }
 
@@ -77,6 +82,7 @@ export class OperationRunner {
     tx.clock.read();
     try {
       operation.perform(tx);
+      if (!this.#host.roomInJournal) throw JOURNAL_FULL;
     } catch (thrown) {
       tx.fail();
       this.#afterFailure(operation, thrown, waiting);
@@ -105,6 +111,10 @@ export class OperationRunner {
       this.#cache.misses++;
       this.#cache.load(thrown.block, thrown.count, waiting);
       this.#host.submit();
+      return;
+    }
+    if (thrown === JOURNAL_FULL) {
+      this.#host.afterRoom(() => this.attempt(operation, before));
       return;
     }
     const outOfSpace = thrown instanceof FsError && thrown.code === 'ENOSPC';

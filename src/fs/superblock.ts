@@ -134,13 +134,6 @@ async function settled(completion: PromisedCompletion): Promise<void> {
   if (errno !== 0) throw fsErrorFromNumber(errno);
 }
 
-export async function flushDevice(device: Device): Promise<void> {
-  const completion = new PromisedCompletion();
-  device.flush(completion);
-  device.submit();
-  await settled(completion);
-}
-
 /**
  * Reads and checks the superblock at the start of the device.
  * @throws NotAVolumeError, FsError (EIO)

@@ -116,16 +116,30 @@ export class Transaction implements TransactionHandle {
     this.#spaceChanges.push({ kind, start, length });
   }
 
+  /** Frames changed that no earlier transaction left dirty. */
+  get newlyDirty(): number {
+    let count = this.#created.length;
+    for (const frame of this.#modified) if (!frame.dirty) count++;
+    return count;
+  }
+
+  /** Frames changed: at least `newlyDirty`, and cheaper to know. */
+  get changedFrames(): number {
+    return this.#modified.length + this.#created.length;
+  }
+
+  /** Metadata blocks freed. */
+  get freedBlocks(): number {
+    return this.#discarded.length;
+  }
+
   /** The changes stand. Returns whether there were any. */
   succeed(): boolean {
     const cache = this.cache;
     const changed = this.#modified.length + this.#created.length > 0;
     for (const frame of this.#modified) cache.markDirty(frame);
     for (const frame of this.#created) cache.markDirty(frame);
-    for (const block of this.#discarded) {
-      const frame = cache.get(block);
-      if (frame) cache.drop(frame);
-    }
+    for (const block of this.#discarded) cache.free(block);
     for (const change of this.#spaceChanges) {
       if (change.kind === 'freed') this.space?.freeingSucceeded(change.start, change.length);
     }

@@ -3,7 +3,8 @@
  *
  *   names        namespace.ts → directory.ts, inode-table.ts      synchronous, in a transaction
  *   data         file-reader.ts, file-writer.ts, file-resizer.ts  device transfers, then a transaction
- *   durability   commit.ts                                        at sync, every few seconds, when much is dirty
+ *   durability   commit.ts, journal.ts                            at sync, every few seconds, when much is dirty
+ *   recovery     recovery.ts                                      before the mount of a volume that was not unmounted in order
  *
  * Nothing of what is on disk is kept here a second time. What lives outside the blocks: the lookup counts of the kernel, which
  * orphans wait for their last holder, and what is in flight.
@@ -13,6 +14,7 @@ import type { Device } from '../aio/device.ts';
 import type { AllocatorDefinition, AllocatorOptions } from '../alloc/allocator.ts';
 import groupAndGoal from '../alloc/group-and-goal.ts';
 import { BlockCache } from './block-cache.ts';
+import { flushDevice } from './block-transfers.ts';
 import { type Clock, DateClock } from './clock.ts';
 import { Committer } from './commit.ts';
 import { Directories, requireDirectory } from './directory.ts';
@@ -39,21 +41,17 @@ import { fillAttributes } from './inode.ts';
 import { changeInode } from './inode-changes.ts';
 import { InodeTable } from './inode-table.ts';
 import { IoEpochs } from './io-epochs.ts';
+import { Journal, logLength } from './journal.ts';
 import type { Layout } from './layout.ts';
-import {
-  COMMIT_SHARE,
-  DEFAULT_CACHE_BYTES,
-  DEFAULT_COMMIT_SECONDS,
-  DIRTY_SHARE,
-  MIN_CACHE_BYTES,
-} from './limits.ts';
+import { DEFAULT_CACHE_BYTES, DEFAULT_COMMIT_SECONDS, extentsPerStep, MIN_CACHE_BYTES } from './limits.ts';
 import { Namespace } from './namespace.ts';
 import { OperationRunner, PromisedOperation, type RunnerHost } from './operation-runner.ts';
 import { firstOrphan } from './orphans.ts';
 import { RangeLocks } from './range-locks.ts';
+import { type Recovery, recover } from './recovery.ts';
 import { ScratchPool } from './scratch.ts';
 import { SpaceMap } from './space-map.ts';
-import { flushDevice, readSuperblock, type SuperblockImage } from './superblock.ts';
+import { readSuperblock, type SuperblockImage } from './superblock.ts';
 import { Transaction } from './transaction.ts';
 
 export interface VolumeOptions {
@@ -73,12 +71,23 @@ export interface VolumeCounters {
   readonly allocator: string;
   readonly readOnly: boolean;
   readonly commits: number;
+  readonly checkpoints: number;
   readonly flushes: number;
+  /** Blocks written to the journal, … */
+  readonly metadataBlocksLogged: number;
+  /** … and to their places by checkpoints. */
   readonly metadataBlocksWritten: number;
   readonly metadataBlocksRead: number;
   readonly cacheMisses: number;
   readonly cacheFrames: number;
   readonly dirtyFrames: number;
+  /** Frames whose content is in the journal only. */
+  readonly loggedFrames: number;
+  /** Blocks of the journal's log, and how many of them are in use. */
+  readonly journalBlocks: number;
+  readonly journalUsedBlocks: number;
+  /** The error of the device that made the volume read-only; empty if there was none. */
+  readonly failure: string;
   readonly inodesHeldByKernel: number;
   readonly openOrphans: number;
   readonly reservedBlocks: number;
@@ -99,7 +108,9 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
   readonly #table: InodeTable;
   readonly #names: Namespace;
   readonly #directories: Directories;
+  readonly #journal: Journal;
   readonly #committer: Committer;
+  readonly #recovery: Recovery;
   readonly #runner: OperationRunner;
   readonly #files: WriteContext;
   readonly #early: EarlyWrites;
@@ -114,11 +125,13 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
   #sound = true;
   #unmounting: Promise<void> | undefined;
 
-  constructor(device: Device, superblock: SuperblockImage, options: VolumeOptions) {
+  constructor(recovery: Recovery, superblock: SuperblockImage, options: VolumeOptions) {
+    const { device } = recovery;
     const layout = superblock.layout();
     const { blockBytes } = layout;
     this.layout = layout;
     this.#device = device;
+    this.#recovery = recovery;
     this.#superblock = superblock;
     this.#log = options.log ?? (() => {});
     this.#clock = options.clock ?? new DateClock();
@@ -139,8 +152,17 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
     this.#directories = new Directories(this.#space, superblock.hashSeed);
     this.#names = new Namespace(this.#table, this.#directories, extents, this.#space);
     const epochs = new IoEpochs();
-    const sequence = superblock.sequence + 1;
-    this.#committer = new Committer(device, this.#cache, this.#space, epochs, blockBytes, sequence);
+    const identity = { uuid: superblock.uuid, salt: superblock.hashSeed };
+    this.#journal = new Journal(device, layout, identity, recovery.position, this.#clock);
+    this.#committer = new Committer({
+      device,
+      cache: this.#cache,
+      space: this.#space,
+      epochs,
+      journal: this.#journal,
+      blockBytes,
+      failed: (error) => this.#poison(error),
+    });
     this.#runner = new OperationRunner(this.#tx, this.#cache, this);
     this.#early = new EarlyWrites(device, blockBytes);
     this.#files = {
@@ -154,6 +176,7 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
       locks: new RangeLocks(),
       early: this.#early,
       scratch: new ScratchPool(device, scratchBytes(blockBytes)),
+      extentsPerStep: extentsPerStep(logLength(layout)),
       dataWritten: () => this.#dataWritten(),
     };
     this.#commitMilliseconds = (options.commitSeconds ?? DEFAULT_COMMIT_SECONDS) * 1000;
@@ -175,16 +198,27 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
 
   /** Marks the volume as in use and frees what a crash left behind. */
   async start(): Promise<void> {
-    const wasClean = this.#superblock.isClean;
-    if (!wasClean)
-      this.#log("the volume was not unmounted in order; 'quarry fsck' tells whether it is sound");
+    this.#tellRecovery();
     // What every operation needs is brought in now, and checked: a volume without it is none.
     await this.run((tx) => this.#table.get(tx, ROOT_INODE));
     if (this.readOnly) return;
     this.#clock.read();
     this.#superblock.markMounted(this.#clock);
     await this.#writeSuperblock();
-    await this.#reapAll();
+    const orphans = await this.#reapAll();
+    if (orphans > 0) this.#log(`freed ${plural(orphans, 'inode')} that had no name or was being truncated`);
+  }
+
+  #tellRecovery(): void {
+    const { contents } = this.#recovery;
+    if (contents === undefined) return;
+    const { transactions, homes } = contents;
+    const what = `${plural(transactions, 'transaction')} (${plural(homes.length, 'block')})`;
+    this.#log(
+      this.readOnly
+        ? `the volume was not unmounted in order: replayed ${what} of its journal in memory, nothing is written`
+        : `the volume was not unmounted in order: replayed ${what} of its journal`,
+    );
   }
 
   async #writeSuperblock(): Promise<void> {
@@ -193,11 +227,11 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
     await flushDevice(this.#device);
   }
 
-  /** Frees every inode on the orphan list. */
-  async #reapAll(): Promise<void> {
-    for (;;) {
+  /** Frees every inode on the orphan list, and ends truncations that a crash cut short. Returns how many there were. */
+  async #reapAll(): Promise<number> {
+    for (let count = 0; ; count++) {
       const inode = await this.run((tx) => firstOrphan(tx, this.#table));
-      if (inode === 0) return;
+      if (inode === 0) return count;
       await new Promise<void>((resolve, reject) => {
         reapInode(this.#files, inode, (thrown) => (thrown === undefined ? resolve() : reject(thrown)));
         this.submit();
@@ -220,6 +254,7 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
         this.#heldOrphans.clear();
         await this.#reapAll();
         await this.sync();
+        await this.#committer.drain();
         await this.#markClean();
       }
     } finally {
@@ -241,34 +276,43 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
   // ---- RunnerHost ----
 
   get saturated(): boolean {
-    return (
-      this.#cache.dirtyFrames > this.#cache.budgetFrames * DIRTY_SHARE &&
-      this.#committer.failure === undefined
-    );
+    return this.#committer.saturated;
+  }
+
+  get roomInJournal(): boolean {
+    const tx = this.#tx;
+    if (this.#committer.fits(tx.changedFrames, tx.freedBlocks)) return true;
+    if (this.#committer.fits(tx.newlyDirty, tx.freedBlocks) || this.#committer.failure) return true;
+    if (!this.#committer.couldFit(tx.changedFrames, tx.freedBlocks)) {
+      throw new Error(`a transaction of ${tx.changedFrames} blocks is larger than the journal`);
+    }
+    return false;
   }
 
   get pendingBlocks(): number {
     return this.#space.pendingBlocks;
   }
 
-  afterCommit(done: () => void): void {
-    const goOn = () => {
-      done();
-      this.submit();
-    };
-    this.#commit().then(goOn, goOn);
+  afterRoom(done: () => void): void {
+    this.#then(this.#committer.makeRoom(), done);
   }
 
   afterRelease(done: () => void): void {
+    const released = () => this.#files.epochs.afterAllSoFar(done);
+    this.#then(this.#committer.makeFree(), released);
+  }
+
+  /** Calls back whatever became of the promise: who goes on finds out for himself. */
+  #then(promise: Promise<void>, done: () => void): void {
     const goOn = () => {
       done();
       this.submit();
     };
-    this.afterCommit(() => this.#files.epochs.afterAllSoFar(goOn));
+    promise.then(goOn, goOn);
   }
 
   changed(): void {
-    if (this.#cache.dirtyFrames > this.#cache.budgetFrames * COMMIT_SHARE) this.#commitQuietly();
+    if (this.#committer.due) this.#commitQuietly();
     else this.#commitLater();
   }
 
@@ -287,21 +331,14 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
   }
 
   #commitQuietly(): void {
-    this.#commit().catch(() => {});
+    this.#committer.commit().catch(() => {});
   }
 
-  /** A failed commit poisons the volume: read-only from then on, said once. */
-  async #commit(): Promise<void> {
-    try {
-      await this.#committer.commit();
-    } catch (thrown) {
-      if (!this.#tx.readOnly) {
-        this.#sound = false;
-        this.#tx.readOnly = true;
-        this.#log(`writing to the device failed (${(thrown as Error).message}): the volume is read-only now`);
-      }
-      throw thrown;
-    }
+  /** The device failed a commit: the volume is read-only from then on. */
+  #poison(error: Error): void {
+    this.#sound = false;
+    this.#tx.readOnly = true;
+    this.#log(`writing to the device failed (${error.message}): the volume is read-only now`);
   }
 
   orphaned(inodes: readonly number[]): void {
@@ -425,7 +462,7 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
     try {
       await this.#early.settled();
     } finally {
-      await this.#commit();
+      await this.#committer.commit();
     }
   }
 
@@ -450,12 +487,18 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
       allocator: this.#allocatorName,
       readOnly: this.readOnly,
       commits: this.#committer.commits,
+      checkpoints: this.#committer.checkpoints,
       flushes: this.#committer.flushes,
+      metadataBlocksLogged: this.#committer.blocksLogged,
       metadataBlocksWritten: this.#committer.blocksWritten,
       metadataBlocksRead: cache.blocksRead,
       cacheMisses: cache.misses,
       cacheFrames: cache.frames,
       dirtyFrames: cache.dirtyFrames,
+      loggedFrames: cache.loggedFrames,
+      journalBlocks: this.#journal.logBlocks,
+      journalUsedBlocks: this.#journal.usedBlocks,
+      failure: this.#committer.failure?.message ?? '',
       inodesHeldByKernel: this.#references.size,
       openOrphans: this.#heldOrphans.size,
       reservedBlocks: this.#space.index.reservedBlocks,
@@ -465,13 +508,19 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
   }
 }
 
+function plural(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`;
+}
+
 /**
  * Opens the volume on the device and marks it as mounted. Closes the device if that fails.
  * @throws NotAVolumeError, FsError (EIO), CorruptionError
  */
 export async function openVolume(device: Device, options: VolumeOptions = {}): Promise<Volume> {
   try {
-    const volume = new Volume(device, await readSuperblock(device), options);
+    const superblock = await readSuperblock(device);
+    const readOnly = (options.readOnly ?? false) || device.readOnly;
+    const volume = new Volume(await recover(device, superblock, readOnly), superblock, options);
     await volume.start();
     return volume;
   } catch (thrown) {

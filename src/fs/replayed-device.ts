@@ -1,0 +1,65 @@
+/**
+ * A device as it would be after recovery, for mounts that may not write: blocks that the journal holds come from memory, all
+ * others from the device. Only transfers of exactly one block are looked up, as the block cache makes them; data is never in the
+ * journal.
+ */
+import type { Device, IoCompletion, Memory } from '../aio/device.ts';
+import { Errno } from './errors.ts';
+
+export class ReplayedDevice implements Device {
+  readonly sizeBytes: number;
+  readonly sectorBytes: number;
+  readonly readOnly = true;
+
+  constructor(
+    private readonly device: Device,
+    private readonly blockBytes: number,
+    private readonly blocks: ReadonlyMap<number, Uint8Array>,
+  ) {
+    this.sizeBytes = device.sizeBytes;
+    this.sectorBytes = device.sectorBytes;
+  }
+
+  allocateMemory(lengthBytes: number): Memory {
+    return this.device.allocateMemory(lengthBytes);
+  }
+
+  read(
+    memory: Memory,
+    memoryOffset: number,
+    lengthBytes: number,
+    deviceOffset: number,
+    completion: IoCompletion,
+  ): void {
+    const bytes =
+      lengthBytes === this.blockBytes ? this.blocks.get(deviceOffset / this.blockBytes) : undefined;
+    if (bytes === undefined) {
+      this.device.read(memory, memoryOffset, lengthBytes, deviceOffset, completion);
+      return;
+    }
+    memory.bytes.set(bytes, memoryOffset);
+    queueMicrotask(() => completion.ioDone(0));
+  }
+
+  write(
+    _memory: Memory,
+    _memoryOffset: number,
+    _lengthBytes: number,
+    _deviceOffset: number,
+    completion: IoCompletion,
+  ): void {
+    queueMicrotask(() => completion.ioDone(Errno.EROFS));
+  }
+
+  flush(completion: IoCompletion): void {
+    queueMicrotask(() => completion.ioDone(0));
+  }
+
+  submit(): void {
+    this.device.submit();
+  }
+
+  close(): Promise<void> {
+    return this.device.close();
+  }
+}
