@@ -249,7 +249,7 @@ class JournalLog {
   #expectNothingBehind(sequence: number): void {
     for (const record of this.#records.values()) {
       if (record.kind === 'commit' && record.sequence >= sequence) {
-        throw damaged(`transaction ${record.sequence} is committed, but ${sequence} is not there`);
+        throw damaged(`transaction ${record.sequence} is committed, but the log ends before it`);
       }
     }
   }

@@ -33,8 +33,10 @@ export const MAX_JOURNAL_BYTES = 1024 * 1024 * 1024;
 const DEFAULT_JOURNAL_BYTES = 64 * 1024 * 1024;
 /** A space below this is of no use to anyone. */
 export const MIN_SPACE_BLOCKS = 64;
-/** Inode blocks are allocated and given back in clusters of this many bytes. */
+/** Inode blocks are allocated and given back in clusters of this many bytes, … */
 const INODE_CLUSTER_BYTES = 65536;
+/** … but not more blocks: a cluster is made in one transaction, which must fit the smallest journal. */
+const MOST_CLUSTER_BLOCKS = 16;
 
 /** Journal size that mkfs takes if none is given: 1/64 of the volume, 64 blocks to 64 MiB. */
 export function defaultJournalBlocks(blockBytes: number, blockCount: number): number {
@@ -119,7 +121,7 @@ export class Layout {
 
     this.inodesPerBlock = blockBytes / INODE_STRIDE_BYTES;
     this.inodeBlocksPerChunk = this.bitsPerBlock / this.inodesPerBlock;
-    this.inodeClusterBlocks = Math.max(1, INODE_CLUSTER_BYTES / blockBytes);
+    this.inodeClusterBlocks = Math.max(1, Math.min(MOST_CLUSTER_BLOCKS, INODE_CLUSTER_BYTES / blockBytes));
   }
 
   /** Blocks in group `group`; the last may be short. */

@@ -24,8 +24,8 @@ export const DEFAULT_COMMIT_SECONDS = 5;
 export const EXTENTS_PER_STEP = 128;
 /** Blocks that one extent may change in the worst case: a bitmap, a summary, a tree node. */
 const BLOCKS_PER_EXTENT = 3;
-/** Blocks that any other operation changes at most, and every operation beside its extents: inodes, the volume root, paths through trees that split. */
-const BLOCKS_PER_OPERATION = 32;
+/** Blocks that any other operation changes at most, and every operation beside its extents: a new cluster of inodes, the volume root, paths through trees that split. */
+const BLOCKS_PER_OPERATION = 40;
 
 /** Extents that one transaction may enter or give back so that it fits into a log of this length (J8). */
 export function extentsPerStep(logBlocks: number): number {
