@@ -197,10 +197,11 @@ export const mountCommand: CommandDefinition = {
 $XDG_RUNTIME_DIR/quarry, or /tmp/quarry-UID.
 
 Mount options:
-  ro, rw, nosuid, nodev, noexec, sync, dirsync, noatime, relatime, …   as in mount(8)
+  ro, rw, nosuid, nodev, noexec, noatime, relatime, …                  as in mount(8)
+  sync, dirsync          answer every change, or every change of a name, when it is on disk
   allow_other            others than the owner may use the mount; always so for root's mounts
   cache=64M              memory for metadata
-  commit=5               longest time between commits, in seconds
+  commit=5               longest time between commits, in seconds; 0 = the default
   spin=50us              how long to wait for the next request before sleeping; 0 = never
   allocator=NAME|FILE    as --allocator
   max_read=1M            longest read request

@@ -11,7 +11,7 @@ import { type AioDevice, openAioDevice } from '../aio/aio-device.ts';
 import { CorruptionError } from '../fs/errors.ts';
 import type { SpaceStatistics } from '../fs/filesystem.ts';
 import { NotAVolumeError } from '../fs/superblock.ts';
-import { openVolume, type Volume, type VolumeCounters } from '../fs/volume.ts';
+import { openVolume, type Volume } from '../fs/volume.ts';
 import { serveByFuseNative } from '../fuse/fuse-native-adapter.ts';
 import { MountError } from '../fuse/mount.ts';
 import { serve } from '../fuse/serve.ts';
@@ -133,12 +133,8 @@ async function serveVolume(
 }
 
 /** Everything that `quarry stat` shows. */
-async function mountStatistics({
-  plan,
-  device,
-  volume,
-  session,
-}: LiveMount): Promise<Record<string, unknown>> {
+async function mountStatistics(mount: LiveMount): Promise<Record<string, unknown>> {
+  const { plan, device, volume, session } = mount;
   const space: SpaceStatistics = {
     blockBytes: 0,
     blocks: 0,
@@ -152,6 +148,7 @@ async function mountStatistics({
     target: plan.target.path,
     directory: plan.directory,
     label: volume.label,
+    failure: failureOf(mount),
     pid: process.pid,
     uptimeSeconds: Math.round(process.uptime()),
     memoryBytes: process.memoryUsage.rss(),
@@ -192,16 +189,17 @@ class Registration {
   }
 }
 
-/** Why the volume takes no changes any more, if that is so. */
-function failureOf(volume: Volume): string | undefined {
-  const { failure }: VolumeCounters & { readonly failure?: string | undefined } = volume.counters();
-  return failure;
+/** Why a volume that was mounted to be written takes no changes any more; undefined if it does. */
+function failureOf({ volume, plan }: LiveMount): string | undefined {
+  if (!volume.readOnly || plan.options.readOnly) return undefined;
+  const { failure } = volume.counters();
+  return failure === '' ? 'it was found to be damaged' : failure;
 }
 
-async function endOf({ session, volume }: LiveMount): Promise<WaitAnswer> {
+async function endOf(mount: LiveMount): Promise<WaitAnswer> {
   try {
-    await session.closed;
-    const failure = failureOf(volume);
+    await mount.session.closed;
+    const failure = failureOf(mount);
     if (failure === undefined) return { clean: true };
     return { clean: false, error: `the last changes could not be written (${failure})` };
   } catch (thrown) {

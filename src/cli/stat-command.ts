@@ -14,12 +14,12 @@ import { requireMount } from './mountpoint.ts';
 import { findRecord } from './runtime-records.ts';
 import { type Fact, factLines } from './table-text.ts';
 
-/** Nested counters as facts with names such as `volume commits`. Empty groups and what is missing are left out. */
+/** Nested counters as facts with names such as `volume commits`. Empty groups and texts and what is missing are left out. */
 export function flattenCounters(value: unknown, path: readonly string[] = []): Fact[] {
   if (typeof value === 'object' && value !== null) {
     return Object.entries(value).flatMap(([name, inner]) => flattenCounters(inner, [...path, inWords(name)]));
   }
-  return value === undefined || value === null ? [] : [[path.join(' '), String(value)]];
+  return value === undefined || value === null || value === '' ? [] : [[path.join(' '), String(value)]];
 }
 
 function inWords(name: string): string {

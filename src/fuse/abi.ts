@@ -179,7 +179,7 @@ export const RenameIn = { bytes: 8, newdir: 0 } as const;
 export const Rename2In = { bytes: 16, newdir: 0, flags: 8 } as const;
 export const LinkIn = { bytes: 8, oldnodeid: 0 } as const;
 export const ReadIn = { bytes: 40, fh: 0, offset: 8, size: 16 } as const;
-export const WriteIn = { bytes: 40, fh: 0, offset: 8, size: 16, write_flags: 20 } as const;
+export const WriteIn = { bytes: 40, fh: 0, offset: 8, size: 16, write_flags: 20, flags: 32 } as const;
 export const WriteOut = { bytes: 8, size: 0, padding: 4 } as const;
 export const OpenOut = { bytes: 16, fh: 0, open_flags: 8, backing_id: 12 } as const;
 

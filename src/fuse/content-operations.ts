@@ -8,6 +8,7 @@ import { encodeOpenOut } from './encoding.ts';
 import { endAfter, metadata, type OperationRow, row } from './handler-parts.ts';
 import { agreedOn } from './negotiation.ts';
 import type { Request } from './request.ts';
+import { OPEN_DSYNC } from './synchronous.ts';
 
 function performReadlink(request: Request, tx: TransactionHandle): void {
   request.target = request.conversation.filesystem.readSymlink(tx, request.inode);
@@ -61,7 +62,9 @@ function decodeWrite(request: Request): void {
   const { agreement } = conversation;
   request.updateTimes = agreement === undefined || !agreedOn(agreement, InitFlag.WRITEBACK_CACHE);
   const flags = wire.u32(bodyAt + WriteIn.write_flags);
-  request.mayEndEarly = (flags & WriteFlag.CACHE) !== 0;
+  const cached = (flags & WriteFlag.CACHE) !== 0;
+  if (!cached && (wire.u32(bodyAt + WriteIn.flags) & OPEN_DSYNC) !== 0) request.synchronous = true;
+  request.mayEndEarly = cached && !request.synchronous;
   request.killPrivileges = (flags & WriteFlag.KILL_SUIDGID) !== 0;
 }
 

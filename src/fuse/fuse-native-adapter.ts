@@ -26,9 +26,11 @@ import type {
   WriteRequest,
 } from '../fs/filesystem.ts';
 import { type AlignedMemory, native } from '../native.ts';
+import { Opcode } from './abi.ts';
 import { emptyAttributes, emptyStatistics, preferredIoBytes } from './encoding.ts';
 import { findMount, MountError } from './mount.ts';
 import type { MountOptions } from './options.ts';
+import { isSynchronous, type SynchronousRequests, synchronousRequests } from './synchronous.ts';
 
 /** Ends a call: a negative errno, or a count, or 0; then the result. */
 type Answer = (status: number, ...result: unknown[]) => void;
@@ -47,6 +49,23 @@ const MAX_TRANSFER_BYTES = 128 << 10;
 /** How often to see whether the mount is still there: fuse-native does not tell. */
 const WATCH_MILLISECONDS = 250;
 const ROOT = 1;
+/** What the calls that change something are in the kernel's protocol. */
+const opcodes: Readonly<Record<string, number>> = {
+  mknod: Opcode.MKNOD,
+  create: Opcode.CREATE,
+  mkdir: Opcode.MKDIR,
+  symlink: Opcode.SYMLINK,
+  link: Opcode.LINK,
+  unlink: Opcode.UNLINK,
+  rmdir: Opcode.RMDIR,
+  rename: Opcode.RENAME,
+  write: Opcode.WRITE,
+  chmod: Opcode.SETATTR,
+  chown: Opcode.SETATTR,
+  utimens: Opcode.SETATTR,
+  truncate: Opcode.SETATTR,
+  ftruncate: Opcode.SETATTR,
+};
 const UNCHANGED_ID = 0xffff_ffff;
 
 async function loadFuseNative(): Promise<FuseNativeClass> {
@@ -104,7 +123,8 @@ export async function serveByFuseNative(request: FuseNativeRequest): Promise<Fus
   const { directory, filesystem } = request;
   const Fuse = await loadFuseNative();
   const calls = new PathCalls(filesystem, request.log);
-  const fuse = new Fuse(directory, calls.table(), libfuseOptions(request));
+  const table = calls.table(synchronousRequests(request.options.flags));
+  const fuse = new Fuse(directory, table, libfuseOptions(request));
   await new Promise<void>((resolve, reject) => {
     fuse.mount((error) => {
       if (error === null || error === undefined) resolve();
@@ -166,9 +186,25 @@ class PathCalls {
     this.#preferredBytes = preferredIoBytes(filesystem.blockBytes);
   }
 
-  /** The calls by the names that fuse-native gives them. */
-  table(): Record<string, (...args: never[]) => void> {
-    return { ...this.#attributeCalls(), ...this.#nameCalls(), ...this.#fileCalls() };
+  /** The calls by the names that fuse-native gives them; those that `synchronous` says are answered when their change is on disk. */
+  table(synchronous: SynchronousRequests): Record<string, (...args: never[]) => void> {
+    const calls = { ...this.#attributeCalls(), ...this.#nameCalls(), ...this.#fileCalls() };
+    const waiting = Object.entries(calls).map(([name, call]) => {
+      return [name, isSynchronous(synchronous, opcodes[name] ?? 0) ? this.#durably(call) : call];
+    });
+    return Object.fromEntries(waiting);
+  }
+
+  /** A call whose success is answered after a sync. */
+  #durably(call: (...args: never[]) => void): (...args: never[]) => void {
+    return (...args: unknown[]) => {
+      const answer = args.pop() as Answer;
+      const waiting: Answer = (status, ...result) => {
+        if (status < 0) answer(status, ...result);
+        else this.#wait((failed) => answer(failed || status, ...result), this.#filesystem.sync());
+      };
+      call(...([...args, waiting] as never[]));
+    };
   }
 
   #attributeCalls(): Record<string, (...args: never[]) => void> {

@@ -81,14 +81,16 @@ const TOO_OLD: ErrnoName = 'EPROTO';
 /**
  * What both sides can do.
  *
+ * @param writebackCache false to have every write(2) at once.
  * @throws FsError EPROTO if the kernel is older than 7.31.
  */
-export function agree(offer: InitRequest): Agreement {
+export function agree(offer: InitRequest, writebackCache = true): Agreement {
   if (offer.major < FUSE_MAJOR) throw fsError(TOO_OLD);
   if (offer.major === FUSE_MAJOR && offer.minor < FUSE_MINOR_LEAST) throw fsError(TOO_OLD);
+  const takenFlags = writebackCache ? wantedFlags : wantedFlags & ~InitFlag.WRITEBACK_CACHE;
   return {
     minor: offer.major > FUSE_MAJOR ? FUSE_MINOR_MOST : Math.min(offer.minor, FUSE_MINOR_MOST),
-    flags: (offer.flags & wantedFlags) >>> 0,
+    flags: (offer.flags & takenFlags) >>> 0,
     maxReadaheadBytes: Math.min(offer.maxReadaheadBytes, MAX_READAHEAD_BYTES),
   };
 }

@@ -183,8 +183,10 @@ const rules: Readonly<Record<string, OptionRule>> = {
   allocator: takes((options, value) => {
     options.allocator = value;
   }),
+  // 0 is the default, as for ext4: fstab lines mean the same.
   commit: takes((options, value) => {
-    options.commitSeconds = numberIn('commit', parseWhole('commit', value), 1, MAX_COMMIT_SECONDS);
+    const seconds = numberIn('commit', parseWhole('commit', value), 0, MAX_COMMIT_SECONDS);
+    options.commitSeconds = seconds === 0 ? DEFAULT_COMMIT_SECONDS : seconds;
   }),
 };
 

@@ -9,7 +9,8 @@
  *   decode    the arguments are read out of the slot, once: the reply may later be built over them
  *   begin     it is handed to the filesystem, or answered at once
  *   perform   what a metadata request does; may run several times, and overwrites its own results
- *   finished  hands it back to the session, which calls `answer`, sends, and releases the slot
+ *   finished  hands it back to the session, which waits for the disk if it is `synchronous`, calls `answer`, sends, and
+ *             releases the slot
  *
  * Slot: | head page, 4096 bytes … request from −80 | payload … | room for 2 blocks |
  * A short reply is built at the start of the head page, a long one in the payload with its header directly
@@ -50,6 +51,8 @@ export interface Conversation {
   readonly agreement: Agreement | undefined;
   /** st_blksize, in bytes. */
   readonly preferredBytes: number;
+  /** The kernel may gather writes in its page cache. */
+  readonly writebackCache: boolean;
   /** CREATE is answered, rather than left to MKNOD. */
   readonly atomicCreate: boolean;
   /** Scratch of STATFS. */
@@ -90,6 +93,8 @@ export class Request implements Operation, ReadRequest, WriteRequest, CreateRequ
   handler: Handler;
   /** Received and not answered. */
   pending = false;
+  /** Answered only when what it changed is on disk. */
+  synchronous = false;
 
   // From the header.
   opcode = 0;

@@ -10,6 +10,7 @@ import type { FuseChannelHandle } from '../native.ts';
 import { openChannel } from './channel.ts';
 import { abandonMount, type MountRequest, mount, tuneBacking } from './mount.ts';
 import { Session, type SessionOptions } from './session.ts';
+import { synchronousRequests } from './synchronous.ts';
 
 export interface ServeRequest extends MountRequest, SessionOptions {
   readonly filesystem: FileSystem;
@@ -38,7 +39,8 @@ async function greet(channel: FuseChannelHandle, session: Session): Promise<void
 
 async function startSession(descriptor: number, request: ServeRequest): Promise<Session> {
   const channel = openOrClose(descriptor, request);
-  const session = new Session(channel, request.filesystem, request);
+  const synchronous = synchronousRequests(request.options.flags);
+  const session = new Session(channel, request.filesystem, { ...request, synchronous });
   await greet(channel, session);
   return session;
 }

@@ -8,7 +8,8 @@ import { agree, decodeInit, encodeInitOut } from './negotiation.ts';
 import type { Request } from './request.ts';
 
 function decodeInitRequest(request: Request): void {
-  request.conversation.agreed(agree(decodeInit(request.wire, request.bodyAt)));
+  const { conversation, wire, bodyAt } = request;
+  conversation.agreed(agree(decodeInit(wire, bodyAt), conversation.writebackCache));
 }
 
 function answerInit(request: Request): void {

@@ -19,6 +19,7 @@ import { emptyStatistics, preferredIoBytes } from './encoding.ts';
 import type { Agreement } from './negotiation.ts';
 import { handlerOf, unknownOperation } from './operations.ts';
 import { type Conversation, Request } from './request.ts';
+import { isSynchronous, type SynchronousRequests } from './synchronous.ts';
 import { WriteFailures } from './write-failures.ts';
 
 export interface SessionOptions {
@@ -26,6 +27,8 @@ export interface SessionOptions {
   readonly log: (message: string) => void;
   /** Answer CREATE, at the price of a RELEASE per created file; otherwise the kernel uses MKNOD. Default false. */
   readonly atomicCreate?: boolean;
+  /** Which requests wait for the disk by themselves, see synchronous.ts. Default none. */
+  readonly synchronous?: SynchronousRequests;
 }
 
 export interface OperationCount {
@@ -51,6 +54,7 @@ export class Session implements Conversation {
   readonly filesystem: FileSystem;
   readonly preferredBytes: number;
   readonly atomicCreate: boolean;
+  readonly writebackCache: boolean;
   readonly writeFailures = new WriteFailures();
   readonly space = emptyStatistics();
   /** Resolves when the kernel's INIT was answered: the mount is usable. Rejects if the kernel is too old or the mount went away first. */
@@ -60,6 +64,7 @@ export class Session implements Conversation {
 
   readonly #channel: FuseChannel;
   readonly #log: (message: string) => void;
+  readonly #synchronous: SynchronousRequests;
   readonly #requests: Request[] = [];
   readonly #counts: OperationCount[] = [];
   #agreement: Agreement | undefined = undefined;
@@ -75,6 +80,8 @@ export class Session implements Conversation {
     this.filesystem = filesystem;
     this.preferredBytes = preferredIoBytes(filesystem.blockBytes);
     this.atomicCreate = options.atomicCreate ?? false;
+    this.#synchronous = options.synchronous ?? 'none';
+    this.writebackCache = this.#synchronous !== 'all';
     this.#channel = channel;
     this.#log = options.log;
     this.initialized = new Promise((resolve, reject) => {
@@ -138,6 +145,7 @@ export class Session implements Conversation {
     this.#pending++;
     const handler = handlerOf(request.opcode);
     request.handler = handler;
+    request.synchronous = isSynchronous(this.#synchronous, request.opcode);
     this.#countOf(request.opcode).requests++;
     try {
       if (request.bodyEnd - request.bodyAt < handler.bodyBytes) throw fsError('EINVAL');
@@ -154,6 +162,10 @@ export class Session implements Conversation {
       this.#logThrown(`${request.handler.name} ended twice`, thrown);
       return;
     }
+    if (thrown === undefined && request.synchronous) {
+      this.#endWhenDurable(request);
+      return;
+    }
     try {
       this.#reply(request, thrown);
     } catch (failure) {
@@ -166,6 +178,14 @@ export class Session implements Conversation {
     request.pending = false;
     this.#pending--;
     this.#channel.release(request.slot);
+  }
+
+  #endWhenDurable(request: Request): void {
+    request.synchronous = false;
+    this.filesystem.sync().then(
+      () => this.ended(request, undefined),
+      (failure: unknown) => this.ended(request, failure ?? fsError('EIO')),
+    );
   }
 
   #reply(request: Request, thrown: unknown): void {

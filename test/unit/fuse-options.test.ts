@@ -71,6 +71,11 @@ describe('mount options', () => {
     });
   });
 
+  test('commit=0 is the default, as for ext4', () => {
+    expect(parse('commit=0').commitSeconds).toBe(5);
+    expect(parse('commit=1').commitSeconds).toBe(1);
+  });
+
   test.each([
     ['0', 0],
     ['500ns', 500],
@@ -97,7 +102,7 @@ describe('mount options', () => {
     ['spin=1s', /is not a time/],
     ['spin=100ms', /too long/],
     ['layer=kernel', /native or fuse-native/],
-    ['commit=0', /from 1/],
+    ['commit=3601', /from 0 to 3600/],
     ['commit=1.5', /whole number/],
     ['max_read=100', /from 4096/],
     ['subtype=a.b', /plain word/],
