@@ -86,6 +86,14 @@ export const GROUPS = [
     ],
     measure: measureDirect,
   },
+  {
+    needsFiles: true,
+    rows: [
+      { name: 'fsync-1', unit: 'writes/s', says: '4 KiB written at random and fsynced, by one process' },
+      { name: 'fsync-16', unit: 'writes/s', says: 'the same by 16 processes, each in a file of its own' },
+    ],
+    measure: measureFsync,
+  },
 ];
 
 export const ROWS = GROUPS.flatMap((group) => group.rows);
@@ -181,6 +189,33 @@ async function measureDirect(place, wanted) {
     if (!wanted.has(row)) continue;
     const job = await fio(place, file, how, block, depth);
     result[row] = block === '4k' ? job.iops : job.bw_bytes / 1e6;
+  }
+  return result;
+}
+
+/** @param {Place} place @param {Set<string>} wanted */
+async function measureFsync(place, wanted) {
+  /** @type {Record<string, number>} */
+  const result = {};
+  for (const processes of [1, 16]) {
+    const row = `fsync-${processes}`;
+    if (!wanted.has(row)) continue;
+    const output = await run('fio', [
+      '--name=fsync',
+      `--directory=${place.directory}`,
+      '--filename_format=fsync.$jobnum',
+      '--size=16m',
+      '--rw=randwrite',
+      '--bs=4k',
+      '--ioengine=psync',
+      '--fsync=1',
+      `--numjobs=${processes}`,
+      '--time_based',
+      `--runtime=${place.sizes.directSeconds}`,
+      '--group_reporting',
+      '--output-format=json',
+    ]);
+    result[row] = JSON.parse(output).jobs[0].write.iops;
   }
   return result;
 }
