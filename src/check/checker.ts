@@ -2,26 +2,28 @@
  * The checker: is a volume sound? An independent reader of the format, which shares nothing with the filesystem but the
  * tables of records, the disk map and the hash of names, and believes nothing that it reads.
  *
- *   superblock → volume root → inode table → inodes and their extents → directories → connectivity → orphans → space
+ *   superblock → journal → volume root → inode table → inodes and their extents → directories → connectivity → orphans → space
  *
  * `checkVolume` only reads. It never throws for what is on disk: damage becomes a problem in the result, and the
  * passes go on with what is left. Where there is no volume at all it throws `NotAVolumeError`.
  */
 import type { Device } from '../aio/device.ts';
-import { BlockHeader, Superblock, VolumeState } from '../fs/format.ts';
+import { BlockHeader, Superblock } from '../fs/format.ts';
 import type { Layout } from '../fs/layout.ts';
 import { BlockSource } from './block-source.ts';
 import type { CheckContext, CheckStatistics } from './context.ts';
 import { checkDirectories } from './directory-pass.ts';
 import { InodeFacts } from './inode-facts.ts';
 import { checkInodes } from './inode-pass.ts';
+import { InodeTable } from './inode-table.ts';
+import { type JournalFacts, type JournalOwner, readJournal } from './journal-reader.ts';
 import { checkConnectivity, checkOrphans } from './link-pass.ts';
 import { MetadataReader } from './metadata-block.ts';
 import { PASSES, type Pass, type Problem, ProblemLog } from './problem.ts';
-import { readInodeTable, readVolumeRoot } from './root-pass.ts';
-import { SpaceMap } from './space-map.ts';
+import { type RootFacts, readInodeTable, readVolumeRoot } from './root-pass.ts';
+import { SharedBlocks, SpaceMap } from './space-map.ts';
 import { checkSpace } from './space-pass.ts';
-import { checkSuperblocks, type FoundSuperblock } from './superblock-pass.ts';
+import { checkSuperblocks, type FoundSuperblock, type SuperblockFacts } from './superblock-pass.ts';
 
 export { NotAVolumeError } from './superblock-pass.ts';
 
@@ -35,6 +37,8 @@ export interface CheckResult {
   readonly clean: boolean;
   /** What the superblock says: whether the volume was unmounted in order. */
   readonly state: 'clean' | 'dirty';
+  /** What the journal holds to be replayed: whole transactions, and blocks. No problem in itself. */
+  readonly journal: { readonly transactions: number; readonly blocks: number };
   readonly problems: readonly Problem[];
   /** All problems, also those beyond the ones kept. */
   readonly problemCount: number;
@@ -50,30 +54,63 @@ export const FsckExit = {
   usage: 16,
 } as const;
 
+/** A check that was made, with all that a repair builds on. */
+export interface CheckRun {
+  readonly context: CheckContext;
+  readonly superblocks: SuperblockFacts;
+  readonly journal: JournalFacts;
+  readonly root: RootFacts | undefined;
+  readonly table: InodeTable;
+  readonly result: CheckResult;
+}
+
 /**
- * Checks the volume on the device.
+ * Checks the volume on the device, as it is when its journal is replayed. Writes nothing.
  * @throws NotAVolumeError if there is none that this version can read.
  */
 export async function checkVolume(device: Device, options: CheckOptions = {}): Promise<CheckResult> {
-  const source = new BlockSource(device);
-  const log = new ProblemLog();
-  const superblock = await checkSuperblocks(source, log);
-  const context = makeContext(source, log, superblock, options);
-  const state = Superblock.state.get(superblock.view, 0) === VolumeState.clean ? 'clean' : 'dirty';
-  await runPasses(context, state === 'clean');
-  const clean = log.count === 0;
-  return { clean, state, problems: log.sorted(), problemCount: log.count, statistics: context.statistics };
+  return (await runCheck(device, options)).result;
 }
 
-async function runPasses(context: CheckContext, isClean: boolean): Promise<void> {
+/** Checks, and keeps what was found. @throws NotAVolumeError */
+export async function runCheck(device: Device, options: CheckOptions = {}): Promise<CheckRun> {
+  const source = new BlockSource(device);
+  const log = new ProblemLog();
+  const superblocks = await checkSuperblocks(source, log);
+  const { chosen, isClean } = superblocks;
+  const context = makeContext(source, log, chosen, options);
+  const journal = await readJournal(source, log, ownerOf(chosen), isClean);
+  context.reader.copies = journal.copies;
+  const { root, table } = await runPasses(context, isClean);
+  const result = {
+    clean: log.count === 0,
+    state: isClean ? ('clean' as const) : ('dirty' as const),
+    journal: { transactions: journal.transactions, blocks: journal.copies.size },
+    problems: log.sorted(),
+    problemCount: log.count,
+    statistics: context.statistics,
+  };
+  return { context, superblocks, journal, root, table, result };
+}
+
+/** Whose journal belongs to a superblock. */
+export function ownerOf({ bytes, layout }: FoundSuperblock): JournalOwner {
+  return { layout, uuid: BlockHeader.uuid.of(bytes, 0), salt: Superblock.hashSeed.of(bytes, 0) };
+}
+
+async function runPasses(
+  context: CheckContext,
+  isClean: boolean,
+): Promise<{ root: RootFacts | undefined; table: InodeTable }> {
   const root = await readVolumeRoot(context);
-  if (!root) return;
+  if (!root) return { root, table: new InodeTable(context.layout) };
   const table = await readInodeTable(context, root);
   await checkInodes(context, table, root);
   await checkDirectories(context, table);
   checkConnectivity(context);
   checkOrphans(context, root, isClean);
   await checkSpace(context);
+  return { root, table };
 }
 
 function makeContext(
@@ -90,7 +127,9 @@ function makeContext(
     reader: new MetadataReader(source, log, layout.blockBytes, BlockHeader.uuid.of(bytes, 0)),
     log,
     space: new SpaceMap(layout),
-    inodes: new InodeFacts(layout.bitsPerBlock),
+    shared: new SharedBlocks(),
+    inodes: new InodeFacts(),
+    links: { lostTops: [], listed: new Set() },
     statistics: emptyStatistics(layout),
     progress: (done, total) => options.progress?.(log.pass, done, total),
   };

@@ -3,7 +3,7 @@ import type { Layout } from '../fs/layout.ts';
 import type { InodeFacts } from './inode-facts.ts';
 import type { MetadataReader } from './metadata-block.ts';
 import type { ProblemLog } from './problem.ts';
-import type { SpaceMap } from './space-map.ts';
+import type { SharedBlocks, SpaceMap } from './space-map.ts';
 
 /** What is on the volume, in numbers. */
 export interface CheckStatistics {
@@ -27,6 +27,14 @@ export interface CheckStatistics {
   dataBlocks: number;
 }
 
+/** What the passes over names leave to the repair. */
+export interface LinkFacts {
+  /** Directories at the top of what cannot be reached; of a circle, one. */
+  readonly lostTops: number[];
+  /** Inodes on the orphan list, as far as it could be followed. */
+  listed: ReadonlySet<number>;
+}
+
 export interface CheckContext {
   readonly layout: Layout;
   readonly hashSeedLow: number;
@@ -34,8 +42,10 @@ export interface CheckContext {
   readonly reader: MetadataReader;
   readonly log: ProblemLog;
   readonly space: SpaceMap;
+  readonly shared: SharedBlocks;
   readonly inodes: InodeFacts;
   readonly statistics: CheckStatistics;
+  readonly links: LinkFacts;
   /** Tells how far a pass is: `done` of `total` of its units. */
   progress(done: number, total: number): void;
 }

@@ -4,7 +4,15 @@
  * An entry's key is the hash of its name plus 0 to 255; names of one hash stand next to each other, so a name that is
  * there twice is found among its neighbours.
  */
-import { BlockKind, EntryRecord, FILE_TYPE_MASK, INODE_BODY_OFFSET, TreeKind } from '../fs/format.ts';
+import {
+  BlockKind,
+  EntryRecord,
+  FILE_TYPE_MASK,
+  INODE_BODY_OFFSET,
+  MAX_LINKS,
+  ROOT_INODE,
+  TreeKind,
+} from '../fs/format.ts';
 import { COLLISIONS_PER_HASH, KEY_LIMIT, nameKey } from '../fs/name-hash.ts';
 import { type CheckContext, forEachConcurrently } from './context.ts';
 import type { DirectoryFacts } from './inode-facts.ts';
@@ -121,7 +129,7 @@ class EntryCheck {
     }
     const text = printableName(name);
     if (this.#sameHash.includes(text)) log.report('entry-duplicate', { inode, name: text });
-    this.#sameHash.push(text);
+    else if (this.#sameHash.length < COLLISIONS_PER_HASH) this.#sameHash.push(text);
   }
 
   #checkTarget(name: Uint8Array, target: number, type: number): void {
@@ -139,6 +147,10 @@ class EntryCheck {
     if (inodes.linkCount(target) === 0) {
       log.report('entry-to-orphan', { inode, name: printableName(name), found: target });
     }
+    if (!inodes.isDirectory(target) && inodes.names(target) === MAX_LINKS) {
+      log.report('entry-links', { inode, name: printableName(name), found: target });
+      return;
+    }
     inodes.addName(target);
     this.#noteDirectory(name, target);
   }
@@ -148,8 +160,11 @@ class EntryCheck {
     const inode = this.#directory;
     const facts = inodes.directories.get(target);
     if (!facts) return;
-    if (facts.namedIn !== 0) {
+    if (facts.parent === inode) facts.namedByParent = true;
+    if (facts.namedIn !== 0 || target === ROOT_INODE) {
       log.report('directory-second-name', { inode, name: printableName(name), found: target });
+      // Which of the two goes is for the repair to say.
+      if (facts.namedIn !== 0) log.suspect('directories', facts.namedIn);
       return;
     }
     facts.namedIn = inode;

@@ -69,7 +69,7 @@ function recordFlaw(extent: Extent, flags: number, end: number, limit: number): 
 }
 
 /** @returns false, after a report, if the blocks cannot be this extent's own. */
-function claimExtent({ log, space }: CheckContext, inode: number, extent: Extent): boolean {
+function claimExtent({ log, shared, space }: CheckContext, inode: number, extent: Extent): boolean {
   const { block, length, fileBlock } = extent;
   if (length === 0) return false;
   if (!space.contains(block, length)) {
@@ -77,6 +77,8 @@ function claimExtent({ log, space }: CheckContext, inode: number, extent: Extent
     return false;
   }
   const conflict = space.claim(block, length);
-  if (conflict) log.report('block-shared', { inode, block: conflict.block, found: conflict.count });
-  return !conflict;
+  if (!conflict) return true;
+  log.report('block-shared', { inode, block: conflict.block, found: conflict.count });
+  shared.add(inode, conflict.ranges);
+  return false;
 }

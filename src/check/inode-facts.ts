@@ -1,5 +1,5 @@
 /**
- * What the checker remembers of every inode, in typed arrays per chunk of the inode table: 12 bytes an inode. Directories
+ * What the checker remembers of every inode, in typed arrays: 12 bytes an inode. Directories
  * and orphans have more facts, kept in maps.
  */
 import { FILE_TYPE_MASK, FileType } from '../fs/format.ts';
@@ -12,6 +12,8 @@ export interface DirectoryFacts {
   readonly blocks: number;
   /** Directory whose entry leads here; 0 if none was found. */
   namedIn: number;
+  /** Whether the directory that it names as its parent has an entry for it. */
+  namedByParent: boolean;
   subdirectories: number;
 }
 
@@ -21,61 +23,60 @@ export interface OrphanFacts {
   readonly previous: number;
 }
 
-class ChunkFacts {
-  /** 0 where the inode is not in use. */
-  readonly modes: Uint16Array;
-  readonly linkCounts: Uint32Array;
-  /** Directory entries that lead to the inode. */
-  readonly names: Uint32Array;
+/** Inodes whose facts are kept together: few, so that inodes strewn over the table take little memory. */
+const PAGE_INODES = 256;
 
-  constructor(length: number) {
-    this.modes = new Uint16Array(length);
-    this.linkCounts = new Uint32Array(length);
-    this.names = new Uint32Array(length);
-  }
+class PageFacts {
+  /** 0 where the inode is not in use. */
+  readonly modes = new Uint16Array(PAGE_INODES);
+  readonly linkCounts = new Uint32Array(PAGE_INODES);
+  /** Directory entries that lead to the inode. */
+  readonly names = new Uint32Array(PAGE_INODES);
 }
 
 export class InodeFacts {
-  readonly #chunkLength: number;
-  readonly #chunks = new Map<number, ChunkFacts>();
+  readonly #pages = new Map<number, PageFacts>();
   readonly directories = new Map<number, DirectoryFacts>();
   readonly orphans = new Map<number, OrphanFacts>();
   /** Files with extents behind their last block: up to file block `found`, the size ends at `expected`. */
   readonly beyondEnd = new Map<number, { readonly found: number; readonly expected: number }>();
   count = 0;
-
-  constructor(inodesPerChunk: number) {
-    this.#chunkLength = inodesPerChunk;
-  }
+  /** The highest generation of an inode. */
+  highestGeneration = 0;
 
   add(inode: number, mode: number, linkCount: number): void {
-    const number = Math.floor(inode / this.#chunkLength);
-    let chunk = this.#chunks.get(number);
-    if (!chunk) {
-      chunk = new ChunkFacts(this.#chunkLength);
-      this.#chunks.set(number, chunk);
+    const number = Math.floor(inode / PAGE_INODES);
+    let page = this.#pages.get(number);
+    if (!page) {
+      page = new PageFacts();
+      this.#pages.set(number, page);
     }
-    const index = inode % this.#chunkLength;
-    chunk.modes[index] = mode;
-    chunk.linkCounts[index] = linkCount;
+    const index = inode % PAGE_INODES;
+    page.modes[index] = mode;
+    page.linkCounts[index] = linkCount;
     this.count++;
   }
 
   /** Mode of the inode; 0 if it is not in use. */
   mode(inode: number): number {
-    return this.#chunk(inode)?.modes[inode % this.#chunkLength] ?? 0;
+    return this.#page(inode)?.modes[inode % PAGE_INODES] ?? 0;
   }
 
   linkCount(inode: number): number {
-    return this.#chunk(inode)?.linkCounts[inode % this.#chunkLength] ?? 0;
+    return this.#page(inode)?.linkCounts[inode % PAGE_INODES] ?? 0;
+  }
+
+  /** Entries found so far that lead to the inode. */
+  names(inode: number): number {
+    return this.#page(inode)?.names[inode % PAGE_INODES] ?? 0;
   }
 
   /** An entry leads to the inode, which must be in use. */
   addName(inode: number): void {
-    const chunk = this.#chunk(inode);
-    if (!chunk) return;
-    const index = inode % this.#chunkLength;
-    chunk.names[index] = (chunk.names[index] ?? 0) + 1;
+    const page = this.#page(inode);
+    if (!page) return;
+    const index = inode % PAGE_INODES;
+    page.names[index] = (page.names[index] ?? 0) + 1;
   }
 
   isDirectory(inode: number): boolean {
@@ -84,25 +85,25 @@ export class InodeFacts {
 
   /** Calls back for each inode in use, by number. */
   forEach(visit: (inode: number, mode: number, linkCount: number, names: number) => void): void {
-    const numbers = [...this.#chunks.keys()].sort((a, b) => a - b);
+    const numbers = [...this.#pages.keys()].sort((a, b) => a - b);
     for (const number of numbers) {
-      const chunk = this.#chunks.get(number);
-      if (chunk) this.#forEachIn(number, chunk, visit);
+      const page = this.#pages.get(number);
+      if (page) this.#forEachIn(number, page, visit);
     }
   }
 
   #forEachIn(
     number: number,
-    chunk: ChunkFacts,
+    page: PageFacts,
     visit: (inode: number, mode: number, linkCount: number, names: number) => void,
   ): void {
-    const base = number * this.#chunkLength;
-    for (const [index, mode] of chunk.modes.entries()) {
-      if (mode !== 0) visit(base + index, mode, chunk.linkCounts[index] ?? 0, chunk.names[index] ?? 0);
+    const base = number * PAGE_INODES;
+    for (const [index, mode] of page.modes.entries()) {
+      if (mode !== 0) visit(base + index, mode, page.linkCounts[index] ?? 0, page.names[index] ?? 0);
     }
   }
 
-  #chunk(inode: number): ChunkFacts | undefined {
-    return this.#chunks.get(Math.floor(inode / this.#chunkLength));
+  #page(inode: number): PageFacts | undefined {
+    return this.#pages.get(Math.floor(inode / PAGE_INODES));
   }
 }

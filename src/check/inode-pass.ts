@@ -1,10 +1,10 @@
 /**
- * Pass 4: every chunk of the inode table, its bitmap, and every inode in it.
+ * Pass 5: every chunk of the inode table, its bitmap, and every inode in it.
  *
  * Where a bitmap is missing or unreadable the records speak for themselves: a mode that is not 0 is in use.
  */
 import { BitSet } from 'bitset';
-import { BitmapHeader, BlockKind, HEADER_BYTES, INODE_BYTES, Inode } from '../fs/format.ts';
+import { BitmapHeader, BlockKind, HEADER_BYTES, INODE_BYTES, Inode, MAX_INODES } from '../fs/format.ts';
 import { type CheckContext, forEachConcurrently } from './context.ts';
 import { checkInode } from './inode-record.ts';
 import type { InodeTable, TablePiece } from './inode-table.ts';
@@ -97,6 +97,7 @@ async function readChunkBitmap(
   const bytes = await reader.read(piece.block, {
     kind: BlockKind.inodeBitmap,
     what: `inode bitmap of chunk ${chunk}`,
+    stage: 'table',
   });
   if (!bytes) return undefined;
   const bits = new BitSet(bytes.subarray(HEADER_BYTES));
@@ -131,15 +132,42 @@ async function checkInodeBlock(
   const { layout, reader } = context;
   const firstIndex = blockIndex * layout.inodesPerBlock;
   const base = chunk.number * layout.bitsPerBlock + firstIndex;
-  const bytes = await reader.read(block, { kind: BlockKind.inodes, what: `inodes ${base} and on` });
+  const bytes = await reader.read(block, {
+    kind: BlockKind.inodes,
+    what: `inodes ${base} and on`,
+    stage: 'table',
+  });
   if (!bytes) return;
   const view = viewOf(bytes);
+  const found = firstInodeOf(view, layout.inodesPerBlock);
+  if (found !== undefined && found !== base) {
+    context.log.report('table-inode-block', { inode: found, expected: base, block });
+    return;
+  }
   for (let i = 0; i < layout.inodesPerBlock; i++) {
     const inode = base + i;
     const at = HEADER_BYTES + i * INODE_BYTES;
     if (!isInUse(context, chunk, inode, firstIndex + i, Inode.mode.get(view, at))) continue;
     await checkInode(context, { inode, view, at, block }, root.nextGeneration);
   }
+}
+
+/**
+ * The number of the first inode of a block, as at least two inodes in it agree that it is; undefined if they do not. One
+ * alone that has another number is more likely to be wrong itself.
+ */
+export function firstInodeOf(view: DataView, inodesPerBlock: number): number | undefined {
+  let first: number | undefined;
+  let votes = 0;
+  for (let i = 0; i < inodesPerBlock; i++) {
+    const at = HEADER_BYTES + i * INODE_BYTES;
+    if (Inode.mode.get(view, at) === 0) continue;
+    const base = Inode.number.get(view, at) - i;
+    first ??= base;
+    if (base !== first || base < 0 || base >= MAX_INODES || base % inodesPerBlock !== 0) return undefined;
+    votes++;
+  }
+  return votes > 1 ? first : undefined;
 }
 
 /** Whether to take the record as an inode in use; reports where record and bitmap do not agree. */

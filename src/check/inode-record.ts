@@ -17,11 +17,13 @@ import type { CheckContext, CheckStatistics } from './context.ts';
 import { type Extent, type ExtentWalkResult, walkExtents } from './extent-walk.ts';
 import { checkSymlinkBlocks, symlinkBlocks } from './symlink-check.ts';
 
-const KNOWN_FLAGS = InodeFlag.inlineData;
-const NANOSECONDS = 1_000_000_000;
+export const KNOWN_FLAGS = InodeFlag.inlineData;
+export const NANOSECONDS = 1_000_000_000;
+/** Generations are counted up by one for each inode made; none comes near this. */
+export const GENERATION_LIMIT = 2 ** 52;
 
 /** What an inode of each type may be. */
-interface TypeRules {
+export interface TypeRules {
   readonly counter: keyof Pick<CheckStatistics, 'files' | 'directories' | 'symlinks' | 'specials'>;
   /** What the body holds where the inlineData flag is not set. */
   readonly body: 'extents' | 'directory' | 'nothing';
@@ -30,7 +32,7 @@ interface TypeRules {
 }
 
 const SPECIAL: TypeRules = { counter: 'specials', body: 'nothing', leastSize: 0, mostSize: 0 };
-const TYPES: ReadonlyMap<number, TypeRules> = new Map<number, TypeRules>([
+export const TYPES: ReadonlyMap<number, TypeRules> = new Map<number, TypeRules>([
   [FileType.regular, { counter: 'files', body: 'extents', leastSize: 0, mostSize: MAX_FILE_BYTES }],
   [FileType.directory, { counter: 'directories', body: 'directory', leastSize: 0, mostSize: 2 ** 52 }],
   [FileType.symlink, { counter: 'symlinks', body: 'extents', leastSize: 1, mostSize: MAX_SYMLINK_BYTES }],
@@ -40,7 +42,7 @@ const TYPES: ReadonlyMap<number, TypeRules> = new Map<number, TypeRules>([
   [FileType.blockDevice, SPECIAL],
 ]);
 
-const TIMES = [
+export const TIMES = [
   ['access', Inode.accessNanoseconds],
   ['modify', Inode.modifyNanoseconds],
   ['change', Inode.changeNanoseconds],
@@ -80,7 +82,9 @@ export async function checkInode(
   statistics[rules.counter]++;
   checkFields(context, found, rules);
   const generation = Inode.generation.get(view, at);
-  if (generation >= nextGeneration) {
+  if (generation >= GENERATION_LIMIT) log.report('inode-generation', { inode, found: generation });
+  else context.inodes.highestGeneration = Math.max(context.inodes.highestGeneration, generation);
+  if (generation >= nextGeneration && generation < GENERATION_LIMIT) {
     log.report('root-generation', { inode, found: generation, expected: nextGeneration });
   }
   if ((Inode.flags.get(view, at) & InodeFlag.inlineData) !== 0) checkInline(context, found, rules);
@@ -101,6 +105,7 @@ function rememberInode({ inodes }: CheckContext, { view, at, inode }: FoundInode
     size: Inode.size.get(view, at),
     blocks: Inode.blocks.get(view, at),
     namedIn: 0,
+    namedByParent: false,
     subdirectories: 0,
   });
 }
@@ -125,7 +130,8 @@ function checkFields({ log }: CheckContext, { view, at, inode }: FoundInode, rul
     log.report('inode-attributes', { inode });
   }
   const links = Inode.linkCount.get(view, at);
-  if (links > MAX_LINKS) log.report('inode-links-limit', { inode, found: links, expected: MAX_LINKS });
+  if (links > MAX_LINKS && rules.counter !== 'directories')
+    log.report('inode-links-limit', { inode, found: links, expected: MAX_LINKS });
   for (const [what, field] of TIMES) {
     const nanoseconds = field.get(view, at);
     if (nanoseconds >= NANOSECONDS) log.report('inode-time', { inode, what, found: nanoseconds });

@@ -23,9 +23,6 @@ function checkRoot({ inodes, log }: CheckContext): void {
   const inode = ROOT_INODE;
   if (inodes.mode(inode) === 0) log.report('root-directory', { inode, what: 'not in use' });
   else if (!inodes.isDirectory(inode)) log.report('root-directory', { inode, what: 'not a directory' });
-  const facts = inodes.directories.get(inode);
-  if (facts && facts.namedIn !== 0)
-    log.report('directory-second-name', { inode, name: 'found', found: inode });
 }
 
 function checkParents({ inodes, log }: CheckContext): void {
@@ -41,7 +38,7 @@ function checkParents({ inodes, log }: CheckContext): void {
  * Follows the names upwards from each directory, each way once. What hangs below another lost directory comes back
  * with it and is not named; a circle has no top, and each directory on it is.
  */
-function checkReach({ inodes, log }: CheckContext): void {
+function checkReach({ inodes, links, log }: CheckContext): void {
   const seen = new Set<number>([ROOT_INODE]);
   const tops: number[] = [];
   for (const inode of inodes.directories.keys()) {
@@ -55,6 +52,8 @@ function checkReach({ inodes, log }: CheckContext): void {
     }
     if (way.has(at)) tops.push(...circleFrom(way, at));
     else if (at === 0) tops.push(last);
+    if (way.has(at)) links.lostTops.push(at);
+    else if (at === 0 && inodes.linkCount(last) !== 0) links.lostTops.push(last);
     for (const member of way) seen.add(member);
   }
   for (const inode of tops) {
@@ -86,9 +85,10 @@ function checkFileLinks({ log }: CheckContext, inode: number, linkCount: number,
  * alone may have blocks behind their end. A volume that was unmounted in order has neither.
  */
 export function checkOrphans(context: CheckContext, root: RootFacts, isClean: boolean): void {
-  const { inodes, log, statistics } = context;
+  const { inodes, links, log, statistics } = context;
   log.pass = 'orphan list';
   const listed = followList(context, root.firstOrphan);
+  links.listed = listed;
   statistics.orphans = listed.size;
   if (isClean && listed.size > 0) log.report('orphan-left', { found: listed.size });
   for (const [inode, { next, previous }] of inodes.orphans) {

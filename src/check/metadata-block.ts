@@ -6,8 +6,8 @@
  */
 import { crc32c } from '../crc32c.ts';
 import { BlockHeader, BlockKind, MAGIC_BYTES } from '../fs/format.ts';
-import type { BlockSource } from './block-source.ts';
-import type { ProblemLog } from './problem.ts';
+import type { BlockSource, ReadResult } from './block-source.ts';
+import type { ProblemLog, Stage } from './problem.ts';
 
 const KIND_NAMES = new Map<number, string>(Object.entries(BlockKind).map(([name, value]) => [value, name]));
 const CHECKSUM_OFFSET = BlockHeader.checksum.offset;
@@ -37,63 +37,95 @@ export interface Expectation {
   readonly kind: number;
   /** What the block is for, in words. */
   readonly what: string;
+  /** The inode that it belongs to. */
+  readonly inode?: number;
+  /** Stage of the repair, where it does not follow from the pass. */
+  readonly stage?: Stage;
 }
 
+/** Seals the bytes of a whole metadata block: its checksum is made right. */
+export function sealBytes(bytes: Uint8Array): void {
+  BlockHeader.checksum.set(viewOf(bytes), 0, blockChecksum(bytes));
+}
+
+/** What a block has instead of the right header. */
+interface Flaw {
+  readonly code: 'block-magic' | 'block-kind' | 'block-number' | 'block-uuid';
+  readonly found?: number | string;
+  readonly expected?: string;
+}
+
+/** Where blocks are read from: the device, unless the journal has a newer copy, or a repair a changed one. */
 export class MetadataReader {
   readonly #source: BlockSource;
   readonly #log: ProblemLog;
   readonly blockBytes: number;
-  readonly #uuid: Uint8Array;
+  readonly uuid: Uint8Array;
+  /** Blocks whose newest copy is still in the journal: where it is there. */
+  copies: ReadonlyMap<number, number> = new Map();
+  /** Blocks that a repair has changed and not written yet. Whoever reads one gets the bytes themselves. */
+  changed: ReadonlyMap<number, Uint8Array> = new Map();
 
   constructor(source: BlockSource, log: ProblemLog, blockBytes: number, uuid: Uint8Array) {
     this.#source = source;
     this.#log = log;
     this.blockBytes = blockBytes;
-    this.#uuid = uuid;
+    this.uuid = uuid;
   }
 
   /** Reads and verifies a block. @returns its bytes, or undefined if they are not worth looking at; then that is reported. */
   async read(block: number, expected: Expectation): Promise<Uint8Array | undefined> {
-    const { bytes, errno } = await this.#source.read(block * this.blockBytes, this.blockBytes);
-    const { what } = expected;
-    if (errno !== 0) {
-      this.#log.report('block-unreadable', { block, what, found: `error ${errno}` });
-      return undefined;
-    }
-    return this.#verify(bytes, block, expected) ? bytes : undefined;
+    const bytes = await this.readAgain(block, expected);
+    return bytes && this.#verify(bytes, block, expected) ? bytes : undefined;
   }
 
   /** Reads a block that another pass has verified and reported on already. */
-  async readAgain(block: number, { what }: Expectation): Promise<Uint8Array | undefined> {
-    const { bytes, errno } = await this.#source.read(block * this.blockBytes, this.blockBytes);
+  async readAgain(block: number, { what, inode, stage }: Expectation): Promise<Uint8Array | undefined> {
+    const { bytes, errno } = await this.raw(block);
     if (errno === 0) return bytes;
-    this.#log.report('block-unreadable', { block, what, found: `error ${errno}` });
+    this.#log.report('block-unreadable', { block, what, found: `error ${errno}`, ...about(inode) }, stage);
     return undefined;
   }
 
-  #verify(bytes: Uint8Array, block: number, { kind, what }: Expectation): boolean {
-    const view = viewOf(bytes);
-    const log = this.#log;
-    if (!sameBytes(BlockHeader.magic.of(bytes, 0), MAGIC_BYTES)) {
-      log.report('block-magic', { block, what });
+  /** Reads a block without a word in the log. @returns undefined unless it is a block of this kind, whatever its checksum */
+  async peek(block: number, kind: number): Promise<Uint8Array | undefined> {
+    const { bytes, errno } = await this.raw(block);
+    return errno === 0 && this.#flaw(bytes, block, kind) === undefined ? bytes : undefined;
+  }
+
+  /** The bytes of any block of the volume. */
+  raw(block: number): Promise<ReadResult> {
+    const changed = this.changed.get(block);
+    if (changed) return Promise.resolve({ bytes: changed, errno: 0 });
+    const place = this.copies.get(block) ?? block;
+    return this.#source.read(place * this.blockBytes, this.blockBytes);
+  }
+
+  #verify(bytes: Uint8Array, block: number, { kind, what, inode, stage }: Expectation): boolean {
+    const flaw = this.#flaw(bytes, block, kind);
+    if (flaw) {
+      const { code, ...values } = flaw;
+      this.#log.report(code, { block, what, ...values, ...about(inode) }, stage);
       return false;
     }
-    const foundKind = BlockHeader.kind.get(view, 0);
-    if (foundKind !== kind) {
-      log.report('block-kind', { block, what, found: kindName(foundKind), expected: kindName(kind) });
-      return false;
-    }
-    const foundBlock = BlockHeader.block.get(view, 0);
-    if (foundBlock !== block) {
-      log.report('block-number', { block, what, found: foundBlock });
-      return false;
-    }
-    if (!sameBytes(BlockHeader.uuid.of(bytes, 0), this.#uuid)) {
-      log.report('block-uuid', { block, what });
-      return false;
-    }
-    if (BlockHeader.checksum.get(view, 0) !== blockChecksum(bytes))
-      log.report('block-checksum', { block, what });
+    if (BlockHeader.checksum.get(viewOf(bytes), 0) !== blockChecksum(bytes))
+      this.#log.report('block-checksum', { block, what, ...about(inode) });
     return true;
   }
+
+  #flaw(bytes: Uint8Array, block: number, kind: number): Flaw | undefined {
+    const view = viewOf(bytes);
+    if (!sameBytes(BlockHeader.magic.of(bytes, 0), MAGIC_BYTES)) return { code: 'block-magic' };
+    const foundKind = BlockHeader.kind.get(view, 0);
+    if (foundKind !== kind)
+      return { code: 'block-kind', found: kindName(foundKind), expected: kindName(kind) };
+    const foundBlock = BlockHeader.block.get(view, 0);
+    if (foundBlock !== block) return { code: 'block-number', found: foundBlock };
+    if (!sameBytes(BlockHeader.uuid.of(bytes, 0), this.uuid)) return { code: 'block-uuid' };
+    return undefined;
+  }
+}
+
+function about(inode: number | undefined): { inode?: number } {
+  return inode === undefined ? {} : { inode };
 }

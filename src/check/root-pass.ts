@@ -1,4 +1,4 @@
-/** Passes 2 and 3: the volume root, and the extents of the inode table, whose inode stands in it. */
+/** Passes 3 and 4: the volume root, and the extents of the inode table, whose inode stands in it. */
 import {
   BlockKind,
   INODE_BODY_BYTES,
@@ -10,6 +10,7 @@ import {
 } from '../fs/format.ts';
 import type { CheckContext } from './context.ts';
 import { walkExtents } from './extent-walk.ts';
+import { GENERATION_LIMIT } from './inode-record.ts';
 import { InodeTable } from './inode-table.ts';
 import { viewOf } from './metadata-block.ts';
 
@@ -29,12 +30,16 @@ export async function readVolumeRoot(context: CheckContext): Promise<RootFacts |
   const bytes = await context.reader.read(block, { kind: BlockKind.volumeRoot, what: 'volume root' });
   if (!bytes) return undefined;
   const view = viewOf(bytes);
+  const nextGeneration = VolumeRoot.nextGeneration.get(view, 0);
+  if (nextGeneration > GENERATION_LIMIT) {
+    context.log.report('root-next-generation', { block, found: nextGeneration });
+  }
   return {
     view,
     inodeCount: VolumeRoot.inodeCount.get(view, 0),
     firstFreeChunk: VolumeRoot.firstFreeChunk.get(view, 0),
     firstOrphan: VolumeRoot.firstOrphan.get(view, 0),
-    nextGeneration: VolumeRoot.nextGeneration.get(view, 0),
+    nextGeneration,
   };
 }
 

@@ -21,6 +21,36 @@ export interface Conflict {
   /** Absolute number of the first block that was claimed before. */
   readonly block: number;
   readonly count: number;
+  readonly ranges: Range[];
+}
+
+/** Blocks `from` to `until` − 1. */
+export interface Range {
+  from: number;
+  until: number;
+}
+
+/** Ranges remembered of one inode; beyond this they are joined to one. */
+const RANGES_KEPT = 4096;
+
+/** Of each inode the blocks that something else had claimed before it. */
+export class SharedBlocks {
+  readonly #ranges = new Map<number, Range[]>();
+
+  add(inode: number, ranges: readonly Range[]): void {
+    const known = this.#ranges.get(inode) ?? [];
+    this.#ranges.set(inode, known);
+    for (const range of ranges) known.push(range);
+    if (known.length <= RANGES_KEPT) return;
+    const from = known.reduce((least, range) => Math.min(least, range.from), Number.POSITIVE_INFINITY);
+    const until = known.reduce((most, range) => Math.max(most, range.until), 0);
+    this.#ranges.set(inode, [{ from, until }]);
+  }
+
+  /** In order of their blocks. */
+  of(inode: number): Range[] {
+    return [...(this.#ranges.get(inode) ?? [])].sort((a, b) => a.from - b.from);
+  }
 }
 
 export class SpaceMap {
@@ -45,20 +75,30 @@ export class SpaceMap {
     const { bitsPerBlock, spaceStart } = this.#layout;
     let at = block - spaceStart;
     const end = at + length;
-    let first = -1;
-    let count = 0;
+    const ranges: Range[] = [];
     while (at < end) {
       const group = Math.floor(at / bitsPerBlock);
       const base = group * bitsPerBlock;
       const until = Math.min(end, base + bitsPerBlock);
-      const conflict = claimIn(this.group(group), at - base, until - 1 - base);
-      if (conflict) {
-        if (first < 0) first = spaceStart + base + conflict.block;
-        count += conflict.count;
+      for (const range of claimIn(this.group(group), at - base, until - 1 - base)) {
+        const shift = spaceStart + base;
+        addRange(ranges, range.from + shift, range.until + shift);
       }
       at = until;
     }
-    return count > 0 ? { block: first, count } : undefined;
+    const [first] = ranges;
+    if (first === undefined) return undefined;
+    const count = ranges.reduce((sum, range) => sum + range.until - range.from, 0);
+    return { block: first.from, count, ranges };
+  }
+
+  /** True if the absolute block, which must be inside the space, was claimed or has a fixed use. */
+  isClaimed(block: number): boolean {
+    const { bitsPerBlock, spaceStart } = this.#layout;
+    const at = block - spaceStart;
+    const group = Math.floor(at / bitsPerBlock);
+    const bits = this.#groups.get(group) ?? this.pristine(group);
+    return bits.get(at - group * bitsPerBlock) === 1;
   }
 
   /** True if anything but the metadata with a fixed place was claimed in the group. */
@@ -91,23 +131,26 @@ export class SpaceMap {
   }
 }
 
-/** Sets bits `from` to `to` of one group; the conflict is counted within the group. */
-function claimIn(bits: BitSet, from: number, to: number): Conflict | undefined {
+/** Adds a range behind those that are there, or to the last of them. */
+function addRange(ranges: Range[], from: number, until: number): void {
+  const last = ranges.at(-1);
+  if (last && last.until === from) last.until = until;
+  else ranges.push({ from, until });
+}
+
+/** Sets bits `from` to `to` of one group. @returns the ranges of those that were set before, counted within the group */
+function claimIn(bits: BitSet, from: number, to: number): Range[] {
+  const ranges: Range[] = [];
   if (to - from >= SHORT_RUN) {
     const before = bits.slice(from, to);
     setBits(bits, from, to);
-    if (!before || before.isEmpty()) return undefined;
-    return { block: from + before.lsb(), count: before.cardinality() };
+    if (!before || before.isEmpty()) return ranges;
+    for (const bit of before.toArray()) addRange(ranges, from + bit, from + bit + 1);
+    return ranges;
   }
-  let first = -1;
-  let count = 0;
   for (let bit = from; bit <= to; bit++) {
-    if (bits.get(bit) === 0) {
-      bits.set(bit, 1);
-      continue;
-    }
-    if (first < 0) first = bit;
-    count++;
+    if (bits.get(bit) === 1) addRange(ranges, bit, bit + 1);
+    else bits.set(bit, 1);
   }
-  return count > 0 ? { block: first, count } : undefined;
+  return ranges;
 }

@@ -8,6 +8,7 @@ import {
   BlockHeader,
   BlockKind,
   FORMAT_VERSION,
+  JournalHeader,
   MAGIC_BYTES,
   MAX_BLOCK_BYTES,
   MIN_BLOCK_BYTES,
@@ -37,8 +38,17 @@ export interface FoundSuperblock {
   readonly flaw: string | undefined;
 }
 
+/** What the pass found. */
+export interface SuperblockFacts {
+  readonly chosen: FoundSuperblock;
+  /** The chosen one is the first, not the backup. */
+  readonly isFirst: boolean;
+  /** The volume was unmounted in order, as a sound first superblock says. */
+  readonly isClean: boolean;
+}
+
 /** Fields that follow from the geometry. */
-const DERIVED_FIELDS = [
+export const DERIVED_FIELDS = [
   ['the start of the journal', Superblock.journalStart, (layout: Layout) => layout.journalStart],
   ['the block of the volume root', Superblock.volumeRootBlock, (layout: Layout) => layout.volumeRootBlock],
   ['the start of the space', Superblock.spaceStart, (layout: Layout) => layout.spaceStart],
@@ -103,15 +113,52 @@ async function searchBackup(source: BlockSource): Promise<FoundSuperblock | unde
  * Runs the pass.
  * @throws NotAVolumeError if there is nothing that could be checked.
  */
-export async function checkSuperblocks(source: BlockSource, log: ProblemLog): Promise<FoundSuperblock> {
+export async function checkSuperblocks(source: BlockSource, log: ProblemLog): Promise<SuperblockFacts> {
+  log.pass = 'superblock';
   const first = await readSuperblock(source, 0);
   const sound = typeof first !== 'string' && first.flaw === undefined && fits(first, source);
-  const chosen = sound ? first : await chooseDamaged(source, log, first);
+  const chosen = sound
+    ? await compareWithBackup(source, log, first)
+    : await chooseDamaged(source, log, first);
   refuseUnknown(chosen);
   if (!fits(chosen, source)) throw truncated(chosen, source);
   reportFields(chosen, log);
-  if (sound) await checkBackup(source, log, chosen);
-  return chosen;
+  const isFirst = chosen === first;
+  const isClean = sound && isFirst && Superblock.state.get(chosen.view, 0) === VolumeState.clean;
+  return { chosen, isFirst, isClean };
+}
+
+/** Compares a sound first superblock with its backup. @returns the one to believe */
+async function compareWithBackup(
+  source: BlockSource,
+  log: ProblemLog,
+  first: FoundSuperblock,
+): Promise<FoundSuperblock> {
+  const before = log.count;
+  const backup = await checkBackup(source, log, first);
+  if (!backup || log.count === before || !fits(backup, source)) return first;
+  return (await evidence(source, backup)) > (await evidence(source, first)) ? backup : first;
+}
+
+/** How much of the volume speaks for a superblock: its volume root and the heads of its journal are where and whose it says. */
+async function evidence(source: BlockSource, { bytes, layout }: FoundSuperblock): Promise<number> {
+  const { blockBytes, journalStart, volumeRootBlock } = layout;
+  const uuid = BlockHeader.uuid.of(bytes, 0);
+  const salt = Superblock.hashSeed.of(bytes, 0);
+  let found = 0;
+  for (const block of [volumeRootBlock, journalStart, journalStart + 1]) {
+    const read = await source.read(block * blockBytes, blockBytes);
+    const isRoot = block === volumeRootBlock;
+    const kind = isRoot ? BlockKind.volumeRoot : BlockKind.journalHead;
+    const agrees =
+      read.errno === 0 &&
+      BlockHeader.kind.get(viewOf(read.bytes), 0) === kind &&
+      sameBytes(BlockHeader.uuid.of(read.bytes, 0), uuid) &&
+      (isRoot || sameBytes(JournalHeader.salt.of(read.bytes, 0), salt)) &&
+      BlockHeader.checksum.get(viewOf(read.bytes), 0) === blockChecksum(read.bytes);
+    if (agrees) found++;
+  }
+  return found;
 }
 
 async function chooseDamaged(
@@ -162,12 +209,16 @@ function reportFields({ view, layout }: FoundSuperblock, log: ProblemLog): void 
   }
 }
 
-async function checkBackup(source: BlockSource, log: ProblemLog, first: FoundSuperblock): Promise<void> {
+async function checkBackup(
+  source: BlockSource,
+  log: ProblemLog,
+  first: FoundSuperblock,
+): Promise<FoundSuperblock | undefined> {
   const block = first.layout.backupSuperblock;
   const backup = await readSuperblock(source, block * first.layout.blockBytes);
   if (typeof backup === 'string' || backup.flaw !== undefined) {
     log.report('backup-bad', { block, what: typeof backup === 'string' ? backup : (backup.flaw ?? '') });
-    return;
+    return undefined;
   }
   const own = BlockHeader.block.get(backup.view, 0);
   if (own !== block) log.report('block-number', { block, what: 'backup superblock', found: own });
@@ -178,6 +229,7 @@ async function checkBackup(source: BlockSource, log: ProblemLog, first: FoundSup
   }
   compareBytes(log, block, 'volume id', first, backup, BlockHeader.uuid);
   compareBytes(log, block, 'hash seed', first, backup, Superblock.hashSeed);
+  return backup;
 }
 
 function compareBytes(

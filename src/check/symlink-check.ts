@@ -41,7 +41,7 @@ async function checkBlock(
   lengthBytes: number,
 ): Promise<void> {
   const what = `target of symbolic link ${inode}`;
-  const bytes = await reader.read(block, { kind: BlockKind.symlink, what });
+  const bytes = await reader.read(block, { kind: BlockKind.symlink, what, inode });
   if (!bytes) return;
   const found = OwnerHeader.owner.get(viewOf(bytes), 0);
   if (found !== inode) log.report('tree-owner', { inode, block, found });

@@ -142,7 +142,7 @@ class TreeWalk {
   }
 
   #claim(node: Node, block: number): boolean {
-    const { log, space } = this.#context;
+    const { log, shared, space } = this.#context;
     const { inode } = this.#tree;
     if (!space.contains(block, 1)) {
       log.report('tree-child', { inode, block: node.block, found: block });
@@ -151,6 +151,7 @@ class TreeWalk {
     const conflict = space.claim(block, 1);
     if (conflict) {
       log.report('block-shared', { inode, block, found: 1 });
+      shared.add(inode, conflict.ranges);
       return false;
     }
     this.result.nodeBlocks++;
@@ -163,7 +164,7 @@ class TreeWalk {
     const { block, low, high } = child;
     const kind = this.#tree.kind === TreeKind.extents ? BlockKind.extentNode : BlockKind.directoryNode;
     const owner = inode === 0 ? 'the inode table' : `inode ${inode}`;
-    const bytes = await reader.read(block, { kind, what: `tree node of ${owner}` });
+    const bytes = await reader.read(block, { kind, what: `tree node of ${owner}`, inode });
     if (!bytes) return undefined;
     const view = viewOf(bytes);
     const found = OwnerHeader.owner.get(view, 0);

@@ -107,7 +107,9 @@ class Image {
   ofKind(kind: number, owner?: number): Block[] {
     return this.blocks.filter((block) => {
       const isMetadata = MAGIC_BYTES.every((byte, index) => block.bytes[index] === byte);
-      if (!isMetadata || block.kind !== kind) return false;
+      // The log of the journal holds copies of blocks that are at home by now.
+      const isAtHome = BlockHeader.block.get(block.view, 0) === block.number;
+      if (!isMetadata || !isAtHome || block.kind !== kind) return false;
       return owner === undefined || OwnerHeader.owner.get(block.view, 0) === owner;
     });
   }
