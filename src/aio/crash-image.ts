@@ -15,7 +15,7 @@ import { SeededRandom } from './seeded-random.ts';
 import type { SparseBytes } from './sparse-bytes.ts';
 
 /** Power loss tears a write between units of this size, never inside one. */
-const TEAR_BYTES = 512;
+export const CRASH_SECTOR_BYTES = 512;
 
 /** `request` numbers the requests of one device in the order they were queued. */
 export type DeviceEvent =
@@ -100,7 +100,8 @@ function endWrite(writes: Map<number, RecordedWrite>, request: number, at: numbe
 }
 
 function tear(content: SparseBytes, write: RecordedWrite, random: SeededRandom): void {
-  for (let at = 0; at < write.data.length; at += TEAR_BYTES) {
-    if (random.chance(0.5)) content.write(write.deviceOffset + at, write.data.subarray(at, at + TEAR_BYTES));
+  for (let at = 0; at < write.data.length; at += CRASH_SECTOR_BYTES) {
+    if (random.chance(0.5))
+      content.write(write.deviceOffset + at, write.data.subarray(at, at + CRASH_SECTOR_BYTES));
   }
 }

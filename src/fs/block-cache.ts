@@ -14,7 +14,7 @@ import type { Device, IoCompletion, Memory } from '../aio/device.ts';
 import { blockFault } from './block-header.ts';
 import { CorruptionError, fsErrorFromNumber } from './errors.ts';
 import { BlockHeader } from './format.ts';
-import { CACHE_CHUNK_BYTES } from './limits.ts';
+import { CACHE_CHUNK_BYTES, FIRST_CACHE_CHUNK_BYTES } from './limits.ts';
 
 export class Frame {
   /** Block in the frame, −1 if none. */
@@ -307,7 +307,11 @@ export class BlockCache {
   }
 
   #grow(): Frame {
-    const perChunk = Math.max(1, CACHE_CHUNK_BYTES / this.#blockBytes);
+    const chunkBytes = Math.min(
+      CACHE_CHUNK_BYTES,
+      Math.max(FIRST_CACHE_CHUNK_BYTES, this.#frames.length * this.#blockBytes),
+    );
+    const perChunk = Math.max(1, chunkBytes / this.#blockBytes);
     const memory = this.#device.allocateMemory(perChunk * this.#blockBytes);
     for (let i = perChunk - 1; i >= 0; i--) {
       const at = i * this.#blockBytes;

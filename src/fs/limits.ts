@@ -6,7 +6,9 @@
 export const DEFAULT_CACHE_BYTES = 64 * 1024 * 1024;
 /** Below this the blocks of one large transaction would not fit beside what is being written. */
 export const MIN_CACHE_BYTES = 4 * 1024 * 1024;
-/** The cache takes memory in pieces of this size, as it is needed. */
+/** The cache takes memory in pieces, as it is needed: the first of this size, … */
+export const FIRST_CACHE_CHUNK_BYTES = 64 * 1024;
+/** … each as large as all before it, at most this. */
 export const CACHE_CHUNK_BYTES = 4 * 1024 * 1024;
 
 /** A commit starts by itself when this share of the cache is dirty, … */

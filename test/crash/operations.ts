@@ -1,0 +1,120 @@
+/**
+ * The operations of the ACE family (Mohan et al., "Finding Crash-Consistency Bugs with Bounded Black-Box Crash Testing",
+ * OSDI 2018), on its small set of names, as a table: each row makes one change, alone and from a known start.
+ *
+ * The start has the directories A, A/C and B, and files of three sorts: `foo` with data in blocks, `A/foo` with data inside the
+ * inode, `B/foo` with a hole. The names `bar` are free.
+ */
+import type { Recorder } from './recorder.ts';
+
+export interface CrashOperation {
+  readonly name: string;
+  run(recorder: Recorder): Promise<unknown>;
+}
+
+/** Makes the start. Nothing of it is durable yet. */
+export async function prepare(recorder: Recorder): Promise<void> {
+  const { blockBytes } = recorder.volume;
+  await recorder.mkdir('/A');
+  await recorder.mkdir('/B');
+  await recorder.mkdir('/A/C');
+  for (const path of ['/foo', '/A/foo', '/B/foo']) await recorder.create(path);
+  await recorder.write('/foo', 0, 2 * blockBytes + 700);
+  await recorder.write('/A/foo', 0, 90);
+  await recorder.write('/B/foo', 0, 300);
+  await recorder.write('/B/foo', 4 * blockBytes + 100, blockBytes);
+}
+
+function operation(name: string, run: CrashOperation['run']): CrashOperation {
+  return { name, run };
+}
+
+const FILES = ['/foo', '/A/foo', '/B/foo'];
+const FREE_NAMES = ['/bar', '/A/bar', '/A/C/bar'];
+
+const NAME_OPERATIONS: CrashOperation[] = [
+  ...FREE_NAMES.map((path) => operation(`create ${path}`, (recorder) => recorder.create(path))),
+  ...['/D', '/B/C'].map((path) => operation(`mkdir ${path}`, (recorder) => recorder.mkdir(path))),
+  operation('symlink foo /bar', (recorder) => recorder.symlink('foo', '/bar')),
+  operation('symlink long /A/bar', (recorder) => recorder.symlink('long/'.repeat(300), '/A/bar')),
+  ...(
+    [
+      ['/foo', '/bar'],
+      ['/foo', '/A/bar'],
+      ['/A/foo', '/A/bar'],
+      ['/A/foo', '/A/C/bar'],
+    ] as const
+  ).map(([from, to]) => operation(`link ${from} ${to}`, (recorder) => recorder.link(from, to))),
+  ...FILES.map((path) => operation(`unlink ${path}`, (recorder) => recorder.unlink(path))),
+  operation('rmdir /A/C', (recorder) => recorder.rmdir('/A/C')),
+  ...(
+    [
+      ['/foo', '/bar'],
+      ['/foo', '/A/bar'],
+      ['/foo', '/A/foo'],
+      ['/A/foo', '/foo'],
+      ['/A/foo', '/A/bar'],
+      ['/B/foo', '/A/foo'],
+      ['/bar', '/foo'],
+      ['/A', '/D'],
+      ['/A/C', '/B/C'],
+      ['/B', '/A/C'],
+    ] as const
+  ).map(([from, to]) => operation(`rename ${from} ${to}`, (recorder) => recorder.rename(from, to))),
+  ...(
+    [
+      ['/foo', '/A/foo'],
+      ['/A/foo', '/B/foo'],
+      ['/A', '/B'],
+      ['/A/C', '/foo'],
+    ] as const
+  ).map(([left, right]) =>
+    operation(`exchange ${left} ${right}`, (recorder) => recorder.exchange(left, right)),
+  ),
+  operation('chmod /A/foo', (recorder) => recorder.chmod('/A/foo', 0o600)),
+  operation('unlink /foo held', async (recorder) => {
+    const letGo = await recorder.unlinkHeld('/foo');
+    letGo();
+  }),
+];
+
+function dataOperations(path: string): CrashOperation[] {
+  const size = (recorder: Recorder) => {
+    const node = recorder.model.names.get(path);
+    return node ? recorder.model.largestSize(node.id) : 0;
+  };
+  const block = (recorder: Recorder) => recorder.volume.blockBytes;
+  return [
+    operation(`overwrite ${path}`, (recorder) => recorder.write(path, 0, block(recorder))),
+    operation(`overwrite inside ${path}`, (recorder) => recorder.write(path, 37, 200)),
+    operation(`overwrite across ${path}`, (recorder) =>
+      recorder.write(path, block(recorder) - 300, block(recorder)),
+    ),
+    operation(`append ${path}`, (recorder) => recorder.write(path, size(recorder), 500)),
+    operation(`append blocks ${path}`, (recorder) =>
+      recorder.write(path, size(recorder), 3 * block(recorder) + 50),
+    ),
+    operation(`append early ${path}`, (recorder) => recorder.write(path, size(recorder), 900, true)),
+    operation(`overwrite early ${path}`, (recorder) =>
+      recorder.write(path, 200, 2 * block(recorder), true),
+    ),
+    operation(`write behind ${path}`, (recorder) => recorder.write(path, 9 * block(recorder) + 77, 1000)),
+    operation(`truncate 0 ${path}`, (recorder) => truncateQuiet(recorder, path, 0)),
+    operation(`truncate 70 ${path}`, (recorder) => truncateQuiet(recorder, path, 70)),
+    operation(`truncate in block ${path}`, (recorder) =>
+      truncateQuiet(recorder, path, block(recorder) + 130),
+    ),
+    operation(`truncate up ${path}`, (recorder) => truncateQuiet(recorder, path, 7 * block(recorder) + 5)),
+  ];
+}
+
+/** A truncation behind an early write has to wait until that is known to be over. */
+async function truncateQuiet(recorder: Recorder, path: string, sizeBytes: number): Promise<void> {
+  if (!recorder.isQuiet(path)) await recorder.sync();
+  await recorder.truncate(path, sizeBytes);
+}
+
+export const OPERATIONS: readonly CrashOperation[] = [
+  ...NAME_OPERATIONS,
+  ...FILES.flatMap(dataOperations),
+];

@@ -1,0 +1,136 @@
+/**
+ * A long random mixture of operations, some of them under way at once, with syncs now and then: those waited for and those
+ * in the background while more happens.
+ */
+import type { SeededRandom } from '../../src/aio/seeded-random.ts';
+import type { NodeKind } from './model.ts';
+import type { Recorder } from './recorder.ts';
+
+const MOST_NODES = 24;
+const STEPS = 60;
+
+class RandomWorkload {
+  #counter = 0;
+  #syncing: Promise<void> = Promise.resolve();
+
+  constructor(
+    readonly recorder: Recorder,
+    readonly random: SeededRandom,
+  ) {}
+
+  #paths(kind?: NodeKind): string[] {
+    const { names } = this.recorder.model;
+    return [...names].filter(([, node]) => kind === undefined || node.kind === kind).map(([path]) => path);
+  }
+
+  #file(): string | undefined {
+    const files = this.#paths('file');
+    return files.length > 0 ? this.random.pick(files) : undefined;
+  }
+
+  /** Any path but the root. */
+  #any(): string | undefined {
+    const paths = this.#paths().filter((path) => path !== '');
+    return paths.length > 0 ? this.random.pick(paths) : undefined;
+  }
+
+  #newPath(): string {
+    const long = this.random.chance(0.2) ? 'x'.repeat(1 + this.random.below(120)) : '';
+    return `${this.random.pick(this.#paths('directory'))}/${this.#counter++}${long}`;
+  }
+
+  async step(): Promise<unknown> {
+    const { random, recorder } = this;
+    if (recorder.model.names.size > MOST_NODES) return this.#remove();
+    const dice = random.below(100);
+    if (dice < 14) return recorder.create(this.#newPath());
+    if (dice < 18) return recorder.mkdir(this.#newPath());
+    if (dice < 21) return recorder.symlink('t'.repeat(1 + random.below(random.pick([50, 1500]))), this.#newPath());
+    if (dice < 24) return this.#link();
+    if (dice < 34) return this.#remove();
+    if (dice < 44) return this.#rename();
+    if (dice < 46) return this.#chmod();
+    if (dice < 80) return this.#write();
+    if (dice < 90) return this.#truncate();
+    if (dice < 95) return recorder.sync();
+    return this.#syncInBackground();
+  }
+
+  async #link(): Promise<void> {
+    const from = this.#file();
+    if (from !== undefined) await this.recorder.link(from, this.#newPath());
+  }
+
+  async #chmod(): Promise<void> {
+    const path = this.#any();
+    if (path !== undefined && this.recorder.model.get(path).kind !== 'symlink') {
+      await this.recorder.chmod(path, this.random.pick([0o600, 0o700, 0o755]));
+    }
+  }
+
+  async #remove(): Promise<void> {
+    const path = this.#any();
+    if (path === undefined) return;
+    const { recorder } = this;
+    if (recorder.model.get(path).kind === 'directory') {
+      if (recorder.model.isEmpty(path)) await recorder.rmdir(path);
+    } else if (recorder.model.get(path).kind === 'file' && this.random.chance(0.2)) {
+      const letGo = await recorder.unlinkHeld(path);
+      if (this.random.chance(0.7)) letGo();
+    } else await recorder.unlink(path);
+  }
+
+  async #rename(): Promise<void> {
+    const from = this.#any();
+    if (from === undefined) return;
+    const other = this.random.chance(0.4) ? this.#any() : undefined;
+    if (other === undefined) await this.recorder.rename(from, this.#newPath());
+    else if (this.random.chance(0.3)) await this.recorder.exchange(from, other);
+    else await this.recorder.rename(from, other);
+  }
+
+  async #write(): Promise<void> {
+    const path = this.#file();
+    if (path === undefined || this.recorder.isTruncating(path)) return;
+    const { recorder, random } = this;
+    const { blockBytes } = recorder.volume;
+    const size = recorder.model.largestSize(recorder.model.get(path).id);
+    const length = 1 + random.below(random.pick([80, 700, 3 * blockBytes, 9 * blockBytes]));
+    const start = random.pick([size, random.below(size + 1), 0, random.below(20) * blockBytes]);
+    await recorder.write(path, start, length, random.chance(0.4));
+  }
+
+  async #truncate(): Promise<void> {
+    const path = this.#file();
+    if (path === undefined || !this.recorder.isQuiet(path)) return;
+    const { recorder, random } = this;
+    const size = recorder.model.largestSize(recorder.model.get(path).id);
+    const sizeBytes = random.pick([0, random.below(100), random.below(size + 1), size + random.below(9000)]);
+    await recorder.truncate(path, sizeBytes);
+  }
+
+  /** A commit that goes on while more happens. */
+  #syncInBackground(): Promise<void> {
+    this.#syncing = Promise.all([this.#syncing, this.recorder.sync()]).then(() => {});
+    return Promise.resolve();
+  }
+
+  settled(): Promise<void> {
+    return this.#syncing;
+  }
+}
+
+export async function runRandom(recorder: Recorder, random: SeededRandom): Promise<void> {
+  const workload = new RandomWorkload(recorder, random);
+  const width = random.pick([1, 1, 3]);
+  let left = STEPS;
+  while (left > 0) {
+    const together = Math.min(left, 1 + random.below(width));
+    left -= together;
+    const steps: Promise<unknown>[] = [];
+    for (let i = 0; i < together; i++) steps.push(workload.step());
+    await Promise.all(steps);
+  }
+  await workload.settled();
+  if (random.chance(0.5)) await recorder.unmount();
+}

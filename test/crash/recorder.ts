@@ -1,0 +1,383 @@
+/**
+ * Runs operations on a volume over a recording device, and keeps the model and its history in step.
+ *
+ * Names are resolved inside the transaction of the operation, and the model follows inside `finished`, which a volume calls in the
+ * same breath in which the transaction succeeds; so the versions of the model are in the order of the transactions, also
+ * when many operations are under way. What the volume refuses (ENOSPC, ENOENT, …) leaves the model alone.
+ *
+ * `sync` notes what must survive from its end on: the version at its call, and all data answered before it.
+ */
+import type { Device } from '../../src/aio/device.ts';
+import type { DeviceEvent } from '../../src/aio/crash-image.ts';
+import { FsError, fsError } from '../../src/fs/errors.ts';
+import type { Caller, WriteRequest } from '../../src/fs/filesystem.ts';
+import { FileType, ROOT_INODE } from '../../src/fs/format.ts';
+import type { Transaction } from '../../src/fs/transaction.ts';
+import type { Volume } from '../../src/fs/volume.ts';
+import { type ContentChange, Model, type ModelNode, parentOf } from './model.ts';
+import { fillPattern } from './patterns.ts';
+
+const CALLER: Caller = { uid: 1000, gid: 1000, umask: 0 };
+const encoder = new TextEncoder();
+
+/** A device whose history is kept. */
+export interface RecordingDevice extends Device {
+  readonly log: readonly DeviceEvent[];
+}
+
+/** From `position` of the device log on, the version `version` or a later one must be found. */
+export interface DurableMark {
+  readonly position: number;
+  readonly version: number;
+  /** Files whose early writes were waited for: they are at least so large, unless truncated later. */
+  readonly floors: readonly { id: number; sizeBytes: number; truncations: number }[];
+}
+
+/** A write answered early, or maybe not: it took effect for sure when a later sync ends. */
+interface OpenWrite {
+  readonly id: number;
+  readonly endByte: number;
+  readonly change: ContentChange;
+  answered: boolean;
+}
+
+export class Recorder {
+  readonly model = new Model();
+  readonly marks: DurableMark[] = [];
+  /** Errors that operations ended with, by code: for the summary. */
+  readonly refused = new Map<string, number>();
+  /** Model node id → inode number of the volume. */
+  readonly #inodes = new Map<number, number>([[1, ROOT_INODE]]);
+  #openWrites: OpenWrite[] = [];
+  /** Writes and truncations under way, by file. */
+  readonly #busy = new Map<number, number>();
+  readonly #truncating = new Set<number>();
+  /** Places in the device log at which versions came to be. */
+  readonly versionPositions: number[] = [0];
+  #nextPattern = 1;
+  unmounted = false;
+
+  constructor(
+    readonly device: RecordingDevice,
+    readonly volume: Volume,
+  ) {}
+
+  get patterns(): number {
+    return this.#nextPattern - 1;
+  }
+
+  #version(): void {
+    this.model.commitVersion();
+    this.versionPositions.push(this.device.log.length);
+  }
+
+  // ---- names: one transaction each ----
+
+  #transaction(perform: (tx: Transaction) => void, succeeded: () => void): Promise<boolean> {
+    return new Promise((resolve, reject) => {
+      this.volume.execute({
+        perform,
+        finished: (thrown) => {
+          if (thrown === undefined) {
+            succeeded();
+            this.#version();
+            resolve(true);
+          } else if (this.#isRefusal(thrown)) resolve(false);
+          else reject(thrown);
+        },
+      });
+      this.volume.submit();
+    });
+  }
+
+  #isRefusal(thrown: unknown): boolean {
+    if (!(thrown instanceof FsError) || thrown.code === 'EIO') return false;
+    this.refused.set(thrown.code, (this.refused.get(thrown.code) ?? 0) + 1);
+    return true;
+  }
+
+  #resolve(tx: Transaction, path: string): number {
+    let inode = ROOT_INODE as number;
+    for (const part of path.split('/')) {
+      if (part === '') continue;
+      inode = this.volume.lookup(tx, inode, encoder.encode(part));
+      if (inode === 0) throw fsError('ENOENT');
+    }
+    return inode;
+  }
+
+  #place(tx: Transaction, path: string): [parent: number, name: Uint8Array] {
+    const parent = parentOf(path);
+    return [this.#resolve(tx, parent), encoder.encode(path.slice(parent.length + 1))];
+  }
+
+  async #make(path: string, kind: 'file' | 'directory', mode: number): Promise<boolean> {
+    const type = kind === 'file' ? FileType.regular : FileType.directory;
+    let inode = 0;
+    return this.#transaction(
+      (tx) => {
+        const [parent, name] = this.#place(tx, path);
+        inode = this.volume.create(tx, parent, name, { mode: type | mode, deviceNumber: 0, caller: CALLER });
+      },
+      () => this.#inodes.set(this.model.add(path, kind, mode).id, inode),
+    );
+  }
+
+  create(path: string, mode = 0o644): Promise<boolean> {
+    return this.#make(path, 'file', mode);
+  }
+
+  mkdir(path: string, mode = 0o755): Promise<boolean> {
+    return this.#make(path, 'directory', mode);
+  }
+
+  symlink(target: string, path: string): Promise<boolean> {
+    return this.#transaction(
+      (tx) => {
+        const [parent, name] = this.#place(tx, path);
+        this.volume.symlink(tx, parent, name, encoder.encode(target), CALLER);
+      },
+      () => this.model.add(path, 'symlink', 0o777, target),
+    );
+  }
+
+  link(from: string, to: string): Promise<boolean> {
+    return this.#transaction(
+      (tx) => {
+        const [parent, name] = this.#place(tx, to);
+        this.volume.link(tx, this.#resolve(tx, from), parent, name);
+      },
+      () => this.model.link(from, to),
+    );
+  }
+
+  unlink(path: string): Promise<boolean> {
+    return this.#transaction(
+      (tx) => this.volume.unlink(tx, ...this.#place(tx, path)),
+      () => this.model.remove(path),
+    );
+  }
+
+  rmdir(path: string): Promise<boolean> {
+    return this.#transaction(
+      (tx) => this.volume.removeDirectory(tx, ...this.#place(tx, path)),
+      () => this.model.remove(path),
+    );
+  }
+
+  rename(from: string, to: string): Promise<boolean> {
+    return this.#transaction(
+      (tx) => this.volume.rename(tx, ...this.#place(tx, from), ...this.#place(tx, to), 0),
+      () => this.model.rename(from, to),
+    );
+  }
+
+  exchange(left: string, right: string): Promise<boolean> {
+    return this.#transaction(
+      (tx) => this.volume.rename(tx, ...this.#place(tx, left), ...this.#place(tx, right), 2),
+      () => {
+        if (this.model.get(left).id !== this.model.get(right).id) this.model.exchange(left, right);
+      },
+    );
+  }
+
+  chmod(path: string, mode: number): Promise<boolean> {
+    return this.#transaction(
+      (tx) => this.volume.changeAttributes(tx, this.#resolve(tx, path), { mode }),
+      () => this.model.changeMode(path, mode),
+    );
+  }
+
+  /** Removes the file while the kernel holds it; the returned function gives it back. */
+  async unlinkHeld(path: string): Promise<() => void> {
+    const inode = this.inodeOf(path);
+    this.volume.acquire(inode);
+    await this.unlink(path);
+    return () => this.volume.forget(inode, 1);
+  }
+
+  // ---- data ----
+
+  #file(path: string): ModelNode | undefined {
+    const node = this.model.names.get(path);
+    if (node?.kind === 'file') return node;
+    this.refused.set('no such file', (this.refused.get('no such file') ?? 0) + 1);
+    return undefined;
+  }
+
+  inodeOf(path: string): number {
+    const inode = this.#inodes.get(this.model.get(path).id);
+    if (inode === undefined) throw new Error(`${path} has no inode number`);
+    return inode;
+  }
+
+  /** May the file be truncated now? Not while data is on its way: the order would be unknown. */
+  isQuiet(path: string): boolean {
+    const id = this.model.names.get(path)?.id ?? 0;
+    return (this.#busy.get(id) ?? 0) === 0 && !this.#openWrites.some((open) => open.id === id);
+  }
+
+  isTruncating(path: string): boolean {
+    return this.#truncating.has(this.model.names.get(path)?.id ?? 0);
+  }
+
+  #setBusy(id: number, change: number): void {
+    this.#busy.set(id, (this.#busy.get(id) ?? 0) + change);
+  }
+
+  /** Writes a new pattern. @param early the answer may come before the data is on the device */
+  async write(path: string, offset: number, length: number, early = false): Promise<boolean> {
+    const node = this.#file(path);
+    if (!node) return false;
+    const { id } = node;
+    const { model } = this;
+    const endByte = offset + length;
+    const pattern = this.#nextPattern++;
+    const change = model.beginChange(id, pattern, offset, endByte, this.device.log.length);
+    const open: OpenWrite = { id, endByte, change, answered: false };
+    const before = model.sizeState(id).sizes;
+    if (early) {
+      this.#openWrites.push(open);
+      model.setSizes(id, [...before, ...before.map((size) => Math.max(size, endByte))]);
+      this.#version();
+    }
+    this.#setBusy(id, 1);
+    const thrown = await this.#send(this.inodeOf(path), offset, length, pattern, early, (failure) => {
+      this.#setBusy(id, -1);
+      open.answered = true;
+      if (early || failure !== undefined) return;
+      model.setSizes(
+        id,
+        model.sizeState(id).sizes.map((size) => Math.max(size, endByte)),
+      );
+      change.endTick = ++model.tick;
+      this.#version();
+    });
+    if (thrown === undefined) return true;
+    if (!this.#isRefusal(thrown)) throw thrown;
+    if (early) this.#openWrites = this.#openWrites.filter((other) => other !== open);
+    return false;
+  }
+
+  #send(
+    inode: number,
+    offsetBytes: number,
+    lengthBytes: number,
+    pattern: number,
+    early: boolean,
+    ended: (thrown: unknown) => void,
+  ): Promise<unknown> {
+    return new Promise((resolve) => {
+      const memory = this.device.allocateMemory(lengthBytes + 2 * this.volume.blockBytes + 8192);
+      fillPattern(memory.bytes.subarray(4096, 4096 + lengthBytes), offsetBytes, pattern);
+      const request: WriteRequest = {
+        inode,
+        offsetBytes,
+        lengthBytes,
+        memory,
+        memoryOffset: 4096,
+        updateTimes: true,
+        killPrivileges: false,
+        mayEndEarly: early,
+        finished: (thrown) => {
+          ended(thrown);
+          resolve(thrown);
+        },
+      };
+      this.volume.write(request);
+      this.volume.submit();
+    });
+  }
+
+  /** The file must be quiet. */
+  async truncate(path: string, sizeBytes: number): Promise<boolean> {
+    const node = this.#file(path);
+    if (!node) return false;
+    const { id } = node;
+    const { model } = this;
+    const { sizes, truncations } = model.sizeState(id);
+    const position = this.device.log.length;
+    const change = model.beginChange(id, 0, sizeBytes, Number.MAX_SAFE_INTEGER, position);
+    model.setSizes(id, [...sizes, sizeBytes], truncations + 1);
+    this.#version();
+    this.#setBusy(id, 1);
+    this.#truncating.add(id);
+    try {
+      await this.volume.setSize(this.inodeOf(path), sizeBytes, false);
+    } catch (thrown) {
+      if (!this.#isRefusal(thrown)) throw thrown;
+      model.setSizes(id, sizes);
+      this.#version();
+      return false;
+    } finally {
+      this.#setBusy(id, -1);
+      this.#truncating.delete(id);
+    }
+    model.setSizes(id, [sizeBytes]);
+    change.endTick = ++model.tick;
+    this.#version();
+    return true;
+  }
+
+  // ---- durability ----
+
+  /** fsync, fdatasync, fsyncdir and syncfs arrive at a volume as this one call. */
+  async sync(): Promise<void> {
+    const version = this.model.versions.length - 1;
+    const waited = this.#openWrites.filter((open) => open.answered);
+    const done = [...this.model.contents.values()]
+      .flat()
+      .filter(({ endTick, durablePosition }) => endTick <= this.model.tick && durablePosition === Number.POSITIVE_INFINITY);
+    // An open write keeps truncations away, so that their number now is that of its time.
+    const floors = waited.map(({ id, endByte: sizeBytes }) => ({
+      id,
+      sizeBytes,
+      truncations: this.model.sizeState(id).truncations,
+    }));
+    await this.volume.sync();
+    const position = this.device.log.length;
+    for (const change of done) change.durablePosition = Math.min(change.durablePosition, position);
+    this.#endOpenWrites(waited, position);
+    const last = this.marks.at(-1);
+    this.marks.push({
+      position,
+      version: Math.max(version, last?.version ?? 0),
+      floors: [...(last?.floors ?? []), ...floors],
+    });
+  }
+
+  /** Unmounts, which is a sync too. */
+  async unmount(): Promise<void> {
+    this.unmounted = true;
+    const version = this.model.versions.length - 1;
+    const open = this.#openWrites;
+    await this.volume.unmount();
+    const position = this.device.log.length;
+    for (const change of [...this.model.contents.values()].flat()) {
+      change.durablePosition = Math.min(change.durablePosition, position);
+    }
+    this.#endOpenWrites(open, position);
+    this.marks.push({ position, version: Math.max(version, this.model.versions.length - 1), floors: [] });
+  }
+
+  /** Ends the live volume after the recording. */
+  async abandon(): Promise<void> {
+    if (!this.unmounted) await this.volume.unmount();
+  }
+
+  #endOpenWrites(ended: readonly OpenWrite[], position: number): void {
+    const open = ended.filter((write) => this.#openWrites.includes(write));
+    if (open.length === 0) return;
+    this.#openWrites = this.#openWrites.filter((write) => !open.includes(write));
+    for (const { id, endByte, change } of open) {
+      change.durablePosition = position;
+      this.model.setSizes(
+        id,
+        this.model.sizeState(id).sizes.filter((size) => size >= endByte),
+      );
+    }
+    this.model.tick++;
+    for (const { change } of open) change.endTick = this.model.tick;
+    this.#version();
+  }
+}

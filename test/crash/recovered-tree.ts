@@ -1,0 +1,119 @@
+/** Reads everything that a mounted volume holds: names and attributes in one transaction, then the bytes of all files. */
+import type { Device } from '../../src/aio/device.ts';
+import type { Attributes, ReadRequest } from '../../src/fs/filesystem.ts';
+import { FILE_TYPE_MASK, FileType, ROOT_INODE } from '../../src/fs/format.ts';
+import type { Transaction } from '../../src/fs/transaction.ts';
+import type { Volume } from '../../src/fs/volume.ts';
+import { emptyAttributes } from '../../src/fuse/encoding.ts';
+import { comparePaths, type NodeKind, type TreeEntry, treeSignature } from './model.ts';
+
+const decoder = new TextDecoder();
+/** More names than any workload makes: a directory that lists without end must not hang the run. */
+const MOST_NAMES = 10_000;
+
+export interface RecoveredFile {
+  /** First path of it. */
+  readonly path: string;
+  readonly inode: number;
+  readonly sizeBytes: number;
+}
+
+export interface RecoveredTree {
+  readonly signature: string;
+  readonly files: readonly RecoveredFile[];
+}
+
+interface Found {
+  readonly path: string;
+  readonly inode: number;
+  readonly attributes: Attributes;
+  readonly target: string;
+}
+
+function kindOf(mode: number): NodeKind {
+  const type = mode & FILE_TYPE_MASK;
+  if (type === FileType.regular) return 'file';
+  if (type === FileType.directory) return 'directory';
+  if (type === FileType.symlink) return 'symlink';
+  throw new Error(`an inode of mode ${mode.toString(8)}`);
+}
+
+/** @throws what the volume throws, and Error for what no volume should show */
+export async function readTree(volume: Volume): Promise<RecoveredTree> {
+  const found = await volume.run((tx) => walk(volume, tx));
+  found.sort((left, right) => comparePaths(left.path, right.path));
+  const firstPaths = new Map<number, string>();
+  const files: RecoveredFile[] = [];
+  const entries: TreeEntry[] = found.map(({ path, inode, attributes, target }) => {
+    const { mode, linkCount, sizeBytes } = attributes;
+    const kind = kindOf(mode);
+    const isFirst = !firstPaths.has(inode);
+    if (isFirst) firstPaths.set(inode, path);
+    if (isFirst && kind === 'file') files.push({ path, inode, sizeBytes });
+    const same = firstPaths.get(inode) ?? path;
+    return { path, kind, mode: mode & 0o7777, links: linkCount, target, same };
+  });
+  return { signature: treeSignature(entries), files };
+}
+
+function walk(volume: Volume, tx: Transaction): Found[] {
+  const found: Found[] = [];
+  const directories: { path: string; inode: number }[] = [];
+  const visit = (path: string, inode: number): void => {
+    const attributes = emptyAttributes();
+    volume.readAttributes(tx, inode, attributes);
+    const type = attributes.mode & FILE_TYPE_MASK;
+    const target = type === FileType.symlink ? decoder.decode(volume.readSymlink(tx, inode)) : '';
+    found.push({ path, inode, attributes, target });
+    if (found.length > MOST_NAMES) throw new Error('the tree has no end');
+    if (type === FileType.directory) directories.push({ path, inode });
+  };
+  visit('', ROOT_INODE);
+  for (let at = 0; at < directories.length; at++) {
+    const directory = directories[at] as { path: string; inode: number };
+    const names: { name: string; inode: number }[] = [];
+    volume.readDirectory(tx, directory.inode, 0, (name, inode) => {
+      const text = decoder.decode(name);
+      if (text !== '.' && text !== '..') names.push({ name: text, inode });
+      return names.length <= MOST_NAMES;
+    });
+    for (const { name, inode } of names) visit(`${directory.path}/${name}`, inode);
+  }
+  return found;
+}
+
+/** The content of each file, in their order. */
+export async function readContents(
+  volume: Volume,
+  device: Device,
+  files: readonly RecoveredFile[],
+): Promise<Uint8Array[]> {
+  const reads = files.map((file) => readWhole(volume, device, file));
+  volume.submit();
+  return Promise.all(reads);
+}
+
+function readWhole(volume: Volume, device: Device, file: RecoveredFile): Promise<Uint8Array> {
+  const lengthBytes = file.sizeBytes;
+  if (lengthBytes > device.sizeBytes) throw new Error(`${file.path} has ${lengthBytes} bytes`);
+  if (lengthBytes === 0) return Promise.resolve(new Uint8Array(0));
+  return new Promise((resolve, reject) => {
+    const rounded = 2 ** Math.ceil(Math.log2(lengthBytes + 2 * volume.blockBytes));
+    const memory = device.allocateMemory(rounded);
+    const request: ReadRequest = {
+      inode: file.inode,
+      offsetBytes: 0,
+      lengthBytes,
+      memory,
+      memoryOffset: 0,
+      resultOffset: 0,
+      resultBytes: 0,
+      finished: (thrown) => {
+        const { resultOffset, resultBytes } = request;
+        if (thrown === undefined) resolve(memory.bytes.subarray(resultOffset, resultOffset + resultBytes));
+        else reject(thrown);
+      },
+    };
+    volume.read(request);
+  });
+}

@@ -1,0 +1,174 @@
+/**
+ * Workloads: what happens before power is cut. Each has a name from which it can be made again.
+ *
+ *   ace1-I-P         operation I of the table, then persistence P
+ *   ace2-I-P-J-Q     two of them
+ *   random-S         a long random mixture from seed S: names, data, syncs, many at once, on one of several shapes of volume
+ *
+ * Persistence is nothing, `sync`, which is what fsync, fdatasync, fsyncdir and syncfs are at the volume, `background` (a commit that
+ * nobody waits for, as the timer makes), or unmounting.
+ */
+import { CrashDisk } from '../../src/aio/crash-disk.ts';
+import type { DeviceEvent } from '../../src/aio/crash-image.ts';
+import { SeededRandom } from '../../src/aio/seeded-random.ts';
+import { SimulatedDevice } from '../../src/aio/simulated-device.ts';
+import { SparseBytes } from '../../src/aio/sparse-bytes.ts';
+import { formatVolume } from '../../src/fs/mkfs.ts';
+import { openVolume } from '../../src/fs/volume.ts';
+import { CACHE_BYTES, StoppedClock } from './examine.ts';
+import type { Recorded } from './explore.ts';
+import { OPERATIONS, prepare } from './operations.ts';
+import { poisonedDisk } from './patterns.ts';
+import { runRandom } from './random-workload.ts';
+import { Recorder, type RecordingDevice } from './recorder.ts';
+import { readTree } from './recovered-tree.ts';
+
+export interface Shape {
+  readonly volumeBytes: number;
+  readonly blockBytes: number;
+  readonly journalBlocks: number;
+}
+
+const KIB = 1024;
+const ACE_SHAPE: Shape = { volumeBytes: 512 * KIB, blockBytes: 1024, journalBlocks: 64 };
+/** Small journals wrap often; the first is nearly full from the start. */
+const RANDOM_SHAPES: readonly Shape[] = [
+  { volumeBytes: 256 * KIB, blockBytes: 1024, journalBlocks: 64 },
+  { volumeBytes: 1024 * KIB, blockBytes: 1024, journalBlocks: 64 },
+  { volumeBytes: 2048 * KIB, blockBytes: 2048, journalBlocks: 64 },
+  { volumeBytes: 3072 * KIB, blockBytes: 4096, journalBlocks: 64 },
+  { volumeBytes: 2048 * KIB, blockBytes: 1024, journalBlocks: 200 },
+];
+
+const PERSISTENCE = ['none', 'sync', 'background', 'unmount'] as const;
+type Persistence = (typeof PERSISTENCE)[number];
+
+/** Names of all workloads of one operation. */
+export function oneOperation(): string[] {
+  return OPERATIONS.flatMap((_, i) => PERSISTENCE.map((persistence) => `ace1-${i}-${persistence}`));
+}
+
+/** How many workloads of two operations there are; `twoOperations` numbers them. */
+export const TWO_OPERATIONS = OPERATIONS.length * 3 * OPERATIONS.length * 2;
+
+export function twoOperations(index: number): string {
+  let rest = index;
+  const take = (count: number) => {
+    const digit = rest % count;
+    rest = Math.floor(rest / count);
+    return digit;
+  };
+  const second = ['none', 'sync'][take(2)];
+  const first = ['none', 'sync', 'background'][take(3)];
+  const j = take(OPERATIONS.length);
+  return `ace2-${take(OPERATIONS.length)}-${first}-${j}-${second}`;
+}
+
+/** What the workload does, in words. */
+export function describeWorkload(name: string): string {
+  const [family, ...parts] = name.split('-');
+  if (family === 'random') return `random operations from seed ${parts[0]}`;
+  return parts.map((part) => (/^\d+$/.test(part) ? OPERATIONS[Number(part)]?.name : part)).join(', ');
+}
+
+/** Runs the workload. @throws Error if there is none of this name, or the volume disagrees with the model already */
+export async function record(name: string): Promise<Recorded> {
+  const [family, ...parts] = name.split('-');
+  if (family === 'random') return recordRandom(Number(parts[0]));
+  if (family !== 'ace1' && family !== 'ace2') throw new Error(`no workload ${name}`);
+  const steps: { operation: (typeof OPERATIONS)[number]; persistence: Persistence }[] = [];
+  for (let i = 0; i < parts.length; i += 2) {
+    const operation = OPERATIONS[Number(parts[i])];
+    const persistence = PERSISTENCE.find((word) => word === parts[i + 1]);
+    if (!operation || !persistence) throw new Error(`no workload ${name}`);
+    steps.push({ operation, persistence });
+  }
+  return recordOn(await formattedDisk(ACE_SHAPE), 0, async (recorder) => {
+    await prepare(recorder);
+    await recorder.sync();
+    const from = recorder.device.log.length;
+    for (const { operation, persistence } of steps) {
+      await operation.run(recorder);
+      await persist(recorder, persistence);
+    }
+    return from;
+  });
+}
+
+async function persist(recorder: Recorder, persistence: Persistence): Promise<void> {
+  if (persistence === 'sync') await recorder.sync();
+  else if (persistence === 'background') void recorder.sync().catch(() => {});
+  else if (persistence === 'unmount') await recorder.unmount();
+}
+
+async function recordRandom(seed: number): Promise<Recorded> {
+  const random = new SeededRandom(seed);
+  const shape = random.pick(RANDOM_SHAPES);
+  const reorder = random.chance(0.5) ? 1 + random.below(1e6) : 0;
+  return recordOn(await formattedDisk(shape), reorder, async (recorder) => {
+    await runRandom(recorder, random);
+    return 0;
+  });
+}
+
+const formattedDisks = new Map<Shape, Uint8Array>();
+
+async function formattedDisk(shape: Shape): Promise<CrashDisk> {
+  let bytes = formattedDisks.get(shape);
+  if (!bytes) {
+    const disk = new CrashDisk(poisonedDisk(shape.volumeBytes));
+    await formatVolume(disk.device(), {
+      blockBytes: shape.blockBytes,
+      journalBlocks: shape.journalBlocks,
+      label: 'crash',
+      uuid: new Uint8Array(16).map((_, i) => i + 1),
+      hashSeed: new Uint8Array(8).map((_, i) => i * 31),
+      uid: 0,
+      gid: 0,
+      clock: new StoppedClock(),
+    });
+    bytes = disk.bytes;
+    formattedDisks.set(shape, bytes);
+  }
+  return new CrashDisk(bytes.slice());
+}
+
+/** @param reorder 0: requests end in order; otherwise the seed of a device that reorders them */
+async function recordOn(
+  disk: CrashDisk,
+  reorder: number,
+  body: (recorder: Recorder) => Promise<number>,
+): Promise<Recorded> {
+  const mark = disk.mark();
+  const device = reorder === 0 ? inOrder(disk) : outOfOrder(disk, reorder);
+  const clock = new StoppedClock(1_900_000_000);
+  const volume = await openVolume(device, { commitSeconds: 0, cacheBytes: CACHE_BYTES, clock });
+  const recorder = new Recorder(device, volume);
+  const from = await body(recorder);
+  if (!recorder.unmounted) await checkAgainstModel(recorder);
+  const log = device.log.slice();
+  await recorder.abandon();
+  disk.rollback(mark);
+  disk.recycle();
+  return { disk, log, from, recorder };
+}
+
+function inOrder(disk: CrashDisk): RecordingDevice {
+  const log: DeviceEvent[] = [];
+  return Object.assign(disk.device({ log }), { log });
+}
+
+function outOfOrder(disk: CrashDisk, seed: number): RecordingDevice {
+  const content = new SparseBytes();
+  content.write(0, disk.bytes);
+  return new SimulatedDevice({ sizeBytes: disk.bytes.length, seed, content });
+}
+
+/** The model itself must be right: names and attributes are those of the live volume. */
+async function checkAgainstModel(recorder: Recorder): Promise<void> {
+  const tree = await readTree(recorder.volume);
+  const { signature } = recorder.model.versions.at(-1) ?? {};
+  if (tree.signature !== signature) {
+    throw new Error(`the model says\n${signature}\nthe volume says\n${tree.signature}`);
+  }
+}
