@@ -52,8 +52,10 @@ export class Committer {
   readonly #blockBytes: number;
   readonly #failed: (error: Error) => void;
   readonly #homeStaging: Staging;
-  /** Data was written since the last flush. */
-  #dataUnflushed = false;
+  /** Data writes that were done, … */
+  #dataWrites = 0;
+  /** … and how many of them a flush that is over has covered. */
+  #dataFlushed = 0;
   #running: Promise<void> | undefined;
   #next: Promise<void> | undefined;
   #checkpoint: Promise<void> | undefined;
@@ -83,7 +85,11 @@ export class Committer {
   }
 
   dataWritten(): void {
-    this.#dataUnflushed = true;
+    this.#dataWrites++;
+  }
+
+  get #dataUnflushed(): boolean {
+    return this.#dataFlushed < this.#dataWrites;
   }
 
   /** Is there anything that a commit would do? */
@@ -269,8 +275,9 @@ export class Committer {
   }
 
   async #flush(): Promise<void> {
-    this.#dataUnflushed = false;
+    const covered = this.#dataWrites;
     this.flushes++;
     await flushDevice(this.#device);
+    this.#dataFlushed = Math.max(this.#dataFlushed, covered);
   }
 }

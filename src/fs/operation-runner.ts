@@ -57,6 +57,8 @@ export class OperationRunner {
   /** Operations begun and not finished. */
   #unfinished = 0;
   #idle: (() => void)[] = [];
+  /** Operations that wait for room in the journal or the cache, in their order. */
+  #waitingForRoom: { operation: Operation<Transaction>; waiting: Waiting | undefined }[] = [];
 
   constructor(tx: Transaction, cache: BlockCache, host: RunnerHost) {
     this.#tx = tx;
@@ -66,8 +68,25 @@ export class OperationRunner {
 
   execute(operation: Operation<Transaction>): void {
     this.#unfinished++;
-    if (this.#host.saturated) this.#host.afterRoom(() => this.attempt(operation, undefined));
+    if (this.#host.saturated) this.#waitForRoom(operation, undefined);
     else this.attempt(operation, undefined);
+  }
+
+  #waitForRoom(operation: Operation<Transaction>, waiting: Waiting | undefined): void {
+    this.#waitingForRoom.push({ operation, waiting });
+    if (this.#waitingForRoom.length === 1) this.#host.afterRoom(() => this.#roomMade());
+  }
+
+  /** Attempts those who wait, up to the first for which there is no room again: the others would find none either. */
+  #roomMade(): void {
+    const waiting = this.#waitingForRoom;
+    this.#waitingForRoom = [];
+    let tried = 0;
+    while (tried < waiting.length && this.#waitingForRoom.length === 0) {
+      const next = waiting[tried++] as (typeof waiting)[number];
+      this.attempt(next.operation, next.waiting);
+    }
+    this.#waitingForRoom.push(...waiting.slice(tried));
   }
 
   /** Resolves when no operation is under way. */
@@ -114,7 +133,7 @@ export class OperationRunner {
       return;
     }
     if (thrown === JOURNAL_FULL) {
-      this.#host.afterRoom(() => this.attempt(operation, before));
+      this.#waitForRoom(operation, before);
       return;
     }
     const outOfSpace = thrown instanceof FsError && thrown.code === 'ENOSPC';

@@ -1,0 +1,241 @@
+/** The order in which a commit talks to the device, one request at a time: the invariants of journal.ts as a transcript. */
+import { beforeEach, describe, expect, test } from 'vitest';
+import type { IoCompletion, Memory } from '../../src/aio/device.ts';
+import { MemoryDevice } from '../../src/aio/memory-device.ts';
+import { BlockCache, type Frame } from '../../src/fs/block-cache.ts';
+import { initialiseHeader } from '../../src/fs/block-header.ts';
+import { DateClock } from '../../src/fs/clock.ts';
+import { Committer } from '../../src/fs/commit.ts';
+import { BlockHeader, BlockKind, JOURNAL_HEADS } from '../../src/fs/format.ts';
+import { IoEpochs } from '../../src/fs/io-epochs.ts';
+import { Journal, writeJournalHead } from '../../src/fs/journal.ts';
+import { Layout } from '../../src/fs/layout.ts';
+import type { SpaceMap } from '../../src/fs/space-map.ts';
+
+const BLOCK = 1024;
+const layout = new Layout({ blockBytes: BLOCK, blockCount: 2048, journalBlocks: 64 });
+const identity = { uuid: new Uint8Array(16).fill(7), salt: new Uint8Array(8).fill(9) };
+
+/** Tells what is asked of it, and ends nothing before it is told to. */
+class SteppedDevice extends MemoryDevice {
+  readonly asked: string[] = [];
+  stepping = false;
+  #held: (() => void)[] = [];
+
+  override write(memory: Memory, at: number, length: number, offset: number, completion: IoCompletion): void {
+    this.asked.push(...this.#names(memory, at, length, offset));
+    if (!this.stepping) super.write(memory, at, length, offset, completion);
+    else this.#held.push(() => super.write(memory, at, length, offset, completion));
+  }
+
+  override flush(completion: IoCompletion): void {
+    this.asked.push('flush');
+    if (!this.stepping) super.flush(completion);
+    else this.#held.push(() => super.flush(completion));
+  }
+
+  /** Carries out what was asked so far; returns what is asked next. */
+  async step(): Promise<string[]> {
+    const held = this.#held;
+    this.#held = [];
+    this.asked.length = 0;
+    for (const carryOut of held) carryOut();
+    this.submit();
+    await new Promise((resolve) => setTimeout(resolve, 1));
+    return [...this.asked];
+  }
+
+  /** Keeps what was asked so far back until the function returned is called and a step follows. */
+  holdBack(): () => void {
+    const held = this.#held.splice(0, 1);
+    return () => this.#held.push(...held);
+  }
+
+  #names({ bytes }: Memory, at: number, length: number, offset: number): string[] {
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    return Array.from({ length: length / BLOCK }, (_, i) => {
+      const block = offset / BLOCK + i;
+      if (block >= layout.spaceStart) return `home ${block - layout.spaceStart}`;
+      if (block < layout.journalStart + JOURNAL_HEADS) return 'head';
+      const kind = BlockHeader.kind.get(view, at + i * BLOCK);
+      if (kind === BlockKind.journalDescriptor) return 'descriptor';
+      if (kind === BlockKind.journalRevoke) return 'revoke';
+      return kind === BlockKind.journalCommit ? 'commit' : 'copy';
+    });
+  }
+}
+
+let device: SteppedDevice;
+let cache: BlockCache;
+let epochs: IoEpochs;
+let committer: Committer;
+let freed: { start: number; length: number }[];
+let released: { start: number; length: number }[];
+let failures: Error[];
+
+/** The bookkeeping of freed space, without the space. */
+const space = {
+  takeFreed: () => freed.splice(0),
+  release: (runs: { start: number; length: number }[]) => released.push(...runs),
+} as unknown as SpaceMap;
+
+beforeEach(async () => {
+  device = new SteppedDevice(2048 * BLOCK);
+  const position = { tail: 0, sequence: 1, generation: 0 };
+  await writeJournalHead(device, layout, identity, position);
+  cache = new BlockCache(device, BLOCK, identity.uuid, 4 * 1024 * 1024);
+  epochs = new IoEpochs();
+  freed = [];
+  released = [];
+  failures = [];
+  const journal = new Journal(device, layout, identity, position, new DateClock());
+  const failed = (error: Error) => failures.push(error);
+  committer = new Committer({ device, cache, space, epochs, journal, blockBytes: BLOCK, failed });
+  device.asked.length = 0;
+  device.stepping = true;
+});
+
+function dirty(index: number): Frame {
+  const block = layout.spaceStart + index;
+  const frame = cache.get(block) ?? cache.claim(block, 1);
+  initialiseHeader(frame.view, frame.bytes, 0, BlockKind.directoryNode, block, identity.uuid);
+  cache.markDirty(frame);
+  return frame;
+}
+
+test('a commit: records, flush, commit block, flush; and nothing goes home (J1, J2)', async () => {
+  dirty(5);
+  dirty(6);
+  cache.free(layout.spaceStart + 9);
+  let over = false;
+  const commit = committer.commit().then(() => {
+    over = true;
+  });
+  expect(device.asked).toEqual(['descriptor', 'copy', 'copy', 'revoke']);
+  expect(await device.step()).toEqual(['flush']);
+  expect(await device.step()).toEqual(['commit']);
+  expect(await device.step()).toEqual(['flush']);
+  expect(over).toBe(false);
+  expect(await device.step()).toEqual([]);
+  await commit;
+});
+
+test('a checkpoint: home, flush, head, flush, after the commit point (J2, J3, J4)', async () => {
+  dirty(5);
+  const room = committer.makeRoom();
+  for (const expected of [['flush'], ['commit'], ['flush']]) expect(await device.step()).toEqual(expected);
+  expect(await device.step()).toEqual(['home 5']);
+  expect(await device.step()).toEqual(['flush']);
+  expect(await device.step()).toEqual(['head']);
+  expect(await device.step()).toEqual(['flush']);
+  expect(await device.step()).toEqual([]);
+  await room;
+});
+
+test('a checkpoint brings home what was committed, not what was changed since', async () => {
+  const frame = dirty(5);
+  frame.bytes.fill(1, 64);
+  const room = committer.makeRoom();
+  frame.bytes.fill(2, 64);
+  cache.markDirty(frame);
+  while ((await device.step()).length > 0);
+  await room;
+  expect(device.peek((layout.spaceStart + 5) * BLOCK + 64, 1)[0]).toBe(1);
+  expect(cache.dirtyFrames).toBe(1);
+});
+
+test('a commit goes on while a checkpoint is under way', async () => {
+  dirty(5);
+  const room = committer.makeRoom();
+  while (!device.asked.includes('home 5')) await device.step();
+  dirty(6);
+  const commit = committer.commit();
+  expect(device.asked.slice(-2)).toEqual(['descriptor', 'copy']);
+  while ((await device.step()).length > 0);
+  await Promise.all([room, commit]);
+  expect(cache.loggedFrames).toBe(1);
+});
+
+test('data alone: one flush, and none if nothing was written since', async () => {
+  committer.dataWritten();
+  const commit = committer.commit();
+  expect(device.asked).toEqual(['flush']);
+  await device.step();
+  await commit;
+  await committer.commit();
+  expect(device.asked).toEqual([]);
+});
+
+test('data that is written while a checkpoint flushes is flushed again by who asks', async () => {
+  dirty(5);
+  const room = committer.makeRoom();
+  while (!device.asked.includes('home 5')) await device.step();
+  committer.dataWritten();
+  expect(await device.step()).toEqual(['flush']);
+  let over = false;
+  const commit = committer.commit().then(() => {
+    over = true;
+  });
+  await new Promise((resolve) => setTimeout(resolve, 1));
+  expect(over, 'the flush that may cover the data is not over').toBe(false);
+  while ((await device.step()).length > 0);
+  await Promise.all([room, commit]);
+});
+
+describe('freed blocks are handed out again (J6)', () => {
+  const RUN = { start: 40, length: 3 };
+
+  test('after the commit, not before', async () => {
+    dirty(5);
+    freed.push(RUN);
+    const commit = committer.commit();
+    for (let i = 0; i < 3; i++) {
+      await device.step();
+      expect(released).toEqual([]);
+    }
+    await device.step();
+    await commit;
+    expect(released).toEqual([RUN]);
+  });
+
+  test('after I/O that may still reach them', async () => {
+    const epoch = epochs.enter();
+    dirty(5);
+    freed.push(RUN);
+    const commit = committer.commit();
+    while ((await device.step()).length > 0);
+    await commit;
+    expect(released).toEqual([]);
+    epochs.leave(epoch);
+    expect(released).toEqual([RUN]);
+  });
+
+  test('after a checkpoint that was under way before', async () => {
+    dirty(5);
+    const room = committer.makeRoom();
+    while (!device.asked.includes('home 5')) await device.step();
+    device.stepping = true;
+    cache.free(layout.spaceStart + 5);
+    dirty(6);
+    freed.push(RUN);
+    const commit = committer.commit();
+    const home = device.holdBack();
+    while ((await device.step()).length > 0);
+    await commit;
+    expect(released).toEqual([]);
+    home();
+    while ((await device.step()).length > 0);
+    await room;
+    expect(released).toEqual([RUN]);
+  });
+});
+
+test('an error ends it all: told once, and every later commit is refused', async () => {
+  dirty(5);
+  device.stepping = false;
+  device.flush = (completion) => queueMicrotask(() => completion.ioDone(5));
+  await expect(committer.commit()).rejects.toMatchObject({ code: 'EIO' });
+  await expect(committer.commit()).rejects.toMatchObject({ code: 'EIO' });
+  await expect(committer.makeRoom()).rejects.toMatchObject({ code: 'EIO' });
+  expect(failures).toHaveLength(1);
+});
