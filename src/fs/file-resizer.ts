@@ -7,7 +7,6 @@
  */
 import { PromisedCompletion } from '../aio/device.ts';
 import { fsError, fsErrorFromNumber } from './errors.ts';
-import type { WriteContext } from './file-writer.ts';
 import type { Operation } from './filesystem.ts';
 import { FILE_TYPE_MASK, FileType, MAX_FILE_BYTES, TreeKind } from './format.ts';
 import {
@@ -31,6 +30,7 @@ import { addOrphan, removeOrphan } from './orphans.ts';
 import { type LockHolder, WHOLE_FILE } from './range-locks.ts';
 import type { Transaction } from './transaction.ts';
 import { initialiseTree, treeIsEmpty } from './tree.ts';
+import type { WriteContext } from './write-plan.ts';
 
 /** Frees one inode that has no name and no holder, or ends a truncation that a crash cut short. */
 class ReapTask implements Operation<Transaction>, LockHolder {

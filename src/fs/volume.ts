@@ -23,7 +23,7 @@ import type { CorruptionError } from './errors.ts';
 import { ExtentMap } from './extents.ts';
 import { readFile } from './file-reader.ts';
 import { reapInode, resizeFile } from './file-resizer.ts';
-import { scratchBytes, type WriteContext, writeFile } from './file-writer.ts';
+import { writeFile } from './file-writer.ts';
 import type {
   AttributeChanges,
   Attributes,
@@ -53,6 +53,8 @@ import { ScratchPool } from './scratch.ts';
 import { SpaceMap } from './space-map.ts';
 import { readSuperblock, type SuperblockImage } from './superblock.ts';
 import { Transaction } from './transaction.ts';
+import { scratchBytes } from './write-edges.ts';
+import type { WriteContext } from './write-plan.ts';
 
 export interface VolumeOptions {
   readOnly?: boolean | undefined;
