@@ -102,7 +102,7 @@ function formatNumber(value) {
 }
 
 /** The first column left, the others right. @param {string[][]} lines */
-function layOut(lines) {
+export function layOut(lines) {
   const widths =
     lines[0]?.map((_, column) => Math.max(...lines.map((line) => line[column]?.length ?? 0))) ?? [];
   return lines
