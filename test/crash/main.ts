@@ -1,40 +1,109 @@
+/**
+ * One worker of a crash run, a process of its own: takes workloads off the plan until time is up or it is told to stop, and
+ * tells its parent what it found. `process.argv[2]` holds its orders as JSON.
+ */
 import { explore } from './explore.ts';
-import { describeWorkload, oneOperation, record } from './workloads.ts';
-import { KeySet } from '../../src/aio/crash-hash.ts';
+import { closeness, plannedWorkloads } from './plan.ts';
+import { describeWorkload, record } from './workloads.ts';
 
-const names = process.argv[2] ? [process.argv[2]] : oneOperation();
-const limit = Number(process.argv[3] ?? 1e9);
-const total = new KeySet();
-let examined = 0;
-const start = Date.now();
-let violations = 0;
-let recordTime = 0;
-for (const name of names) {
-  let t = Date.now();
-  const recorded = await record(name);
-  recordTime += Date.now() - t;
-  t = Date.now();
-  let n = 0;
-  const violation = await explore(
-    recorded,
-    {
-      seed: 1,
-      recoveryEvery: Number(process.env['EVERY'] ?? 8),
-      depth: 1,
-      budget: { exhaustive: 64, samples: 12, singles: 6 },
-      recoveryBudget: { exhaustive: 16, samples: 4, singles: 2 },
-      only: process.argv[4],
-    },
-    (key) => {
-      examined++;
-      n++;
-      total.add(key);
-      return n < limit;
-    },
-  );
-  if (violation) {
-    violations++;
-    console.log(name, describeWorkload(name), n, JSON.stringify(violation, null, 1).replaceAll('\\n', '\n').slice(0, 1500));
-  } else if (names.length < 5) console.log(name, describeWorkload(name), recorded.log.length, recorded.from, n, `${Date.now() - t} ms`);
+export interface WorkerOrders {
+  readonly seed: number;
+  readonly worker: number;
+  readonly workers: number;
+  readonly seconds: number;
+  readonly workload?: string;
+  readonly state?: string;
 }
-console.log({ workloads: names.length, examined, distinct: total.size, violations, seconds: (Date.now() - start) / 1000, recordTime });
+
+export type WorkerReport =
+  | { kind: 'states'; keys: Float64Array; workloads: number; workload: string }
+  | {
+      kind: 'violation';
+      workload: string;
+      description: string;
+      state: string;
+      where: string;
+      what: string;
+      /** States examined by this worker until then. */
+      examined: number;
+    }
+  | { kind: 'done' };
+
+const REPORT_EVERY_MS = 250;
+
+class Worker {
+  readonly #orders: WorkerOrders;
+  readonly #end: number;
+  #stopped = false;
+  #keys: number[] = [];
+  #examined = 0;
+  #workloads = 0;
+  #workload = '';
+  #lastReport = Date.now();
+
+  constructor(orders: WorkerOrders) {
+    this.#orders = orders;
+    this.#end = Date.now() + orders.seconds * 1000;
+    process.on('message', () => {
+      this.#stopped = true;
+    });
+    // The parent is gone: nobody listens any more.
+    process.on('disconnect', () => process.exit(1));
+  }
+
+  async run(): Promise<void> {
+    for (const name of plannedWorkloads(this.#orders)) {
+      this.#workload = name;
+      await this.#runOne(name);
+      this.#workloads++;
+      // Lets messages in.
+      await new Promise((resolve) => setImmediate(resolve));
+      if (this.#isOver()) break;
+    }
+    this.#report();
+    this.#send({ kind: 'done' });
+  }
+
+  #isOver(): boolean {
+    return this.#stopped || Date.now() > this.#end;
+  }
+
+  async #runOne(workload: string): Promise<void> {
+    const { seed, state: only } = this.#orders;
+    try {
+      const options = { ...closeness(workload, seed), only };
+      const violation = await explore(await record(workload), options, (key) => this.#progress(key));
+      if (violation) this.#violation(workload, violation.state, violation.where, violation.what);
+    } catch (thrown) {
+      const text = thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown);
+      this.#violation(workload, '', 'before any crash', text);
+    }
+  }
+
+  #violation(workload: string, state: string, where: string, what: string): void {
+    const description = describeWorkload(workload);
+    this.#send({ kind: 'violation', workload, description, state, where, what, examined: this.#examined });
+  }
+
+  #progress(key: number): boolean {
+    this.#examined++;
+    this.#keys.push(key);
+    if (this.#keys.length % 16 === 0 && Date.now() - this.#lastReport > REPORT_EVERY_MS) this.#report();
+    return !this.#isOver();
+  }
+
+  #report(): void {
+    this.#lastReport = Date.now();
+    const keys = Float64Array.from(this.#keys);
+    this.#keys = [];
+    this.#send({ kind: 'states', keys, workloads: this.#workloads, workload: this.#workload });
+  }
+
+  #send(report: WorkerReport): void {
+    process.send?.(report);
+  }
+}
+
+await new Worker(JSON.parse(process.argv[2] ?? '{}') as WorkerOrders).run();
+process.removeAllListeners('disconnect');
+process.disconnect?.();

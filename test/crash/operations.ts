@@ -95,9 +95,7 @@ function dataOperations(path: string): CrashOperation[] {
       recorder.write(path, size(recorder), 3 * block(recorder) + 50),
     ),
     operation(`append early ${path}`, (recorder) => recorder.write(path, size(recorder), 900, true)),
-    operation(`overwrite early ${path}`, (recorder) =>
-      recorder.write(path, 200, 2 * block(recorder), true),
-    ),
+    operation(`overwrite early ${path}`, (recorder) => recorder.write(path, 200, 2 * block(recorder), true)),
     operation(`write behind ${path}`, (recorder) => recorder.write(path, 9 * block(recorder) + 77, 1000)),
     operation(`truncate 0 ${path}`, (recorder) => truncateQuiet(recorder, path, 0)),
     operation(`truncate 70 ${path}`, (recorder) => truncateQuiet(recorder, path, 70)),
@@ -114,7 +112,4 @@ async function truncateQuiet(recorder: Recorder, path: string, sizeBytes: number
   await recorder.truncate(path, sizeBytes);
 }
 
-export const OPERATIONS: readonly CrashOperation[] = [
-  ...NAME_OPERATIONS,
-  ...FILES.flatMap(dataOperations),
-];
+export const OPERATIONS: readonly CrashOperation[] = [...NAME_OPERATIONS, ...FILES.flatMap(dataOperations)];

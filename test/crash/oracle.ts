@@ -60,7 +60,9 @@ export class Oracle {
     const others = versions.flatMap((version, i) =>
       treeFault(version, { ...window, mark: undefined }, tree) === undefined ? [i] : [],
     );
-    return others.length > 0 ? `\nit is the tree of version ${others.join(', ')}` : '\nit is the tree of no version at all';
+    return others.length > 0
+      ? `\nit is the tree of version ${others.join(', ')}`
+      : '\nit is the tree of no version at all';
   }
 
   /** What is wrong with the bytes of the files in the best of the versions; undefined if nothing is in one of them. */
@@ -98,7 +100,8 @@ export class Oracle {
     file: RecoveredFile,
     content: Uint8Array,
   ): string | undefined {
-    if (content.length !== file.sizeBytes) return `has ${file.sizeBytes} bytes, but reads as ${content.length}`;
+    if (content.length !== file.sizeBytes)
+      return `has ${file.sizeBytes} bytes, but reads as ${content.length}`;
     const id = version.files.get(file.path) ?? 0;
     const changes = this.#recorder.model.contents.get(id) ?? [];
     if (Buffer.compare(content, this.#contentAt(id, changes, version, content.length)) === 0) {
@@ -169,11 +172,10 @@ function treeFault(version: Version, window: CrashWindow, tree: RecoveredTree): 
     }
     const floor = window.mark?.floors.find(
       (candidate) =>
-        candidate.id === id &&
-        candidate.truncations === state.truncations &&
-        candidate.sizeBytes > sizeBytes,
+        candidate.id === id && candidate.truncations === state.truncations && candidate.sizeBytes > sizeBytes,
     );
-    if (floor) return `${path} has ${sizeBytes} bytes, but a sync waited for a write up to ${floor.sizeBytes}`;
+    if (floor)
+      return `${path} has ${sizeBytes} bytes, but a sync waited for a write up to ${floor.sizeBytes}`;
   }
   return undefined;
 }

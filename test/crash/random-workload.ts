@@ -45,7 +45,8 @@ class RandomWorkload {
     const dice = random.below(100);
     if (dice < 14) return recorder.create(this.#newPath());
     if (dice < 18) return recorder.mkdir(this.#newPath());
-    if (dice < 21) return recorder.symlink('t'.repeat(1 + random.below(random.pick([50, 1500]))), this.#newPath());
+    if (dice < 21)
+      return recorder.symlink('t'.repeat(1 + random.below(random.pick([50, 1500]))), this.#newPath());
     if (dice < 24) return this.#link();
     if (dice < 34) return this.#remove();
     if (dice < 44) return this.#rename();

@@ -7,8 +7,9 @@
  *
  * `sync` notes what must survive from its end on: the version at its call, and all data answered before it.
  */
-import type { Device } from '../../src/aio/device.ts';
+
 import type { DeviceEvent } from '../../src/aio/crash-image.ts';
+import type { Device } from '../../src/aio/device.ts';
 import { FsError, fsError } from '../../src/fs/errors.ts';
 import type { Caller, WriteRequest } from '../../src/fs/filesystem.ts';
 import { FileType, ROOT_INODE } from '../../src/fs/format.ts';
@@ -327,7 +328,10 @@ export class Recorder {
     const waited = this.#openWrites.filter((open) => open.answered);
     const done = [...this.model.contents.values()]
       .flat()
-      .filter(({ endTick, durablePosition }) => endTick <= this.model.tick && durablePosition === Number.POSITIVE_INFINITY);
+      .filter(
+        ({ endTick, durablePosition }) =>
+          endTick <= this.model.tick && durablePosition === Number.POSITIVE_INFINITY,
+      );
     // An open write keeps truncations away, so that their number now is that of its time.
     const floors = waited.map(({ id, endByte: sizeBytes }) => ({
       id,
