@@ -2,7 +2,7 @@
 /**
  * Kills the daemon of a mount again and again, and looks whether all that was acknowledged is there afterwards.
  *
- *   node scripts/kill-cycles.mjs [--cycles 200] [--seed N] [--writers 4] [--first CYCLE] [--keep] [--verbose]
+ *   node scripts/kill-cycles.mjs [--cycles 200] [--seed N] [--writers 4] [--power PERCENT] [--first CYCLE] [--keep] [--verbose]
  *
  * A volume on a loop device is mounted by the command; writers change files in directories of their own and log outside the mount what
  * they begin and what has returned (kill-cycles/writer.mjs), while the tree of an earlier cycle is removed, so that blocks are used
@@ -10,8 +10,8 @@
  * the logs (kill-cycles/model.mjs has the rules). Now and then the dead mount is unmounted first, or the volume is unmounted in order and
  * `quarry fsck -n` has to find nothing.
  *
- * What SIGKILL cannot test is a device that forgets what was not flushed: it keeps all writes that were handed to it. The crash simulator does
- * that in memory.
+ * SIGKILL alone loses nothing that was handed to the device. With --power the loop device is on a disk of fault-disk.mjs, and in so many of a hundred
+ * cycles that one loses its power at the moment of the kill: any subset of the sectors that were not flushed is as before.
  *
  * The seed decides what writers do and when the kill comes, not how far they are by then: a violation need not show again with the
  * same seed. So with a violation everything is kept: the image, the logs, what was expected. Exit status 1 then.
@@ -20,6 +20,7 @@ import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statfsSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -29,6 +30,7 @@ import { QUARRY } from './build.mjs';
 const COMMAND = process.env.QUARRY_COMMAND ?? QUARRY;
 const WRITER = fileURLToPath(new URL('kill-cycles/writer.mjs', import.meta.url));
 const READER = fileURLToPath(new URL('kill-cycles/reader.mjs', import.meta.url));
+const FAULT_DISK = fileURLToPath(new URL('fault-disk.mjs', import.meta.url));
 const VOLUME_BYTES = 160 * 2 ** 20;
 /** Small, so that it goes round and is full now and then. */
 const JOURNAL_BYTES = 2 * 2 ** 20;
@@ -51,7 +53,15 @@ function readOptions() {
   const text = /** @type {const} */ ({ type: 'string' });
   const flag = /** @type {const} */ ({ type: 'boolean' });
   try {
-    const options = { cycles: text, seed: text, writers: text, first: text, keep: flag, verbose: flag };
+    const options = {
+      cycles: text,
+      seed: text,
+      writers: text,
+      power: text,
+      first: text,
+      keep: flag,
+      verbose: flag,
+    };
     return parseArgs({ options }).values;
   } catch (error) {
     return refuse(error instanceof Error ? error.message : String(error));
@@ -119,9 +129,40 @@ function scratchRoot() {
   return bavail * bsize > 4 * VOLUME_BYTES ? '/dev/shm' : tmpdir();
 }
 
+/** A disk that loses power on demand, in a process of its own. */
+class PowerDisk {
+  /** @param {string} directory where its file appears */
+  constructor(directory) {
+    this.directory = directory;
+    this.child = spawn(process.execPath, [FAULT_DISK, directory, String(VOLUME_BYTES)], {
+      stdio: ['pipe', 'pipe', 'inherit'],
+    });
+    this.lines = createInterface({ input: this.child.stdout })[Symbol.asyncIterator]();
+  }
+
+  async answer() {
+    const { value } = await this.lines.next();
+    return JSON.parse(value ?? '{"error":"the disk is gone"}');
+  }
+
+  /** @param {string} command */
+  async say(command) {
+    this.child.stdin.write(`${command}\n`);
+    return await this.answer();
+  }
+
+  async end() {
+    await run('umount', [this.directory]);
+    this.child.kill('SIGKILL');
+  }
+}
+
 class KillCycles {
-  /** @param {{ seed: number, writers: number, verbose: boolean }} options */
-  constructor({ seed, writers, verbose }) {
+  /** @param {{ seed: number, writers: number, power: number, verbose: boolean }} options */
+  constructor({ seed, writers, power, verbose }) {
+    this.power = power;
+    /** @type {PowerDisk | undefined} */
+    this.disk = undefined;
     this.seed = seed;
     this.writers = writers;
     this.verbose = verbose;
@@ -133,14 +174,15 @@ class KillCycles {
     this.pid = 0;
     /** @type {import('node:child_process').ChildProcess[]} */
     this.children = [];
-    this.counts = { acknowledged: 0, cells: 0, operations: 0, checks: 0, idle: 0 };
+    this.counts = { acknowledged: 0, cells: 0, operations: 0, checks: 0, cuts: 0, lostSectors: 0 };
     /** @type {{ tag: string, fingerprint: string } | undefined} The tree that nobody changes any more, and how it was found. */
     this.settled = undefined;
   }
 
   async prepare() {
     mkdirSync(this.directory);
-    await demand('truncate', run('truncate', ['-s', String(VOLUME_BYTES), this.image]));
+    if (this.power > 0) await this.#startDisk();
+    else await demand('truncate', run('truncate', ['-s', String(VOLUME_BYTES), this.image]));
     const loop = await demand('losetup', run('losetup', ['--find', '--show', '--direct-io=on', this.image]));
     this.target = loop.out.trim();
     await demand(
@@ -148,6 +190,14 @@ class KillCycles {
       quarry('mkfs', '--force', '--quiet', '--journal-size', String(JOURNAL_BYTES), this.target),
     );
     await this.mount();
+  }
+
+  async #startDisk() {
+    const directory = join(this.scratch, 'disk');
+    mkdirSync(directory);
+    this.disk = new PowerDisk(directory);
+    await this.disk.answer();
+    this.image = join(directory, 'disk');
   }
 
   async mount() {
@@ -183,10 +233,21 @@ class KillCycles {
     const [shortest = 0, longest = 0] = LIFE_MS;
     await sleep(shortest + (random.uint32() / 2 ** 32) * (longest - shortest));
     const early = this.children.slice(0, -1).filter((child) => child.exitCode !== null);
-    process.kill(this.pid, 'SIGKILL');
+    if (this.disk && random.uint32() % 100 < this.power) await this.#cutAndKill(this.disk, random.uint32());
+    else process.kill(this.pid, 'SIGKILL');
     await this.#afterDeath();
+    await this.disk?.say('mend');
     if (early.length > 0)
       throw new Error(`${early.length} writers ended before the kill; see the ends of their logs`);
+  }
+
+  /** The daemon is stopped first: it must not see the disk fail. @param {PowerDisk} disk @param {number} seed */
+  async #cutAndKill(disk, seed) {
+    process.kill(this.pid, 'SIGSTOP');
+    const { lost } = await disk.say(`cut ${seed}`);
+    process.kill(this.pid, 'SIGKILL');
+    this.counts.cuts++;
+    this.counts.lostSectors += lost;
   }
 
   async #afterDeath() {
@@ -211,7 +272,6 @@ class KillCycles {
       violations.push(`the tree ${this.settled.tag} of the cycle before, which nobody touched, has changed`);
     }
     this.settled = { tag, fingerprint: fingerprints.now };
-    if (counts.acknowledged === 0) this.counts.idle++;
     this.counts.acknowledged += counts.acknowledged;
     this.counts.cells += counts.cells;
     this.counts.operations += counts.operations;
@@ -253,6 +313,7 @@ class KillCycles {
       await run('umount', ['-l', this.directory]);
     }
     if (this.target !== '') await run('losetup', ['--detach', this.target]);
+    await this.disk?.end();
     if (!keep) rmSync(this.scratch, { recursive: true, force: true });
   }
 }
@@ -262,37 +323,38 @@ const cycles = numberOf('cycles', options.cycles, 200, 1);
 const first = numberOf('first', options.first, 1, 1);
 const seed = numberOf('seed', options.seed, Date.now() % 1_000_000, 0);
 const writers = numberOf('writers', options.writers, 4, 1);
+const power = numberOf('power', options.power, 0, 0);
 const begun = Date.now();
-const run1 = new KillCycles({ seed, writers, verbose: options.verbose === true });
+const killing = new KillCycles({ seed, writers, power, verbose: options.verbose === true });
 let done = 0;
 let violation = '';
 try {
-  console.log(`kill-cycles: seed ${seed}, ${cycles} cycles, ${writers} writers`);
-  await run1.prepare();
+  console.log(`kill-cycles: seed ${seed}, ${cycles} cycles, ${writers} writers, power cut in ${power} %`);
+  await killing.prepare();
   for (let cycle = first; cycle < first + cycles; cycle++) {
-    const counts = await run1.cycle(cycle).catch((error) => {
+    const counts = await killing.cycle(cycle).catch((error) => {
       throw new Error(`cycle ${cycle}: ${error instanceof Error ? error.message : error}`);
     });
     done++;
     if (options.verbose) console.log(`cycle ${cycle}: ${JSON.stringify(counts)}`);
   }
-  await demand('umount', quarry('umount', run1.directory));
-  run1.pid = 0;
-  await run1.check();
+  await demand('umount', quarry('umount', killing.directory));
+  killing.pid = 0;
+  await killing.check();
 } catch (error) {
   violation = error instanceof Error ? error.message : String(error);
 } finally {
-  await run1.end(violation !== '' || options.keep === true);
+  await killing.end(violation !== '' || options.keep === true);
 }
-const { operations, acknowledged, cells, checks } = run1.counts;
+const { operations, acknowledged, cells, checks, cuts, lostSectors } = killing.counts;
 const seconds = ((Date.now() - begun) / 1000).toFixed(0);
 console.log(
-  `kill-cycles: ${done} cycles in ${seconds} s, ${operations} operations, ${acknowledged} acknowledgements and ${cells} cells checked, ${checks} times fsck -n, ${violation === '' ? 0 : 1} violations`,
+  `kill-cycles: ${done} cycles in ${seconds} s, ${operations} operations, ${acknowledged} acknowledgements and ${cells} cells checked, ${cuts} power cuts lost ${lostSectors} sectors, ${checks} times fsck -n, ${violation === '' ? 0 : 1} violations`,
 );
 if (violation !== '') {
   console.error(`VIOLATION, seed ${seed}: ${violation}`);
   console.error(
-    `image and logs are in ${run1.scratch}; again: node scripts/kill-cycles.mjs --seed ${seed} --cycles ${cycles} --writers ${writers}`,
+    `image and logs are in ${killing.scratch}; again: node scripts/kill-cycles.mjs --seed ${seed} --cycles ${cycles} --writers ${writers} --power ${power}`,
   );
   process.exitCode = 1;
 }
