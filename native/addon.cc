@@ -2,7 +2,11 @@
 //
 //   environment      what one thread of JavaScript has of the addon, and its orderly end
 //   aligned_memory   memory the kernel may use while JavaScript runs
-//   aio_context      io_submit and its completions, over completion_ring
+//   io_queue         requests in, completions out, whatever carries them out:
+//     aio_queue        io_submit, over completion_ring
+//     uring_queue      io_uring_enter
+//     thread_queue     system calls on threads; for mapped_file, copies
+//   descriptor       open files that are closed with their owner, and their locks
 //   fuse_channel     /dev/fuse, requests in, replies out
 //   event_spinner    looks for more work before the loop sleeps
 //   loop_poll, script_callback   libuv below, JavaScript above
@@ -12,14 +16,18 @@
 // from it is checked here.
 #include <napi.h>
 
-#include "aio_context.h"
+#include "aio_queue.h"
 #include "aligned_memory.h"
 #include "crc32c.h"
+#include "descriptor.h"
 #include "device_probe.h"
 #include "environment.h"
 #include "errors.h"
 #include "fuse_channel.h"
+#include "mapped_file.h"
 #include "mount.h"
+#include "thread_queue.h"
+#include "uring_queue.h"
 
 namespace quarry {
 
@@ -33,7 +41,11 @@ static Napi::Value SetSpin(const Napi::CallbackInfo& info) {
 Napi::Object Load(Napi::Env env, Napi::Object exports) {
   Environment::Create(env);
   AlignedMemory::Define(env, exports);
-  AioContext::Define(env, exports);
+  AioQueue::Define(env, exports);
+  UringQueue::Define(env, exports);
+  ThreadQueue::Define(env, exports);
+  MappedFile::Define(env, exports);
+  Descriptor::Define(env, exports);
   FuseChannel::Define(env, exports);
   exports.Set("setSpin", Napi::Function::New<SetSpin>(env, "setSpin"));
   DefineCrc32c(env, exports);

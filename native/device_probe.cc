@@ -122,10 +122,8 @@ bool Flag(Napi::Object options, const char* name, bool otherwise) {
   return value.IsUndefined() ? otherwise : value.ToBoolean().Value();
 }
 
-Napi::Object Describe(Napi::Env env, int descriptor, bool direct, const Geometry& geometry) {
+Napi::Object Describe(Napi::Env env, const Geometry& geometry) {
   Napi::Object device = Napi::Object::New(env);
-  device.Set("descriptor", descriptor);
-  device.Set("direct", direct);
   device.Set("isBlockDevice", geometry.is_block_device);
   device.Set("sizeBytes", static_cast<double>(geometry.size_bytes));
   device.Set("logicalSectorBytes", geometry.logical_sector_bytes);
@@ -150,7 +148,19 @@ Napi::Value OpenDevice(const Napi::CallbackInfo& info) {
     close(descriptor);
     ThrowErrno(env, failure.error, failure.syscall, path, failure.detail);
   }
-  return Describe(env, descriptor, direct, geometry);
+  Napi::Object device = Describe(env, geometry);
+  device.Set("descriptor", descriptor);
+  device.Set("direct", direct);
+  return device;
+}
+
+Napi::Value ProbeDescriptor(const Napi::CallbackInfo& info) {
+  const int descriptor = static_cast<int>(IntegerArgument(info, 0, "descriptor", 0, INT32_MAX));
+  const Wish wish = {true, false, false};
+  Geometry geometry;
+  const Failure failure = Probe(descriptor, wish, &geometry);
+  if (failure.error != 0) ThrowErrno(info.Env(), failure.error, failure.syscall, "", failure.detail);
+  return Describe(info.Env(), geometry);
 }
 
 Napi::Value CloseDevice(const Napi::CallbackInfo& info) {
@@ -163,6 +173,7 @@ Napi::Value CloseDevice(const Napi::CallbackInfo& info) {
 
 void DefineDeviceProbe(Napi::Env env, Napi::Object exports) {
   exports.Set("openDevice", Napi::Function::New<OpenDevice>(env, "openDevice"));
+  exports.Set("probeDescriptor", Napi::Function::New<ProbeDescriptor>(env, "probeDescriptor"));
   exports.Set("closeDevice", Napi::Function::New<CloseDevice>(env, "closeDevice"));
 }
 

@@ -6,7 +6,7 @@
 
 namespace quarry {
 
-// openDevice(path, { readOnly, exclusive, direct }) and closeDevice(descriptor)
+// openDevice(path, { readOnly, exclusive, direct }), closeDevice(descriptor), probeDescriptor(descriptor)
 void DefineDeviceProbe(Napi::Env env, Napi::Object exports);
 
 }  // namespace quarry

@@ -4,6 +4,16 @@
 
 namespace quarry {
 
+namespace {
+
+struct ThreadWork {
+  uv_work_t handle;
+  std::function<void()> work;
+  Environment* environment;
+};
+
+}  // namespace
+
 void Environment::Create(Napi::Env env) {
   uv_loop_t* loop = nullptr;
   if (napi_get_uv_event_loop(env, &loop) != napi_ok) throw Napi::Error::New(env, "no event loop");
@@ -27,6 +37,21 @@ void Environment::Remove(LoopResource* resource) {
 void Environment::HandleClosed() {
   open_handles_--;
   FinishCleanUp();
+}
+
+void Environment::RunOnThread(std::function<void()> work) {
+  if (cleaning_) return work();
+  ThreadWork* item = new ThreadWork{{}, std::move(work), this};
+  item->handle.data = item;
+  open_handles_++;
+  uv_queue_work(
+      loop, &item->handle, [](uv_work_t* handle) { static_cast<ThreadWork*>(handle->data)->work(); },
+      [](uv_work_t* handle, int) {
+        ThreadWork* done = static_cast<ThreadWork*>(handle->data);
+        Environment* environment = done->environment;
+        delete done;
+        environment->HandleClosed();
+      });
 }
 
 void Environment::CleanUp(napi_async_cleanup_hook_handle hook, void* data) {

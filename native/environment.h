@@ -9,10 +9,12 @@
 #include <napi.h>
 #include <uv.h>
 
+#include <functional>
 #include <vector>
 
 #include "aligned_memory.h"
 #include "event_spinner.h"
+#include "mapped_file.h"
 
 namespace quarry {
 
@@ -38,10 +40,13 @@ class Environment {
   void Remove(LoopResource* resource);
   void HandleOpened() { open_handles_++; }
   void HandleClosed();
+  // Does something slow on a thread of the pool, which the end of the environment waits for; here and now when that has come.
+  void RunOnThread(std::function<void()> work);
 
   uv_loop_t* const loop;
   MemoryTable* const memories;
   EventSpinner spinner;
+  MappedFileTable mapped_files;
   Napi::FunctionReference aligned_memory;
 
  private:

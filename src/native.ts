@@ -52,35 +52,77 @@ export interface FuseChannelHandle {
   close(): void;
 }
 
-/** Memory as an AioContext knows it: by the number that its entries name. The addon's own memory always has one. */
+/** Memory as an IoQueue knows it: by the number that its entries name. The addon's own memory always has one. */
 export interface NumberedMemory extends AlignedMemory {
   readonly id: number;
 }
 
-/** Kernel numbers of the operations that an AioContext takes (linux/aio_abi.h). */
-export const AioOpcode = { read: 0, write: 1, sync: 2, dataSync: 3 } as const;
+/** Operations of an IoQueue, by the numbers that its entries name. Not those of any kernel interface. */
+export const QueueOperation = {
+  read: 0,
+  write: 1,
+  sync: 2,
+  dataSync: 3,
+  /** Asks for another request to end early: the file offset of the entry is that one's token. Ends with 0, −ENOENT or −EALREADY. */
+  cancel: 4,
+  /** Like read; a ThreadQueue takes what the page cache has without a thread. */
+  readCached: 5,
+} as const;
 
-/** Numbers in one entry of an AioContext: opcode, memory id, memory offset, length, device offset, token. */
-export const AIO_ENTRY_NUMBERS = 6;
+/** Numbers in one entry: operation, file, memory id, memory offset, length, file offset, token, segment count. */
+export const QUEUE_ENTRY_NUMBERS = 8;
+/** Numbers in one segment: memory id, memory offset, length. */
+export const QUEUE_SEGMENT_NUMBERS = 3;
+/** Most segments in one entry (IOV_MAX). */
+export const QUEUE_SEGMENTS_PER_ENTRY = 1024;
 
 /**
- * One kernel AIO context over one descriptor, which it does not own.
+ * A queue of requests to the kernel, for any number of files. Which kind of kernel interface is below is all that its
+ * kinds differ in; whoever uses one may be given another implementation.
+ *
+ * An entry's file is a descriptor, or for a ThreadQueue −1 − the `id` of a MappedFile. With a segment count other than 0 the
+ * memory offset is the place of its first segment in `segments`, and the length is that of all its segments.
  *
  * Never more than `depth` requests may be unfinished. Each entry handed to `submit` ends in exactly one
  * pair of one later `onCompletions(count)`, also when the kernel refuses it (EINVAL, for instance, for memory out
  * of bounds). A result of −EAGAIN means that the kernel has no room and nothing of ours in flight: try later.
  */
-export interface AioContextHandle {
-  /** `depth` entries of AIO_ENTRY_NUMBERS each, to be filled before `submit`. */
+export interface IoQueueHandle {
+  /** `depth` entries of QUEUE_ENTRY_NUMBERS each, to be filled before `submit`. */
   readonly entries: Float64Array;
+  /** Segments of the entries in `entries`, QUEUE_SEGMENT_NUMBERS each; room for four of the largest entries. */
+  readonly segments: Float64Array;
   /** Filled before each callback: pairs (token, result), where a result is bytes moved or a negative errno. */
   readonly completions: Float64Array;
-  /** Hands the first `count` entries to the kernel in one system call. */
+  /** Hands the first `count` entries to the kernel, in one system call where it has one. */
   submit(count: number): void;
   /** Waits, blocking, for what the kernel still has, and drops its results. Idempotent. */
   close(): void;
-  /** Counters: requests given to the kernel, calls of io_submit, requests finished, batches of completions. */
+  /** Counters: requests given to the kernel, system calls that did it, requests finished, batches of completions. */
   statistics(): { submitted: number; submitCalls: number; completed: number; batches: number };
+}
+
+/** An io_uring. */
+export interface UringQueueHandle extends IoQueueHandle {
+  /** The kernel keeps the open file at hand; false when its table has no room. Undo before closing the descriptor. */
+  registerFile(descriptor: number): boolean;
+  unregisterFile(descriptor: number): void;
+  /** The kernel keeps the pages pinned, and the memory stays mapped, until it is unregistered; 0 or an errno (ENOMEM: RLIMIT_MEMLOCK). */
+  registerMemory(memory: AlignedMemory): number;
+  unregisterMemory(memory: AlignedMemory): void;
+}
+
+/** A file mapped into memory, as a file of a ThreadQueue. Does not own the descriptor. */
+export interface MappedFileHandle {
+  readonly id: number;
+  /** Requests under way still end. Idempotent. */
+  close(): void;
+}
+
+/** An open descriptor with an owner: closed with this object when nobody closed it before. */
+export interface DescriptorHandle {
+  readonly number: number;
+  close(): void;
 }
 
 /** How to open a device or image file. */
@@ -94,10 +136,14 @@ export interface OpenDeviceOptions {
 }
 
 /** An opened device or image file, with its geometry. */
-export interface OpenedDevice {
+export interface OpenedDevice extends DeviceGeometry {
   readonly descriptor: number;
   /** False when O_DIRECT was not asked for, or the host filesystem of the image refuses it. */
   readonly direct: boolean;
+}
+
+/** What a block device or file is like. */
+export interface DeviceGeometry {
   readonly isBlockDevice: boolean;
   /** BLKGETSIZE64, or the length of the file. */
   readonly sizeBytes: number;
@@ -119,15 +165,30 @@ export interface NativeBinding {
   crc32cByTable(bytes: Uint8Array, from: number, to: number, seed: number): number;
   AlignedMemory: new (lengthBytes: number) => NumberedMemory;
   FuseChannel: new (descriptor: number, slotBytes: number, slotCount: number) => FuseChannelHandle;
-  /** @throws Error EAGAIN when fs.aio-max-nr is used up. */
-  AioContext: new (
-    descriptor: number,
+  /** Kernel AIO. @throws Error EAGAIN when fs.aio-max-nr is used up. */
+  AioQueue: new (
     depth: number,
     onCompletions: (count: number) => void,
-  ) => AioContextHandle;
+  ) => IoQueueHandle;
+  /** @throws Error ENOSYS or EPERM when the system has no io_uring, or forbids it. */
+  UringQueue: new (
+    depth: number,
+    onCompletions: (count: number) => void,
+  ) => UringQueueHandle;
+  /** System calls on libuv's threads; `depth` is how many at once. */
+  ThreadQueue: new (
+    depth: number,
+    onCompletions: (count: number) => void,
+  ) => IoQueueHandle;
+  MappedFile: new (descriptor: number, writable: boolean, isBlockDevice: boolean) => MappedFileHandle;
+  Descriptor: new (descriptor: number) => DescriptorHandle;
+  /** A lock of the open file description on the whole file: 0 none, 1 shared, 2 exclusive. 0 or an errno, at once: EAGAIN when it is held elsewhere. */
+  lockDescriptor(descriptor: number, kind: 0 | 1 | 2): number;
+  /** Geometry of an open file or block device; ENOTBLK for anything else. */
+  probeDescriptor(descriptor: number): DeviceGeometry;
   /**
    * Longest spin of this thread's event loop before it sleeps, in nanoseconds; 0 = never. The same setting as
-   * `FuseChannelHandle.setSpin`: one spin serves every channel and AIO context.
+   * `FuseChannelHandle.setSpin`: one spin serves every channel and queue.
    */
   setSpin(nanoseconds: number): void;
   /** Opens a block device or a regular file; ENOTBLK for anything else. */

@@ -7,10 +7,10 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { type AioDevice, openAioDevice } from '../../src/aio/aio-device.ts';
 import { type IoCompletion, PromisedCompletion } from '../../src/aio/device.ts';
-import { AioOpcode, native } from '../../src/native.ts';
+import { native, QueueOperation } from '../../src/native.ts';
 import { removeTemporaryImagesAfterAll, temporaryImage } from './aio-temporary.ts';
 
-const { EINVAL, EIO } = constants.errno;
+const { EBADF, EINVAL, EIO } = constants.errno;
 const ADDON = fileURLToPath(new URL('../../build/Release/quarry.node', import.meta.url));
 const SIZE = 1024 * 1024;
 
@@ -129,32 +129,41 @@ describe('requests', () => {
   });
 });
 
-describe('the native context', () => {
+const QUEUES = ['AioQueue', 'UringQueue', 'ThreadQueue'] as const;
+
+describe.each(QUEUES)('the native %s', (kind) => {
   /** Runs raw entries on a small file; returns the results in the order of their tokens. */
-  async function run(entries: (id: number) => number[][]): Promise<number[]> {
+  async function run(
+    entries: (id: number, file: number) => number[][],
+    segments: (id: number) => number[] = () => [],
+  ): Promise<number[]> {
     const { descriptor } = native.openDevice(temporaryImage(65536), {});
     const memory = new native.AlignedMemory(8192);
-    const list = entries(memory.id);
+    const list = entries(memory.id, descriptor);
     const results: number[] = [];
     await new Promise<void>((resolve) => {
       let left = list.length;
-      const context = new native.AioContext(descriptor, 16, (count) => {
+      const queue = new native[kind](32, (count) => {
         for (let at = 0; at < count * 2; at += 2)
-          results[context.completions[at] as number] = context.completions[at + 1] as number;
+          results[queue.completions[at] as number] = queue.completions[at + 1] as number;
         left -= count;
         if (left > 0) return;
-        context.close();
+        queue.close();
         resolve();
       });
-      for (const [at, entry] of list.entries()) context.entries.set([...entry, at], at * 6);
-      context.submit(list.length);
+      queue.segments.set(segments(memory.id));
+      for (const [at, [operation, ...rest]] of list.entries()) {
+        const [id = 0, offset = 0, length = 0, position = 0, count = 0, file = descriptor] = rest;
+        queue.entries.set([operation ?? 0, file, id, offset, length, position, at, count], at * 8);
+      }
+      queue.submit(list.length);
     });
     native.closeDevice(descriptor);
     return results;
   }
 
   test('checks memory, numbers and operations itself; a bad entry does not harm its neighbours', async () => {
-    const { read, write, sync, dataSync } = AioOpcode;
+    const { read, write, sync, dataSync } = QueueOperation;
     const results = await run((id) => [
       [read, id, 0, 4096, 0],
       [read, id, 4096, 8192, 0],
@@ -167,37 +176,69 @@ describe('the native context', () => {
       [write, id, 0.5, 512, 0],
       [6, id, 0, 512, 0],
       [7, id, 0, 512, 0],
+      [-1, id, 0, 512, 0],
+      [read, id, 4096, 512, 0, 1], // its segment is not in memory
+      [read, id, 0, 512, 0, 1025],
+      [read, id, 4096, 512, 0, -1],
       [write, id, 0, 512, 0],
       [sync, 0, 0, 0, 0],
       [dataSync, 0, 0, 0, 0],
     ]);
-    const refused = new Array<number>(10).fill(-EINVAL);
+    const refused = new Array<number>(14).fill(-EINVAL);
     expect(results).toEqual([4096, ...refused, 512, 0, 0]);
   });
 
+  test('knows what is no descriptor, and no mapped file', async () => {
+    const { read } = QueueOperation;
+    expect(
+      await run((id) => [
+        [read, id, 0, 512, 0, 0, 1000],
+        [read, id, 0, 512, 0, 0, -1],
+        [read, id, 0, 512, 0, 0, 0.5],
+      ]),
+    ).toEqual([-EBADF, -EBADF, -EBADF]);
+  });
+
+  test('gathers, and does not scatter instead', async () => {
+    const { read, write } = QueueOperation;
+    const segments = (id: number) => [id, 0, 512, id, 1024, 512, id, 4096, 512, id, 4608, 512];
+    expect(
+      await run(
+        () => [
+          [write, 0, 0, 1024, 0, 2],
+          [read, 0, 2, 1024, 4096, 2],
+          [write, 0, 0, 1023, 0, 2], // not what its segments add up to
+        ],
+        segments,
+      ),
+    ).toEqual([1024, 1024, -EINVAL]);
+  });
+
+  test('says that there is nothing to cancel', async () => {
+    expect(await run(() => [[QueueOperation.cancel, 0, 0, 0, 77]])).toEqual([-constants.errno.ENOENT]);
+  });
+
   test('refuses more entries than it has room for, and use after close', () => {
-    const { descriptor } = native.openDevice(temporaryImage(65536), {});
-    const context = new native.AioContext(descriptor, 4, () => {});
-    expect(context.entries).toHaveLength(24);
-    expect(() => context.submit(5)).toThrow(RangeError);
-    context.close();
-    context.close();
-    expect(() => context.submit(0)).toThrow(/closed/);
-    native.closeDevice(descriptor);
+    const queue = new native[kind](4, () => {});
+    expect(queue.entries).toHaveLength(32);
+    expect(() => queue.submit(5)).toThrow(RangeError);
+    queue.close();
+    queue.close();
+    expect(() => queue.submit(0)).toThrow(/closed/);
   });
 });
 
 /** Programs that end at every stage of a device's life: each must end with its own exit code, and no crash. */
-describe('a process may end', () => {
+describe.each(QUEUES)('with an %s a process may end', (kind) => {
   const SETUP = `
     const native = require(${JSON.stringify(ADDON)});
     const { descriptor } = native.openDevice(process.argv[1], {});
     const memory = new native.AlignedMemory(1 << 20);
     const seen = [];
-    const context = new native.AioContext(descriptor, 64, (count) => onCompletions(count));
+    const context = new native.${kind}(64, (count) => onCompletions(count));
     let onCompletions = (count) => seen.push(count);
     const start = (count) => {
-      for (let at = 0; at < count; at++) context.entries.set([1, memory.id, at * 4096, 4096, at * 4096, at], at * 6);
+      for (let at = 0; at < count; at++) context.entries.set([1, descriptor, memory.id, at * 4096, 4096, at * 4096, at, 0], at * 8);
       context.submit(count);
     };
   `;
@@ -223,7 +264,7 @@ describe('a process may end', () => {
     ['by exit() with requests in flight', 'start(64); process.exit(0)'],
     [
       'by exit() from inside a completion',
-      'onCompletions = () => { start(8); process.exit(0); }; start(64);',
+      'onCompletions = () => { start(1); process.exit(0); }; start(64);',
     ],
     ['after close', 'start(64); context.close();'],
     ['after close inside a completion', 'onCompletions = () => context.close(); start(64);'],

@@ -23,6 +23,19 @@ const KINDS: Kind[] = [
     open: (readOnly) => openAioDevice(temporaryImage(SIZE), { readOnly, queueDepth: 4 }),
   },
   {
+    name: 'AioDevice by io_uring',
+    open: (readOnly) => openAioDevice(temporaryImage(SIZE), { readOnly, engine: 'uring' }),
+  },
+  {
+    name: 'AioDevice by io_uring at depth 4',
+    open: (readOnly) => openAioDevice(temporaryImage(SIZE), { readOnly, engine: 'uring', queueDepth: 4 }),
+  },
+  {
+    name: 'AioDevice by io_uring on tmpfs',
+    open: (readOnly) =>
+      openAioDevice(temporaryImage(SIZE, '/dev/shm'), { readOnly, engine: 'uring', allowBuffered: true }),
+  },
+  {
     name: 'AioDevice on tmpfs',
     open: (readOnly) => openAioDevice(temporaryImage(SIZE, '/dev/shm'), { readOnly, allowBuffered: true }),
   },

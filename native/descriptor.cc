@@ -1,0 +1,52 @@
+#include "descriptor.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "errors.h"
+
+namespace quarry {
+
+namespace {
+
+// In the order of their numbers in JavaScript.
+constexpr short kLockKinds[] = {F_UNLCK, F_RDLCK, F_WRLCK};
+
+// A lock of the open file description: it ends with the descriptor, also when the process is killed, and holds
+// against other processes and against a second opening by this one.
+Napi::Value LockDescriptor(const Napi::CallbackInfo& info) {
+  const int descriptor = static_cast<int>(IntegerArgument(info, 0, "descriptor", 0, INT32_MAX));
+  struct flock lock = {};
+  lock.l_type = kLockKinds[IntegerArgument(info, 1, "kind", 0, 2)];
+  lock.l_whence = SEEK_SET;
+  const int error = fcntl(descriptor, F_OFD_SETLK, &lock) == 0 ? 0 : errno;
+  return Napi::Number::New(info.Env(), error == EACCES ? EAGAIN : error);
+}
+
+}  // namespace
+
+void Descriptor::Define(Napi::Env env, Napi::Object exports) {
+  exports.Set("Descriptor", DefineClass(env, "Descriptor", {InstanceMethod<&Descriptor::Close>("close")}));
+  exports.Set("lockDescriptor", Napi::Function::New<LockDescriptor>(env, "lockDescriptor"));
+}
+
+Descriptor::Descriptor(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Descriptor>(info) {
+  number_ = static_cast<int>(IntegerArgument(info, 0, "number", 0, INT32_MAX));
+  info.This().As<Napi::Object>().DefineProperty(
+      Napi::PropertyDescriptor::Value("number", Napi::Number::New(info.Env(), number_), napi_enumerable));
+}
+
+Descriptor::~Descriptor() {
+  if (number_ >= 0) close(number_);
+}
+
+Napi::Value Descriptor::Close(const Napi::CallbackInfo& info) {
+  const int number = number_;
+  number_ = -1;
+  if (number >= 0 && close(number) != 0 && errno != EINTR) ThrowErrno(info.Env(), errno, "close");
+  return info.Env().Undefined();
+}
+
+}  // namespace quarry
