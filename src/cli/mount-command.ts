@@ -202,6 +202,7 @@ Mount options:
   allow_other            others than the owner may use the mount; always so for root's mounts
   cache=64M              memory for metadata
   commit=5               longest time between commits, in seconds; 0 = the default
+  norecovery             with ro: leave the journal of a volume alone that was not unmounted in order
   spin=50us              how long to wait for the next request before sleeping; 0 = never
   allocator=NAME|FILE    as --allocator
   max_read=1M            longest read request

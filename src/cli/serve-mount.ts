@@ -108,11 +108,12 @@ async function serveVolume(
   log: LogLine,
 ): Promise<LiveMount> {
   const { target, directory, options, allocator, allocatorOptions } = plan;
-  const { readOnly, cacheBytes, commitSeconds } = options;
+  const { readOnly, cacheBytes, commitSeconds, recovery } = options;
   const volume = await openVolume(device, {
     readOnly,
     cacheBytes,
     commitSeconds,
+    recovery,
     allocator,
     allocatorOptions,
     clock: new KernelClock(),

@@ -29,6 +29,17 @@ export interface Recovery {
   readonly contents: JournalContents | undefined;
 }
 
+/** How a volume is to be mounted. */
+export interface RecoveryMode {
+  /** Nothing may be written. */
+  readonly readOnly: boolean;
+  /** False, for read-only mounts only: the journal is not looked at, and what is shown may be torn between commits. */
+  readonly replay: boolean;
+}
+
+/** For volumes that are never written to. */
+const NOWHERE: JournalPosition = { tail: 0, sequence: 0, generation: 0 };
+
 /**
  * Makes a volume fit to be mounted.
  * @throws NotAVolumeError if the journal is damaged, CorruptionError, FsError of the device
@@ -36,17 +47,19 @@ export interface Recovery {
 export async function recover(
   device: Device,
   superblock: SuperblockImage,
-  readOnly: boolean,
+  { readOnly, replay: mayReplay }: RecoveryMode,
 ): Promise<Recovery> {
   const layout = superblock.layout();
   const identity = { uuid: superblock.uuid, salt: superblock.hashSeed };
+  if (readOnly && (superblock.isClean || !mayReplay))
+    return { device, position: NOWHERE, contents: undefined };
   if (superblock.isClean) {
     return { device, position: await readJournalHead(device, layout, identity), contents: undefined };
   }
   const contents = await readJournal(device, layout, identity);
   if (readOnly) {
     const shown = await replayIntoMemory(device, layout, identity, contents);
-    return { device: shown, position: contents.position, contents };
+    return { device: shown, position: NOWHERE, contents };
   }
   return { device, position: await replay(device, layout, identity, contents), contents };
 }

@@ -58,6 +58,8 @@ import type { WriteContext } from './write-plan.ts';
 
 export interface VolumeOptions {
   readOnly?: boolean | undefined;
+  /** False: a read-only mount does not look at the journal. Default: true. */
+  recovery?: boolean | undefined;
   /** Budget of the metadata cache, in bytes. */
   cacheBytes?: number | undefined;
   allocator?: AllocatorDefinition | undefined;
@@ -522,7 +524,8 @@ export async function openVolume(device: Device, options: VolumeOptions = {}): P
   try {
     const superblock = await readSuperblock(device);
     const readOnly = (options.readOnly ?? false) || device.readOnly;
-    const volume = new Volume(await recover(device, superblock, readOnly), superblock, options);
+    const mode = { readOnly, replay: options.recovery ?? true };
+    const volume = new Volume(await recover(device, superblock, mode), superblock, options);
     await volume.start();
     return volume;
   } catch (thrown) {

@@ -43,6 +43,8 @@ export interface MountOptions {
   allocator: string | undefined;
   /** Longest time between commits, in seconds. */
   commitSeconds: number;
+  /** Is the journal replayed if the volume was not unmounted in order? */
+  recovery: boolean;
 }
 
 /** An option that cannot be had; the message is one line that says what to do. */
@@ -97,6 +99,13 @@ function refuses(advice: string): OptionRule {
     },
   };
 }
+
+const skipsRecovery: OptionRule = {
+  value: 'none',
+  apply: (options) => {
+    options.recovery = false;
+  },
+};
 
 const rules: Readonly<Record<string, OptionRule>> = {
   // Generic options that become flags of mount(2).
@@ -183,6 +192,9 @@ const rules: Readonly<Record<string, OptionRule>> = {
   allocator: takes((options, value) => {
     options.allocator = value;
   }),
+  // Both names are known from other filesystems: xfs and ext4.
+  norecovery: skipsRecovery,
+  noload: skipsRecovery,
   // 0 is the default, as for ext4: fstab lines mean the same.
   commit: takes((options, value) => {
     const seconds = numberIn('commit', parseWhole('commit', value), 0, MAX_COMMIT_SECONDS);
@@ -289,10 +301,16 @@ export function parseMountOptions(texts: readonly string[], asRoot: boolean): Mo
     layer: 'native',
     allocator: undefined,
     commitSeconds: DEFAULT_COMMIT_SECONDS,
+    recovery: true,
   };
   for (const text of texts) {
     for (const option of splitOptions(text)) applyOption(options, option);
   }
   options.readOnly = (options.flags & MountFlag.readOnly) !== 0;
+  if (!options.recovery && !options.readOnly) {
+    throw new MountOptionError(
+      'norecovery needs ro: a volume whose journal is left out can only be looked at',
+    );
+  }
   return options;
 }

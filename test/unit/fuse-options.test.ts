@@ -21,6 +21,7 @@ describe('mount options', () => {
       layer: 'native',
       allocator: undefined,
       commitSeconds: 5,
+      recovery: true,
     });
     expect(parseMountOptions([], false).allowOther).toBe(false);
     expect(parseMountOptions(['allow_other'], false).allowOther).toBe(true);
@@ -86,6 +87,7 @@ describe('mount options', () => {
   });
 
   test.each([
+    ['norecovery', /norecovery needs ro/],
     ['noatme', /unknown mount option 'noatme'/],
     ['allocater=x', /unknown mount option 'allocater=x'/],
     ['constructor', /unknown mount option/],
