@@ -38,7 +38,7 @@ export class ReplayedDevice implements Device {
       return;
     }
     memory.bytes.set(bytes, memoryOffset);
-    queueMicrotask(() => completion.ioDone(0));
+    this.#answer(completion, 0);
   }
 
   write(
@@ -48,11 +48,19 @@ export class ReplayedDevice implements Device {
     _deviceOffset: number,
     completion: IoCompletion,
   ): void {
-    queueMicrotask(() => completion.ioDone(Errno.EROFS));
+    this.#answer(completion, Errno.EROFS);
   }
 
   flush(completion: IoCompletion): void {
-    queueMicrotask(() => completion.ioDone(0));
+    this.#answer(completion, 0);
+  }
+
+  /** Hands over what the completion queues, as every device does. */
+  #answer(completion: IoCompletion, errno: number): void {
+    queueMicrotask(() => {
+      completion.ioDone(errno);
+      this.device.submit();
+    });
   }
 
   submit(): void {
