@@ -10,8 +10,8 @@ import { CELL_BYTES, parseCell, signatureOf, TreeModel, ZERO } from './model.mjs
  * @typedef {{ violations: string[], acknowledged: number, cells: number, operations: number }} Verdict
  */
 
-/** Errors that a call ends with when the daemon dies. */
-const DEATH = new Set(['ENOTCONN', 'ECONNABORTED', 'EIO']);
+/** Errors that a call ends with when the daemon dies. A write may have filled some pages before. */
+const DEATH = new Set(['ENOTCONN', 'ECONNABORTED', 'EIO', 'SHORT']);
 const MOST_VIOLATIONS = 20;
 
 /**
