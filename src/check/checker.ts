@@ -11,7 +11,7 @@ import type { Device } from '../aio/device.ts';
 import { BlockHeader, Superblock } from '../fs/format.ts';
 import type { Layout } from '../fs/layout.ts';
 import { BlockSource } from './block-source.ts';
-import type { CheckContext, CheckStatistics } from './context.ts';
+import { type CheckContext, type CheckStatistics, LinkFacts } from './context.ts';
 import { checkDirectories } from './directory-pass.ts';
 import { InodeFacts } from './inode-facts.ts';
 import { checkInodes } from './inode-pass.ts';
@@ -129,7 +129,7 @@ function makeContext(
     space: new SpaceMap(layout),
     shared: new SharedBlocks(),
     inodes: new InodeFacts(),
-    links: { lostTops: [], listed: new Set() },
+    links: new LinkFacts(),
     statistics: emptyStatistics(layout),
     progress: (done, total) => options.progress?.(log.pass, done, total),
   };

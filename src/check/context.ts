@@ -28,11 +28,23 @@ export interface CheckStatistics {
 }
 
 /** What the passes over names leave to the repair. */
-export interface LinkFacts {
+export class LinkFacts {
   /** Directories at the top of what cannot be reached; of a circle, one. */
-  readonly lostTops: number[];
+  readonly lostTops: number[] = [];
   /** Inodes on the orphan list, as far as it could be followed. */
-  listed: ReadonlySet<number>;
+  listed: ReadonlySet<number> = new Set();
+  readonly #excess = new Map<string, number>();
+
+  /** The directory has a name for the inode that is one more than an inode may have. */
+  addExcess(directory: number, inode: number): void {
+    const key = `${directory}/${inode}`;
+    this.#excess.set(key, (this.#excess.get(key) ?? 0) + 1);
+  }
+
+  /** Names for the inode in the directory that are too many. */
+  excess(directory: number, inode: number): number {
+    return this.#excess.size === 0 ? 0 : (this.#excess.get(`${directory}/${inode}`) ?? 0);
+  }
 }
 
 export interface CheckContext {

@@ -133,7 +133,7 @@ class EntryCheck {
   }
 
   #checkTarget(name: Uint8Array, target: number, type: number): void {
-    const { inodes, log } = this.#context;
+    const { inodes, links, log } = this.#context;
     const inode = this.#directory;
     const mode = inodes.mode(target);
     if (mode === 0) {
@@ -149,6 +149,7 @@ class EntryCheck {
     }
     if (!inodes.isDirectory(target) && inodes.names(target) === MAX_LINKS) {
       log.report('entry-links', { inode, name: printableName(name), found: target });
+      links.addExcess(inode, target);
       return;
     }
     inodes.addName(target);
@@ -164,7 +165,10 @@ class EntryCheck {
     if (facts.namedIn !== 0 || target === ROOT_INODE) {
       log.report('directory-second-name', { inode, name: printableName(name), found: target });
       // Which of the two goes is for the repair to say.
-      if (facts.namedIn !== 0) log.suspect('directories', facts.namedIn);
+      if (facts.namedIn !== 0) {
+        log.suspect('directories', facts.namedIn);
+        log.brokenContents.add(facts.namedIn);
+      }
       return;
     }
     facts.namedIn = inode;

@@ -57,6 +57,23 @@ export class InodeFacts {
     this.count++;
   }
 
+  /** The inode turned out to have another mode. */
+  changeMode(inode: number, mode: number): void {
+    const page = this.#page(inode);
+    if (page) page.modes[inode % PAGE_INODES] = mode;
+  }
+
+  /** The inode is not in use any more. */
+  remove(inode: number): void {
+    const page = this.#page(inode);
+    if (!page || page.modes[inode % PAGE_INODES] === 0) return;
+    page.modes[inode % PAGE_INODES] = 0;
+    this.directories.delete(inode);
+    this.orphans.delete(inode);
+    this.beyondEnd.delete(inode);
+    this.count--;
+  }
+
   /** Mode of the inode; 0 if it is not in use. */
   mode(inode: number): number {
     return this.#page(inode)?.modes[inode % PAGE_INODES] ?? 0;

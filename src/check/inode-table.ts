@@ -64,6 +64,16 @@ export class InodeTable {
     if (pieces.length > 0) yield [current, pieces];
   }
 
+  /** Block of the bitmap of a chunk, or undefined where the table has none. */
+  bitmapOf(chunk: number): number | undefined {
+    return this.#blockOf(this.#layout.chunkBitmapFileBlock(chunk));
+  }
+
+  /** The extents by file block. */
+  get extents(): readonly Extent[] {
+    return this.#extents;
+  }
+
   get blocks(): number {
     return this.#extents.reduce((sum, extent) => sum + extent.length, 0);
   }

@@ -93,6 +93,11 @@ export class MetadataReader {
     return errno === 0 && this.#flaw(bytes, block, kind) === undefined ? bytes : undefined;
   }
 
+  /** Whether these bytes have the header of this block, whatever their checksum. */
+  isOwn(bytes: Uint8Array, block: number, kind: number): boolean {
+    return this.#flaw(bytes, block, kind) === undefined;
+  }
+
   /** The bytes of any block of the volume. */
   raw(block: number): Promise<ReadResult> {
     const changed = this.changed.get(block);

@@ -321,6 +321,7 @@ export const PROBLEMS = {
     'ask',
     'directory {inode}: entry {name} leads to inode {found}, which has no links',
     'the inode gets its links back',
+    'links',
   ),
   'directory-size': kind(
     'safe',
@@ -455,12 +456,17 @@ function compareProblems(a: Problem, b: Problem): number {
   );
 }
 
+/** Codes of problems with what an inode holds, so that it has to be gone through. */
+const CONCERNS_CONTENTS = /^(tree|extent|block|symlink|entry|directory-second)-(?!checksum)/;
+
 export class ProblemLog {
   readonly #kept: Problem[] = [];
   readonly #stages = new Map<Stage, number>();
   readonly #suspects = new Map<Stage, Set<number>>();
   /** Metadata blocks in which nothing is wrong at first sight but the checksum. */
   readonly badChecksums = new Set<number>();
+  /** Inodes whose tree or data is not as it should be, beside the counts of it. */
+  readonly brokenContents = new Set<number>();
   /** The codes of all problems seen. */
   readonly codes = new Set<ProblemCode>();
   #count = 0;
@@ -474,7 +480,10 @@ export class ProblemLog {
     this.#count++;
     if (problem.repair === 'ask') this.#unsafe++;
     this.#stages.set(stage, (this.#stages.get(stage) ?? 0) + 1);
-    if (values.inode !== undefined) this.suspect(stage, values.inode);
+    if (values.inode !== undefined) {
+      this.suspect(stage, values.inode);
+      if (CONCERNS_CONTENTS.test(code)) this.brokenContents.add(values.inode);
+    }
     this.codes.add(code);
     if (code === 'block-checksum' && values.block !== undefined) this.badChecksums.add(values.block);
     if (this.#kept.length >= MAX_KEPT_PROBLEMS) return;

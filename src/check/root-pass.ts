@@ -52,6 +52,7 @@ export async function readInodeTable(context: CheckContext, root: RootFacts): Pr
   const table = new InodeTable(layout);
   const limit = (MAX_INODES / layout.bitsPerBlock) * (layout.inodeBlocksPerChunk + 1);
   const region = { view, at: at + INODE_BODY_OFFSET, length: INODE_BODY_BYTES };
+  if (Inode.inlineAttributeBytes.get(view, at) !== 0) log.report('inode-attributes', { inode: 0 });
   const walked = await walkExtents(context, 0, region, layout.volumeRootBlock, (extent) => {
     if (extent.fileBlock + extent.length <= limit) table.add(extent);
     else log.report('table-extent', { inode: 0, found: extent.fileBlock });

@@ -106,6 +106,16 @@ export class SpaceMap {
     return this.#groups.has(group);
   }
 
+  /** True if anything was claimed in the groups `from` to `until` − 1. */
+  hasTouched(from: number, until: number): boolean {
+    if (until - from <= this.#groups.size) {
+      for (let group = from; group < until; group++) if (this.#groups.has(group)) return true;
+      return false;
+    }
+    for (const group of this.#groups.keys()) if (group >= from && group < until) return true;
+    return false;
+  }
+
   /** The groups in which anything was claimed, by number. */
   touchedGroups(): number[] {
     return [...this.#groups.keys()].sort((a, b) => a - b);

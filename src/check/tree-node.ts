@@ -30,7 +30,7 @@ export interface NodeContents {
 }
 
 /** Length of the record at `at`, at which at least `room` bytes follow; undefined if it does not fit. */
-function recordLength(region: Region, at: number, kind: number, level: number): number | undefined {
+export function recordLength(region: Region, at: number, kind: number, level: number): number | undefined {
   const room = region.at + region.length - at;
   if (level > 0) return fitting(BranchRecord.sizeBytes, room);
   if (kind === TreeKind.extents) return fitting(ExtentRecord.sizeBytes, room);

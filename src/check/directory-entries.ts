@@ -1,0 +1,149 @@
+/** The entries of one directory for a repair: read from a tree that may be broken, made possible, and written as a new tree. */
+import {
+  EntryRecord,
+  INODE_BODY_BYTES,
+  INODE_BODY_OFFSET,
+  Inode,
+  MAX_NAME_BYTES,
+  TreeKind,
+} from '../fs/format.ts';
+import { COLLISIONS_PER_HASH, nameKey } from '../fs/name-hash.ts';
+import type { CheckContext } from './context.ts';
+import { nameIsAllowed } from './directory-pass.ts';
+import type { FoundInode } from './inode-record.ts';
+import { viewOf } from './metadata-block.ts';
+import { clearInode, type RepairContext } from './repair-context.ts';
+import { type SalvagedTree, salvageTree } from './salvage.ts';
+import { buildTree, type TreeRecord } from './tree-builder.ts';
+
+export interface Entry {
+  name: Uint8Array;
+  readonly inode: number;
+}
+
+export interface SavedDirectory extends SalvagedTree {
+  readonly entries: Entry[];
+}
+
+const DOT = 0x2e;
+const SLASH = 0x2f;
+const TILDE = '~';
+
+/** Reads every entry of a directory that can be read. */
+export async function readEntries(
+  context: CheckContext,
+  { inode, view, at }: FoundInode,
+  strayLeaves: readonly number[],
+): Promise<SavedDirectory> {
+  const entries: Entry[] = [];
+  const root = { view, at: at + INODE_BODY_OFFSET, length: INODE_BODY_BYTES };
+  const tree = await salvageTree(context, {
+    inode,
+    kind: TreeKind.directory,
+    root,
+    strayLeaves,
+    visit: (leaf, record) => {
+      const from = leaf.byteOffset + record + EntryRecord.sizeBytes;
+      const name = new Uint8Array(leaf.buffer, from, EntryRecord.nameBytes.get(leaf, record)).slice();
+      entries.push({ name, inode: EntryRecord.inode.get(leaf, record) });
+    },
+  });
+  return { ...tree, entries };
+}
+
+/** Writes these entries as the contents of a directory. Without room for all, some are lost. */
+export async function writeEntries(
+  repair: RepairContext,
+  found: FoundInode,
+  entries: readonly Entry[],
+  oldNodes: readonly number[],
+): Promise<void> {
+  const { view, at, inode } = found;
+  const root = { view, at: at + INODE_BODY_OFFSET, length: INODE_BODY_BYTES };
+  let records = entryRecords(repair.check, entries);
+  const plan = { inode, kind: TreeKind.directory, root, oldNodes };
+  let nodes = await buildTree(repair, { ...plan, records });
+  while (nodes === undefined) {
+    records = records.slice(0, Math.floor(records.length / 2));
+    nodes = await buildTree(repair, { ...plan, records });
+  }
+  Inode.flags.set(view, at, 0);
+  Inode.blocks.set(view, at, nodes);
+  Inode.size.set(view, at, records.length);
+}
+
+/** Gives every entry an allowed name that no other has. The same name for the same inode goes. */
+export function withSoundNames(entries: readonly Entry[]): Entry[] {
+  const names = new Map<string, number>();
+  const sound: Entry[] = [];
+  for (const { name, inode } of entries) {
+    let allowed = nameIsAllowed(name) ? name : allowedName(name, inode);
+    let other = names.get(keyOf(allowed));
+    if (other === inode) continue;
+    for (let n = 1; other !== undefined; n++) {
+      allowed = withSuffix(allowed, n);
+      other = names.get(keyOf(allowed));
+    }
+    names.set(keyOf(allowed), inode);
+    sound.push({ name: allowed, inode });
+  }
+  return sound;
+}
+
+function keyOf(name: Uint8Array): string {
+  return Buffer.from(name.buffer, name.byteOffset, name.length).toString('latin1');
+}
+
+function allowedName(name: Uint8Array, inode: number): Uint8Array {
+  const replaced = name.map((byte) => (byte === 0 || byte === SLASH ? DOT : byte));
+  return nameIsAllowed(replaced) ? replaced : new TextEncoder().encode(`#${inode}`);
+}
+
+/** The name with `~n` behind it, within the length of a name. */
+function withSuffix(name: Uint8Array, n: number): Uint8Array {
+  const suffix = new TextEncoder().encode(`${TILDE}${n}`);
+  const kept = name.subarray(0, MAX_NAME_BYTES - suffix.length);
+  const result = new Uint8Array(kept.length + suffix.length);
+  result.set(kept);
+  result.set(suffix, kept.length);
+  return result;
+}
+
+/** Records in order of their keys. Of more names with one hash than have room the last are left out. */
+function entryRecords(check: CheckContext, entries: readonly Entry[]): TreeRecord[] {
+  const keyed = entries.map((entry) => ({
+    entry,
+    hash: nameKey(entry.name, check.hashSeedLow, check.hashSeedHigh),
+  }));
+  keyed.sort((a, b) => a.hash - b.hash);
+  const records: TreeRecord[] = [];
+  let hash = -1;
+  let same = 0;
+  for (const next of keyed) {
+    same = next.hash === hash ? same + 1 : 0;
+    hash = next.hash;
+    if (same < COLLISIONS_PER_HASH) records.push(entryRecord(check, next.entry, hash + same));
+  }
+  return records;
+}
+
+function entryRecord(check: CheckContext, { name, inode }: Entry, key: number): TreeRecord {
+  const bytes = new Uint8Array(EntryRecord.sizeBytes + name.length);
+  const view = viewOf(bytes);
+  EntryRecord.key.set(view, 0, key);
+  EntryRecord.inode.set(view, 0, inode);
+  EntryRecord.type.set(view, 0, check.inodes.mode(inode) >> 12);
+  EntryRecord.nameBytes.set(view, 0, name.length);
+  bytes.set(name, EntryRecord.sizeBytes);
+  return { key, bytes };
+}
+
+/** Empties a directory for which nothing else helps; the root directory stays, others go. */
+export async function giveUpDirectory(
+  repair: RepairContext,
+  found: FoundInode,
+  isRoot: boolean,
+): Promise<void> {
+  if (isRoot) await writeEntries(repair, found, [], []);
+  else await clearInode(repair, found.inode);
+}

@@ -1,0 +1,72 @@
+/**
+ * Looks through the volume for metadata blocks that nothing leads to any more: they say themselves what they are. Only blocks
+ * that the bitmaps say are in use and that nothing claims are looked at, since what was freed may still look alive; where
+ * there is no bitmap, every block of the group is.
+ */
+import { BitSet } from 'bitset';
+import { BlockHeader, BlockKind, HEADER_BYTES, SUMMARY_INITIALISED, SummaryEntry } from '../fs/format.ts';
+import type { CheckContext } from './context.ts';
+import { viewOf } from './metadata-block.ts';
+
+/** Told of each stray block with a right header. Its kind is one of those asked for. */
+export type StrayVisitor = (block: number, kind: number, bytes: Uint8Array) => void;
+
+/** Visits the stray blocks of these kinds, in order. */
+export async function scanForStrays(
+  context: CheckContext,
+  kinds: readonly number[],
+  visit: StrayVisitor,
+): Promise<void> {
+  const { layout } = context;
+  await scanNode(context, layout.summaryLevels, 0, kinds, visit);
+}
+
+async function scanNode(
+  context: CheckContext,
+  level: number,
+  index: number,
+  kinds: readonly number[],
+  visit: StrayVisitor,
+): Promise<void> {
+  const { layout, reader } = context;
+  const first = index * layout.summaryFanout;
+  const count = Math.min(layout.summaryFanout, layout.summaryNodes(level - 1) - first);
+  const bytes = await reader.peek(layout.summaryBlock(level, index), BlockKind.summary);
+  for (let child = 0; child < count; child++) {
+    const at = HEADER_BYTES + child * SummaryEntry.sizeBytes;
+    const flags = bytes ? SummaryEntry.flags.get(viewOf(bytes), at) : SUMMARY_INITIALISED;
+    if ((flags & SUMMARY_INITIALISED) === 0) continue;
+    if (level === 1) await scanGroup(context, first + child, kinds, visit);
+    else await scanNode(context, level - 1, first + child, kinds, visit);
+  }
+}
+
+async function scanGroup(
+  context: CheckContext,
+  group: number,
+  kinds: readonly number[],
+  visit: StrayVisitor,
+): Promise<void> {
+  const { layout, reader, space } = context;
+  const base = layout.bitmapBlock(group);
+  const bitmap = await reader.peek(base, BlockKind.groupBitmap);
+  const owned = space.isTouched(group) ? space.group(group) : space.pristine(group);
+  const candidates = bitmap ? new BitSet(bitmap.subarray(HEADER_BYTES)).andNot(owned).toArray() : undefined;
+  const all = candidates ?? Array.from({ length: layout.groupLength(group) }, (_, i) => i);
+  for (const offset of all) {
+    if (offset >= layout.groupLength(group) || space.isClaimed(base + offset)) continue;
+    await look(context, base + offset, kinds, visit);
+  }
+}
+
+async function look(
+  { reader }: CheckContext,
+  block: number,
+  kinds: readonly number[],
+  visit: StrayVisitor,
+): Promise<void> {
+  const { bytes, errno } = await reader.raw(block);
+  if (errno !== 0) return;
+  const kind = BlockHeader.kind.get(viewOf(bytes), 0);
+  if (kinds.includes(kind) && reader.isOwn(bytes, block, kind)) visit(block, kind, bytes);
+}

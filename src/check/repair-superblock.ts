@@ -1,0 +1,58 @@
+/**
+ * The superblock and its backup, which are not in the journal: of the two one is always whole on disk, so the one that is not
+ * relied on is written first, and flushed, before the other.
+ */
+import {
+  BlockHeader,
+  BlockKind,
+  MAGIC_BYTES,
+  SUPERBLOCK_BYTES,
+  Superblock,
+  VolumeState,
+} from '../fs/format.ts';
+import type { BlockTarget } from './block-target.ts';
+import type { CheckRun } from './checker.ts';
+import { sealBytes, viewOf } from './metadata-block.ts';
+import { DERIVED_FIELDS, type FoundSuperblock } from './superblock-pass.ts';
+
+/** Makes both superblocks right, and says on disk that the volume is not in order until the repair is done. */
+export async function beginRepair(target: BlockTarget, sectorBytes: number, run: CheckRun): Promise<void> {
+  const { chosen, isFirst, isClean } = run.superblocks;
+  const isDamaged = run.context.log.countIn('superblock') > 0;
+  if (!isDamaged && !isClean) return;
+  const { backupSuperblock } = chosen.layout;
+  const places = isFirst ? [backupSuperblock, 0] : [0, backupSuperblock];
+  for (const block of isDamaged ? places : [0])
+    await writeSuperblock(target, sectorBytes, chosen, block, VolumeState.dirty);
+}
+
+/** Says that the volume is in order. Everything else is durable. */
+export async function endRepair(
+  target: BlockTarget,
+  sectorBytes: number,
+  superblock: FoundSuperblock,
+): Promise<void> {
+  await writeSuperblock(target, sectorBytes, superblock, 0, VolumeState.clean);
+}
+
+async function writeSuperblock(
+  target: BlockTarget,
+  sectorBytes: number,
+  { bytes, layout }: FoundSuperblock,
+  block: number,
+  state: number,
+): Promise<void> {
+  const image = new Uint8Array(SUPERBLOCK_BYTES);
+  image.set(bytes);
+  image.set(MAGIC_BYTES, BlockHeader.magic.offset);
+  const view = viewOf(image);
+  BlockHeader.kind.set(view, 0, BlockKind.superblock);
+  BlockHeader.block.set(view, 0, block);
+  for (const [, field, derive] of DERIVED_FIELDS) field.set(view, 0, derive(layout));
+  Superblock.state.set(view, 0, state);
+  sealBytes(image);
+  const written = new Uint8Array(Math.max(SUPERBLOCK_BYTES, sectorBytes));
+  written.set(image);
+  await target.write(block * layout.blockBytes, written);
+  await target.flush();
+}

@@ -1,0 +1,123 @@
+/**
+ * Saves what can be read of a damaged tree: every record of every leaf that can still be reached, in no particular order.
+ *
+ * Of a node that breaks the rules the records that make sense by themselves are taken. A node is entered once, and only
+ * from a level above its own, so neither depth nor work can run away.
+ */
+import {
+  BlockKind,
+  BranchRecord,
+  HEADER_BYTES,
+  NodeHeader,
+  OwnerHeader,
+  SLOT_BYTES,
+  TreeKind,
+} from '../fs/format.ts';
+import type { CheckContext } from './context.ts';
+import { viewOf } from './metadata-block.ts';
+import { inspectNode, type NodeContents, type Region, recordLength } from './tree-node.ts';
+
+export interface SalvagedTree {
+  /** Nodes beside the root that are this tree's own. */
+  readonly nodes: number[];
+  /** False if a part of the tree could not be read, or a node was broken. */
+  complete: boolean;
+}
+
+/**
+ * How a record was come by: `checked`, the check came by its node too and counted it as the inode's own; `reached`, from
+ * the root, through something broken; `stray`, in a leaf to which no way leads.
+ */
+export type Trust = 'checked' | 'reached' | 'stray';
+export type RecordVisitor = (view: DataView, at: number, key: number, trust: Trust) => void;
+
+export interface DamagedTree {
+  readonly inode: number;
+  readonly kind: number;
+  readonly root: Region;
+  /** Leaves of the inode that were found elsewhere, without a way from its root. */
+  readonly strayLeaves: readonly number[];
+  readonly visit: RecordVisitor;
+}
+
+export async function salvageTree(context: CheckContext, tree: DamagedTree): Promise<SalvagedTree> {
+  const walk = new SalvageWalk(context, tree);
+  await walk.enterRoot();
+  for (const block of tree.strayLeaves) await walk.enterBlock(block, 1, 'stray');
+  return walk.result;
+}
+
+class SalvageWalk {
+  readonly result: SalvagedTree = { nodes: [], complete: true };
+  readonly #context: CheckContext;
+  readonly #tree: DamagedTree;
+  readonly #seen = new Set<number>();
+  readonly #shared: ReadonlySet<number>;
+
+  constructor(context: CheckContext, tree: DamagedTree) {
+    this.#context = context;
+    this.#tree = tree;
+    this.#shared = new Set(context.shared.of(tree.inode).map(({ from }) => from));
+  }
+
+  async enterRoot(): Promise<void> {
+    await this.#enter(this.#tree.root, Number.POSITIVE_INFINITY, 'checked');
+  }
+
+  /** @param below the level of the node must be lower than this */
+  async enterBlock(block: number, below: number, trust: Trust): Promise<void> {
+    const { layout, reader, space } = this.#context;
+    const kind = this.#tree.kind === TreeKind.extents ? BlockKind.extentNode : BlockKind.directoryNode;
+    const isInside = block >= layout.spaceStart && space.contains(block, 1);
+    const bytes = isInside && !this.#seen.has(block) ? await reader.peek(block, kind) : undefined;
+    this.#seen.add(block);
+    const isOwn = bytes && OwnerHeader.owner.get(viewOf(bytes), 0) === this.#tree.inode;
+    const isShared = this.#shared.has(block);
+    if (!bytes || (isShared && !isOwn)) {
+      this.result.complete = false;
+      return;
+    }
+    if (isOwn && !isShared) this.result.nodes.push(block);
+    const region = { view: viewOf(bytes), at: HEADER_BYTES, length: bytes.length - HEADER_BYTES };
+    await this.#enter(region, below, isShared ? lessThan(trust) : trust);
+  }
+
+  async #enter(region: Region, below: number, trust: Trust): Promise<void> {
+    const { kind, visit } = this.#tree;
+    const strict = inspectNode(region, kind);
+    const contents = typeof strict === 'string' ? salvageNode(region, kind) : strict;
+    if (typeof strict === 'string') this.result.complete = false;
+    if (!contents || contents.level >= below) {
+      this.result.complete = false;
+      return;
+    }
+    // The check enters children of the very next level only.
+    const sound = contents === strict && (below === Number.POSITIVE_INFINITY || contents.level === below - 1);
+    const now = sound ? trust : lessThan(trust);
+    for (const at of contents.records) {
+      if (contents.level === 0) visit(region.view, at, BranchRecord.key.get(region.view, at), now);
+      else await this.enterBlock(BranchRecord.child.get(region.view, at), contents.level, now);
+    }
+  }
+}
+
+function lessThan(trust: Trust): Trust {
+  return trust === 'checked' ? 'reached' : trust;
+}
+
+/** The records of a broken node that lie inside it, if it is a node at all. */
+function salvageNode(region: Region, kind: number): NodeContents | undefined {
+  const { view, at, length } = region;
+  if (length < NodeHeader.sizeBytes || NodeHeader.kind.get(view, at) !== kind) return undefined;
+  const level = NodeHeader.level.get(view, at);
+  const room = Math.floor((length - NodeHeader.sizeBytes) / SLOT_BYTES);
+  const count = Math.min(NodeHeader.count.get(view, at), room);
+  const slotsEnd = NodeHeader.sizeBytes + count * SLOT_BYTES;
+  const records = new Set<number>();
+  for (let slot = 0; slot < count; slot++) {
+    const offset = view.getUint16(at + NodeHeader.sizeBytes + slot * SLOT_BYTES, true);
+    if (offset < slotsEnd || offset >= length) continue;
+    if (recordLength(region, at + offset, kind, level) !== undefined) records.add(at + offset);
+  }
+  return { level, records: [...records] };
+}

@@ -1,0 +1,407 @@
+/** Kinds of damage to the sample: what is done, and what the checker has to say. Used by the tests of the check and of the repair. */
+import type { ProblemCode } from '../../src/check/problem.ts';
+import {
+  BitmapHeader,
+  BlockHeader,
+  BlockKind,
+  BranchRecord,
+  EntryRecord,
+  ExtentRecord,
+  HEADER_BYTES,
+  INODE_BYTES,
+  Inode,
+  NodeHeader,
+  OwnerHeader,
+  ROOT_INODE,
+  SummaryEntry,
+  SummaryHeader,
+  Superblock,
+  VOLUME_ROOT_INODE_OFFSET,
+  VolumeRoot,
+} from '../../src/fs/format.ts';
+import {
+  BLOCK,
+  blockOf,
+  type Damage,
+  inodeField,
+  LAST,
+  names,
+  rootRecord,
+  superblockField,
+} from './check-sample.ts';
+
+/** What is done, and the codes that must be among the problems. */
+export const DAMAGES: [what: string, damage: Damage, codes: ProblemCode[]][] = [
+  // Headers.
+  ['magic', blockOf(BlockKind.inodeBitmap, ({ bytes }) => bytes.fill(0, 0, 1)), ['block-magic']],
+  ['kind', blockOf(BlockKind.extentNode, ({ view }) => BlockHeader.kind.set(view, 0, 8)), ['block-kind']],
+  [
+    'number',
+    blockOf(BlockKind.directoryNode, ({ view }) => BlockHeader.block.set(view, 0, 5)),
+    ['block-number'],
+  ],
+  ['volume', blockOf(BlockKind.summary, ({ bytes }) => bytes.fill(9, 24, 40)), ['block-uuid']],
+
+  // Superblock.
+  [
+    'space start',
+    superblockField(0, ({ view }) => Superblock.spaceStart.set(view, 0, 9)),
+    ['superblock-field'],
+  ],
+  ['state', superblockField(0, ({ view }) => Superblock.state.set(view, 0, 5)), ['superblock-state']],
+  ['backup', superblockField(LAST, ({ bytes }) => bytes.fill(0, 0, 64)), ['backup-bad']],
+  ['hash seed', superblockField(LAST, ({ bytes }) => bytes.fill(0, 152, 160)), ['superblock-differs']],
+  [
+    'block count',
+    superblockField(0, ({ view }) => Superblock.blockCount.set(view, 0, 2)),
+    ['superblock-bad'],
+  ],
+
+  // Volume root.
+  [
+    'inode count',
+    blockOf(BlockKind.volumeRoot, ({ view }) => VolumeRoot.inodeCount.set(view, 0, 3)),
+    ['root-count'],
+  ],
+  [
+    'first free chunk',
+    blockOf(BlockKind.volumeRoot, ({ view }) => VolumeRoot.firstFreeChunk.set(view, 0, 1)),
+    ['root-first-free-chunk'],
+  ],
+  [
+    'next generation',
+    blockOf(BlockKind.volumeRoot, ({ view }) => VolumeRoot.nextGeneration.set(view, 0, 2)),
+    ['root-generation'],
+  ],
+  [
+    'blocks of the inode table',
+    blockOf(BlockKind.volumeRoot, ({ view }) => Inode.blocks.set(view, VOLUME_ROOT_INODE_OFFSET, 1)),
+    ['inode-blocks'],
+  ],
+
+  // Inode bitmap.
+  [
+    'inodes used',
+    blockOf(BlockKind.inodeBitmap, ({ view }) => BitmapHeader.used.set(view, 0, 1)),
+    ['chunk-used'],
+  ],
+  [
+    'first free inode',
+    blockOf(BlockKind.inodeBitmap, ({ view }) => BitmapHeader.firstFree.set(view, 0, 20000)),
+    ['chunk-first-free'],
+  ],
+  [
+    'inode 0 free',
+    blockOf(BlockKind.inodeBitmap, ({ bytes }) => bytes.fill(0xfe, HEADER_BYTES, HEADER_BYTES + 1)),
+    ['inode-zero', 'chunk-used'],
+  ],
+  [
+    'an inode without its bit',
+    blockOf(BlockKind.inodeBitmap, ({ bytes }) => bytes.fill(0xfb, HEADER_BYTES, HEADER_BYTES + 1)),
+    ['inode-unmarked'],
+  ],
+  [
+    'a bit without an inode block',
+    blockOf(BlockKind.inodeBitmap, ({ bytes }) => bytes.fill(0xff, BLOCK - 1)),
+    ['inode-no-block'],
+  ],
+
+  // Inodes.
+  [
+    'mode 0',
+    inodeField(() => names.small, Inode.mode, 0),
+    ['inode-unused-bit', 'entry-inode', 'space-unowned'],
+  ],
+  ['type', inodeField(() => names.fifo, Inode.mode, 0o170644), ['inode-mode', 'entry-type']],
+  ['another type', inodeField(() => names.fifo, Inode.mode, 0o140644), ['entry-type']],
+  ['own number', inodeField(() => names.small, Inode.number, 99), ['inode-number']],
+  ['flags', inodeField(() => names.small, Inode.flags, 0x80), ['inode-flags']],
+  ['size of a file', inodeField(() => names.small, Inode.size, 2 ** 51), ['inode-size']],
+  ['size of a fifo', inodeField(() => names.fifo, Inode.size, 1), ['inode-size']],
+  ['blocks beyond the size', inodeField(() => names.small, Inode.size, BLOCK), ['extent-beyond-size']],
+  ['blocks', inodeField(() => names.small, Inode.blocks, 2), ['inode-blocks']],
+  ['blocks of a directory', inodeField(() => names.many, Inode.blocks, 2), ['inode-blocks']],
+  ['nanoseconds', inodeField(() => names.small, Inode.birthNanoseconds, 1e9), ['inode-time']],
+  ['link count of a file', inodeField(() => names.small, Inode.linkCount, 2), ['link-count']],
+  ['link count of a directory', inodeField(() => names.folder, Inode.linkCount, 2), ['link-count']],
+  ['too many links', inodeField(() => names.small, Inode.linkCount, 70_000), ['inode-links-limit']],
+  ['no links', inodeField(() => names.small, Inode.linkCount, 0), ['entry-to-orphan', 'orphan-not-listed']],
+  ['parent', inodeField(() => names.inner, Inode.parent, 1), ['directory-parent']],
+  ['entries', inodeField(() => names.many, Inode.size, 399), ['directory-size']],
+  ['attributes', inodeField(() => names.small, Inode.attributeBlock, 200), ['inode-attributes']],
+  ['orphan fields', inodeField(() => names.small, Inode.nextOrphan, 2), ['inode-orphan-fields']],
+  [
+    'bytes after inline data',
+    async (image) => {
+      const { block, at } = image.inode(names.many + 1);
+      block.bytes.fill(1, at + INODE_BYTES - 1, at + INODE_BYTES);
+      await block.seal();
+    },
+    ['inode-inline-tail'],
+  ],
+
+  // Orphan list.
+  [
+    'list to a directory',
+    blockOf(BlockKind.volumeRoot, ({ view }) => VolumeRoot.firstOrphan.set(view, 0, names.folder)),
+    ['orphan-member'],
+  ],
+  [
+    'list to a free inode',
+    blockOf(BlockKind.volumeRoot, ({ view }) => VolumeRoot.firstOrphan.set(view, 0, 5000)),
+    ['orphan-member'],
+  ],
+  [
+    'a truncation left over',
+    blockOf(BlockKind.volumeRoot, ({ view }) => VolumeRoot.firstOrphan.set(view, 0, names.small)),
+    ['orphan-left'],
+  ],
+  [
+    'wrong way back',
+    async (image) => {
+      await inodeField(() => names.small, Inode.previousOrphan, 3)(image);
+      const root = image.first(BlockKind.volumeRoot);
+      VolumeRoot.firstOrphan.set(root.view, 0, names.small);
+      await root.seal();
+    },
+    ['orphan-previous'],
+  ],
+  [
+    'circle of one',
+    async (image) => {
+      const { block, at } = image.inode(names.fifo);
+      Inode.linkCount.set(block.view, at, 0);
+      Inode.nextOrphan.set(block.view, at, names.fifo);
+      await block.seal();
+      const root = image.first(BlockKind.volumeRoot);
+      VolumeRoot.firstOrphan.set(root.view, 0, names.fifo);
+      await root.seal();
+    },
+    ['orphan-cycle', 'entry-to-orphan'],
+  ],
+
+  // Trees.
+  [
+    'key order',
+    async (image) => {
+      const { block, records } = image.root(ROOT_INODE);
+      const [first = 0, second = 0] = records;
+      const key = EntryRecord.key.get(block.view, first);
+      EntryRecord.key.set(block.view, first, EntryRecord.key.get(block.view, second));
+      EntryRecord.key.set(block.view, second, key);
+      await block.seal();
+    },
+    ['tree-key-order', 'entry-key'],
+  ],
+  [
+    'one child twice',
+    async (image) => {
+      const { block, records } = image.root(names.many);
+      const [first = 0, second = 0] = records;
+      BranchRecord.child.set(block.view, second, BranchRecord.child.get(block.view, first));
+      await block.seal();
+    },
+    ['block-shared', 'space-unowned'],
+  ],
+  [
+    'child outside',
+    rootRecord(
+      () => names.many,
+      0,
+      (view, at) => BranchRecord.child.set(view, at, 2 ** 40),
+    ),
+    ['tree-child'],
+  ],
+  [
+    'level',
+    blockOf(BlockKind.directoryNode, ({ view }) => NodeHeader.level.set(view, HEADER_BYTES, 1)),
+    ['tree-header'],
+  ],
+  [
+    'count',
+    blockOf(BlockKind.directoryNode, ({ view }) => NodeHeader.count.set(view, HEADER_BYTES, 60000)),
+    ['tree-header'],
+  ],
+  [
+    'garbage bytes',
+    blockOf(BlockKind.directoryNode, ({ view }) => NodeHeader.garbage.set(view, HEADER_BYTES, 5000)),
+    ['tree-header'],
+  ],
+  [
+    'owner',
+    blockOf(BlockKind.directoryNode, ({ view }) => OwnerHeader.owner.set(view, 0, 77)),
+    ['tree-owner'],
+  ],
+  [
+    'empty node',
+    async (image) => {
+      const leaf = image
+        .ofKind(BlockKind.directoryNode, names.many)
+        .find(({ view }) => view.getUint8(HEADER_BYTES) === 0);
+      if (!leaf) throw new Error('no leaf');
+      NodeHeader.count.set(leaf.view, HEADER_BYTES, 0);
+      NodeHeader.garbage.set(leaf.view, HEADER_BYTES, 0);
+      NodeHeader.heapStart.set(leaf.view, HEADER_BYTES, BLOCK - HEADER_BYTES);
+      await leaf.seal();
+    },
+    ['tree-empty', 'directory-size', 'inode-unconnected'],
+  ],
+
+  // Extents.
+  [
+    'extent outside',
+    rootRecord(
+      () => names.small,
+      0,
+      (view, at) => ExtentRecord.block.set(view, at, 2 ** 40),
+    ),
+    ['extent-outside', 'space-unowned'],
+  ],
+  [
+    'extent of length 0',
+    rootRecord(
+      () => names.small,
+      0,
+      (view, at) => ExtentRecord.length.set(view, at, 0),
+    ),
+    ['tree-record'],
+  ],
+  [
+    'extent over a bitmap',
+    async (image) => {
+      const bitmap = image.first(BlockKind.groupBitmap).number;
+      await rootRecord(
+        () => names.small,
+        0,
+        (view, at) => ExtentRecord.block.set(view, at, bitmap),
+      )(image);
+    },
+    ['block-shared'],
+  ],
+  [
+    'unknown extent flag',
+    rootRecord(
+      () => names.small,
+      0,
+      (view, at) => ExtentRecord.flags.set(view, at, 4),
+    ),
+    ['tree-record'],
+  ],
+
+  // Entries.
+  [
+    'entry to nowhere',
+    rootRecord(
+      () => ROOT_INODE,
+      0,
+      (view, at) => EntryRecord.inode.set(view, at, 30000),
+    ),
+    ['entry-inode'],
+  ],
+  [
+    'entry type',
+    rootRecord(
+      () => ROOT_INODE,
+      0,
+      (view, at) => EntryRecord.type.set(view, at, 15),
+    ),
+    ['entry-type'],
+  ],
+  [
+    'entry name',
+    rootRecord(
+      () => ROOT_INODE,
+      0,
+      (view, at) => view.setUint8(at + EntryRecord.sizeBytes, 0x2f),
+    ),
+    ['entry-name', 'entry-key'],
+  ],
+  [
+    'directory named twice',
+    rootRecord(
+      () => names.folder,
+      0,
+      (view, at) => EntryRecord.inode.set(view, at, names.many),
+    ),
+    ['directory-second-name', 'directory-unconnected', 'link-count'],
+  ],
+  [
+    'directories in a circle',
+    async (image) => {
+      // `large` in inner becomes a name of folder, and folder's own name leads to the fifo.
+      await rootRecord(
+        () => names.inner,
+        0,
+        (view, at) => {
+          EntryRecord.inode.set(view, at, names.folder);
+          EntryRecord.type.set(view, at, 4);
+        },
+      )(image);
+      const { block, records } = image.root(ROOT_INODE);
+      const at = records.find((record) => EntryRecord.inode.get(block.view, record) === names.folder) ?? 0;
+      EntryRecord.inode.set(block.view, at, names.fifo);
+      await block.seal();
+    },
+    ['directory-unconnected', 'directory-parent', 'inode-unconnected'],
+  ],
+  [
+    'root is no directory',
+    inodeField(() => ROOT_INODE, Inode.mode, 0o100644),
+    ['root-directory', 'directory-unconnected'],
+  ],
+
+  // Long symbolic links.
+  [
+    'NUL in a target',
+    blockOf(BlockKind.symlink, ({ bytes }) => bytes.fill(0, HEADER_BYTES + 5, HEADER_BYTES + 6)),
+    ['symlink-target'],
+  ],
+
+  // Space.
+  [
+    'a block in use by nobody',
+    blockOf(BlockKind.groupBitmap, ({ bytes }) => bytes.fill(0xff, HEADER_BYTES + 400, HEADER_BYTES + 401)),
+    ['space-unowned', 'space-used', 'space-free'],
+  ],
+  [
+    'blocks free and in use',
+    blockOf(BlockKind.groupBitmap, ({ bytes }) => bytes.fill(0, HEADER_BYTES, HEADER_BYTES + 1)),
+    ['space-unmarked'],
+  ],
+  [
+    'bits beyond the end',
+    blockOf(BlockKind.groupBitmap, ({ bytes }) => bytes.fill(0, BLOCK - 1)),
+    ['space-unmarked'],
+  ],
+  [
+    'used blocks',
+    blockOf(BlockKind.groupBitmap, ({ view }) => BitmapHeader.used.set(view, 0, 9)),
+    ['space-used'],
+  ],
+  [
+    'first free block',
+    blockOf(BlockKind.groupBitmap, ({ view }) => BitmapHeader.firstFree.set(view, 0, 30000)),
+    ['space-first-free'],
+  ],
+  [
+    'free blocks of a group',
+    blockOf(BlockKind.summary, ({ view }) => SummaryEntry.freeBlocks.set(view, HEADER_BYTES, 1)),
+    ['space-free', 'space-sum'],
+  ],
+  ['sum', blockOf(BlockKind.summary, ({ view }) => SummaryHeader.freeBlocks.set(view, 0, 1)), ['space-sum']],
+  [
+    'summary level',
+    blockOf(BlockKind.summary, ({ view }) => SummaryHeader.level.set(view, 0, 2)),
+    ['space-summary-header'],
+  ],
+  [
+    'summary flags',
+    blockOf(BlockKind.summary, ({ view }) => SummaryEntry.flags.set(view, HEADER_BYTES, 3)),
+    ['space-summary-flags'],
+  ],
+  [
+    'a group said to be untouched',
+    blockOf(BlockKind.summary, ({ view }) => SummaryEntry.flags.set(view, HEADER_BYTES, 0)),
+    ['space-not-initialised'],
+  ],
+];
