@@ -3,7 +3,7 @@
  * OSDI 2018), on its small set of names, as a table: each row makes one change, alone and from a known start.
  *
  * The start has the directories A, A/C and B, and files of three sorts: `foo` with data in blocks, `A/foo` with data inside the
- * inode, `B/foo` with a hole. The names `bar` are free.
+ * inode, `B/foo` with a hole. The names `bar` are free. The journal is nearly half full.
  */
 import type { Recorder } from './recorder.ts';
 
@@ -12,7 +12,10 @@ export interface CrashOperation {
   run(recorder: Recorder): Promise<unknown>;
 }
 
-/** Makes the start. Nothing of it is durable yet. */
+/** Share of the journal in use at the start: the next commit takes a checkpoint with it. */
+const JOURNAL_SHARE = 0.45;
+
+/** Makes the start, durably. */
 export async function prepare(recorder: Recorder): Promise<void> {
   const { blockBytes } = recorder.volume;
   await recorder.mkdir('/A');
@@ -23,6 +26,13 @@ export async function prepare(recorder: Recorder): Promise<void> {
   await recorder.write('/A/foo', 0, 90);
   await recorder.write('/B/foo', 0, 300);
   await recorder.write('/B/foo', 4 * blockBytes + 100, blockBytes);
+  await recorder.sync();
+  for (let i = 0; ; i++) {
+    const { journalUsedBlocks, journalBlocks } = recorder.volume.counters();
+    if (journalUsedBlocks >= journalBlocks * JOURNAL_SHARE) return;
+    await recorder.chmod('/B', i % 2 === 0 ? 0o700 : 0o755);
+    await recorder.sync();
+  }
 }
 
 function operation(name: string, run: CrashOperation['run']): CrashOperation {
@@ -94,8 +104,15 @@ function dataOperations(path: string): CrashOperation[] {
     operation(`append blocks ${path}`, (recorder) =>
       recorder.write(path, size(recorder), 3 * block(recorder) + 50),
     ),
-    operation(`append early ${path}`, (recorder) => recorder.write(path, size(recorder), 900, true)),
-    operation(`overwrite early ${path}`, (recorder) => recorder.write(path, 200, 2 * block(recorder), true)),
+    operation(`append early ${path}`, (recorder) =>
+      recorder.write(path, size(recorder), 900, { early: true }),
+    ),
+    operation(`overwrite early ${path}`, (recorder) =>
+      recorder.write(path, 200, 2 * block(recorder), { early: true }),
+    ),
+    operation(`overwrite keeping times ${path}`, (recorder) =>
+      recorder.write(path, 100, block(recorder), { keepTimes: true }),
+    ),
     operation(`write behind ${path}`, (recorder) => recorder.write(path, 9 * block(recorder) + 77, 1000)),
     operation(`truncate 0 ${path}`, (recorder) => truncateQuiet(recorder, path, 0)),
     operation(`truncate 70 ${path}`, (recorder) => truncateQuiet(recorder, path, 70)),

@@ -7,7 +7,7 @@ import type { NodeKind } from './model.ts';
 import type { Recorder } from './recorder.ts';
 
 const MOST_NODES = 24;
-const STEPS = 60;
+const STEPS = 90;
 
 class RandomWorkload {
   #counter = 0;
@@ -51,9 +51,9 @@ class RandomWorkload {
     if (dice < 34) return this.#remove();
     if (dice < 44) return this.#rename();
     if (dice < 46) return this.#chmod();
-    if (dice < 80) return this.#write();
-    if (dice < 90) return this.#truncate();
-    if (dice < 95) return recorder.sync();
+    if (dice < 76) return this.#write();
+    if (dice < 86) return this.#truncate();
+    if (dice < 96) return recorder.sync();
     return this.#syncInBackground();
   }
 
@@ -96,9 +96,12 @@ class RandomWorkload {
     const { recorder, random } = this;
     const { blockBytes } = recorder.volume;
     const size = recorder.model.largestSize(recorder.model.get(path).id);
-    const length = 1 + random.below(random.pick([80, 700, 3 * blockBytes, 9 * blockBytes]));
+    const length = 1 + random.below(random.pick([80, 700, 3 * blockBytes, 14 * blockBytes]));
     const start = random.pick([size, random.below(size + 1), 0, random.below(20) * blockBytes]);
-    await recorder.write(path, start, length, random.chance(0.4));
+    await recorder.write(path, start, length, {
+      early: random.chance(0.4),
+      keepTimes: random.chance(0.4),
+    });
   }
 
   async #truncate(): Promise<void> {

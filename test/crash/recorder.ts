@@ -13,8 +13,10 @@ import type { Device } from '../../src/aio/device.ts';
 import { FsError, fsError } from '../../src/fs/errors.ts';
 import type { Caller, WriteRequest } from '../../src/fs/filesystem.ts';
 import { FileType, ROOT_INODE } from '../../src/fs/format.ts';
+import { extentsPerStep } from '../../src/fs/limits.ts';
 import type { Transaction } from '../../src/fs/transaction.ts';
 import type { Volume } from '../../src/fs/volume.ts';
+import { emptyAttributes } from '../../src/fuse/encoding.ts';
 import { type ContentChange, Model, type ModelNode, parentOf } from './model.ts';
 import { fillPattern } from './patterns.ts';
 
@@ -40,6 +42,20 @@ interface OpenWrite {
   readonly endByte: number;
   readonly change: ContentChange;
   answered: boolean;
+}
+
+export interface WriteStyle {
+  /** The answer may come before the data is on the device. */
+  readonly early?: boolean;
+  /** As the kernel's writeback cache asks for: a write within the file then needs no transaction at all. */
+  readonly keepTimes?: boolean;
+}
+
+interface PatternWrite extends WriteStyle {
+  readonly inode: number;
+  readonly offset: number;
+  readonly length: number;
+  readonly pattern: number;
 }
 
 export class Recorder {
@@ -226,60 +242,84 @@ export class Recorder {
     this.#busy.set(id, (this.#busy.get(id) ?? 0) + change);
   }
 
-  /** Writes a new pattern. @param early the answer may come before the data is on the device */
-  async write(path: string, offset: number, length: number, early = false): Promise<boolean> {
+  /** Writes a new pattern. */
+  async write(path: string, offset: number, length: number, style: WriteStyle = {}): Promise<boolean> {
     const node = this.#file(path);
     if (!node) return false;
     const { id } = node;
-    const { model } = this;
     const endByte = offset + length;
     const pattern = this.#nextPattern++;
-    const change = model.beginChange(id, pattern, offset, endByte, this.device.log.length);
+    const change = this.model.beginChange(id, pattern, offset, endByte, this.device.log.length);
     const open: OpenWrite = { id, endByte, change, answered: false };
-    const before = model.sizeState(id).sizes;
-    if (early) {
-      this.#openWrites.push(open);
-      model.setSizes(id, [...before, ...before.map((size) => Math.max(size, endByte))]);
-      this.#version();
-    }
+    if (style.early) this.#openWrites.push(open);
+    if (style.early || this.#mayBeRecordedInSteps(length)) this.#allowSizesBetween(id, endByte, length);
     this.#setBusy(id, 1);
-    const thrown = await this.#send(this.inodeOf(path), offset, length, pattern, early, (failure) => {
-      this.#setBusy(id, -1);
+    const inode = this.inodeOf(path);
+    const thrown = await this.#send({ inode, offset, length, pattern, ...style }, (failure) => {
       open.answered = true;
-      if (early || failure !== undefined) return;
-      model.setSizes(
-        id,
-        model.sizeState(id).sizes.map((size) => Math.max(size, endByte)),
-      );
-      change.endTick = ++model.tick;
-      this.#version();
+      if (!style.early && failure === undefined) this.#endWrite(id, endByte, change);
     });
-    if (thrown === undefined) return true;
-    if (!this.#isRefusal(thrown)) throw thrown;
-    if (early) this.#openWrites = this.#openWrites.filter((other) => other !== open);
-    return false;
+    if (thrown !== undefined && !this.#isRefusal(thrown)) throw thrown;
+    if (thrown !== undefined) await this.#takeBack(open, inode);
+    this.#setBusy(id, -1);
+    return thrown === undefined;
   }
 
-  #send(
-    inode: number,
-    offsetBytes: number,
-    lengthBytes: number,
-    pattern: number,
-    early: boolean,
-    ended: (thrown: unknown) => void,
-  ): Promise<unknown> {
+  #endWrite(id: number, endByte: number, change: ContentChange): void {
+    const { sizes } = this.model.sizeState(id);
+    this.model.setSizes(
+      id,
+      sizes.map((size) => Math.max(size, endByte)),
+    );
+    change.endTick = ++this.model.tick;
+    this.#version();
+  }
+
+  #mayBeRecordedInSteps(lengthBytes: number): boolean {
+    const pieces = Math.ceil(lengthBytes / this.volume.blockBytes) + 1;
+    return pieces > extentsPerStep(this.volume.counters().journalBlocks);
+  }
+
+  /** Sizes that the file may have until the write is over. */
+  #allowSizesBetween(id: number, endByte: number, lengthBytes: number): void {
+    const { blockBytes } = this.volume;
+    const before = this.model.sizeState(id).sizes;
+    const sizes = [...before, ...before.map((size) => Math.max(size, endByte))];
+    if (this.#mayBeRecordedInSteps(lengthBytes)) {
+      const first = Math.floor(Math.min(...before) / blockBytes) + 1;
+      for (let block = first; block * blockBytes < endByte; block++) sizes.push(block * blockBytes);
+    }
+    this.model.setSizes(id, sizes);
+    this.#version();
+  }
+
+  /** A write was refused: the file is as before, or has grown by some of its pieces. */
+  async #takeBack(refused: OpenWrite, inode: number): Promise<void> {
+    const { id } = refused;
+    this.#openWrites = this.#openWrites.filter((open) => open !== refused);
+    const isAlone = () => this.#busy.get(id) === 1 && this.#openWrites.every((open) => open.id !== id);
+    if (!isAlone()) return;
+    const attributes = emptyAttributes();
+    await this.volume.run((tx) => this.volume.readAttributes(tx, inode, attributes)).catch(() => {});
+    if (attributes.inode !== inode || !isAlone()) return;
+    this.model.setSizes(id, [attributes.sizeBytes]);
+    this.#version();
+  }
+
+  #send(what: PatternWrite, ended: (thrown: unknown) => void): Promise<unknown> {
+    const { inode, offset, length, pattern } = what;
     return new Promise((resolve) => {
-      const memory = this.device.allocateMemory(lengthBytes + 2 * this.volume.blockBytes + 8192);
-      fillPattern(memory.bytes.subarray(4096, 4096 + lengthBytes), offsetBytes, pattern);
+      const memory = this.device.allocateMemory(length + 2 * this.volume.blockBytes + 8192);
+      fillPattern(memory.bytes.subarray(4096, 4096 + length), offset, pattern);
       const request: WriteRequest = {
         inode,
-        offsetBytes,
-        lengthBytes,
+        offsetBytes: offset,
+        lengthBytes: length,
         memory,
         memoryOffset: 4096,
-        updateTimes: true,
+        updateTimes: !what.keepTimes,
         killPrivileges: false,
-        mayEndEarly: early,
+        mayEndEarly: what.early ?? false,
         finished: (thrown) => {
           ended(thrown);
           resolve(thrown);
@@ -338,7 +378,13 @@ export class Recorder {
       sizeBytes,
       truncations: this.model.sizeState(id).truncations,
     }));
-    await this.volume.sync();
+    try {
+      await this.volume.sync();
+    } catch (thrown) {
+      // A write answered early found no space for its record: nothing is promised.
+      if (this.#isRefusal(thrown)) return;
+      throw thrown;
+    }
     const position = this.device.log.length;
     for (const change of done) change.durablePosition = Math.min(change.durablePosition, position);
     this.#endOpenWrites(waited, position);

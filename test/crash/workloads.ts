@@ -87,7 +87,6 @@ export async function record(name: string): Promise<Recorded> {
   }
   return recordOn(await formattedDisk(ACE_SHAPE), 0, async (recorder) => {
     await prepare(recorder);
-    await recorder.sync();
     const from = recorder.device.log.length;
     for (const { operation, persistence } of steps) {
       await operation.run(recorder);
