@@ -1,0 +1,197 @@
+/** When a change is on disk: fsync, fdatasync, O_DSYNC, O_SYNC, syncfs, -o sync, -o dirsync, -o commit; and what many syncs at once cost. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { describeQuarry, MIB, quarry, type TargetKind, Volume } from './harness.ts';
+
+interface Counters {
+  commits: number;
+  flushes: number;
+  /** Requests by name of operation. */
+  requests: (name: string) => number;
+}
+
+async function counters(volume: Volume): Promise<Counters> {
+  const { stdout } = await quarry('stat', '--json', volume.directory);
+  const { volume: found, session } = JSON.parse(stdout);
+  const requests = (name: string) => session.operations[name]?.requests ?? 0;
+  return { commits: found.commits, flushes: found.flushes, requests };
+}
+
+/** Mounts in the background, where `stat` answers at once. */
+async function mount(volume: Volume, options: string): Promise<number> {
+  expect(await quarry('mount', '-o', options, volume.target, volume.directory)).toMatchObject({ status: 0 });
+  return JSON.parse((await quarry('stat', '--json', volume.directory)).stdout).pid;
+}
+
+async function killAndMount(volume: Volume, pid: number): Promise<void> {
+  process.kill(pid, 'SIGKILL');
+  expect(await quarry('mount', volume.target, volume.directory)).toMatchObject({ status: 0 });
+}
+
+/** Each with what it promises; none of them closes its file by itself. */
+const PERSISTENCE = [
+  ['fsync', "fd = os.open('f', os.O_RDWR | os.O_CREAT); os.write(fd, data); os.fsync(fd)"],
+  ['fdatasync', "fd = os.open('f', os.O_RDWR | os.O_CREAT); os.write(fd, data); os.fdatasync(fd)"],
+  ['O_DSYNC', "fd = os.open('f', os.O_RDWR | os.O_CREAT | os.O_DSYNC); os.write(fd, data)"],
+  ['O_SYNC', "fd = os.open('f', os.O_RDWR | os.O_CREAT | os.O_SYNC); os.write(fd, data)"],
+  [
+    'O_DSYNC and O_DIRECT',
+    "fd = os.open('f', os.O_RDWR | os.O_CREAT | os.O_DSYNC | os.O_DIRECT); m = mmap.mmap(-1, len(data)); m.write(data); os.writev(fd, [m])",
+  ],
+  [
+    'fsync of the directory after close',
+    "fd = os.open('f', os.O_RDWR | os.O_CREAT); os.write(fd, data); os.close(fd); os.fsync(os.open('.', os.O_RDONLY))",
+  ],
+] as const;
+
+describeQuarry.each<TargetKind>(['image', 'loop'])('what is durable on %s', (kind) => {
+  let volume: Volume;
+  beforeEach(async () => {
+    volume = await Volume.make({ kind, sizeBytes: 64 * MIB }, { mounted: false });
+  });
+  afterEach(() => volume?.destroy());
+
+  /** Performs `program` and kills the daemon before it ends. */
+  async function killAfter(program: string, options: string): Promise<void> {
+    const pid = await mount(volume, options);
+    await volume.python(`
+import mmap, os, signal
+data = b'0123456789abcdef' * 1024
+${program}
+os.kill(${pid}, signal.SIGKILL)
+`);
+    await killAndMount(volume, pid).catch(async () => {
+      expect(await quarry('mount', volume.target, volume.directory)).toMatchObject({ status: 0 });
+    });
+  }
+
+  test.each(PERSISTENCE)('%s: the data and its name survive a kill right after it', async (_, program) => {
+    await killAfter(program, 'commit=3600');
+    await volume.python("assert open('f', 'rb').read() == b'0123456789abcdef' * 1024");
+    await volume.unmountAndCheck();
+  });
+
+  test('without any of these, nothing but the empty volume has to be there', async () => {
+    // Shows that the kill comes before anything else makes data durable.
+    await killAfter("fd = os.open('f', os.O_RDWR | os.O_CREAT); os.write(fd, data)", 'commit=3600');
+    await volume.shell('test -z "$(ls)"');
+    await volume.unmountAndCheck();
+  });
+
+  test('-o sync: every call is on disk when it returns', async () => {
+    await killAfter(
+      `
+os.mkdir('d'); os.mkdir('gone')
+fd = os.open('d/f', os.O_RDWR | os.O_CREAT); os.write(fd, data); os.write(fd, data); os.ftruncate(fd, 20000)
+os.rename('d/f', 'g'); os.symlink('g', 's'); os.link('g', 'h'); os.chmod('g', 0o600); os.rmdir('gone')`,
+      'sync,commit=3600',
+    );
+    await volume.python(`
+import os
+assert sorted(os.listdir('.')) == ['d', 'g', 'h', 's'] and os.listdir('d') == []
+assert open('s', 'rb').read() == (b'0123456789abcdef' * 2048)[:20000]
+assert os.stat('g').st_mode & 0o777 == 0o600 and os.stat('h').st_nlink == 2
+`);
+    await volume.unmountAndCheck();
+  });
+
+  test('-o dirsync: names are on disk when the call returns', async () => {
+    await killAfter(
+      "os.mkdir('d'); os.close(os.open('d/f', os.O_RDWR | os.O_CREAT)); os.rename('d/f', 'g')",
+      'dirsync,commit=3600',
+    );
+    await volume.shell('test "$(ls | tr "\\n" " ")" = "d g " && test -z "$(ls d)"');
+    await volume.unmountAndCheck();
+  });
+
+  test('-o commit: so many seconds later, and not before', async () => {
+    await mount(volume, 'commit=1');
+    await volume.shell('sync -f . ; sleep 1.5');
+    const before = await counters(volume);
+    await volume.shell('mkdir d');
+    await sleep(2500);
+    const after = await counters(volume);
+    expect(after.commits - before.commits).toBe(1);
+    await volume.unmount();
+
+    await mount(volume, 'commit=3600');
+    await volume.shell('mkdir e');
+    const lazy = await counters(volume);
+    await sleep(2000);
+    expect((await counters(volume)).commits).toBe(lazy.commits);
+    await volume.unmountAndCheck();
+  });
+});
+
+describeQuarry('how many commits and flushes', () => {
+  let volume: Volume;
+  beforeAll(async () => {
+    volume = await Volume.make({ kind: 'loop', sizeBytes: 96 * MIB }, { mounted: false });
+    await mount(volume, 'commit=3600');
+  });
+  afterAll(() => volume?.destroy());
+
+  async function cost(program: string): Promise<{ commits: number; flushes: number; fsyncs: number }> {
+    const before = await counters(volume);
+    await volume.python(program);
+    const after = await counters(volume);
+    return {
+      commits: after.commits - before.commits,
+      flushes: after.flushes - before.flushes,
+      fsyncs: after.requests('fsync') - before.requests('fsync'),
+    };
+  }
+
+  test('100 fsyncs at once share them', async ({ annotate }) => {
+    const { commits, flushes, fsyncs } = await cost(`
+import os, threading
+ready = threading.Barrier(100)
+def one(number):
+    fd = os.open('together-%d' % number, os.O_RDWR | os.O_CREAT)
+    os.write(fd, b'%04d' % number * 1024)
+    ready.wait()
+    os.fsync(fd)
+threads = [threading.Thread(target=one, args=(number,)) for number in range(100)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+`);
+    await annotate(
+      `100 concurrent fsyncs of 4 KiB files: ${fsyncs} FSYNC requests, ${commits} commits, ${flushes} flushes`,
+    );
+    expect(fsyncs).toBe(100);
+    expect(commits).toBeLessThanOrEqual(30);
+    expect(flushes).toBeLessThanOrEqual(2 * commits);
+    expect(commits).toBeGreaterThanOrEqual(1);
+  });
+
+  test('one after the other each has its own, with two flushes', async ({ annotate }) => {
+    const { commits, flushes } = await cost(`
+import os
+for number in range(20):
+    fd = os.open('alone-%d' % number, os.O_RDWR | os.O_CREAT)
+    os.write(fd, b'x' * 4096)
+    os.fsync(fd)
+`);
+    await annotate(`20 files of 4 KiB, each with fsync: ${commits} commits, ${flushes} flushes`);
+    expect(commits).toBe(20);
+    expect(flushes).toBe(40);
+  });
+
+  test.each(['O_DSYNC', 'O_SYNC'])('a write(2) with %s returns after a commit', async (flag) => {
+    const { commits, flushes } = await cost(`
+import os
+fd = os.open('file-${flag}', os.O_RDWR | os.O_CREAT | os.${flag})
+for number in range(10): os.pwrite(fd, b'%d' % number * 4096, number * 4096)
+`);
+    expect(commits).toBe(10);
+    expect(flushes).toBeGreaterThanOrEqual(10);
+  });
+
+  test('syncs with nothing to write cost nothing', async () => {
+    await volume.shell('sync -f .');
+    const { commits, flushes } = await cost(
+      "import os\nfor _ in range(10): os.fsync(os.open('.', os.O_RDONLY))",
+    );
+    expect({ commits, flushes }).toEqual({ commits: 0, flushes: 0 });
+  });
+});
