@@ -30,7 +30,7 @@ import { serveMount } from './serve-mount.ts';
 const NOTIFY_VARIABLE = 'QUARRY_NOTIFY_FD';
 const NOTIFY_DESCRIPTOR = 3;
 const MOST_LOG_BYTES = 1024 * 1024;
-/** How long programs in a dead mount may keep the target from being mounted again. */
+/** How long a dead mount, and programs in it, may keep the target from being mounted again. */
 const RELEASE_MILLISECONDS = 3000;
 
 /** The line on the pipe. */
@@ -151,8 +151,9 @@ async function serveForParent(
 async function clearMountpoint({ target, directory }: MountRequest, terminal: Terminal): Promise<void> {
   for (const { mount, users } of await clearDeadMounts(directory)) {
     terminal.err(`quarry: the daemon of ${mount.directory} had died; its mount is taken away\n`);
-    if (users.length === 0) continue;
-    const held = `${target} is still held by the mount that died: end ${users.join(', ')} and mount again`;
+    // Without users too: the kernel takes a moment to end the filesystem that held the device.
+    const holder = users.length > 0 ? `end ${users.join(', ')} and mount again` : 'try again';
+    const held = `${target} is still held by the mount that died: ${holder}`;
     await waitForRelease(target, RELEASE_MILLISECONDS, held);
   }
 }
