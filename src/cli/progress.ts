@@ -2,6 +2,8 @@
 import type { Terminal } from './command.ts';
 
 const WIDTH = 30;
+/** The longest label, `9/9 volume root`, and a space. */
+const LABEL_WIDTH = 16;
 const INTERVAL_MILLISECONDS = 100;
 const CLEAR_LINE = '\r\x1b[K';
 
@@ -10,7 +12,7 @@ export function progressText(label: string, done: number, total: number): string
   const share = total > 0 ? Math.min(1, done / total) : 1;
   const filled = Math.round(share * WIDTH);
   const bar = '='.repeat(filled) + ' '.repeat(WIDTH - filled);
-  return `${label.padEnd(12)} [${bar}] ${String(Math.floor(share * 100)).padStart(3)} %`;
+  return `${label.padEnd(LABEL_WIDTH)} [${bar}] ${String(Math.floor(share * 100)).padStart(3)} %`;
 }
 
 export class ProgressBar {

@@ -4,7 +4,7 @@ import { PROBLEMS } from '../../src/check/problem.ts';
 import { fsckWords, mountStatus, mountWords } from '../../src/cli/alias-words.ts';
 import type { OptionValues, Terminal } from '../../src/cli/command.ts';
 import { failureLine, targetError, UsageError } from '../../src/cli/failure.ts';
-import { fsckStatus, fsckText } from '../../src/cli/fsck-command.ts';
+import { fsckJson, fsckMode, fsckStatus, fsckText, reportOfCheck } from '../../src/cli/fsck-command.ts';
 import { mkfsRequest, planVolume } from '../../src/cli/mkfs-command.ts';
 import { knownOptions, mountRequest, parseAllocatorOptions } from '../../src/cli/mount-request.ts';
 import { COMMANDS, packageVersion, runCommandLine } from '../../src/cli/program.ts';
@@ -212,29 +212,68 @@ describe('fsck', () => {
     extents: 1,
     dataBlocks: 1,
   };
-  const sound = { clean: true, state: 'clean', problems: [], problemCount: 0, statistics } as const;
+  const sound = {
+    clean: true,
+    state: 'clean',
+    journal: { transactions: 0, blocks: 0 },
+    problems: [],
+    problemCount: 0,
+    statistics,
+  } as const;
   const problem = {
     code: 'root-count',
     pass: 'inodes',
     message: 'm',
     repair: PROBLEMS['root-count'].repair,
+    remedy: PROBLEMS['root-count'].remedy,
     block: undefined,
     inode: undefined,
   } as const;
 
   test('a clean volume', () => {
-    expect(fsckStatus(sound)).toBe(0);
-    expect(fsckText('x', sound)).toBe('x: clean; 3 inodes (1 files, 2 directories), 10/1000 blocks\n');
+    const report = reportOfCheck(sound);
+    expect(fsckStatus(report)).toBe(0);
+    expect(fsckText('x', report)).toBe('x: clean; 3 inodes (1 files, 2 directories), 10/1000 blocks\n');
   });
   test('problems', () => {
     const result = { ...sound, clean: false, state: 'dirty', problems: [problem], problemCount: 5 } as const;
-    expect(fsckStatus(result)).toBe(4);
-    expect(fsckText('x', result).split('\n')).toEqual([
+    const report = reportOfCheck(result);
+    expect(fsckStatus(report)).toBe(4);
+    expect(fsckText('x', report).split('\n')).toEqual([
       'm [root-count]',
       '… and 4 more problems',
       'x: 5 problems, was not unmounted in order; 3 inodes (1 files, 2 directories), 10/1000 blocks',
       '',
     ]);
+  });
+  test('a journal to replay, and one that was', () => {
+    const dirty = { ...sound, state: 'dirty', journal: { transactions: 1, blocks: 3 } } as const;
+    expect(fsckStatus(reportOfCheck(dirty))).toBe(0);
+    expect(fsckText('x', reportOfCheck(dirty))).toMatch(/^journal: 1 transaction to replay \(3 blocks\)/);
+    const replayed = { ...reportOfCheck(sound), replayed: 2, orphans: 1 };
+    expect(fsckText('x', replayed)).toMatch(/^journal: 2 transactions replayed\norphans: 1 inode freed/);
+  });
+  test('problems that were repaired, and that were not', () => {
+    const report = { ...reportOfCheck(sound), problems: [problem], problemCount: 1 };
+    const corrected = { ...report, outcome: 'corrected' } as const;
+    expect(fsckStatus(corrected)).toBe(1);
+    expect(fsckText('x', corrected)).toMatch(/^m: counted anew \[root-count\]\nx: 1 problem, all corrected;/);
+    expect(fsckJson('x', corrected)).toMatchObject({ status: 1, problems: [{ repaired: true }] });
+    const refused = { ...report, outcome: 'refused' } as const;
+    expect(fsckStatus(refused)).toBe(4);
+    expect(fsckJson('x', refused)).toMatchObject({
+      status: 4,
+      clean: false,
+      problems: [{ repaired: false }],
+    });
+  });
+  test('what is to be done', () => {
+    expect(fsckMode({})).toBeUndefined();
+    expect(fsckMode({ no: true })).toBeUndefined();
+    expect(fsckMode({ preen: true })).toBe('safe');
+    expect(fsckMode({ automatic: true, preen: true })).toBe('safe');
+    expect(fsckMode({ yes: true })).toBe('all');
+    expect(() => fsckMode({ no: true, yes: true })).toThrow(UsageError);
   });
 });
 
