@@ -194,7 +194,7 @@ class Registration {
 function failureOf({ volume, plan }: LiveMount): string | undefined {
   if (!volume.readOnly || plan.options.readOnly) return undefined;
   const { failure } = volume.counters();
-  return failure === '' ? 'it was found to be damaged' : failure;
+  return failure === '' ? 'the volume is damaged' : `writing to the device failed: ${failure}`;
 }
 
 async function endOf(mount: LiveMount): Promise<WaitAnswer> {

@@ -94,7 +94,9 @@ describeQuarry('on a disk of moods', () => {
       expect((await volume.shellResult('mkdir folder')).stderr).toContain('Read-only file system');
       expect((await volume.shellResult('sync kept-1')).status).not.toBe(0);
       expect(await failure()).toMatch(/./);
-      expect((await quarry('stat', volume.directory)).stdout).toMatch(/^failure /m);
+      expect((await quarry('stat', volume.directory)).stdout).toMatch(
+        /^failure: +writing to the device failed/m,
+      );
       expect(volume.daemonSaid).toMatch(/writing to the device failed/);
       // Reads go on, from the device as well.
       await volume.shell(
