@@ -355,7 +355,7 @@ describe('small things', () => {
     expect(swapsOf('')).toEqual([]);
   });
   test('progress', () => {
-    expect(progressText('inodes', 1, 2)).toBe(`inodes       [${'='.repeat(15)}${' '.repeat(15)}]  50 %`);
+    expect(progressText('inodes', 1, 2)).toBe(`inodes           [${'='.repeat(15)}${' '.repeat(15)}]  50 %`);
     expect(progressText('space', 5, 0)).toContain('100 %');
   });
   test('facts', () => {
