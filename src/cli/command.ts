@@ -31,6 +31,7 @@ export interface OptionDefinition {
 export interface ArgumentDefinition {
   readonly name: string;
   readonly text: string;
+  readonly optional?: boolean;
 }
 
 export interface CommandDefinition {

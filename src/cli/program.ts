@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs';
 import { Argument, Command, CommanderError, Option } from 'commander';
 import { MountOptionError } from '../fuse/options.ts';
 import type { CommandDefinition, OptionDefinition, OptionValues, Terminal } from './command.ts';
+import { dumpCommand } from './dump-command.ts';
 import { failureLine, UsageError } from './failure.ts';
 import { fsckCommand } from './fsck-command.ts';
 import { infoCommand } from './info-command.ts';
@@ -21,6 +22,7 @@ export const COMMANDS: readonly CommandDefinition[] = [
   fsckCommand,
   infoCommand,
   statCommand,
+  dumpCommand,
 ];
 
 /** Exit status of a command line that names no command. */
@@ -56,7 +58,9 @@ function makeCommand(
   finish: (status: number) => void,
 ): Command {
   const command = new Command(definition.name).description(definition.summary);
-  for (const { name, text } of definition.arguments) command.addArgument(new Argument(`<${name}>`, text));
+  for (const { name, text, optional } of definition.arguments) {
+    command.addArgument(new Argument(optional ? `[${name}]` : `<${name}>`, text));
+  }
   for (const option of definition.options) command.addOption(makeOption(option));
   if (definition.notes !== undefined) command.addHelpText('after', `\n${definition.notes}`);
   command.action(async () => {
