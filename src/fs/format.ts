@@ -61,13 +61,16 @@ export type BlockKind = (typeof BlockKind)[keyof typeof BlockKind];
 export const HEADER_BYTES = 64;
 
 export const BlockHeader = record('block header', HEADER_BYTES, {
+  /** `MAGIC`. */
   magic: new Bytes(0, 6),
+  /** One of `BlockKind`. */
   kind: new U16(6),
   /** CRC-32C of the block (of the first 1024 bytes for a superblock) with this field as zero. */
   checksum: new U32(8),
   reserved: new U32(12),
   /** The block's own number. */
   block: new U64(16),
+  /** Id of the volume, the same in all of its blocks. */
   uuid: new Bytes(24, 16),
   /** Number of the commit that last wrote the block. */
   sequence: new U64(40),
@@ -98,13 +101,16 @@ export const SummaryHeader = record('summary header', HEADER_BYTES, {
   common: new Bytes(0, 48),
   /** Sum of `freeBlocks` over the entries. */
   freeBlocks: new U64(48),
+  /** 1 above the groups, one more for each level of summaries above. */
   level: new U16(56),
   reserved: new U16(58),
+  /** Entries, which follow the header. */
   entryCount: new U32(60),
 });
 
 /** One entry of a summary node: a group (level 1) or a summary node of the level below. */
 export const SummaryEntry = record('summary entry', 16, {
+  /** Free blocks of the group, or under that node. */
   freeBlocks: new U64(0),
   /** `SUMMARY_INITIALISED`, or 0 where the block it speaks of was never written and is as mkfs means it. */
   flags: new U32(8),
@@ -125,7 +131,9 @@ export const INODE_BODY_BYTES = INODE_BYTES - INODE_BODY_OFFSET;
 export const Inode = record('inode', INODE_BYTES, {
   /** File type and permission bits as in stat(2); 0 in a free inode. */
   mode: new U16(0),
+  /** Bits of `InodeFlag`. */
   flags: new U16(2),
+  /** Names; for a directory 2, and 1 for each directory in it. 0 on the orphan list. */
   linkCount: new U32(4),
   uid: new U32(8),
   gid: new U32(12),
@@ -133,7 +141,9 @@ export const Inode = record('inode', INODE_BYTES, {
   size: new U64(16),
   /** Blocks that belong to this inode: data and tree nodes. */
   blocks: new U64(24),
+  /** Tells apart the inodes that had this number one after the other. */
   generation: new U64(32),
+  /** Times count from 1970, UTC; the nanoseconds are added to the seconds, also before 1970. */
   accessSeconds: new I64(40),
   modifySeconds: new I64(48),
   changeSeconds: new I64(56),
@@ -157,6 +167,7 @@ export const Inode = record('inode', INODE_BYTES, {
   reserved2: new Bytes(130, 6),
   /** The inode's own number; 0 in the inode of the inode table. */
   number: new U64(136),
+  /** Data, or a tree's root node: see above. */
   body: new Bytes(INODE_BODY_OFFSET, INODE_BODY_BYTES),
 });
 
@@ -201,16 +212,22 @@ export const MAX_TREE_LEVEL = 12;
 
 /** Every tree record starts with its key. In inner nodes the child holds the keys from this one up to the next. The first key of a node is the key its parent has for it, and 0 along the left edge. */
 export const BranchRecord = record('branch record', 16, {
+  /** Lowest key that the child may hold. */
   key: new U64(0),
+  /** Block of the child. */
   child: new U48(8),
   reserved: new U16(14),
 });
 
 /** Leaf record of an extent tree: file blocks `key` to `key + length − 1` are at `block` and on. */
 export const ExtentRecord = record('extent record', 20, {
+  /** First block of the file. */
   key: new U64(0),
+  /** Where it is. */
   block: new U48(8),
+  /** Bits of `ExtentFlag`; 0 so far. */
   flags: new U16(14),
+  /** Blocks; not 0. */
   length: new U32(16),
 });
 export const ExtentFlag = {
@@ -220,10 +237,12 @@ export const ExtentFlag = {
 
 /** Leaf record of a directory tree: this head, then the name. The key is made by name-hash.ts. */
 export const EntryRecord = record('directory entry', 16, {
+  /** Hash of the name and a number that tells names of one hash apart. */
   key: new U64(0),
   inode: new U48(8),
   /** File type: `mode >> 12`. */
   type: new U8(14),
+  /** Length of the name, which follows. */
   nameBytes: new U8(15),
 });
 
@@ -237,8 +256,11 @@ export const VolumeState = {
 } as const;
 
 export const Superblock = record('superblock', SUPERBLOCK_BYTES, {
+  /** `BlockHeader`, of kind `superblock`. */
   header: new Bytes(0, HEADER_BYTES),
+  /** `FORMAT_VERSION`. */
   formatVersion: new U32(64),
+  /** A power of two. */
   blockBytes: new U32(68),
   /** Blocks of the volume, superblocks and journal included. */
   blockCount: new U64(72),
@@ -248,12 +270,19 @@ export const Superblock = record('superblock', SUPERBLOCK_BYTES, {
   readOnlyFeatures: new U64(88),
   /** … and must refuse the volume if it does not know a bit here. */
   incompatibleFeatures: new U64(96),
+  /** Always 1. */
   journalStart: new U64(104),
+  /** Heads and log. */
   journalBlocks: new U64(112),
+  /** The block after the journal. */
   volumeRootBlock: new U64(120),
+  /** First block of the space: the block after the volume root. */
   spaceStart: new U64(128),
+  /** Blocks of the space, bitmaps and summaries included. */
   spaceBlocks: new U64(136),
+  /** One of `VolumeState`. */
   state: new U32(144),
+  /** Mounts that could write. */
   mountCount: new U32(148),
   /** Seeds the name hash. */
   hashSeed: new Bytes(152, 8),
@@ -270,6 +299,7 @@ export const Superblock = record('superblock', SUPERBLOCK_BYTES, {
 });
 
 export const VolumeRoot = record('volume root', 960, {
+  /** `BlockHeader`, of kind `volumeRoot`. */
   header: new Bytes(0, HEADER_BYTES),
   /** The inode of the inode table, which is a file without a name. */
   inodeTable: new Bytes(64, INODE_BYTES),
@@ -307,6 +337,7 @@ export const JournalHeader = record('journal header', HEADER_BYTES, {
 });
 
 export const JournalHead = record('journal head', 96, {
+  /** `JournalHeader`, of kind `journalHead`. */
   header: new Bytes(0, HEADER_BYTES),
   /** The head with the higher number counts; they are written in turn. */
   generation: new U64(64),
@@ -318,6 +349,7 @@ export const JournalHead = record('journal head', 96, {
 });
 
 export const JournalDescriptor = record('journal descriptor', 72, {
+  /** `JournalHeader`, of kind `journalDescriptor`. */
   header: new Bytes(0, HEADER_BYTES),
   /** Entries, which follow, and copies behind this block in the log. */
   count: new U32(64),
@@ -335,21 +367,29 @@ export const JournalEntry = record('journal entry', 16, {
 
 /** Blocks freed by the transaction: copies of them in it and in older transactions are not replayed. */
 export const JournalRevoke = record('journal revoke', 72, {
+  /** `JournalHeader`, of kind `journalRevoke`. */
   header: new Bytes(0, HEADER_BYTES),
   /** Entries, which follow. */
   count: new U32(64),
   reserved: new U32(68),
 });
-export const RevokeEntry = record('revoke entry', 8, { block: new U64(0) });
+export const RevokeEntry = record('revoke entry', 8, {
+  /** A block that was freed. */
+  block: new U64(0),
+});
 
 export const JournalCommit = record('journal commit', 104, {
+  /** `JournalHeader`, of kind `journalCommit`. */
   header: new Bytes(0, HEADER_BYTES),
   /** Blocks of the transaction in the log, this one included. */
   logBlocks: new U32(64),
+  /** Entries of its descriptors, … */
   copies: new U32(68),
+  /** … and of its revokes, in all. */
   revokes: new U32(72),
   /** CRC-32C over the checksum fields of its descriptor and revoke blocks, as they follow each other in the log. */
   recordsChecksum: new U32(76),
+  /** When it was committed; for people only. */
   seconds: new I64(80),
   nanoseconds: new U32(88),
   reserved1: new U32(92),
