@@ -1,0 +1,50 @@
+/**
+ * Power cuts during a repair: whatever a cut leaves, a second repair ends with a sound volume, in which every file is still
+ * there that the repair kept when nothing disturbed it.
+ */
+import { beforeAll, describe, expect, test } from 'vitest';
+import { crashImage } from '../../src/aio/crash-image.ts';
+import type { MemoryDevice } from '../../src/aio/memory-device.ts';
+import { SimulatedDevice } from '../../src/aio/simulated-device.ts';
+import { checkVolume } from '../../src/check/checker.ts';
+import { repairVolume } from '../../src/check/repair.ts';
+import { DAMAGES } from './check-damages.ts';
+import { Image, makeSample, SIZE, sample } from './check-sample.ts';
+import { contentsOf } from './check-tree.ts';
+
+beforeAll(makeSample);
+
+/** Power cuts tried in each repair, spread over its events. */
+const CUTS = 6;
+/** Every so many kinds of damage is tried. */
+const STEP = 3;
+
+/** What the damaged volume has in common with the sound one, by path: what a repair must not lose. */
+async function keptBy(device: MemoryDevice, before: Map<string, string>): Promise<string[]> {
+  const now = await contentsOf(device);
+  return [...before].filter(([path, hash]) => now.get(path) === hash).map(([path]) => path);
+}
+
+describe('power cuts during a repair', () => {
+  const chosen = DAMAGES.filter((_, index) => index % STEP === 0);
+  test.each(chosen)('%s', async (_, damage) => {
+    const before = await contentsOf(sample.clone());
+    const image = await new Image().load();
+    await damage(image);
+    const device = new SimulatedDevice({ sizeBytes: SIZE, seed: 7, content: image.device.content });
+    await repairVolume(device, 'all');
+    const whole = crashImage(device, device.log.length, 1);
+    const kept = await keptBy(whole, before);
+    expect(kept.length).toBeGreaterThan(0);
+    for (let cut = 0; cut < CUTS; cut++) {
+      const events = Math.floor((device.log.length * (cut + 0.5)) / CUTS);
+      const cutOff = crashImage(device, events, cut + 1);
+      const again = await repairVolume(cutOff, 'all');
+      expect(again.after.problems, `cut after ${events} events, seed ${cut + 1}`).toEqual([]);
+      expect((await checkVolume(cutOff)).clean, `cut after ${events} events, seed ${cut + 1}`).toBe(true);
+      const left = new Set(await keptBy(cutOff, before));
+      const lost = kept.filter((path) => !left.has(path));
+      expect(lost, `cut after ${events} events, seed ${cut + 1}`).toEqual([]);
+    }
+  });
+});
