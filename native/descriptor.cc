@@ -25,11 +25,21 @@ Napi::Value LockDescriptor(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), error == EACCES ? EAGAIN : error);
 }
 
+// O_NONBLOCK, useful while opening, would make io_uring give up where it should wait.
+Napi::Value SetDirect(const Napi::CallbackInfo& info) {
+  const int descriptor = static_cast<int>(IntegerArgument(info, 0, "descriptor", 0, INT32_MAX));
+  const int direct = info[1].ToBoolean().Value() ? O_DIRECT : 0;
+  const int flags = fcntl(descriptor, F_GETFL);
+  const bool done = flags >= 0 && fcntl(descriptor, F_SETFL, (flags & ~(O_DIRECT | O_NONBLOCK)) | direct) == 0;
+  return Napi::Number::New(info.Env(), done ? 0 : errno);
+}
+
 }  // namespace
 
 void Descriptor::Define(Napi::Env env, Napi::Object exports) {
   exports.Set("Descriptor", DefineClass(env, "Descriptor", {InstanceMethod<&Descriptor::Close>("close")}));
   exports.Set("lockDescriptor", Napi::Function::New<LockDescriptor>(env, "lockDescriptor"));
+  exports.Set("setDirect", Napi::Function::New<SetDirect>(env, "setDirect"));
 }
 
 Descriptor::Descriptor(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Descriptor>(info) {

@@ -2,6 +2,7 @@
 //
 // new Descriptor(number)   { number, close() }: takes over an open descriptor
 // lockDescriptor(number, kind)   0, or an errno at once: EAGAIN when another open of the file holds the lock
+// setDirect(number, direct)      O_DIRECT on or off, and O_NONBLOCK off; 0 or an errno: EINVAL when the filesystem has none
 #ifndef QUARRY_DESCRIPTOR_H
 #define QUARRY_DESCRIPTOR_H
 

@@ -94,6 +94,12 @@ Failure Probe(int descriptor, const Wish& wish, Geometry* geometry) {
   return wish.exclusive ? LockImage(descriptor, wish.read_only) : Failure{};
 }
 
+// With O_NONBLOCK io_uring fails with EAGAIN where it should wait; it has done its duty when the file is open.
+void MakeBlocking(int descriptor) {
+  const int flags = fcntl(descriptor, F_GETFL);
+  if (flags >= 0) fcntl(descriptor, F_SETFL, flags & ~O_NONBLOCK);
+}
+
 // O_EXCL without O_CREAT: the block device must not be mounted or held by anyone (open(2)); it means
 // nothing on a file, and nothing is opened that could block (a FIFO) or change on opening (a tape).
 int OpenFlags(const std::string& path, const Wish& wish) {
@@ -114,6 +120,7 @@ int OpenAsWished(const std::string& path, const Wish& wish, bool* direct) {
     *direct = false;
     descriptor = open(path.c_str(), flags);
   }
+  if (descriptor >= 0) MakeBlocking(descriptor);
   return descriptor;
 }
 

@@ -19,7 +19,8 @@ namespace quarry {
 namespace {
 
 // Address space is plenty, and mapping anew is not free: a mapping begins with this much room to grow.
-constexpr uint64_t kRoomBytes = uint64_t{16} << 20;
+constexpr uint64_t kLeastRoomBytes = uint64_t{16} << 20;
+constexpr uint64_t kMostRoomBytes = uint64_t{1} << 30;
 constexpr uint64_t kPageBytes = 4096;
 
 uint64_t LengthOf(const iovec* pieces, uint32_t count) {
@@ -74,8 +75,7 @@ int64_t MappedContent::Read(const iovec* pieces, uint32_t count, int64_t offset)
   if (offset >= size) return 0;
   const uint64_t length = std::min<uint64_t>(LengthOf(pieces, count), static_cast<uint64_t>(size - offset));
   const std::shared_ptr<Window> window = Covering(offset + static_cast<int64_t>(length), &error);
-  if (!window) return -error;
-  const uint64_t done = Copy(false, window->base + offset, pieces, count, length);
+  const uint64_t done = window ? Copy(false, window->base + offset, pieces, count, length) : 0;
   if (done > 0) return static_cast<int64_t>(done);
   const std::vector<iovec> rest = PartOf(pieces, count, 0, length);
   const ssize_t result =
@@ -87,11 +87,11 @@ int64_t MappedContent::Write(const iovec* pieces, uint32_t count, int64_t offset
   if (!writable_) return -EBADF;
   const uint64_t length = LengthOf(pieces, count);
   const int64_t end = offset + static_cast<int64_t>(length);
-  int error = Grow(end);
+  const iovec& last = pieces[count - 1];
+  int error = Grow(end, static_cast<const uint8_t*>(last.iov_base) + last.iov_len - 1);
   if (error != 0) return -error;
   const std::shared_ptr<Window> window = Covering(end, &error);
-  if (!window) return -error;
-  const uint64_t done = Copy(true, window->base + offset, pieces, count, length);
+  const uint64_t done = window ? Copy(true, window->base + offset, pieces, count, length) : 0;
   if (done > 0) return static_cast<int64_t>(done);
   const ssize_t result =
       pwritev(descriptor_, pieces, static_cast<int>(std::min<uint32_t>(count, IOV_MAX)), offset);
@@ -126,24 +126,21 @@ int MappedContent::Size(int64_t* size) const {
   return 0;
 }
 
-// Makes the file reach `end`. fallocate never shortens it, whoever else makes it longer meanwhile, and takes
-// the space now: a full disk is an error here instead of a signal later.
-int MappedContent::Grow(int64_t end) {
-  std::lock_guard<std::mutex> guard(mutex_);
+// Makes the file reach `end`, by writing the last byte of what is to be written there anyway. Unlike ftruncate that never
+// shortens the file, whoever else makes it longer meanwhile.
+int MappedContent::Grow(int64_t end, const uint8_t* last_byte) const {
   int64_t size = 0;
   const int error = Size(&size);
   if (error != 0 || end <= size) return error;
-  if (block_device_) return ENOSPC;
-  if (fallocate(descriptor_, 0, size, end - size) == 0) return 0;
-  if (errno != EOPNOTSUPP && errno != ENOSYS) return errno;
-  return pwrite(descriptor_, "", 1, end - 1) == 1 ? 0 : errno;
+  const ssize_t result = pwrite(descriptor_, last_byte, 1, end - 1);
+  return result < 0 ? errno : 0;
 }
 
 std::shared_ptr<MappedContent::Window> MappedContent::Covering(int64_t end, int* error) {
   std::lock_guard<std::mutex> guard(mutex_);
   if (window_ && static_cast<uint64_t>(end) <= window_->length) return window_;
-  const uint64_t room = block_device_ ? 0 : std::max(kRoomBytes, static_cast<uint64_t>(end) / 4);
-  const size_t length = RoundedUp(static_cast<uint64_t>(end) + room, kPageBytes);
+  const uint64_t room = std::clamp(static_cast<uint64_t>(end) / 4, kLeastRoomBytes, kMostRoomBytes);
+  const size_t length = RoundedUp(static_cast<uint64_t>(end) + (block_device_ ? 0 : room), kPageBytes);
   const int protection = writable_ ? PROT_READ | PROT_WRITE : PROT_READ;
   void* base = mmap(nullptr, length, protection, MAP_SHARED, descriptor_, 0);
   if (base == MAP_FAILED) {

@@ -5,6 +5,7 @@
 // and process_vm_writev with this very process as the other side and the mapping as the local one. It faults the
 // pages in as a load or store would, and where those would die, it stops. What it stopped at is then asked of the file itself
 // (pread, pwrite), which knows the end of the file from a broken disk or a full one, and shares its pages with the mapping.
+// So is what no mapping can be had for.
 //
 // A mapping is wider than its file, so that growth needs a new one seldom; a new one takes the old one's place, which goes
 // when the last copy that uses it has ended. Writing past the end makes the file longer first.
@@ -41,7 +42,7 @@ class MappedContent {
   };
 
   int Size(int64_t* size) const;
-  int Grow(int64_t end);
+  int Grow(int64_t end, const uint8_t* last_byte) const;
   std::shared_ptr<Window> Covering(int64_t end, int* error);
 
   const int descriptor_;

@@ -184,6 +184,8 @@ export interface NativeBinding {
   Descriptor: new (descriptor: number) => DescriptorHandle;
   /** A lock of the open file description on the whole file: 0 none, 1 shared, 2 exclusive. 0 or an errno, at once: EAGAIN when it is held elsewhere. */
   lockDescriptor(descriptor: number, kind: 0 | 1 | 2): number;
+  /** Turns O_DIRECT on or off, and O_NONBLOCK off. 0 or an errno: EINVAL when the filesystem knows no O_DIRECT. */
+  setDirect(descriptor: number, direct: boolean): number;
   /** Geometry of an open file or block device; ENOTBLK for anything else. */
   probeDescriptor(descriptor: number): DeviceGeometry;
   /**

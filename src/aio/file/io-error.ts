@@ -95,6 +95,14 @@ export class AbortError extends Error {
   }
 }
 
+/** The error of a call of Node or of the addon, as an AioError. What is none, stays what it is. */
+export function asAioError(thrown: unknown, syscall: string, path: string): unknown {
+  if (thrown instanceof AioError || !(thrown instanceof Error)) return thrown;
+  const { errno } = thrown as NodeJS.ErrnoException;
+  if (typeof errno !== 'number') return thrown;
+  return new AioError(Math.abs(errno), { syscall, path }, undefined, { cause: thrown });
+}
+
 function describe({ syscall, path, offset, length }: ErrorPlace): string {
   const file = path === undefined ? '' : ` '${path}'`;
   const range = offset === undefined || length === undefined ? '' : ` (${length} bytes at ${offset})`;

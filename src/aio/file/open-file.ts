@@ -1,0 +1,192 @@
+/**
+ * `openFile`: asynchronous direct I/O for Node. This is what `quarryfs/aio` exports.
+ *
+ *   await using file = await openFile('/dev/loop0', { engine: 'uring' });
+ *   for await (const chunk of file) …
+ *
+ * The file is opened once; then an engine takes it, or says why it cannot. With engine 'auto' the next one is tried: io_uring is
+ * often forbidden, the system's AIO slots may be used up, a filesystem may know no O_DIRECT.
+ */
+import { close, constants, fstat, type Stats } from 'node:fs';
+import { constants as system } from 'node:os';
+import { native } from '../../native.ts';
+import type { AsyncFile, EngineName, OpenFile, OpenFileOptions, ResolvedOptions } from './async-file.ts';
+import { lockNow } from './file-lock.ts';
+import { AioError, asAioError } from './io-error.ts';
+import { APPEND, QueuedFile } from './queued-file.ts';
+import { requireTimeout } from './request-router.ts';
+import { EngineRefused, type OpenedFile, openDescriptor, Storage } from './storage.ts';
+
+export { AlignedBuffer } from './aligned-buffer.ts';
+export type {
+  Alignment,
+  Appended,
+  AsyncFile,
+  Bytes,
+  CancelOutcome,
+  ChunkOptions,
+  EngineName,
+  FileStatistics,
+  IoOperation,
+  IoRequest,
+  LockKind,
+  LockOptions,
+  OpenFile,
+  OpenFileOptions,
+  RequestOperation,
+  RequestOptions,
+  RequestState,
+  ResolvedOptions,
+  SubmitOptions,
+  Vector,
+  WriteStreamOptions,
+} from './async-file.ts';
+export { BufferPool, type BufferPoolOptions } from './buffer-pool.ts';
+export { Buffers } from './buffers.ts';
+export { AbortError, AioError, AlignmentError, CancelledError, TimeoutError } from './io-error.ts';
+
+const ENGINES: readonly EngineName[] = ['uring', 'aio', 'direct', 'buffered', 'mmap'];
+/** In the order in which 'auto' tries them. */
+const AUTO_ENGINES: readonly EngineName[] = ['uring', 'aio', 'direct', 'buffered'];
+const MOST_DEPTH = 4096;
+const DEFAULT_DEPTH = 128;
+const LONGEST_SPIN_MICROSECONDS = 1000;
+const DEFAULT_SPIN_MICROSECONDS = 50;
+
+const { O_ACCMODE, O_CREAT, O_DIRECT, O_EXCL, O_NONBLOCK, O_RDONLY, O_RDWR, O_TRUNC, O_WRONLY } = {
+  ...constants,
+  O_ACCMODE: 3,
+};
+
+/** Those of fs.open; APPEND is ours to keep. */
+const FLAGS: Readonly<Record<string, number>> = {
+  r: O_RDONLY,
+  'r+': O_RDWR,
+  w: O_WRONLY | O_CREAT | O_TRUNC,
+  'w+': O_RDWR | O_CREAT | O_TRUNC,
+  wx: O_WRONLY | O_CREAT | O_TRUNC | O_EXCL,
+  'wx+': O_RDWR | O_CREAT | O_TRUNC | O_EXCL,
+  a: O_WRONLY | O_CREAT | APPEND,
+  'a+': O_RDWR | O_CREAT | APPEND,
+  ax: O_WRONLY | O_CREAT | O_EXCL | APPEND,
+  'ax+': O_RDWR | O_CREAT | O_EXCL | APPEND,
+};
+
+export const openFile: OpenFile = async (path, options = {}) => {
+  if (typeof path !== 'string') throw new TypeError('path must be a string');
+  const { engine = 'auto' } = options;
+  const resolved = resolve(options);
+  const opened = await open(path, resolved);
+  try {
+    if (resolved.lock) lockNow(opened, resolved.lock);
+    return takeOver(opened, engine === 'auto' ? AUTO_ENGINES : [engine], resolved);
+  } catch (thrown) {
+    opened.descriptor.close();
+    throw thrown;
+  }
+};
+
+/** Gives the file to the first engine that can have it. @throws AioError, with what the first engine said */
+function takeOver(opened: OpenedFile, engines: readonly EngineName[], options: ResolvedOptions): AsyncFile {
+  let first: AioError | undefined;
+  for (const engine of engines) {
+    const resolved = { ...options, engine };
+    try {
+      return new QueuedFile(new Storage(opened, resolved), resolved);
+    } catch (thrown) {
+      if (!(thrown instanceof EngineRefused)) throw thrown;
+      const place = { syscall: thrown.syscall, path: opened.path };
+      first ??= new AioError(thrown.errno, place, `engine ${engine}: ${thrown.message}`);
+    }
+  }
+  throw first ?? new Error('there is no engine');
+}
+
+async function open(path: string, { flags, mode }: ResolvedOptions): Promise<OpenedFile> {
+  // O_NONBLOCK: opening a FIFO must not wait for its other end.
+  const kernelFlags = (flags & ~(APPEND | O_DIRECT)) | O_NONBLOCK;
+  let number: number;
+  try {
+    number = await openDescriptor(path, kernelFlags, mode);
+  } catch (thrown) {
+    throw asAioError(thrown, 'open', path);
+  }
+  try {
+    return await describe(path, number, flags);
+  } catch (thrown) {
+    close(number);
+    throw asAioError(thrown, 'open', path);
+  }
+}
+
+async function describe(path: string, number: number, flags: number): Promise<OpenedFile> {
+  const stats = await new Promise<Stats>((resolve, reject) => {
+    fstat(number, (error, found) => (error ? reject(error) : resolve(found)));
+  });
+  if (stats.isDirectory()) throw new AioError(system.errno.EISDIR, { syscall: 'open', path });
+  if (!stats.isFile() && !stats.isBlockDevice()) {
+    throw new AioError(ENOTBLK, { syscall: 'open', path }, 'neither a block device nor a regular file');
+  }
+  const { isBlockDevice, memoryAlignBytes, offsetAlignBytes, logicalSectorBytes } =
+    native.probeDescriptor(number);
+  const access = flags & O_ACCMODE;
+  return {
+    path,
+    isBlockDevice,
+    memoryAlignBytes,
+    offsetAlignBytes,
+    logicalSectorBytes,
+    readable: access !== O_WRONLY,
+    writable: access !== O_RDONLY,
+    inodeKey: isBlockDevice ? `block ${stats.rdev}` : `${stats.dev}:${stats.ino}`,
+    descriptor: new native.Descriptor(number), // the last step: from here on it is closed with its owner
+  };
+}
+
+/** errno.h; Node does not list it. */
+const ENOTBLK = 15;
+
+function resolve(options: OpenFileOptions): ResolvedOptions {
+  const { engine = 'auto', mode = 0o666, lock, align = 'auto', timeoutMs = 0 } = options;
+  const { queueDepth = DEFAULT_DEPTH, spinUs = DEFAULT_SPIN_MICROSECONDS } = options;
+  requireOneOf('engine', engine, ['auto', ...ENGINES]);
+  requireOneOf('align', align, ['auto', 'strict']);
+  requireOneOf('lock', lock, [undefined, 'exclusive', 'shared']);
+  requireInteger('mode', mode, 0, 0o7777);
+  requireInteger('queueDepth', queueDepth, 1, MOST_DEPTH);
+  requireInteger('spinUs', spinUs, 0, LONGEST_SPIN_MICROSECONDS);
+  requireTimeout(timeoutMs);
+  const flags = flagsOf(options.flags ?? 'r');
+  return {
+    engine: engine === 'auto' ? 'uring' : engine,
+    flags,
+    mode,
+    lock,
+    queueDepth,
+    timeoutMs,
+    align,
+    spinUs,
+  };
+}
+
+function flagsOf(flags: string | number): number {
+  if (typeof flags === 'number') {
+    requireInteger('flags', flags, 0, 2 ** 31 - 1);
+    return flags;
+  }
+  const known = Object.hasOwn(FLAGS, flags) ? FLAGS[flags] : undefined;
+  if (known === undefined)
+    throw new TypeError(`flags must be one of ${Object.keys(FLAGS).join(', ')}, not ${flags}`);
+  return known;
+}
+
+function requireOneOf(name: string, value: unknown, allowed: readonly unknown[]): void {
+  if (allowed.includes(value)) return;
+  const words = allowed.filter((one) => one !== undefined).join(', ');
+  throw new TypeError(`${name} must be one of ${words}, not ${String(value)}`);
+}
+
+function requireInteger(name: string, value: number, least: number, most: number): void {
+  if (Number.isInteger(value) && value >= least && value <= most) return;
+  throw new RangeError(`${name} must be an integer from ${least} to ${most}, not ${value}`);
+}

@@ -1,0 +1,308 @@
+/**
+ * AsyncFile over a RequestRouter: the calls that users make, the file's position, and its end.
+ *
+ * Calls on the position form a chain of their own, since each begins where the one before ended. Everything else goes
+ * to the router as it comes.
+ */
+import { fstat, ftruncate, type Stats } from 'node:fs';
+import { constants } from 'node:os';
+import type { Readable, Writable } from 'node:stream';
+import { native } from '../../native.ts';
+import type {
+  Alignment,
+  Appended,
+  AsyncFile,
+  Bytes,
+  ChunkOptions,
+  FileStatistics,
+  IoOperation,
+  IoRequest,
+  LockKind,
+  LockOptions,
+  RequestOptions,
+  ResolvedOptions,
+  SubmitOptions,
+  Vector,
+  WriteStreamOptions,
+} from './async-file.ts';
+import { readChunks } from './chunks.ts';
+import { lockFile, unlockFile } from './file-lock.ts';
+import type { FileRequest } from './file-request.ts';
+import { AioError, asAioError } from './io-error.ts';
+import { closedError, RequestRouter } from './request-router.ts';
+import type { Storage } from './storage.ts';
+import { chunkReadable, chunkWritable } from './streams.ts';
+
+const { EINVAL } = constants.errno;
+const NO_OPTIONS: SubmitOptions = {};
+
+/** Closes the storage of a file that nobody reaches any more. */
+const forgotten = new FinalizationRegistry<Storage>((storage) => storage.release());
+
+export class QueuedFile implements AsyncFile {
+  readonly fd: number;
+  readonly path: string;
+  readonly options: ResolvedOptions;
+  readonly alignment: Alignment;
+  readonly isBlockDevice: boolean;
+  readonly #storage: Storage;
+  readonly #router: RequestRouter;
+  readonly #appending: boolean;
+  readonly #closedSignal = new AbortController();
+  #position = 0;
+  /** The end of the chain of calls on the position. */
+  #positional: Promise<unknown> = Promise.resolve();
+  #closing: Promise<void> | undefined;
+
+  constructor(storage: Storage, options: ResolvedOptions) {
+    this.fd = storage.opened.descriptor.number;
+    this.path = storage.opened.path;
+    this.options = options;
+    this.alignment = storage.alignment;
+    this.isBlockDevice = storage.opened.isBlockDevice;
+    this.#storage = storage;
+    this.#router = new RequestRouter(storage, options);
+    this.#appending = (options.flags & APPEND) !== 0;
+    forgotten.register(this, storage, this);
+  }
+
+  get isClosed(): boolean {
+    return this.#closing !== undefined;
+  }
+
+  async stat(): Promise<Stats> {
+    this.#requireOpen('fstat');
+    const stats = await new Promise<Stats>((resolve, reject) => {
+      fstat(this.fd, (error, found) =>
+        error ? reject(asAioError(error, 'fstat', this.path)) : resolve(found),
+      );
+    });
+    if (this.isBlockDevice && !this.isClosed) stats.size = native.probeDescriptor(this.fd).sizeBytes;
+    return stats;
+  }
+
+  read(bytes: Bytes, options: RequestOptions = NO_OPTIONS): Promise<number> {
+    return this.#inTurn('read', async () => {
+      const count = await this.#router.transfer('read', bytes, this.#position, options).wait();
+      this.#position += count;
+      return count;
+    });
+  }
+
+  readAt(bytes: Bytes, offset: number, options: RequestOptions = NO_OPTIONS): Promise<number> {
+    return waited(() => this.submitRead(bytes, offset, options));
+  }
+
+  readAtv(vector: Vector, offset: number, options: RequestOptions = NO_OPTIONS): Promise<number> {
+    return waited(() => this.submitReadv(vector, offset, options));
+  }
+
+  write(bytes: Bytes, options: RequestOptions = NO_OPTIONS): Promise<number> {
+    return this.#inTurn('write', async () => {
+      const request = this.#appending
+        ? this.#router.append(piecesOf(bytes), options)
+        : this.#router.transfer('write', bytes, this.#position, options);
+      const count = await request.wait();
+      this.#position = request.offset + count;
+      return count;
+    });
+  }
+
+  writeAt(bytes: Bytes, offset: number, options: RequestOptions = NO_OPTIONS): Promise<number> {
+    return waited(() => this.submitWrite(bytes, offset, options));
+  }
+
+  writeAtv(vector: Vector, offset: number, options: RequestOptions = NO_OPTIONS): Promise<number> {
+    return waited(() => this.submitWritev(vector, offset, options));
+  }
+
+  async append(data: Bytes | Vector, options: RequestOptions = NO_OPTIONS): Promise<Appended> {
+    this.#requireOpen('write');
+    if (this.isBlockDevice) throw this.#invalid('write', 'a block device has no end to append to');
+    const request = this.#router.append(piecesOf(data), options);
+    const bytesWritten = await request.wait();
+    return { offset: request.offset, bytesWritten };
+  }
+
+  seek(offset: number, whence: 0 | 1 | 2 = 0): Promise<number> {
+    return this.#inTurn('lseek', async () => {
+      if (whence !== 0 && whence !== 1 && whence !== 2)
+        throw this.#invalid('lseek', `whence is ${whence}, not 0, 1 or 2`);
+      const from = [0, this.#position, whence === 2 ? (await this.stat()).size : 0][whence] as number;
+      const position = from + offset;
+      if (!Number.isSafeInteger(position) || position < 0) {
+        throw this.#invalid('lseek', `the position would be ${position}`);
+      }
+      this.#position = position;
+      return position;
+    });
+  }
+
+  async truncate(lengthBytes: number): Promise<void> {
+    this.#requireOpen('ftruncate');
+    if (!Number.isSafeInteger(lengthBytes) || lengthBytes < 0)
+      throw new RangeError(`lengthBytes must be an integer from 0 on, not ${lengthBytes}`);
+    if (this.isBlockDevice) throw this.#invalid('ftruncate', 'a block device keeps its size');
+    await new Promise<void>((resolve, reject) => {
+      this.#router.alone((done) =>
+        ftruncate(this.fd, lengthBytes, (error) => {
+          if (error) reject(asAioError(error, 'ftruncate', this.path));
+          else resolve();
+          done();
+        }),
+      );
+    });
+  }
+
+  async sync(options: RequestOptions = NO_OPTIONS): Promise<void> {
+    await this.submitSync(options).wait();
+  }
+
+  async datasync(options: RequestOptions = NO_OPTIONS): Promise<void> {
+    await this.submitDatasync(options).wait();
+  }
+
+  async lock(kind: LockKind = 'exclusive', options: LockOptions = {}): Promise<void> {
+    this.#requireOpen('fcntl');
+    await lockFile(
+      this.#storage.opened,
+      kind,
+      { timeoutMs: this.options.timeoutMs, ...options },
+      this.#closedSignal.signal,
+    );
+  }
+
+  async unlock(): Promise<void> {
+    this.#requireOpen('fcntl');
+    unlockFile(this.#storage.opened);
+  }
+
+  drain(): Promise<void> {
+    return this.#router.drained();
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  submitRead(bytes: Bytes, offset: number, options: SubmitOptions = NO_OPTIONS): FileRequest {
+    this.#requireOpen('read');
+    return this.#router.transfer('read', bytes, offset, options);
+  }
+
+  submitWrite(bytes: Bytes, offset: number, options: SubmitOptions = NO_OPTIONS): FileRequest {
+    this.#requireOpen('write');
+    return this.#router.transfer('write', bytes, offset, options);
+  }
+
+  submitReadv(vector: Vector, offset: number, options: SubmitOptions = NO_OPTIONS): FileRequest {
+    this.#requireOpen('read');
+    return this.#router.transferVector('read', vector, offset, options);
+  }
+
+  submitWritev(vector: Vector, offset: number, options: SubmitOptions = NO_OPTIONS): FileRequest {
+    this.#requireOpen('write');
+    return this.#router.transferVector('write', vector, offset, options);
+  }
+
+  submitSync(options: SubmitOptions = NO_OPTIONS): FileRequest {
+    this.#requireOpen('fsync');
+    return this.#router.sync('sync', options);
+  }
+
+  submitDatasync(options: SubmitOptions = NO_OPTIONS): FileRequest {
+    this.#requireOpen('fdatasync');
+    return this.#router.sync('datasync', options);
+  }
+
+  submitAll(operations: readonly IoOperation[], options: SubmitOptions = NO_OPTIONS): IoRequest[] {
+    const requests = operations.map((one) => this.#submitOne(one, options));
+    this.flushSubmissions();
+    return requests;
+  }
+
+  flushSubmissions(): void {
+    this.#router.flush();
+  }
+
+  chunks(options: ChunkOptions = {}): AsyncGenerator<Buffer, void, undefined> {
+    return readChunks(this, options);
+  }
+
+  [Symbol.asyncIterator](): AsyncGenerator<Buffer, void, undefined> {
+    return this.chunks();
+  }
+
+  createReadStream(options: ChunkOptions = {}): Readable {
+    return chunkReadable(this, options);
+  }
+
+  createWriteStream(options: WriteStreamOptions = {}): Writable {
+    return chunkWritable(this, options);
+  }
+
+  statistics(): FileStatistics {
+    return this.#router.statistics();
+  }
+
+  #submitOne(one: IoOperation, options: SubmitOptions): FileRequest {
+    switch (one.operation) {
+      case 'sync':
+        return this.submitSync(options);
+      case 'datasync':
+        return this.submitDatasync(options);
+      case 'read':
+      case 'write':
+        this.#requireOpen(one.operation);
+        return one.bytes instanceof Uint8Array
+          ? this.#router.transfer(one.operation, one.bytes, one.offset, options)
+          : this.#router.transferVector(one.operation, one.bytes, one.offset, options);
+      default:
+        throw new TypeError(`operation must be read, write, sync or datasync, not ${Object(one).operation}`);
+    }
+  }
+
+  /** Runs a call on the position after those before it, whether they succeeded or not. */
+  #inTurn<T>(syscall: string, call: () => Promise<T>): Promise<T> {
+    if (this.isClosed) return Promise.reject(closedError(syscall, this.path));
+    const result = this.#positional.then(call);
+    this.#positional = result.catch(() => {});
+    return result;
+  }
+
+  async #close(): Promise<void> {
+    this.#closedSignal.abort();
+    await this.#positional;
+    await this.#router.drained();
+    forgotten.unregister(this);
+    this.#storage.release();
+  }
+
+  #requireOpen(syscall: string): void {
+    if (this.isClosed) throw closedError(syscall, this.path);
+  }
+
+  #invalid(syscall: string, detail: string): AioError {
+    return new AioError(EINVAL, { syscall, path: this.path }, detail);
+  }
+}
+
+/** O_APPEND, which no descriptor of ours has: the kernel would let go of the offsets that we give it. */
+export const APPEND = 0o2000;
+
+function waited(submit: () => FileRequest): Promise<number> {
+  try {
+    return submit().wait();
+  } catch (thrown) {
+    return Promise.reject(thrown);
+  }
+}
+
+function piecesOf(data: Bytes | Vector): Iterable<Uint8Array> {
+  return data instanceof Uint8Array ? [data] : data;
+}

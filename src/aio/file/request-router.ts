@@ -1,0 +1,373 @@
+/**
+ * Brings the requests of one file into order, and each by the right way into memory and kernel.
+ *
+ *   what is asked for                                       way
+ *   sync                                                    the engine's queue, when all before has ended
+ *   aligned range, in memory that direct I/O can use        the engine's queue, as it is
+ *   aligned range, in other memory                          the engine's queue, through memory of ours
+ *   read of an unaligned range                              the engine's queue, the sectors around it, through memory of ours
+ *   write of an unaligned range                             the page cache, through memory of ours
+ *
+ * For engines that are not direct every range is aligned. An unaligned write could be a read, a change and a write of
+ * whole sectors as well; but at the end of the file it would have to write past it and cut the file again, and what
+ * another process writes to the same sectors meanwhile would be lost. The page cache does that right. It and direct writes
+ * to the same page do not mix, so they are kept apart (operation-order.ts).
+ */
+import { constants } from 'node:os';
+import { QueueOperation } from '../../native.ts';
+import type { MemoryPiece } from '../request-table.ts';
+import { memoryUnder } from './aligned-buffer.ts';
+import type {
+  FileStatistics,
+  RequestOperation,
+  RequestOptions,
+  ResolvedOptions,
+  SubmitOptions,
+} from './async-file.ts';
+import { FileRequest, gather, type Payload, type RequestHost } from './file-request.ts';
+import { AbortError, AioError, AlignmentError } from './io-error.ts';
+import { OperationOrder } from './operation-order.ts';
+import { takeScratch } from './scratch-memory.ts';
+import type { Route, Storage } from './storage.ts';
+
+const { EBADF, EIO, EOVERFLOW } = constants.errno;
+
+const NOTHING: Payload = { bytes: undefined, vector: undefined, lengthBytes: 0, memory: undefined };
+
+export class RequestRouter implements RequestHost {
+  readonly path: string;
+  readonly storage: Storage;
+  readonly order = new OperationOrder();
+  readonly #options: ResolvedOptions;
+  readonly #route: Route;
+  readonly #offsetAlign: number;
+  readonly #memoryAlign: number;
+  #submitted = 0;
+  #completed = 0;
+  #bounced = 0;
+
+  constructor(storage: Storage, options: ResolvedOptions) {
+    this.path = storage.opened.path;
+    this.storage = storage;
+    this.#options = options;
+    this.#route = storage.route;
+    this.#offsetAlign = storage.alignment.offsetBytes;
+    this.#memoryAlign = storage.alignment.memoryBytes;
+  }
+
+  /** A transfer of one piece. @throws TypeError, RangeError, AlignmentError */
+  transfer(
+    operation: 'read' | 'write',
+    bytes: Uint8Array,
+    offset: number,
+    options: SubmitOptions,
+  ): FileRequest {
+    requireBytes(bytes);
+    const memory = memoryUnder(bytes);
+    const usable = memory !== undefined && bytes.byteOffset % this.#memoryAlign === 0;
+    const payload: Payload = {
+      bytes,
+      vector: undefined,
+      lengthBytes: bytes.length,
+      memory: usable ? memory : undefined,
+    };
+    return this.#transfer(operation, payload, usable, offset, options);
+  }
+
+  /** A transfer of several pieces. @throws TypeError, RangeError, AlignmentError */
+  transferVector(
+    operation: 'read' | 'write',
+    pieces: Iterable<Uint8Array>,
+    offset: number,
+    options: SubmitOptions,
+  ): FileRequest {
+    const payload = payloadOf(pieces);
+    return this.#transfer(operation, payload, this.#vectorUsable(payload), offset, options);
+  }
+
+  /** A write at the end of the file, whose place is taken now, or after the truncation that is still to come. */
+  append(pieces: Iterable<Uint8Array>, options: SubmitOptions): FileRequest {
+    const payload = payloadOf(pieces);
+    const usable = this.#vectorUsable(payload);
+    const { tail, opened } = this.storage;
+    if (!this.order.lonely)
+      return this.#transfer('write', payload, usable, tail.next(opened.descriptor.number), options);
+    const request = this.#newRequest('write', payload, 0, options);
+    request.appends = true;
+    this.#enter(request, this.storage.direct ? 'cached' : 'direct', () => {
+      request.offset = tail.next(opened.descriptor.number);
+      tail.begin(request.offset + request.lengthBytes);
+      this.#startWrite(request, this.storage.direct ? 'cached' : 'direct');
+    });
+    return request;
+  }
+
+  sync(operation: 'sync' | 'datasync', options: SubmitOptions): FileRequest {
+    const request = this.#newRequest(operation, NOTHING, 0, options);
+    if (request.isDone) return request;
+    this.order.afterAll(() => this.#startSync(request));
+    request.phase = this.order.enter('read');
+    return request;
+  }
+
+  /** Hands over now what was submitted so far. */
+  flush(): void {
+    this.#route.queue.submit();
+  }
+
+  /** Resolves when everything submitted so far is over. */
+  drained(): Promise<void> {
+    return new Promise((resolve) => this.order.afterAll(resolve));
+  }
+
+  /** Runs something after everything submitted before, and before everything submitted later. */
+  alone(run: (done: () => void) => void): void {
+    const phase = this.order.enter('alone');
+    const start = () => run(() => this.order.leave(phase));
+    if (phase.open) start();
+    else phase.waiting.push(start);
+  }
+
+  released(request: FileRequest): void {
+    this.#completed++;
+    if (request.operation === 'write') this.storage.tail.finish();
+    if (request.phase) this.order.leave(request.phase);
+  }
+
+  statistics(): FileStatistics {
+    return {
+      submitted: this.#submitted,
+      completed: this.#completed,
+      bounced: this.#bounced,
+      continued: this.#route.lane.continued,
+    };
+  }
+
+  #transfer(
+    operation: 'read' | 'write',
+    payload: Payload,
+    usable: boolean,
+    offset: number,
+    options: SubmitOptions,
+  ): FileRequest {
+    requireOffset(offset, payload.lengthBytes);
+    const align = this.#offsetAlign;
+    const inSectors = offset % align === 0 && payload.lengthBytes % align === 0;
+    if (this.#options.align === 'strict' && this.storage.direct && !(inSectors && usable)) {
+      throw this.#misaligned(operation, payload, offset);
+    }
+    const request = this.#newRequest(operation, payload, offset, options);
+    if (operation === 'read') {
+      this.#enter(request, 'read', () => this.#startRead(request, inSectors && usable));
+    } else {
+      if (!request.isDone) this.storage.tail.begin(offset + payload.lengthBytes);
+      const kind = inSectors ? 'direct' : 'cached';
+      this.#enter(request, kind, () => this.#startWrite(request, kind));
+    }
+    return request;
+  }
+
+  #newRequest(
+    operation: RequestOperation,
+    payload: Payload,
+    offset: number,
+    options: SubmitOptions,
+  ): FileRequest {
+    const { timeoutMs = this.#options.timeoutMs } = options;
+    requireTimeout(timeoutMs);
+    const { signal } = options;
+    this.#submitted++;
+    if (!signal?.aborted) return new FileRequest(this, operation, payload, offset, options, timeoutMs);
+    const request = new FileRequest(this, operation, payload, offset, withoutSignal(options), 0);
+    request.giveUpAtOnce(new AbortError(signal.reason));
+    this.#completed++;
+    return request;
+  }
+
+  #enter(request: FileRequest, kind: 'read' | 'direct' | 'cached', start: () => void): void {
+    if (request.isDone) return;
+    const phase = this.order.enter(kind);
+    request.phase = phase;
+    if (phase.open) start();
+    else phase.waiting.push(start);
+  }
+
+  /** Whether the request was given up before its turn came; its place in the order is then free. */
+  #isOver(request: FileRequest): boolean {
+    if (!request.isReleased) return false;
+    this.released(request);
+    return true;
+  }
+
+  #startRead(request: FileRequest, usable: boolean): void {
+    if (this.#isOver(request)) return;
+    const operation = this.storage.readOperation;
+    if (usable) {
+      this.#send(this.#route, operation, request);
+      return;
+    }
+    const align = this.#offsetAlign;
+    const from = Math.floor(request.offset / align) * align;
+    const to = Math.ceil((request.offset + request.lengthBytes) / align) * align;
+    if (!this.#takeScratch(request, to - from)) return;
+    request.scratchHeadBytes = request.offset - from;
+    this.#sendScratch(this.#route, operation, request, from, request.lengthBytes === 0 ? 0 : to - from);
+  }
+
+  #startWrite(request: FileRequest, kind: 'direct' | 'cached'): void {
+    if (this.#isOver(request)) return;
+    if (!this.storage.opened.writable) {
+      this.#fail(request, EBADF);
+    } else if (kind === 'cached') {
+      this.storage.cachedRoute().then(
+        (route) => this.#sendWrite(route, request),
+        (error: NodeJS.ErrnoException) => this.#fail(request, Math.abs(error.errno ?? EIO)),
+      );
+    } else {
+      this.#sendWrite(this.#route, request);
+    }
+  }
+
+  #sendWrite(route: Route, request: FileRequest): void {
+    if (this.#isOver(request)) return;
+    const { payload } = request;
+    if (payload.bytes ? payload.memory : this.#vectorUsable(payload)) {
+      this.#send(route, QueueOperation.write, request);
+    } else if (this.#takeScratch(request, request.lengthBytes) && request.scratch) {
+      gather(payload, request.scratch.bytes);
+      this.#sendScratch(route, QueueOperation.write, request, request.offset, request.lengthBytes);
+    }
+  }
+
+  #startSync(request: FileRequest): void {
+    if (this.#isOver(request)) return;
+    const { queue, lane } = this.#route;
+    request.queue = queue;
+    request.lane = lane;
+    const dataOnly = request.operation === 'datasync';
+    request.token = lane.sync(dataOnly ? QueueOperation.dataSync : QueueOperation.sync, request);
+    queue.schedule();
+  }
+
+  /** Sends a request with the caller's memory. */
+  #send({ queue, lane }: Route, operation: number, request: FileRequest): void {
+    const { bytes, memory, lengthBytes, vector = [] } = request.payload;
+    request.queue = queue;
+    request.lane = lane;
+    request.token =
+      bytes && memory
+        ? lane.transfer(operation, memory.id, bytes.byteOffset, lengthBytes, request.offset, request)
+        : lane.transferPieces(operation, vector.map(pieceOf), lengthBytes, request.offset, request);
+    queue.schedule();
+  }
+
+  /** Sends a request with our memory. */
+  #sendScratch(
+    { queue, lane }: Route,
+    operation: number,
+    request: FileRequest,
+    offset: number,
+    lengthBytes: number,
+  ): void {
+    if (!request.scratch) throw new Error('the request has no memory of ours');
+    this.#bounced++;
+    request.queue = queue;
+    request.lane = lane;
+    request.token = lane.transfer(operation, request.scratch.id, 0, lengthBytes, offset, request);
+    queue.schedule();
+  }
+
+  /** False when there is no memory; the request has then failed. */
+  #takeScratch(request: FileRequest, lengthBytes: number): boolean {
+    try {
+      request.scratch = takeScratch(Math.max(1, lengthBytes));
+      return true;
+    } catch (thrown) {
+      this.#fail(request, Math.abs((thrown as NodeJS.ErrnoException).errno ?? EOVERFLOW));
+      return false;
+    }
+  }
+
+  /** Ends a request that no queue has, soon: never from inside the call that submitted it. */
+  #fail(request: FileRequest, errno: number): void {
+    queueMicrotask(() => {
+      if (!this.#isOver(request)) request.ended(0, errno);
+    });
+  }
+
+  #vectorUsable({ bytes, vector }: Payload): boolean {
+    const pieces = vector ?? (bytes ? [bytes] : []);
+    return pieces.every(
+      (piece) =>
+        memoryUnder(piece) !== undefined &&
+        piece.byteOffset % this.#memoryAlign === 0 &&
+        piece.length % this.#offsetAlign === 0,
+    );
+  }
+
+  #misaligned(operation: 'read' | 'write', payload: Payload, offset: number): AlignmentError {
+    const pieces = payload.vector ?? (payload.bytes ? [payload.bytes] : []);
+    const faults: string[] = [];
+    for (const [name, value] of [
+      ['offset', offset],
+      ['length', payload.lengthBytes],
+    ] as const) {
+      if (value % this.#offsetAlign !== 0)
+        faults.push(`${name} ${value} is no multiple of ${this.#offsetAlign}`);
+    }
+    for (const piece of pieces) {
+      if (memoryUnder(piece) === undefined) faults.push('the memory is not from AlignedBuffer.allocate');
+      else if (piece.byteOffset % this.#memoryAlign !== 0)
+        faults.push(`the memory begins at ${piece.byteOffset}, no multiple of ${this.#memoryAlign}`);
+      else if (payload.vector && piece.length % this.#offsetAlign !== 0)
+        faults.push(`a piece of ${piece.length} bytes is no multiple of ${this.#offsetAlign}`);
+    }
+    const place = { syscall: operation, path: this.path, offset, length: payload.lengthBytes };
+    return new AlignmentError([...new Set(faults)].join(', '), place, this.#offsetAlign, this.#memoryAlign);
+  }
+}
+
+/** The error of a call after the close. */
+export function closedError(syscall: string, path: string): AioError {
+  return new AioError(EBADF, { syscall, path }, 'the file is closed');
+}
+
+/** @throws RangeError */
+export function requireTimeout(timeoutMs: number): void {
+  if (!(timeoutMs >= 0 && timeoutMs <= 2 ** 31 - 1))
+    throw new RangeError(`timeoutMs must be from 0 to ${2 ** 31 - 1}, not ${timeoutMs}`);
+}
+
+function requireBytes(bytes: Uint8Array): void {
+  if (!(bytes instanceof Uint8Array)) throw new TypeError('bytes must be a Uint8Array');
+}
+
+function requireOffset(offset: number, lengthBytes: number): void {
+  if (!Number.isSafeInteger(offset) || offset < 0 || !Number.isSafeInteger(offset + lengthBytes))
+    throw new RangeError(`offset must be an integer from 0 to 2 ** 53 - 1 less the length, not ${offset}`);
+}
+
+function withoutSignal({ timeoutMs, onDone }: SubmitOptions): SubmitOptions {
+  const timeout: RequestOptions = timeoutMs === undefined ? {} : { timeoutMs };
+  return onDone ? { ...timeout, onDone } : timeout;
+}
+
+/** Pieces without the empty ones; a single one becomes a plain transfer. */
+function payloadOf(pieces: Iterable<Uint8Array>): Payload {
+  if (pieces instanceof Uint8Array || typeof pieces?.[Symbol.iterator] !== 'function')
+    throw new TypeError('vector must be a Buffers or an array of Uint8Array');
+  const vector: Uint8Array[] = [];
+  let lengthBytes = 0;
+  for (const piece of pieces) {
+    requireBytes(piece);
+    if (piece.length > 0) vector.push(piece);
+    lengthBytes += piece.length;
+  }
+  return { bytes: undefined, vector, lengthBytes, memory: undefined };
+}
+
+function pieceOf(bytes: Uint8Array): MemoryPiece {
+  const memory = memoryUnder(bytes);
+  if (!memory) throw new TypeError('the memory is not aligned');
+  return { memoryId: memory.id, memoryOffset: bytes.byteOffset, lengthBytes: bytes.length };
+}
