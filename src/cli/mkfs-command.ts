@@ -23,9 +23,10 @@ import {
   type Terminal,
 } from './command.ts';
 import { CommandError, targetError, UsageError } from './failure.ts';
+import { requireOverwritable } from './overwrite.ts';
 import type { FoundSignature } from './signatures.ts';
 import { formatSize, parseSize } from './sizes.ts';
-import { inspectTarget, loopDeviceOf, mountedOn, signaturesOf, type Target } from './target.ts';
+import { inspectTarget, type Target } from './target.ts';
 import { formatUuid, parseUuid } from './uuids.ts';
 
 export interface MkfsRequest {
@@ -114,34 +115,6 @@ function sizeOn(target: Target, request: MkfsRequest): number {
   return sizeBytes;
 }
 
-/** Refuses what is in use or of value. @returns what is to be wiped */
-function requireFormattable(target: Target, force: boolean): FoundSignature[] {
-  const directory = mountedOn(target);
-  if (directory !== undefined) {
-    throw new CommandError(`${target.path} is mounted on ${directory}: unmount it first`);
-  }
-  requireNoLoop(target, force);
-  const signatures = signaturesOf(target);
-  const [first] = signatures;
-  if (first && !force) {
-    throw new CommandError(`${target.path} holds ${first.name}: use --force to overwrite it`);
-  }
-  return signatures;
-}
-
-/** The image behind a loop device belongs to whoever uses that: what is mounted is never overwritten. */
-function requireNoLoop(target: Target, force: boolean): void {
-  const loop = loopDeviceOf(target);
-  if (loop === undefined) return;
-  const directory = mountedOn(inspectTarget(loop));
-  if (directory !== undefined) {
-    throw new CommandError(
-      `${target.path} is behind ${loop}, which is mounted on ${directory}: unmount it first`,
-    );
-  }
-  if (!force) throw new CommandError(`${target.path} is in use by ${loop}: detach that, or use --force`);
-}
-
 /** Opens the target for writing, which whoever holds it prevents: with a mounted partition or a running mount there is nothing to force. */
 function openTarget(target: Target, request: MkfsRequest, sizeBytes: number): AioDevice {
   const size = target.isBlockDevice && request.sizeBytes !== undefined ? { sizeBytes } : {};
@@ -228,7 +201,7 @@ async function makeOnNewImage(path: string, request: MkfsRequest): Promise<Layou
 async function makeOnExisting(target: Target, request: MkfsRequest): Promise<Layout> {
   const sizeBytes = sizeOn(target, request);
   planVolume(request, sizeBytes);
-  const signatures = requireFormattable(target, request.force);
+  const signatures = requireOverwritable(target, request.force);
   // Whoever holds it is heard before its length is touched.
   await openTarget(target, request, Math.min(sizeBytes, target.sizeBytes)).close();
   if (!target.isBlockDevice && sizeBytes !== target.sizeBytes) resizeImage(target.path, sizeBytes);
