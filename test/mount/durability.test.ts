@@ -20,7 +20,9 @@ async function counters(volume: Volume): Promise<Counters> {
 /** Mounts in the background, where `stat` answers at once. */
 async function mount(volume: Volume, options: string): Promise<number> {
   expect(await quarry('mount', '-o', options, volume.target, volume.directory)).toMatchObject({ status: 0 });
-  return JSON.parse((await quarry('stat', '--json', volume.directory)).stdout).pid;
+  const told = await quarry('stat', '--json', volume.directory);
+  expect(told).toMatchObject({ status: 0, stderr: '' });
+  return JSON.parse(told.stdout).pid;
 }
 
 async function killAndMount(volume: Volume, pid: number): Promise<void> {
@@ -174,7 +176,9 @@ for number in range(20):
 `);
     await annotate(`20 files of 4 KiB, each with fsync: ${commits} commits, ${flushes} flushes`);
     expect(commits).toBe(20);
-    expect(flushes).toBe(40);
+    // And now and then a checkpoint.
+    expect(flushes).toBeGreaterThanOrEqual(40);
+    expect(flushes).toBeLessThanOrEqual(50);
   });
 
   test.each(['O_DSYNC', 'O_SYNC'])('a write(2) with %s returns after a commit', async (flag) => {
