@@ -28,10 +28,10 @@ function mutation(name: string, breaks: string, file: string, find: string, repl
   return { name, breaks, edits: [{ file: `src/fs/${file}.js`, find, replace }] };
 }
 
-const MUTATIONS_OF_COMMIT: Mutation[] = [
+const COMMITTING: Mutation[] = [
   mutation(
     'no-flush-before-commit-block',
-    'J1: the commit block follows its records without a flush',
+    'J1: the commit block follows its records, and the data, without a flush',
     'commit',
     'if (transaction || this.#dataUnflushed)',
     'if (!transaction && this.#dataUnflushed)',
@@ -45,18 +45,42 @@ const MUTATIONS_OF_COMMIT: Mutation[] = [
   ),
   mutation(
     'no-flush-after-commit-block',
-    'sync: it ends before the commit block is durable',
+    'sync ends before the commit block is durable',
     'commit',
     'await this.#journal.writeCommit(transaction);\n            await this.#flush();',
     'await this.#journal.writeCommit(transaction);',
   ),
   mutation(
     'data-not-flushed',
-    'sync: data written in place is forgotten when no metadata changed',
+    'sync forgets data written in place when no metadata changed',
     'commit',
     'this.#dataWrites++;',
     '',
   ),
+  mutation(
+    'record-before-data',
+    'the transaction speaks of data that is still on its way to the device',
+    'file-writer',
+    'to - from, place, this);',
+    'to - from, place, { ioDone() {} }); queueMicrotask(() => this.ioDone(0));',
+  ),
+  mutation(
+    'sync-does-not-wait',
+    'sync forgets writes that were answered early',
+    'volume',
+    'await this.#early.settled();',
+    '',
+  ),
+  mutation(
+    'dirty-block-left-out',
+    'a transaction lacks one of its blocks',
+    'commit',
+    'const frames = [...this.#cache.dirtySet()]',
+    'const frames = [...this.#cache.dirtySet()].slice(this.commits % 5 === 0 ? 1 : 0)',
+  ),
+];
+
+const CHECKPOINTS: Mutation[] = [
   mutation(
     'home-before-commit',
     'J2: the checkpoint does not wait for the commit point',
@@ -64,9 +88,134 @@ const MUTATIONS_OF_COMMIT: Mutation[] = [
     'const checkpoint = this.#takeCheckpoint();',
     'let checkpoint = this.#takeCheckpoint(); if (checkpoint) this.#startCheckpoint(checkpoint); checkpoint = undefined;',
   ),
+  mutation(
+    'tail-before-home',
+    'J3: the tail moves before the blocks are flushed at home',
+    'commit',
+    'this.blocksWritten += blocks.length;\n            await this.#flush();',
+    'this.blocksWritten += blocks.length;',
+  ),
+  mutation(
+    'head-not-flushed',
+    'J4: the log is written again before the head that frees it is durable',
+    'journal',
+    'await writeBlocks(device, memory, 0, [block], blockBytes);\n    await flushDevice(device);',
+    'await writeBlocks(device, memory, 0, [block], blockBytes);',
+  ),
+  mutation(
+    'one-head-only',
+    'the heads are not written in turn: a torn one leaves none',
+    'journal',
+    'layout.journalStart + (position.generation % JOURNAL_HEADS)',
+    'layout.journalStart',
+  ),
+  mutation(
+    'clean-before-home',
+    'the volume is marked clean while the journal is not empty',
+    'volume',
+    'await this.#committer.drain();',
+    '',
+  ),
+  mutation(
+    'wrap-too-early',
+    'the writer wraps around one block before the reader',
+    'journal',
+    'this.#head + 1 === this.logBlocks ? 0',
+    'this.#head + 2 === this.logBlocks ? 0',
+  ),
 ];
 
-export const MUTATIONS: readonly Mutation[] = [...MUTATIONS_OF_COMMIT];
+const FREED_BLOCKS: Mutation[] = [
+  mutation(
+    'no-revokes-written',
+    'J5: freed metadata blocks are not revoked',
+    'commit',
+    'const revoked = this.#cache.takeFreed();',
+    'this.#cache.takeFreed(); const revoked = [];',
+  ),
+  mutation(
+    'revokes-ignored',
+    'J5: replay does not heed revokes',
+    'journal-log',
+    'if ((this.#revokedIn.get(home) ?? -1) < sequence)',
+    'if (sequence >= 0)',
+  ),
+  mutation(
+    'freed-at-once',
+    'J6: freed blocks are handed out before the commit that freed them',
+    'space-map',
+    'this.#freed.push({ start, length });',
+    'this.release([{ start, length }]);',
+  ),
+  mutation(
+    'freed-before-commit-point',
+    'J6: freed blocks are handed out when the commit begins',
+    'commit',
+    'const olderCheckpoint = this.#checkpoint;',
+    'const olderCheckpoint = this.#checkpoint; this.#release(freed.splice(0), olderCheckpoint);',
+  ),
+  mutation(
+    'freed-during-checkpoint',
+    'J6: freed blocks are handed out while a checkpoint may still write their old copies',
+    'commit',
+    'if (olderCheckpoint === undefined)',
+    'if (freed.length > 0)',
+  ),
+  mutation(
+    'orphan-not-listed',
+    'a file without a name is not on the orphan list',
+    'namespace',
+    'addOrphan(tx, this.#table, inode);',
+    '',
+  ),
+  mutation(
+    'truncation-not-listed',
+    'a truncation in steps is not on the orphan list',
+    'file-resizer',
+    'addOrphan(tx, this.context.table, inode);',
+    '',
+  ),
+  mutation(
+    'tail-not-zeroed',
+    'what stood behind the end of a file turns up when it grows',
+    'file-resizer',
+    "return { kind: 'zeroTail', block, from: inTail };",
+    '{ /* nothing */ }',
+  ),
+];
+
+const RECOVERY: Mutation[] = [
+  mutation(
+    'recovery-does-not-flush',
+    'recovery empties the log before the blocks are durable at home',
+    'recovery',
+    'await flushDevice(device);\n    const position',
+    'const position',
+  ),
+  mutation(
+    'recovery-head-first',
+    'recovery empties the log before the blocks go home',
+    'recovery',
+    'const { blockBytes } = layout;\n    await eachBatch(device, layout, identity, contents, async (memory, homes) => {\n        await writeBlocks',
+    'const { blockBytes } = layout;\n    await writeJournalHead(device, layout, identity, { ...contents.position, generation: contents.position.generation + 1 });\n    await eachBatch(device, layout, identity, contents, async (memory, homes) => {\n        await writeBlocks',
+  ),
+  mutation(
+    'sequence-used-again',
+    'J7: after a recovery the number of an unfinished transaction is used again',
+    'journal-log',
+    'sequence: sequence + 1, generation',
+    'sequence, generation',
+  ),
+  mutation(
+    'not-marked-mounted',
+    'a mounted volume looks clean, so its journal is not replayed',
+    'volume',
+    'this.#superblock.markMounted(this.#clock);',
+    '',
+  ),
+];
+
+export const MUTATIONS: readonly Mutation[] = [...COMMITTING, ...CHECKPOINTS, ...FREED_BLOCKS, ...RECOVERY];
 
 /** @throws Error if an edit does not fit exactly once */
 export function mutatedCopy(compiled: string, { name, edits }: Mutation): Build {

@@ -1,8 +1,8 @@
 /**
  * Which workloads a run takes, in which order, and how closely it looks at each.
  *
- * All sequences of one operation come first; then sequences of two, scattered over all of them and none twice, in turn with
- * random workloads, without end. A run is cut off by time or by the number of states; the list is the same for the same seed.
+ * In turn: the sequences of one operation; those of two, scattered over all of them and none twice; random workloads, without
+ * end. A run is cut off by time or by the number of states; the list is the same for the same seed.
  */
 import { SeededRandom } from '../../src/aio/seeded-random.ts';
 import type { ExploreOptions } from './explore.ts';
@@ -33,14 +33,16 @@ function* allWorkloads({ seed, workload, worker }: PlanOptions): Generator<strin
     return;
   }
   const takes = (family: Family) => workload === undefined || workload === family;
-  if (takes('ace1')) yield* oneOperation();
-  if (workload === 'ace1') return;
+  const ones = takes('ace1') ? oneOperation() : [];
   const order = new SeededRandom(seed).below(TWO_OPERATIONS);
   for (let i = 0; ; i++) {
-    if (takes('ace2') && i < TWO_OPERATIONS)
+    const one = ones[i];
+    if (one !== undefined) yield one;
+    if (takes('ace2') && i < TWO_OPERATIONS) {
       yield twoOperations((order + i * coprimeStep()) % TWO_OPERATIONS);
+    }
     if (takes('random')) yield `random-${seed * 1_000_000 + i}`;
-    if (!takes('random') && i >= TWO_OPERATIONS) return;
+    if (!takes('random') && i >= (takes('ace2') ? TWO_OPERATIONS : ones.length)) return;
   }
 }
 

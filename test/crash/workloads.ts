@@ -1,12 +1,12 @@
 /**
  * Workloads: what happens before power is cut. Each has a name from which it can be made again.
  *
- *   ace1-I-P         operation I of the table, then persistence P
- *   ace2-I-P-J-Q     two of them
- *   random-S         a long random mixture from seed S: names, data, syncs, many at once, on one of several shapes of volume
+ *   ace1-I        operation I of the table, then a sync, then unmounting
+ *   ace2-I-P-J    operation I, then nothing, a sync, or a commit in the background (as the timer makes), then operation J, then a sync
+ *   random-S      a long random mixture from seed S: names, data, syncs, many at once, on one of several shapes of volume
  *
- * Persistence is nothing, `sync`, which is what fsync, fdatasync, fsyncdir and syncfs are at the volume, `background` (a commit that
- * nobody waits for, as the timer makes), or unmounting.
+ * `sync` is what fsync, fdatasync, fsyncdir and syncfs are at the volume. What a workload without the last sync may leave is among the states
+ * before it.
  */
 import { CrashDisk } from '../../src/aio/crash-disk.ts';
 import type { DeviceEvent } from '../../src/aio/crash-image.ts';
@@ -40,30 +40,21 @@ const RANDOM_SHAPES: readonly Shape[] = [
   { volumeBytes: 2048 * KIB, blockBytes: 1024, journalBlocks: 200 },
 ];
 
-const PERSISTENCE = ['none', 'sync', 'background', 'unmount'] as const;
-type Persistence = (typeof PERSISTENCE)[number];
+const BETWEEN = ['none', 'sync', 'background'] as const;
+type Between = (typeof BETWEEN)[number];
 
 /** Names of all workloads of one operation. */
 export function oneOperation(): string[] {
-  return OPERATIONS.flatMap((_, i) => PERSISTENCE.map((persistence) => `ace1-${i}-${persistence}`));
+  return OPERATIONS.map((_, i) => `ace1-${i}`);
 }
 
-/**
- * How many workloads of two operations there are; `twoOperations` numbers them. All end with a sync: the states before it are
- * those of the workload that ends without.
- */
-export const TWO_OPERATIONS = OPERATIONS.length * 3 * OPERATIONS.length;
+/** How many workloads of two operations there are; `twoOperations` numbers them. */
+export const TWO_OPERATIONS = OPERATIONS.length * BETWEEN.length * OPERATIONS.length;
 
 export function twoOperations(index: number): string {
-  let rest = index;
-  const take = (count: number) => {
-    const digit = rest % count;
-    rest = Math.floor(rest / count);
-    return digit;
-  };
-  const first = ['none', 'sync', 'background'][take(3)];
-  const j = take(OPERATIONS.length);
-  return `ace2-${take(OPERATIONS.length)}-${first}-${j}-sync`;
+  const between = BETWEEN[index % BETWEEN.length];
+  const pair = Math.floor(index / BETWEEN.length);
+  return `ace2-${Math.floor(pair / OPERATIONS.length)}-${between}-${pair % OPERATIONS.length}`;
 }
 
 /** What the workload does, in words. */
@@ -77,29 +68,25 @@ export function describeWorkload(name: string): string {
 export async function record(name: string): Promise<Recorded> {
   const [family, ...parts] = name.split('-');
   if (family === 'random') return recordRandom(Number(parts[0]));
-  if (family !== 'ace1' && family !== 'ace2') throw new Error(`no workload ${name}`);
-  const steps: { operation: (typeof OPERATIONS)[number]; persistence: Persistence }[] = [];
-  for (let i = 0; i < parts.length; i += 2) {
-    const operation = OPERATIONS[Number(parts[i])];
-    const persistence = PERSISTENCE.find((word) => word === parts[i + 1]);
-    if (!operation || !persistence) throw new Error(`no workload ${name}`);
-    steps.push({ operation, persistence });
-  }
+  const [first = '', between = 'none', second] = parts;
+  const numbers = second === undefined ? [first] : [first, second];
+  const operations = numbers.map((number) => OPERATIONS[Number(number)]);
+  if (!family?.startsWith('ace') || !operations.every(Boolean)) throw new Error(`no workload ${name}`);
   return recordOn(await formattedDisk(ACE_SHAPE), 0, async (recorder) => {
     await prepare(recorder);
     const from = recorder.device.log.length;
-    for (const { operation, persistence } of steps) {
-      await operation.run(recorder);
-      await persist(recorder, persistence);
-    }
+    await operations[0]?.run(recorder);
+    await persist(recorder, between as Between);
+    await operations[1]?.run(recorder);
+    await recorder.sync();
+    if (operations.length === 1) await recorder.unmount();
     return from;
   });
 }
 
-async function persist(recorder: Recorder, persistence: Persistence): Promise<void> {
-  if (persistence === 'sync') await recorder.sync();
-  else if (persistence === 'background') void recorder.sync().catch(() => {});
-  else if (persistence === 'unmount') await recorder.unmount();
+async function persist(recorder: Recorder, between: Between): Promise<void> {
+  if (between === 'sync') await recorder.sync();
+  else if (between === 'background') void recorder.sync().catch(() => {});
 }
 
 async function recordRandom(seed: number): Promise<Recorded> {
