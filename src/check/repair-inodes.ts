@@ -121,7 +121,8 @@ export function holdsExtents(found: FoundInode): boolean {
 /** Makes the fields of an inode possible, each by itself. @returns false if nobody can tell what it was */
 function repairFields({ check }: RepairContext, found: FoundInode): boolean {
   const { view, at, inode } = found;
-  if (!TYPES.has(typeOf(found)) && !guessType(found)) return false;
+  const isUnknown = !TYPES.has(typeOf(found));
+  if ((isUnknown || contradictsBody(found)) && !guessType(found)) return false;
   const rules = TYPES.get(typeOf(found));
   if (!rules) return false;
   Inode.number.set(view, at, inode);
@@ -137,6 +138,14 @@ function repairFields({ check }: RepairContext, found: FoundInode): boolean {
   else repairSize(found, rules.mostSize);
   check.inodes.changeMode(inode, Inode.mode.get(view, at));
   return true;
+}
+
+/** A file that holds no extents but the entries of a directory is a directory. */
+function contradictsBody(found: FoundInode): boolean {
+  if (!holdsExtents(found)) return false;
+  const body = bodyOf(found);
+  const isTree = (kind: number) => typeof inspectNode(body, kind) !== 'string';
+  return isTree(TreeKind.directory) && !isTree(TreeKind.extents);
 }
 
 /** Takes the type from the tree that the body holds. */

@@ -5,16 +5,18 @@
  * from a level above its own, so neither depth nor work can run away.
  */
 import {
+  BlockHeader,
   BlockKind,
   BranchRecord,
   HEADER_BYTES,
+  MAGIC_BYTES,
   NodeHeader,
   OwnerHeader,
   SLOT_BYTES,
   TreeKind,
 } from '../fs/format.ts';
 import type { CheckContext } from './context.ts';
-import { viewOf } from './metadata-block.ts';
+import { sameBytes, viewOf } from './metadata-block.ts';
 import { inspectNode, type NodeContents, type Region, recordLength } from './tree-node.ts';
 
 export interface SalvagedTree {
@@ -66,10 +68,9 @@ class SalvageWalk {
 
   /** @param below the level of the node must be lower than this */
   async enterBlock(block: number, below: number, trust: Trust): Promise<void> {
-    const { layout, reader, space } = this.#context;
-    const kind = this.#tree.kind === TreeKind.extents ? BlockKind.extentNode : BlockKind.directoryNode;
+    const { layout, space } = this.#context;
     const isInside = block >= layout.spaceStart && space.contains(block, 1);
-    const bytes = isInside && !this.#seen.has(block) ? await reader.peek(block, kind) : undefined;
+    const bytes = isInside && !this.#seen.has(block) ? await this.#readNode(block) : undefined;
     this.#seen.add(block);
     const isOwn = bytes && OwnerHeader.owner.get(viewOf(bytes), 0) === this.#tree.inode;
     const isShared = this.#shared.has(block);
@@ -82,18 +83,40 @@ class SalvageWalk {
     await this.#enter(region, below, isShared ? lessThan(trust) : trust);
   }
 
+  /** The bytes of a node, also of one in whose header one thing is wrong. */
+  async #readNode(block: number): Promise<Uint8Array | undefined> {
+    const { reader } = this.#context;
+    const { inode, kind } = this.#tree;
+    const blockKind = kind === TreeKind.extents ? BlockKind.extentNode : BlockKind.directoryNode;
+    const { bytes, errno } = await reader.raw(block);
+    if (errno !== 0) return undefined;
+    if (reader.isOwn(bytes, block, blockKind)) return bytes;
+    const view = viewOf(bytes);
+    const signs = [
+      sameBytes(BlockHeader.magic.of(bytes, 0), MAGIC_BYTES),
+      BlockHeader.kind.get(view, 0) === blockKind,
+      BlockHeader.block.get(view, 0) === block,
+      sameBytes(BlockHeader.uuid.of(bytes, 0), reader.uuid),
+      OwnerHeader.owner.get(view, 0) === inode,
+    ];
+    if (signs.filter(Boolean).length < signs.length - 1 || this.#shared.has(block)) return undefined;
+    this.result.complete = false;
+    return bytes;
+  }
+
   async #enter(region: Region, below: number, trust: Trust): Promise<void> {
     const { kind, visit } = this.#tree;
+    const expected = Number.isFinite(below) ? below - 1 : undefined;
     const strict = inspectNode(region, kind);
-    const contents = typeof strict === 'string' ? salvageNode(region, kind) : strict;
-    if (typeof strict === 'string') this.result.complete = false;
+    const isSound = typeof strict !== 'string' && (expected === undefined || strict.level === expected);
+    const contents = isSound ? strict : salvageNode(region, kind, expected);
+    if (!isSound) this.result.complete = false;
     if (!contents || contents.level >= below) {
       this.result.complete = false;
       return;
     }
-    // The check enters children of the very next level only.
-    const sound = contents === strict && (below === Number.POSITIVE_INFINITY || contents.level === below - 1);
-    const now = sound ? trust : lessThan(trust);
+    // What is not sound was not entered by the check.
+    const now = isSound ? trust : lessThan(trust);
     for (const at of contents.records) {
       if (contents.level === 0) visit(region.view, at, BranchRecord.key.get(region.view, at), now);
       else await this.enterBlock(BranchRecord.child.get(region.view, at), contents.level, now);
@@ -105,18 +128,22 @@ function lessThan(trust: Trust): Trust {
   return trust === 'checked' ? 'reached' : trust;
 }
 
-/** The records of a broken node that lie inside it, if it is a node at all. */
-function salvageNode(region: Region, kind: number): NodeContents | undefined {
+/**
+ * The records of a broken node that lie inside it, if it is a node at all. Its parent knows its level, if it has one; what
+ * the node says of it may be what is broken.
+ */
+function salvageNode(region: Region, kind: number, expected: number | undefined): NodeContents | undefined {
   const { view, at, length } = region;
   if (length < NodeHeader.sizeBytes || NodeHeader.kind.get(view, at) !== kind) return undefined;
-  const level = NodeHeader.level.get(view, at);
-  const room = Math.floor((length - NodeHeader.sizeBytes) / SLOT_BYTES);
+  const level = expected ?? NodeHeader.level.get(view, at);
+  const heapStart = NodeHeader.heapStart.get(view, at);
+  const slotsUntil = heapStart > NodeHeader.sizeBytes && heapStart < length ? heapStart : length;
+  const room = Math.floor((slotsUntil - NodeHeader.sizeBytes) / SLOT_BYTES);
   const count = Math.min(NodeHeader.count.get(view, at), room);
-  const slotsEnd = NodeHeader.sizeBytes + count * SLOT_BYTES;
   const records = new Set<number>();
   for (let slot = 0; slot < count; slot++) {
     const offset = view.getUint16(at + NodeHeader.sizeBytes + slot * SLOT_BYTES, true);
-    if (offset < slotsEnd || offset >= length) continue;
+    if (offset < NodeHeader.sizeBytes + SLOT_BYTES || offset >= length) continue;
     if (recordLength(region, at + offset, kind, level) !== undefined) records.add(at + offset);
   }
   return { level, records: [...records] };
