@@ -246,7 +246,10 @@ export interface AsyncFile {
    * only at the end of the file, then 0. Calls on the position run one after the other, in the order they were made.
    */
   read(bytes: Bytes, options?: RequestOptions): Promise<number>;
-  /** Fills `bytes` from `offset`. Resolves to the bytes read: fewer than asked for only at the end of the file, then 0. */
+  /**
+   * Fills `bytes` from `offset`. Resolves to the bytes read: fewer than asked for only at the end of the file, then 0. A direct
+   * read that meets the end inside a sector may clear the rest of that sector in `bytes`.
+   */
   readAt(bytes: Bytes, offset: number, options?: RequestOptions): Promise<number>;
   /** Like `readAt` into several pieces, filled in order (scatter). Any number of pieces, not just IOV_MAX. */
   readAtv(vector: Vector, offset: number, options?: RequestOptions): Promise<number>;

@@ -11,7 +11,7 @@ import { AbortError, AioError, TimeoutError } from './io-error.ts';
 import { closedError, requireTimeout } from './request-router.ts';
 import type { OpenedFile } from './storage.ts';
 
-const { EAGAIN, EBUSY } = constants.errno;
+const { EAGAIN, EBADF, EBUSY } = constants.errno;
 const SYSCALL = 'fcntl(F_OFD_SETLK)';
 const SHORTEST_PAUSE_MILLISECONDS = 1;
 const LONGEST_PAUSE_MILLISECONDS = 50;
@@ -54,7 +54,9 @@ export function unlockFile(file: OpenedFile): void {
 
 /** False when somebody holds it. */
 function tryLock(file: OpenedFile, kind: LockKind): boolean {
-  const errno = native.lockDescriptor(file.descriptor.number, KINDS[kind]);
+  // A mapping needs a descriptor that can read, although the file was opened for writing.
+  const mayLock = kind === 'shared' ? file.readable : file.writable;
+  const errno = mayLock ? native.lockDescriptor(file.descriptor.number, KINDS[kind]) : EBADF;
   if (errno !== 0 && errno !== EAGAIN) throw new AioError(errno, { syscall: SYSCALL, path: file.path });
   return errno === 0;
 }

@@ -109,14 +109,25 @@ function describe({ syscall, path, offset, length }: ErrorPlace): string {
   return `${syscall}${file}${range}`;
 }
 
-/** Names and wordings, from the table of libuv, and from the C library's names for what libuv has no word for. */
+/** What storage says and Node has no name for (asm-generic/errno.h). */
+const STORAGE_ERRORS: Readonly<Record<number, readonly [name: string, wording: string]>> = {
+  15: ['ENOTBLK', 'block device required'],
+  52: ['EBADE', 'invalid exchange'],
+  61: ['ENODATA', 'no data available'],
+  67: ['ENOLINK', 'link has been severed'],
+  117: ['EUCLEAN', 'structure needs cleaning'],
+  121: ['EREMOTEIO', 'remote I/O error'],
+  122: ['EDQUOT', 'disk quota exceeded'],
+  123: ['ENOMEDIUM', 'no medium found'],
+};
+
 function nameOf(errno: number): string {
-  const known = getSystemErrorMap().get(-errno)?.[0];
+  const known = getSystemErrorMap().get(-errno)?.[0] ?? STORAGE_ERRORS[errno]?.[0];
   if (known) return known;
   const entry = Object.entries(constants.errno).find(([, value]) => value === errno);
   return entry ? entry[0] : `errno ${errno}`;
 }
 
 function wordingOf(errno: number): string {
-  return getSystemErrorMap().get(-errno)?.[1] ?? 'the system refused';
+  return getSystemErrorMap().get(-errno)?.[1] ?? STORAGE_ERRORS[errno]?.[1] ?? 'the system refused';
 }

@@ -102,9 +102,12 @@ function takeOver(opened: OpenedFile, engines: readonly EngineName[], options: R
   throw first ?? new Error('there is no engine');
 }
 
-async function open(path: string, { flags, mode }: ResolvedOptions): Promise<OpenedFile> {
+async function open(path: string, { engine, flags, mode }: ResolvedOptions): Promise<OpenedFile> {
   // O_NONBLOCK: opening a FIFO must not wait for its other end.
-  const kernelFlags = (flags & ~(APPEND | O_DIRECT)) | O_NONBLOCK;
+  let kernelFlags = (flags & ~(APPEND | O_DIRECT)) | O_NONBLOCK;
+  // A page that is only written is read all the same: mmap(2) wants a descriptor that can.
+  if (engine === 'mmap' && (flags & O_ACCMODE) === O_WRONLY)
+    kernelFlags = (kernelFlags & ~O_ACCMODE) | O_RDWR;
   let number: number;
   try {
     number = await openDescriptor(path, kernelFlags, mode);

@@ -202,6 +202,10 @@ export class RequestRouter implements RequestHost {
   #startRead(request: FileRequest, usable: boolean): void {
     if (this.#isOver(request)) return;
     const operation = this.storage.readOperation;
+    if (!this.storage.opened.readable) {
+      this.#fail(request, EBADF);
+      return;
+    }
     if (usable) {
       this.#send(this.#route, operation, request);
       return;
@@ -334,7 +338,7 @@ export function closedError(syscall: string, path: string): AioError {
 
 /** @throws RangeError */
 export function requireTimeout(timeoutMs: number): void {
-  if (!(timeoutMs >= 0 && timeoutMs <= 2 ** 31 - 1))
+  if (typeof timeoutMs !== 'number' || !(timeoutMs >= 0 && timeoutMs <= 2 ** 31 - 1))
     throw new RangeError(`timeoutMs must be from 0 to ${2 ** 31 - 1}, not ${timeoutMs}`);
 }
 
@@ -343,8 +347,8 @@ function requireBytes(bytes: Uint8Array): void {
 }
 
 function requireOffset(offset: number, lengthBytes: number): void {
-  if (!Number.isSafeInteger(offset) || offset < 0 || !Number.isSafeInteger(offset + lengthBytes))
-    throw new RangeError(`offset must be an integer from 0 to 2 ** 53 - 1 less the length, not ${offset}`);
+  if (!Number.isSafeInteger(offset) || offset < 0 || offset + lengthBytes > 2 ** 53)
+    throw new RangeError(`offset must be an integer from 0 to 2 ** 53 less the length, not ${offset}`);
 }
 
 function withoutSignal({ timeoutMs, onDone }: SubmitOptions): SubmitOptions {

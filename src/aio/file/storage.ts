@@ -171,13 +171,6 @@ function setDirect(opened: OpenedFile, direct: boolean): void {
 }
 
 function mapFile(opened: OpenedFile): MappedFileHandle {
-  if (!opened.readable) {
-    throw new EngineRefused(
-      constants.errno.EACCES,
-      'mmap',
-      "engine mmap needs a file open for reading: use 'r+' or 'w+'",
-    );
-  }
   const { descriptor, writable, isBlockDevice } = opened;
   return refusable(() => new native.MappedFile(descriptor.number, writable, isBlockDevice));
 }
