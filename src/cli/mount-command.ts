@@ -209,6 +209,7 @@ Mount options:
   max_read=1M            longest read request
   fsname=…, subtype=…    what the mount table shows
   layer=native           native, or fuse-native for libfuse 2
+  engine=aio             aio (io_submit) or uring (io_uring) for the target
   nofail, noauto, user, _netdev, x-…, …                                accepted and passed over`,
   usageStatus: 2,
   failureStatus: 1,

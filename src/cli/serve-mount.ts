@@ -75,6 +75,11 @@ function volumeError(thrown: unknown, path: string): Error {
       cause: thrown,
     });
   }
+  if (Object(thrown).syscall === 'io_uring_setup') {
+    return new CommandError(`engine=uring cannot be had (${failureLine(thrown)}): mount with engine=aio`, {
+      cause: thrown,
+    });
+  }
   return targetError(thrown, path);
 }
 
@@ -85,6 +90,7 @@ async function openMount(plan: MountPlan, log: LogLine): Promise<LiveMount> {
   try {
     if (kernelHolds) release = claim(target.path);
     const device = openAioDevice(target.path, {
+      engine: options.engine,
       readOnly: options.readOnly,
       exclusive: !kernelHolds,
       allowBuffered: true,

@@ -24,6 +24,9 @@ export const MountFlag = {
 /** Which code speaks to the kernel: Quarry's own, or libfuse 2 through the fuse-native package. */
 export type FuseLayer = 'native' | 'fuse-native';
 
+/** Which of the kernel's interfaces carries the I/O of the volume: io_submit, or io_uring. */
+export type IoEngine = 'aio' | 'uring';
+
 export interface MountOptions {
   /** `MountFlag` bits for mount(2). */
   flags: number;
@@ -39,6 +42,7 @@ export interface MountOptions {
   /** Budget of the metadata cache, in bytes. */
   cacheBytes: number;
   layer: FuseLayer;
+  engine: IoEngine;
   /** Name of a built-in allocator, or path of a module; undefined = the volume's own choice. */
   allocator: string | undefined;
   /** Longest time between commits, in seconds. */
@@ -189,6 +193,9 @@ const rules: Readonly<Record<string, OptionRule>> = {
   layer: takes((options, value) => {
     options.layer = parseLayer(value);
   }),
+  engine: takes((options, value) => {
+    options.engine = parseEngine(value);
+  }),
   allocator: takes((options, value) => {
     options.allocator = value;
   }),
@@ -238,6 +245,11 @@ function parseSpin(value: string): number {
 function parseLayer(value: string): FuseLayer {
   if (value === 'native' || value === 'fuse-native') return value;
   throw new MountOptionError(`layer=${value} is not known: native or fuse-native`);
+}
+
+function parseEngine(value: string): IoEngine {
+  if (value === 'aio' || value === 'uring') return value;
+  throw new MountOptionError(`engine=${value} is not known: aio or uring`);
 }
 
 function numberIn(name: string, value: number, least: number, most: number): number {
@@ -299,6 +311,7 @@ export function parseMountOptions(texts: readonly string[], asRoot: boolean): Mo
     spinNanoseconds: DEFAULT_SPIN_NANOSECONDS,
     cacheBytes: DEFAULT_CACHE_BYTES,
     layer: 'native',
+    engine: 'aio',
     allocator: undefined,
     commitSeconds: DEFAULT_COMMIT_SECONDS,
     recovery: true,

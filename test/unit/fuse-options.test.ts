@@ -19,6 +19,7 @@ describe('mount options', () => {
       spinNanoseconds: 50_000,
       cacheBytes: 64 << 20,
       layer: 'native',
+      engine: 'aio',
       allocator: undefined,
       commitSeconds: 5,
       recovery: true,
@@ -59,7 +60,7 @@ describe('mount options', () => {
 
   test('values', () => {
     const options = parse(
-      'fsname=disk\\,one,subtype=quarry2,max_read=65536,cache=16M,layer=fuse-native,allocator=./mine.js,commit=30',
+      'fsname=disk\\,one,subtype=quarry2,max_read=65536,cache=16M,layer=fuse-native,engine=uring,allocator=./mine.js,commit=30',
     );
     expect(options).toMatchObject({
       fsname: 'disk,one',
@@ -67,6 +68,7 @@ describe('mount options', () => {
       maxReadBytes: 65536,
       cacheBytes: 16 << 20,
       layer: 'fuse-native',
+      engine: 'uring',
       allocator: './mine.js',
       commitSeconds: 30,
     });
@@ -104,6 +106,7 @@ describe('mount options', () => {
     ['spin=1s', /is not a time/],
     ['spin=100ms', /too long/],
     ['layer=kernel', /native or fuse-native/],
+    ['engine=threads', /aio or uring/],
     ['commit=3601', /from 0 to 3600/],
     ['commit=1.5', /whole number/],
     ['max_read=100', /from 4096/],
