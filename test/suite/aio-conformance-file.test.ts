@@ -1,0 +1,5 @@
+/** The conformance suite of asynchronous files on: file. */
+import { describeConformance } from './aio-conformance.ts';
+import { TargetMaker } from './aio-conformance-targets.ts';
+
+describeConformance(new TargetMaker('file'));
