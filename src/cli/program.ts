@@ -10,6 +10,7 @@ import { dumpCommand } from './dump-command.ts';
 import { failureLine, UsageError } from './failure.ts';
 import { fsckCommand } from './fsck-command.ts';
 import { infoCommand } from './info-command.ts';
+import { ioCommand } from './io-command.ts';
 import { mkfsCommand } from './mkfs-command.ts';
 import { mountCommand } from './mount-command.ts';
 import { statCommand } from './stat-command.ts';
@@ -22,6 +23,7 @@ export const COMMANDS: readonly CommandDefinition[] = [
   fsckCommand,
   infoCommand,
   statCommand,
+  ioCommand,
   dumpCommand,
 ];
 
