@@ -161,9 +161,10 @@ export async function unmountByForce(directory) {
  * @param {Undo} undo
  * @param {string} folder where the file goes: a tmpfs
  * @param {number} sizeBytes
+ * @param {string} [name] where there are several
  */
-export async function makeLoopDevice(undo, folder, sizeBytes) {
-  const file = join(folder, `quarry-bench-${process.pid}.img`);
+export async function makeLoopDevice(undo, folder, sizeBytes, name = 'device') {
+  const file = join(folder, `quarry-bench-${process.pid}-${name}.img`);
   closeSync(openSync(file, 'wx'));
   undo.push(`file ${file}`, () => unlinkSync(file));
   truncateSync(file, sizeBytes);
