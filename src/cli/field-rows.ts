@@ -13,6 +13,7 @@ import {
   HEADER_BYTES,
   Inode,
   InodeFlag,
+  JournalCommit,
   JournalEntry,
   JournalHeader,
   NodeHeader,
@@ -87,6 +88,7 @@ const MEANINGS = new Map<Field, Meaning>([
   [Superblock.label, label],
   [JournalHeader.salt, (_, bytes) => hexOf(bytes)],
   [JournalEntry.checksum, hexNumber],
+  [JournalCommit.recordsChecksum, hexNumber],
 ]);
 
 function readValue(field: Field, view: DataView, at: number): FieldValue {
@@ -109,7 +111,7 @@ function meaningOf(name: string, field: Field, value: FieldValue, bytes: Uint8Ar
   const known = MEANINGS.get(field);
   const number = typeof value === 'number' ? value : 0;
   if (known) return known(number, bytes);
-  return name.endsWith('Seconds') ? time(number, bytes) : undefined;
+  return /^seconds$|Seconds$/.test(name) ? time(number, bytes) : undefined;
 }
 
 /** Bytes kept for later that hold nothing, as they should. */
