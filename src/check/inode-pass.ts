@@ -11,8 +11,10 @@ import type { InodeTable, TablePiece } from './inode-table.ts';
 import { viewOf } from './metadata-block.ts';
 import type { RootFacts } from './root-pass.ts';
 
-/** Inode blocks looked at together. */
+/** Runs of inode blocks looked at together, … */
 const WIDTH = 16;
+/** … and how long a run is. */
+const RUN_BYTES = 65536;
 
 /** One chunk while it is checked. */
 interface Chunk {
@@ -67,19 +69,20 @@ async function checkChunk(
 ): Promise<Chunk> {
   const bits = await readChunkBitmap(context, number, pieces[0]);
   const chunk = { number, bits, present: new Uint8Array(context.layout.inodeBlocksPerChunk) };
-  await forEachConcurrently(inodeBlocks(pieces), WIDTH, async ([chunkBlock, block]) => {
-    chunk.present[chunkBlock - 1] = 1;
-    await checkInodeBlock(context, chunk, chunkBlock - 1, block, root);
-    progress(1);
+  const most = Math.max(1, RUN_BYTES / context.layout.blockBytes);
+  await forEachConcurrently(inodeRuns(pieces, most), WIDTH, async (run) => {
+    await checkInodeRun(context, chunk, run, root);
+    progress(run.length);
   });
   checkHoles(context, chunk);
   return chunk;
 }
 
-function* inodeBlocks(pieces: readonly TablePiece[]): Generator<[chunkBlock: number, block: number]> {
-  for (const piece of pieces) {
-    for (let i = piece.chunkBlock === 0 ? 1 : 0; i < piece.length; i++) {
-      yield [piece.chunkBlock + i, piece.block + i];
+/** The inode blocks of a chunk, in runs of at most `most`. */
+function* inodeRuns(pieces: readonly TablePiece[], most: number): Generator<TablePiece> {
+  for (const { chunkBlock, block, length } of pieces) {
+    for (let from = chunkBlock === 0 ? 1 : 0; from < length; from += most) {
+      yield { chunkBlock: chunkBlock + from, block: block + from, length: Math.min(most, length - from) };
     }
   }
 }
@@ -122,33 +125,48 @@ function checkBitmapHeader(
     log.report('chunk-first-free', { what: chunk, found: firstFree, expected: lowest, block });
 }
 
-async function checkInodeBlock(
+async function checkInodeRun(
   context: CheckContext,
   chunk: Chunk,
-  blockIndex: number,
-  block: number,
+  run: TablePiece,
   root: RootFacts,
 ): Promise<void> {
   const { layout, reader } = context;
-  const firstIndex = blockIndex * layout.inodesPerBlock;
-  const base = chunk.number * layout.bitsPerBlock + firstIndex;
-  const bytes = await reader.read(block, {
+  const base = (index: number) =>
+    chunk.number * layout.bitsPerBlock + (run.chunkBlock - 1 + index) * layout.inodesPerBlock;
+  const blocks = await reader.readRun(run.block, run.length, (index) => ({
     kind: BlockKind.inodes,
-    what: `inodes ${base} and on`,
+    what: `inodes ${base(index)} and on`,
     stage: 'table',
-  });
-  if (!bytes) return;
+  }));
+  for (const [index, bytes] of blocks.entries()) {
+    chunk.present[run.chunkBlock - 1 + index] = 1;
+    if (bytes) await checkInodeBlock(context, chunk, base(index), run.block + index, bytes, root);
+  }
+}
+
+async function checkInodeBlock(
+  context: CheckContext,
+  chunk: Chunk,
+  base: number,
+  block: number,
+  bytes: Uint8Array,
+  root: RootFacts,
+): Promise<void> {
+  const { layout } = context;
   const view = viewOf(bytes);
   const found = firstInodeOf(view, layout.inodesPerBlock);
   if (found !== undefined && found !== base) {
     context.log.report('table-inode-block', { inode: found, expected: base, block });
     return;
   }
+  const firstIndex = base - chunk.number * layout.bitsPerBlock;
   for (let i = 0; i < layout.inodesPerBlock; i++) {
     const inode = base + i;
     const at = HEADER_BYTES + i * INODE_BYTES;
     if (!isInUse(context, chunk, inode, firstIndex + i, Inode.mode.get(view, at))) continue;
-    await checkInode(context, { inode, view, at, block }, root.nextGeneration);
+    const checked = checkInode(context, { inode, view, at, block }, root.nextGeneration);
+    if (checked) await checked;
   }
 }
 

@@ -63,12 +63,15 @@ export function bodyBytes(found: FoundInode): number {
   return Math.max(0, INODE_BODY_BYTES - Inode.inlineAttributeBytes.get(found.view, found.at));
 }
 
-/** Checks the inode and remembers its facts. Its mode is not 0. */
-export async function checkInode(
+/**
+ * Checks the inode and remembers its facts. Its mode is not 0.
+ * @returns a promise only where blocks have to be read for it
+ */
+export function checkInode(
   context: CheckContext,
   found: FoundInode,
   nextGeneration: number,
-): Promise<void> {
+): Promise<void> | undefined {
   const { view, at, inode } = found;
   const { log, statistics } = context;
   const mode = Inode.mode.get(view, at);
@@ -77,7 +80,7 @@ export async function checkInode(
   rememberInode(context, found, mode);
   if (!rules) {
     log.report('inode-mode', { inode, found: `0${mode.toString(8)}` });
-    return;
+    return undefined;
   }
   statistics[rules.counter]++;
   checkFields(context, found, rules);
@@ -88,9 +91,10 @@ export async function checkInode(
     log.report('root-generation', { inode, found: generation, expected: nextGeneration });
   }
   if ((Inode.flags.get(view, at) & InodeFlag.inlineData) !== 0) checkInline(context, found, rules);
-  else if (rules.counter === 'symlinks') await checkLongSymlink(context, found);
-  else if (rules.body === 'extents') await checkExtents(context, found);
+  else if (rules.counter === 'symlinks') return checkLongSymlink(context, found);
+  else if (rules.body === 'extents') return checkExtents(context, found);
   else if (rules.body === 'nothing') checkBlocks(context, found, 0);
+  return undefined;
 }
 
 function rememberInode({ inodes }: CheckContext, { view, at, inode }: FoundInode, mode: number): void {
@@ -151,7 +155,13 @@ function checkInline(context: CheckContext, found: FoundInode, rules: TypeRules)
   const body = new Uint8Array(view.buffer, view.byteOffset + at + INODE_BODY_OFFSET, room);
   if (rules.counter === 'symlinks' && body.subarray(0, size).includes(0))
     log.report('symlink-target', { inode });
-  if (body.subarray(size).some((byte) => byte !== 0)) log.report('inode-inline-tail', { inode });
+  if (!isZero(body.subarray(size))) log.report('inode-inline-tail', { inode });
+}
+
+const ZEROS = new Uint8Array(INODE_BODY_BYTES);
+
+function isZero(bytes: Uint8Array): boolean {
+  return Buffer.compare(bytes, ZEROS.subarray(0, bytes.length)) === 0;
 }
 
 /** Walks the extents of a file or long symbolic link. @returns undefined where a part had to be left out */

@@ -79,6 +79,26 @@ export class MetadataReader {
     return bytes && this.#verify(bytes, block, expected) ? bytes : undefined;
   }
 
+  /**
+   * Reads and verifies blocks that follow each other, in one transfer of at most 64 KiB where nothing newer is to be had of them.
+   * @returns what `read` does, for each
+   */
+  async readRun(
+    block: number,
+    count: number,
+    expected: (index: number) => Expectation,
+  ): Promise<(Uint8Array | undefined)[]> {
+    const { blockBytes } = this;
+    const one = (_: unknown, index: number) => this.read(block + index, expected(index));
+    if (this.copies.size > 0 || this.changed.size > 0) return Promise.all(Array.from({ length: count }, one));
+    const { bytes, errno } = await this.#source.read(block * blockBytes, count * blockBytes);
+    if (errno !== 0) return Promise.all(Array.from({ length: count }, one));
+    return Array.from({ length: count }, (_, index) => {
+      const part = bytes.subarray(index * blockBytes, (index + 1) * blockBytes);
+      return this.#verify(part, block + index, expected(index)) ? part : undefined;
+    });
+  }
+
   /** Reads a block that another pass has verified and reported on already. */
   async readAgain(block: number, { what, inode, stage }: Expectation): Promise<Uint8Array | undefined> {
     const { bytes, errno } = await this.raw(block);
