@@ -340,6 +340,7 @@ class KillCycles {
     }
     if (this.target !== '') await run('losetup', ['--detach', this.target]);
     await this.disk?.end();
+    rmSync(join('/run/quarry', `${this.directory.slice(1).replaceAll('/', '-')}.log`), { force: true });
     if (!keep) rmSync(this.scratch, { recursive: true, force: true });
   }
 }

@@ -35,32 +35,31 @@ describeQuarry('on a disk of moods', () => {
     return JSON.parse(stdout).failure as string | undefined;
   };
 
-  test.each([
-    [['SIGTERM', 'SIGTERM', 'SIGTERM']],
-    [['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGINT']],
-    [['SIGHUP']],
-  ] as const)('%j while the commit takes long: everything is there', async (signals) => {
-    await volume.mount('-o', 'commit=3600');
-    await volume.python(FILL);
-    await disk.say('slow 400');
-    const begun = Date.now();
-    for (const signal of signals) {
-      volume.daemon?.kill(signal);
-      await sleep(50);
-    }
-    // And again in the middle of the last commit.
-    await sleep(400);
-    if (volume.daemon?.exitCode === null) volume.daemon.kill('SIGTERM');
-    expect(await volume.daemonEnd()).toBe(0);
-    expect(Date.now() - begun).toBeGreaterThan(1000);
-    expect(isMountPoint(volume.directory)).toBe(false);
-    await disk.say('slow 0');
-    expect(await quarry('fsck', '-n', volume.target)).toMatchObject({ status: 0 });
-    await volume.mount();
-    expect(volume.daemonSaid).not.toContain('not unmounted in order');
-    await volume.python(LOOK);
-    await volume.unmountAndCheck();
-  });
+  test.each([[['SIGTERM', 'SIGTERM', 'SIGTERM']], [['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGINT']]] as const)(
+    '%j while the commit takes long: everything is there',
+    async (signals) => {
+      await volume.mount('-o', 'commit=3600');
+      await volume.python(FILL);
+      await disk.say('slow 400');
+      const begun = Date.now();
+      for (const signal of signals) {
+        volume.daemon?.kill(signal);
+        await sleep(50);
+      }
+      // And again in the middle of the last commit.
+      await sleep(400);
+      if (volume.daemon?.exitCode === null) volume.daemon.kill('SIGTERM');
+      expect(await volume.daemonEnd()).toBe(0);
+      expect(Date.now() - begun).toBeGreaterThan(1000);
+      expect(isMountPoint(volume.directory)).toBe(false);
+      await disk.say('slow 0');
+      expect(await quarry('fsck', '-n', volume.target)).toMatchObject({ status: 0 });
+      await volume.mount();
+      expect(volume.daemonSaid).not.toContain('not unmounted in order');
+      await volume.python(LOOK);
+      await volume.unmountAndCheck();
+    },
+  );
 
   test('umount returns when a slow disk has everything', async () => {
     await volume.mount('-o', 'commit=3600');
