@@ -36,8 +36,10 @@ import { chunkReadable, chunkWritable } from './streams.ts';
 const { EINVAL } = constants.errno;
 const NO_OPTIONS: SubmitOptions = {};
 
-/** Closes the storage of a file that nobody reaches any more. */
-const forgotten = new FinalizationRegistry<Storage>((storage) => storage.release());
+/** Closes the storage of a file that nobody reaches any more, when its requests, which may be in line still, have ended. */
+const forgotten = new FinalizationRegistry<RequestRouter>((router) => {
+  void router.drained().then(() => router.storage.release());
+});
 
 export class QueuedFile implements AsyncFile {
   readonly fd: number;
@@ -63,7 +65,7 @@ export class QueuedFile implements AsyncFile {
     this.#storage = storage;
     this.#router = new RequestRouter(storage, options);
     this.#appending = (options.flags & APPEND) !== 0;
-    forgotten.register(this, storage, this);
+    forgotten.register(this, this.#router, this);
   }
 
   get isClosed(): boolean {
