@@ -8,18 +8,25 @@
  * chance first: what is home is older than the others. A frame touched by the running transaction
  * (`touchedBy`) stays where it is, so that bytes looked at cannot change under the one who looks.
  *
- * The cache knows nothing of transactions beyond that number, and of blocks nothing but their header.
+ * The cache knows nothing of transactions beyond that number, and of blocks nothing but their header; what comes from the device is
+ * checked, header and inside, before anyone sees it.
  */
 import type { Device, IoCompletion, Memory } from '../aio/device.ts';
+import { contentFault, inodeFaults } from './block-content.ts';
 import { blockFault } from './block-header.ts';
 import { CorruptionError, fsErrorFromNumber } from './errors.ts';
-import { BlockHeader } from './format.ts';
+import { BlockHeader, BlockKind } from './format.ts';
 import { CACHE_CHUNK_BYTES, FIRST_CACHE_CHUNK_BYTES } from './limits.ts';
 
 export class Frame {
   /** Block in the frame, −1 if none. */
   block = -1;
   kind = 0;
+  /** In a block of inodes: those that were not sound on disk, by their offset. */
+  inodeFaults: ReadonlyMap<number, string> | undefined;
+  /** In a tree node: owner and first key of its place in the tree, once that was found to be right (tree.ts). */
+  nodeOwner = -1;
+  nodeLow = 0;
   dirty = false;
   /** What the last commit took of it is in the journal, not at home. */
   logged = false;
@@ -179,12 +186,21 @@ export class BlockCache {
     return blocks;
   }
 
-  /** A zeroed frame for a block that is about to be written for the first time. A frame of a former life of the block goes. */
+  /**
+   * A zeroed frame for a block that is about to be written for the first time. A frame of a former life of the block goes.
+   * @throws CorruptionError if the block is in use: who asked was told wrong
+   */
   claim(block: number, running: number): Frame {
     const former = this.#byBlock.get(block);
-    if (former) this.drop(former);
+    if (former) {
+      const isInUse = former.dirty || former.logged || (running !== 0 && former.touchedBy === running);
+      if (isInUse) throw new CorruptionError(block, 'is free in its bitmap, yet holds metadata in use');
+      this.drop(former);
+    }
     const frame = this.#vacant(running);
     frame.block = block;
+    frame.inodeFaults = undefined;
+    frame.nodeOwner = -1;
     frame.bytes.fill(0);
     this.#byBlock.set(block, frame);
     return frame;
@@ -204,6 +220,10 @@ export class BlockCache {
 
   /** Reads `count` blocks from `block` on, if they are not there, and tells the waiter when the first is. Needs `device.submit`. */
   load(block: number, count: number, waiter: LoadWaiter): void {
+    if ((block + 1) * this.#blockBytes > this.#device.sizeBytes) {
+      waiter.loaded(new CorruptionError(block, 'is outside of the volume'));
+      return;
+    }
     const under = this.#loads.get(block);
     if (under) {
       (under.frames[0]?.block === block ? under.waiters : under.followers).push(waiter);
@@ -256,6 +276,10 @@ export class BlockCache {
     const fault = blockFault(frame.view, frame.bytes, 0, this.#blockBytes, frame.block, this.#uuid);
     if (fault !== undefined) return new CorruptionError(frame.block, fault);
     frame.kind = BlockHeader.kind.get(frame.view, 0);
+    frame.nodeOwner = -1;
+    const flaw = contentFault(frame.view, frame.bytes, frame.kind);
+    if (flaw !== undefined) return new CorruptionError(frame.block, flaw);
+    frame.inodeFaults = frame.kind === BlockKind.inodes ? inodeFaults(frame.view, frame.bytes) : undefined;
     return undefined;
   }
 

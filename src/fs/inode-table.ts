@@ -74,7 +74,19 @@ export class InodeTable {
     if (Inode.number.get(inode.frame.view, inode.at) !== number) {
       throw new CorruptionError(inode.frame.block, `holds another inode in the place of ${number}`);
     }
+    const { inodeFaults } = inode.frame;
+    if (inodeFaults !== undefined) this.#expectSound(inode, inodeFaults);
     return inode;
+  }
+
+  isInUse(tx: Transaction, number: number): boolean {
+    const inode = this.#place(tx, number);
+    return inode !== undefined && Inode.mode.get(inode.frame.view, inode.at) !== 0;
+  }
+
+  #expectSound(inode: InodeRef, faults: ReadonlyMap<number, string>): void {
+    const fault = faults.get(inode.at);
+    if (fault !== undefined) throw new CorruptionError(inode.frame.block, `inode ${inode.number}: ${fault}`);
   }
 
   #place(tx: Transaction, number: number): InodeRef | undefined {
@@ -103,6 +115,9 @@ export class InodeTable {
     const number = this.#takeNumber(tx, root);
     const inode = this.#placeForNew(tx, number);
     const { view, bytes } = inode.frame;
+    if (Inode.mode.get(view, inode.at) !== 0) {
+      throw new CorruptionError(inode.frame.block, `inode ${number} is free in its bitmap, but in use`);
+    }
     tx.modify(inode.frame);
     bytes.fill(0, inode.at, inode.at + INODE_BYTES);
     Inode.mode.set(view, inode.at, request.mode);
@@ -127,6 +142,9 @@ export class InodeTable {
     const layout = this.#layout;
     let chunk = VolumeRoot.firstFreeChunk.get(root.view, 0);
     for (;;) {
+      if (!((chunk + 1) * layout.bitsPerBlock <= MAX_INODES)) {
+        throw new CorruptionError(root.block, `the first chunk with a free inode is ${chunk}`);
+      }
       const frame = this.#bitmap(tx, chunk) ?? this.#createChunk(tx, chunk);
       const index = this.#firstClear(frame);
       if (index >= 0) {

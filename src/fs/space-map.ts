@@ -121,6 +121,10 @@ class SpaceOnDisk implements GroupSource {
     const bytes = Math.ceil(this.layout.groupLength(group) / 8);
     if (this.#initialised(0, group)) {
       const frame = this.tx.read(this.layout.bitmapBlock(group), BlockKind.groupBitmap);
+      const metadata = this.layout.groupMetadataBlocks(group);
+      if (countRange(bitWords(frame), 0, metadata) !== metadata) {
+        throw new CorruptionError(frame.block, 'a bitmap in which its own block is free');
+      }
       return frame.bytes.subarray(HEADER_BYTES, HEADER_BYTES + bytes);
     }
     const pristine = new Uint32Array(Math.ceil(bytes / 4));
@@ -271,10 +275,17 @@ export class SpaceMap {
     return this.#index.quarantinedBlocks;
   }
 
-  /** Do all these blocks lie in the space? */
+  /** Can these blocks belong to an inode: do they lie in one group of the space, behind its bitmap and summaries? */
   contains(block: number, length: number): boolean {
-    const { spaceStart, spaceBlocks } = this.#layout;
-    return length > 0 && block >= spaceStart && block + length <= spaceStart + spaceBlocks;
+    const { spaceStart, spaceBlocks, bitsPerBlock } = this.#layout;
+    const start = block - spaceStart;
+    if (!(length > 0 && start >= 0 && start + length <= spaceBlocks)) return false;
+    const group = Math.floor(start / bitsPerBlock);
+    const first = start - group * bitsPerBlock;
+    // No group has more than a few blocks of metadata: beyond them there is nothing to compute.
+    return (
+      first + length <= bitsPerBlock && (first >= 16 || first >= this.#layout.groupMetadataBlocks(group))
+    );
   }
 
   /** A run for data that is written before its bits are set: `claim` or `unreserve` follows. @throws ENOSPC */

@@ -182,6 +182,7 @@ function geometryFault(image: SuperblockImage, deviceBytes: number): string | un
   }
   const { view } = image;
   if (
+    Superblock.journalStart.get(view, 0) !== layout.journalStart ||
     Superblock.spaceStart.get(view, 0) !== layout.spaceStart ||
     Superblock.spaceBlocks.get(view, 0) !== layout.spaceBlocks ||
     Superblock.volumeRootBlock.get(view, 0) !== layout.volumeRootBlock

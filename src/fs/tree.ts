@@ -13,7 +13,6 @@
  * (B3) the first key of an inner node is the key its parent has for it, 0 along the left edge, so no key
  * lies below the first child; (B4) all leaves are at level 0, and a child is one level below its parent.
  */
-import { strict as assert } from 'node:assert';
 import type { Frame } from './block-cache.ts';
 import { CorruptionError } from './errors.ts';
 import {
@@ -24,6 +23,7 @@ import {
   INODE_BODY_OFFSET,
   Inode,
   MAX_TREE_LEVEL,
+  OwnerHeader,
   TreeKind,
 } from './format.ts';
 import type { InodeRef } from './inode.ts';
@@ -75,6 +75,7 @@ export class Cursor {
   depth = 0;
   #tx: Transaction | undefined;
   #kind = 0;
+  #owner = 0;
 
   constructor() {
     for (let i = 0; i <= MAX_TREE_LEVEL; i++) this.steps.push(new Step());
@@ -103,6 +104,7 @@ export class Cursor {
   descend(tx: Transaction, inode: InodeRef, kind: number, key: number): void {
     this.#tx = tx;
     this.#kind = kind;
+    this.#owner = inode.number;
     this.depth = 0;
     const root = this.steps[0] as Step;
     setRoot(root, inode);
@@ -110,30 +112,28 @@ export class Cursor {
       throw new CorruptionError(inode.frame.block, `inode ${inode.number} holds no tree of kind ${kind}`);
     }
     let level = nodeLevel(root);
-    if (level > MAX_TREE_LEVEL) throw new CorruptionError(inode.frame.block, `tree level ${level}`);
     while (level > 0) {
       const step = this.leaf;
       step.index = childFor(step, key);
       level--;
-      this.#push(level);
+      this.#push();
     }
     this.leaf.index = lowerBound(this.leaf, key);
   }
 
-  #push(level: number): void {
-    const step = this.leaf;
-    const tx = this.#tx as Transaction;
-    const block = BranchRecord.child.get(step.view, recordAt(step, step.index));
-    const frame = tx.read(
-      block,
-      this.#kind === TreeKind.extents ? BlockKind.extentNode : BlockKind.directoryNode,
-    );
+  /** Goes to the child under the cursor. */
+  #push(): void {
+    const { index } = this.leaf;
     this.depth++;
-    const child = this.leaf;
-    child.inFrame(frame, HEADER_BYTES, tx.blockBytes - HEADER_BYTES);
-    if (nodeLevel(child) !== level) {
-      throw new CorruptionError(block, `node of level ${nodeLevel(child)}, expected ${level}`);
-    }
+    enterChild(
+      this.#tx as Transaction,
+      this.#owner,
+      this.#kind,
+      this.steps,
+      this.depth - 1,
+      index,
+      this.leaf,
+    );
   }
 
   /** Stands on the first record with a key ≥ `key`, whichever leaf it is in. */
@@ -172,7 +172,7 @@ export class Cursor {
     this.depth = depth;
     this.leaf.index++;
     while (this.depth < bottom) {
-      this.#push(bottom - this.depth - 1);
+      this.#push();
       this.leaf.index = 0;
     }
     return this.valid;
@@ -186,11 +186,64 @@ export class Cursor {
     this.depth = depth;
     this.leaf.index--;
     while (this.depth < bottom) {
-      this.#push(bottom - this.depth - 1);
+      this.#push();
       this.leaf.index = nodeCount(this.leaf) - 1;
     }
     return this.leaf.index >= 0;
   }
+}
+
+/**
+ * Goes from the node at `depth` of a path to its child number `index`. The child is what its parent says it is: a node of the same tree, one
+ * level below, whose keys are in the range that it was given. With keys in order inside each node (block-content.ts) this keeps every walk
+ * finite. The range is looked at once for each frame and place in the tree: changes of the tree keep it.
+ * @throws CorruptionError
+ */
+function enterChild(
+  tx: Transaction,
+  owner: number,
+  kind: number,
+  steps: readonly Step[],
+  depth: number,
+  index: number,
+  child: Step,
+): void {
+  const parent = steps[depth] as Step;
+  const at = recordAt(parent, index);
+  const block = BranchRecord.child.get(parent.view, at);
+  const low = BranchRecord.key.get(parent.view, at);
+  const level = nodeLevel(parent) - 1;
+  const frame = tx.read(block, kind === TreeKind.extents ? BlockKind.extentNode : BlockKind.directoryNode);
+  child.inFrame(frame, HEADER_BYTES, tx.blockBytes - HEADER_BYTES);
+  if (nodeLevel(child) === level && frame.nodeOwner === owner && frame.nodeLow === low) return;
+  expectNode(child, owner, level, low, highOf(steps, depth, index));
+  frame.nodeOwner = owner;
+  frame.nodeLow = low;
+}
+
+/** All keys below child `index` of the node at `depth` are below this one. */
+function highOf(steps: readonly Step[], depth: number, index: number): number {
+  let next = index + 1;
+  for (let at = depth; at >= 0; at--) {
+    const step = steps[at] as Step;
+    if (next < nodeCount(step)) return keyAt(step, next);
+    next = at > 0 ? (steps[at - 1] as Step).index + 1 : 0;
+  }
+  return Number.POSITIVE_INFINITY;
+}
+
+function expectNode(node: Step, owner: number, level: number, low: number, high: number): void {
+  const first = keyAt(node, 0);
+  const sound =
+    nodeLevel(node) === level &&
+    OwnerHeader.owner.get(node.view, 0) === owner &&
+    (level > 0 ? first === low : first >= low) &&
+    keyAt(node, nodeCount(node) - 1) < high;
+  if (sound) return;
+  throw new CorruptionError(
+    node.frame?.block ?? 0,
+    `is not the tree node of inode ${owner} at level ${level} for keys from ${low} to ${high}`,
+  );
 }
 
 function setRoot(step: Step, inode: InodeRef): void {
@@ -258,7 +311,8 @@ export class Tree {
   #growRoot(tx: Transaction, inode: InodeRef): void {
     const root = this.cursor.steps[0] as Step;
     const level = nodeLevel(root);
-    assert(level < MAX_TREE_LEVEL, 'a tree within the limits of the volume is not that high');
+    if (level >= MAX_TREE_LEVEL)
+      throw new CorruptionError(inode.frame.block, `a tree of level ${level} that is full`);
     const block = this.space.allocateNode(tx, inode);
     const child = this.#newNode(tx, inode, block, level);
     tx.modify(inode.frame);
@@ -317,42 +371,57 @@ export class Tree {
     const parent = this.cursor.steps[depth - 1] as Step;
     const used = usedBytes(node);
     if (nodeCount(node) === 0) {
-      this.#dropChild(tx, inode, parent, parent.index);
+      this.#dropChild(tx, inode, depth - 1, parent.index);
       return true;
     }
     if (used > node.size / 4) return false;
-    if (parent.index + 1 < nodeCount(parent)) return this.#merge(tx, inode, parent, parent.index);
-    if (parent.index > 0) return this.#merge(tx, inode, parent, parent.index - 1);
+    if (parent.index + 1 < nodeCount(parent)) return this.#merge(tx, inode, depth - 1, parent.index);
+    if (parent.index > 0) return this.#merge(tx, inode, depth - 1, parent.index - 1);
     return false;
   }
 
-  #dropChild(tx: Transaction, inode: InodeRef, parent: Step, index: number): void {
+  /** Frees child `index` of the node at `depth`. */
+  #dropChild(tx: Transaction, inode: InodeRef, depth: number, index: number): void {
+    const parent = this.cursor.steps[depth] as Step;
     const block = BranchRecord.child.get(parent.view, recordAt(parent, index));
     tx.modify(parent.frame as Frame);
     const key = keyAt(parent, index);
     removeRecord(parent, index);
-    if (index === 0 && nodeCount(parent) > 0) setKey(parent.view, recordAt(parent, 0), key);
+    if (index === 0 && nodeCount(parent) > 0) this.#lowerFirstKey(tx, inode, depth, key);
     tx.discard(block);
     this.space.freeNode(tx, inode, block);
   }
 
-  /** Moves the records of child `index + 1` into child `index` if they take no more than three quarters of it together. */
-  #merge(tx: Transaction, inode: InodeRef, parent: Step, index: number): boolean {
-    const left = this.#child(tx, parent, index, new Step());
-    const right = this.#child(tx, parent, index + 1, new Step());
-    if (nodeLevel(left) !== nodeLevel(right)) {
-      throw new CorruptionError(right.frame?.block ?? 0, 'neighbours of different levels');
+  /** The first child of the node at `depth` takes over the keys from `key` on, and so do the first ones below it (B3). */
+  #lowerFirstKey(tx: Transaction, inode: InodeRef, depth: number, key: number): void {
+    const path = this.cursor.steps.slice(0, depth + 1);
+    for (let at = depth; ; at++) {
+      const node = path[at] as Step;
+      const isInner = nodeLevel(node) > 1;
+      if (isInner) {
+        const child = new Step();
+        enterChild(tx, inode.number, this.kind, path, at, 0, child);
+        path.push(child);
+      }
+      tx.modify(node.frame as Frame);
+      setKey(node.view, recordAt(node, 0), key);
+      if (!isInner) return;
     }
+  }
+
+  /** Moves the records of child `index + 1` of the node at `depth` into child `index` if they take no more than three quarters of it together. */
+  #merge(tx: Transaction, inode: InodeRef, depth: number, index: number): boolean {
+    const left = this.#child(tx, inode, depth, index, new Step());
+    const right = this.#child(tx, inode, depth, index + 1, new Step());
     if (usedBytes(left) + usedBytes(right) > left.size * 0.75) return false;
     tx.modify(left.frame as Frame);
     appendRecords(right, 0, nodeCount(right), left);
-    this.#dropChild(tx, inode, parent, index + 1);
+    this.#dropChild(tx, inode, depth, index + 1);
     return true;
   }
 
-  #child(tx: Transaction, parent: Step, index: number, into: Step): Step {
-    const block = BranchRecord.child.get(parent.view, recordAt(parent, index));
-    into.inFrame(tx.read(block, this.#blockKind), HEADER_BYTES, tx.blockBytes - HEADER_BYTES);
+  #child(tx: Transaction, inode: InodeRef, depth: number, index: number, into: Step): Step {
+    enterChild(tx, inode.number, this.kind, this.cursor.steps, depth, index, into);
     return into;
   }
 
@@ -366,7 +435,7 @@ export class Tree {
         return;
       }
       if (nodeCount(root) > 1) return;
-      const child = this.#child(tx, root, 0, scratchStep);
+      const child = this.#child(tx, inode, 0, 0, scratchStep);
       if (usedBytes(child) > root.size) return;
       const block = BranchRecord.child.get(root.view, recordAt(root, 0));
       tx.modify(inode.frame);

@@ -1,0 +1,221 @@
+/**
+ * The inside of metadata blocks, checked once when a block comes from the device: a right checksum says that somebody meant the block to be
+ * so, not that it is sound. After this, whoever reads the block may follow its offsets and counts without looking.
+ *
+ *   tree nodes   records lie inside the heap, do not overlap, and their keys strictly increase
+ *   inodes       type, flags and size go together, and the root node in the body is sound; one that is not spoils no other in its block
+ *   summaries    the entries make up the sum
+ *
+ * What takes a second block to be seen is checked where both are at hand: levels, owners and ranges of keys in tree.ts, places of extents in
+ * extents.ts, bitmaps against counts in the room of allocation.
+ */
+import {
+  BlockKind,
+  BranchRecord,
+  EntryRecord,
+  ExtentRecord,
+  FILE_TYPE_MASK,
+  FileType,
+  HEADER_BYTES,
+  INODE_BODY_BYTES,
+  INODE_BODY_OFFSET,
+  INODE_BYTES,
+  INODE_STRIDE_BYTES,
+  Inode,
+  InodeFlag,
+  MAX_FILE_BYTES,
+  MAX_SYMLINK_BYTES,
+  MAX_TREE_LEVEL,
+  NodeHeader,
+  SLOT_BYTES,
+  SummaryEntry,
+  SummaryHeader,
+  TreeKind,
+  VOLUME_ROOT_INODE_OFFSET,
+} from './format.ts';
+import { KEY_LIMIT } from './name-hash.ts';
+
+/** Above every file block. */
+const FILE_BLOCK_LIMIT = 2 ** 48;
+const SLASH = 0x2f;
+const TWO_32 = 4294967296;
+
+/** What is wrong inside a block of this kind, or undefined. Inodes are not looked at: see `inodeFaults`. */
+export function contentFault(view: DataView, bytes: Uint8Array, kind: number): string | undefined {
+  const size = bytes.length - HEADER_BYTES;
+  if (kind === BlockKind.extentNode)
+    return nodeFault(view, bytes, HEADER_BYTES, size, TreeKind.extents, false);
+  if (kind === BlockKind.directoryNode) {
+    return nodeFault(view, bytes, HEADER_BYTES, size, TreeKind.directory, false);
+  }
+  if (kind === BlockKind.volumeRoot) return tableFault(view, bytes);
+  if (kind === BlockKind.summary) return summaryFault(view, size);
+  return undefined;
+}
+
+/** The faults of the inodes in a block, by the offset of the inode; undefined if all are sound. */
+export function inodeFaults(view: DataView, bytes: Uint8Array): Map<number, string> | undefined {
+  let faults: Map<number, string> | undefined;
+  const count = bytes.length / INODE_STRIDE_BYTES;
+  for (let i = 0; i < count; i++) {
+    const at = HEADER_BYTES + i * INODE_BYTES;
+    if (Inode.mode.get(view, at) === 0) continue;
+    const fault = inodeFault(view, bytes, at);
+    if (fault === undefined) continue;
+    faults ??= new Map();
+    faults.set(at, fault);
+  }
+  return faults;
+}
+
+function tableFault(view: DataView, bytes: Uint8Array): string | undefined {
+  const at = VOLUME_ROOT_INODE_OFFSET;
+  if (Inode.inlineAttributeBytes.get(view, at) !== 0) return 'the inode table has attributes';
+  return nodeFault(view, bytes, at + INODE_BODY_OFFSET, INODE_BODY_BYTES, TreeKind.extents, true);
+}
+
+function summaryFault(view: DataView, size: number): string | undefined {
+  const count = SummaryHeader.entryCount.get(view, 0);
+  if (count * SummaryEntry.sizeBytes > size) return `${count} entries do not fit`;
+  let sum = 0;
+  for (let i = 0; i < count; i++) {
+    sum += SummaryEntry.freeBlocks.get(view, HEADER_BYTES + i * SummaryEntry.sizeBytes);
+  }
+  return sum === SummaryHeader.freeBlocks.get(view, 0) ? undefined : `its entries sum up to ${sum}`;
+}
+
+// ---- inodes ----
+
+function inodeFault(view: DataView, bytes: Uint8Array, at: number): string | undefined {
+  const type = Inode.mode.get(view, at) & FILE_TYPE_MASK;
+  const flags = Inode.flags.get(view, at);
+  const size = Inode.size.get(view, at);
+  if (Inode.inlineAttributeBytes.get(view, at) !== 0) return 'attributes in its body';
+  if (flags > InodeFlag.inlineData) return `flags ${flags}`;
+  const isInline = flags === InodeFlag.inlineData;
+  if (type === FileType.directory) {
+    if (isInline) return 'a directory with inline data';
+    return rootFault(view, bytes, at, TreeKind.directory);
+  }
+  if (type === FileType.regular || type === FileType.symlink) {
+    const most = isInline ? INODE_BODY_BYTES : type === FileType.regular ? MAX_FILE_BYTES : MAX_SYMLINK_BYTES;
+    if (size > most) return `${size} bytes`;
+    return isInline ? undefined : rootFault(view, bytes, at, TreeKind.extents);
+  }
+  if (!SPECIAL_TYPES.has(type)) return `type ${type.toString(8)}`;
+  return isInline ? 'a special file with inline data' : undefined;
+}
+
+const SPECIAL_TYPES: ReadonlySet<number> = new Set([
+  FileType.fifo,
+  FileType.socket,
+  FileType.characterDevice,
+  FileType.blockDevice,
+]);
+
+function rootFault(view: DataView, bytes: Uint8Array, at: number, kind: number): string | undefined {
+  return nodeFault(view, bytes, at + INODE_BODY_OFFSET, INODE_BODY_BYTES, kind, true);
+}
+
+// ---- tree nodes ----
+
+function nodeFault(
+  view: DataView,
+  bytes: Uint8Array,
+  base: number,
+  size: number,
+  kind: number,
+  isRoot: boolean,
+): string | undefined {
+  const level = NodeHeader.level.get(view, base);
+  const count = NodeHeader.count.get(view, base);
+  const heapStart = NodeHeader.heapStart.get(view, base);
+  if (NodeHeader.kind.get(view, base) !== kind) return `a tree of kind ${NodeHeader.kind.get(view, base)}`;
+  if (level > MAX_TREE_LEVEL) return `a tree node of level ${level}`;
+  if (count === 0 && !(isRoot && level === 0)) return 'an empty tree node';
+  const slotsEnd = NodeHeader.sizeBytes + count * SLOT_BYTES;
+  if (heapStart < slotsEnd || heapStart > size) return `a tree node with its records from ${heapStart}`;
+  const length = recordsLength(view, bytes, base, size, heapStart, level > 0 ? BRANCHES : kind, count);
+  if (typeof length === 'string') return length;
+  if (length + NodeHeader.garbage.get(view, base) !== size - heapStart)
+    return 'a tree node that does not add up';
+  if (isRoot && level > 0 && keyOf(view, base, 0) !== 0) return 'a tree that does not begin at 0';
+  return overlap(count) ? 'a tree node with records that overlap' : undefined;
+}
+
+/** Beside the kinds of tree: the records of inner nodes. */
+const BRANCHES = 0;
+const MOST_RECORDS = 65536 / 16;
+const starts = new Uint32Array(MOST_RECORDS);
+
+function keyOf(view: DataView, base: number, slot: number): number {
+  const at = base + view.getUint16(base + NodeHeader.sizeBytes + slot * SLOT_BYTES, true);
+  return view.getUint32(at, true) + view.getUint32(at + 4, true) * TWO_32;
+}
+
+/** Bytes that the records take, or what is wrong with one of them. Leaves their places in `starts`. */
+function recordsLength(
+  view: DataView,
+  bytes: Uint8Array,
+  base: number,
+  size: number,
+  heapStart: number,
+  what: number,
+  count: number,
+): number | string {
+  const least =
+    what === BRANCHES
+      ? BranchRecord.sizeBytes
+      : what === TreeKind.extents
+        ? ExtentRecord.sizeBytes
+        : EntryRecord.sizeBytes;
+  let total = 0;
+  /** No key may be below this one. */
+  let next = 0;
+  for (let slot = 0; slot < count; slot++) {
+    const offset = view.getUint16(base + NodeHeader.sizeBytes + slot * SLOT_BYTES, true);
+    if (offset < heapStart || offset + least > size) return `a tree record at ${offset}`;
+    const at = base + offset;
+    const key = view.getUint32(at, true) + view.getUint32(at + 4, true) * TWO_32;
+    if (key < next) return `tree records out of order at ${key}`;
+    let length = least;
+    if (key >= KEY_LIMIT) return `a tree record with key ${key}`;
+    if (what === BRANCHES) next = key + 1;
+    else if (what === TreeKind.extents) {
+      next = key + ExtentRecord.length.get(view, at);
+      if (next === key || next > FILE_BLOCK_LIMIT || ExtentRecord.flags.get(view, at) !== 0)
+        return `an extent at ${key}`;
+    } else {
+      next = key + 1;
+      length += EntryRecord.nameBytes.get(view, at);
+      if (offset + length > size || !isName(bytes, at + least, at + length))
+        return `a directory entry at ${key}`;
+      if (EntryRecord.inode.get(view, at) === 0) return `a directory entry for no inode at ${key}`;
+    }
+    // Place and length in one number, so that sorting keeps them together.
+    starts[slot] = offset * 65536 + length;
+    total += length;
+  }
+  return total;
+}
+
+function isName(bytes: Uint8Array, from: number, to: number): boolean {
+  if (from === to) return false;
+  for (let i = from; i < to; i++) {
+    const byte = bytes[i];
+    if (byte === 0 || byte === SLASH) return false;
+  }
+  return true;
+}
+
+/** Do any of the records in `starts` overlap? */
+function overlap(count: number): boolean {
+  const sorted = starts.subarray(0, count).sort();
+  let end = 0;
+  for (let i = 0; i < count; i++) {
+    const start = sorted[i] as number;
+    if (start >>> 16 < end) return true;
+    end = (start >>> 16) + (start & 0xffff);
+  }
+  return false;
+}
