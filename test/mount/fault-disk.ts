@@ -3,34 +3,29 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { MIB, ROOT, shell, shellResult, until, Volume } from './harness.ts';
+import { MIB, ROOT, Scratch, shell, shellResult, until, Volume } from './harness.ts';
 
 export class FaultDisk {
-  readonly #directory: string;
+  readonly #scratch = new Scratch();
+  /** Where its mount is. */
+  readonly directory = this.#scratch.file('disk');
   readonly #child: ChildProcess;
   readonly #lines: AsyncIterator<string>;
   loop = '';
 
-  private constructor(directory: string, sizeBytes: number) {
-    this.#directory = directory;
-    mkdirSync(directory);
-    this.#child = spawn(
-      process.execPath,
-      [join(ROOT, 'scripts/fault-disk.mjs'), directory, String(sizeBytes)],
-      {
-        stdio: ['pipe', 'pipe', 'inherit'],
-      },
-    );
+  private constructor(sizeBytes: number) {
+    mkdirSync(this.directory);
+    const args = [join(ROOT, 'scripts/fault-disk.mjs'), this.directory, String(sizeBytes)];
+    this.#child = spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'inherit'] });
     if (!this.#child.stdout) throw new Error('no pipe');
     this.#lines = createInterface({ input: this.#child.stdout })[Symbol.asyncIterator]();
   }
 
-  /** @param directory is made, for the mount of the disk */
-  static async start(directory: string, sizeBytes: number): Promise<FaultDisk> {
-    const disk = new FaultDisk(directory, sizeBytes);
+  static async start(sizeBytes: number): Promise<FaultDisk> {
+    const disk = new FaultDisk(sizeBytes);
     try {
       await disk.#answer();
-      disk.loop = (await shell(`losetup --find --show --direct-io=on '${directory}/disk'`)).trim();
+      disk.loop = (await shell(`losetup --find --show --direct-io=on '${disk.directory}/disk'`)).trim();
       return disk;
     } catch (error) {
       await disk.end();
@@ -60,8 +55,9 @@ export class FaultDisk {
 
   /** The loop device must be detached. Never throws. */
   async end(): Promise<void> {
-    await shellResult(`umount '${this.#directory}' || umount -l '${this.#directory}'`);
+    await shellResult(`umount '${this.directory}' || umount -l '${this.directory}'`);
     this.#child.kill('SIGKILL');
+    await this.#scratch.remove();
   }
 }
 
@@ -70,7 +66,7 @@ export async function volumeOnFaultDisk(): Promise<{ volume: Volume; disk: Fault
   const sizeBytes = 96 * MIB;
   const volume = await Volume.make({ sizeBytes }, { mounted: false });
   try {
-    const disk = await FaultDisk.start(volume.scratch.file('disk'), sizeBytes);
+    const disk = await FaultDisk.start(sizeBytes);
     volume.target = disk.loop;
     await volume.format();
     return { volume, disk };

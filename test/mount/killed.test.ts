@@ -147,8 +147,8 @@ describeQuarry('what is not a dead mount of Quarry', () => {
   });
 
   test('a dead mount of another filesystem stays', async () => {
-    const directory = volume.scratch.file('foreign');
-    const disk = await FaultDisk.start(directory, MIB);
+    const disk = await FaultDisk.start(MIB);
+    const { directory } = disk;
     try {
       await shell(`losetup --detach '${disk.loop}'`);
       await disk.kill();
