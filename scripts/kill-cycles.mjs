@@ -7,8 +7,8 @@
  * A volume on a loop device is mounted by the command; writers change files in directories of their own and log outside the mount what
  * they begin and what has returned (kill-cycles/writer.mjs), while the tree of an earlier cycle is removed, so that blocks are used
  * again. At a random moment the daemon gets SIGKILL. Then `quarry mount` on the dangling mountpoint has to work, and the trees are judged by
- * the logs (kill-cycles/model.mjs has the rules). Now and then the dead mount is unmounted first, or the volume is unmounted in order and
- * `quarry fsck -n` has to find nothing.
+ * the logs (kill-cycles/model.mjs has the rules). Now and then the dead mount is unmounted first, or the volume is unmounted in order at the
+ * end, and `quarry fsck -n` has to find nothing.
  *
  * SIGKILL alone loses nothing that was handed to the device. With --power the loop device is on a disk of fault-disk.mjs, and in so many of a hundred
  * cycles that one loses its power at the moment of the kill: any subset of the sectors that were not flushed is as before.
@@ -201,7 +201,15 @@ class KillCycles {
     this.pid = 0;
     /** @type {import('node:child_process').ChildProcess[]} */
     this.children = [];
-    this.counts = { acknowledged: 0, cells: 0, operations: 0, checks: 0, cuts: 0, lostSectors: 0 };
+    this.counts = {
+      acknowledged: 0,
+      cells: 0,
+      operations: 0,
+      checks: 0,
+      dirtyChecks: 0,
+      cuts: 0,
+      lostSectors: 0,
+    };
     /** @type {{ tag: string, fingerprint: string } | undefined} The tree that nobody changes any more, and how it was found. */
     this.settled = undefined;
   }
@@ -317,7 +325,11 @@ class KillCycles {
     const random = new SeededRandom(this.seed * 1_000_003 + cycle);
     await this.killOnce(cycle, random);
     // Either way has to be fit to clear the dead mount: unmounting it, or mounting on it.
-    if (random.uint32() % 3 === 0) await demand('umount of the dead mount', quarry('umount', this.directory));
+    if (random.uint32() % 3 === 0) {
+      await demand('umount of the dead mount', quarry('umount', this.directory));
+      await this.check();
+      this.counts.dirtyChecks++;
+    }
     await this.mount();
     const counts = await this.judge(cycle);
     if (cycle % CHECK_EVERY === 0) {
@@ -373,10 +385,10 @@ try {
 } finally {
   await killing.end(violation !== '' || options.keep === true);
 }
-const { operations, acknowledged, cells, checks, cuts, lostSectors } = killing.counts;
+const { operations, acknowledged, cells, checks, dirtyChecks, cuts, lostSectors } = killing.counts;
 const seconds = ((Date.now() - begun) / 1000).toFixed(0);
 console.log(
-  `kill-cycles: ${done} cycles in ${seconds} s, ${operations} operations, ${acknowledged} acknowledgements and ${cells} cells checked, ${cuts} power cuts lost ${lostSectors} sectors, ${checks} times fsck -n, ${violation === '' ? 0 : 1} violations`,
+  `kill-cycles: ${done} cycles in ${seconds} s, ${operations} operations, ${acknowledged} acknowledgements and ${cells} cells checked, ${cuts} power cuts lost ${lostSectors} sectors, ${checks} times fsck -n (${dirtyChecks} before recovery), ${violation === '' ? 0 : 1} violations`,
 );
 if (violation !== '') {
   console.error(`VIOLATION, seed ${seed}: ${violation}`);
