@@ -17,7 +17,7 @@ import { Changes } from './changes.ts';
 import { type CheckOptions, type CheckResult, type CheckRun, ownerOf, runCheck } from './checker.ts';
 import { unusedSequence } from './journal-reader.ts';
 import { JournalWriter } from './journal-writer.ts';
-import { MAX_KEPT_PROBLEMS, type Problem, STAGES, type Stage } from './problem.ts';
+import { MAX_KEPT_PROBLEMS, PROBLEMS, type Problem, STAGES, type Stage } from './problem.ts';
 import type { RepairContext } from './repair-context.ts';
 import { repairDirectories } from './repair-directories.ts';
 import { repairInodes } from './repair-inodes.ts';
@@ -170,13 +170,17 @@ class RepairSession {
     await changes.commit();
   }
 
+  /** Adds what a later check brought to light. That bitmaps and counts follow what was mended is no news. */
   #remember({ result }: CheckRun): void {
+    const isFirst = result === this.#first.result;
+    if (isFirst) this.#problemCount = result.problemCount;
     for (const problem of result.problems) {
       const key = `${problem.code} ${problem.message}`;
-      if (this.#problems.has(key) || this.#problems.size >= MAX_KEPT_PROBLEMS) continue;
+      const isNews = isFirst || (problem.pass !== 'space' && PROBLEMS[problem.code].repair === 'ask');
+      if (!isNews || this.#problems.has(key) || this.#problems.size >= MAX_KEPT_PROBLEMS) continue;
       this.#problems.set(key, problem);
+      if (!isFirst) this.#problemCount++;
     }
-    this.#problemCount = Math.max(this.#problems.size, this.#problemCount, result.problemCount);
   }
 
   #result(outcome: RepairOutcome, last: CheckRun): RepairResult {

@@ -360,7 +360,7 @@ export const DAMAGES: [what: string, damage: Damage, codes: ProblemCode[]][] = [
   // Space.
   [
     'a block in use by nobody',
-    blockOf(BlockKind.groupBitmap, ({ bytes }) => bytes.fill(0xff, HEADER_BYTES + 400, HEADER_BYTES + 401)),
+    blockOf(BlockKind.groupBitmap, ({ bytes }) => bytes.fill(0xff, HEADER_BYTES + 200, HEADER_BYTES + 201)),
     ['space-unowned', 'space-used', 'space-free'],
   ],
   [

@@ -20,7 +20,7 @@ import { formatVolume } from '../../src/fs/mkfs.ts';
 import { openVolume, type Volume } from '../../src/fs/volume.ts';
 
 export const BLOCK = 4096;
-export const SIZE = 16 * 1024 * 1024;
+export const SIZE = 8 * 1024 * 1024;
 export const LAST = SIZE / BLOCK - 1;
 const caller = { uid: 0, gid: 0, umask: 0o022 };
 
@@ -73,7 +73,8 @@ export class Block {
 
 /** A copy of the sample with ways to find things in it. */
 export class Image {
-  readonly device = sample.clone();
+  constructor(readonly device: MemoryDevice = sample.clone()) {}
+
   blocks: Block[] = [];
 
   async load(): Promise<this> {
