@@ -1,0 +1,145 @@
+/**
+ * Is docs/FORMAT.md enough to read a volume? A reader in another language that was written from it (test/format/reader.py) reads volumes
+ * as a crash leaves them and unmounted ones, and finds what was written.
+ */
+import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { MemoryDevice } from '../../src/aio/memory-device.ts';
+import { SeededRandom } from '../../src/aio/seeded-random.ts';
+import { FileType } from '../../src/fs/format.ts';
+import { formatted, TestVolume } from '../suite/volume-harness.ts';
+
+const READER = fileURLToPath(new URL('../format/reader.py', import.meta.url));
+const SEED = 3;
+
+interface Found {
+  replayed: [transactions: number, blocks: number];
+  free: number;
+  files: [path: string, type: number, size: number, sha1: string][];
+}
+
+let folder = '';
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'quarry-reader-'));
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+function read(device: MemoryDevice): Found {
+  const path = join(folder, 'image');
+  writeFileSync(path, device.peek(0, device.sizeBytes));
+  const stdio: ['ignore', 'pipe', 'pipe'] = ['ignore', 'pipe', 'pipe'];
+  const options = { encoding: 'utf8', maxBuffer: 64 * 1024 * 1024, timeout: 60_000, stdio } as const;
+  return JSON.parse(execFileSync('python3', [READER, path], options)) as Found;
+}
+
+/** What the reader must say of one path. */
+class Expected {
+  readonly files = new Map<string, Found['files'][number]>();
+
+  add(path: string, type: number, size: number, content: Uint8Array | string): void {
+    const sha1 = createHash('sha1').update(content).digest('hex');
+    this.files.set(path, [path, type >>> 12, size, sha1]);
+  }
+
+  sorted(): Found['files'] {
+    return sorted([...this.files.values()]);
+  }
+}
+
+function sorted(files: Found['files']): Found['files'] {
+  return files.sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
+}
+
+function randomBytes(random: SeededRandom, length: number): Uint8Array {
+  return new Uint8Array(length).map(() => random.below(256));
+}
+
+async function fill(volume: TestVolume, random: SeededRandom, expected: Expected): Promise<void> {
+  await volume.mkdir('/many');
+  for (let i = 0; i < 300; i++) {
+    const path = `/many/${'name'.repeat(random.below(12))}${i}`;
+    const inode = await volume.create(path);
+    const content = randomBytes(random, random.below(700));
+    await volume.write(inode, 0, content);
+    expected.add(path, FileType.regular, content.length, content);
+  }
+  expected.add('/many', FileType.directory, 300, '');
+  const sparse = new Uint8Array(1_000_000);
+  const inode = await volume.create('/sparse');
+  for (let i = 0; i < 80; i++) {
+    const piece = randomBytes(random, 1 + random.below(3000));
+    const at = random.below(sparse.length - piece.length);
+    sparse.set(piece, at);
+    await volume.write(inode, at, piece);
+  }
+  await volume.truncate('/sparse', sparse.length);
+  expected.add('/sparse', FileType.regular, sparse.length, sparse);
+  for (const [path, target] of [
+    ['/short', 'many'],
+    ['/long', 'x/'.repeat(1900)],
+  ] as const) {
+    await volume.symlink(target, path);
+    expected.add(path, FileType.symlink, target.length, target);
+  }
+}
+
+/** Frees metadata blocks, so that there is something to revoke, and names others. */
+async function change(volume: TestVolume, expected: Expected): Promise<void> {
+  await volume.unlink('/long');
+  expected.files.delete('/long');
+  await volume.mkdir('/many/below');
+  expected.add('/many/below', FileType.directory, 0, '');
+  for (const path of [...expected.files.keys()].filter((name) => name.startsWith('/many/name'))) {
+    await volume.unlink(path);
+    expected.files.delete(path);
+  }
+  const names = [...expected.files.keys()].filter((name) => name.startsWith('/many/'));
+  expected.add('/many', FileType.directory, names.length, '');
+}
+
+describe.each([1024, 4096])('blocks of %d', (blockBytes) => {
+  test(`a reader made from the document finds what was written (seed ${SEED})`, async () => {
+    const random = new SeededRandom(SEED);
+    const expected = new Expected();
+    const device = new MemoryDevice(24 * 1024 * 1024);
+    await formatted(device, blockBytes);
+    const volume = await TestVolume.open(device);
+    await fill(volume, random, expected);
+    await volume.volume.sync();
+    await change(volume, expected);
+    await volume.volume.sync();
+
+    const crashed = read(device);
+    expect(crashed.replayed[0]).toBeGreaterThan(0);
+    expect(sorted(crashed.files)).toEqual(expected.sorted());
+
+    const { freeBlocks } = await volume.statistics();
+    await volume.volume.unmount();
+    const clean = read(device);
+    expect(clean.replayed).toEqual([0, 0]);
+    expect(sorted(clean.files)).toEqual(expected.sorted());
+    expect(clean.free).toBeGreaterThanOrEqual(freeBlocks);
+    expect(crashed.free).toBe(clean.free);
+  });
+});
+
+test('the reader is not blind: a wrong bit in any metadata block stops it', async () => {
+  const device = new MemoryDevice(4 * 1024 * 1024);
+  await formatted(device, 4096);
+  const volume = await TestVolume.open(device);
+  const { layout } = volume.volume;
+  await volume.create('/file');
+  await volume.volume.unmount();
+  expect(read(device).files).toHaveLength(1);
+  for (const block of [0, layout.volumeRootBlock, layout.bitmapBlock(0), layout.summaryBlock(1, 0)]) {
+    const broken = device.clone();
+    const at = block * layout.blockBytes + 500;
+    broken.poke(at, Uint8Array.of((device.peek(at, 1)[0] ?? 0) ^ 1));
+    expect(() => read(broken)).toThrow(/AssertionError/);
+  }
+});
