@@ -204,12 +204,18 @@ class FaultDisk {
   async unmount() {}
 }
 
-/** @param {FaultDisk} disk @param {string} line @returns {unknown} */
-function obey(disk, line) {
+/** The session tells the next writer of a write that failed: not after `mend`. */
+function mend() {
+  disk.failing.clear();
+  session.writeFailures.take(DISK);
+}
+
+/** @param {string} line @returns {unknown} */
+function obey(line) {
   const [word, value = ''] = line.split(' ');
   if (word === 'slow') disk.slowMs = Number(value);
   else if (word === 'fail') disk.failing.add(value);
-  else if (word === 'mend') disk.failing.clear();
+  else if (word === 'mend') mend();
   else if (word === 'cut') return disk.cut(Number(value));
   else if (word === 'count') return disk.counts;
   else return { error: `unknown: ${word}` };
@@ -228,7 +234,7 @@ const session = await serve({
   log: (line) => console.error(`fault-disk: ${line}`),
 });
 const commands = createInterface({ input: process.stdin });
-commands.on('line', (line) => console.log(JSON.stringify(obey(disk, line))));
+commands.on('line', (line) => console.log(JSON.stringify(obey(line))));
 console.log('{}');
 await session.closed;
 process.exit(0);
