@@ -1,4 +1,4 @@
-"""A reader of Quarry volumes, written from docs/FORMAT.md and nothing else, to see that the document is enough.
+"""A reader of Quarry volumes that uses what docs/FORMAT.md says and nothing else, to see that the document is enough.
 
     reader.py IMAGE     one JSON object: {"replayed": [transactions, blocks], "free": blocks, "files": [[path, type, size, sha1], ...]}
 
