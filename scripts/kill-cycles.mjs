@@ -33,8 +33,10 @@ import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { SeededRandom } from '../dist/aio/seeded-random.js';
-import { QUARRY } from './build.mjs';
+import { build, QUARRY } from './build.mjs';
+
+if (!existsSync(QUARRY) && !(await build())) process.exit(2);
+const { SeededRandom } = await import('../dist/aio/seeded-random.js');
 
 const COMMAND = process.env.QUARRY_COMMAND ?? QUARRY;
 const WRITER = fileURLToPath(new URL('kill-cycles/writer.mjs', import.meta.url));
@@ -248,7 +250,7 @@ class KillCycles {
 
   /**
    * Starts writers and a remover, kills the daemon, waits for all to end.
-   * @param {number} cycle @param {SeededRandom} random
+   * @param {number} cycle @param {{ uint32(): number }} random
    */
   async killOnce(cycle, random) {
     const folder = join(this.directory, this.tagOf(cycle));
