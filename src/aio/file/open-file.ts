@@ -16,6 +16,7 @@ import { AioError, asAioError } from './io-error.ts';
 import { APPEND, QueuedFile } from './queued-file.ts';
 import { requireTimeout } from './request-router.ts';
 import { EngineRefused, type OpenedFile, openDescriptor, Storage } from './storage.ts';
+import { type LeaseQueue, leaseQueue } from './thread-queues.ts';
 
 export { AlignedBuffer } from './aligned-buffer.ts';
 export type {
@@ -72,27 +73,39 @@ const FLAGS: Readonly<Record<string, number>> = {
   'ax+': O_RDWR | O_CREAT | O_EXCL | APPEND,
 };
 
-export const openFile: OpenFile = async (path, options = {}) => {
+export const openFile: OpenFile = (path, options) => openFileOn(leaseQueue, path, options);
+
+/** `openFile` with the source of its queues. */
+export async function openFileOn(
+  lease: LeaseQueue,
+  path: string,
+  options: OpenFileOptions = {},
+): Promise<AsyncFile> {
   if (typeof path !== 'string') throw new TypeError('path must be a string');
   const { engine = 'auto' } = options;
   const resolved = resolve(options);
   const opened = await open(path, resolved);
   try {
     if (resolved.lock) lockNow(opened, resolved.lock);
-    return takeOver(opened, engine === 'auto' ? AUTO_ENGINES : [engine], resolved);
+    return takeOver(opened, engine === 'auto' ? AUTO_ENGINES : [engine], resolved, lease);
   } catch (thrown) {
     opened.descriptor.close();
     throw thrown;
   }
-};
+}
 
 /** Gives the file to the first engine that can have it. @throws AioError, with what the first engine said */
-function takeOver(opened: OpenedFile, engines: readonly EngineName[], options: ResolvedOptions): AsyncFile {
+function takeOver(
+  opened: OpenedFile,
+  engines: readonly EngineName[],
+  options: ResolvedOptions,
+  lease: LeaseQueue,
+): AsyncFile {
   let first: AioError | undefined;
   for (const engine of engines) {
     const resolved = { ...options, engine };
     try {
-      return new QueuedFile(new Storage(opened, resolved), resolved);
+      return new QueuedFile(new Storage(opened, resolved, lease), resolved);
     } catch (thrown) {
       if (!(thrown instanceof EngineRefused)) throw thrown;
       const place = { syscall: thrown.syscall, path: opened.path };

@@ -11,7 +11,7 @@ import type { Lane, SubmissionQueue } from '../submission-queue.ts';
 import type { Alignment, EngineName, ResolvedOptions } from './async-file.ts';
 import type { FileRequest } from './file-request.ts';
 import { type InodeTail, releaseTail, shareTail } from './inode-tail.ts';
-import { leaseQueue, type QueueKind, type QueueLease, wishSpin } from './thread-queues.ts';
+import { type LeaseQueue, type QueueKind, type QueueLease, wishSpin } from './thread-queues.ts';
 
 const { ENOTSUP } = constants.errno;
 
@@ -71,6 +71,7 @@ export class Storage {
   readonly tail: InodeTail;
   /** The kernel's number for reads by this engine. */
   readonly readOperation: number;
+  readonly #leaseQueue: LeaseQueue;
   readonly #lease: QueueLease;
   readonly #unwishSpin: () => void;
   readonly #mapped: MappedFileHandle | undefined;
@@ -84,17 +85,18 @@ export class Storage {
    * Takes over an open file for one engine.
    * @throws EngineRefused
    */
-  constructor(opened: OpenedFile, options: ResolvedOptions) {
+  constructor(opened: OpenedFile, options: ResolvedOptions, lease: LeaseQueue) {
     const traits = TRAITS[options.engine];
     const descriptor = opened.descriptor.number;
     this.opened = opened;
+    this.#leaseQueue = lease;
     this.direct = traits.direct;
     this.#depth = options.queueDepth;
     this.alignment = traits.direct ? alignmentOf(opened) : { offsetBytes: 1, memoryBytes: 1 };
     this.readOperation = options.engine === 'buffered' ? QueueOperation.readCached : QueueOperation.read;
     setDirect(opened, traits.direct);
     this.#mapped = traits.mapped ? mapFile(opened) : undefined;
-    this.#lease = refusable(() => leaseQueue(traits.queue, descriptor, options.queueDepth));
+    this.#lease = refusable(() => lease(traits.queue, descriptor, options.queueDepth));
     const file = this.#mapped ? -1 - this.#mapped.id : descriptor;
     this.route = openRoute(this.#lease, file, descriptor, options.queueDepth, this.alignment.offsetBytes);
     this.#unwishSpin = wishSpin(options.spinUs);
@@ -129,7 +131,7 @@ export class Storage {
       throw new Error('the file was closed');
     }
     const descriptor = new native.Descriptor(number);
-    const lease = leaseQueue('threads', number, this.#depth);
+    const lease = this.#leaseQueue('threads', number, this.#depth);
     this.#cached = { lease, descriptor };
     return openRoute(lease, number, number, this.#depth, 1);
   }

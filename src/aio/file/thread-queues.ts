@@ -26,6 +26,9 @@ export interface QueueLease {
   release(): void;
 }
 
+/** Where files get their queues: `leaseQueue`, or in a test one that fails on purpose. */
+export type LeaseQueue = (kind: QueueKind, descriptor: number, depth: number) => QueueLease;
+
 interface SharedQueue {
   readonly queue: SubmissionQueue<FileRequest>;
   users: number;
