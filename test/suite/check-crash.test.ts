@@ -1,23 +1,31 @@
 /**
  * Power cuts during a repair: whatever a cut leaves, a second repair ends with a sound volume, in which every file is still
  * there that the repair kept when nothing disturbed it.
+ *
+ *   CHECK_CRASH_SEED=17 CHECK_CRASH_COUNT=1 npx vitest run test/suite/check-crash.test.ts     repeats one random damage
+ *   CHECK_CRASH_STEP=1 CHECK_CRASH_CUTS=100 …                                                 tries more
  */
 import { beforeAll, describe, expect, test } from 'vitest';
 import { crashImage } from '../../src/aio/crash-image.ts';
 import type { MemoryDevice } from '../../src/aio/memory-device.ts';
 import { SimulatedDevice } from '../../src/aio/simulated-device.ts';
-import { checkVolume } from '../../src/check/checker.ts';
+import { checkVolume, NotAVolumeError } from '../../src/check/checker.ts';
 import { repairVolume } from '../../src/check/repair.ts';
 import { DAMAGES } from './check-damages.ts';
+import { Damager, SAMPLES } from './check-random-damage.ts';
 import { Image, makeSample, SIZE, sample } from './check-sample.ts';
 import { contentsOf } from './check-tree.ts';
 
 beforeAll(makeSample);
 
 /** Power cuts tried in each repair, spread over its events. */
-const CUTS = 6;
+const CUTS = Number(process.env.CHECK_CRASH_CUTS ?? 6);
 /** Every so many kinds of damage is tried. */
-const STEP = 3;
+const STEP = Number(process.env.CHECK_CRASH_STEP ?? 4);
+const SEED = Number(process.env.CHECK_CRASH_SEED ?? 1);
+/** Randomly damaged volumes of each sample. */
+const COUNT = Number(process.env.CHECK_CRASH_COUNT ?? 3);
+const TIMEOUT = 30_000 + COUNT * CUTS * 1000;
 
 /** What the damaged volume has in common with the sound one, by path: what a repair must not lose. */
 async function keptBy(device: MemoryDevice, before: Map<string, string>): Promise<string[]> {
@@ -48,3 +56,34 @@ describe('power cuts during a repair', () => {
     }
   });
 });
+
+describe.each(SAMPLES)('power cuts during repairs of random damage: $name', ({ blockBytes, make }) => {
+  test(`from seed ${SEED} on`, { timeout: TIMEOUT }, async () => {
+    const sound = await make();
+    for (let seed = SEED; seed < SEED + COUNT; seed++) {
+      const damaged = sound.clone();
+      new Damager(damaged, blockBytes, seed).run();
+      const { sizeBytes, content } = damaged;
+      const device = new SimulatedDevice({ sizeBytes, seed, content });
+      if (!(await isVolume(repairVolume(device, 'all')))) continue;
+      for (let cut = 0; cut < CUTS; cut++) {
+        const events = Math.floor((device.log.length * (cut + 0.5)) / CUTS);
+        const cutOff = crashImage(device, events, cut);
+        const what = `CHECK_CRASH_SEED=${seed}, cut after ${events} events`;
+        const again = await repairVolume(cutOff, 'all');
+        expect(again.after.problems, what).toEqual([]);
+        expect(await checkVolume(cutOff), what).toMatchObject({ clean: true, state: 'clean' });
+      }
+    }
+  });
+});
+
+async function isVolume(repair: Promise<unknown>): Promise<boolean> {
+  try {
+    await repair;
+    return true;
+  } catch (thrown) {
+    if (thrown instanceof NotAVolumeError) return false;
+    throw thrown;
+  }
+}
