@@ -75,17 +75,19 @@ export async function writeEntries(
 /** Gives every entry an allowed name that no other has. The same name for the same inode goes. */
 export function withSoundNames(entries: readonly Entry[]): Entry[] {
   const names = new Map<string, number>();
+  const suffixes = new Map<string, number>();
   const sound: Entry[] = [];
   for (const { name, inode } of entries) {
-    let allowed = nameIsAllowed(name) ? name : allowedName(name, inode);
-    let other = names.get(keyOf(allowed));
-    if (other === inode) continue;
-    for (let n = 1; other !== undefined; n++) {
-      allowed = withSuffix(allowed, n);
-      other = names.get(keyOf(allowed));
+    const allowed = nameIsAllowed(name) ? name : allowedName(name, inode);
+    if (names.get(keyOf(allowed)) === inode) continue;
+    let unique = allowed;
+    while (names.has(keyOf(unique))) {
+      const n = (suffixes.get(keyOf(allowed)) ?? 0) + 1;
+      suffixes.set(keyOf(allowed), n);
+      unique = withSuffix(allowed, n);
     }
-    names.set(keyOf(allowed), inode);
-    sound.push({ name: allowed, inode });
+    names.set(keyOf(unique), inode);
+    sound.push({ name: unique, inode });
   }
   return sound;
 }

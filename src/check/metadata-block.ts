@@ -88,15 +88,31 @@ export class MetadataReader {
     count: number,
     expected: (index: number) => Expectation,
   ): Promise<(Uint8Array | undefined)[]> {
-    const { blockBytes } = this;
+    const run = await this.#run(block, count);
     const one = (_: unknown, index: number) => this.read(block + index, expected(index));
-    if (this.copies.size > 0 || this.changed.size > 0) return Promise.all(Array.from({ length: count }, one));
+    if (!run) return Promise.all(Array.from({ length: count }, one));
+    return run.map((part, index) => (this.#verify(part, block + index, expected(index)) ? part : undefined));
+  }
+
+  /** The bytes of blocks that follow each other, at most 64 KiB. @returns undefined for those that cannot be read */
+  async rawRun(block: number, count: number): Promise<(Uint8Array | undefined)[]> {
+    const run = await this.#run(block, count);
+    if (run) return run;
+    const read = await Promise.all(Array.from({ length: count }, (_, index) => this.raw(block + index)));
+    return read.map(({ bytes, errno }) => (errno === 0 ? bytes : undefined));
+  }
+
+  /** Blocks in one transfer; undefined where that fails, or some may be newer elsewhere. */
+  async #run(block: number, count: number): Promise<Uint8Array[] | undefined> {
+    if (this.copies.size > 0 || this.changed.size > 0)
+      for (let i = 0; i < count; i++)
+        if (this.copies.has(block + i) || this.changed.has(block + i)) return undefined;
+    const { blockBytes } = this;
     const { bytes, errno } = await this.#source.read(block * blockBytes, count * blockBytes);
-    if (errno !== 0) return Promise.all(Array.from({ length: count }, one));
-    return Array.from({ length: count }, (_, index) => {
-      const part = bytes.subarray(index * blockBytes, (index + 1) * blockBytes);
-      return this.#verify(part, block + index, expected(index)) ? part : undefined;
-    });
+    if (errno !== 0) return undefined;
+    return Array.from({ length: count }, (_, index) =>
+      bytes.subarray(index * blockBytes, (index + 1) * blockBytes),
+    );
   }
 
   /** Reads a block that another pass has verified and reported on already. */

@@ -8,6 +8,11 @@ import { BlockHeader, BlockKind, HEADER_BYTES, SUMMARY_INITIALISED, SummaryEntry
 import type { CheckContext } from './context.ts';
 import { viewOf } from './metadata-block.ts';
 
+/** Blocks that follow each other are read in transfers of this size, … */
+const RUN_BYTES = 65536;
+/** … so many at a time. */
+const RUNS_TOGETHER = 16;
+
 /** Told of each stray block with a right header. Its kind is one of those asked for. */
 export type StrayVisitor = (block: number, kind: number, bytes: Uint8Array) => void;
 
@@ -53,20 +58,44 @@ async function scanGroup(
   const owned = space.isTouched(group) ? space.group(group) : space.pristine(group);
   const candidates = bitmap ? new BitSet(bitmap.subarray(HEADER_BYTES)).andNot(owned).toArray() : undefined;
   const all = candidates ?? Array.from({ length: layout.groupLength(group) }, (_, i) => i);
-  for (const offset of all) {
-    if (offset >= layout.groupLength(group) || space.isClaimed(base + offset)) continue;
-    await look(context, base + offset, kinds, visit);
+  const blocks = all
+    .filter((offset) => offset < layout.groupLength(group) && !space.isClaimed(base + offset))
+    .map((offset) => base + offset);
+  const runs = runsOf(blocks, Math.max(1, RUN_BYTES / layout.blockBytes));
+  for (let from = 0; from < runs.length; from += RUNS_TOGETHER) {
+    const batch = runs.slice(from, from + RUNS_TOGETHER);
+    const read = await Promise.all(batch.map(({ block, length }) => reader.rawRun(block, length)));
+    for (const [index, run] of batch.entries()) {
+      for (const [i, bytes] of (read[index] ?? []).entries())
+        look(context, run.block + i, bytes, kinds, visit);
+    }
   }
 }
 
-async function look(
+interface Run {
+  readonly block: number;
+  length: number;
+}
+
+/** Blocks, which are in order, as runs of at most `most`. */
+function runsOf(blocks: readonly number[], most: number): Run[] {
+  const runs: Run[] = [];
+  for (const block of blocks) {
+    const last = runs.at(-1);
+    if (last && last.block + last.length === block && last.length < most) last.length++;
+    else runs.push({ block, length: 1 });
+  }
+  return runs;
+}
+
+function look(
   { reader }: CheckContext,
   block: number,
+  bytes: Uint8Array | undefined,
   kinds: readonly number[],
   visit: StrayVisitor,
-): Promise<void> {
-  const { bytes, errno } = await reader.raw(block);
-  if (errno !== 0) return;
+): void {
+  if (!bytes) return;
   const kind = BlockHeader.kind.get(viewOf(bytes), 0);
   if (kinds.includes(kind) && reader.isOwn(bytes, block, kind)) visit(block, kind, bytes);
 }

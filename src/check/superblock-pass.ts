@@ -135,8 +135,11 @@ async function compareWithBackup(
   first: FoundSuperblock,
 ): Promise<FoundSuperblock> {
   const before = log.count;
-  const backup = await checkBackup(source, log, first);
-  if (!backup || log.count === before || !fits(backup, source)) return first;
+  const known = await checkBackup(source, log, first);
+  if (log.count === before) return first;
+  // One that speaks of another size says nothing true of where its backup is.
+  const backup = known ?? (await searchBackup(source));
+  if (!backup || !fits(backup, source)) return first;
   return (await evidence(source, backup)) > (await evidence(source, first)) ? backup : first;
 }
 
