@@ -4,7 +4,8 @@
  * The caller's page cache promises nothing until fsync, so a small write may be answered when its space is reserved and its data copied;
  * the device write and the record follow behind its back, under the range lock that the write holds all along. Whoever
  * must not overtake it waits: `sync` for all that began before it, a read or truncation of the
- * same file for all that are on their way to it. Until the size is recorded, `sizeOf` tells what it will be. Memory is bounded; when it is used
+ * same file for all that are on their way to it. So does a new name for the file: who writes a file, closes it and
+ * renames it over another does not find an empty one after a crash, though he never called fsync. Until the size is recorded, `sizeOf` tells what it will be. Memory is bounded; when it is used
  * up, writes are answered when they are done, as large ones always are.
  *
  * An error that comes after the answer is kept for the next sync.
@@ -76,6 +77,11 @@ export class EarlyWrites {
   /** The size that the file will have at least, in bytes; 0 if nothing is on its way. */
   sizeOf(inode: number): number {
     return this.#files.size === 0 ? 0 : (this.#files.get(inode)?.sizeBytes ?? 0);
+  }
+
+  /** Calls back when every write answered so far is done, well or not. */
+  afterAllSoFar(done: () => void): void {
+    this.#order.afterAllSoFar(done);
   }
 
   /** Resolves when every write answered so far is done. @throws the error of one that failed, once */

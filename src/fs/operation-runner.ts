@@ -23,6 +23,8 @@ export interface RunnerHost {
   afterRoom(done: () => void): void;
   /** Commits, waits until the blocks freed before are available, then calls back. */
   afterRelease(done: () => void): void;
+  /** Calls back when every write answered early so far is done. */
+  afterEarlyWrites(done: () => void): void;
   /** Told after every transaction that changed something. */
   changed(): void;
   /** Inodes that lost their last name. */
@@ -32,9 +34,11 @@ export interface RunnerHost {
   submit(): void;
 }
 
-/** An operation that waits for a block. */
+/** An operation that waits for something. */
 class Waiting implements LoadWaiter {
   misses = 0;
+  /** It has waited for early writes, and does not again: who writes on and on cannot hold it up. */
+  behindEarlyWrites = false;
 
   constructor(
     readonly runner: OperationRunner,
@@ -46,6 +50,9 @@ class Waiting implements LoadWaiter {
     else this.runner.end(this.operation, thrown);
   }
 }
+
+/** Thrown by an operation that must not overtake the writes which were answered early so far. One object serves all. */
+export const BEHIND_EARLY_WRITES = new Error('writes are on their way');
 
 /** Thrown when the journal has no room for a transaction. One object serves all. */
 const JOURNAL_FULL = new Error('the journal has no room');
@@ -98,6 +105,7 @@ export class OperationRunner {
   attempt(operation: Operation<Transaction>, waiting: Waiting | undefined): void {
     const tx = this.#tx;
     tx.begin();
+    tx.behindEarlyWrites = waiting?.behindEarlyWrites ?? false;
     tx.clock.read();
     try {
       operation.perform(tx);
@@ -130,6 +138,12 @@ export class OperationRunner {
       this.#cache.misses++;
       this.#cache.load(thrown.block, thrown.count, waiting);
       this.#host.submit();
+      return;
+    }
+    if (thrown === BEHIND_EARLY_WRITES) {
+      const waiting = before ?? new Waiting(this, operation);
+      waiting.behindEarlyWrites = true;
+      this.#host.afterEarlyWrites(() => this.attempt(operation, waiting));
       return;
     }
     if (thrown === JOURNAL_FULL) {

@@ -43,6 +43,8 @@ export class Transaction implements TransactionHandle {
   /** Inodes that lost their last name in this transaction. */
   readonly orphaned: number[] = [];
   space: SpaceMap | undefined;
+  /** The writes answered early before this operation are done. */
+  behindEarlyWrites = false;
   /** Moves on whenever the inode table's map changes or a change of it may have been taken back. */
   changesOfTable = 0;
   #serial = 0;

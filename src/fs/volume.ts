@@ -45,7 +45,12 @@ import { Journal, logLength } from './journal.ts';
 import type { Layout } from './layout.ts';
 import { DEFAULT_CACHE_BYTES, DEFAULT_COMMIT_SECONDS, extentsPerStep, MIN_CACHE_BYTES } from './limits.ts';
 import { Namespace } from './namespace.ts';
-import { OperationRunner, PromisedOperation, type RunnerHost } from './operation-runner.ts';
+import {
+  BEHIND_EARLY_WRITES,
+  OperationRunner,
+  PromisedOperation,
+  type RunnerHost,
+} from './operation-runner.ts';
 import { firstOrphan } from './orphans.ts';
 import { RangeLocks } from './range-locks.ts';
 import { type Recovery, recover } from './recovery.ts';
@@ -306,6 +311,14 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
     this.#then(this.#committer.makeFree(), released);
   }
 
+  afterEarlyWrites(done: () => void): void {
+    this.#early.afterAllSoFar(() => {
+      done();
+      this.submit();
+    });
+    this.submit();
+  }
+
   /** Calls back whatever became of the promise: who goes on finds out for himself. */
   #then(promise: Promise<void>, done: () => void): void {
     const goOn = () => {
@@ -412,6 +425,7 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
   }
 
   link(tx: Transaction, inode: number, parent: number, name: Uint8Array): void {
+    this.#stayBehindWrites(tx, inode);
     this.#names.link(tx, inode, parent, name);
   }
 
@@ -431,7 +445,13 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
     newName: Uint8Array,
     flags: number,
   ): void {
+    this.#stayBehindWrites(tx, this.#names.lookup(tx, parent, name));
     this.#names.rename(tx, parent, name, newParent, newName, flags);
+  }
+
+  /** A new name must not be on disk before the data that its file was given. */
+  #stayBehindWrites(tx: Transaction, inode: number): void {
+    if (!tx.behindEarlyWrites && this.#early.pending(inode)) throw BEHIND_EARLY_WRITES;
   }
 
   readDirectory(tx: Transaction, inode: number, cookie: number, visit: EntryVisitor): void {

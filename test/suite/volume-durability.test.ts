@@ -12,6 +12,23 @@ function data(length: number): Uint8Array {
   return new Uint8Array(length).map((_, i) => (i * 13 + 5) & 0xff);
 }
 
+/** Keeps writes back. */
+class HeldDevice extends MemoryDevice {
+  holding = false;
+  #held: (() => void)[] = [];
+
+  override write(...request: Parameters<MemoryDevice['write']>): void {
+    if (this.holding) this.#held.push(() => super.write(...request));
+    else super.write(...request);
+  }
+
+  letGo(): void {
+    this.holding = false;
+    for (const carryOut of this.#held.splice(0)) carryOut();
+    this.submit();
+  }
+}
+
 async function failing(): Promise<{ volume: TestVolume; device: SimulatedDevice }> {
   const device = new SimulatedDevice({ sizeBytes: 16 * MIB, seed: 3 });
   await formatted(device, 4096);
@@ -42,6 +59,32 @@ describe('writes answered early', () => {
     expect((await volume.read(inode, 50_000, 10)).length).toBe(10);
     expect(Buffer.compare(await volume.read(inode, 100_000, 9999), data(5000))).toBe(0);
   });
+
+  test.each(['rename', 'link'] as const)(
+    'hold up a %s of their file until they are there',
+    async (operation) => {
+      const device = new HeldDevice(4 * MIB);
+      await formatted(device, 1024);
+      const volume = await TestVolume.open(device);
+      volume.early = true;
+      await volume.create('/other');
+      const inode = await volume.create('/file.new');
+      device.holding = true;
+      await volume.write(inode, 0, data(20_000));
+      let named = false;
+      const naming = volume[operation]('/file.new', '/file').then(() => {
+        named = true;
+      });
+      await volume[operation]('/other', '/another');
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      expect(named).toBe(false);
+      expect(await volume.list('/')).not.toContain('file');
+      device.letGo();
+      await naming;
+      expect((await volume.stat('/file')).sizeBytes).toBe(20_000);
+      await volume.volume.unmount();
+    },
+  );
 
   test('that fail are told by the next sync, once', async () => {
     const { volume, device } = await failing();
