@@ -95,9 +95,9 @@ export const PROBLEMS = {
     'made again from the backup',
   ),
   'superblock-differs': kind(
-    'safe',
+    'ask',
     'superblock and backup differ in {what}: {found} and {expected}',
-    'the backup is made again from the superblock',
+    'the one that the rest of the volume speaks for is kept',
   ),
   'backup-bad': kind(
     'safe',
