@@ -24,6 +24,8 @@ export interface CrashBudget {
   readonly samples: number;
   /** At other places: how many single sectors are left out, and written alone. */
   readonly singles: number;
+  /** At other places: at how many sectors each write is cut. */
+  readonly cuts: number;
   readonly seed: number;
 }
 
@@ -223,7 +225,7 @@ export class CrashCursor {
       return;
     }
     const random = new SeededRandom(budget.seed * 7919 + this.#eventCount);
-    yield* wholeWrites(choices.length, this.#effects);
+    yield* wholeWrites(choices.length, this.#effects, budget.cuts);
     yield* singleSectors(choices, this.#effects, budget.singles, random);
     for (let i = 0; i < budget.samples; i++) yield sampled(choices, this.#effects, random);
   }
@@ -264,16 +266,16 @@ function apply(selection: Selection, effect: Effect, from = 0, to = effect.index
   for (let i = from; i < to; i++) selection[effect.indexes[i] as number] = effect.contents[i];
 }
 
-/** Every prefix, each with the next write cut at every sector; one write missing; one alone; all subsets of few. */
-function* wholeWrites(width: number, effects: readonly Effect[]): Generator<Selection> {
+/** Every prefix, each with the next write cut; one write missing; one alone; all subsets of few. */
+function* wholeWrites(width: number, effects: readonly Effect[], most: number): Generator<Selection> {
   const prefix: Selection = new Array(width).fill(undefined);
   for (const effect of effects) {
     yield prefix.slice();
-    yield* cuts(prefix, effect);
+    yield* cuts(prefix, effect, most);
     apply(prefix, effect);
   }
   yield prefix.slice();
-  if (effects.length <= 6) {
+  if (effects.length <= 4) {
     for (let set = 0; set < 2 ** effects.length; set++) {
       yield union(
         width,
@@ -291,9 +293,9 @@ function* wholeWrites(width: number, effects: readonly Effect[]): Generator<Sele
   }
 }
 
-function* cuts(prefix: Selection, effect: Effect): Generator<Selection> {
+function* cuts(prefix: Selection, effect: Effect, most: number): Generator<Selection> {
   const count = effect.indexes.length;
-  const stride = Math.ceil(count / 16);
+  const stride = Math.ceil(count / (most + 1));
   for (let at = stride; at < count; at += stride) {
     const head = prefix.slice();
     apply(head, effect, 0, at);

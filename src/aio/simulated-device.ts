@@ -38,6 +38,8 @@ export interface SimulatedDeviceOptions {
   readonly readOnly?: boolean;
   /** What the device holds at first, which is taken as durable; default: zeros. It is copied. */
   readonly content?: SparseBytes;
+  /** Share of the requests that are held back for many rounds, as long as there are others; default 0. */
+  readonly stragglers?: number;
   /** Default: none fails. */
   readonly fault?: Fault;
 }
@@ -60,7 +62,12 @@ interface RecordedRequest extends DeviceRequest {
   readonly request: number;
   /** What a write was given when it was queued. */
   readonly data: Uint8Array;
+  /** Rounds for which it is held back. */
+  heldRounds: number;
 }
+
+/** A straggler is overtaken for at most so many rounds: long enough for some commits. */
+const MOST_HELD_ROUNDS = 60;
 
 const EMPTY = new Uint8Array(0);
 
@@ -74,6 +81,7 @@ export class SimulatedDevice implements Device, RecordedDevice {
   readonly #log: DeviceEvent[] = [];
   readonly #content: SparseBytes;
   readonly #random: SeededRandom;
+  readonly #stragglers: number;
   readonly #queue = new RequestQueue((submitted) => this.#carryOut(submitted));
   readonly #refused = new LocalCompletions(() => this.#closeIfIdle());
   #requests = 0;
@@ -88,6 +96,7 @@ export class SimulatedDevice implements Device, RecordedDevice {
     this.initialContent = options.content?.clone() ?? new SparseBytes();
     this.#content = this.initialContent.clone();
     this.#random = new SeededRandom(options.seed ?? 1);
+    this.#stragglers = options.stragglers ?? 0;
     this.fault = options.fault ?? (() => 0);
   }
 
@@ -159,7 +168,7 @@ export class SimulatedDevice implements Device, RecordedDevice {
   }
 
   #record(asked: DeviceRequest): void {
-    const made = { ...asked, request: this.#requests++, data: EMPTY };
+    const made = { ...asked, request: this.#requests++, data: EMPTY, heldRounds: this.#holdBack() };
     const { operation, request, deviceOffset } = made;
     if (operation === 'write') {
       made.data = bytesOf(asked).slice();
@@ -168,13 +177,22 @@ export class SimulatedDevice implements Device, RecordedDevice {
     this.#queue.add(made);
   }
 
+  #holdBack(): number {
+    if (this.#stragglers === 0 || !this.#random.chance(this.#stragglers)) return 0;
+    return 1 + this.#random.below(MOST_HELD_ROUNDS);
+  }
+
   /** Ends a random share of the requests, in random order; the others stay for later rounds. */
   #carryOut(submitted: DeviceRequest[]): DeviceRequest[] {
-    const shuffled = this.#random.shuffle(submitted as RecordedRequest[]);
+    const requests = submitted as RecordedRequest[];
+    const held = requests.filter((request) => request.heldRounds-- > 0);
+    const ready =
+      held.length < requests.length ? requests.filter((request) => !held.includes(request)) : held;
+    const shuffled = this.#random.shuffle(ready);
     const count = 1 + this.#random.below(shuffled.length);
     for (const request of shuffled.slice(0, count)) this.#carryOutOne(request);
     if (this.#closing) queueMicrotask(() => this.#closeIfIdle());
-    return shuffled.slice(count);
+    return ready === held ? shuffled.slice(count) : [...shuffled.slice(count), ...held];
   }
 
   #carryOutOne(request: RecordedRequest): void {

@@ -103,13 +103,6 @@ const CHECKPOINTS: Mutation[] = [
     'await writeBlocks(device, memory, 0, [block], blockBytes);',
   ),
   mutation(
-    'one-head-only',
-    'the heads are not written in turn: a torn one leaves none',
-    'journal',
-    'layout.journalStart + (position.generation % JOURNAL_HEADS)',
-    'layout.journalStart',
-  ),
-  mutation(
     'clean-before-home',
     'the volume is marked clean while the journal is not empty',
     'volume',
@@ -198,13 +191,6 @@ const RECOVERY: Mutation[] = [
     'recovery',
     'const { blockBytes } = layout;\n    await eachBatch(device, layout, identity, contents, async (memory, homes) => {\n        await writeBlocks',
     'const { blockBytes } = layout;\n    await writeJournalHead(device, layout, identity, { ...contents.position, generation: contents.position.generation + 1 });\n    await eachBatch(device, layout, identity, contents, async (memory, homes) => {\n        await writeBlocks',
-  ),
-  mutation(
-    'sequence-used-again',
-    'J7: after a recovery the number of an unfinished transaction is used again',
-    'journal-log',
-    'sequence: sequence + 1, generation',
-    'sequence, generation',
   ),
   mutation(
     'not-marked-mounted',

@@ -3,7 +3,8 @@
  * OSDI 2018), on its small set of names, as a table: each row makes one change, alone and from a known start.
  *
  * The start has the directories A, A/C and B, and files of three sorts: `foo` with data in blocks, `A/foo` with data inside the
- * inode, `B/foo` with a hole. The names `bar` are free. The journal is nearly half full.
+ * inode, `B/foo` with a hole. The names `bar` are free. Behind the end of `foo` stands old data. The volume is
+ * nearly full.
  */
 import type { Recorder } from './recorder.ts';
 
@@ -14,25 +15,42 @@ export interface CrashOperation {
 
 /** Share of the journal in use at the start: the next commit takes a checkpoint with it. */
 const JOURNAL_SHARE = 0.45;
+/** Blocks free at the start: the next allocations use what was freed before. */
+const FREE_BLOCKS = 9;
 
-/** Makes the start, durably. */
-export async function prepare(recorder: Recorder): Promise<void> {
+/** Makes the start, durably. @param halfFull of the journal; otherwise there is room in it */
+export async function prepare(recorder: Recorder, halfFull: boolean): Promise<void> {
   const { blockBytes } = recorder.volume;
   await recorder.mkdir('/A');
   await recorder.mkdir('/B');
   await recorder.mkdir('/A/C');
   for (const path of ['/foo', '/A/foo', '/B/foo']) await recorder.create(path);
-  await recorder.write('/foo', 0, 2 * blockBytes + 700);
+  await recorder.write('/foo', 0, 3 * blockBytes);
+  await recorder.truncate('/foo', 2 * blockBytes + 700);
   await recorder.write('/A/foo', 0, 90);
   await recorder.write('/B/foo', 0, 300);
   await recorder.write('/B/foo', 4 * blockBytes + 100, blockBytes);
-  await recorder.sync();
+  await recorder.symlink('long/'.repeat(300), '/B/long');
+  await fill(recorder, FREE_BLOCKS);
   for (let i = 0; ; i++) {
     const { journalUsedBlocks, journalBlocks } = recorder.volume.counters();
-    if (journalUsedBlocks >= journalBlocks * JOURNAL_SHARE) return;
+    if (!halfFull || journalUsedBlocks >= journalBlocks * JOURNAL_SHARE) return;
     await recorder.chmod('/B', i % 2 === 0 ? 0o700 : 0o755);
     await recorder.sync();
   }
+}
+
+/** Makes a file that leaves so many blocks free. */
+export async function fill(recorder: Recorder, freeBlocks: number): Promise<void> {
+  await recorder.create('/filler');
+  for (;;) {
+    const free = (await recorder.freeBlocks()) - freeBlocks;
+    if (free <= 0) break;
+    const { blockBytes } = recorder.volume;
+    const size = recorder.model.largestSize(recorder.model.get('/filler').id);
+    if (!(await recorder.write('/filler', size, Math.min(free, 64) * blockBytes))) break;
+  }
+  await recorder.sync();
 }
 
 function operation(name: string, run: CrashOperation['run']): CrashOperation {
@@ -55,7 +73,7 @@ const NAME_OPERATIONS: CrashOperation[] = [
       ['/A/foo', '/A/C/bar'],
     ] as const
   ).map(([from, to]) => operation(`link ${from} ${to}`, (recorder) => recorder.link(from, to))),
-  ...FILES.map((path) => operation(`unlink ${path}`, (recorder) => recorder.unlink(path))),
+  ...[...FILES, '/B/long'].map((path) => operation(`unlink ${path}`, (recorder) => recorder.unlink(path))),
   operation('rmdir /A/C', (recorder) => recorder.rmdir('/A/C')),
   ...(
     [

@@ -4,6 +4,7 @@
  */
 import type { SeededRandom } from '../../src/aio/seeded-random.ts';
 import type { NodeKind } from './model.ts';
+import { fill } from './operations.ts';
 import type { Recorder } from './recorder.ts';
 
 const MOST_NODES = 24;
@@ -43,18 +44,48 @@ class RandomWorkload {
     const { random, recorder } = this;
     if (recorder.model.names.size > MOST_NODES) return this.#remove();
     const dice = random.below(100);
-    if (dice < 14) return recorder.create(this.#newPath());
-    if (dice < 18) return recorder.mkdir(this.#newPath());
-    if (dice < 21)
-      return recorder.symlink('t'.repeat(1 + random.below(random.pick([50, 1500]))), this.#newPath());
-    if (dice < 24) return this.#link();
-    if (dice < 34) return this.#remove();
-    if (dice < 44) return this.#rename();
-    if (dice < 46) return this.#chmod();
-    if (dice < 76) return this.#write();
-    if (dice < 86) return this.#truncate();
-    if (dice < 96) return recorder.sync();
-    return this.#syncInBackground();
+    if (dice < 10) return recorder.create(this.#newPath());
+    if (dice < 14) return recorder.mkdir(this.#newPath());
+    if (dice < 20) return this.#symlink();
+    if (dice < 23) return this.#link();
+    if (dice < 35) return this.#remove();
+    if (dice < 43) return this.#rename();
+    if (dice < 45) return this.#chmod();
+    if (dice < 71) return this.#write();
+    if (dice < 81) return this.#truncate();
+    if (dice < 90) return recorder.sync();
+    if (dice < 94) return this.#syncInBackground();
+    if (dice < 97) return this.#metadataBecomesData();
+    return this.#freedIsUsedAgain();
+  }
+
+  /** Mostly so long that it takes a metadata block of its own. */
+  async #symlink(): Promise<void> {
+    const length = 1 + this.random.below(this.random.pick([50, 1500, 1500]));
+    await this.recorder.symlink('t'.repeat(length), this.#newPath());
+  }
+
+  /** A block that is in the journal as metadata is freed and gets data. */
+  async #metadataBecomesData(): Promise<void> {
+    const path = this.#newPath();
+    const { recorder } = this;
+    if (!(await recorder.symlink('t'.repeat(1500), path))) return;
+    if (this.random.chance(0.7)) await recorder.sync();
+    await recorder.unlink(path);
+    if (this.random.chance(0.8)) await recorder.sync();
+    await this.#write();
+    await recorder.sync();
+  }
+
+  /** Blocks of a file are freed, and wanted again while the commit that frees them is under way. */
+  async #freedIsUsedAgain(): Promise<void> {
+    const path = this.#file();
+    if (path === undefined || !this.recorder.isQuiet(path)) return;
+    if (this.random.chance(0.5)) await this.recorder.sync();
+    if (this.random.chance(0.5)) await this.recorder.unlink(path);
+    else await this.recorder.truncate(path, 0);
+    await this.#syncInBackground();
+    await this.#write();
   }
 
   async #link(): Promise<void> {
@@ -126,7 +157,8 @@ class RandomWorkload {
 
 export async function runRandom(recorder: Recorder, random: SeededRandom): Promise<void> {
   const workload = new RandomWorkload(recorder, random);
-  const width = random.pick([1, 1, 3]);
+  const width = random.pick([1, 2, 4]);
+  if (random.chance(0.6)) await fill(recorder, random.pick([5, 10, 20]));
   let left = STEPS;
   while (left > 0) {
     const together = Math.min(left, 1 + random.below(width));

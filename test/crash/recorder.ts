@@ -205,6 +205,12 @@ export class Recorder {
     );
   }
 
+  async freeBlocks(): Promise<number> {
+    const into = { blockBytes: 0, blocks: 0, freeBlocks: 0, inodes: 0, freeInodes: 0, maxNameBytes: 0 };
+    await this.volume.run((tx) => this.volume.statistics(tx, into));
+    return into.freeBlocks;
+  }
+
   /** Removes the file while the kernel holds it; the returned function gives it back. */
   async unlinkHeld(path: string): Promise<() => void> {
     const inode = this.inodeOf(path);
@@ -330,10 +336,10 @@ export class Recorder {
     });
   }
 
-  /** The file must be quiet. */
+  /** Does nothing if data of the file is on its way. */
   async truncate(path: string, sizeBytes: number): Promise<boolean> {
     const node = this.#file(path);
-    if (!node) return false;
+    if (!node || !this.isQuiet(path)) return false;
     const { id } = node;
     const { model } = this;
     const { sizes, truncations } = model.sizeState(id);
@@ -366,12 +372,7 @@ export class Recorder {
   async sync(): Promise<void> {
     const version = this.model.versions.length - 1;
     const waited = this.#openWrites.filter((open) => open.answered);
-    const done = [...this.model.contents.values()]
-      .flat()
-      .filter(
-        ({ endTick, durablePosition }) =>
-          endTick <= this.model.tick && durablePosition === Number.POSITIVE_INFINITY,
-      );
+    const done = this.#changesOver();
     // An open write keeps truncations away, so that their number now is that of its time.
     const floors = waited.map(({ id, endByte: sizeBytes }) => ({
       id,
@@ -396,6 +397,10 @@ export class Recorder {
     });
   }
 
+  #changesOver(): ContentChange[] {
+    return [...this.model.contents.values()].flat().filter(({ endTick }) => endTick <= this.model.tick);
+  }
+
   /** Unmounts, which is a sync too. */
   async unmount(): Promise<void> {
     this.unmounted = true;
@@ -403,7 +408,7 @@ export class Recorder {
     const open = this.#openWrites;
     await this.volume.unmount();
     const position = this.device.log.length;
-    for (const change of [...this.model.contents.values()].flat()) {
+    for (const change of this.#changesOver()) {
       change.durablePosition = Math.min(change.durablePosition, position);
     }
     this.#endOpenWrites(open, position);

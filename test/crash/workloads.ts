@@ -1,7 +1,7 @@
 /**
  * Workloads: what happens before power is cut. Each has a name from which it can be made again.
  *
- *   ace1-I        operation I of the table, then a sync, then unmounting
+ *   ace1-I        operation I of the table, then a sync (with a checkpoint, for the journal is half full), then unmounting
  *   ace2-I-P-J    operation I, then nothing, a sync, or a commit in the background (as the timer makes), then operation J, then a sync
  *   random-S      a long random mixture from seed S: names, data, syncs, many at once, on one of several shapes of volume
  *
@@ -30,8 +30,8 @@ export interface Shape {
 }
 
 const KIB = 1024;
-const ACE_SHAPE: Shape = { volumeBytes: 512 * KIB, blockBytes: 1024, journalBlocks: 64 };
-/** Small journals wrap often; the first is nearly full from the start. */
+const ACE_SHAPE: Shape = { volumeBytes: 256 * KIB, blockBytes: 1024, journalBlocks: 64 };
+/** Small journals wrap often. */
 const RANDOM_SHAPES: readonly Shape[] = [
   { volumeBytes: 256 * KIB, blockBytes: 1024, journalBlocks: 64 },
   { volumeBytes: 1024 * KIB, blockBytes: 1024, journalBlocks: 64 },
@@ -73,7 +73,7 @@ export async function record(name: string): Promise<Recorded> {
   const operations = numbers.map((number) => OPERATIONS[Number(number)]);
   if (!family?.startsWith('ace') || !operations.every(Boolean)) throw new Error(`no workload ${name}`);
   return recordOn(await formattedDisk(ACE_SHAPE), 0, async (recorder) => {
-    await prepare(recorder);
+    await prepare(recorder, second === undefined);
     const from = recorder.device.log.length;
     await operations[0]?.run(recorder);
     await persist(recorder, between as Between);
@@ -149,7 +149,8 @@ function inOrder(disk: CrashDisk): RecordingDevice {
 function outOfOrder(disk: CrashDisk, seed: number): RecordingDevice {
   const content = new SparseBytes();
   content.write(0, disk.bytes);
-  return new SimulatedDevice({ sizeBytes: disk.bytes.length, seed, content });
+  const stragglers = seed % 2 === 0 ? 0.1 : 0;
+  return new SimulatedDevice({ sizeBytes: disk.bytes.length, seed, content, stragglers });
 }
 
 /** The model itself must be right: names and attributes are those of the live volume. */
