@@ -63,7 +63,7 @@ export async function repairInodes(repair: RepairContext): Promise<void> {
     }
     if (holdsExtents(found) && needsContents(repair, inode))
       saved.set(inode, await saveExtents(check, inode, bodyOf(found), strays.get(inode) ?? []));
-    if (saved.size === 0) await changes.settle();
+    await changes.settle();
   }
   for (const inode of suspects) {
     const found = check.inodes.mode(inode) === 0 ? undefined : await editInode(repair, inode);

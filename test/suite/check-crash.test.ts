@@ -8,7 +8,8 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import { crashImage } from '../../src/aio/crash-image.ts';
 import type { MemoryDevice } from '../../src/aio/memory-device.ts';
-import { SimulatedDevice } from '../../src/aio/simulated-device.ts';
+import { faultAtRate, SimulatedDevice } from '../../src/aio/simulated-device.ts';
+import { RepairWriteError } from '../../src/check/block-target.ts';
 import { checkVolume, NotAVolumeError } from '../../src/check/checker.ts';
 import { repairVolume } from '../../src/check/repair.ts';
 import { DAMAGES } from './check-damages.ts';
@@ -18,6 +19,7 @@ import { contentsOf } from './check-tree.ts';
 
 beforeAll(makeSample);
 
+const EIO = 5;
 /** Power cuts tried in each repair, spread over its events. */
 const CUTS = Number(process.env.CHECK_CRASH_CUTS ?? 6);
 /** Every so many kinds of damage is tried. */
@@ -87,3 +89,30 @@ async function isVolume(repair: Promise<unknown>): Promise<boolean> {
     throw thrown;
   }
 }
+
+/** Damages that can be done to one volume. */
+const TOGETHER = [
+  'inode count',
+  'nanoseconds',
+  'link count of a directory',
+  'key order',
+  'owner',
+  'used blocks',
+  'sum',
+];
+
+describe('a device that fails writes', () => {
+  test.each([1, 2, 3, 4])(
+    'ends the repair with an error, and the next one goes on (seed %i)',
+    async (seed) => {
+      const image = await new Image().load();
+      for (const [what, damage] of DAMAGES) if (TOGETHER.includes(what)) await damage(image);
+      const device = new SimulatedDevice({ sizeBytes: SIZE, seed, content: image.device.content });
+      device.fault = faultAtRate(seed, 0.1, EIO, 'write');
+      await expect(repairVolume(device, 'all')).rejects.toThrow(RepairWriteError);
+      device.fault = () => 0;
+      expect((await repairVolume(device, 'all')).after.problems).toEqual([]);
+      expect(await checkVolume(device)).toMatchObject({ clean: true, state: 'clean' });
+    },
+  );
+});
