@@ -28,6 +28,9 @@ const { EBADF, EINVAL, EIO } = constants.errno;
 /** What the system grants (fs.aio-max-nr) is shared by all; more than this gains nothing on any device we know. */
 const DEFAULT_QUEUE_DEPTH = 256;
 
+/** Smaller memory is not worth one of the ring's few places. */
+const LEAST_PINNED_BYTES = 256 * 1024;
+
 /** Which of the kernel's interfaces carries the requests. */
 export type DeviceEngine = 'aio' | 'uring';
 
@@ -111,8 +114,11 @@ export class AioDevice implements Device {
     );
   }
 
+  /** By io_uring, large memory stays pinned for the life of the device as far as the system allows: transfers then cost less. */
   allocateMemory(lengthBytes: number): Memory {
-    return new native.AlignedMemory(lengthBytes);
+    const memory = new native.AlignedMemory(lengthBytes);
+    if (lengthBytes >= LEAST_PINNED_BYTES) this.#uring()?.registerMemory(memory);
+    return memory;
   }
 
   read(

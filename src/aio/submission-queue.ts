@@ -75,6 +75,7 @@ export class SubmissionQueue<Completion> {
   #ready: Lane<Completion>[] = [];
   #inKernel = 0;
   #completing = false;
+  #batchTime = 0;
   #retrying = false;
   #scheduled = false;
   #localEnds: { token: number; errno: number }[] = [];
@@ -114,6 +115,11 @@ export class SubmissionQueue<Completion> {
 
   statistics(): ReturnType<IoQueueHandle['statistics']> {
     return this.#kernel.statistics();
+  }
+
+  /** performance.now(), read once for each batch of completions. */
+  now(): number {
+    return this.#completing ? this.#batchTime : performance.now();
   }
 
   /** The kernel queue, for those who know its kind. */
@@ -243,6 +249,7 @@ export class SubmissionQueue<Completion> {
     const completions = this.#completions;
     this.#inKernel -= count;
     this.#completing = true;
+    this.#batchTime = performance.now();
     try {
       for (let at = 0; at < count * 2; at += 2) {
         this.#finishOne(completions[at] as number, completions[at + 1] as number);

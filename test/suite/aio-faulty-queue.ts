@@ -171,7 +171,7 @@ export function faultyLeases(plan: FaultPlan): { lease: LeaseQueue; queues: Faul
       queues.push(faulty);
       return faulty;
     }, most);
-    return { queue, release: () => queue.close() };
+    return { queue, registerMemory: () => false, unregisterMemory: () => {}, release: () => queue.close() };
   };
   return { lease, queues };
 }

@@ -309,6 +309,16 @@ export interface AsyncFile {
   /** Hands to the kernel what was submitted so far, without waiting for the end of this turn. */
   flushSubmissions(): void;
 
+  /**
+   * Pins the whole aligned memory that `bytes` is part of for this file's engine, until `unregisterMemory` or `close`: each transfer then
+   * spares the kernel looking up its pages (uring: a tenth of the processor time of a 4 KiB read, half of that of 1 MiB). The memory
+   * is not freed before. False when the engine has no such thing, or has no room: 64 memories per thread, RLIMIT_MEMLOCK.
+   * A TypeError for memory that is not from `AlignedBuffer.allocate` or a `BufferPool`.
+   */
+  registerMemory(bytes: Uint8Array): boolean;
+  /** Undoes `registerMemory`; nothing happens when there is nothing to undo. */
+  unregisterMemory(bytes: Uint8Array): void;
+
   /** The content in pieces, read ahead. Each chunk is yours to keep. `for await (const chunk of file)` is `chunks()`. */
   chunks(options?: ChunkOptions): AsyncGenerator<Buffer, void, undefined>;
   [Symbol.asyncIterator](): AsyncGenerator<Buffer, void, undefined>;

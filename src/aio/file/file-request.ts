@@ -66,7 +66,7 @@ export class FileRequest implements IoRequest {
 
   readonly #host: RequestHost;
   readonly #options: SubmitOptions;
-  readonly #startedAt = performance.now();
+  readonly #startedAt: number;
   #endedAt = 0;
   #settled: Exclude<RequestState, 'queued' | 'running'> | undefined;
   #promise: Promise<number> | undefined;
@@ -83,8 +83,10 @@ export class FileRequest implements IoRequest {
     offset: number,
     options: SubmitOptions,
     timeoutMs: number,
+    startedAt: number,
   ) {
     this.#host = host;
+    this.#startedAt = startedAt;
     this.operation = operation;
     this.payload = payload;
     this.lengthBytes = payload.lengthBytes;
@@ -203,7 +205,7 @@ export class FileRequest implements IoRequest {
   ): void {
     this.#settled = state;
     this.error = error;
-    this.#endedAt = performance.now();
+    this.#endedAt = this.queue?.now() ?? performance.now();
     if (error) this.#reject?.(error);
     else this.#resolve?.(this.transferredBytes);
     const { onDone } = this.#options;

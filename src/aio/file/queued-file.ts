@@ -7,7 +7,8 @@
 import { fstat, ftruncate, type Stats } from 'node:fs';
 import { constants } from 'node:os';
 import type { Readable, Writable } from 'node:stream';
-import { native } from '../../native.ts';
+import { type NumberedMemory, native } from '../../native.ts';
+import { memoryUnder } from './aligned-buffer.ts';
 import type {
   Alignment,
   Appended,
@@ -232,6 +233,15 @@ export class QueuedFile implements AsyncFile {
     this.#router.flush();
   }
 
+  registerMemory(bytes: Uint8Array): boolean {
+    this.#requireOpen('io_uring_register');
+    return this.#storage.registerMemory(alignedMemoryUnder(bytes));
+  }
+
+  unregisterMemory(bytes: Uint8Array): void {
+    this.#storage.unregisterMemory(alignedMemoryUnder(bytes));
+  }
+
   chunks(options: ChunkOptions = {}): AsyncGenerator<Buffer, void, undefined> {
     return readChunks(this, options);
   }
@@ -303,6 +313,13 @@ function waited(submit: () => FileRequest): Promise<number> {
   } catch (thrown) {
     return Promise.reject(thrown);
   }
+}
+
+/** @throws TypeError */
+function alignedMemoryUnder(bytes: Uint8Array): NumberedMemory {
+  const memory = memoryUnder(bytes);
+  if (!memory) throw new TypeError('the memory is not from AlignedBuffer.allocate');
+  return memory;
 }
 
 function piecesOf(data: Bytes | Vector): Iterable<Uint8Array> {

@@ -176,9 +176,10 @@ export class RequestRouter implements RequestHost {
     const { timeoutMs = this.#options.timeoutMs } = options;
     requireTimeout(timeoutMs);
     const { signal } = options;
+    const now = this.#route.queue.now();
     this.#submitted++;
-    if (!signal?.aborted) return new FileRequest(this, operation, payload, offset, options, timeoutMs);
-    const request = new FileRequest(this, operation, payload, offset, withoutSignal(options), 0);
+    if (!signal?.aborted) return new FileRequest(this, operation, payload, offset, options, timeoutMs, now);
+    const request = new FileRequest(this, operation, payload, offset, withoutSignal(options), 0, now);
     request.giveUpAtOnce(new AbortError(signal.reason));
     this.#completed++;
     return request;

@@ -6,7 +6,13 @@
  */
 import { close, open } from 'node:fs';
 import { constants } from 'node:os';
-import { type DescriptorHandle, type MappedFileHandle, native, QueueOperation } from '../../native.ts';
+import {
+  type DescriptorHandle,
+  type MappedFileHandle,
+  type NumberedMemory,
+  native,
+  QueueOperation,
+} from '../../native.ts';
 import type { Lane, SubmissionQueue } from '../submission-queue.ts';
 import type { Alignment, EngineName, ResolvedOptions } from './async-file.ts';
 import type { FileRequest } from './file-request.ts';
@@ -107,6 +113,14 @@ export class Storage {
   cachedRoute(): Promise<Route> {
     this.#cachedRoute ??= this.#openCached();
     return this.#cachedRoute;
+  }
+
+  registerMemory(memory: NumberedMemory): boolean {
+    return this.#lease.registerMemory(memory);
+  }
+
+  unregisterMemory(memory: NumberedMemory): void {
+    if (!this.#released) this.#lease.unregisterMemory(memory);
   }
 
   /** Gives everything back. Requests must have ended. Idempotent. */

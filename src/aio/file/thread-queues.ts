@@ -5,7 +5,7 @@
  * all files, one io_uring, and one queue of threads. A queue is made with the first file that needs it and closed
  * a moment after the last one is gone. A file that wants a deeper queue than the shared one gets its own.
  */
-import { type IoQueueHandle, native, type UringQueueHandle } from '../../native.ts';
+import { type IoQueueHandle, type NumberedMemory, native, type UringQueueHandle } from '../../native.ts';
 import { SubmissionQueue } from '../submission-queue.ts';
 import type { FileRequest } from './file-request.ts';
 
@@ -22,6 +22,10 @@ const DEFAULT_THREADS = 4;
 /** The use of a queue by one file. */
 export interface QueueLease {
   readonly queue: SubmissionQueue<FileRequest>;
+  /** Pins memory for this queue, where its kind knows that; false when it does not, or has no room. */
+  registerMemory(memory: NumberedMemory): boolean;
+  /** Undoes as many calls of `registerMemory` as there were by this lease. */
+  unregisterMemory(memory: NumberedMemory): void;
   /** Ends the use. What the file submitted must have ended. */
   release(): void;
 }
@@ -43,21 +47,59 @@ const shared = new Map<QueueKind, SharedQueue>();
  */
 export function leaseQueue(kind: QueueKind, descriptor: number, depth: number): QueueLease {
   const lease = kind !== 'threads' && depth > SHARED_DEPTH ? leasePrivate(kind, depth) : leaseShared(kind);
-  if (kind !== 'uring') return lease;
-  const ring = lease.queue.kernel as UringQueueHandle;
-  ring.registerFile(descriptor);
-  return {
-    queue: lease.queue,
-    release() {
-      ring.unregisterFile(descriptor); // the ring must not hold open what the file is about to close
-      lease.release();
-    },
-  };
+  return kind === 'uring' ? new UringLease(lease, descriptor) : lease;
+}
+
+/** Files that have memory pinned in a ring, by memory. */
+const pinners = new WeakMap<UringQueueHandle, Map<NumberedMemory, number>>();
+
+/** A lease of an io_uring, in which the file and perhaps some memory are registered. */
+class UringLease implements QueueLease {
+  readonly queue: SubmissionQueue<FileRequest>;
+  readonly #lease: QueueLease;
+  readonly #ring: UringQueueHandle;
+  readonly #descriptor: number;
+  readonly #pinned = new Set<NumberedMemory>();
+  readonly #pinners: Map<NumberedMemory, number>;
+
+  constructor(lease: QueueLease, descriptor: number) {
+    this.queue = lease.queue;
+    this.#lease = lease;
+    this.#ring = lease.queue.kernel as UringQueueHandle;
+    this.#descriptor = descriptor;
+    this.#pinners = pinners.get(this.#ring) ?? new Map();
+    pinners.set(this.#ring, this.#pinners);
+    this.#ring.registerFile(descriptor);
+  }
+
+  registerMemory(memory: NumberedMemory): boolean {
+    if (this.#pinned.has(memory)) return true;
+    const others = this.#pinners.get(memory) ?? 0;
+    if (others === 0 && this.#ring.registerMemory(memory) !== 0) return false;
+    this.#pinned.add(memory);
+    this.#pinners.set(memory, others + 1);
+    return true;
+  }
+
+  unregisterMemory(memory: NumberedMemory): void {
+    if (!this.#pinned.delete(memory)) return;
+    const others = (this.#pinners.get(memory) ?? 1) - 1;
+    this.#pinners.set(memory, others);
+    if (others > 0) return;
+    this.#pinners.delete(memory);
+    this.#ring.unregisterMemory(memory);
+  }
+
+  release(): void {
+    for (const memory of [...this.#pinned]) this.unregisterMemory(memory);
+    this.#ring.unregisterFile(this.#descriptor); // the ring must not hold open what the file is about to close
+    this.#lease.release();
+  }
 }
 
 function leasePrivate(kind: QueueKind, depth: number): QueueLease {
   const queue = openQueue(kind, depth);
-  return { queue, release: () => queue.close() };
+  return plainLease(queue, () => queue.close());
 }
 
 function leaseShared(kind: QueueKind): QueueLease {
@@ -65,7 +107,11 @@ function leaseShared(kind: QueueKind): QueueLease {
   shared.set(kind, found);
   clearTimeout(found.closing);
   found.users++;
-  return { queue: found.queue, release: () => leave(kind, found) };
+  return plainLease(found.queue, () => leave(kind, found));
+}
+
+function plainLease(queue: SubmissionQueue<FileRequest>, release: () => void): QueueLease {
+  return { queue, release, registerMemory: () => false, unregisterMemory: () => {} };
 }
 
 function leave(kind: QueueKind, left: SharedQueue): void {
