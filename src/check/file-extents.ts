@@ -2,7 +2,7 @@
  * The extents of one inode for a repair: saved from its tree, put in order, cut to what is possible, and parted from what
  * belongs to others. Pure list work, but for claiming and copying blocks.
  */
-import { ExtentFlag, ExtentRecord, MAX_FILE_BYTES, TreeKind } from '../fs/format.ts';
+import { ExtentRecord, MAX_FILE_BYTES, TreeKind } from '../fs/format.ts';
 import type { Layout } from '../fs/layout.ts';
 import type { CheckContext } from './context.ts';
 import { viewOf } from './metadata-block.ts';
@@ -25,7 +25,8 @@ export interface SavedFile extends SalvagedTree {
   extents: SavedExtent[];
 }
 
-const KNOWN_FLAGS = ExtentFlag.unwritten;
+/** `ExtentFlag.unwritten` is kept for later: nothing writes it yet, and the volume refuses it. */
+const KNOWN_FLAGS = 0;
 
 /**
  * Saves the extents of an inode. Blocks that the check did not count as its own are claimed for it; what a stray leaf says
