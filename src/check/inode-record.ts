@@ -196,8 +196,9 @@ async function checkLongSymlink(context: CheckContext, found: FoundInode): Promi
   const walked = await walkBody(context, found, (extent) => extents.push(extent));
   if (!walked || size > MAX_SYMLINK_BYTES) return;
   const expected = symlinkBlocks(size, context.layout.blockBytes);
-  if (walked.end > expected) context.inodes.beyondEnd.set(inode, { found: walked.end, expected });
-  else await checkSymlinkBlocks(context, inode, size, extents);
+  if (walked.end <= expected) await checkSymlinkBlocks(context, inode, size, extents);
+  else if (Inode.linkCount.get(view, at) > 0)
+    context.log.report('symlink-end', { inode, found: walked.end, expected });
 }
 
 function checkBlocks({ log }: CheckContext, { view, at, inode }: FoundInode, expected: number): void {

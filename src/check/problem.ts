@@ -161,11 +161,6 @@ export const PROBLEMS = {
     'the inode table is put together anew',
     'table',
   ),
-  'table-extent': kind(
-    'ask',
-    'the inode table has an extent at its block {found} outside of any chunk',
-    'the extent is left out',
-  ),
   'chunk-bitmap-missing': kind(
     'safe',
     'chunk {what} of the inode table has inode blocks but no bitmap',
@@ -231,6 +226,11 @@ export const PROBLEMS = {
     'ask',
     'inode {inode} is a symbolic link whose target holds a NUL byte',
     'cut before it',
+  ),
+  'symlink-end': kind(
+    'ask',
+    'inode {inode} is a symbolic link with blocks up to {found}, its target ends at {expected}',
+    'cut to what can be read of it, or cleared',
   ),
   'symlink-hole': kind(
     'ask',

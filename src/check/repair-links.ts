@@ -20,7 +20,7 @@ import { saveExtents } from './file-extents.ts';
 import type { InodeFacts } from './inode-facts.ts';
 import type { FoundInode } from './inode-record.ts';
 import { viewOf } from './metadata-block.ts';
-import { rewriteFile, rewriteSymlink } from './repair-contents.ts';
+import { rewriteFile } from './repair-contents.ts';
 import { bytesOf, clearInode, editInode, markInode, type RepairContext } from './repair-context.ts';
 import { growTable } from './repair-table.ts';
 import { fillNode } from './tree-builder.ts';
@@ -105,9 +105,7 @@ async function finishFile(repair: RepairContext, inode: number, end: 'grow' | 'c
   const { view, at } = found;
   const root = { view, at: at + INODE_BODY_OFFSET, length: INODE_BODY_BYTES };
   const saved = await saveExtents(repair.check, inode, root, []);
-  const type = Inode.mode.get(view, at) & FILE_TYPE_MASK;
-  if (type === FileType.symlink) await rewriteSymlink(repair, found, saved);
-  else await rewriteFile(repair, found, saved, end);
+  await rewriteFile(repair, found, saved, end);
   await repair.changes.settle();
 }
 

@@ -96,10 +96,9 @@ class TableBuilder {
   /** What the old tree maps, as far as it is what it should be. */
   async #placeMapped(extents: readonly SavedExtent[]): Promise<void> {
     const { reader } = this.#repair.check;
-    const limit = (MAX_INODES / this.#layout.bitsPerBlock) * (this.#layout.inodeBlocksPerChunk + 1);
     const misplaced: [block: number, bytes: Uint8Array][] = [];
     for (const { fileBlock, block, length } of extents) {
-      for (let i = 0; i < length && fileBlock + i < limit; i++) {
+      for (let i = 0; i < length; i++) {
         const isBitmap = this.#isBitmap(fileBlock + i);
         const bytes = await reader.peek(block + i, isBitmap ? BlockKind.inodeBitmap : BlockKind.inodes);
         if (!bytes) continue;

@@ -4,7 +4,6 @@ import {
   INODE_BODY_BYTES,
   INODE_BODY_OFFSET,
   Inode,
-  MAX_INODES,
   VOLUME_ROOT_INODE_OFFSET,
   VolumeRoot,
 } from '../fs/format.ts';
@@ -50,13 +49,9 @@ export async function readInodeTable(context: CheckContext, root: RootFacts): Pr
   const { view } = root;
   const at = VOLUME_ROOT_INODE_OFFSET;
   const table = new InodeTable(layout);
-  const limit = (MAX_INODES / layout.bitsPerBlock) * (layout.inodeBlocksPerChunk + 1);
   const region = { view, at: at + INODE_BODY_OFFSET, length: INODE_BODY_BYTES };
   if (Inode.inlineAttributeBytes.get(view, at) !== 0) log.report('inode-attributes', { inode: 0 });
-  const walked = await walkExtents(context, 0, region, layout.volumeRootBlock, (extent) => {
-    if (extent.fileBlock + extent.length <= limit) table.add(extent);
-    else log.report('table-extent', { inode: 0, found: extent.fileBlock });
-  });
+  const walked = await walkExtents(context, 0, region, layout.volumeRootBlock, (extent) => table.add(extent));
   const expected = walked.dataBlocks + walked.nodeBlocks;
   const found = Inode.blocks.get(view, at);
   if (walked.complete && found !== expected) log.report('inode-blocks', { inode: 0, found, expected });

@@ -8,6 +8,7 @@ import {
   EntryRecord,
   ExtentRecord,
   HEADER_BYTES,
+  INODE_BODY_OFFSET,
   INODE_BYTES,
   Inode,
   NodeHeader,
@@ -72,6 +73,24 @@ export const DAMAGES: [what: string, damage: Damage, codes: ProblemCode[]][] = [
     'next generation',
     blockOf(BlockKind.volumeRoot, ({ view }) => VolumeRoot.nextGeneration.set(view, 0, 2)),
     ['root-generation'],
+  ],
+  [
+    'impossible next generation',
+    blockOf(BlockKind.volumeRoot, ({ view }) => VolumeRoot.nextGeneration.set(view, 0, 2 ** 60)),
+    ['root-next-generation'],
+  ],
+  [
+    'no place for the inode bitmap',
+    async (image) => {
+      const root = image.first(BlockKind.volumeRoot);
+      const [at = 0] = image.records(root, VOLUME_ROOT_INODE_OFFSET + INODE_BODY_OFFSET);
+      const { block, key, length } = ExtentRecord;
+      block.set(root.view, at, block.get(root.view, at) + 1);
+      key.set(root.view, at, 1);
+      length.set(root.view, at, length.get(root.view, at) - 1);
+      await root.seal();
+    },
+    ['chunk-bitmap-missing'],
   ],
   [
     'blocks of the inode table',
@@ -350,7 +369,71 @@ export const DAMAGES: [what: string, damage: Damage, codes: ProblemCode[]][] = [
     ['root-directory', 'directory-unconnected'],
   ],
 
+  [
+    'one name for two',
+    async (image) => {
+      const { block, at } = image.inode(ROOT_INODE);
+      const { view } = block;
+      const named = (name: string) => {
+        const found = image.records(block, at + INODE_BODY_OFFSET).find((record) => {
+          const from = record + EntryRecord.sizeBytes;
+          return new TextDecoder().decode(block.bytes.subarray(from, from + name.length)) === name;
+        });
+        return found ?? 0;
+      };
+      EntryRecord.key.set(view, named('fifo'), EntryRecord.key.get(view, named('link')) + 1);
+      block.bytes.set(new TextEncoder().encode('link'), named('fifo') + EntryRecord.sizeBytes);
+      const slots = image
+        .records(block, at + INODE_BODY_OFFSET)
+        .sort((a, b) => EntryRecord.key.get(view, a) - EntryRecord.key.get(view, b));
+      for (const [slot, record] of slots.entries())
+        view.setUint16(at + INODE_BODY_OFFSET + 8 + 2 * slot, record - at - INODE_BODY_OFFSET, true);
+      await block.seal();
+    },
+    ['entry-duplicate'],
+  ],
+  [
+    'a branch where a leaf belongs',
+    async (image) => {
+      const { block, records } = image.root(names.many);
+      const child = image.blocks[BranchRecord.child.get(block.view, records[0] ?? 0)];
+      if (!child) throw new Error('no such node');
+      const last = BLOCK - HEADER_BYTES - BranchRecord.sizeBytes;
+      child.bytes.fill(0, HEADER_BYTES);
+      NodeHeader.level.set(child.view, HEADER_BYTES, 1);
+      NodeHeader.kind.set(child.view, HEADER_BYTES, 2);
+      NodeHeader.count.set(child.view, HEADER_BYTES, 1);
+      NodeHeader.heapStart.set(child.view, HEADER_BYTES, last);
+      child.view.setUint16(HEADER_BYTES + 8, last, true);
+      await child.seal();
+    },
+    ['tree-level'],
+  ],
+
   // Long symbolic links.
+  [
+    'a target that begins late',
+    rootRecord(
+      () => names.link,
+      0,
+      (view, at) => ExtentRecord.key.set(view, at, 1),
+    ),
+    ['symlink-end'],
+  ],
+  ['a target that ends early', inodeField(() => names.link, Inode.size, 4095), ['symlink-target']],
+  [
+    'a target with nothing in it',
+    async (image) => {
+      const { block, at } = image.inode(names.link);
+      Inode.blocks.set(block.view, at, 0);
+      const body = at + INODE_BODY_OFFSET;
+      block.bytes.fill(0, body, at + INODE_BYTES);
+      NodeHeader.kind.set(block.view, body, 1);
+      NodeHeader.heapStart.set(block.view, body, INODE_BYTES - INODE_BODY_OFFSET);
+      await block.seal();
+    },
+    ['symlink-hole'],
+  ],
   [
     'NUL in a target',
     blockOf(BlockKind.symlink, ({ bytes }) => bytes.fill(0, HEADER_BYTES + 5, HEADER_BYTES + 6)),

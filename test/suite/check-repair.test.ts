@@ -3,6 +3,7 @@
  * not touch can be read as before, by a mount that knows nothing of it.
  */
 import { beforeAll, describe, expect, test } from 'vitest';
+import { SimulatedDevice } from '../../src/aio/simulated-device.ts';
 import { checkVolume } from '../../src/check/checker.ts';
 import { PROBLEMS, type ProblemCode } from '../../src/check/problem.ts';
 import { repairVolume } from '../../src/check/repair.ts';
@@ -56,6 +57,10 @@ const LOSES: Readonly<Record<string, RegExp>> = {
   'a target that is gone': /^\/link$/,
   'an extent node that is gone': /large$/,
   'a leaf that is gone': /^\/many\//,
+  'one name for two': /^\/fifo$/,
+  'a branch where a leaf belongs': /^\/many\//,
+  'a target that begins late': /^\/link$/,
+  'a target with nothing in it': /^\/link$/,
   'one name twice': /^\/folder\/inner\/large$/,
   'a branch that leads to itself': /^\/many\//,
 };
@@ -188,6 +193,20 @@ describe('every damage of the tables', () => {
 });
 
 describe('where things go', () => {
+  test('a block that cannot be read is not needed any more', async () => {
+    const image = await new Image().load();
+    const leaf = image.ofKind(BlockKind.directoryNode, names.many)[0]?.number ?? 0;
+    const device = new SimulatedDevice({ sizeBytes: image.device.sizeBytes, content: image.device.content });
+    device.fault = ({ operation, deviceOffset, lengthBytes }) => {
+      const isHit = deviceOffset <= leaf * BLOCK && deviceOffset + lengthBytes > leaf * BLOCK;
+      return operation === 'read' && isHit ? 5 : 0;
+    };
+    const { problems } = await checkVolume(device);
+    expect(problems.map(({ code }) => code)).toContain('block-unreadable');
+    expect((await repairVolume(device, 'all')).outcome).toBe('corrected');
+    expect(await checkVolume(device)).toMatchObject({ clean: true });
+  });
+
   test('what has lost its name is in lost+found, whole', async () => {
     const image = await new Image().load();
     await rootRecord(
