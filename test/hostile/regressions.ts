@@ -1,0 +1,43 @@
+/**
+ * The images that found bugs, shortest first of their kind, with what happened before it was mended. An image is a line of text
+ * (specification.ts); `npm run hostile -- --image TEXT` tries one.
+ */
+export interface Regression {
+  readonly image: string;
+  readonly what: string;
+}
+
+export const REGRESSIONS: readonly Regression[] = [
+  {
+    image: 'dirty-1k',
+    what: 'a read of a read-only mount waited for ever: what a block out of the replayed journal set off was never submitted',
+  },
+  { image: 'orphans-1k/type-lie:485520', what: 'the same, after an inode changed its type' },
+  {
+    image: 'groups-1k/orphan-lie:162053',
+    what: 'an orphan that is its own neighbour was taken off the list for ever',
+  },
+  {
+    image: 'groups-1k/shuffle-slots:593036',
+    what: 'keys out of order: readdir went back to names it had told',
+  },
+  {
+    image: 'small-4k/journal-copy:583833/record-field:148285/journal-splice:632104',
+    what: 'the same, by a key',
+  },
+  { image: 'full-1k/record-field:886995', what: 'a tree node far outside of the device was asked for' },
+  { image: 'full-1k/size-lie:523823', what: 'a file larger than any: the length of a hole became negative' },
+  {
+    image: 'dirty-1k/slot-noise:145908',
+    what: 'a slot that points outside of its node: a read out of the block',
+  },
+  { image: 'full-1k/forge-node:966281', what: 'a node with more records than fit: a read out of the block' },
+  {
+    image: 'extents-1k/tear-block:565669/child-lie:513211/slot-noise:844533',
+    what: 'the same in a tree of extents, below a child pointer that lies',
+  },
+  {
+    image: 'full-1k/record-field:863792',
+    what: 'an extent with a flag for later: the checker let it pass, and its repair, and the volume did not',
+  },
+];
