@@ -19,8 +19,9 @@ import {
   type UringQueueHandle,
 } from '../native.ts';
 import type { Device, IoCompletion, Memory } from './device.ts';
+import type { Lane } from './lane.ts';
 import { LocalCompletions, tell } from './local-completions.ts';
-import { type Lane, type OpenQueue, SubmissionQueue } from './submission-queue.ts';
+import { type OpenQueue, SubmissionQueue } from './submission-queue.ts';
 import { transferError } from './transfer-rules.ts';
 
 const { EBADF, EINVAL, EIO } = constants.errno;

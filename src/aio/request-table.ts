@@ -103,3 +103,22 @@ function resized<A extends Uint8Array | Int32Array | Float64Array>(old: A, made:
   made.set(old);
   return made;
 }
+
+/** What is left of `pieces` without their first `bytes`. */
+export function piecesAfter(pieces: MemoryPiece[], bytes: number): MemoryPiece[] {
+  let skipped = bytes;
+  const whole = pieces.findIndex((piece) => {
+    if (skipped < piece.lengthBytes) return true;
+    skipped -= piece.lengthBytes;
+    return false;
+  });
+  if (whole < 0) return [];
+  const left = pieces.slice(whole);
+  const first = left[0] as MemoryPiece;
+  left[0] = {
+    memoryId: first.memoryId,
+    memoryOffset: first.memoryOffset + skipped,
+    lengthBytes: first.lengthBytes - skipped,
+  };
+  return left;
+}

@@ -3,7 +3,7 @@
  *
  *   const queue = new SubmissionQueue((onCompletions) => new native.UringQueue(256, onCompletions), 256);
  *   const lane = queue.openLane({ file: descriptor, depth: 128, alignBytes: 512 }, (completion, doneBytes, errno) => …);
- *   lane.read(memoryId, 0, 4096, 65536, completion);
+ *   lane.transfer(QueueOperation.read, memoryId, 0, 4096, 65536, completion);
  *   queue.submit();
  *
  * A lane is the requests of one file. At most its `depth` of them, and the queue's `depth` of all lanes, are with the
@@ -28,8 +28,8 @@ import {
   QUEUE_SEGMENTS_PER_ENTRY,
   QueueOperation,
 } from '../native.ts';
-import { type MemoryPiece, RequestTable } from './request-table.ts';
-import { TokenRing } from './token-ring.ts';
+import { Lane, type LaneOptions, type OnEnd } from './lane.ts';
+import { type MemoryPiece, piecesAfter, RequestTable } from './request-table.ts';
 
 const { EAGAIN, ECANCELED, EINTR, EINVAL, EIO } = constants.errno;
 
@@ -38,27 +38,8 @@ const RETRY_MILLISECONDS = 1;
 /** Longest entry: below what the kernel moves in one call (2 GiB less a page), and whole sectors. */
 const LONGEST_ENTRY_BYTES = 1 << 30;
 
-/** Told of the end of a request: bytes moved, 0 or a positive errno, and whether that was all that was asked for. */
-export type OnEnd<Completion> = (
-  completion: Completion,
-  doneBytes: number,
-  errno: number,
-  whole: boolean,
-) => void;
-
 /** Told whether the kernel gave a request up: 0 or a positive errno. */
 type OnCancelled = (errno: number) => void;
-
-export interface LaneOptions {
-  /** A descriptor, or −1 − the id of a MappedFile. */
-  readonly file: number;
-  /** The descriptor under it, for what no queue can do. */
-  readonly descriptor: number;
-  /** Most requests with the kernel at once. */
-  readonly depth: number;
-  /** Sector: where a transfer that stopped early may go on. 1 for I/O that is not direct. */
-  readonly alignBytes: number;
-}
 
 /** Makes the kernel queue below; tests give one of their own here. */
 export type OpenQueue = (onCompletions: (count: number) => void) => IoQueueHandle;
@@ -342,105 +323,4 @@ export class SubmissionQueue<Completion> {
     if (dataOnly) fdatasync(descriptor, done);
     else fsync(descriptor, done);
   }
-}
-
-/** The requests of one file or device. */
-export class Lane<Completion> {
-  readonly file: number;
-  readonly descriptor: number;
-  readonly depth: number;
-  readonly alignBytes: number;
-  readonly onEnd: OnEnd<Completion>;
-  /** For the queue: in line, with the kernel, not ended, and how often a transfer that stopped early went on. */
-  readonly waiting = new TokenRing();
-  inKernel = 0;
-  unfinished = 0;
-  continued = 0;
-  readonly #queue: SubmissionQueue<Completion>;
-
-  /** Use `openLane`. */
-  constructor(queue: SubmissionQueue<Completion>, options: LaneOptions, onEnd: OnEnd<Completion>) {
-    this.#queue = queue;
-    this.file = options.file;
-    this.descriptor = options.descriptor;
-    this.depth = Math.min(options.depth, queue.depth);
-    this.alignBytes = options.alignBytes;
-    this.onEnd = onEnd;
-  }
-
-  /** Queues a transfer of one piece of memory; returns its token, which is good until it ends. */
-  transfer(
-    operation: number,
-    memoryId: number,
-    memoryOffset: number,
-    lengthBytes: number,
-    fileOffset: number,
-    completion: Completion,
-  ): number {
-    const { requests } = this.#queue;
-    const token = requests.add(operation, this, completion);
-    requests.memoryId[token] = memoryId;
-    requests.memoryOffset[token] = memoryOffset;
-    requests.leftBytes[token] = lengthBytes;
-    requests.fileOffset[token] = fileOffset;
-    this.unfinished++;
-    if (lengthBytes === 0) this.#queue.endSoon(token, 0);
-    else this.#queue.enqueue(this, token);
-    return token;
-  }
-
-  /** Queues a transfer of several pieces, in order. The array becomes the queue's. */
-  transferPieces(
-    operation: number,
-    pieces: MemoryPiece[],
-    lengthBytes: number,
-    fileOffset: number,
-    completion: Completion,
-  ): number {
-    const { requests } = this.#queue;
-    const token = requests.add(operation, this, completion);
-    requests.pieces[token] = pieces;
-    requests.leftBytes[token] = lengthBytes;
-    requests.fileOffset[token] = fileOffset;
-    this.unfinished++;
-    if (lengthBytes === 0) this.#queue.endSoon(token, 0);
-    else this.#queue.enqueue(this, token);
-    return token;
-  }
-
-  /** Queues QueueOperation.sync or .dataSync. */
-  sync(operation: number, completion: Completion): number {
-    const { requests } = this.#queue;
-    const token = requests.add(operation, this, completion);
-    requests.memoryId[token] = 0;
-    requests.memoryOffset[token] = 0;
-    requests.fileOffset[token] = 0;
-    this.unfinished++;
-    this.#queue.enqueue(this, token);
-    return token;
-  }
-
-  /** Whether the kernel has the request. */
-  isInKernel(token: number): boolean {
-    return this.#queue.requests.inKernel[token] === 1;
-  }
-}
-
-/** What is left of `pieces` without their first `bytes`. */
-function piecesAfter(pieces: MemoryPiece[], bytes: number): MemoryPiece[] {
-  let skipped = bytes;
-  const whole = pieces.findIndex((piece) => {
-    if (skipped < piece.lengthBytes) return true;
-    skipped -= piece.lengthBytes;
-    return false;
-  });
-  if (whole < 0) return [];
-  const left = pieces.slice(whole);
-  const first = left[0] as MemoryPiece;
-  left[0] = {
-    memoryId: first.memoryId,
-    memoryOffset: first.memoryOffset + skipped,
-    lengthBytes: first.lengthBytes - skipped,
-  };
-  return left;
 }

@@ -336,3 +336,31 @@ test('a mapped file that another process cuts short while it is read gives what 
 function openDescriptors(): number {
   return Number(spawnSync('sh', ['-c', `ls /proc/${process.pid}/fd | wc -l`]).stdout.toString());
 }
+
+test('a file that somebody has locked is not emptied by opening it', async () => {
+  const path = temporaryImage(SIZE);
+  const holder = await openFile(path, { flags: 'r+', lock: 'exclusive' });
+  await expect(openFile(path, { flags: 'w+', lock: 'exclusive' })).rejects.toMatchObject({ code: 'EBUSY' });
+  expect((await holder.stat()).size).toBe(SIZE);
+  await holder.close();
+  const next = await openFile(path, { flags: 'w+', lock: 'exclusive' });
+  expect((await next.stat()).size).toBe(0);
+  await next.close();
+});
+
+test('memory that is given to another thread while the kernel fills it stays where it is', async () => {
+  const path = temporaryImage(SIZE);
+  writeFileSync(path, Buffer.alloc(SIZE, 9), { flush: true });
+  for (const engine of ['aio', 'uring', 'direct'] as const) {
+    const file = await openFile(path, { engine });
+    const buffer = AlignedBuffer.allocate(65536);
+    const read = file.submitRead(buffer, 0);
+    file.flushSubmissions();
+    expect(structuredClone(buffer.buffer, { transfer: [buffer.buffer as ArrayBuffer] }).byteLength).toBe(
+      65536,
+    );
+    expect(await read.wait()).toBe(65536);
+    expect(buffer.every((byte) => byte === 9)).toBe(true);
+    await file.close();
+  }
+});

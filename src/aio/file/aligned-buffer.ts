@@ -2,8 +2,8 @@
  * Memory for direct I/O: page-aligned Buffers outside the JavaScript heap.
  *
  * An aligned buffer is an ordinary Buffer, and so is each `subarray` of it. Its memory stays mapped as long as a view is
- * reachable or the kernel uses it, so neither garbage collection nor a transfer to another thread can pull it from
- * under a request.
+ * reachable or the kernel uses it, so garbage collection cannot pull it from under a request; nor can a transfer to
+ * another thread, which gets a copy.
  */
 import { type NumberedMemory, native } from '../../native.ts';
 

@@ -9,7 +9,8 @@
  */
 import { constants } from 'node:os';
 import type { NumberedMemory } from '../../native.ts';
-import type { Lane, SubmissionQueue } from '../submission-queue.ts';
+import type { Lane } from '../lane.ts';
+import type { SubmissionQueue } from '../submission-queue.ts';
 import type {
   CancelOutcome,
   IoRequest,

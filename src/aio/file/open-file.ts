@@ -7,7 +7,7 @@
  * The file is opened once; then an engine takes it, or says why it cannot. With engine 'auto' the next one is tried: io_uring is
  * often forbidden, the system's AIO slots may be used up, a filesystem may know no O_DIRECT.
  */
-import { close, constants, fstat, type Stats } from 'node:fs';
+import { close, constants, fstat, ftruncate, type Stats } from 'node:fs';
 import { constants as system } from 'node:os';
 import { native } from '../../native.ts';
 import type { AsyncFile, EngineName, OpenFile, OpenFileOptions, ResolvedOptions } from './async-file.ts';
@@ -86,7 +86,10 @@ export async function openFileOn(
   const resolved = resolve(options);
   const opened = await open(path, resolved);
   try {
-    if (resolved.lock) lockNow(opened, resolved.lock);
+    if (resolved.lock) {
+      lockNow(opened, resolved.lock);
+      if (resolved.flags & O_TRUNC) await empty(opened);
+    }
     return takeOver(opened, engine === 'auto' ? AUTO_ENGINES : [engine], resolved, lease);
   } catch (thrown) {
     opened.descriptor.close();
@@ -115,9 +118,11 @@ function takeOver(
   throw first ?? new Error('there is no engine');
 }
 
-async function open(path: string, { engine, flags, mode }: ResolvedOptions): Promise<OpenedFile> {
+async function open(path: string, { engine, flags, mode, lock }: ResolvedOptions): Promise<OpenedFile> {
   // O_NONBLOCK: opening a FIFO must not wait for its other end.
   let kernelFlags = (flags & ~(APPEND | O_DIRECT)) | O_NONBLOCK;
+  // What somebody else has locked is not emptied: that comes after the lock.
+  if (lock) kernelFlags &= ~O_TRUNC;
   // A page that is only written is read all the same: mmap(2) wants a descriptor that can.
   if (engine === 'mmap' && (flags & O_ACCMODE) === O_WRONLY)
     kernelFlags = (kernelFlags & ~O_ACCMODE) | O_RDWR;
@@ -133,6 +138,15 @@ async function open(path: string, { engine, flags, mode }: ResolvedOptions): Pro
     close(number);
     throw asAioError(thrown, 'open', path);
   }
+}
+
+async function empty({ descriptor, path, isBlockDevice }: OpenedFile): Promise<void> {
+  if (isBlockDevice) return;
+  await new Promise<void>((resolve, reject) => {
+    ftruncate(descriptor.number, 0, (error) =>
+      error ? reject(asAioError(error, 'ftruncate', path)) : resolve(),
+    );
+  });
 }
 
 async function describe(path: string, number: number, flags: number): Promise<OpenedFile> {

@@ -13,7 +13,8 @@ import {
   native,
   QueueOperation,
 } from '../../native.ts';
-import type { Lane, SubmissionQueue } from '../submission-queue.ts';
+import type { Lane } from '../lane.ts';
+import type { SubmissionQueue } from '../submission-queue.ts';
 import type { Alignment, EngineName, ResolvedOptions } from './async-file.ts';
 import type { FileRequest } from './file-request.ts';
 import { type InodeTail, releaseTail, shareTail } from './inode-tail.ts';
