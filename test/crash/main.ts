@@ -13,6 +13,10 @@ export interface WorkerOrders {
   readonly seconds: number;
   readonly workload?: string;
   readonly state?: string;
+  /** Begin with this workload. */
+  readonly first?: string;
+  /** Look at many workloads rather than closely at each. */
+  readonly inPassing?: boolean;
 }
 
 export type WorkerReport =
@@ -69,9 +73,9 @@ class Worker {
   }
 
   async #runOne(workload: string): Promise<void> {
-    const { seed, state: only } = this.#orders;
+    const { seed, state: only, inPassing } = this.#orders;
     try {
-      const options = { ...closeness(workload, seed), only };
+      const options = { ...closeness(workload, seed, inPassing), only };
       const violation = await explore(await record(workload), options, (key) => this.#progress(key));
       if (violation) this.#violation(workload, violation.state, violation.where, violation.what);
     } catch (thrown) {

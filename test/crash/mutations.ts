@@ -22,16 +22,26 @@ export interface Mutation {
   /** The rule that it breaks: of journal.ts (J1 …) where it has a number. */
   readonly breaks: string;
   readonly edits: readonly Edit[];
+  /** A workload that is known to show it: where the test looks first. */
+  readonly shownBy: string;
 }
 
-function mutation(name: string, breaks: string, file: string, find: string, replace: string): Mutation {
-  return { name, breaks, edits: [{ file: `src/fs/${file}.js`, find, replace }] };
+function mutation(
+  name: string,
+  breaks: string,
+  shownBy: string,
+  file: string,
+  find: string,
+  replace: string,
+): Mutation {
+  return { name, breaks, shownBy, edits: [{ file: `src/fs/${file}.js`, find, replace }] };
 }
 
 const COMMITTING: Mutation[] = [
   mutation(
     'no-flush-before-commit-block',
     'J1: the commit block follows its records, and the data, without a flush',
+    'ace1-40',
     'commit',
     'if (transaction || this.#dataUnflushed)',
     'if (!transaction && this.#dataUnflushed)',
@@ -39,6 +49,7 @@ const COMMITTING: Mutation[] = [
   mutation(
     'commit-block-with-records',
     'J1: the commit block is queued together with its records',
+    'ace1-40',
     'commit',
     'await this.#journal.writeRecords(transaction);',
     'await Promise.all([this.#journal.writeRecords(transaction), this.#journal.writeCommit(transaction)]);',
@@ -46,6 +57,7 @@ const COMMITTING: Mutation[] = [
   mutation(
     'no-flush-after-commit-block',
     'sync ends before the commit block is durable',
+    'ace1-40',
     'commit',
     'await this.#journal.writeCommit(transaction);\n            await this.#flush();',
     'await this.#journal.writeCommit(transaction);',
@@ -53,6 +65,7 @@ const COMMITTING: Mutation[] = [
   mutation(
     'data-not-flushed',
     'sync forgets data written in place when no metadata changed',
+    'random-1000003',
     'commit',
     'this.#dataWrites++;',
     '',
@@ -60,6 +73,7 @@ const COMMITTING: Mutation[] = [
   mutation(
     'record-before-data',
     'the transaction speaks of data that is still on its way to the device',
+    'random-1000001',
     'file-writer',
     'to - from, place, this);',
     'to - from, place, { ioDone() {} }); queueMicrotask(() => this.ioDone(0));',
@@ -67,6 +81,7 @@ const COMMITTING: Mutation[] = [
   mutation(
     'sync-does-not-wait',
     'sync forgets writes that were answered early',
+    'random-1000005',
     'volume',
     'await this.#early.settled();',
     '',
@@ -74,6 +89,7 @@ const COMMITTING: Mutation[] = [
   mutation(
     'dirty-block-left-out',
     'a transaction lacks one of its blocks',
+    'random-1000000',
     'commit',
     'const frames = [...this.#cache.dirtySet()]',
     'const frames = [...this.#cache.dirtySet()].slice(this.commits % 5 === 0 ? 1 : 0)',
@@ -84,6 +100,7 @@ const CHECKPOINTS: Mutation[] = [
   mutation(
     'home-before-commit',
     'J2: the checkpoint does not wait for the commit point',
+    'random-1000003',
     'commit',
     'const checkpoint = this.#takeCheckpoint();',
     'let checkpoint = this.#takeCheckpoint(); if (checkpoint) this.#startCheckpoint(checkpoint); checkpoint = undefined;',
@@ -91,6 +108,7 @@ const CHECKPOINTS: Mutation[] = [
   mutation(
     'tail-before-home',
     'J3: the tail moves before the blocks are flushed at home',
+    'ace1-40',
     'commit',
     'this.blocksWritten += blocks.length;\n            await this.#flush();',
     'this.blocksWritten += blocks.length;',
@@ -98,6 +116,7 @@ const CHECKPOINTS: Mutation[] = [
   mutation(
     'head-not-flushed',
     'J4: the log is written again before the head that frees it is durable',
+    'ace1-40',
     'journal',
     'await writeBlocks(device, memory, 0, [block], blockBytes);\n    await flushDevice(device);',
     'await writeBlocks(device, memory, 0, [block], blockBytes);',
@@ -105,6 +124,7 @@ const CHECKPOINTS: Mutation[] = [
   mutation(
     'clean-before-home',
     'the volume is marked clean while the journal is not empty',
+    'ace1-40',
     'volume',
     'await this.#committer.drain();',
     '',
@@ -112,6 +132,7 @@ const CHECKPOINTS: Mutation[] = [
   mutation(
     'wrap-too-early',
     'the writer wraps around one block before the reader',
+    'random-1000000',
     'journal',
     'this.#head + 1 === this.logBlocks ? 0',
     'this.#head + 2 === this.logBlocks ? 0',
@@ -122,6 +143,7 @@ const FREED_BLOCKS: Mutation[] = [
   mutation(
     'no-revokes-written',
     'J5: freed metadata blocks are not revoked',
+    'random-1000002',
     'commit',
     'const revoked = this.#cache.takeFreed();',
     'this.#cache.takeFreed(); const revoked = [];',
@@ -129,6 +151,7 @@ const FREED_BLOCKS: Mutation[] = [
   mutation(
     'revokes-ignored',
     'J5: replay does not heed revokes',
+    'random-1000002',
     'journal-log',
     'if ((this.#revokedIn.get(home) ?? -1) < sequence)',
     'if (sequence >= 0)',
@@ -136,6 +159,7 @@ const FREED_BLOCKS: Mutation[] = [
   mutation(
     'freed-at-once',
     'J6: freed blocks are handed out before the commit that freed them',
+    'random-1000001',
     'space-map',
     'this.#freed.push({ start, length });',
     'this.release([{ start, length }]);',
@@ -143,6 +167,7 @@ const FREED_BLOCKS: Mutation[] = [
   mutation(
     'freed-before-commit-point',
     'J6: freed blocks are handed out when the commit begins',
+    'random-1000001',
     'commit',
     'const olderCheckpoint = this.#checkpoint;',
     'const olderCheckpoint = this.#checkpoint; this.#release(freed.splice(0), olderCheckpoint);',
@@ -150,6 +175,7 @@ const FREED_BLOCKS: Mutation[] = [
   mutation(
     'freed-during-checkpoint',
     'J6: freed blocks are handed out while a checkpoint may still write their old copies',
+    'random-1000000',
     'commit',
     'if (olderCheckpoint === undefined)',
     'if (freed.length > 0)',
@@ -157,6 +183,7 @@ const FREED_BLOCKS: Mutation[] = [
   mutation(
     'orphan-not-listed',
     'a file without a name is not on the orphan list',
+    'random-1000004',
     'namespace',
     'addOrphan(tx, this.#table, inode);',
     '',
@@ -164,13 +191,15 @@ const FREED_BLOCKS: Mutation[] = [
   mutation(
     'truncation-not-listed',
     'a truncation in steps is not on the orphan list',
+    'random-1000000',
     'file-resizer',
     'addOrphan(tx, this.context.table, inode);',
-    '',
+    ';',
   ),
   mutation(
     'tail-not-zeroed',
     'what stood behind the end of a file turns up when it grows',
+    'random-1000000',
     'file-resizer',
     "return { kind: 'zeroTail', block, from: inTail };",
     '{ /* nothing */ }',
@@ -181,6 +210,7 @@ const RECOVERY: Mutation[] = [
   mutation(
     'recovery-does-not-flush',
     'recovery empties the log before the blocks are durable at home',
+    'random-1000000',
     'recovery',
     'await flushDevice(device);\n    const position',
     'const position',
@@ -188,6 +218,7 @@ const RECOVERY: Mutation[] = [
   mutation(
     'recovery-head-first',
     'recovery empties the log before the blocks go home',
+    'random-1000000',
     'recovery',
     'const { blockBytes } = layout;\n    await eachBatch(device, layout, identity, contents, async (memory, homes) => {\n        await writeBlocks',
     'const { blockBytes } = layout;\n    await writeJournalHead(device, layout, identity, { ...contents.position, generation: contents.position.generation + 1 });\n    await eachBatch(device, layout, identity, contents, async (memory, homes) => {\n        await writeBlocks',
@@ -195,6 +226,7 @@ const RECOVERY: Mutation[] = [
   mutation(
     'not-marked-mounted',
     'a mounted volume looks clean, so its journal is not replayed',
+    'ace1-40',
     'volume',
     'this.#superblock.markMounted(this.#clock);',
     '',

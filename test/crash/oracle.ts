@@ -48,7 +48,7 @@ export class Oracle {
       const version = versions[i] as Version;
       const fault = treeFault(version, window, tree);
       if (fault === undefined) found.push(version);
-      else reason ||= fault;
+      else if (reason === '' || version.signature === tree.signature) reason = fault;
     }
     if (found.length > 0) return found;
     return `no version from ${window.first} to ${window.last} of ${versions.length} has this tree\n${reason}${this.#elsewhere(window, tree)}`;

@@ -18,6 +18,8 @@ export interface PlanOptions {
   readonly workers: number;
   /** One family only, or one workload by its name. */
   readonly workload?: string | undefined;
+  /** A workload to begin with. */
+  readonly first?: string | undefined;
 }
 
 export function* plannedWorkloads(options: PlanOptions): Generator<string> {
@@ -26,7 +28,8 @@ export function* plannedWorkloads(options: PlanOptions): Generator<string> {
   for (const name of allWorkloads(options)) if (number++ % workers === worker) yield name;
 }
 
-function* allWorkloads({ seed, workload, worker }: PlanOptions): Generator<string> {
+function* allWorkloads({ seed, workload, worker, first }: PlanOptions): Generator<string> {
+  if (first !== undefined) yield first;
   if (workload !== undefined && !FAMILIES.some((family) => family === workload)) {
     // A single workload is for the first worker; the others have nothing to do.
     if (worker === 0) yield workload;
@@ -55,9 +58,10 @@ function greatestCommonDivisor(left: number, right: number): number {
   return right === 0 ? left : greatestCommonDivisor(right, left % right);
 }
 
-/** How closely: short workloads nearly wholly; of four random ones, three in passing and one in more detail. */
-export function closeness(name: string, seed: number): ExploreOptions {
+/** How closely: short workloads nearly wholly; of four random ones, three in passing and one in more detail; or all in passing. */
+export function closeness(name: string, seed: number, inPassing = false): ExploreOptions {
   const [family, number] = name.split('-');
+  if (inPassing) return { seed, ...PASSING };
   if (family !== 'random') return { seed, ...CLOSE };
   return { seed, ...(Number(number) % 4 === 0 ? DETAILED : PASSING) };
 }

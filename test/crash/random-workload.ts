@@ -65,15 +65,16 @@ class RandomWorkload {
     await this.recorder.symlink('t'.repeat(length), this.#newPath());
   }
 
-  /** A block that is in the journal as metadata is freed and gets data. */
+  /** Blocks that are in the journal as metadata, and maybe on their way home, are freed and get data. */
   async #metadataBecomesData(): Promise<void> {
-    const path = this.#newPath();
-    const { recorder } = this;
-    if (!(await recorder.symlink('t'.repeat(1500), path))) return;
-    if (this.random.chance(0.7)) await recorder.sync();
-    await recorder.unlink(path);
-    if (this.random.chance(0.8)) await recorder.sync();
+    const { recorder, random } = this;
+    const paths = Array.from({ length: random.pick([1, 1, 5]) }, () => this.#newPath());
+    for (const path of paths) await recorder.symlink('t'.repeat(1500), path);
+    if (random.chance(0.7)) await recorder.sync();
+    for (const path of paths) await recorder.unlink(path);
+    if (random.chance(0.8)) await recorder.sync();
     await this.#write();
+    if (paths.length > 1) await this.#write();
     await recorder.sync();
   }
 

@@ -262,13 +262,18 @@ export class Recorder {
     this.#setBusy(id, 1);
     const inode = this.inodeOf(path);
     const thrown = await this.#send({ inode, offset, length, pattern, ...style }, (failure) => {
-      open.answered = true;
-      if (!style.early && failure === undefined) this.#endWrite(id, endByte, change);
+      if (failure !== undefined) this.#forgetOpen(open);
+      else if (style.early) open.answered = true;
+      else this.#endWrite(id, endByte, change);
     });
     if (thrown !== undefined && !this.#isRefusal(thrown)) throw thrown;
     if (thrown !== undefined) await this.#takeBack(open, inode);
     this.#setBusy(id, -1);
     return thrown === undefined;
+  }
+
+  #forgetOpen(refused: OpenWrite): void {
+    this.#openWrites = this.#openWrites.filter((open) => open !== refused);
   }
 
   #endWrite(id: number, endByte: number, change: ContentChange): void {
@@ -302,7 +307,6 @@ export class Recorder {
   /** A write was refused: the file is as before, or has grown by some of its pieces. */
   async #takeBack(refused: OpenWrite, inode: number): Promise<void> {
     const { id } = refused;
-    this.#openWrites = this.#openWrites.filter((open) => open !== refused);
     const isAlone = () => this.#busy.get(id) === 1 && this.#openWrites.every((open) => open.id !== id);
     if (!isAlone()) return;
     const attributes = emptyAttributes();

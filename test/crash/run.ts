@@ -42,6 +42,10 @@ export interface RunOptions {
   readonly workers: number;
   readonly workload?: string | undefined;
   readonly state?: string | undefined;
+  /** Begin with this workload. */
+  readonly first?: string | undefined;
+  /** Look at many workloads rather than closely at each. */
+  readonly inPassing?: boolean | undefined;
   /** Stop after so many different states; default: never. */
   readonly states?: number | undefined;
   /** Stop after so many violations; default 1. */
@@ -96,8 +100,8 @@ class CrashRun {
   }
 
   #runWorker(worker: number): Promise<void> {
-    const { seed, seconds, workers, workload, state } = this.options;
-    const orders = { seed, seconds, workers, workload, state, worker } as WorkerOrders;
+    const { seed, seconds, workers, workload, state, first, inPassing } = this.options;
+    const orders = { seed, seconds, workers, workload, state, first, inPassing, worker } as WorkerOrders;
     const child = fork(join(this.folder, 'test/crash/main.js'), [JSON.stringify(orders)], {
       serialization: 'advanced',
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
@@ -133,7 +137,8 @@ class CrashRun {
   }
 
   #stop(): void {
-    for (const child of this.#workers) if (child.connected) child.send('stop');
+    // One that has just ended does not hear it, and need not.
+    for (const child of this.#workers) if (child.connected) child.send('stop', () => {});
   }
 }
 
