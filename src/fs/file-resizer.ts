@@ -6,9 +6,9 @@
  * finds the inode there and goes on.
  */
 import { PromisedCompletion } from '../aio/device.ts';
-import { fsError, fsErrorFromNumber } from './errors.ts';
+import { CorruptionError, fsError, fsErrorFromNumber } from './errors.ts';
 import type { Operation } from './filesystem.ts';
-import { FILE_TYPE_MASK, FileType, MAX_FILE_BYTES, TreeKind } from './format.ts';
+import { FILE_TYPE_MASK, FileType, MAX_FILE_BYTES, ROOT_INODE, TreeKind } from './format.ts';
 import {
   dropPrivileges,
   type InodeRef,
@@ -67,8 +67,11 @@ function hasExtents(inode: InodeRef): boolean {
   return (type === FileType.regular || type === FileType.symlink) && !isInline(inode);
 }
 
-/** One step of freeing an inode; true when it is gone. */
+/** One step of freeing an inode; true when it is gone. @throws CorruptionError if it is a directory that others depend on */
 function release(context: WriteContext, tx: Transaction, inode: InodeRef): boolean {
+  if (isDirectory(inode) && (inode.number === ROOT_INODE || !treeIsEmpty(inode))) {
+    throw new CorruptionError(inode.frame.block, `directory ${inode.number} has no name, and is not empty`);
+  }
   if (hasExtents(inode)) {
     const isMetadata = !isRegular(inode);
     const done = context.extents.punch(tx, inode, 0, WHOLE_FILE, context.extentsPerStep, isMetadata);

@@ -71,6 +71,9 @@ interface Transaction {
   readonly revoked: number[];
 }
 
+/** No volume lives to see this many transactions; beyond it numbers could not grow by one for ever (J7). */
+const COUNTER_LIMIT = 2 ** 52;
+
 function damaged(what: string): NotAVolumeError {
   return new NotAVolumeError(`its journal is damaged: ${what}; 'quarry fsck -y' can repair it`);
 }
@@ -102,6 +105,9 @@ export async function readJournalHead(
   }
   if (newest === undefined) throw damaged('neither of its heads is valid');
   if (newest.tail >= logLength(layout)) throw damaged('its head points outside of it');
+  if (!(newest.sequence < COUNTER_LIMIT && newest.generation < COUNTER_LIMIT)) {
+    throw damaged('its head counts more transactions than there can have been');
+  }
   return newest;
 }
 

@@ -44,7 +44,7 @@ import type { InodeTable } from './inode-table.ts';
 import { addOrphan } from './orphans.ts';
 import type { SpaceMap } from './space-map.ts';
 import type { Transaction } from './transaction.ts';
-import { initialiseTree } from './tree.ts';
+import { initialiseTree, treeIsEmpty } from './tree.ts';
 
 /** A directory never is deeper than this; a parent chain that is goes in circles. */
 const MAX_DEPTH = 1_000_000;
@@ -160,9 +160,15 @@ export class Namespace {
     touchModified(directory, tx.clock);
   }
 
+  /** @throws EMLINK, also for a directory with too many subdirectories */
   #addLinks(tx: Transaction, inode: InodeRef, change: number): void {
+    const links = linkCountOf(inode) + change;
+    if (change > 0 && links > MAX_LINKS) throw fsError('EMLINK');
+    if (links < 0) {
+      throw new CorruptionError(inode.frame.block, `inode ${inode.number} has fewer links than names`);
+    }
     tx.modify(inode.frame);
-    setLinkCount(inode, linkCountOf(inode) + change);
+    setLinkCount(inode, links);
   }
 
   /** link(2). */
@@ -171,7 +177,6 @@ export class Namespace {
     if (isDirectory(inode)) throw fsError('EPERM');
     const directory = this.#parentFor(tx, parent, name);
     if (linkCountOf(inode) === 0) throw fsError('ENOENT');
-    if (linkCountOf(inode) >= MAX_LINKS) throw fsError('EMLINK');
     this.#enter(tx, directory, name, inode);
     this.#addLinks(tx, inode, 1);
     touchChanged(inode, tx.clock);
@@ -194,7 +199,7 @@ export class Namespace {
     const directory = this.#table.get(tx, parent);
     const inode = this.#existing(tx, directory, name);
     requireDirectory(inode);
-    if (sizeOf(inode) > 0) throw fsError('ENOTEMPTY');
+    requireEmpty(inode);
     this.#directories.remove(tx, directory, name);
     touchModified(directory, tx.clock);
     this.#addLinks(tx, directory, -1);
@@ -312,7 +317,7 @@ export class Namespace {
   ): void {
     if (isDirectory(source) && !isDirectory(target)) throw fsError('ENOTDIR');
     if (!isDirectory(source) && isDirectory(target)) throw fsError('EISDIR');
-    if (isDirectory(target) && sizeOf(target) > 0) throw fsError('ENOTEMPTY');
+    if (isDirectory(target)) requireEmpty(target);
     this.#directories.replace(tx, to, newName, source.number, modeOf(source));
     if (!isDirectory(target)) {
       this.#dropLink(tx, target);
@@ -340,4 +345,14 @@ export class Namespace {
     }
     throw new CorruptionError(to.frame.block, `the parents of directory ${to.number} go in circles`);
   }
+}
+
+/** @throws ENOTEMPTY */
+function requireEmpty(directory: InodeRef): void {
+  if (sizeOf(directory) > 0) throw fsError('ENOTEMPTY');
+  if (treeIsEmpty(directory)) return;
+  throw new CorruptionError(
+    directory.frame.block,
+    `directory ${directory.number} has entries, and counts none`,
+  );
 }

@@ -19,7 +19,7 @@ import { type Clock, DateClock } from './clock.ts';
 import { Committer } from './commit.ts';
 import { Directories, requireDirectory } from './directory.ts';
 import { EarlyWrites } from './early-writes.ts';
-import type { CorruptionError } from './errors.ts';
+import { CorruptionError } from './errors.ts';
 import { ExtentMap } from './extents.ts';
 import { readFile } from './file-reader.ts';
 import { reapInode, resizeFile } from './file-resizer.ts';
@@ -37,7 +37,7 @@ import type {
   WriteRequest,
 } from './filesystem.ts';
 import { MAX_NAME_BYTES, ROOT_INODE, VolumeRoot } from './format.ts';
-import { fillAttributes } from './inode.ts';
+import { fillAttributes, isDirectory } from './inode.ts';
 import { changeInode } from './inode-changes.ts';
 import { InodeTable } from './inode-table.ts';
 import { IoEpochs } from './io-epochs.ts';
@@ -209,13 +209,19 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
   async start(): Promise<void> {
     this.#tellRecovery();
     // What every operation needs is brought in now, and checked: a volume without it is none.
-    await this.run((tx) => this.#table.get(tx, ROOT_INODE));
+    await this.run((tx) => this.#expectRoot(tx));
     if (this.readOnly) return;
     this.#clock.read();
     this.#superblock.markMounted(this.#clock);
     await this.#writeSuperblock();
     const orphans = await this.#reapAll();
     if (orphans > 0) this.#log(`freed ${plural(orphans, 'inode')} that had no name or was being truncated`);
+  }
+
+  /** @throws CorruptionError */
+  #expectRoot(tx: Transaction): void {
+    const isThere = this.#table.isInUse(tx, ROOT_INODE) && isDirectory(this.#table.get(tx, ROOT_INODE));
+    if (!isThere) throw new CorruptionError(this.layout.volumeRootBlock, 'there is no root directory');
   }
 
   #tellRecovery(): void {
