@@ -12,7 +12,7 @@ import { SeededRandom } from '../../src/aio/seeded-random.ts';
 import { checkVolume, NotAVolumeError as NothingToCheck } from '../../src/check/checker.ts';
 import { repairVolume } from '../../src/check/repair.ts';
 import { CorruptionError, FsError } from '../../src/fs/errors.ts';
-import { BlockHeader } from '../../src/fs/format.ts';
+import { BlockHeader, HEADER_BYTES } from '../../src/fs/format.ts';
 import type { Layout } from '../../src/fs/layout.ts';
 import { NotAVolumeError } from '../../src/fs/superblock.ts';
 import { TestVolume } from '../suite/volume-harness.ts';
@@ -69,22 +69,36 @@ function expectRefusal(thrown: unknown): void {
   if (!isRefusal(thrown)) throw thrown;
 }
 
-/** What may be written where, on a volume of this layout. */
-function rulesOf({ blockBytes, ...layout }: Layout): WriteRule {
-  const { journalStart, volumeRootBlock, spaceStart, spaceBlocks } = layout;
+/** What may be written where, on a volume of this layout: never anything but itself over a block with a place of its own. */
+function rulesOf(layout: Layout): WriteRule {
+  const { blockBytes, journalStart, volumeRootBlock, spaceStart, spaceBlocks } = layout;
   return (offset, bytes) => {
     const first = Math.floor(offset / blockBytes);
     const last = Math.floor((offset + bytes.length - 1) / blockBytes);
     if (first === 0) return last === 0 ? ownBlock(bytes, 0) : 'over the superblock and beyond';
     if (first >= journalStart && last < volumeRootBlock) return undefined;
-    if (first >= spaceStart && last < spaceStart + spaceBlocks) return undefined;
-    if (first === volumeRootBlock) return ownBlock(bytes, first);
-    return 'outside of the journal and the space';
+    if (first < volumeRootBlock || last >= spaceStart + spaceBlocks)
+      return 'outside of the journal and the space';
+    for (let block = first; block <= last; block++) {
+      if (!hasPlaceOfItsOwn(layout, block)) continue;
+      const from = Math.max(0, block * blockBytes - offset);
+      const wrong = ownBlock(bytes.subarray(from, from + blockBytes), block);
+      if (wrong !== undefined) return wrong;
+    }
+    return undefined;
   };
 }
 
+/** The volume root, and the bitmaps and summaries at the start of the groups. */
+function hasPlaceOfItsOwn(layout: Layout, block: number): boolean {
+  if (block === layout.volumeRootBlock) return true;
+  const group = Math.floor((block - layout.spaceStart) / layout.bitsPerBlock);
+  return block - layout.bitmapBlock(group) < layout.groupMetadataBlocks(group);
+}
+
 function ownBlock(bytes: Uint8Array, number: number): string | undefined {
-  const isOwn = hasMagic(bytes) && BlockHeader.block.get(viewOf(bytes), 0) === number;
+  const isOwn =
+    bytes.length >= HEADER_BYTES && hasMagic(bytes) && BlockHeader.block.get(viewOf(bytes), 0) === number;
   return isOwn ? undefined : `it does not hold block ${number}`;
 }
 
