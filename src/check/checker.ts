@@ -72,11 +72,19 @@ export async function checkVolume(device: Device, options: CheckOptions = {}): P
   return (await runCheck(device, options)).result;
 }
 
-/** Checks, and keeps what was found. @throws NotAVolumeError */
-export async function runCheck(device: Device, options: CheckOptions = {}): Promise<CheckRun> {
+/**
+ * Checks, and keeps what was found.
+ * @param isRepairing a repair is under way, and it is ours: that the superblock says so is no problem
+ * @throws NotAVolumeError
+ */
+export async function runCheck(
+  device: Device,
+  options: CheckOptions = {},
+  isRepairing = false,
+): Promise<CheckRun> {
   const source = new BlockSource(device);
   const log = new ProblemLog();
-  const superblocks = await checkSuperblocks(source, log);
+  const superblocks = await checkSuperblocks(source, log, isRepairing);
   const { chosen, isClean } = superblocks;
   const context = makeContext(source, log, chosen, options);
   const journal = await readJournal(source, log, ownerOf(chosen), isClean);

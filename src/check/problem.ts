@@ -109,6 +109,7 @@ export const PROBLEMS = {
     'the superblock has the unknown state {found}',
     'set when the volume is repaired',
   ),
+  'superblock-repairing': kind('safe', 'a repair of the volume was cut off', 'gone on with'),
   'superblock-field': kind(
     'ask',
     'the superblock says {what} is {found}, by its geometry it is {expected}',

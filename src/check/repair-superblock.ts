@@ -15,15 +15,23 @@ import type { CheckRun } from './checker.ts';
 import { sealBytes, viewOf } from './metadata-block.ts';
 import { DERIVED_FIELDS, type FoundSuperblock } from './superblock-pass.ts';
 
-/** Makes both superblocks right, and says on disk that the volume is not in order until the repair is done. */
-export async function beginRepair(target: BlockTarget, sectorBytes: number, run: CheckRun): Promise<void> {
-  const { chosen, isFirst, isClean } = run.superblocks;
+/**
+ * Makes both superblocks right, and says on disk that the volume is not to be mounted until the repair is done.
+ * @param isReplay nothing is wrong, and only the journal is to be brought home: then a mount may do that as well
+ */
+export async function beginRepair(
+  target: BlockTarget,
+  sectorBytes: number,
+  run: CheckRun,
+  isReplay: boolean,
+): Promise<void> {
+  if (isReplay) return;
+  const { chosen, isFirst } = run.superblocks;
   const isDamaged = run.context.log.countIn('superblock') > 0;
-  if (!isDamaged && !isClean) return;
   const { backupSuperblock } = chosen.layout;
   const places = isFirst ? [backupSuperblock, 0] : [0, backupSuperblock];
   for (const block of isDamaged ? places : [0])
-    await writeSuperblock(target, sectorBytes, chosen, block, VolumeState.dirty);
+    await writeSuperblock(target, sectorBytes, chosen, block, VolumeState.repairing);
 }
 
 /** Says that the volume is in order. Everything else is durable. */

@@ -7,7 +7,7 @@
  * that is not sound is always the next. A stage that did not hold when it was tried a few times is tried coarsely, giving
  * up what resists; so a repair ends.
  *
- * Crash safety: the superblock says `dirty` before the first change and `clean` after the last flush. Changes go out as changes.ts
+ * Crash safety: the superblock says `repairing` before the first change and `clean` after the last flush. Changes go out as changes.ts
  * says. A repair that was cut off is begun again, from a volume that is no worse.
  */
 import type { Device } from '../aio/device.ts';
@@ -101,7 +101,7 @@ class RepairSession {
     this.#remember(this.#first);
     if (log.count === 0 && this.#first.superblocks.isClean) return this.#result('clean', this.#first);
     if (this.#isRefused(this.#first)) return this.#result('refused', this.#first);
-    await beginRepair(this.#target, this.#device.sectorBytes, this.#first);
+    await beginRepair(this.#target, this.#device.sectorBytes, this.#first, isSound(this.#first));
     const journal = await this.#replay();
     const last = await this.#mend(journal);
     if (!isSound(last)) return this.#result(this.#isRefused(last) ? 'refused' : 'failed', last);
@@ -141,7 +141,7 @@ class RepairSession {
     while (!isSound(run) && !this.#isRefused(run) && this.#rounds < MOST_ROUNDS) {
       await this.#round(run, journal);
       this.#rounds++;
-      run = await runCheck(this.#device, this.#options);
+      run = await runCheck(this.#device, this.#options, true);
       this.#remember(run);
     }
     return run;

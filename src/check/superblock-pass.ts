@@ -111,9 +111,14 @@ async function searchBackup(source: BlockSource): Promise<FoundSuperblock | unde
 
 /**
  * Runs the pass.
+ * @param isRepairing whether the volume may say that a repair of it is under way
  * @throws NotAVolumeError if there is nothing that could be checked.
  */
-export async function checkSuperblocks(source: BlockSource, log: ProblemLog): Promise<SuperblockFacts> {
+export async function checkSuperblocks(
+  source: BlockSource,
+  log: ProblemLog,
+  isRepairing: boolean,
+): Promise<SuperblockFacts> {
   log.pass = 'superblock';
   const first = await readSuperblock(source, 0);
   const sound = typeof first !== 'string' && first.flaw === undefined && fits(first, source);
@@ -122,7 +127,7 @@ export async function checkSuperblocks(source: BlockSource, log: ProblemLog): Pr
     : await chooseDamaged(source, log, first);
   refuseUnknown(chosen);
   if (!fits(chosen, source)) throw truncated(chosen, source);
-  reportFields(chosen, log);
+  reportFields(chosen, log, isRepairing);
   const isFirst = chosen === first;
   const isClean = sound && isFirst && Superblock.state.get(chosen.view, 0) === VolumeState.clean;
   return { chosen, isFirst, isClean };
@@ -200,16 +205,17 @@ function refuseUnknown({ view }: FoundSuperblock): void {
   );
 }
 
-function reportFields({ view, layout }: FoundSuperblock, log: ProblemLog): void {
+function reportFields({ view, layout }: FoundSuperblock, log: ProblemLog, isRepairing: boolean): void {
   for (const [what, field, derive] of DERIVED_FIELDS) {
     const found = field.get(view, 0);
     const expected = derive(layout);
     if (found !== expected) log.report('superblock-field', { what, found, expected, block: 0 });
   }
   const state = Superblock.state.get(view, 0);
-  if (state !== VolumeState.clean && state !== VolumeState.dirty) {
+  if (state === VolumeState.repairing) {
+    if (!isRepairing) log.report('superblock-repairing', { block: 0 });
+  } else if (state !== VolumeState.clean && state !== VolumeState.dirty)
     log.report('superblock-state', { found: state, block: 0 });
-  }
 }
 
 async function checkBackup(

@@ -253,6 +253,8 @@ export const VolumeState = {
   clean: 0,
   /** Mounted, or not unmounted in order. */
   dirty: 1,
+  /** A repair was begun and did not end. Not to be mounted: blocks in use may be free by the bitmaps. */
+  repairing: 2,
 } as const;
 
 export const Superblock = record('superblock', SUPERBLOCK_BYTES, {

@@ -164,6 +164,8 @@ function superblockFault(image: SuperblockImage, deviceBytes: number): string | 
   }
   if (Superblock.incompatibleFeatures.get(view, 0) !== 0)
     return 'it uses features that this program does not know';
+  if (Superblock.state.get(view, 0) === VolumeState.repairing)
+    return "a repair of it was cut off; 'quarry fsck -y' ends it";
   return geometryFault(image, deviceBytes);
 }
 

@@ -5,6 +5,7 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import { SimulatedDevice } from '../../src/aio/simulated-device.ts';
 import { checkVolume } from '../../src/check/checker.ts';
+import { viewOf } from '../../src/check/metadata-block.ts';
 import { PROBLEMS, type ProblemCode } from '../../src/check/problem.ts';
 import { repairVolume } from '../../src/check/repair.ts';
 import {
@@ -17,6 +18,7 @@ import {
   Inode,
   Superblock,
   VOLUME_ROOT_INODE_OFFSET,
+  VolumeState,
 } from '../../src/fs/format.ts';
 import { DAMAGES } from './check-damages.ts';
 import {
@@ -32,6 +34,7 @@ import {
   superblockField,
 } from './check-sample.ts';
 import { contentsOf } from './check-tree.ts';
+import { TestVolume } from './volume-harness.ts';
 
 let before: Map<string, string>;
 
@@ -189,6 +192,32 @@ describe('every damage of the tables', () => {
       if (!isSafe) refused++;
     }
     expect(refused).toBeGreaterThan(10);
+  });
+});
+
+describe('a repair that was cut off', () => {
+  test('is not mounted until another one has ended it', async () => {
+    const image = await new Image().load();
+    await superblockField(0, ({ view }) => Superblock.state.set(view, 0, VolumeState.repairing))(image);
+    await expect(TestVolume.open(image.device.clone())).rejects.toThrow(/cut off/);
+    const { problems } = await checkVolume(image.device);
+    expect(problems.map(({ code }) => code)).toEqual(['superblock-repairing']);
+    expect((await repairVolume(image.device, 'safe')).outcome).toBe('corrected');
+    expect(await contentsOf(image.device)).toEqual(before);
+  });
+
+  test('says so on disk from its first write to its last', async () => {
+    const image = await new Image().load();
+    await inodeField(() => names.small, Inode.blocks, 2)(image);
+    const { sizeBytes, content } = image.device;
+    const device = new SimulatedDevice({ sizeBytes, content });
+    await repairVolume(device, 'all');
+    const writes = device.log.flatMap((event) => (event.kind === 'write-queued' ? [event] : []));
+    const states = [writes.at(0), writes.at(-1)].map((event) => {
+      expect(event?.deviceOffset).toBe(0);
+      return event && Superblock.state.get(viewOf(event.data), 0);
+    });
+    expect(states).toEqual([VolumeState.repairing, VolumeState.clean]);
   });
 });
 
