@@ -31,7 +31,12 @@ export async function beginRepair(
   const { backupSuperblock } = chosen.layout;
   const places = isFirst ? [backupSuperblock, 0] : [0, backupSuperblock];
   for (const block of isDamaged ? places : [0])
-    await writeSuperblock(target, sectorBytes, chosen, block, VolumeState.repairing);
+    await writeSuperblock(target, sectorBytes, chosen, block, stateFor(block));
+}
+
+/** The backup says nothing of the state, which only block 0 knows. */
+function stateFor(block: number): number {
+  return block === 0 ? VolumeState.repairing : VolumeState.clean;
 }
 
 /** Says that the volume is in order. Everything else is durable. */
