@@ -3,12 +3,12 @@
 // Touching a mapped page that the file does not have, or that the disk cannot give, raises SIGBUS: a truncation by
 // another process would kill ours. So nobody here touches the mapping; the kernel copies, by process_vm_readv
 // and process_vm_writev with this very process as the other side and the mapping as the local one. It faults the
-// pages in as a load or store would, and where those would die, it stops. What it stopped at is then asked of the file itself
-// (pread, pwrite), which knows the end of the file from a broken disk or a full one, and shares its pages with the mapping.
-// So is what no mapping can be had for.
+// pages in as a load or store would, and where those would die, it stops. What it stopped at is then asked of the
+// file itself (pread, pwrite), which knows the end of the file from a broken disk or a full one, and shares its pages
+// with the mapping. So is what no mapping can be had for.
 //
-// A mapping is wider than its file, so that growth needs a new one seldom; a new one takes the old one's place, which goes
-// when the last copy that uses it has ended. Writing past the end makes the file longer first.
+// A mapping is wider than its file, so that growth needs a new one seldom; a new one takes the old one's place, which
+// goes when the last copy that uses it has ended. Writing past the end makes the file longer first.
 #ifndef QUARRY_MAPPED_FILE_H
 #define QUARRY_MAPPED_FILE_H
 

@@ -40,13 +40,19 @@ export interface AioDeviceOptions {
   readonly engine?: DeviceEngine;
   /** Default false. */
   readonly readOnly?: boolean;
-  /** Refuse with EBUSY what is mounted or open elsewhere. Default true; false when the kernel itself holds it for us (fuseblk). */
+  /**
+   * Refuse with EBUSY what is mounted or open elsewhere. Default true; false when the kernel itself holds it for us
+   * (fuseblk).
+   */
   readonly exclusive?: boolean;
   /** Most requests with the kernel at once, 1 to 16384. Default 256. */
   readonly queueDepth?: number;
   /** Use only the first `sizeBytes`, a multiple of the sector. Default: everything. */
   readonly sizeBytes?: number;
-  /** Accept an image whose host filesystem refuses O_DIRECT: I/O then goes through the host's page cache. Default false. */
+  /**
+   * Accept an image whose host filesystem refuses O_DIRECT: I/O then goes through the host's page cache. Default
+   * false.
+   */
   readonly allowBuffered?: boolean;
 }
 
@@ -115,7 +121,10 @@ export class AioDevice implements Device {
     );
   }
 
-  /** By io_uring, large memory stays pinned for the life of the device as far as the system allows: transfers then cost less. */
+  /**
+   * By io_uring, large memory stays pinned for the life of the device as far as the system allows: transfers then
+   * cost less.
+   */
   allocateMemory(lengthBytes: number): Memory {
     const memory = new native.AlignedMemory(lengthBytes);
     if (lengthBytes >= LEAST_PINNED_BYTES) this.#uring()?.registerMemory(memory);

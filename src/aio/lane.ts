@@ -1,8 +1,8 @@
 /**
  * The requests of one file or device, on their way through a SubmissionQueue.
  *
- * A lane knows what is in line, how many are with the kernel, and whom to tell; when its requests move is decided by the queue, which
- * is also the only one to change the counters here. Made by `SubmissionQueue.openLane`.
+ * A lane knows what is in line, how many are with the kernel, and whom to tell; when its requests move is decided by
+ * the queue, which is also the only one to change the counters here. Made by `SubmissionQueue.openLane`.
  */
 import type { MemoryPiece } from './request-table.ts';
 import type { SubmissionQueue } from './submission-queue.ts';

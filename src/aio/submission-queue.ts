@@ -77,7 +77,9 @@ export class SubmissionQueue<Completion> {
     return new Lane(this, options, onEnd);
   }
 
-  /** Hands over what waits. From inside `onEnd` it need not be called: the end of the batch does it, for all at once. */
+  /**
+   * Hands over what waits. From inside `onEnd` it need not be called: the end of the batch does it, for all at once.
+   */
   submit(): void {
     if (!this.#completing) this.#handOver();
   }
@@ -121,8 +123,8 @@ export class SubmissionQueue<Completion> {
   }
 
   /**
-   * Asks for a request to end early. `onCancelled` hears 0 when it will end with ECANCELED, and otherwise why it will not.
-   * Either way the request itself ends as all do.
+   * Asks for a request to end early. `onCancelled` hears 0 when it will end with ECANCELED, and otherwise why it will
+   * not. Either way the request itself ends as all do.
    */
   cancel(token: number, onCancelled: OnCancelled): void {
     const { requests } = this;

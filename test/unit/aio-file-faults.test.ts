@@ -199,10 +199,10 @@ describe.each(ENGINES)('%s', (engine) => {
   test('sync comes after every write that was submitted before, and waits for no later one', async () => {
     const { path } = filledImage(14);
     const slow: FaultPlan = ({ operation, offset }) =>
-      operation === QueueOperation.write && offset < 8 * SECTOR ? { kind: 'late', turns: 10 } : undefined;
+      operation === QueueOperation.write && offset < 8 * SECTOR ? { kind: 'late', turns: 3000 } : undefined;
     const { file, queue } = await open(path, slow, { engine, queueDepth: 64 });
     const bytes = AlignedBuffer.allocate(SECTOR);
-    const before = Array.from({ length: 4 }, (_, at) => file.submitWrite(bytes, at * SECTOR));
+    const before = Array.from({ length: 2 }, (_, at) => file.submitWrite(bytes, at * SECTOR));
     const sync = file.submitSync();
     const after = file.submitWrite(bytes, 100 * SECTOR);
     await after.wait();

@@ -1,4 +1,7 @@
-/** The parts of asynchronous files by themselves: buffers, pools, the order of operations, lines of tokens, queues and their choice. */
+/**
+ * The parts of asynchronous files by themselves: buffers, pools, the order of operations, lines of tokens, queues and
+ * their choice.
+ */
 import { spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { constants } from 'node:os';

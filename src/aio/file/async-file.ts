@@ -31,7 +31,10 @@ export type EngineName = 'buffered' | 'direct' | 'mmap' | 'aio' | 'uring';
 /** An advisory lock on the whole file: one 'exclusive' holder, or any number of 'shared' ones. */
 export type LockKind = 'exclusive' | 'shared';
 
-/** Bytes to read into or write from: one piece. Any `Uint8Array`, so also a `Buffer`; best from `AlignedBuffer.allocate`. */
+/**
+ * Bytes to read into or write from: one piece. Any `Uint8Array`, so also a `Buffer`; best from
+ * `AlignedBuffer.allocate`.
+ */
 export type Bytes = Uint8Array;
 
 /** Several pieces in order, as for readv(2): a `Buffers` or a plain array. Neither is changed. */
@@ -45,13 +48,16 @@ export interface OpenFileOptions {
    */
   readonly engine?: EngineName | 'auto';
   /**
-   * As for `fs.open`: 'r', 'r+', 'w', 'w+', 'wx', 'wx+', 'a', 'a+', 'ax', 'ax+', or a number of O_… bits. Default 'r'.
-   * With 'a', `write` goes to the end of the file as `append` does; `writeAt` writes where it is told.
+   * As for `fs.open`: 'r', 'r+', 'w', 'w+', 'wx', 'wx+', 'a', 'a+', 'ax', 'ax+', or a number of O_… bits. Default
+   * 'r'. With 'a', `write` goes to the end of the file as `append` does; `writeAt` writes where it is told.
    */
   readonly flags?: string | number;
   /** Permission bits of a file that is created, less the umask. Default 0o666. */
   readonly mode?: number;
-  /** Lock the file as it is opened; fails with EBUSY at once when somebody holds it. Default: no lock. See `AsyncFile.lock`. */
+  /**
+   * Lock the file as it is opened; fails with EBUSY at once when somebody holds it. Default: no lock. See
+   * `AsyncFile.lock`.
+   */
   readonly lock?: LockKind;
   /**
    * Most requests of this file with the kernel at once, 1 to 4096; others wait their turn. Default 128. The
@@ -61,14 +67,15 @@ export interface OpenFileOptions {
   /** Deadline of each request that does not bring its own, in milliseconds; 0 = none. Default 0. */
   readonly timeoutMs?: number;
   /**
-   * What to do with offsets, lengths or memory that O_DIRECT cannot take. 'auto': go through a buffer of our own, at the
-   * price of a copy. 'strict': refuse with AlignmentError. Default 'auto'. Engines buffered and mmap take anything.
+   * What to do with offsets, lengths or memory that O_DIRECT cannot take. 'auto': go through a buffer of our own, at
+   * the price of a copy. 'strict': refuse with AlignmentError. Default 'auto'. Engines buffered and mmap take
+   * anything.
    */
   readonly align?: 'auto' | 'strict';
   /**
-   * Longest time to look for a completion before sleeping, in microseconds, 0 to 1000; 0 = sleep at once. It adapts: waits
-   * that a look cannot shorten stop it, and an idle file never costs processor time. The looking is one
-   * for the thread: the longest wish of its open files. Default 50.
+   * Longest time to look for a completion before sleeping, in microseconds, 0 to 1000; 0 = sleep at once. It adapts:
+   * waits that a look cannot shorten stop it, and an idle file never costs processor time. The looking is one for the
+   * thread: the longest wish of its open files. Default 50.
    */
   readonly spinUs?: number;
 }
@@ -97,9 +104,15 @@ export interface Alignment {
 
 /** Options of a single call. */
 export interface RequestOptions {
-  /** Deadline of this request in milliseconds from now; 0 = none. Default: that of the file. */
+  /**
+   * Deadline of this request in milliseconds from now, and for calls on the position from their turn; 0 = none.
+   * Default: that of the file.
+   */
   readonly timeoutMs?: number;
-  /** Gives the request up: its promise rejects with an AbortError at once. See `IoRequest.cancel` for what the kernel does. */
+  /**
+   * Gives the request up: its promise rejects with an AbortError at once. See `IoRequest.cancel` for what the kernel
+   * does.
+   */
   readonly signal?: AbortSignal;
 }
 
@@ -131,7 +144,10 @@ export type RequestOperation = 'read' | 'write' | 'sync' | 'datasync';
 
 /** What became of a wish to cancel. */
 export type CancelOutcome =
-  /** It did not happen, or not wholly (`transferredBytes`); `wait()` rejects with CancelledError, and the buffer is free. */
+  /**
+   * It did not happen, or not wholly (`transferredBytes`); `wait()` rejects with CancelledError, and the buffer is
+   * free.
+   */
   | 'cancelled'
   /** The kernel does not let go of it. It goes on, and `wait()` tells its true end. */
   | 'running'
@@ -159,13 +175,14 @@ export interface IoRequest {
   /** Milliseconds from the submission to the end, or to now while it is unfinished. */
   readonly latency: number;
   /**
-   * The end of the request: the bytes moved. The same promise however often it is asked for. A failure that nobody waits for is no
-   * unhandled rejection; it stays in `error`.
+   * The end of the request: the bytes moved. The same promise however often it is asked for. A failure that nobody
+   * waits for is no unhandled rejection; it stays in `error`.
    */
   wait(): Promise<number>;
   /**
-   * Asks for the request to be given up. A request that is still queued is cancelled for certain. Kernel AIO cannot cancel
-   * transfers of files and disks, nor can a thread inside a system call: 'running'. io_uring is asked, and mostly too late.
+   * Asks for the request to be given up. A request that is still queued is cancelled for certain. Kernel AIO cannot
+   * cancel transfers of files and disks, nor can a thread inside a system call: 'running'. io_uring is asked, and
+   * mostly too late.
    */
   cancel(): Promise<CancelOutcome>;
   /** Resolves when the kernel is done with the buffer; never rejects. */
@@ -186,7 +203,9 @@ export interface Appended {
 
 /** Options of `lock`. */
 export interface LockOptions extends RequestOptions {
-  /** Wait for the present holder; false: fail at once with EBUSY. Default true. `timeoutMs` and `signal` end the wait. */
+  /**
+   * Wait for the present holder; false: fail at once with EBUSY. Default true. `timeoutMs` and `signal` end the wait.
+   */
   readonly wait?: boolean;
 }
 
@@ -196,7 +215,10 @@ export interface ChunkOptions {
   readonly start?: number;
   /** Byte after the last. Default: the end of the file. */
   readonly end?: number;
-  /** Bytes per chunk, a multiple of `alignment.offsetBytes`. Default 65536. The first may be shorter, so that the others are aligned. */
+  /**
+   * Bytes per chunk, a multiple of `alignment.offsetBytes`. Default 65536. The first may be shorter, so that the
+   * others are aligned.
+   */
   readonly chunkBytes?: number;
   /** Chunks read ahead, 1 to 64. Default 4. */
   readonly depth?: number;
@@ -242,29 +264,38 @@ export interface AsyncFile {
   stat(): Promise<Stats>;
 
   /**
-   * Fills `bytes` from the file's position, and moves it by what was read. Resolves to the bytes read: fewer than asked for
-   * only at the end of the file, then 0. Calls on the position run one after the other, in the order they were made.
+   * Fills `bytes` from the file's position, and moves it by what was read. Resolves to the bytes read: fewer than
+   * asked for only at the end of the file, then 0. Calls on the position run one after the other, in the order they
+   * were made.
    */
   read(bytes: Bytes, options?: RequestOptions): Promise<number>;
   /**
-   * Fills `bytes` from `offset`. Resolves to the bytes read: fewer than asked for only at the end of the file, then 0. A direct
-   * read that meets the end inside a sector may clear the rest of that sector in `bytes`.
+   * Fills `bytes` from `offset`. Resolves to the bytes read: fewer than asked for only at the end of the file, then
+   * 0. A direct read that meets the end may clear what follows in `bytes`, up to a block of the filesystem.
    */
   readAt(bytes: Bytes, offset: number, options?: RequestOptions): Promise<number>;
   /** Like `readAt` into several pieces, filled in order (scatter). Any number of pieces, not just IOV_MAX. */
   readAtv(vector: Vector, offset: number, options?: RequestOptions): Promise<number>;
 
-  /** Writes all of `bytes` at the file's position, and moves it; for files opened with 'a', at the end. Resolves to `bytes.length`. */
+  /**
+   * Writes all of `bytes` at the file's position, and moves it; for files opened with 'a', at the end. Resolves to
+   * `bytes.length`.
+   */
   write(bytes: Bytes, options?: RequestOptions): Promise<number>;
-  /** Writes all of `bytes` at `offset`. Resolves to `bytes.length`; what stopped halfway rejects, with `transferredBytes` in the error. */
+  /**
+   * Writes all of `bytes` at `offset`. Resolves to `bytes.length`; what stopped halfway rejects, with
+   * `transferredBytes` in the error.
+   */
   writeAt(bytes: Bytes, offset: number, options?: RequestOptions): Promise<number>;
-  /** Like `writeAt` from several pieces (gather). Any number of pieces; more than IOV_MAX are several system calls. */
+  /**
+   * Like `writeAt` from several pieces (gather). Any number of pieces; more than IOV_MAX are several system calls.
+   */
   writeAtv(vector: Vector, offset: number, options?: RequestOptions): Promise<number>;
 
   /**
-   * Writes at the end of the file. Each append gets its own range when it is called, so concurrent ones never overlap, and
-   * lie in the order of the calls; also those of other files opened on the same inode by this thread. Other
-   * processes must be kept out by `lock`. EINVAL on a block device, which has no end to move.
+   * Writes at the end of the file. Each append gets its own range when it is called, so concurrent ones never
+   * overlap, and lie in the order of the calls; also those of other files opened on the same inode by this thread.
+   * Other processes must be kept out by `lock`. EINVAL on a block device, which has no end to move.
    */
   append(data: Bytes | Vector, options?: RequestOptions): Promise<Appended>;
 
@@ -274,7 +305,10 @@ export interface AsyncFile {
    */
   seek(offset: number, whence?: 0 | 1 | 2): Promise<number>;
 
-  /** Sets the length. Runs alone: after everything submitted before, and before everything submitted later. EINVAL on a block device. */
+  /**
+   * Sets the length. Runs alone: after everything submitted before, and before everything submitted later. EINVAL on
+   * a block device.
+   */
   truncate(lengthBytes: number): Promise<void>;
 
   /** fsync(2), after every write submitted before this call has ended: those that succeeded survive power loss. */
@@ -283,9 +317,10 @@ export interface AsyncFile {
   datasync(options?: RequestOptions): Promise<void>;
 
   /**
-   * Locks the whole file against other processes and against other opens by this one (an open file description lock, fcntl(2):
-   * advisory, released by `unlock`, by `close`, and by the death of the process). A second call changes the kind.
-   * EBUSY when it is held elsewhere and `wait` is false. 'exclusive' needs a file open for writing, 'shared' one open for reading: else EBADF.
+   * Locks the whole file against other processes and against other opens by this one (an open file description lock,
+   * fcntl(2): advisory, released by `unlock`, by `close`, and by the death of the process). A second call changes the
+   * kind. EBUSY when it is held elsewhere and `wait` is false. 'exclusive' needs a file open for writing, 'shared'
+   * one open for reading: else EBADF.
    */
   lock(kind?: LockKind, options?: LockOptions): Promise<void>;
   /** Releases the lock; nothing happens when there is none. */
@@ -293,38 +328,52 @@ export interface AsyncFile {
 
   /** Resolves when everything submitted before has ended, well or badly. */
   drain(): Promise<void>;
-  /** Lets everything submitted before end, then releases lock and descriptor. Idempotent: the same promise each time. Later calls are refused. */
+  /**
+   * Lets everything submitted before end, then releases lock and descriptor. Idempotent: the same promise each time.
+   * Later calls are refused.
+   */
   close(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
 
-  /** The request level: returns at once; the request goes to the kernel at the end of this turn, with all others. Arguments that make no sense throw. */
+  /**
+   * The request level: returns at once; the request goes to the kernel at the end of this turn, with all others.
+   * Arguments that make no sense throw.
+   */
   submitRead(bytes: Bytes, offset: number, options?: SubmitOptions): IoRequest;
   submitWrite(bytes: Bytes, offset: number, options?: SubmitOptions): IoRequest;
   submitReadv(vector: Vector, offset: number, options?: SubmitOptions): IoRequest;
   submitWritev(vector: Vector, offset: number, options?: SubmitOptions): IoRequest;
   submitSync(options?: SubmitOptions): IoRequest;
   submitDatasync(options?: SubmitOptions): IoRequest;
-  /** Submits several operations, and hands them to the kernel now, in one system call as far as the queue has room. */
+  /**
+   * Submits several operations, and hands them to the kernel now, in one system call as far as the queue has room.
+   */
   submitAll(operations: readonly IoOperation[], options?: SubmitOptions): IoRequest[];
   /** Hands to the kernel what was submitted so far, without waiting for the end of this turn. */
   flushSubmissions(): void;
 
   /**
-   * Pins the whole aligned memory that `bytes` is part of for this file's engine, until `unregisterMemory` or `close`: each transfer then
-   * spares the kernel looking up its pages (uring: a tenth of the processor time of a 4 KiB read, half of that of 1 MiB). The memory
-   * is not freed before. False when the engine has no such thing, or has no room: 64 memories per thread, RLIMIT_MEMLOCK.
-   * A TypeError for memory that is not from `AlignedBuffer.allocate` or a `BufferPool`.
+   * Pins the whole aligned memory that `bytes` is part of for this file's engine, until `unregisterMemory` or
+   * `close`: each transfer then spares the kernel looking up its pages (uring: a tenth of the processor time of a 4
+   * KiB read, half of that of 1 MiB). The memory is not freed before. False when the engine has no such thing, or has
+   * no room: 64 memories per thread, RLIMIT_MEMLOCK. A TypeError for memory that is not from `AlignedBuffer.allocate`
+   * or a `BufferPool`.
    */
   registerMemory(bytes: Uint8Array): boolean;
   /** Undoes `registerMemory`; nothing happens when there is nothing to undo. */
   unregisterMemory(bytes: Uint8Array): void;
 
-  /** The content in pieces, read ahead. Each chunk is yours to keep. `for await (const chunk of file)` is `chunks()`. */
+  /**
+   * The content in pieces, read ahead. Each chunk is yours to keep. `for await (const chunk of file)` is `chunks()`.
+   */
   chunks(options?: ChunkOptions): AsyncGenerator<Buffer, void, undefined>;
   [Symbol.asyncIterator](): AsyncGenerator<Buffer, void, undefined>;
   /** The content as a Node stream. It does not close the file. */
   createReadStream(options?: ChunkOptions): Readable;
-  /** A Node stream that writes in aligned chunks, several at once; only the last may be short. It does not close the file. */
+  /**
+   * A Node stream that writes in aligned chunks, several at once; only the last may be short. It does not close the
+   * file.
+   */
   createWriteStream(options?: WriteStreamOptions): Writable;
 
   statistics(): FileStatistics;
@@ -333,9 +382,10 @@ export interface AsyncFile {
 /**
  * Opens a regular file or a block device; `openFile` of open-file.ts, which is what `quarryfs/aio` exports.
  *
- * Rejects with an AioError: what open(2) says; EINVAL when the engine needs O_DIRECT and the filesystem refuses it; EAGAIN when
- * fs.aio-max-nr is used up; ENOSYS or EPERM when io_uring is not there or not allowed; EBUSY when the lock is held
- * elsewhere; EISDIR or ENOTBLK for what is neither file nor block device. With engine 'auto' the engines that the
- * system refuses are passed over. An option that makes no sense rejects with a TypeError or RangeError that names it.
+ * Rejects with an AioError: what open(2) says; EINVAL when the engine needs O_DIRECT and the filesystem refuses it;
+ * EAGAIN when fs.aio-max-nr is used up; ENOSYS or EPERM when io_uring is not there or not allowed; EBUSY when the
+ * lock is held elsewhere; EISDIR or ENOTBLK for what is neither file nor block device. With engine 'auto' the engines
+ * that the system refuses are passed over. An option that makes no sense rejects with a TypeError or RangeError that
+ * names it.
  */
 export type OpenFile = (path: string, options?: OpenFileOptions) => Promise<AsyncFile>;

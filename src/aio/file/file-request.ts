@@ -48,7 +48,7 @@ export class FileRequest implements IoRequest {
   readonly operation: RequestOperation;
   readonly lengthBytes: number;
   readonly payload: Payload;
-  /** Changes only for an append that has to wait for its place. */
+  /** Changes only for an append that waits for a truncation: its place is the end of the file then. */
   offset: number;
   transferredBytes = 0;
   error: Error | undefined;
@@ -56,8 +56,6 @@ export class FileRequest implements IoRequest {
 
   /** Where it goes, set by its host: in which phase, in which line, under which token, through which memory of ours. */
   phase: Phase | undefined;
-  /** An append whose place is the end of the file when it starts. */
-  appends = false;
   queue: SubmissionQueue<FileRequest> | undefined;
   lane: Lane<FileRequest> | undefined;
   token = -1;

@@ -10,8 +10,8 @@
  *
  * For engines that are not direct every range is aligned. An unaligned write could be a read, a change and a write of
  * whole sectors as well; but at the end of the file it would have to write past it and cut the file again, and what
- * another process writes to the same sectors meanwhile would be lost. The page cache does that right. It and direct writes
- * to the same page do not mix, so they are kept apart (operation-order.ts).
+ * another process writes to the same sectors meanwhile would be lost. The page cache does that right. It and direct
+ * writes to the same page do not mix, so they are kept apart (operation-order.ts).
  */
 import { constants } from 'node:os';
 import { QueueOperation } from '../../native.ts';
@@ -93,11 +93,14 @@ export class RequestRouter implements RequestHost {
     if (!this.order.lonely)
       return this.#transfer('write', payload, usable, tail.next(opened.descriptor.number), options);
     const request = this.#newRequest('write', payload, 0, options);
-    request.appends = true;
-    this.#enter(request, this.storage.direct ? 'cached' : 'direct', () => {
+    if (request.isDone) return request;
+    const kind = this.storage.direct ? 'cached' : 'direct'; // which goes anywhere
+    const phase = this.order.enter(kind);
+    request.phase = phase;
+    phase.waiting.push(() => {
       request.offset = tail.next(opened.descriptor.number);
       tail.begin(request.offset + request.lengthBytes);
-      this.#startWrite(request, this.storage.direct ? 'cached' : 'direct');
+      this.#startWrite(request, kind);
     });
     return request;
   }
@@ -157,14 +160,19 @@ export class RequestRouter implements RequestHost {
       throw this.#misaligned(operation, payload, offset);
     }
     const request = this.#newRequest(operation, payload, offset, options);
-    if (operation === 'read') {
-      this.#enter(request, 'read', () => this.#startRead(request, inSectors && usable));
-    } else {
-      if (!request.isDone) this.storage.tail.begin(offset + payload.lengthBytes);
-      const kind = inSectors ? 'direct' : 'cached';
-      this.#enter(request, kind, () => this.#startWrite(request, kind));
-    }
+    if (request.isDone) return request;
+    if (operation === 'write') this.storage.tail.begin(offset + payload.lengthBytes);
+    const kind = operation === 'read' ? 'read' : inSectors ? 'direct' : 'cached';
+    const phase = this.order.enter(kind);
+    request.phase = phase;
+    if (phase.open) this.#start(request, kind, inSectors && usable);
+    else phase.waiting.push(() => this.#start(request, kind, inSectors && usable));
     return request;
+  }
+
+  #start(request: FileRequest, kind: 'read' | 'direct' | 'cached', usable: boolean): void {
+    if (kind === 'read') this.#startRead(request, usable);
+    else this.#startWrite(request, kind);
   }
 
   #newRequest(
@@ -183,14 +191,6 @@ export class RequestRouter implements RequestHost {
     request.giveUpAtOnce(new AbortError(signal.reason));
     this.#completed++;
     return request;
-  }
-
-  #enter(request: FileRequest, kind: 'read' | 'direct' | 'cached', start: () => void): void {
-    if (request.isDone) return;
-    const phase = this.order.enter(kind);
-    request.phase = phase;
-    if (phase.open) start();
-    else phase.waiting.push(start);
   }
 
   /** Whether the request was given up before its turn came; its place in the order is then free. */
