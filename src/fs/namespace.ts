@@ -46,9 +46,6 @@ import type { SpaceMap } from './space-map.ts';
 import type { Transaction } from './transaction.ts';
 import { initialiseTree, treeIsEmpty } from './tree.ts';
 
-/** A directory never is deeper than this; a parent chain that is goes in circles. */
-const MAX_DEPTH = 1_000_000;
-
 export class Namespace {
   readonly #table: InodeTable;
   readonly #directories: Directories;
@@ -337,10 +334,18 @@ export class Namespace {
   /** A directory must not move into itself or below. @throws EINVAL */
   #requireOutside(tx: Transaction, moving: InodeRef, to: InodeRef): void {
     let at = to;
-    for (let depth = 0; depth < MAX_DEPTH; depth++) {
+    // A chain of parents that goes in circles comes back to a mark that is set at 1, 2, 4, 8, … steps (Brent's algorithm).
+    let mark = 0;
+    let steps = 0;
+    for (let nextMark = 1; ; steps++) {
       if (at.number === moving.number) throw fsError('EINVAL');
       const parent = Inode.parent.get(at.frame.view, at.at);
       if (parent === at.number) return;
+      if (parent === mark) break;
+      if (steps === nextMark) {
+        mark = at.number;
+        nextMark *= 2;
+      }
       at = this.#table.get(tx, parent);
     }
     throw new CorruptionError(to.frame.block, `the parents of directory ${to.number} go in circles`);
