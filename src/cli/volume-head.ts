@@ -56,12 +56,16 @@ function readHeadBytes(target: Target): Uint8Array {
   }
 }
 
+/** The label up to its padding. What could steer the terminal it is shown on becomes a question mark. */
+function labelText(field: Uint8Array): string {
+  const end = field.indexOf(0);
+  return new TextDecoder().decode(field.subarray(0, end < 0 ? field.length : end)).replace(/\p{Cc}/gu, '?');
+}
+
 function describeHead(layout: Layout, view: DataView, bytes: Uint8Array): VolumeHead {
-  const label = Superblock.label.of(bytes, 0);
-  const end = label.indexOf(0);
   return {
     layout,
-    label: new TextDecoder().decode(label.subarray(0, end < 0 ? label.length : end)),
+    label: labelText(Superblock.label.of(bytes, 0)),
     uuid: formatUuid(BlockHeader.uuid.of(bytes, 0)),
     formatVersion: Superblock.formatVersion.get(view, 0),
     state: Superblock.state.get(view, 0) === VolumeState.clean ? 'clean' : 'dirty',
