@@ -129,6 +129,8 @@ export async function checkSuperblocks(
   if (!fits(chosen, source)) throw truncated(chosen, source);
   reportFields(chosen, log, isRepairing);
   const isFirst = chosen === first;
+  const own = BlockHeader.block.get(chosen.view, 0);
+  if (isFirst && own !== 0) log.report('block-number', { block: 0, what: 'superblock', found: own });
   const isClean = sound && isFirst && Superblock.state.get(chosen.view, 0) === VolumeState.clean;
   return { chosen, isFirst, isClean };
 }

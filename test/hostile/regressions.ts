@@ -40,4 +40,9 @@ export const REGRESSIONS: readonly Regression[] = [
     image: 'full-1k/record-field:863792',
     what: 'an extent with a flag for later: the checker let it pass, and its repair, and the volume did not',
   },
+  {
+    image: 'groups-1k/superblock-field:989989',
+    what: 'a superblock that says it is another block was clean to the checker, and refused by the volume',
+  },
+  { image: 'small-1k/superblock-field:123274', what: 'the same, repaired as it was found' },
 ];
