@@ -224,8 +224,8 @@ bool UringQueue::HasCompletions() const {
 
 uint32_t UringQueue::Take(Completion* into, uint32_t most) {
   if (NeedsEnter()) {
-    const long done = syscall(SYS_io_uring_enter, ring_, 0, 0, IORING_ENTER_GETEVENTS, nullptr, 0);
-    if (done < 0 && errno != EINTR && errno != EAGAIN && errno != EBUSY) return 0;
+    // The eventfd tells once of work that waits for us: if we could not do it, we must come again by ourselves.
+    if (syscall(SYS_io_uring_enter, ring_, 0, 0, IORING_ENTER_GETEVENTS, nullptr, 0) < 0) Signal();
   }
   uint32_t head = *rings_.complete_head;
   const uint32_t tail = __atomic_load_n(rings_.complete_tail, __ATOMIC_ACQUIRE);
