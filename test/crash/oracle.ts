@@ -202,10 +202,14 @@ function allowedPatterns(
   return sure.length === 0 ? [0, ...patterns] : patterns;
 }
 
+/** Neighbouring bytes mostly come from the same write, so the pattern that fitted last is tried first. */
 function firstDifference(content: Uint8Array, from: number, to: number, allowed: readonly number[]): number {
+  let [pattern] = allowed;
   for (let at = from; at < to; at++) {
     const byte = content[at] as number;
-    if (!allowed.some((pattern) => patternByte(at, pattern) === byte)) return at;
+    if (pattern !== undefined && patternByte(at, pattern) === byte) continue;
+    pattern = allowed.find((other) => patternByte(at, other) === byte);
+    if (pattern === undefined) return at;
   }
   return -1;
 }
