@@ -163,6 +163,15 @@ export class Committer {
     while (this.needed || this.#journal.usedBlocks > 0);
   }
 
+  /** Resolves when no commit and no checkpoint is under way, whatever became of them. */
+  async quiet(): Promise<void> {
+    for (;;) {
+      const underWay = this.#next ?? this.#running ?? this.#checkpoint;
+      if (underWay === undefined) return;
+      await underWay.catch(() => {});
+    }
+  }
+
   async #run(): Promise<void> {
     this.commits++;
     try {

@@ -274,6 +274,7 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
       }
     } finally {
       clearTimeout(this.#commitTimer);
+      await this.#committer.quiet();
       await this.#device.close();
     }
   }

@@ -33,6 +33,7 @@ export class WatchedDevice implements Device {
   readonly offences: string[] = [];
   requests = 0;
   writes = 0;
+  closed = false;
   readonly #bytes: ImageBytes;
   readonly #options: WatchOptions;
   readonly #memory: Uint8Array[] = [];
@@ -90,6 +91,7 @@ export class WatchedDevice implements Device {
 
   async close(): Promise<void> {
     this.#queue.submit();
+    this.closed = true;
   }
 
   #carryOut(submitted: DeviceRequest[]): DeviceRequest[] {
@@ -98,6 +100,7 @@ export class WatchedDevice implements Device {
   }
 
   #outcome(request: DeviceRequest): number {
+    if (this.closed) this.#note(`${request.operation} after the device was closed`);
     if (++this.requests > this.#options.mostRequests) {
       this.#note('requests without end');
       return EIO;
