@@ -38,7 +38,7 @@ export interface SimulatedDeviceOptions {
   readonly readOnly?: boolean;
   /** What the device holds at first, which is taken as durable; default: zeros. It is copied. */
   readonly content?: SparseBytes;
-  /** Share of the requests that are held back for many rounds, as long as there are others; default 0. */
+  /** Share of the requests that are held back for many rounds, while others overtake them; default 0. */
   readonly stragglers?: number;
   /** Default: none fails. */
   readonly fault?: Fault;
@@ -66,8 +66,8 @@ interface RecordedRequest extends DeviceRequest {
   heldRounds: number;
 }
 
-/** A straggler is overtaken for at most so many rounds: long enough for some commits. */
-const MOST_HELD_ROUNDS = 60;
+/** A straggler is held back for at most so many rounds: long enough for some commits. */
+const MOST_HELD_ROUNDS = 200;
 
 const EMPTY = new Uint8Array(0);
 
@@ -185,14 +185,13 @@ export class SimulatedDevice implements Device, RecordedDevice {
   /** Ends a random share of the requests, in random order; the others stay for later rounds. */
   #carryOut(submitted: DeviceRequest[]): DeviceRequest[] {
     const requests = submitted as RecordedRequest[];
-    const held = requests.filter((request) => request.heldRounds-- > 0);
-    const ready =
-      held.length < requests.length ? requests.filter((request) => !held.includes(request)) : held;
+    const ready = requests.filter((request) => request.heldRounds-- <= 0);
+    const held = requests.filter((request) => !ready.includes(request));
     const shuffled = this.#random.shuffle(ready);
-    const count = 1 + this.#random.below(shuffled.length);
+    const count = shuffled.length === 0 ? 0 : 1 + this.#random.below(shuffled.length);
     for (const request of shuffled.slice(0, count)) this.#carryOutOne(request);
     if (this.#closing) queueMicrotask(() => this.#closeIfIdle());
-    return ready === held ? shuffled.slice(count) : [...shuffled.slice(count), ...held];
+    return [...shuffled.slice(count), ...held];
   }
 
   #carryOutOne(request: RecordedRequest): void {

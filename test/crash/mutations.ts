@@ -19,7 +19,7 @@ interface Edit {
 
 export interface Mutation {
   readonly name: string;
-  /** The rule that it breaks: of journal.ts (J1 …) where it has a number. */
+  /** The rule that it breaks: J1 to J8 are those of journal.ts. */
   readonly breaks: string;
   readonly edits: readonly Edit[];
   /** A workload that is known to show it: where the test looks first. */
@@ -41,7 +41,7 @@ const COMMITTING: Mutation[] = [
   mutation(
     'no-flush-before-commit-block',
     'J1: the commit block follows its records, and the data, without a flush',
-    'ace1-40',
+    'rule-0-0',
     'commit',
     'if (transaction || this.#dataUnflushed)',
     'if (!transaction && this.#dataUnflushed)',
@@ -49,7 +49,7 @@ const COMMITTING: Mutation[] = [
   mutation(
     'commit-block-with-records',
     'J1: the commit block is queued together with its records',
-    'ace1-40',
+    'rule-0-0',
     'commit',
     'await this.#journal.writeRecords(transaction);',
     'await Promise.all([this.#journal.writeRecords(transaction), this.#journal.writeCommit(transaction)]);',
@@ -57,7 +57,7 @@ const COMMITTING: Mutation[] = [
   mutation(
     'no-flush-after-commit-block',
     'sync ends before the commit block is durable',
-    'ace1-40',
+    'rule-0-0',
     'commit',
     'await this.#journal.writeCommit(transaction);\n            await this.#flush();',
     'await this.#journal.writeCommit(transaction);',
@@ -65,7 +65,7 @@ const COMMITTING: Mutation[] = [
   mutation(
     'data-not-flushed',
     'sync forgets data written in place when no metadata changed',
-    'random-1000003',
+    'rule-4-0',
     'commit',
     'this.#dataWrites++;',
     '',
@@ -73,7 +73,7 @@ const COMMITTING: Mutation[] = [
   mutation(
     'record-before-data',
     'the transaction speaks of data that is still on its way to the device',
-    'random-1000001',
+    'rule-0-6',
     'file-writer',
     'to - from, place, this);',
     'to - from, place, { ioDone() {} }); queueMicrotask(() => this.ioDone(0));',
@@ -81,7 +81,7 @@ const COMMITTING: Mutation[] = [
   mutation(
     'sync-does-not-wait',
     'sync forgets writes that were answered early',
-    'random-1000005',
+    'rule-4-0',
     'volume',
     'await this.#early.settled();',
     '',
@@ -89,7 +89,7 @@ const COMMITTING: Mutation[] = [
   mutation(
     'dirty-block-left-out',
     'a transaction lacks one of its blocks',
-    'random-1000000',
+    'rule-9-0',
     'commit',
     'const frames = [...this.#cache.dirtySet()]',
     'const frames = [...this.#cache.dirtySet()].slice(this.commits % 5 === 0 ? 1 : 0)',
@@ -100,7 +100,7 @@ const CHECKPOINTS: Mutation[] = [
   mutation(
     'home-before-commit',
     'J2: the checkpoint does not wait for the commit point',
-    'random-1000003',
+    'rule-1-0',
     'commit',
     'const checkpoint = this.#takeCheckpoint();',
     'let checkpoint = this.#takeCheckpoint(); if (checkpoint) this.#startCheckpoint(checkpoint); checkpoint = undefined;',
@@ -108,7 +108,7 @@ const CHECKPOINTS: Mutation[] = [
   mutation(
     'tail-before-home',
     'J3: the tail moves before the blocks are flushed at home',
-    'ace1-40',
+    'rule-0-0',
     'commit',
     'this.blocksWritten += blocks.length;\n            await this.#flush();',
     'this.blocksWritten += blocks.length;',
@@ -116,7 +116,7 @@ const CHECKPOINTS: Mutation[] = [
   mutation(
     'head-not-flushed',
     'J4: the log is written again before the head that frees it is durable',
-    'ace1-40',
+    'rule-0-0',
     'journal',
     'await writeBlocks(device, memory, 0, [block], blockBytes);\n    await flushDevice(device);',
     'await writeBlocks(device, memory, 0, [block], blockBytes);',
@@ -124,7 +124,7 @@ const CHECKPOINTS: Mutation[] = [
   mutation(
     'clean-before-home',
     'the volume is marked clean while the journal is not empty',
-    'ace1-40',
+    'rule-0-0',
     'volume',
     'await this.#committer.drain();',
     '',
@@ -132,7 +132,7 @@ const CHECKPOINTS: Mutation[] = [
   mutation(
     'wrap-too-early',
     'the writer wraps around one block before the reader',
-    'random-1000000',
+    'rule-9-0',
     'journal',
     'this.#head + 1 === this.logBlocks ? 0',
     'this.#head + 2 === this.logBlocks ? 0',
@@ -143,7 +143,7 @@ const FREED_BLOCKS: Mutation[] = [
   mutation(
     'no-revokes-written',
     'J5: freed metadata blocks are not revoked',
-    'random-1000002',
+    'rule-0-0',
     'commit',
     'const revoked = this.#cache.takeFreed();',
     'this.#cache.takeFreed(); const revoked = [];',
@@ -151,7 +151,7 @@ const FREED_BLOCKS: Mutation[] = [
   mutation(
     'revokes-ignored',
     'J5: replay does not heed revokes',
-    'random-1000002',
+    'rule-0-0',
     'journal-log',
     'if ((this.#revokedIn.get(home) ?? -1) < sequence)',
     'if (sequence >= 0)',
@@ -159,7 +159,7 @@ const FREED_BLOCKS: Mutation[] = [
   mutation(
     'freed-at-once',
     'J6: freed blocks are handed out before the commit that freed them',
-    'random-1000001',
+    'rule-2-0',
     'space-map',
     'this.#freed.push({ start, length });',
     'this.release([{ start, length }]);',
@@ -167,7 +167,7 @@ const FREED_BLOCKS: Mutation[] = [
   mutation(
     'freed-before-commit-point',
     'J6: freed blocks are handed out when the commit begins',
-    'random-1000001',
+    'rule-2-0',
     'commit',
     'const olderCheckpoint = this.#checkpoint;',
     'const olderCheckpoint = this.#checkpoint; this.#release(freed.splice(0), olderCheckpoint);',
@@ -175,7 +175,7 @@ const FREED_BLOCKS: Mutation[] = [
   mutation(
     'freed-during-checkpoint',
     'J6: freed blocks are handed out while a checkpoint may still write their old copies',
-    'random-1000000',
+    'rule-1-6',
     'commit',
     'if (olderCheckpoint === undefined)',
     'if (freed.length > 0)',
@@ -183,7 +183,7 @@ const FREED_BLOCKS: Mutation[] = [
   mutation(
     'orphan-not-listed',
     'a file without a name is not on the orphan list',
-    'random-1000004',
+    'rule-6-0',
     'namespace',
     'addOrphan(tx, this.#table, inode);',
     '',
@@ -191,7 +191,7 @@ const FREED_BLOCKS: Mutation[] = [
   mutation(
     'truncation-not-listed',
     'a truncation in steps is not on the orphan list',
-    'random-1000000',
+    'rule-7-0',
     'file-resizer',
     'addOrphan(tx, this.context.table, inode);',
     ';',
@@ -199,7 +199,7 @@ const FREED_BLOCKS: Mutation[] = [
   mutation(
     'tail-not-zeroed',
     'what stood behind the end of a file turns up when it grows',
-    'random-1000000',
+    'rule-10-0',
     'file-resizer',
     "return { kind: 'zeroTail', block, from: inTail };",
     '{ /* nothing */ }',
@@ -210,7 +210,7 @@ const RECOVERY: Mutation[] = [
   mutation(
     'recovery-does-not-flush',
     'recovery empties the log before the blocks are durable at home',
-    'random-1000000',
+    'rule-5-0',
     'recovery',
     'await flushDevice(device);\n    const position',
     'const position',
@@ -218,7 +218,7 @@ const RECOVERY: Mutation[] = [
   mutation(
     'recovery-head-first',
     'recovery empties the log before the blocks go home',
-    'random-1000000',
+    'rule-4-0',
     'recovery',
     'const { blockBytes } = layout;\n    await eachBatch(device, layout, identity, contents, async (memory, homes) => {\n        await writeBlocks',
     'const { blockBytes } = layout;\n    await writeJournalHead(device, layout, identity, { ...contents.position, generation: contents.position.generation + 1 });\n    await eachBatch(device, layout, identity, contents, async (memory, homes) => {\n        await writeBlocks',
@@ -226,7 +226,7 @@ const RECOVERY: Mutation[] = [
   mutation(
     'not-marked-mounted',
     'a mounted volume looks clean, so its journal is not replayed',
-    'ace1-40',
+    'rule-0-0',
     'volume',
     'this.#superblock.markMounted(this.#clock);',
     '',

@@ -1,14 +1,14 @@
 /**
  * Which workloads a run takes, in which order, and how closely it looks at each.
  *
- * In turn: the sequences of one operation; those of two, scattered over all of them and none twice; random workloads, without
+ * In turn: the scenarios; the sequences of one operation; those of two, scattered over all of them and none twice; random workloads, without
  * end. A run is cut off by time or by the number of states; the list is the same for the same seed.
  */
 import { SeededRandom } from '../../src/aio/seeded-random.ts';
 import type { ExploreOptions } from './explore.ts';
-import { oneOperation, TWO_OPERATIONS, twoOperations } from './workloads.ts';
+import { oneOperation, scenarioWorkloads, TWO_OPERATIONS, twoOperations } from './workloads.ts';
 
-export const FAMILIES = ['ace1', 'ace2', 'random'] as const;
+export const FAMILIES = ['rule', 'ace1', 'ace2', 'random'] as const;
 export type Family = (typeof FAMILIES)[number];
 
 export interface PlanOptions {
@@ -37,12 +37,15 @@ function* allWorkloads({ seed, workload, worker, first }: PlanOptions): Generato
   }
   const takes = (family: Family) => workload === undefined || workload === family;
   const ones = takes('ace1') ? oneOperation() : [];
+  const rules = takes('rule') ? scenarioWorkloads() : [];
   for (let i = 0; ; i++) {
+    const rule = rules[scattered(i, seed, rules.length)];
+    if (rule !== undefined && i < rules.length) yield rule;
     const one = ones[scattered(i, seed, ones.length)];
     if (one !== undefined && i < ones.length) yield one;
     if (takes('ace2') && i < TWO_OPERATIONS) yield twoOperations(scattered(i, seed, TWO_OPERATIONS));
     if (takes('random')) yield `random-${seed * 1_000_000 + i}`;
-    if (!takes('random') && i >= (takes('ace2') ? TWO_OPERATIONS : ones.length)) return;
+    if (!takes('random') && i >= (takes('ace2') ? TWO_OPERATIONS : ones.length + rules.length)) return;
   }
 }
 

@@ -3,6 +3,7 @@
  *
  *   ace1-I        operation I of the table, then a sync (with a checkpoint, for the journal is half full), then unmounting
  *   ace2-I-P-J    operation I, then nothing, a sync, or a commit in the background (as the timer makes), then operation J, then a sync
+ *   rule-N-S      scenario N, on the device with seed S: 0 keeps the order of requests
  *   random-S      a long random mixture from seed S: names, data, syncs, many at once, on one of several shapes of volume
  *
  * `sync` is what fsync, fdatasync, fsyncdir and syncfs are at the volume. What a workload without the last sync may leave is among the states
@@ -22,6 +23,7 @@ import { poisonedDisk } from './patterns.ts';
 import { runRandom } from './random-workload.ts';
 import { Recorder, type RecordingDevice } from './recorder.ts';
 import { readTree } from './recovered-tree.ts';
+import { runScenario, SCENARIOS } from './scenarios.ts';
 
 export interface Shape {
   readonly volumeBytes: number;
@@ -57,10 +59,20 @@ export function twoOperations(index: number): string {
   return `ace2-${Math.floor(pair / OPERATIONS.length)}-${between}-${pair % OPERATIONS.length}`;
 }
 
+const SCENARIO_SEEDS = 8;
+
+/** Names of all scenarios, on some devices each. */
+export function scenarioWorkloads(): string[] {
+  return SCENARIOS.flatMap((_, i) =>
+    Array.from({ length: SCENARIO_SEEDS }, (_, seed) => `rule-${i}-${seed}`),
+  );
+}
+
 /** What the workload does, in words. */
 export function describeWorkload(name: string): string {
   const [family, ...parts] = name.split('-');
   if (family === 'random') return `random operations from seed ${parts[0]}`;
+  if (family === 'rule') return `${SCENARIOS[Number(parts[0])]?.name}, device ${parts[1]}`;
   return parts.map((part) => (/^\d+$/.test(part) ? OPERATIONS[Number(part)]?.name : part)).join(', ');
 }
 
@@ -68,6 +80,7 @@ export function describeWorkload(name: string): string {
 export async function record(name: string): Promise<Recorded> {
   const [family, ...parts] = name.split('-');
   if (family === 'random') return recordRandom(Number(parts[0]));
+  if (family === 'rule') return recordScenario(name, Number(parts[0]), Number(parts[1]));
   const [first = '', between = 'none', second] = parts;
   const numbers = second === undefined ? [first] : [first, second];
   const operations = numbers.map((number) => OPERATIONS[Number(number)]);
@@ -89,6 +102,14 @@ async function persist(recorder: Recorder, between: Between): Promise<void> {
   else if (between === 'background') void recorder.sync().catch(() => {});
 }
 
+async function recordScenario(name: string, number: number, seed: number): Promise<Recorded> {
+  const scenario = SCENARIOS[number];
+  if (!scenario) throw new Error(`no workload ${name}`);
+  const { journalBlocks } = scenario;
+  const shape = { volumeBytes: (192 + journalBlocks) * KIB, blockBytes: 1024, journalBlocks };
+  return recordOn(await formattedDisk(shape), seed, (recorder) => runScenario(scenario, recorder));
+}
+
 async function recordRandom(seed: number): Promise<Recorded> {
   const random = new SeededRandom(seed);
   const shape = random.pick(RANDOM_SHAPES);
@@ -99,10 +120,10 @@ async function recordRandom(seed: number): Promise<Recorded> {
   });
 }
 
-const formattedDisks = new Map<Shape, Uint8Array>();
+const formattedDisks = new Map<string, Uint8Array>();
 
 async function formattedDisk(shape: Shape): Promise<CrashDisk> {
-  let bytes = formattedDisks.get(shape);
+  let bytes = formattedDisks.get(JSON.stringify(shape));
   if (!bytes) {
     const disk = new CrashDisk(poisonedDisk(shape.volumeBytes));
     await formatVolume(disk.device(), {
@@ -116,7 +137,7 @@ async function formattedDisk(shape: Shape): Promise<CrashDisk> {
       clock: new StoppedClock(),
     });
     bytes = disk.bytes;
-    formattedDisks.set(shape, bytes);
+    formattedDisks.set(JSON.stringify(shape), bytes);
   }
   return new CrashDisk(bytes.slice());
 }
@@ -149,7 +170,7 @@ function inOrder(disk: CrashDisk): RecordingDevice {
 function outOfOrder(disk: CrashDisk, seed: number): RecordingDevice {
   const content = new SparseBytes();
   content.write(0, disk.bytes);
-  const stragglers = seed % 2 === 0 ? 0.1 : 0;
+  const stragglers = [0.1, 0.4, 0][seed % 3] ?? 0;
   return new SimulatedDevice({ sizeBytes: disk.bytes.length, seed, content, stragglers });
 }
 

@@ -1,0 +1,110 @@
+/**
+ * Short workloads made on purpose: each brings about the one situation that a rule of the journal is there for. They run on a device
+ * that keeps the order of requests, and on ones that do not.
+ */
+import { prepare } from './operations.ts';
+import type { Recorder } from './recorder.ts';
+
+export interface Scenario {
+  readonly name: string;
+  readonly journalBlocks: number;
+  /** Begin with a journal so full that the next commit takes a checkpoint with it. */
+  readonly halfFull: boolean;
+  run(recorder: Recorder): Promise<void>;
+}
+
+const SMALL_JOURNAL = 64;
+/** So large that no checkpoint is due. */
+const LARGE_JOURNAL = 200;
+const LONG_NAMES = ['/l1', '/l2', '/l3', '/l4'];
+
+function scenario(name: string, journalBlocks: number, halfFull: boolean, run: Scenario['run']): Scenario {
+  return { name, journalBlocks, halfFull, run };
+}
+
+/** Blocks of long symlinks are freed, and get data: first those that are in the journal, or on their way home. */
+async function metadataBecomesData(recorder: Recorder): Promise<void> {
+  for (const path of LONG_NAMES) await recorder.symlink('t'.repeat(1500), path);
+  await recorder.sync();
+  for (const path of LONG_NAMES) await recorder.unlink(path);
+  await recorder.sync();
+  await recorder.write('/A/foo', 0, 9 * recorder.volume.blockBytes);
+  await recorder.sync();
+}
+
+async function turns(count: number): Promise<void> {
+  for (let i = 0; i < count; i++) await Promise.resolve();
+}
+
+/** A file in many pieces is cut off, and a commit comes in the midst of it. */
+async function truncateInSteps(recorder: Recorder, delay: number): Promise<void> {
+  const { blockBytes } = recorder.volume;
+  await recorder.unlink('/filler');
+  await recorder.create('/pieces');
+  for (let i = 0; i < 24; i++) await recorder.write('/pieces', 2 * i * blockBytes, blockBytes);
+  await recorder.sync();
+  const truncated = recorder.truncate('/pieces', 10);
+  await turns(delay);
+  await Promise.all([truncated, recorder.sync()]);
+}
+
+export const SCENARIOS: readonly Scenario[] = [
+  scenario('metadata-becomes-data', LARGE_JOURNAL, false, metadataBecomesData),
+  scenario('metadata-on-its-way-home-becomes-data', SMALL_JOURNAL, true, metadataBecomesData),
+  ...[3, 6].map((delay) =>
+    scenario(`freed-is-wanted-at-once-${delay}`, LARGE_JOURNAL, false, async (recorder) => {
+      await recorder.unlink('/foo');
+      const synced = recorder.sync();
+      await turns(delay);
+      await recorder.write('/A/foo', 0, 12 * recorder.volume.blockBytes);
+      await synced;
+      await recorder.sync();
+    }),
+  ),
+  scenario('early-writes-then-sync', LARGE_JOURNAL, false, async (recorder) => {
+    const paths = ['/foo', '/A/foo', '/B/foo'];
+    const writes = paths.map((path) => recorder.write(path, 50, 1500, { early: true }));
+    await Promise.all([...writes, recorder.sync()]);
+    await recorder.write('/foo', 100, 1024, { keepTimes: true });
+    await recorder.sync();
+  }),
+  scenario('many-writes-and-sync', LARGE_JOURNAL, false, async (recorder) => {
+    const writes = [1, 2, 3, 4, 5].map((i) => recorder.write('/filler', i * 9000, 5000));
+    writes.push(recorder.write('/A/foo', 0, 3000), recorder.write('/B/foo', 1024, 2048));
+    for (let i = 0; i < 6; i++) {
+      await turns(3);
+      await recorder.sync();
+    }
+    await Promise.all(writes);
+  }),
+  scenario('held-while-unlinked', LARGE_JOURNAL, false, async (recorder) => {
+    await recorder.unlinkHeld('/foo');
+    await recorder.unlinkHeld('/A/foo');
+    await recorder.sync();
+  }),
+  ...[0, 1].map((delay) =>
+    scenario(`truncated-in-steps-${delay}`, SMALL_JOURNAL, false, (recorder) =>
+      truncateInSteps(recorder, delay),
+    ),
+  ),
+  scenario('round-the-log', SMALL_JOURNAL, false, async (recorder) => {
+    for (let i = 0; i < 24; i++) {
+      await recorder.rename(i % 2 === 0 ? '/foo' : '/A/bar', i % 2 === 0 ? '/A/bar' : '/foo');
+      await recorder.sync();
+    }
+  }),
+  scenario('shrink-and-grow', LARGE_JOURNAL, false, async (recorder) => {
+    await recorder.truncate('/foo', 300);
+    await recorder.truncate('/foo', 2500);
+    await recorder.sync();
+  }),
+];
+
+/** Runs it. @returns where in the device log it began */
+export async function runScenario({ halfFull, run }: Scenario, recorder: Recorder): Promise<number> {
+  await prepare(recorder, halfFull);
+  const from = recorder.device.log.length;
+  await run(recorder);
+  await recorder.unmount();
+  return from;
+}
