@@ -204,7 +204,7 @@ function allowedPatterns(
 
 /** Neighbouring bytes mostly come from the same write, so the pattern that fitted last is tried first. */
 function firstDifference(content: Uint8Array, from: number, to: number, allowed: readonly number[]): number {
-  let [pattern] = allowed;
+  let pattern: number | undefined = allowed[0];
   for (let at = from; at < to; at++) {
     const byte = content[at] as number;
     if (pattern !== undefined && patternByte(at, pattern) === byte) continue;
