@@ -23,6 +23,7 @@ const DEFAULT_PATIENCE_SECONDS = 20;
 const HEAP_MEGABYTES = 400;
 const BATCH = 100;
 const SHOWN = 12;
+const SECONDS_BETWEEN_LINES = 60;
 
 /** @typedef {{ signature: string, detail: string, text: string, seed: number | undefined }} Found */
 /** @typedef {{ images: number, found: Found[] }} BatchResult */
@@ -72,6 +73,14 @@ async function compile() {
   return (await runHere(localProgram('tsc'), ['-p', 'test/hostile/tsconfig.json'])) === 0;
 }
 
+/** @type {Set<import('node:child_process').ChildProcess>} */
+const children = new Set();
+// A child in an endless loop would not notice that it is alone.
+process.on('exit', () => {
+  for (const child of children) child.kill('SIGKILL');
+});
+for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => process.exit(130));
+
 /** One child, replaced by a new one whenever it dies or has to be ended. */
 class Worker {
   /** @param {string} note file in which the child says which image it tries */
@@ -86,6 +95,8 @@ class Worker {
       execArgv: [`--max-old-space-size=${HEAP_MEGABYTES}`, '--enable-source-maps'],
     });
     this.child = child;
+    children.add(child);
+    child.once('close', () => children.delete(child));
     await new Promise((resolve, reject) => {
       child.once('message', resolve);
       child.once('exit', (code) => reject(new Error(`a child did not start: status ${code}`)));
@@ -137,7 +148,8 @@ class Worker {
       /** @param {BatchResult | string} outcome */
       const finish = (outcome) => {
         clearInterval(watch);
-        child.removeAllListeners();
+        child.removeAllListeners('message');
+        child.removeAllListeners('exit');
         resolve(outcome);
       };
       child.once('message', (result) => finish(/** @type {BatchResult} */ (result)));
@@ -208,6 +220,16 @@ let images = 0;
 /** @type {Found[]} */
 const all = [];
 
+/** Says the first of each kind at once. @param {Found} found */
+function note(found) {
+  if (!all.some(({ signature }) => signature === found.signature)) {
+    console.log(`failure: ${found.signature}\n  ${found.text}`);
+  }
+  all.push(found);
+}
+
+let nextLine = began + SECONDS_BETWEEN_LINES * 1000;
+
 /** @param {Worker} worker */
 async function lane(worker) {
   while (next < count && performance.now() < end) {
@@ -216,7 +238,11 @@ async function lane(worker) {
     next += length;
     const result = await worker.run({ from, count: length });
     images += result.images;
-    all.push(...result.found);
+    result.found.forEach(note);
+    if (performance.now() >= nextLine) {
+      nextLine = performance.now() + SECONDS_BETWEEN_LINES * 1000;
+      console.log(`${images} images, ${all.length} failures`);
+    }
   }
 }
 
@@ -230,7 +256,7 @@ try {
   for (const text of texts) {
     const result = await first.run({ texts: [text] });
     images += result.images;
-    all.push(...result.found);
+    result.found.forEach(note);
   }
   if (!givenOnly) await Promise.all(workers.map(lane));
   const seconds = (performance.now() - began) / 1000;
