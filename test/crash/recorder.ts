@@ -213,6 +213,7 @@ export class Recorder {
 
   /** Removes the file while the kernel holds it; the returned function gives it back. */
   async unlinkHeld(path: string): Promise<() => void> {
+    if (this.#file(path) === undefined) return () => {};
     const inode = this.inodeOf(path);
     this.volume.acquire(inode);
     await this.unlink(path);
