@@ -17,6 +17,9 @@ constexpr uint64_t kShortestBudget = 5 * kMicrosecond;
 constexpr uint64_t kWakeUpCost = 50 * kMicrosecond;
 // Longest stay away from the loop: what a timer or a signal may have to wait.
 constexpr uint64_t kLongestStay = 2000 * kMicrosecond;
+// Between two looks at the clock lies one try of the sources; after this long, somebody else had the processor.
+constexpr uint64_t kTakenAway = 150 * kMicrosecond;
+constexpr uint64_t kContention = 100 * 1000 * kMicrosecond;
 constexpr uint64_t kLongestLinger = 1000 * kMicrosecond;
 // A process has one mount and few devices; more sources than these wait for the loop.
 constexpr size_t kMostLingering = 8;
@@ -76,7 +79,7 @@ void EventSpinner::Wake(EventSource* source) {
 }
 
 void EventSpinner::RestoreBudget(uint64_t now) {
-  if (now - last_work_ < longest_ + kWakeUpCost) budget_ = longest_;
+  if (now >= contended_until_ && now - last_work_ < longest_ + kWakeUpCost) budget_ = longest_;
 }
 
 void EventSpinner::Spin(uint64_t now) {
@@ -88,7 +91,9 @@ void EventSpinner::Spin(uint64_t now) {
       deadline = now + budget_;
       continue;
     }
+    const uint64_t before = now;
     now = Now();
+    if (now - before > kTakenAway) NoteContention(now);
     if (now < deadline) {
       Pause();
       continue;
@@ -136,6 +141,11 @@ bool EventSpinner::Linger(uint64_t now) {
   if (count == 0 || now >= stay_until_) return false;
   const timespec most = {0, static_cast<long>(std::min(stay_until_ - now, kLongestLinger))};
   return ppoll(descriptors, count, &most, nullptr) > 0;
+}
+
+void EventSpinner::NoteContention(uint64_t now) {
+  contended_until_ = now + kContention;
+  budget_ = 0;
 }
 
 void EventSpinner::Missed() {

@@ -7,7 +7,8 @@
 //
 // It adapts: a spin in vain halves the budget, down to none; the full budget is back as soon as the loop
 // is woken so shortly after the last work that a spin would have caught it. An idle process sleeps, and
-// a process whose requests come slowly stops paying for spins that cannot hit. A stay is bounded in time and in dispatches,
+// a process whose requests come slowly stops paying for spins that cannot hit. Who loses the processor in the midst of a
+// spin has competition for it, perhaps from the very one it waits for: there is no spin then for a tenth of a second. A stay is bounded in time and in dispatches,
 // and ends at once when the loop has something else to do, so timers, signals and immediates run.
 #ifndef QUARRY_EVENT_SPINNER_H
 #define QUARRY_EVENT_SPINNER_H
@@ -61,6 +62,7 @@ class EventSpinner {
   bool PrepareAllToSleep();
   bool MustLeave(uint64_t now) const;
   void Missed();
+  void NoteContention(uint64_t now);
   bool Linger(uint64_t now);
   void DropDetached();
 
@@ -69,6 +71,7 @@ class EventSpinner {
   uint64_t longest_ = 0;
   uint64_t budget_ = 0;
   uint64_t last_work_ = 0;
+  uint64_t contended_until_ = 0;
   uint64_t stay_until_ = 0;
   uint32_t dispatches_ = 0;
   bool running_ = false;
