@@ -202,8 +202,13 @@ function allowedPatterns(
   return sure.length === 0 ? [0, ...patterns] : patterns;
 }
 
-/** Neighbouring bytes mostly come from the same write, so the pattern that fitted last is tried first. */
+/** Mostly all bytes come from one write: that is tried first, as a whole; then neighbour by neighbour. */
 function firstDifference(content: Uint8Array, from: number, to: number, allowed: readonly number[]): number {
+  const expected = new Uint8Array(to - from);
+  for (const pattern of allowed) {
+    fillPattern(expected, from, pattern);
+    if (Buffer.compare(expected, content.subarray(from, to)) === 0) return -1;
+  }
   let pattern: number | undefined = allowed[0];
   for (let at = from; at < to; at++) {
     const byte = content[at] as number;
