@@ -43,7 +43,9 @@ void Descriptor::Define(Napi::Env env, Napi::Object exports) {
 }
 
 Descriptor::Descriptor(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Descriptor>(info) {
-  number_ = static_cast<int>(IntegerArgument(info, 0, "number", 0, INT32_MAX));
+  const int given = static_cast<int>(IntegerArgument(info, 0, "number", 0, INT32_MAX));
+  number_ = fcntl(given, F_DUPFD_CLOEXEC, 0);
+  if (number_ < 0) ThrowErrno(info.Env(), errno, "dup");
   info.This().As<Napi::Object>().DefineProperty(
       Napi::PropertyDescriptor::Value("number", Napi::Number::New(info.Env(), number_), napi_enumerable));
 }

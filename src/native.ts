@@ -119,7 +119,7 @@ export interface MappedFileHandle {
   close(): void;
 }
 
-/** An open descriptor with an owner: closed with this object when nobody closed it before. */
+/** A duplicate of an open descriptor, with an owner: closed with this object when nobody closed it before. */
 export interface DescriptorHandle {
   readonly number: number;
   close(): void;

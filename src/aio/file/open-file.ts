@@ -15,7 +15,7 @@ import { lockNow } from './file-lock.ts';
 import { AioError, asAioError } from './io-error.ts';
 import { APPEND, QueuedFile } from './queued-file.ts';
 import { requireTimeout } from './request-router.ts';
-import { EngineRefused, type OpenedFile, openDescriptor, Storage } from './storage.ts';
+import { EngineRefused, type OpenedFile, openDescriptor, Storage, takeDescriptor } from './storage.ts';
 import { type LeaseQueue, leaseQueue } from './thread-queues.ts';
 
 export { AlignedBuffer } from './aligned-buffer.ts';
@@ -169,7 +169,7 @@ async function describe(path: string, number: number, flags: number): Promise<Op
     readable: access !== O_WRONLY,
     writable: access !== O_RDONLY,
     inodeKey: isBlockDevice ? `block ${stats.rdev}` : `${stats.dev}:${stats.ino}`,
-    descriptor: new native.Descriptor(number), // the last step: from here on it is closed with its owner
+    descriptor: takeDescriptor(number), // the last step: from here on it is closed with its owner
   };
 }
 

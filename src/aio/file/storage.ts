@@ -4,7 +4,7 @@
  * It knows nothing of the AsyncFile above it, so that a file which nobody reaches any more can be collected, and
  * its storage closed after it.
  */
-import { close, open } from 'node:fs';
+import { close, closeSync, open } from 'node:fs';
 import { constants } from 'node:os';
 import {
   type DescriptorHandle,
@@ -145,11 +145,21 @@ export class Storage {
       close(number);
       throw new Error('the file was closed');
     }
-    const descriptor = new native.Descriptor(number);
-    const lease = this.#leaseQueue('threads', number, this.#depth);
+    const descriptor = takeDescriptor(number);
+    const lease = this.#leaseQueue('threads', descriptor.number, this.#depth);
     this.#cached = { lease, descriptor };
-    return openRoute(lease, number, number, this.#depth, 1);
+    return openRoute(lease, descriptor.number, descriptor.number, this.#depth, 1);
   }
+}
+
+/**
+ * Takes an open descriptor out of the hands of Node, which closes what a worker opened, by number, when that ends: the number
+ * that we closed long ago may be somebody else's by then. Ours is a duplicate that only we know.
+ */
+export function takeDescriptor(number: number): DescriptorHandle {
+  const ours = new native.Descriptor(number);
+  closeSync(number);
+  return ours;
 }
 
 /** open(2), on a thread. */
