@@ -171,11 +171,44 @@ const STAGES = {
     tell({ before, after: held() });
   },
 
+  /** Also while they load the addon, make a queue, and open: what open(2) then gives nobody has, so descriptors do not count. */
+  'workers that are terminated at any moment': async () => {
+    for (let delayMs = 0; delayMs < 60; delayMs += 4) {
+      const [worker] = startWorkers(1, 'busy worker');
+      await sleep(delayMs);
+      await worker?.terminate();
+    }
+    const { aioRings, urings } = held();
+    tell({ before: { aioRings: 0, urings: 0 }, after: { aioRings, urings } });
+  },
+
   'workers that end': async () => {
     const before = held();
     const workers = startWorkers(2, 'worker that ends');
     await Promise.all(workers.map((worker) => new Promise((resolve) => worker.once('exit', resolve))));
     tell({ before, after: held() });
+  },
+
+  /** Node closes, by number, what a worker opened through it: a number that was closed must not be that of another thread's file. */
+  'a worker that ends takes no descriptor of another thread': async () => {
+    const [worker] = startWorkers(1, 'worker that closes and waits');
+    if (!worker) return;
+    await new Promise((resolve) => worker.once('message', resolve));
+    const file = await open();
+    const others = await Promise.all(Array.from({ length: 8 }, open));
+    worker.postMessage('end');
+    await new Promise((resolve) => worker.once('exit', resolve));
+    const memory = AlignedBuffer.allocate(BLOCK_BYTES);
+    const counts = await Promise.all([file, ...others].map((one) => one.readAt(memory, 0)));
+    await Promise.all([file, ...others].map((one) => one.close()));
+    tell({ counts });
+  },
+
+  'worker that closes and waits': async () => {
+    const files = await Promise.all(Array.from({ length: 4 }, open));
+    await Promise.all(files.map((file) => file.close()));
+    parentPort?.once('message', () => process.exit(0));
+    parentPort?.postMessage('closed');
   },
 
   'busy worker': async () => {

@@ -85,6 +85,12 @@ const EXITS = [
   'end by itself with a file open',
 ];
 
+const WORKER_STAGES = [
+  'workers that are terminated',
+  'workers that are terminated at any moment',
+  'workers that end',
+];
+
 const path = temporaryFile(Buffer.alloc(2 ** 20, 7));
 
 describe.each(ENGINES)('%s', (engine) => {
@@ -114,10 +120,15 @@ describe.each(ENGINES)('%s', (engine) => {
   });
 
   test.concurrent('worker threads may be terminated with I/O in flight', async () => {
-    for (const stage of ['workers that are terminated', 'workers that end']) {
+    for (const stage of WORKER_STAGES) {
       const told = await toldBy<{ before: unknown; after: unknown }>(stage, engine, path);
       expect(told.after, stage).toEqual(told.before);
     }
+  });
+
+  test.concurrent('a worker thread that ends takes no descriptor of another', async () => {
+    const stage = 'a worker that ends takes no descriptor of another thread';
+    expect(await toldBy(stage, engine, path)).toEqual({ counts: Array(9).fill(4096) });
   });
 
   test.concurrent('files that nobody reaches are collected, and their requests are not', async () => {
