@@ -153,7 +153,7 @@ describe('a run', () => {
   test.each(ENGINES)('by engine %s reads and changes nothing', async (engine) => {
     const content = pattern(MIB);
     const image = temporaryFile(content);
-    const words = [image, '--engine', engine, '--seconds', '0.1', '--depth', '4', '--json'];
+    const words = [image, '--engine', engine, '--seconds', '0.5', '--depth', '4', '--json'];
     const { status, out, err } = await io(words);
     expect({ status, err }).toEqual({ status: 0, err: '' });
     const report = JSON.parse(out);
@@ -179,7 +179,7 @@ describe('a run', () => {
     '%s stays inside --size',
     async (workload) => {
       const image = temporaryFile(MIB);
-      const words = [image, '--rw', workload, '--write', '--bs', '8K', '--size', '100K', '--seconds', '0.1'];
+      const words = [image, '--rw', workload, '--write', '--bs', '8K', '--size', '100K', '--seconds', '0.4'];
       expect(await io(words)).toMatchObject({ status: 0, err: '' });
       const stored = readFileSync(image);
       expect(stored.length).toBe(MIB);
@@ -202,7 +202,7 @@ describe('a run', () => {
 });
 
 describe('writing', () => {
-  const words = ['--rw', 'write', '--write', '--seconds', '0.05'];
+  const words = ['--rw', 'write', '--write', '--seconds', '0.2'];
 
   test('is refused on what holds something, unless forced', async () => {
     const content = pattern(MIB);
