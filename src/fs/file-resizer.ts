@@ -89,7 +89,8 @@ function finishTruncation(context: WriteContext, tx: Transaction, inode: InodeRe
     if (!context.extents.punch(tx, inode, keep, WHOLE_FILE, context.extentsPerStep)) return false;
     becomeInlineIfEmpty(tx, inode);
   }
-  removeOrphan(tx, context.table, inode);
+  // Without a name it is on the list for another reason, which holds on.
+  if (linkCountOf(inode) > 0) removeOrphan(tx, context.table, inode);
   return true;
 }
 

@@ -42,6 +42,21 @@ describe('recovery', () => {
     expect((await checkVolume((again.device as MemoryDevice).reopen())).problems).toEqual([]);
   });
 
+  test('frees inodes that were truncated while open without a name', async () => {
+    const volume = await TestVolume.make(16 * MIB, 4096);
+    const before = await volume.statistics();
+    const inode = await volume.create('/open');
+    volume.volume.acquire(inode);
+    await volume.write(inode, 0, data(50_000));
+    await volume.unlink('/open');
+    await volume.volume.setSize(inode, 10_000, false);
+    await volume.volume.sync();
+    expect((await checkVolume(cut(volume))).problems).toEqual([]);
+    const again = await TestVolume.open(cut(volume));
+    await again.volume.sync();
+    expect(await again.statistics()).toEqual(before);
+  });
+
   test('of a read-only mount writes nothing, and shows the same', async () => {
     const volume = await TestVolume.make(16 * MIB, 4096);
     await volume.create('/kept');
