@@ -87,9 +87,11 @@ export async function record(name: string): Promise<Recorded> {
   if (!family?.startsWith('ace') || !operations.every(Boolean)) throw new Error(`no workload ${name}`);
   return recordOn(await formattedDisk(ACE_SHAPE), 0, async (recorder) => {
     await prepare(recorder, second === undefined);
-    const from = recorder.device.log.length;
+    let from = recorder.device.log.length;
     await operations[0]?.run(recorder);
     await persist(recorder, between as Between);
+    // What comes before is the same whatever the second operation is.
+    if (between === 'sync' && second !== '0') from = recorder.device.log.length;
     await operations[1]?.run(recorder);
     await recorder.sync();
     if (operations.length === 1) await recorder.unmount();
