@@ -17,11 +17,20 @@ function table(): string {
   );
 }
 
+/** The formatter makes the columns of tables equally wide. */
+function unpadded(text: string): string {
+  return text
+    .replace(/ +\|/g, ' |')
+    .replace(/-{3,}/g, '---')
+    .replace(/\| --- /g, '|---')
+    .replace(/--- \|/g, '---|');
+}
+
 test('docs/FSCK.md lists the problems as they are', () => {
   const now = readFileSync(DOCUMENT, 'utf8');
   const wanted = now.replace(SECTION, (_, head: string, tail: string) => `${head}${table()}${tail}`);
   if (process.env.UPDATE_DOCS) writeFileSync(DOCUMENT, wanted);
-  else expect(now).toBe(wanted);
+  else expect(unpadded(now)).toBe(unpadded(wanted));
 });
 
 test('the section is there', () => {
