@@ -16,7 +16,7 @@ import { layOut } from './table.mjs';
 
 const HELP = `npm run bench:fsck -- [options]     (as root)
   --files N    files in the tree (1000000)
-  --size GIB   size of the volume (8)
+  --size GIB   size of the volume (16: ext4 has an inode for each 16 KiB)
   --runs N     of each checker (3)`;
 
 const FILES_IN_DIRECTORY = 10_000;
@@ -91,7 +91,7 @@ async function main() {
   const { values } = parseArgs({
     options: {
       files: { type: 'string', default: '1000000' },
-      size: { type: 'string', default: '8' },
+      size: { type: 'string', default: '16' },
       runs: { type: 'string', default: '3' },
       help: { type: 'boolean', default: false },
     },
