@@ -9,14 +9,12 @@
  * Devices end their requests in order, in rounds of microtasks; if they get a log, they record in it what crash states are made of.
  * The memory they hand out belongs to the disk: `recycle`, called when no device is in use, takes all of it back.
  */
-import { constants } from 'node:os';
 import { CRASH_SECTOR_BYTES, type DeviceEvent } from './crash-image.ts';
-import type { Device, IoCompletion, Memory } from './device.ts';
-import { LocalCompletions, tell } from './local-completions.ts';
-import { requestError } from './memory-device.ts';
+import type { Device, Memory } from './device.ts';
+import { tell } from './local-completions.ts';
+import { LocalDevice } from './local-device.ts';
 import type { DeviceRequest } from './request-queue.ts';
 
-const { EBADF } = constants.errno;
 /** A reaction to it costs a third of what `queueMicrotask` does. */
 const SOON = Promise.resolve();
 
@@ -105,7 +103,7 @@ export class CrashDisk {
   }
 }
 
-class CrashDiskDevice implements Device {
+class CrashDiskDevice extends LocalDevice {
   readonly sizeBytes: number;
   readonly sectorBytes = CRASH_SECTOR_BYTES;
   #queued: DeviceRequest[] = [];
@@ -115,8 +113,6 @@ class CrashDiskDevice implements Device {
   #queuedNumbers: number[] = [];
   #nextNumber: number;
   #scheduled = false;
-  #closing: (() => void)[] | undefined;
-  readonly #refused = new LocalCompletions(() => this.#endClose());
   readonly #round = () => this.#carryOut();
 
   constructor(
@@ -124,43 +120,13 @@ class CrashDiskDevice implements Device {
     readonly readOnly: boolean,
     readonly log: DeviceEvent[] | undefined,
   ) {
+    super();
     this.sizeBytes = disk.bytes.length;
     this.#nextNumber = log?.length ?? 0;
   }
 
-  allocateMemory(lengthBytes: number): Memory {
+  override allocateMemory(lengthBytes: number): Memory {
     return this.disk.lend(lengthBytes);
-  }
-
-  read(
-    memory: Memory,
-    memoryOffset: number,
-    lengthBytes: number,
-    deviceOffset: number,
-    completion: IoCompletion,
-  ): void {
-    this.#add({ operation: 'read', memory, memoryOffset, lengthBytes, deviceOffset, completion });
-  }
-
-  write(
-    memory: Memory,
-    memoryOffset: number,
-    lengthBytes: number,
-    deviceOffset: number,
-    completion: IoCompletion,
-  ): void {
-    this.#add({ operation: 'write', memory, memoryOffset, lengthBytes, deviceOffset, completion });
-  }
-
-  flush(completion: IoCompletion): void {
-    this.#add({
-      operation: 'flush',
-      memory: undefined,
-      memoryOffset: 0,
-      lengthBytes: 0,
-      deviceOffset: 0,
-      completion,
-    });
   }
 
   submit(): void {
@@ -175,24 +141,14 @@ class CrashDiskDevice implements Device {
     SOON.then(this.#round);
   }
 
-  close(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#closing ??= [];
-      this.#closing.push(resolve);
-      this.submit();
-      this.#endClose();
-    });
-  }
-
-  #add(request: DeviceRequest): void {
-    const error = this.#closing ? EBADF : requestError(this, request);
-    if (error !== 0) {
-      this.#refused.end(request.completion, error);
-      return;
-    }
+  protected accept(request: DeviceRequest): void {
     this.#queued.push(request);
     this.#queuedNumbers.push(this.#nextNumber);
     if (this.log) this.#record(this.log, request);
+  }
+
+  protected get idle(): boolean {
+    return !this.#scheduled && this.#queued.length === 0;
   }
 
   #record(log: DeviceEvent[], { operation, memory, memoryOffset, lengthBytes, deviceOffset }: DeviceRequest) {
@@ -218,7 +174,7 @@ class CrashDiskDevice implements Device {
     }
     this.#scheduled = false;
     this.submit();
-    if (!this.#scheduled) this.#endClose();
+    if (!this.#scheduled) this.closeIfIdle();
   }
 
   #carryOutOne({ operation, memory, memoryOffset, lengthBytes, deviceOffset }: DeviceRequest): void {
@@ -229,11 +185,5 @@ class CrashDiskDevice implements Device {
     } else {
       memory.bytes.set(disk.bytes.subarray(deviceOffset, deviceOffset + lengthBytes), memoryOffset);
     }
-  }
-
-  #endClose(): void {
-    if (!this.#closing || this.#scheduled || this.#queued.length > 0 || this.#refused.pending > 0) return;
-    const tellAll = this.#closing.splice(0);
-    if (tellAll.length > 0) queueMicrotask(() => tellAll.map((resolve) => resolve()));
   }
 }

@@ -6,16 +6,13 @@
  * may leave. The same seed and the same use give the same behaviour.
  */
 import { strict as assert } from 'node:assert';
-import { constants } from 'node:os';
 import { crashImage, type DeviceEvent, type RecordedDevice } from './crash-image.ts';
-import type { Device, IoCompletion, Memory } from './device.ts';
-import { LocalCompletions, tell } from './local-completions.ts';
-import { type MemoryDevice, requestError } from './memory-device.ts';
+import { tell } from './local-completions.ts';
+import { LocalDevice } from './local-device.ts';
+import type { MemoryDevice } from './memory-device.ts';
 import { bytesOf, type DeviceRequest, RequestQueue } from './request-queue.ts';
 import { SeededRandom } from './seeded-random.ts';
 import { SparseBytes } from './sparse-bytes.ts';
-
-const { EBADF } = constants.errno;
 
 /** A request about to be carried out, as a fault sees it. */
 export interface FaultSite {
@@ -71,7 +68,7 @@ const MOST_HELD_ROUNDS = 200;
 
 const EMPTY = new Uint8Array(0);
 
-export class SimulatedDevice implements Device, RecordedDevice {
+export class SimulatedDevice extends LocalDevice implements RecordedDevice {
   readonly sizeBytes: number;
   readonly sectorBytes: number;
   readonly readOnly: boolean;
@@ -83,13 +80,11 @@ export class SimulatedDevice implements Device, RecordedDevice {
   readonly #random: SeededRandom;
   readonly #stragglers: number;
   readonly #queue = new RequestQueue((submitted) => this.#carryOut(submitted));
-  readonly #refused = new LocalCompletions(() => this.#closeIfIdle());
   #requests = 0;
   #carriedOut = 0;
-  #closing: Promise<void> | undefined;
-  #closed: (() => void) | undefined;
 
   constructor(options: SimulatedDeviceOptions) {
+    super();
     this.sizeBytes = options.sizeBytes;
     this.sectorBytes = options.sectorBytes ?? 512;
     this.readOnly = options.readOnly ?? false;
@@ -105,47 +100,8 @@ export class SimulatedDevice implements Device, RecordedDevice {
     return this.#log;
   }
 
-  allocateMemory(lengthBytes: number): Memory {
-    return { bytes: new Uint8Array(lengthBytes) };
-  }
-
-  read(
-    memory: Memory,
-    memoryOffset: number,
-    lengthBytes: number,
-    deviceOffset: number,
-    completion: IoCompletion,
-  ): void {
-    this.#add('read', memory, memoryOffset, lengthBytes, deviceOffset, completion);
-  }
-
-  write(
-    memory: Memory,
-    memoryOffset: number,
-    lengthBytes: number,
-    deviceOffset: number,
-    completion: IoCompletion,
-  ): void {
-    this.#add('write', memory, memoryOffset, lengthBytes, deviceOffset, completion);
-  }
-
-  flush(completion: IoCompletion): void {
-    this.#add('flush', undefined, 0, 0, 0, completion);
-  }
-
   submit(): void {
     this.#queue.submit();
-  }
-
-  close(): Promise<void> {
-    if (this.#closing === undefined) {
-      this.#closing = new Promise((resolve) => {
-        this.#closed = resolve;
-      });
-      this.#queue.submit();
-      this.#closeIfIdle();
-    }
-    return this.#closing;
   }
 
   /** One disk that power loss right now may leave; requests in flight may have reached it, or not. */
@@ -153,21 +109,11 @@ export class SimulatedDevice implements Device, RecordedDevice {
     return crashImage(this, this.#log.length, seed);
   }
 
-  #add(
-    operation: DeviceRequest['operation'],
-    memory: Memory | undefined,
-    memoryOffset: number,
-    lengthBytes: number,
-    deviceOffset: number,
-    completion: IoCompletion,
-  ): void {
-    const asked = { operation, memory, memoryOffset, lengthBytes, deviceOffset, completion };
-    const error = this.#closing ? EBADF : requestError(this, asked);
-    if (error === 0) this.#record(asked);
-    else this.#refused.end(completion, error);
+  protected get idle(): boolean {
+    return this.#queue.idle;
   }
 
-  #record(asked: DeviceRequest): void {
+  protected accept(asked: DeviceRequest): void {
     const made = { ...asked, request: this.#requests++, data: EMPTY, heldRounds: this.#holdBack() };
     const { operation, request, deviceOffset } = made;
     if (operation === 'write') {
@@ -190,7 +136,7 @@ export class SimulatedDevice implements Device, RecordedDevice {
     const shuffled = this.#random.shuffle(ready);
     const count = shuffled.length === 0 ? 0 : 1 + this.#random.below(shuffled.length);
     for (const request of shuffled.slice(0, count)) this.#carryOutOne(request);
-    if (this.#closing) queueMicrotask(() => this.#closeIfIdle());
+    queueMicrotask(() => this.closeIfIdle());
     return [...shuffled.slice(count), ...held];
   }
 
@@ -204,12 +150,6 @@ export class SimulatedDevice implements Device, RecordedDevice {
       this.#log.push({ kind: `${operation}-${errno === 0 ? 'done' : 'failed'}`, request: request.request });
     }
     tell(request.completion, errno);
-  }
-
-  #closeIfIdle(): void {
-    if (!this.#closed || !this.#queue.idle || this.#refused.pending > 0) return;
-    this.#closed();
-    this.#closed = undefined;
   }
 }
 

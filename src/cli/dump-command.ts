@@ -20,7 +20,7 @@ import {
   SummaryHeader,
   Superblock,
 } from '../fs/format.ts';
-import { blockParts, entryName, hexLines, inodeParts, nameText, type Part } from './block-parts.ts';
+import { blockParts, entryName, hexLines, inodeParts, nameText, type Part, viewOf } from './block-parts.ts';
 import {
   argumentAt,
   type CommandDefinition,
@@ -31,7 +31,7 @@ import {
   type Terminal,
 } from './command.ts';
 import { reportJournal, transactionLine } from './dump-journal.ts';
-import { DumpSource, openForReading, viewOf } from './dump-source.ts';
+import { DumpSource, openForReading } from './dump-source.ts';
 import { CommandError, UsageError } from './failure.ts';
 import { partsJson, partsText } from './parts-text.ts';
 import { factLines } from './table-text.ts';

@@ -21,8 +21,8 @@ import {
 import { logBlock, logLength } from '../fs/journal.ts';
 import { readJournal, readJournalHead } from '../fs/journal-log.ts';
 import { NotAVolumeError } from '../fs/superblock.ts';
-import { blockParts, type Part } from './block-parts.ts';
-import { type DumpSource, viewOf } from './dump-source.ts';
+import { blockParts, type Part, viewOf } from './block-parts.ts';
+import type { DumpSource } from './dump-source.ts';
 import { failureLine } from './failure.ts';
 import { timeText } from './volume-head.ts';
 

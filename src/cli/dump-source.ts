@@ -27,7 +27,7 @@ import {
 import type { Layout } from '../fs/layout.ts';
 import { recover } from '../fs/recovery.ts';
 import { NotAVolumeError, readSuperblock, type SuperblockImage } from '../fs/superblock.ts';
-import { nodeRecords } from './block-parts.ts';
+import { nodeRecords, viewOf } from './block-parts.ts';
 import { CommandError, failureLine, targetError } from './failure.ts';
 import type { Target } from './target.ts';
 import { readVolumeHead } from './volume-head.ts';
@@ -165,8 +165,4 @@ export class DumpSource {
       yield* this.#below(below, this.layout.blockBytes - HEADER_BYTES, level - 1, kind, seen);
     }
   }
-}
-
-export function viewOf(bytes: Uint8Array): DataView {
-  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }

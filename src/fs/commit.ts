@@ -16,7 +16,7 @@
  * nothing more is written, and the volume becomes read-only.
  */
 
-import type { Device } from '../aio/device.ts';
+import type { Device, Memory } from '../aio/device.ts';
 import type { Run } from '../alloc/allocator.ts';
 import type { BlockCache, Frame } from './block-cache.ts';
 import { sealBlock } from './block-header.ts';
@@ -40,6 +40,8 @@ export interface CommitterParts {
 /** Copies on their way home. */
 interface Checkpoint {
   readonly frames: readonly Frame[];
+  /** Their copies, in the same order. */
+  readonly memory: Memory;
   readonly mark: JournalMark;
 }
 
@@ -248,7 +250,7 @@ export class Committer {
     const blockBytes = this.#blockBytes;
     const mark = this.#journal.mark();
     const frames = [...this.#cache.loggedSet()].sort((a, b) => a.block - b.block);
-    const { bytes, view } = this.#homeStaging.reserve(frames.length * blockBytes);
+    const { memory, bytes, view } = this.#homeStaging.reserve(frames.length * blockBytes);
     let at = 0;
     for (const frame of frames) {
       this.#cache.markGoingHome(frame);
@@ -256,7 +258,7 @@ export class Committer {
       sealBlock(view, bytes, at, blockBytes, mark.sequence - 1);
       at += blockBytes;
     }
-    return { frames, mark };
+    return { frames, memory, mark };
   }
 
   #startCheckpoint(checkpoint: Checkpoint): void {
@@ -268,9 +270,8 @@ export class Committer {
       });
   }
 
-  async #bringHome({ frames, mark }: Checkpoint): Promise<void> {
+  async #bringHome({ frames, memory, mark }: Checkpoint): Promise<void> {
     const blocks = frames.map((frame) => frame.block);
-    const { memory } = this.#homeStaging.reserve(0);
     try {
       await writeBlocks(this.#device, memory, 0, blocks, this.#blockBytes);
       this.blocksWritten += blocks.length;

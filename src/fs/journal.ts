@@ -61,7 +61,6 @@ export interface JournalIdentity {
 
 /** A transaction between its two writes. */
 export interface LoggedTransaction {
-  readonly sequence: number;
   readonly memory: Memory;
   /** Absolute blocks of the journal that it takes, the commit block last. */
   readonly places: readonly number[];
@@ -190,7 +189,7 @@ export class Journal {
     page.addCopies(frames, this.#entriesPerDescriptor);
     page.addRevokes(revoked, this.#numbersPerRevoke);
     page.addCommit(frames.length, revoked.length, this.#clock);
-    return { sequence, memory, places };
+    return { memory, places };
   }
 
   /** Writes everything but the commit block. Not flushed. */

@@ -19,9 +19,10 @@ const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 export const CALLER: Caller = { uid: 1000, gid: 1000, umask: 0o022 };
 
-export async function formatted(device: Device, blockBytes: number): Promise<void> {
+export async function formatted(device: Device, blockBytes: number, journalBlocks?: number): Promise<void> {
   await formatVolume(device, {
     blockBytes,
+    ...(journalBlocks === undefined ? {} : { journalBlocks }),
     label: 'test',
     uuid: new Uint8Array(16).map((_, i) => i + 1),
     hashSeed: new Uint8Array(8).map((_, i) => i * 31),

@@ -4,7 +4,6 @@ import { MemoryDevice } from '../../src/aio/memory-device.ts';
 import { SimulatedDevice } from '../../src/aio/simulated-device.ts';
 import { checkVolume } from '../../src/check/checker.ts';
 import { FsError } from '../../src/fs/errors.ts';
-import { formatVolume } from '../../src/fs/mkfs.ts';
 import type { VolumeOptions } from '../../src/fs/volume.ts';
 import { CALLER, formatted, TestVolume } from './volume-harness.ts';
 
@@ -173,15 +172,7 @@ describe('a small journal', () => {
 
   test('takes any amount of work: operations wait for room', async () => {
     const device = new MemoryDevice(64 * MIB);
-    await formatVolume(device, {
-      blockBytes: 1024,
-      journalBlocks: 64,
-      label: '',
-      uuid: new Uint8Array(16).fill(3),
-      hashSeed: new Uint8Array(8).fill(4),
-      uid: 0,
-      gid: 0,
-    });
+    await formatted(device, 1024, 64);
     const volume = await TestVolume.open(device);
     await volume.mkdir('/d');
     const names = Array.from({ length: MOST_FILES }, (_, i) => `/d/file-${i}`);
@@ -196,15 +187,7 @@ describe('a small journal', () => {
 
   test('takes a write in more pieces than a transaction may enter', async () => {
     const device = new MemoryDevice(16 * MIB);
-    await formatVolume(device, {
-      blockBytes: 1024,
-      journalBlocks: 64,
-      label: '',
-      uuid: new Uint8Array(16).fill(3),
-      hashSeed: new Uint8Array(8).fill(4),
-      uid: 0,
-      gid: 0,
-    });
+    await formatted(device, 1024, 64);
     const volume = await TestVolume.open(device);
     const inodes = [await volume.create('/a'), await volume.create('/b')] as const;
     // Two files block by block in turn, until the volume is full; then one of them goes and leaves holes of one block.
