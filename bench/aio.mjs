@@ -11,7 +11,7 @@ import { cpus, release } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { compile, endCommands, isInstalled, makeLoopDevice, run, startSpinners, Undo } from './machine.mjs';
+import { endCommands, isInstalled, keepAwake, makeLoopDevice, run, Undo } from './machine.mjs';
 import { layOut, median } from './table.mjs';
 
 const CONTENDERS = [
@@ -64,7 +64,7 @@ const HELP = `npm run bench:aio -- [options]     (as root)
   --seconds N        of each measurement (2)
   --quick            one run of a second
   --spin N           spinUs of our engines, in microseconds
-  --no-spinners      let virtual CPUs halt, and measure their wake-ups too
+  --let-sleep        let idle CPUs sleep, and measure their wake-ups too
   --json             print JSON instead of tables`;
 
 const SIZE_BYTES = 2 ** 28;
@@ -92,7 +92,7 @@ function readOptions() {
       seconds: { type: 'string' },
       spin: { type: 'string' },
       quick: { type: 'boolean', default: false },
-      'no-spinners': { type: 'boolean', default: false },
+      'let-sleep': { type: 'boolean', default: false },
       json: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
@@ -263,14 +263,9 @@ async function main() {
   /** @type {[string, string][]} */
   const paths = [];
   for (const target of options.targets) paths.push([target, await makeTarget(target, folder)]);
-  if (!options['no-spinners']) {
-    startSpinners(undo, await compile(fileURLToPath(new URL('names.c', import.meta.url)), folder));
-  }
   const machine = `${cpus()[0]?.model.trim()} × ${cpus().length}`;
-  const spinners = options['no-spinners']
-    ? 'virtual CPUs may halt'
-    : 'idle-priority spinners keep the CPUs awake';
-  note(`Linux ${release()}, ${machine}, Node ${process.versions.node}; ${spinners}; runs: ${options.runs}`);
+  const idle = options['let-sleep'] ? 'idle CPUs sleep (--let-sleep)' : keepAwake(undo);
+  note(`Linux ${release()}, ${machine}, Node ${process.versions.node}; ${idle}; runs: ${options.runs}`);
 
   /** @type {Measured} */
   const measured = Object.fromEntries(
@@ -306,7 +301,7 @@ async function main() {
     kernel: release(),
     cpu: machine,
     node: process.versions.node,
-    spinners: !options['no-spinners'],
+    awake: !options['let-sleep'],
     runs: options.runs,
     seconds: options.seconds,
     spinUs: options.spinUs,

@@ -16,23 +16,24 @@ import {
   dropCaches,
   endCommands,
   isMountPoint,
+  keepAwake,
   makeLoopDevice,
   run,
-  startSpinners,
   Undo,
   unmountByForce,
 } from './machine.mjs';
 import { GROUPS, ROWS } from './rows.mjs';
-import { missingPrograms, parseSystems, SYSTEM_NAMES } from './systems.mjs';
+import { DEFAULT_SYSTEMS, missingPrograms, parseSystems, SYSTEM_NAMES } from './systems.mjs';
 import { medianTable, ratios, ratioTable } from './table.mjs';
 
 const HELP = `npm run bench -- [options]     (as root)
-  --systems LIST   of ${SYSTEM_NAMES.join(', ')}; with mount options: 'quarry:-o spin=0'; default: all installed
+  --systems LIST   of ${SYSTEM_NAMES.join(', ')}; with mount options: 'quarry:-o spin=0'; default: all installed, and
+                   quarry over io_uring
   --rows LIST      of ${ROWS.map(({ name }) => name).join(', ')}; default: all
   --runs N         the median of N (3)
   --quick          one run, a fifth of the work
   --tree DIR       the tree for cp -a (some 5,000 files from all over /usr/share)
-  --no-spinners    let virtual CPUs halt, and measure their wake-ups too
+  --let-sleep      let idle CPUs sleep, and measure their wake-ups too
   --json           print JSON instead of tables`;
 
 const DEVICE_BYTES = 4 * 2 ** 30;
@@ -46,12 +47,12 @@ const undo = new Undo();
 function readOptions() {
   const { values } = parseArgs({
     options: {
-      systems: { type: 'string', default: SYSTEM_NAMES.join(',') },
+      systems: { type: 'string', default: DEFAULT_SYSTEMS },
       rows: { type: 'string' },
       runs: { type: 'string' },
       tree: { type: 'string' },
       quick: { type: 'boolean', default: false },
-      'no-spinners': { type: 'boolean', default: false },
+      'let-sleep': { type: 'boolean', default: false },
       json: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
@@ -150,13 +151,9 @@ async function main() {
   const names = await compile(fileURLToPath(new URL('names.c', import.meta.url)), folder);
   const device = await makeLoopDevice(undo, '/dev/shm', DEVICE_BYTES);
   const tree = await prepareTree(options.tree, folder, options.quick ? TREE_FILES / 5 : TREE_FILES);
-  if (!options['no-spinners']) startSpinners(undo, names);
-
-  const spinners = options['no-spinners']
-    ? 'virtual CPUs may halt (--no-spinners)'
-    : `${cpus().length} idle-priority spinners keep the CPUs awake (--no-spinners: without)`;
+  const idle = options['let-sleep'] ? 'idle CPUs sleep (--let-sleep)' : keepAwake(undo);
   note(
-    `Linux ${release()}, ${cpus()[0]?.model.trim()} × ${cpus().length}, Node ${process.versions.node}; ${spinners}`,
+    `Linux ${release()}, ${cpus()[0]?.model.trim()} × ${cpus().length}, Node ${process.versions.node}; ${idle}`,
   );
   note(
     `${device} over tmpfs, ${DEVICE_BYTES / 2 ** 30} GiB; ${options.sizes.names} names; cp -a of ${tree.treeFiles} files, ${Math.round(tree.treeBytes / 1e6)} MB; runs: ${options.runs}`,
@@ -201,7 +198,7 @@ async function main() {
     kernel: release(),
     cpu: `${cpus()[0]?.model.trim()} × ${cpus().length}`,
     node: process.versions.node,
-    spinners: !options['no-spinners'],
+    awake: !options['let-sleep'],
     runs: options.runs,
     sizes: options.sizes,
     tree: { files: tree.treeFiles, bytes: tree.treeBytes },

@@ -5,19 +5,14 @@
  *   names stat DIR COUNT            lstat of each of them
  *   names missing DIR COUNT         lstat of as many names that are not there, each a new one
  *   names unlink DIR COUNT
- *   names spin CPU                  keeps one virtual CPU awake at idle priority, until its parent ends
  *
  * Prints the seconds it took. Exits 1 with one line at the first error.
  */
-#define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -33,18 +28,6 @@ static double now(void) {
   return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
-static void spin(int cpu) {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  CPU_SET(cpu, &set);
-  struct sched_param parameters = {0};
-  prctl(PR_SET_PDEATHSIG, SIGKILL);
-  if (sched_setaffinity(0, sizeof set, &set) || sched_setscheduler(0, SCHED_IDLE, &parameters))
-    fail("spin", "");
-  for (;;)
-    ;
-}
-
 static void create(const char *name, const char *data, size_t bytes) {
   int descriptor = open(name, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0644);
   if (descriptor < 0) fail("create", name);
@@ -53,7 +36,6 @@ static void create(const char *name, const char *data, size_t bytes) {
 }
 
 int main(int argc, char **argv) {
-  if (argc == 3 && !strcmp(argv[1], "spin")) spin(atoi(argv[2]));
   if (argc < 4) return 2;
   const char *action = argv[1];
   int count = atoi(argv[3]);

@@ -80,6 +80,8 @@ const MAKERS = {
 
 /** In the order they are measured. */
 export const SYSTEM_NAMES = Object.keys(MAKERS);
+/** Each once, and Quarry over io_uring too. */
+export const DEFAULT_SYSTEMS = [...SYSTEM_NAMES, 'quarry:-o engine=uring'].join(',');
 
 /** @param {string} device */
 function formatExt4(device) {
