@@ -78,7 +78,7 @@ iocb* AioQueue::Prepare(const Request& request) {
   block->aio_flags = IOCB_FLAG_RESFD;
   block->aio_resfd = static_cast<uint32_t>(signal_);
   block->aio_lio_opcode = OpcodeOf(request.operation, request.IsVector());
-  if (request.operation == Operation::kSync || request.operation == Operation::kDataSync) return block;
+  if (request.IsSync()) return block;
   block->aio_offset = request.offset;
   block->aio_buf = reinterpret_cast<uint64_t>(request.IsVector() ? static_cast<const void*>(request.Pieces())
                                                                  : request.piece.iov_base);

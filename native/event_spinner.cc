@@ -15,12 +15,14 @@ constexpr uint64_t kMicrosecond = 1000;
 constexpr uint64_t kShortestBudget = 5 * kMicrosecond;
 // What a sleep and wake-up adds to the time an event really took.
 constexpr uint64_t kWakeUpCost = 50 * kMicrosecond;
-// Longest stay away from the loop: what a timer or a signal may have to wait.
+// Longest work away from the loop: what a timer or a signal may have to wait.
 constexpr uint64_t kLongestStay = 2000 * kMicrosecond;
 // Between two looks at the clock lies one try of the sources; after this long, somebody else had the processor.
 constexpr uint64_t kTakenAway = 150 * kMicrosecond;
 constexpr uint64_t kContention = 100 * 1000 * kMicrosecond;
-constexpr uint64_t kLongestLinger = 1000 * kMicrosecond;
+// What the loop does not watch yet may have to wait for this: a descriptor opened since its last turn. And it is longer than a tick
+// of most kernels, so that the linger's end is not their next timer event: setting that costs a virtual machine 20 µs.
+constexpr uint64_t kLongestLinger = 5000 * kMicrosecond;
 // A process has one mount and few devices; more sources than these wait for the loop.
 constexpr size_t kMostLingering = 8;
 constexpr uint32_t kMostDispatches = 256;
@@ -69,9 +71,9 @@ void EventSpinner::Wake(EventSource* source) {
   running_ = true;
   leaving_ = false;
   wakeups_++;
-  uint64_t woken = Now();
-  RestoreBudget(woken);
-  stay_until_ = woken + kLongestStay;
+  woken_ = Now();
+  RestoreBudget(woken_);
+  stay_until_ = woken_ + kLongestStay;
   dispatches_ = 1;
   if (source->TryDispatch()) Spin(last_work_ = Now());
   running_ = false;
@@ -94,12 +96,13 @@ void EventSpinner::Spin(uint64_t now) {
     const uint64_t before = now;
     now = Now();
     if (now - before > kTakenAway) NoteContention(now);
-    if (now < deadline) {
+    const bool gives_way = AnyAwaitsKernelThread();
+    if (now < deadline && !gives_way) {
       Pause();
       continue;
     }
     if (PrepareAllToSleep()) continue;
-    Missed();
+    if (!gives_way) Missed();
     if (!Linger(now)) return;
     now = Now();
     RestoreBudget(now);
@@ -130,17 +133,35 @@ bool EventSpinner::PrepareAllToSleep() {
   return more;
 }
 
-// Sleeps until a source has something, at most to the end of the stay. False when nothing came.
+bool EventSpinner::AnyAwaitsKernelThread() const {
+  return std::any_of(sources_.begin(), sources_.end(),
+                     [](const EventSource* source) { return source && source->AwaitsKernelThread(); });
+}
+
+// Sleeps until a source or the loop has something. False when no source has.
 bool EventSpinner::Linger(uint64_t now) {
-  pollfd descriptors[kMostLingering];
+  pollfd descriptors[kMostLingering + 1];
   nfds_t count = 0;
   for (EventSource* source : sources_) {
     const int descriptor = source ? source->SleepDescriptor() : -1;
     if (descriptor >= 0 && count < kMostLingering) descriptors[count++] = {descriptor, POLLIN, 0};
   }
-  if (count == 0 || now >= stay_until_) return false;
-  const timespec most = {0, static_cast<long>(std::min(stay_until_ - now, kLongestLinger))};
-  return ppoll(descriptors, count, &most, nullptr) > 0;
+  const uint64_t longest = LongestLinger(now);
+  if (count == 0 || longest == 0) return false;
+  descriptors[count] = {uv_backend_fd(loop_), POLLIN, 0};
+  const timespec most = {0, static_cast<long>(longest)};
+  if (ppoll(descriptors, count + 1, &most, nullptr) <= 0) return false;
+  stay_until_ += Now() - now;
+  return std::any_of(descriptors, descriptors + count, [](const pollfd& one) { return one.revents != 0; });
+}
+
+// To the loop's next timer. The loop reckons from its own time, which is that of the wake-up.
+uint64_t EventSpinner::LongestLinger(uint64_t now) const {
+  const int milliseconds = uv_backend_timeout(loop_);
+  if (milliseconds < 0) return kLongestLinger;
+  const uint64_t passed = now - woken_;
+  const uint64_t until_timer = static_cast<uint64_t>(milliseconds) * 1000 * kMicrosecond;
+  return until_timer > passed ? std::min(until_timer - passed, kLongestLinger) : 0;
 }
 
 void EventSpinner::NoteContention(uint64_t now) {

@@ -2,14 +2,16 @@
 //
 // A round trip through FUSE or a fast device takes less time than a turn of the event loop. So when a
 // source has just dispatched something, the spinner asks every source again, without blocking, until
-// nothing has come for the length of its budget: the spin. Then it blocks on their descriptors alone, for a
-// millisecond at most: the linger. That leaves the processor to whoever needs it and still saves the loop's turn.
+// nothing has come for the length of its budget: the spin. Then it blocks on their descriptors and on the loop's
+// own: the linger. That leaves the processor to whoever needs it and still saves the loop's turn. A flush goes through a
+// thread of the kernel, so there is no spin before the linger while one is under way.
 //
 // It adapts: a spin in vain halves the budget, down to none; the full budget is back as soon as the loop
 // is woken so shortly after the last work that a spin would have caught it. An idle process sleeps, and
 // a process whose requests come slowly stops paying for spins that cannot hit. Who loses the processor in the midst of a
-// spin has competition for it, perhaps from the very one it waits for: there is no spin then for a tenth of a second. A stay is bounded in time and in dispatches,
-// and ends at once when the loop has something else to do, so timers, signals and immediates run.
+// spin has competition for it, perhaps from the very one it waits for: there is no spin then for a tenth of a second.
+// A stay is bounded in time and in dispatches, and ends at once when the loop has something else to do, so timers,
+// signals and immediates run.
 #ifndef QUARRY_EVENT_SPINNER_H
 #define QUARRY_EVENT_SPINNER_H
 
@@ -30,6 +32,9 @@ class EventSource {
   virtual bool PrepareToSleep() = 0;
   // What becomes readable with the next event; -1 when none is expected.
   virtual int SleepDescriptor() const = 0;
+  // Whether a thread of the kernel that may be bound to this very processor has to run first: a spin would only
+  // keep it from doing so.
+  virtual bool AwaitsKernelThread() const { return false; }
 
  protected:
   ~EventSource() = default;
@@ -60,10 +65,12 @@ class EventSpinner {
   void Spin(uint64_t now);
   bool TryAll();
   bool PrepareAllToSleep();
+  bool AnyAwaitsKernelThread() const;
   bool MustLeave(uint64_t now) const;
   void Missed();
   void NoteContention(uint64_t now);
   bool Linger(uint64_t now);
+  uint64_t LongestLinger(uint64_t now) const;
   void DropDetached();
 
   uv_loop_t* loop_;
@@ -72,6 +79,7 @@ class EventSpinner {
   uint64_t budget_ = 0;
   uint64_t last_work_ = 0;
   uint64_t contended_until_ = 0;
+  uint64_t woken_ = 0;
   uint64_t stay_until_ = 0;
   uint32_t dispatches_ = 0;
   bool running_ = false;

@@ -96,9 +96,11 @@ void IoQueue::Accept(const double* entry) {
   request.in_kernel = false;
   request.length = 0;
   request.offset = 0;
+  request.operation = Operation::kRead;
   if (!IsWholeWithin(entry[0], 0, static_cast<double>(Operation::kCount) - 1)) return EndHere(index, -EINVAL);
   request.operation = static_cast<Operation>(entry[0]);
   if (request.operation == Operation::kCancel) return Cancel(&request, entry[5]);
+  if (request.IsSync()) syncs_++;
   const int error = FillTransfer(&request, entry);
   if (error != 0) return EndHere(index, -error);
   queued_.push_back(index);
@@ -111,7 +113,7 @@ int IoQueue::FillTransfer(Request* request, const double* entry) {
     request->mapped = environment_.mapped_files.Find(static_cast<uint32_t>(-1 - request->file));
     if (!request->mapped) return EBADF;
   }
-  if (request->operation == Operation::kSync || request->operation == Operation::kDataSync) return 0;
+  if (request->IsSync()) return 0;
   if (!IsWholeWithin(entry[5], 0, kLargestOffset) || !IsWholeWithin(entry[4], 0, kLongestTransfer)) return EINVAL;
   request->offset = static_cast<int64_t>(entry[5]);
   request->length = static_cast<uint64_t>(entry[4]);
@@ -206,6 +208,7 @@ void IoQueue::Finish(uint32_t index, int64_t result, uint32_t place) {
   double* pair = reinterpret_cast<double*>(completions_->base()) + place * 2;
   pair[0] = request.token;
   pair[1] = static_cast<double>(result);
+  if (request.IsSync()) syncs_--;
   request.in_kernel = false;
   request.memory.reset();
   request.memories.clear();

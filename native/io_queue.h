@@ -62,6 +62,7 @@ class IoQueue : public EventSource, public PollOwner, public LoopResource {
     std::shared_ptr<MappedContent> mapped;
 
     bool IsVector() const { return !pieces.empty(); }
+    bool IsSync() const { return operation == Operation::kSync || operation == Operation::kDataSync; }
     const iovec* Pieces() const { return IsVector() ? pieces.data() : &piece; }
     uint32_t PieceCount() const { return IsVector() ? static_cast<uint32_t>(pieces.size()) : 1; }
   };
@@ -111,6 +112,7 @@ class IoQueue : public EventSource, public PollOwner, public LoopResource {
   bool TryDispatch() override;
   bool PrepareToSleep() override;
   int SleepDescriptor() const override { return poll_ && free_slots_.size() < depth_ ? signal_ : -1; }
+  bool AwaitsKernelThread() const override { return syncs_ > 0; }
   void OnReadable(int status) override;
   void Shutdown() override;
 
@@ -144,6 +146,7 @@ class IoQueue : public EventSource, public PollOwner, public LoopResource {
   std::vector<Completion> ended_here_;
   std::vector<Completion> taken_;
   bool signal_is_stale_ = false;  // completions were taken since the eventfd was last read
+  uint32_t syncs_ = 0;            // accepted and not finished
   double completed_ = 0;
   double batches_ = 0;
 };
