@@ -24,7 +24,7 @@ import { LatencyHistogram } from '../dist/cli/latency-histogram.js';
  * @property {number} [spinUs]
  */
 
-const WARM_UP_SECONDS = 0.3;
+const WARM_UP_SECONDS = 0.6;
 
 /** @typedef {(bytes: Buffer, offset: number, done: (error: unknown) => void) => void} Transfer */
 

@@ -3,7 +3,7 @@
  *
  * In the background, which is the rule, this process starts the one that serves (the same command with --foreground, its own
  * session, working directory /), and waits on a pipe for one line: ready, or what is wrong. So the exit status is 0
- * only when the mount is usable, and an error is said here.
+ * only when the mount is usable, and an error is said here. Only the one that serves loads the filesystem.
  */
 import { spawn } from 'node:child_process';
 import { closeSync, fstatSync, ftruncateSync, openSync, rmSync, writeSync } from 'node:fs';
@@ -24,7 +24,6 @@ import { backgroundLog, foregroundLog } from './mount-log.ts';
 import { type MountRequest, mountRequest, planMount } from './mount-request.ts';
 import { programPath } from './program-path.ts';
 import { logPath, runtimeDirectory } from './runtime-records.ts';
-import { serveMount } from './serve-mount.ts';
 
 /** Names the descriptor on which a serving process tells the one that started it how the mount went. */
 const NOTIFY_VARIABLE = 'QUARRY_NOTIFY_FD';
@@ -134,6 +133,7 @@ async function serveForParent(
   let ready = false;
   try {
     const plan = await planMount(mountRequest(args, options, process.geteuid?.() === 0));
+    const { serveMount } = await import('./serve-mount.ts');
     return await serveMount(plan, backgroundLog(), () => {
       ready = true;
       notify(descriptor, { ready });
@@ -168,7 +168,9 @@ async function run(args: readonly string[], options: OptionValues, terminal: Ter
   }
   await clearMountpoint(request, terminal);
   if (!request.foreground) return mountInBackground(args, options);
-  return serveMount(await planMount(request), foregroundLog(), () => {});
+  const plan = await planMount(request);
+  const { serveMount } = await import('./serve-mount.ts');
+  return serveMount(plan, foregroundLog(), () => {});
 }
 
 export const mountCommand: CommandDefinition = {

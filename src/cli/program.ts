@@ -6,26 +6,21 @@ import { readFileSync } from 'node:fs';
 import { Argument, Command, CommanderError, Option } from 'commander';
 import { MountOptionError } from '../fuse/options.ts';
 import type { CommandDefinition, OptionDefinition, OptionValues, Terminal } from './command.ts';
-import { dumpCommand } from './dump-command.ts';
 import { failureLine, UsageError } from './failure.ts';
-import { fsckCommand } from './fsck-command.ts';
-import { infoCommand } from './info-command.ts';
-import { ioCommand } from './io-command.ts';
-import { mkfsCommand } from './mkfs-command.ts';
-import { mountCommand } from './mount-command.ts';
-import { statCommand } from './stat-command.ts';
-import { umountCommand } from './umount-command.ts';
 
-export const COMMANDS: readonly CommandDefinition[] = [
-  mkfsCommand,
-  mountCommand,
-  umountCommand,
-  fsckCommand,
-  infoCommand,
-  statCommand,
-  ioCommand,
-  dumpCommand,
-];
+/** The commands, in the order of the help. A command line loads only the one it names: loading all takes longer than most run. */
+const COMMANDS = new Map<string, () => Promise<CommandDefinition>>([
+  ['mkfs', async () => (await import('./mkfs-command.ts')).mkfsCommand],
+  ['mount', async () => (await import('./mount-command.ts')).mountCommand],
+  ['umount', async () => (await import('./umount-command.ts')).umountCommand],
+  ['fsck', async () => (await import('./fsck-command.ts')).fsckCommand],
+  ['info', async () => (await import('./info-command.ts')).infoCommand],
+  ['stat', async () => (await import('./stat-command.ts')).statCommand],
+  ['io', async () => (await import('./io-command.ts')).ioCommand],
+  ['dump', async () => (await import('./dump-command.ts')).dumpCommand],
+]);
+
+export const COMMAND_NAMES: readonly string[] = [...COMMANDS.keys()];
 
 /** Exit status of a command line that names no command. */
 const USAGE_STATUS = 2;
@@ -79,12 +74,16 @@ function settle(command: Command, terminal: Terminal): Command {
     .configureOutput({ writeOut: terminal.out, writeErr: () => {}, outputError: () => {} });
 }
 
-function makeProgram(terminal: Terminal, finish: (status: number) => void): Command {
+function makeProgram(
+  definitions: readonly CommandDefinition[],
+  terminal: Terminal,
+  finish: (status: number) => void,
+): Command {
   const program = settle(new Command('quarry'), terminal)
     .description('Quarry: a POSIX filesystem in user space, with pluggable block allocators')
     .version(packageVersion(), '-V, --version')
     .helpCommand(false);
-  for (const definition of COMMANDS) {
+  for (const definition of definitions) {
     program.addCommand(settle(makeCommand(definition, terminal, finish), terminal));
   }
   return program;
@@ -102,9 +101,12 @@ function usageLine(message: string, name: string | undefined): string {
  * @returns the exit status
  */
 export async function runCommandLine(words: readonly string[], terminal: Terminal): Promise<number> {
-  const definition = COMMANDS.find(({ name }) => name === words[0]);
+  const definition = await COMMANDS.get(words[0] ?? '')?.();
+  const definitions = definition
+    ? [definition]
+    : await Promise.all(Array.from(COMMANDS.values(), (load) => load()));
   let status = 0;
-  const program = makeProgram(terminal, (found) => {
+  const program = makeProgram(definitions, terminal, (found) => {
     status = found;
   });
   if (words.length === 0) {
