@@ -10,6 +10,7 @@ import { checkInode } from './inode-record.ts';
 import type { InodeTable, TablePiece } from './inode-table.ts';
 import { viewOf } from './metadata-block.ts';
 import type { RootFacts } from './root-pass.ts';
+import { lowestClear } from './space-map.ts';
 
 /** Runs of inode blocks looked at together, … */
 const WIDTH = 16;
@@ -53,11 +54,6 @@ function compareWithRoot({ log, inodes }: CheckContext, root: RootFacts, firstFr
   if (root.firstFreeChunk > firstFree) {
     log.report('root-first-free-chunk', { found: root.firstFreeChunk, expected: firstFree });
   }
-}
-
-function lowestClear(bits: BitSet): number {
-  const lowest = bits.not().ntz();
-  return Number.isFinite(lowest) ? lowest : bits.data.length * 32;
 }
 
 async function checkChunk(

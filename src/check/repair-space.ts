@@ -14,6 +14,7 @@ import {
 } from '../fs/format.ts';
 import { viewOf } from './metadata-block.ts';
 import type { RepairContext } from './repair-context.ts';
+import { lowestClear } from './space-map.ts';
 
 export async function repairSpace(repair: RepairContext): Promise<void> {
   const { check, changes } = repair;
@@ -89,7 +90,7 @@ async function repairGroup(repair: RepairContext, group: number): Promise<number
     const at = HEADER_BYTES + (bit >>> 3);
     bytes[at] = (bytes[at] ?? 0) | (1 << (bit & 7));
   }
-  const lowest = Math.min(owned.not().ntz(), layout.bitsPerBlock);
+  const lowest = Math.min(lowestClear(owned), layout.bitsPerBlock);
   const hint = before ? BitmapHeader.firstFree.get(viewOf(before), 0) : lowest;
   BitmapHeader.used.set(viewOf(bytes), 0, used);
   BitmapHeader.firstFree.set(viewOf(bytes), 0, Math.min(hint, lowest));

@@ -17,6 +17,12 @@ export function setBits(set: BitSet, from: number, to: number): void {
   if (from < to) set.setRange(from, (to & 31) === 31 ? to - 1 : to, 1);
 }
 
+/** The lowest bit that is not set. In the complement, `ntz` of bitset 5.3.0 does not see what lies beyond the last word kept. */
+export function lowestClear(set: BitSet): number {
+  const lowest = set.not().ntz();
+  return Number.isFinite(lowest) ? lowest : set.data.length * 32;
+}
+
 export interface Conflict {
   /** Absolute number of the first block that was claimed before. */
   readonly block: number;

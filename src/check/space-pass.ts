@@ -15,6 +15,7 @@ import {
 } from '../fs/format.ts';
 import type { CheckContext } from './context.ts';
 import { viewOf } from './metadata-block.ts';
+import { lowestClear } from './space-map.ts';
 
 /** Ranges named in one message. */
 const RANGES_SHOWN = 8;
@@ -162,7 +163,7 @@ class SpaceCheck {
     const expected = bits.cardinality();
     if (used !== expected) log.report('space-used', { what: group, found: used, expected, block });
     const firstFree = BitmapHeader.firstFree.get(view, 0);
-    const lowest = Math.min(bits.not().ntz(), layout.bitsPerBlock);
+    const lowest = Math.min(lowestClear(bits), layout.bitsPerBlock);
     if (firstFree > lowest) {
       log.report('space-first-free', { what: group, found: firstFree, expected: lowest, block });
     }

@@ -45,4 +45,8 @@ export const REGRESSIONS: readonly Regression[] = [
     what: 'a superblock that says it is another block was clean to the checker, and refused by the volume',
   },
   { image: 'small-1k/superblock-field:123274', what: 'the same, repaired as it was found' },
+  {
+    image: 'groups-1k/forge-node:818648/bitmap-lie:520607/swap-blocks:284214',
+    what: 'a group of which exactly the first 70 words were in use: its hint of the first free block was never mended',
+  },
 ];

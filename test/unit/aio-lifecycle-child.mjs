@@ -322,4 +322,6 @@ const STAGES = {
 
 const run = STAGES[stage];
 if (!run) throw new Error(`no stage '${stage}'`);
-await run();
+// Not awaited here: Node aborts when a worker is terminated while a module with an await of its own is evaluated
+// (nodejs/node issue 43182 and its successors).
+run();
