@@ -6,6 +6,7 @@
  * different mount options: `quarry:-o spin=0`. `raw` is the device without a filesystem: only the direct
  * rows make sense on it.
  */
+import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { isInstalled, run, startDaemon, unmountByForce, waitForExit } from './machine.mjs';
 
@@ -80,8 +81,14 @@ const MAKERS = {
 
 /** In the order they are measured. */
 export const SYSTEM_NAMES = Object.keys(MAKERS);
-/** Each once, and Quarry over io_uring too. */
-export const DEFAULT_SYSTEMS = [...SYSTEM_NAMES, 'quarry:-o engine=uring'].join(',');
+/** Each once, and Quarry over io_uring too where the kernel has it. */
+export const DEFAULT_SYSTEMS = [...SYSTEM_NAMES, ...(hasUring() ? ['quarry:-o engine=uring'] : [])].join(',');
+
+/** 0: for everybody; 1: for root and one group. Kernels before 6.6 have no such setting. */
+function hasUring() {
+  const setting = '/proc/sys/kernel/io_uring_disabled';
+  return !existsSync(setting) || Number(readFileSync(setting, 'utf8')) < 2;
+}
 
 /** @param {string} device */
 function formatExt4(device) {

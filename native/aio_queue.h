@@ -27,6 +27,8 @@ class AioQueue : public IoQueueObject<AioQueue> {
   bool HasCompletions() const override { return ring_.HasEvents(); }
   int CancelBelow(const Request& target, const Request& cancel) override;
   void Stop() override;
+  // The kernel does these in a worker bound to the processor that submitted them.
+  bool AwaitsKernelThread() const override { return HasSyncs(); }
 
   iocb* Prepare(const Request& request);
 

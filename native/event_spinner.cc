@@ -20,8 +20,8 @@ constexpr uint64_t kLongestStay = 2000 * kMicrosecond;
 // Between two looks at the clock lies one try of the sources; after this long, somebody else had the processor.
 constexpr uint64_t kTakenAway = 150 * kMicrosecond;
 constexpr uint64_t kContention = 100 * 1000 * kMicrosecond;
-// What the loop does not watch yet may have to wait for this: a descriptor opened since its last turn. And it is longer than a tick
-// of most kernels, so that the linger's end is not their next timer event: setting that costs a virtual machine 20 µs.
+// Longer than a tick of most kernels, so that the linger's end is not their next timer event: setting that costs a
+// virtual machine 20 µs.
 constexpr uint64_t kLongestLinger = 5000 * kMicrosecond;
 // A process has one mount and few devices; more sources than these wait for the loop.
 constexpr size_t kMostLingering = 8;
@@ -71,9 +71,9 @@ void EventSpinner::Wake(EventSource* source) {
   running_ = true;
   leaving_ = false;
   wakeups_++;
-  woken_ = Now();
-  RestoreBudget(woken_);
-  stay_until_ = woken_ + kLongestStay;
+  const uint64_t woken = Now();
+  RestoreBudget(woken);
+  stay_until_ = woken + kLongestStay;
   dispatches_ = 1;
   if (source->TryDispatch()) Spin(last_work_ = Now());
   running_ = false;
@@ -155,11 +155,11 @@ bool EventSpinner::Linger(uint64_t now) {
   return std::any_of(descriptors, descriptors + count, [](const pollfd& one) { return one.revents != 0; });
 }
 
-// To the loop's next timer. The loop reckons from its own time, which is that of the wake-up.
+// To the loop's next timer, which the loop reckons from its own time: that of its last look at the clock.
 uint64_t EventSpinner::LongestLinger(uint64_t now) const {
   const int milliseconds = uv_backend_timeout(loop_);
   if (milliseconds < 0) return kLongestLinger;
-  const uint64_t passed = now - woken_;
+  const uint64_t passed = now - uv_now(loop_) * 1000 * kMicrosecond;
   const uint64_t until_timer = static_cast<uint64_t>(milliseconds) * 1000 * kMicrosecond;
   return until_timer > passed ? std::min(until_timer - passed, kLongestLinger) : 0;
 }

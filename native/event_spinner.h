@@ -79,7 +79,6 @@ class EventSpinner {
   uint64_t budget_ = 0;
   uint64_t last_work_ = 0;
   uint64_t contended_until_ = 0;
-  uint64_t woken_ = 0;
   uint64_t stay_until_ = 0;
   uint32_t dispatches_ = 0;
   bool running_ = false;

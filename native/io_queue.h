@@ -108,11 +108,11 @@ class IoQueue : public EventSource, public PollOwner, public LoopResource {
   void EndHere(uint32_t index, int64_t result);
   void Signal();
   bool IsOpen() const { return poll_ != nullptr; }
+  bool HasSyncs() const { return syncs_ > 0; }
 
   bool TryDispatch() override;
   bool PrepareToSleep() override;
   int SleepDescriptor() const override { return poll_ && free_slots_.size() < depth_ ? signal_ : -1; }
-  bool AwaitsKernelThread() const override { return syncs_ > 0; }
   void OnReadable(int status) override;
   void Shutdown() override;
 

@@ -22,6 +22,9 @@ const COMMANDS = new Map<string, () => Promise<CommandDefinition>>([
 
 export const COMMAND_NAMES: readonly string[] = [...COMMANDS.keys()];
 
+/** Of fsck, 1 means that all was corrected: a command that cannot even be loaded must not say so. */
+const FSCK_FAILURE_STATUS = 8;
+
 /** Exit status of a command line that names no command. */
 const USAGE_STATUS = 2;
 
@@ -101,35 +104,40 @@ function usageLine(message: string, name: string | undefined): string {
  * @returns the exit status
  */
 export async function runCommandLine(words: readonly string[], terminal: Terminal): Promise<number> {
-  const definition = await COMMANDS.get(words[0] ?? '')?.();
-  const definitions = definition
-    ? [definition]
-    : await Promise.all(Array.from(COMMANDS.values(), (load) => load()));
   let status = 0;
-  const program = makeProgram(definitions, terminal, (found) => {
-    status = found;
-  });
-  if (words.length === 0) {
-    terminal.err(program.helpInformation());
-    return USAGE_STATUS;
-  }
+  let definition: CommandDefinition | undefined;
   try {
+    definition = await COMMANDS.get(words[0] ?? '')?.();
+    const definitions = definition
+      ? [definition]
+      : await Promise.all(Array.from(COMMANDS.values(), (load) => load()));
+    const program = makeProgram(definitions, terminal, (found) => {
+      status = found;
+    });
+    if (words.length === 0) {
+      terminal.err(program.helpInformation());
+      return USAGE_STATUS;
+    }
     await program.parseAsync([...words], { from: 'user' });
     return status;
   } catch (thrown) {
-    return report(thrown, definition, terminal);
+    return report(
+      thrown,
+      definition ?? { failureStatus: words[0] === 'fsck' ? FSCK_FAILURE_STATUS : 1 },
+      terminal,
+    );
   }
 }
 
-function report(thrown: unknown, definition: CommandDefinition | undefined, terminal: Terminal): number {
-  const usageStatus = definition?.usageStatus ?? USAGE_STATUS;
+function report(thrown: unknown, definition: Partial<CommandDefinition>, terminal: Terminal): number {
+  const usageStatus = definition.usageStatus ?? USAGE_STATUS;
   if (thrown instanceof CommanderError) {
     if (thrown.exitCode === 0) return 0;
-    terminal.err(`quarry: ${usageLine(thrown.message, definition?.name)}\n`);
+    terminal.err(`quarry: ${usageLine(thrown.message, definition.name)}\n`);
     return usageStatus;
   }
   terminal.err(`quarry: ${failureLine(thrown)}\n`);
   if (process.env.QUARRY_DEBUG) terminal.err(`${thrown instanceof Error ? thrown.stack : ''}\n`);
   const isUsage = thrown instanceof UsageError || thrown instanceof MountOptionError;
-  return isUsage ? usageStatus : (definition?.failureStatus ?? 1);
+  return isUsage ? usageStatus : (definition.failureStatus ?? 1);
 }

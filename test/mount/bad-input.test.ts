@@ -1,7 +1,17 @@
 /** What is not a sound volume, and what is not a sensible command: one clear line, not zero, and nothing touched. */
 import { closeSync, openSync, readSync, writeSync } from 'node:fs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { describeQuarry, isMountPoint, MIB, quarry, shell, shellResult, Volume } from './harness.ts';
+import {
+  describeQuarry,
+  isMountPoint,
+  MIB,
+  quarry,
+  ROOT,
+  run,
+  shell,
+  shellResult,
+  Volume,
+} from './harness.ts';
 
 describeQuarry('bad input', () => {
   let volume: Volume;
@@ -163,6 +173,33 @@ describeQuarry('bad input', () => {
       await annotate(refused.stderr.trim());
     } finally {
       await shellResult(`umount -l '${volume.directory}'; losetup --detach '${device}'`);
+    }
+  });
+
+  test('without the addon: a line that says what to do, and no status that means success to mount(8) or fsck(8)', async () => {
+    const copy = file('without-addon');
+    await shell(
+      `mkdir '${copy}' && cp -r dist package.json '${copy}' && ln -s "$PWD/node_modules" '${copy}'`,
+      {
+        cwd: ROOT,
+      },
+    );
+    for (const [program, status] of [
+      ['main.js', 1],
+      ['mkfs-alias.js', 1],
+      ['mount-alias.js', 32],
+      ['fsck-alias.js', 8],
+    ] as const) {
+      const words = program === 'main.js' ? ['stat'] : [];
+      const result = await run(process.execPath, [
+        `${copy}/dist/cli/${program}`,
+        ...words,
+        file('volume.img'),
+      ]);
+      expect(result, program).toMatchObject({ status, stdout: '' });
+      expect(result.stderr, program).toMatch(
+        /^quarry: the native addon is not built: run 'npm install' .*\n$/,
+      );
     }
   });
 });

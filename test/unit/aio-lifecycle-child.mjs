@@ -323,5 +323,9 @@ const STAGES = {
 const run = STAGES[stage];
 if (!run) throw new Error(`no stage '${stage}'`);
 // Not awaited here: Node aborts when a worker is terminated while a module with an await of its own is evaluated
-// (nodejs/node issue 43182 and its successors).
-run();
+// (nodejs/node issue 43182 and its successors). A stage that is still open when nothing keeps the process alive is a failure
+// all the same.
+process.exitCode = 13;
+run().finally(() => {
+  process.exitCode = undefined;
+});
