@@ -76,6 +76,8 @@ void EventSpinner::Wake(EventSource* source) {
   stay_until_ = woken + kLongestStay;
   dispatches_ = 1;
   if (source->TryDispatch()) Spin(last_work_ = Now());
+  // Whatever made us leave: what has come by now must wake the loop.
+  PrepareAllToSleep();
   running_ = false;
   DropDetached();
 }

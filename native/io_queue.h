@@ -120,6 +120,7 @@ class IoQueue : public EventSource, public PollOwner, public LoopResource {
   napi_env env_ = nullptr;
   uint32_t depth_ = 0;
   int signal_ = -1;  // eventfd
+  bool signal_is_stale_ = false;  // what it told of may have been taken since it was last read
   std::vector<Request> requests_;
   std::vector<uint32_t> queued_;  // accepted, not yet below
   uint32_t below_ = 0;
@@ -145,7 +146,6 @@ class IoQueue : public EventSource, public PollOwner, public LoopResource {
   std::vector<uint32_t> free_slots_;
   std::vector<Completion> ended_here_;
   std::vector<Completion> taken_;
-  bool signal_is_stale_ = false;  // completions were taken since the eventfd was last read
   uint32_t syncs_ = 0;            // accepted and not finished
   double completed_ = 0;
   double batches_ = 0;

@@ -224,7 +224,9 @@ bool UringQueue::HasCompletions() const {
 
 uint32_t UringQueue::Take(Completion* into, uint32_t most) {
   if (NeedsEnter()) {
-    // The eventfd tells once of work that waits for us: if we could not do it, we must come again by ourselves.
+    // The eventfd tells once of work that waits for us: if we could not do it, we must come again by ourselves. Nor does the kernel do
+    // all of it at once, and what it did need not be a completion: a write for which the device had no room is issued anew.
+    signal_is_stale_ = true;
     if (syscall(SYS_io_uring_enter, ring_, 0, 0, IORING_ENTER_GETEVENTS, nullptr, 0) < 0) Signal();
   }
   uint32_t head = *rings_.complete_head;
