@@ -277,10 +277,13 @@ async function main() {
   /** @type {string[]} */
   const failures = [];
   for (let runNumber = 1; runNumber <= options.runs; runNumber++) {
+    // Each run begins with another: the first and the last do not find the machine alike.
+    const begin = runNumber % contenders.length;
+    const inTurn = [...contenders.slice(begin), ...contenders.slice(0, begin)];
     for (const [target, path] of paths) {
       for (const cell of options.cells) {
         const perContender = measured[target]?.[cell.name] ?? {};
-        for (const contender of contenders) {
+        for (const contender of inTurn) {
           try {
             const result = await measureOne(contender, path, cell, options);
             perContender[contender] = [...(perContender[contender] ?? []), result];
