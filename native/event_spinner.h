@@ -3,8 +3,8 @@
 // A round trip through FUSE or a fast device takes less time than a turn of the event loop. So when a
 // source has just dispatched something, the spinner asks every source again, without blocking, until
 // nothing has come for the length of its budget: the spin. Then it blocks on their descriptors and on the loop's
-// own: the linger. That leaves the processor to whoever needs it and still saves the loop's turn. A flush goes through a
-// thread of the kernel, so there is no spin before the linger while one is under way.
+// own: the linger. That leaves the processor to whoever needs it and still saves the loop's turn. A flush by AIO goes
+// through a thread of the kernel that may need this very processor, so there is no spin while one is under way.
 //
 // It adapts: a spin in vain halves the budget, down to none; the full budget is back as soon as the loop
 // is woken so shortly after the last work that a spin would have caught it. An idle process sleeps, and

@@ -146,7 +146,7 @@ class IoQueue : public EventSource, public PollOwner, public LoopResource {
   std::vector<uint32_t> free_slots_;
   std::vector<Completion> ended_here_;
   std::vector<Completion> taken_;
-  uint32_t syncs_ = 0;            // accepted and not finished
+  uint32_t syncs_ = 0;  // accepted and not finished
   double completed_ = 0;
   double batches_ = 0;
 };

@@ -24,6 +24,15 @@ async function logged(device: MemoryDevice, options: VolumeOptions = {}): Promis
   return [await TestVolume.open(device, { ...options, log: (line) => lines.push(line) }), lines];
 }
 
+/** A file of 50,000 bytes that is open and has no name. @returns its inode */
+async function openWithoutName(volume: TestVolume): Promise<number> {
+  const inode = await volume.create('/open');
+  volume.volume.acquire(inode);
+  await volume.write(inode, 0, data(50_000));
+  await volume.unlink('/open');
+  return inode;
+}
+
 describe('recovery', () => {
   test('brings back what was synced, and tells how much it replayed', async () => {
     const volume = await TestVolume.make(16 * MIB, 4096);
@@ -44,10 +53,7 @@ describe('recovery', () => {
   test('frees inodes that were truncated while open without a name', async () => {
     const volume = await TestVolume.make(16 * MIB, 4096);
     const before = await volume.statistics();
-    const inode = await volume.create('/open');
-    volume.volume.acquire(inode);
-    await volume.write(inode, 0, data(50_000));
-    await volume.unlink('/open');
+    const inode = await openWithoutName(volume);
     await volume.volume.setSize(inode, 10_000, false);
     await volume.volume.sync();
     expect((await checkVolume(cut(volume))).problems).toEqual([]);
@@ -72,10 +78,7 @@ describe('recovery', () => {
   test('frees inodes that were open without a name', async () => {
     const volume = await TestVolume.make(16 * MIB, 4096);
     const before = await volume.statistics();
-    const inode = await volume.create('/open');
-    volume.volume.acquire(inode);
-    await volume.write(inode, 0, data(50_000));
-    await volume.unlink('/open');
+    await openWithoutName(volume);
     await volume.volume.sync();
     const [again, lines] = await logged(cut(volume));
     expect(lines.at(-1)).toBe('freed 1 inode that had no name or was being truncated');
