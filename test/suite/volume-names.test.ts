@@ -7,7 +7,7 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import type { Clock } from '../../src/fs/clock.ts';
 import { type Caller, RenameFlag } from '../../src/fs/filesystem.ts';
-import { FileType, ROOT_INODE } from '../../src/fs/format.ts';
+import { FileType, MAX_LINKS, ROOT_INODE } from '../../src/fs/format.ts';
 import { TestVolume } from './volume-harness.ts';
 
 const MIB = 1024 * 1024;
@@ -74,7 +74,67 @@ describe('rename with RENAME_EXCHANGE', () => {
   });
 });
 
+describe('rename', () => {
+  beforeEach(async () => {
+    await volume.create('/f');
+    await volume.mkdir('/empty');
+    await volume.mkdir('/full');
+    await volume.create('/full/f');
+  });
+
+  test.each([
+    ['a directory', 'a file', '/empty', '/f', 'ENOTDIR'],
+    ['a file', 'a directory', '/f', '/empty', 'EISDIR'],
+    ['a directory', 'one with names', '/empty', '/full', 'ENOTEMPTY'],
+    ['a directory', 'a name below it', '/full', '/full/below', 'EINVAL'],
+  ])('of %s over %s is refused', async (_from, _to, from, to, code) => {
+    await expect(volume.rename(from, to)).rejects.toMatchObject({ code });
+    expect(await volume.list('/')).toEqual(['empty', 'f', 'full']);
+  });
+
+  test('with RENAME_NOREPLACE takes no name that is in use', async () => {
+    const refused = volume.rename('/f', '/full/f', RenameFlag.noReplace);
+    await expect(refused).rejects.toMatchObject({ code: 'EEXIST' });
+    await volume.rename('/f', '/full/new', RenameFlag.noReplace);
+    expect(await volume.list('/full')).toEqual(['f', 'new']);
+  });
+
+  test('of one name of a file over another does nothing', async () => {
+    await volume.link('/f', '/g');
+    clock.advance();
+    await volume.rename('/f', '/g');
+    expect(await volume.list('/')).toEqual(['empty', 'f', 'full', 'g']);
+    expect(await volume.stat('/f')).toMatchObject({ linkCount: 2, changeSeconds: 1000 });
+  });
+
+  test('over an empty directory takes its place', async () => {
+    const inode = await volume.resolve('/full');
+    await volume.rename('/full', '/empty');
+    expect(await volume.resolve('/empty')).toBe(inode);
+    expect((await volume.stat('/')).linkCount).toBe(3);
+  });
+});
+
 describe('unlink and link', () => {
+  test('move the ctime of the file', async () => {
+    await volume.create('/f');
+    clock.advance();
+    await volume.link('/f', '/g');
+    expect(await volume.stat('/f')).toMatchObject({ changeSeconds: clock.seconds, linkCount: 2 });
+    clock.advance();
+    await volume.unlink('/g');
+    expect(await volume.stat('/f')).toMatchObject({ changeSeconds: clock.seconds, linkCount: 1 });
+  });
+
+  test('a file has at most as many names as its count can say', async () => {
+    const inode = await volume.create('/f');
+    const { volume: asked } = volume;
+    const link = (i: number) => asked.run((tx) => asked.link(tx, inode, ROOT_INODE, named(`name-${i}`)));
+    for (let i = 1; i < MAX_LINKS; i++) await link(i);
+    await expect(link(MAX_LINKS)).rejects.toMatchObject({ code: 'EMLINK' });
+    expect((await volume.statInode(inode)).linkCount).toBe(MAX_LINKS);
+  });
+
   test('unlink of a directory is EISDIR, as unlink(2) says of Linux', async () => {
     await volume.mkdir('/d');
     await expect(volume.unlink('/d')).rejects.toMatchObject({ code: 'EISDIR' });
