@@ -7,7 +7,7 @@
 import { randomBytes } from 'node:crypto';
 import { closeSync, existsSync, ftruncateSync, openSync, rmSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { type AioDevice, openAioDevice } from '../aio/aio-device.ts';
+import { openAioDevice } from '../aio/aio-device.ts';
 import { DEFAULT_BLOCK_BYTES, MAX_BLOCK_BYTES, MAX_LABEL_BYTES } from '../fs/format.ts';
 import { defaultJournalBlocks, type Layout, MIN_JOURNAL_BLOCKS, MIN_SPACE_BLOCKS } from '../fs/layout.ts';
 import { formatVolume, planFormat } from '../fs/mkfs.ts';
@@ -25,6 +25,7 @@ import { CommandError, targetError, UsageError } from './failure.ts';
 import { requireOverwritable } from './overwrite.ts';
 import type { FoundSignature } from './signatures.ts';
 import { formatSize, parseSize } from './sizes.ts';
+import { holding } from './storage-hold.ts';
 import { inspectTarget, type Target } from './target.ts';
 import { formatUuid, parseUuid } from './uuids.ts';
 
@@ -114,11 +115,6 @@ function sizeOn(target: Target, request: MkfsRequest): number {
   return sizeBytes;
 }
 
-/** Opens the target for writing, which whoever holds it prevents: with a mounted partition or a running mount there is nothing to force. */
-function openTarget(target: Target): AioDevice {
-  return openAioDevice(target.path, { allowBuffered: true });
-}
-
 function createImage(path: string, sizeBytes: number): void {
   const descriptor = openSync(path, 'wx', 0o666);
   try {
@@ -147,7 +143,7 @@ async function format(
   sizeBytes: number,
   signatures: readonly FoundSignature[],
 ): Promise<Layout> {
-  const device = openTarget(target);
+  const device = openAioDevice(target.path, { exclusive: false, allowBuffered: true });
   try {
     if (request.blockBytes < device.sectorBytes) {
       throw new CommandError(
@@ -179,7 +175,8 @@ async function makeOnNewImage(path: string, request: MkfsRequest): Promise<Layou
   planVolume(request, sizeBytes);
   createImage(path, sizeBytes);
   try {
-    return await format(inspectTarget(path), request, sizeBytes, []);
+    const target = inspectTarget(path);
+    return await holding(target, 'exclusive', () => format(target, request, sizeBytes, []));
   } catch (thrown) {
     rmSync(path, { force: true });
     throw thrown;
@@ -189,11 +186,11 @@ async function makeOnNewImage(path: string, request: MkfsRequest): Promise<Layou
 async function makeOnExisting(target: Target, request: MkfsRequest): Promise<Layout> {
   const sizeBytes = sizeOn(target, request);
   planVolume(request, sizeBytes);
-  const signatures = requireOverwritable(target, request.force);
-  // Whoever holds it is heard before its length is touched.
-  await openTarget(target).close();
-  if (!target.isBlockDevice && sizeBytes !== target.sizeBytes) resizeImage(target.path, sizeBytes);
-  return format(target, request, sizeBytes, signatures);
+  return await holding(target, 'exclusive', async () => {
+    const signatures = requireOverwritable(target, request.force);
+    if (!target.isBlockDevice && sizeBytes !== target.sizeBytes) resizeImage(target.path, sizeBytes);
+    return await format(target, request, sizeBytes, signatures);
+  });
 }
 
 async function run(args: readonly string[], options: OptionValues, terminal: Terminal): Promise<number> {

@@ -6,7 +6,8 @@ import { MountOptionError, type MountOptions, parseMountOptions } from '../fuse/
 import { argumentAt, type OptionValues, optionGiven, optionList, optionText } from './command.ts';
 import { isDead } from './dead-mount.ts';
 import { CommandError, UsageError } from './failure.ts';
-import { inspectTarget, mountedOn, type Target } from './target.ts';
+import { requireFreeStorage, StorageInUse } from './storage-hold.ts';
+import { inspectTarget, type Target } from './target.ts';
 import { readVolumeHead } from './volume-head.ts';
 
 export interface MountRequest {
@@ -82,20 +83,23 @@ export function knownOptions(text: string, asRoot: boolean): string {
 export async function planMount(request: MountRequest): Promise<MountPlan> {
   const target = inspectTarget(request.target);
   const directory = checkMountpoint(request.directory);
-  const already = mountedOn(target);
-  if (already !== undefined) throw await alreadyMounted(target, already);
+  await requireUnused(target);
   readVolumeHead(target);
   const { options, allocator, allocatorOptions } = request;
   const definition = allocator === undefined ? DEFAULT_ALLOCATOR : await loadAllocator(allocator);
   return { target, directory, options, allocator: definition, allocatorOptions };
 }
 
-async function alreadyMounted({ path }: Target, directory: string): Promise<CommandError> {
-  const mount = findMount(directory);
-  if (mount === undefined || !(await isDead(mount))) {
-    return new CommandError(`${path} is already mounted on ${directory}`);
+/** @throws CommandError that says who has it, and what to do if that is a mount which died */
+async function requireUnused(target: Target): Promise<void> {
+  try {
+    requireFreeStorage(target);
+  } catch (thrown) {
+    const directory = thrown instanceof StorageInUse ? thrown.directory : undefined;
+    const mount = directory === undefined ? undefined : findMount(directory);
+    if (mount === undefined || !(await isDead(mount))) throw thrown;
+    throw new CommandError(
+      `${target.path} is still on ${directory}, whose daemon died: 'quarry umount ${directory}' first`,
+    );
   }
-  return new CommandError(
-    `${path} is still on ${directory}, whose daemon died: 'quarry umount ${directory}' first`,
-  );
 }
