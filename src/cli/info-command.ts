@@ -114,6 +114,12 @@ function describe(target: Target, head: VolumeHead, space: Space): string {
     ['last mounted', head.mounted ?? 'never'],
     ['last unmounted', head.unmounted ?? 'never'],
     ['mounts', head.mountCount],
+    [
+      'writable',
+      head.readOnlyFeatures === 0
+        ? undefined
+        : `no: unknown features 0x${head.readOnlyFeatures.toString(16)}`,
+    ],
   ]);
 }
 

@@ -1,6 +1,7 @@
 /** What `quarry mount` is asked for: the command line, judged, and the look at target and directory before anything is opened. */
 import type { AllocatorDefinition, AllocatorOptions } from '../alloc/allocator.ts';
 import { DEFAULT_ALLOCATOR, loadAllocator } from '../alloc/registry.ts';
+import { onlyReadable } from '../fs/superblock.ts';
 import { checkMountpoint, findMount } from '../fuse/mount.ts';
 import { MountOptionError, type MountOptions, parseMountOptions } from '../fuse/options.ts';
 import { argumentAt, type OptionValues, optionGiven, optionList, optionText } from './command.ts';
@@ -84,8 +85,11 @@ export async function planMount(request: MountRequest): Promise<MountPlan> {
   const target = inspectTarget(request.target);
   const directory = checkMountpoint(request.directory);
   await requireUnused(target);
-  readVolumeHead(target);
   const { options, allocator, allocatorOptions } = request;
+  const { readOnlyFeatures } = readVolumeHead(target);
+  if (readOnlyFeatures !== 0 && !options.readOnly) {
+    throw new CommandError(`${target.path} cannot be mounted: ${onlyReadable(readOnlyFeatures)}`);
+  }
   const definition = allocator === undefined ? DEFAULT_ALLOCATOR : await loadAllocator(allocator);
   return { target, directory, options, allocator: definition, allocatorOptions };
 }
