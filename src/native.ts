@@ -157,6 +157,17 @@ export interface DeviceGeometry {
   readonly offsetAlignBytes: number;
 }
 
+/** What a loop device shows the bytes of. Device numbers are as stat(2) gives them. */
+export interface LoopBacking {
+  readonly device: number;
+  readonly inode: bigint;
+  /** The block device that the inode is, or 0. */
+  readonly blockDevice: number;
+  readonly offsetBytes: number;
+  /** 0 for all that is there. */
+  readonly limitBytes: number;
+}
+
 /** What fails throws an Error with `code`, `errno` (negative), `syscall` and, where there is one, `path`. */
 export interface NativeBinding {
   /** CRC-32C (Castagnoli) of bytes [from, to), continued from `seed` (0 to begin). Finished form: crc32c("123456789") = 0xe3069283. */
@@ -182,8 +193,13 @@ export interface NativeBinding {
   ) => IoQueueHandle;
   MappedFile: new (descriptor: number, writable: boolean, isBlockDevice: boolean) => MappedFileHandle;
   Descriptor: new (descriptor: number) => DescriptorHandle;
-  /** A lock of the open file description on the whole file: 0 none, 1 shared, 2 exclusive. 0 or an errno, at once: EAGAIN when it is held elsewhere. */
-  lockDescriptor(descriptor: number, kind: 0 | 1 | 2): number;
+  /**
+   * A lock of the open file description: 0 none, 1 shared, 2 exclusive; on the whole file, or on a range of its bytes, whose length 0
+   * is to the end however far that moves. 0 or an errno, at once: EAGAIN when it is held elsewhere.
+   */
+  lockDescriptor(descriptor: number, kind: 0 | 1 | 2, startBytes?: number, lengthBytes?: number): number;
+  /** Whether such a lock is held elsewhere now; the descriptor needs no right to take it. */
+  isLockedElsewhere(descriptor: number, kind: 1 | 2, startBytes?: number, lengthBytes?: number): boolean;
   /** Turns O_DIRECT on or off, and O_NONBLOCK off. 0 or an errno: EINVAL when the filesystem knows no O_DIRECT. */
   setDirect(descriptor: number, direct: boolean): number;
   /** Geometry of an open file or block device; ENOTBLK for anything else. */
@@ -195,6 +211,8 @@ export interface NativeBinding {
   setSpin(nanoseconds: number): void;
   /** Opens a block device or a regular file; ENOTBLK for anything else. */
   openDevice(path: string, options: OpenDeviceOptions): OpenedDevice;
+  /** LOOP_GET_STATUS64; undefined where the open device is no loop device, or has nothing behind it. */
+  loopBacking(descriptor: number): LoopBacking | undefined;
   closeDevice(descriptor: number): void;
   /** mount(2). `flags` are MS_…; `data` is what the filesystem type takes, `fd=7,rootmode=40000,…`. */
   mountFuse(source: string, directory: string, type: string, flags: number, data: string): void;

@@ -1,8 +1,11 @@
 /** Finding the mount that a user means, without touching it: whoever asks a mount whose daemon hangs, hangs as well. */
-import { readFileSync, realpathSync } from 'node:fs';
+import { realpathSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
-import { findMount, type MountRecord, parseMountinfo } from '../fuse/mount.ts';
+import { findMount, type MountRecord } from '../fuse/mount.ts';
 import { CommandError } from './failure.ts';
+import { mountOf } from './storage-hold.ts';
+import { abandonedMountOf } from './storage-users.ts';
+import { inspectTarget } from './target.ts';
 
 function realPath(path: string): string | undefined {
   try {
@@ -19,14 +22,22 @@ export function mountpointPath(path: string): string {
   return join(realPath(dirname(absolute)) ?? dirname(absolute), basename(absolute));
 }
 
-function mountOf(name: string): MountRecord | undefined {
+function mountNamed(name: string): MountRecord | undefined {
   const direct = findMount(mountpointPath(name));
   if (direct) return direct;
   const real = realPath(name);
   if (real === undefined) return undefined;
   // Perhaps a symbolic link to the mountpoint, or the target itself is named.
-  const mounts = parseMountinfo(readFileSync('/proc/self/mountinfo', 'utf8'));
-  return findMount(real) ?? mounts.findLast(({ source, type }) => source === real && isOurs(type));
+  return findMount(real) ?? mountOfTarget(real);
+}
+
+function mountOfTarget(path: string): MountRecord | undefined {
+  try {
+    return mountOf(inspectTarget(path)) ?? abandonedMountOf(path);
+  } catch (thrown) {
+    if (thrown instanceof CommandError) return undefined;
+    throw thrown;
+  }
 }
 
 /** Whether a filesystem type in the mount table is Quarry's. */
@@ -40,7 +51,7 @@ export function isOurs(type: string): boolean {
  * @throws CommandError
  */
 export function requireMount(name: string, known: (directory: string) => boolean): MountRecord {
-  const mount = mountOf(name);
+  const mount = mountNamed(name);
   if (!mount)
     throw new CommandError(`${name} is not a mountpoint: 'findmnt -t fuse.quarry,fuseblk.quarry' lists them`);
   if (!isOurs(mount.type) && !known(mount.directory)) {

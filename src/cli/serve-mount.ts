@@ -3,8 +3,8 @@
  *
  *   claim the device → open the volume → mount → answer → (umount or a signal) → volume clean → end
  *
- * A block device that root mounts is held by the kernel for the mount; until then a descriptor of ours with O_EXCL holds
- * it, and is let go of just before. Until the mount exists a signal ends the process, which a crash-safe volume does not mind;
+ * The target's storage is held until the volume is closed (storage-hold.ts). A block device that root mounts is claimed by the
+ * kernel for the mount; until then by us, and let go of just before. Until the mount exists a signal ends the process, which a crash-safe volume does not mind;
  * from then on see mount-signals.ts.
  */
 import { type AioDevice, openAioDevice } from '../aio/aio-device.ts';
@@ -30,6 +30,7 @@ import {
   runtimeDirectory,
   writeRecord,
 } from './runtime-records.ts';
+import { holdStorage } from './storage-hold.ts';
 
 /** How long a process may live on when its mount is gone. */
 const LAST_MILLISECONDS = 5000;
@@ -54,16 +55,6 @@ function isRoot(): boolean {
   return process.geteuid?.() === 0;
 }
 
-/** Holds a block device by O_EXCL. @returns how to let go of it */
-function claim(path: string): () => void {
-  const { descriptor } = native.openDevice(path, { readOnly: true, exclusive: true, direct: false });
-  let held = true;
-  return () => {
-    if (held) native.closeDevice(descriptor);
-    held = false;
-  };
-}
-
 /** What opening a volume threw, in words. */
 function volumeError(thrown: unknown, path: string): Error {
   if (thrown instanceof MountError) return thrown;
@@ -86,23 +77,23 @@ function volumeError(thrown: unknown, path: string): Error {
 async function openMount(plan: MountPlan, log: LogLine): Promise<LiveMount> {
   const { target, options } = plan;
   const kernelHolds = target.isBlockDevice && isRoot() && options.layer === 'native';
-  let release: () => void = () => {};
+  const hold = holdStorage(target, 'exclusive');
   try {
-    if (kernelHolds) release = claim(target.path);
     const device = openAioDevice(target.path, {
       engine: options.engine,
       readOnly: options.readOnly,
-      exclusive: !kernelHolds,
+      exclusive: false,
       allowBuffered: true,
+      // Before the kernel is told that the volume is clean, after which umount(2) returns.
+      onClosed: () => hold.release(),
     });
     if (!device.direct) {
       log(`${target.path} lies on a filesystem without direct I/O: bytes go through the host's page cache`);
     }
-    return await serveVolume(plan, device, kernelHolds, release, log);
+    return await serveVolume(plan, device, kernelHolds, () => hold.releaseClaim(), log);
   } catch (thrown) {
+    hold.release();
     throw volumeError(thrown, target.path);
-  } finally {
-    release();
   }
 }
 

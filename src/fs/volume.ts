@@ -551,6 +551,7 @@ export async function openVolume(device: Device, options: VolumeOptions = {}): P
   try {
     const superblock = await readSuperblock(device);
     const readOnly = (options.readOnly ?? false) || device.readOnly;
+    if (!readOnly) superblock.requireWritable();
     const mode = { readOnly, replay: options.recovery ?? true };
     const volume = new Volume(await recover(device, superblock, mode), superblock, options);
     await volume.start();

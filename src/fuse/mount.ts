@@ -311,6 +311,8 @@ export interface MountRecord {
   /** With subtype: `fuseblk.quarry`. */
   readonly type: string;
   readonly source: string;
+  /** Who made a FUSE mount: the kernel's `user_id=`, which nobody can choose; undefined for other types. */
+  readonly userId: number | undefined;
 }
 
 /** proc(5): space, tab, newline and backslash are octal in mountinfo. */
@@ -329,16 +331,22 @@ export function parseMountinfo(text: string): MountRecord[] {
     const fields = line.split(' ');
     const separator = fields.indexOf('-');
     const [, , deviceNumbers, , directory] = fields;
-    const [, type, source] = separator < 0 ? [] : fields.slice(separator);
+    const [, type, source, settings = ''] = separator < 0 ? [] : fields.slice(separator);
     if (!deviceNumbers || !directory || !type || source === undefined) continue;
     records.push({
       deviceNumbers,
       directory: unescapeOctal(directory),
       type: unescapeOctal(type),
       source: unescapeOctal(source),
+      userId: userIn(settings),
     });
   }
   return records;
+}
+
+function userIn(settings: string): number | undefined {
+  const found = /(?:^|,)user_id=(\d+)/.exec(settings)?.[1];
+  return found === undefined ? undefined : Number(found);
 }
 
 /** The topmost mount on `directory`, an absolute path without symlinks. Does not touch the mount. */

@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { PROBLEMS } from '../../src/check/problem.ts';
 import { fsckWords, mountStatus, mountWords } from '../../src/cli/alias-words.ts';
+import { deviceNumbersOf } from '../../src/cli/block-devices.ts';
 import type { OptionValues, Terminal } from '../../src/cli/command.ts';
 import { failureLine, targetError, UsageError } from '../../src/cli/failure.ts';
 import { fsckJson, fsckMode, fsckStatus, fsckText, reportOfCheck } from '../../src/cli/fsck-command.ts';
@@ -13,8 +14,8 @@ import { isRunning, logPath, startTicksIn } from '../../src/cli/runtime-records.
 import { findSignatures } from '../../src/cli/signatures.ts';
 import { formatSize, parseSize } from '../../src/cli/sizes.ts';
 import { flattenCounters } from '../../src/cli/stat-command.ts';
+import { swapsOf } from '../../src/cli/storage-users.ts';
 import { factLines } from '../../src/cli/table-text.ts';
-import { deviceNumbersOf, swapsOf } from '../../src/cli/target.ts';
 import { formatUuid, parseUuid } from '../../src/cli/uuids.ts';
 import { timeText } from '../../src/cli/volume-head.ts';
 
