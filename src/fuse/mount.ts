@@ -92,6 +92,25 @@ function openFuseDevice(): number {
   }
 }
 
+/**
+ * Holds the mount namespace of this process, so that its end can never wait for itself.
+ *
+ * The last process of a namespace ends its mounts when it exits, and for a `fuseblk` mount the kernel then waits for
+ * the server's answer to DESTROY. A server that was killed there would wait for its own answer for ever, since the
+ * kernel gives up the namespace before the files. With this file open it is the files that give the
+ * namespace up, the one opened last first: /dev/fuse is closed, which ends the connection, and then the namespace.
+ *
+ * To be called just before /dev/fuse is opened, since the order of the numbers counts.
+ */
+function holdNamespace(): number | undefined {
+  try {
+    return openSync('/proc/self/ns/mnt', constants.O_RDONLY);
+  } catch {
+    // Without /proc there is no container either.
+    return undefined;
+  }
+}
+
 /** The data of mount(2) for fuse: fuse_fs_parameters in the kernel. */
 function mountData(descriptor: number, request: MountRequest): string {
   const { options, blockDevice } = request;
@@ -110,6 +129,7 @@ function mountData(descriptor: number, request: MountRequest): string {
 
 function mountAsRoot(request: MountRequest): number {
   const { source, directory, options, blockDevice } = request;
+  const namespace = holdNamespace();
   const descriptor = openFuseDevice();
   const type = `${blockDevice ? 'fuseblk' : 'fuse'}.${options.subtype}`;
   const shown = blockDevice ? source : (options.fsname ?? source);
@@ -118,6 +138,7 @@ function mountAsRoot(request: MountRequest): number {
     native.mountFuse(shown, directory, type, options.flags, mountData(descriptor, request));
   } catch (thrown) {
     closeSync(descriptor);
+    if (namespace !== undefined) closeSync(namespace);
     const advice = {
       EPERM: `not allowed to mount on ${directory}: this needs CAP_SYS_ADMIN (docker run --cap-add SYS_ADMIN --device /dev/fuse)`,
       EBUSY: `${source} is in use: unmount it, or stop the program that holds it`,
