@@ -59,11 +59,12 @@ export class Namespace {
     this.#space = space;
   }
 
+  /** '.' is any inode that is in use, as file handles ask for it; the others are names in a directory. */
   lookup(tx: Transaction, parent: number, name: Uint8Array): number {
     const directory = this.#table.get(tx, parent);
-    requireDirectory(directory);
     if (isDot(name)) return parent;
-    if (isDotDot(name)) return Inode.parent.get(directory.frame.view, directory.at);
+    requireDirectory(directory);
+    if (isDotDot(name)) return parentOf(directory);
     if (name.length > 255) throw fsError('ENAMETOOLONG');
     return this.#directories.find(tx, directory, name);
   }
@@ -350,6 +351,12 @@ export class Namespace {
     }
     throw new CorruptionError(to.frame.block, `the parents of directory ${to.number} go in circles`);
   }
+}
+
+/** '..': @throws ESTALE of a directory that was removed, whose parent may be gone, and its number another's */
+function parentOf(directory: InodeRef): number {
+  if (linkCountOf(directory) === 0) throw fsError('ESTALE');
+  return Inode.parent.get(directory.frame.view, directory.at);
 }
 
 /** @throws ENOTEMPTY */

@@ -17,7 +17,7 @@ import { BlockCache } from './block-cache.ts';
 import { flushDevice } from './block-transfers.ts';
 import { type Clock, DateClock } from './clock.ts';
 import { Committer } from './commit.ts';
-import { Directories, requireDirectory } from './directory.ts';
+import { Directories, isDot, requireDirectory } from './directory.ts';
 import { EarlyWrites } from './early-writes.ts';
 import { CorruptionError } from './errors.ts';
 import { ExtentMap } from './extents.ts';
@@ -407,7 +407,10 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
   }
 
   lookup(tx: Transaction, parent: number, name: Uint8Array): number {
-    return this.#names.lookup(tx, parent, name);
+    const inode = this.#names.lookup(tx, parent, name);
+    // An inode without a name lives as long as the kernel holds it; then it is on its way out.
+    if (isDot(name) && !this.#references.has(inode)) this.#table.requireNamed(tx, inode);
+    return inode;
   }
 
   readAttributes(tx: Transaction, inode: number, into: Attributes): void {
