@@ -15,4 +15,8 @@ export class KernelClock implements Clock {
     this.seconds = this.#now[0] as number;
     this.nanoseconds = this.#now[1] as number;
   }
+
+  roughSeconds(): number {
+    return Date.now() / 1000;
+  }
 }
