@@ -23,9 +23,11 @@ import {
   Inode,
   MAX_LINKS,
   MAX_SYMLINK_BYTES,
+  NO_ID,
   TreeKind,
 } from './format.ts';
 import {
+  gidOf,
   type InodeRef,
   inlineBytes,
   inlineCapacity,
@@ -139,14 +141,19 @@ export class Namespace {
     return directory;
   }
 
-  /** A new inode with the owner and group that a file made in this directory gets (inode_init_owner in the kernel). */
+  /**
+   * A new inode with the owner and group that a file made in this directory gets (inode_init_owner in the kernel).
+   * @throws EOVERFLOW if the caller has no number here, as the kernel itself says it
+   */
   #make(tx: Transaction, directory: InodeRef, request: CreateRequest): InodeRef {
+    const { uid, gid } = request.caller;
+    if (uid === NO_ID || gid === NO_ID) throw fsError('EOVERFLOW');
     const inherits = (modeOf(directory) & 0o2000) !== 0;
     const isSubdirectory = (request.mode & FILE_TYPE_MASK) === FileType.directory;
     return this.#table.create(tx, {
       mode: inherits && isSubdirectory ? request.mode | 0o2000 : request.mode,
-      uid: request.caller.uid,
-      gid: inherits ? Inode.gid.get(directory.frame.view, directory.at) : request.caller.gid,
+      uid,
+      gid: inherits ? gidOf(directory) : gid,
       deviceNumber: request.deviceNumber,
       linkCount: isSubdirectory ? 2 : 1,
       parent: isSubdirectory ? directory.number : 0,
