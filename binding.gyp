@@ -13,6 +13,7 @@
         "native/environment.cc",
         "native/errors.cc",
         "native/event_spinner.cc",
+        "native/file_clock.cc",
         "native/fuse_channel.cc",
         "native/io_queue.cc",
         "native/loop_poll.cc",

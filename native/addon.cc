@@ -23,6 +23,7 @@
 #include "device_probe.h"
 #include "environment.h"
 #include "errors.h"
+#include "file_clock.h"
 #include "fuse_channel.h"
 #include "mapped_file.h"
 #include "mount.h"
@@ -50,6 +51,7 @@ Napi::Object Load(Napi::Env env, Napi::Object exports) {
   exports.Set("setSpin", Napi::Function::New<SetSpin>(env, "setSpin"));
   DefineCrc32c(env, exports);
   DefineDeviceProbe(env, exports);
+  DefineFileClock(env, exports);
   DefineMount(env, exports);
   return exports;
 }

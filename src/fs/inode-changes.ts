@@ -42,8 +42,10 @@ export function changeInode(tx: Transaction, inode: InodeRef, changes: Attribute
   changeOwner(inode, changes);
   changeMode(inode, changes);
   changeTimes(tx, inode, changes);
-  touchChanged(inode, tx.clock);
-  if (changes.changeSeconds === undefined) return;
+  if (changes.changeSeconds === undefined) {
+    touchChanged(inode, tx.clock);
+    return;
+  }
   Inode.changeSeconds.set(inode.frame.view, inode.at, changes.changeSeconds);
   Inode.changeNanoseconds.set(inode.frame.view, inode.at, changes.changeNanoseconds ?? 0);
 }
