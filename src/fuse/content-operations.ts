@@ -32,10 +32,11 @@ function movesAccessTime(openFlags: number): boolean {
   return (openFlags & OPEN_NO_ACCESS_TIME) === 0 && (openFlags & OPEN_ACCESS_MODE) !== OPEN_WRITE_ONLY;
 }
 
-/** READDIR and READDIRPLUS have READ's arguments; the offset is the cookie of the entry before. */
+/** READDIR and READDIRPLUS have READ's arguments; the offset is that of the entry before. */
 function decodeReaddir(request: Request): void {
-  const { wire, bodyAt } = request;
-  request.offsetBytes = wire.exactU64(bodyAt + ReadIn.offset, 'EINVAL');
+  const { wire, bodyAt, conversation } = request;
+  const offset = wire.exactU64(bodyAt + ReadIn.offset, 'EINVAL');
+  request.offsetBytes = conversation.directoryCookies.cookieAt(offset);
   request.lengthBytes = Math.min(wire.u32(bodyAt + ReadIn.size), request.payloadBytes);
   request.movesAccessTime = movesAccessTime(wire.u32(bodyAt + ReadIn.flags));
 }

@@ -32,6 +32,7 @@ import type {
   WriteRequest,
 } from '../fs/filesystem.ts';
 import { InHeader, OutHeader, type Wire } from './abi.ts';
+import type { DirectoryCookies } from './directory-cookies.ts';
 import { DirectoryListing } from './directory-listing.ts';
 import { emptyAttributes, encodeOutHeader } from './encoding.ts';
 import type { Agreement } from './negotiation.ts';
@@ -57,6 +58,8 @@ export interface Conversation {
   readonly atomicCreate: boolean;
   /** Scratch of STATFS. */
   readonly space: SpaceStatistics;
+  /** What the offsets in listings mean. */
+  readonly directoryCookies: DirectoryCookies;
   /** Failed WRITEs whose writers do not know yet. */
   readonly writeFailures: WriteFailures;
   agreed(agreement: Agreement): void;
@@ -176,7 +179,12 @@ export class Request implements Operation, ReadRequest, WriteRequest, CreateRequ
     this.bodyAt = this.#requestAt + InHeader.bytes;
     this.payloadBytes = slotBytes - HEAD_BYTES - 2 * conversation.filesystem.blockBytes;
     assert(this.payloadBytes >= HEAD_BYTES, 'a slot holds at least a page of payload');
-    this.listing = new DirectoryListing(conversation.filesystem, wire, conversation.preferredBytes);
+    this.listing = new DirectoryListing(
+      conversation.filesystem,
+      wire,
+      conversation.preferredBytes,
+      conversation.directoryCookies,
+    );
   }
 
   /** Reads the header of a request of `lengthBytes`; false if it is not whole. */
