@@ -14,6 +14,7 @@
         "native/errand.cc",
         "native/errors.cc",
         "native/event_spinner.cc",
+        "native/file_clock.cc",
         "native/fuse_channel.cc",
         "native/io_queue.cc",
         "native/loop_poll.cc",

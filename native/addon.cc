@@ -26,6 +26,7 @@
 #include "environment.h"
 #include "errand.h"
 #include "errors.h"
+#include "file_clock.h"
 #include "fuse_channel.h"
 #include "mapped_file.h"
 #include "mount.h"
@@ -54,6 +55,7 @@ Napi::Object Load(Napi::Env env, Napi::Object exports) {
   exports.Set("setSpin", Napi::Function::New<SetSpin>(env, "setSpin"));
   DefineCrc32c(env, exports);
   DefineDeviceProbe(env, exports);
+  DefineFileClock(env, exports);
   DefineMount(env, exports);
   DefineErrands(env, exports);
   DefineProcess(env, exports);

@@ -269,8 +269,10 @@ export interface NativeBinding {
   receiveDescriptor(socket: number): number;
   /** prctl(PR_SET_IO_FLUSHER): memory reclaim on our behalf must not wait for us. 0 or an errno (EPERM). */
   setIoFlusher(): number;
-  /** CLOCK_REALTIME_COARSE into [seconds, nanoseconds]: the clock that the kernel stamps files with. */
-  clockRealtimeCoarse(into: Float64Array): void;
+  /** Opens what `readFileClock` needs; one serves a process for its life. */
+  openFileClock(): number;
+  /** The time that the kernel would stamp a file with now, as [seconds, nanoseconds]. */
+  readFileClock(descriptor: number, into: Float64Array): void;
 }
 
 const require = createRequire(import.meta.url);

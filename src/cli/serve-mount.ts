@@ -15,6 +15,7 @@ import { openVolume, type Volume } from '../fs/volume.ts';
 import { serveByFuseNative } from '../fuse/fuse-native-adapter.ts';
 import { MountError } from '../fuse/mount.ts';
 import { MountAnswers } from '../fuse/mount-answers.ts';
+import { accessRules } from '../fuse/options.ts';
 import { serve } from '../fuse/serve.ts';
 import type { SessionStatistics } from '../fuse/session.ts';
 import { native } from '../native.ts';
@@ -114,6 +115,7 @@ async function serveVolume(
     cacheBytes,
     commitSeconds,
     recovery,
+    accessRules: accessRules(options.flags),
     allocator,
     allocatorOptions,
     clock: new KernelClock(),

@@ -7,17 +7,18 @@
  *   recovery     recovery.ts                                      before the mount of a volume that was not unmounted in order
  *
  * Nothing of what is on disk is kept here a second time. What lives outside the blocks: the lookup counts of the kernel, which
- * orphans wait for their last holder, and what is in flight.
+ * orphans wait for their last holder, access times that were not written yet, and what is in flight.
  */
 
 import type { Device } from '../aio/device.ts';
 import type { AllocatorDefinition, AllocatorOptions } from '../alloc/allocator.ts';
 import groupAndGoal from '../alloc/group-and-goal.ts';
+import { AccessTimes, RELATIVE_ACCESS } from './access-times.ts';
 import { BlockCache } from './block-cache.ts';
 import { flushDevice } from './block-transfers.ts';
 import { type Clock, DateClock } from './clock.ts';
 import { Committer } from './commit.ts';
-import { Directories, requireDirectory } from './directory.ts';
+import { Directories, isDot, requireDirectory } from './directory.ts';
 import { EarlyWrites } from './early-writes.ts';
 import { CorruptionError } from './errors.ts';
 import { ExtentMap } from './extents.ts';
@@ -25,6 +26,7 @@ import { readFile } from './file-reader.ts';
 import { reapInode, resizeFile } from './file-resizer.ts';
 import { writeFile } from './file-writer.ts';
 import type {
+  AccessRules,
   AttributeChanges,
   Attributes,
   Caller,
@@ -71,6 +73,8 @@ export interface VolumeOptions {
   allocatorOptions?: AllocatorOptions | undefined;
   /** Seconds between commits; 0 = only at sync. */
   commitSeconds?: number | undefined;
+  /** Which reads move access times. Default: relative. */
+  accessRules?: AccessRules | undefined;
   log?: ((line: string) => void) | undefined;
   clock?: Clock | undefined;
 }
@@ -123,6 +127,7 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
   readonly #runner: OperationRunner;
   readonly #files: WriteContext;
   readonly #early: EarlyWrites;
+  readonly #access: AccessTimes;
   readonly #commitMilliseconds: number;
   #commitTimer: NodeJS.Timeout | undefined;
   /** Lookup counts of the kernel. */
@@ -174,6 +179,17 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
     });
     this.#runner = new OperationRunner(this.#tx, this.#cache, this);
     this.#early = new EarlyWrites(device, blockBytes);
+    const stepExtents = extentsPerStep(logLength(layout));
+    this.#access = new AccessTimes(
+      options.accessRules ?? RELATIVE_ACCESS,
+      this.#table,
+      this.#runner,
+      stepExtents,
+      {
+        gathered: () => this.#commitLater(),
+        pressed: () => setImmediate(() => this.#commitQuietly()),
+      },
+    );
     this.#files = {
       device,
       blockBytes,
@@ -184,8 +200,9 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
       space: this.#space,
       locks: new RangeLocks(),
       early: this.#early,
+      access: this.#access,
       scratch: new ScratchPool(device, scratchBytes(blockBytes)),
-      extentsPerStep: extentsPerStep(logLength(layout)),
+      extentsPerStep: stepExtents,
       dataWritten: () => this.#dataWritten(),
     };
     this.#commitMilliseconds = (options.commitSeconds ?? DEFAULT_COMMIT_SECONDS) * 1000;
@@ -268,6 +285,7 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
         this.#references.clear();
         this.#heldOrphans.clear();
         await this.#reapAll();
+        await this.#access.write(false);
         await this.sync();
         await this.#committer.drain();
         await this.#markClean();
@@ -355,7 +373,9 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
   }
 
   #commitQuietly(): void {
-    this.#committer.commit().catch(() => {});
+    const commit = () => this.#committer.commit().catch(() => {});
+    if (this.#access.size === 0 || this.#unmounting) void commit();
+    else void this.#access.write(false).then(commit);
   }
 
   /** The device failed a commit: the volume is read-only from then on. */
@@ -374,6 +394,7 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
 
   #reap(inode: number): void {
     this.#reaping++;
+    this.#access.forget(inode);
     reapInode(this.#files, inode, (thrown) => {
       if (thrown !== undefined) this.#log(`freeing inode ${inode} failed: ${(thrown as Error).message}`);
       if (--this.#reaping === 0) for (const tell of this.#reaped.splice(0)) tell();
@@ -407,16 +428,25 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
   }
 
   lookup(tx: Transaction, parent: number, name: Uint8Array): number {
-    return this.#names.lookup(tx, parent, name);
+    const inode = this.#names.lookup(tx, parent, name);
+    // An inode without a name lives as long as the kernel holds it; then it is on its way out.
+    if (isDot(name) && !this.#references.has(inode)) this.#table.requireNamed(tx, inode);
+    return inode;
   }
 
   readAttributes(tx: Transaction, inode: number, into: Attributes): void {
     fillAttributes(this.#table.get(tx, inode), this.layout.blockBytes, into);
+    this.#access.overlay(inode, into);
     if (this.#early.pending(inode)) into.sizeBytes = Math.max(into.sizeBytes, this.#early.sizeOf(inode));
   }
 
   changeAttributes(tx: Transaction, inode: number, changes: AttributeChanges): void {
     changeInode(tx, this.#table.get(tx, inode), changes);
+    if (changes.accessSeconds !== undefined) this.#access.forget(inode);
+  }
+
+  accessed(tx: Transaction, inode: number): void {
+    this.#access.touched(tx, this.#table.get(tx, inode));
   }
 
   create(tx: Transaction, parent: number, name: Uint8Array, request: CreateRequest): number {
@@ -493,6 +523,7 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
     try {
       await this.#early.settled();
     } finally {
+      if (this.#access.size > 0) await this.#access.write(true);
       await this.#committer.commit();
     }
   }

@@ -262,7 +262,9 @@ class PathCalls {
       readdir: (path: string, answer: Answer) => this.#readdir(path, answer),
       readlink: (path: string, answer: Answer) =>
         this.#run(answer, (tx) => {
-          const target = Buffer.from(fs.readSymlink(tx, this.#walk(tx, path))).toString();
+          const inode = this.#walk(tx, path);
+          const target = Buffer.from(fs.readSymlink(tx, inode)).toString();
+          fs.accessed(tx, inode);
           return () => [target];
         }),
       mknod: (path: string, mode: number, device: number, answer: Answer) =>
@@ -420,6 +422,7 @@ class PathCalls {
         names.push(Buffer.from(name).toString());
         return true;
       });
+      this.#filesystem.accessed(tx, this.#walk(tx, path));
       return () => [names];
     });
   }
@@ -439,6 +442,7 @@ class PathCalls {
       updateTimes: true,
       killPrivileges: false,
       mayEndEarly: false,
+      movesAccessTime: true,
       finished: () => {},
     };
   }

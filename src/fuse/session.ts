@@ -15,6 +15,7 @@ import { Errno, errnoOf, FsError, fsError } from '../fs/errors.ts';
 import type { FileSystem } from '../fs/filesystem.ts';
 import { OPCODE_LIMIT, Opcode, Wire } from './abi.ts';
 import type { FuseChannel } from './channel.ts';
+import { DirectoryCookies } from './directory-cookies.ts';
 import { emptyStatistics, preferredIoBytes } from './encoding.ts';
 import type { MountAnswers } from './mount-answers.ts';
 import type { Agreement } from './negotiation.ts';
@@ -59,6 +60,7 @@ export class Session implements Conversation {
   readonly atomicCreate: boolean;
   readonly writebackCache: boolean;
   readonly writeFailures = new WriteFailures();
+  readonly directoryCookies = new DirectoryCookies();
   readonly space = emptyStatistics();
   readonly answers: MountAnswers | undefined;
   /** Resolves when the kernel's INIT was answered: the mount is usable. Rejects if the kernel is too old or the mount went away first. */
