@@ -12,7 +12,7 @@ export type ControlAnswers = Readonly<Record<string, () => Promise<unknown>>>;
 /** What `wait` answers. */
 export interface WaitAnswer {
   readonly clean: boolean;
-  /** What went wrong, as the end of a sentence about the volume. */
+  /** What went wrong and what to do, as the end of a sentence about the volume. */
   readonly error?: string;
 }
 

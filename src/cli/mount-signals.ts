@@ -69,7 +69,7 @@ export class MountSignals {
       if (before === 'serving') this.#stage = await this.#unmount(mount);
       else if (before === 'busy') this.#stage = await this.#detach(mount);
       else {
-        await mount.sync();
+        this.#log(await this.#sync(mount));
         this.#stage = before;
       }
     } catch (thrown) {
@@ -85,18 +85,26 @@ export class MountSignals {
     } catch (thrown) {
       // Somebody else was faster: the session is writing what there is.
       if (findMount(mount.directory) === undefined) return 'gone';
-      await mount.sync();
-      this.#log(
-        `${failureLine(thrown)}; everything so far is on disk, and another signal detaches the mount`,
-      );
+      const state = await this.#sync(mount);
+      this.#log(`${failureLine(thrown)}; ${state}, and another signal detaches the mount`);
       return 'busy';
+    }
+  }
+
+  /** Data that cannot be written does not keep the mount from ending. @returns what is on disk, in words */
+  async #sync(mount: SignalledMount): Promise<string> {
+    try {
+      await mount.sync();
+      return 'everything so far is on disk';
+    } catch (thrown) {
+      return `not everything so far could be written (${failureLine(thrown)})`;
     }
   }
 
   /** umount(2) waits for our answers, so another process has to call it. */
   async #detach(mount: SignalledMount): Promise<Stage> {
-    await mount.sync();
-    this.#log(`${mount.directory} is detached; the end comes when its last user is gone`);
+    const state = await this.#sync(mount);
+    this.#log(`${state}; ${mount.directory} is detached; the end comes when its last user is gone`);
     const args = [programPath(), 'umount', '--lazy', mount.directory];
     const child = spawn(process.execPath, args, { stdio: 'inherit', detached: true });
     const status = await new Promise<number | null>((resolve, reject) => {

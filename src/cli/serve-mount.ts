@@ -8,7 +8,7 @@
  * from then on see mount-signals.ts.
  */
 import { type AioDevice, openAioDevice } from '../aio/aio-device.ts';
-import { CorruptionError } from '../fs/errors.ts';
+import { CorruptionError, LostDataError } from '../fs/errors.ts';
 import type { SpaceStatistics } from '../fs/filesystem.ts';
 import { NotAVolumeError } from '../fs/superblock.ts';
 import { openVolume, type Volume } from '../fs/volume.ts';
@@ -204,14 +204,19 @@ function failureOf({ volume, plan }: LiveMount): string | undefined {
 }
 
 async function endOf(mount: LiveMount): Promise<WaitAnswer> {
+  const advice = `'quarry fsck -n ${mount.plan.target.path}' tells whether it is sound`;
+  const lost: string[] = [];
   try {
     await mount.session.closed;
-    const failure = failureOf(mount);
-    if (failure === undefined) return { clean: true };
-    return { clean: false, error: `the last changes could not be written (${failure})` };
   } catch (thrown) {
-    return { clean: false, error: `it could not be closed in order (${failureLine(thrown)})` };
+    if (!(thrown instanceof LostDataError)) {
+      return { clean: false, error: `it could not be closed in order (${failureLine(thrown)}): ${advice}` };
+    }
+    lost.push(failureLine(thrown));
   }
+  const failure = failureOf(mount);
+  if (failure !== undefined) lost.push(`the last changes could not be written (${failure}): ${advice}`);
+  return lost.length === 0 ? { clean: true } : { clean: false, error: lost.join(', and ') };
 }
 
 /** A process that something keeps alive, such as a client that never hangs up, ends anyway. */
@@ -235,7 +240,7 @@ export async function serveMount(plan: MountPlan, log: LogLine, onReady: () => v
   const { clean, error } = await ended;
   const status = clean ? 0 : 1;
   endSoon(status);
-  if (!clean) log(`${plan.target.path}: ${error}; 'quarry fsck -n' tells whether it is sound`);
+  if (!clean) log(`${plan.target.path}: ${error}`);
   await registration.close();
   return status;
 }

@@ -40,15 +40,12 @@ async function unmountAndWait(mount: MountRecord, record: RuntimeRecord): Promis
 
 function requireClean(answer: unknown, { target }: RuntimeRecord): void {
   const { clean, error } =
-    answer instanceof Error ? { clean: false, error: daemonFailure(answer) } : (answer as WaitAnswer);
-  if (clean) return;
-  throw new CommandError(
-    `${target} is unmounted, but ${error}: 'quarry fsck -n ${target}' tells whether it is sound`,
-  );
+    answer instanceof Error ? { clean: false, error: daemonFailure(answer, target) } : (answer as WaitAnswer);
+  if (!clean) throw new CommandError(`${target} is unmounted, but ${error}`);
 }
 
-function daemonFailure({ message }: Error): string {
-  return `its daemon did not say how that went (${message})`;
+function daemonFailure({ message }: Error, target: string): string {
+  return `its daemon did not say how that went (${message}): 'quarry fsck -n ${target}' tells whether it is sound`;
 }
 
 /** Takes the mount of a killed daemon away, and says what that means. */

@@ -39,11 +39,14 @@ import type {
 import { MAX_NAME_BYTES, ROOT_INODE, VolumeRoot } from './format.ts';
 import { fillAttributes, isDirectory } from './inode.ts';
 import { changeInode } from './inode-changes.ts';
+import { InodePaths } from './inode-path.ts';
 import { InodeTable } from './inode-table.ts';
 import { IoEpochs } from './io-epochs.ts';
 import { Journal, logLength } from './journal.ts';
 import type { Layout } from './layout.ts';
 import { DEFAULT_CACHE_BYTES, DEFAULT_COMMIT_SECONDS, extentsPerStep, MIN_CACHE_BYTES } from './limits.ts';
+import { LossLog } from './loss-log.ts';
+import { type LossCounters, LostWrites } from './lost-writes.ts';
 import { Namespace } from './namespace.ts';
 import {
   BEHIND_EARLY_WRITES,
@@ -60,6 +63,7 @@ import { readSuperblock, type SuperblockImage } from './superblock.ts';
 import { Transaction } from './transaction.ts';
 import { scratchBytes } from './write-edges.ts';
 import type { WriteContext } from './write-plan.ts';
+import { WriteRetry } from './write-retry.ts';
 
 export interface VolumeOptions {
   readOnly?: boolean | undefined;
@@ -76,7 +80,7 @@ export interface VolumeOptions {
 }
 
 /** Counters of a live mount, for `quarry stat`. */
-export interface VolumeCounters {
+export interface VolumeCounters extends LossCounters {
   readonly allocator: string;
   readonly readOnly: boolean;
   readonly commits: number;
@@ -123,6 +127,10 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
   readonly #runner: OperationRunner;
   readonly #files: WriteContext;
   readonly #early: EarlyWrites;
+  readonly #lost: LostWrites;
+  readonly #losses: LossLog;
+  readonly #paths: InodePaths;
+  readonly #retry: WriteRetry;
   readonly #commitMilliseconds: number;
   #commitTimer: NodeJS.Timeout | undefined;
   /** Lookup counts of the kernel. */
@@ -174,6 +182,9 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
     });
     this.#runner = new OperationRunner(this.#tx, this.#cache, this);
     this.#early = new EarlyWrites(device, blockBytes);
+    this.#paths = new InodePaths((body) => this.run(body), this.#table, this.#directories);
+    this.#losses = new LossLog(this.#log, (inode) => this.#paths.find(inode));
+    this.#lost = new LostWrites(this.#early, (...loss) => this.#losses.note(...loss));
     this.#files = {
       device,
       blockBytes,
@@ -184,10 +195,12 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
       space: this.#space,
       locks: new RangeLocks(),
       early: this.#early,
+      lost: this.#lost,
       scratch: new ScratchPool(device, scratchBytes(blockBytes)),
       extentsPerStep: extentsPerStep(logLength(layout)),
       dataWritten: () => this.#dataWritten(),
     };
+    this.#retry = new WriteRetry(this.#files);
     this.#commitMilliseconds = (options.commitSeconds ?? DEFAULT_COMMIT_SECONDS) * 1000;
   }
 
@@ -254,6 +267,7 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
     }
   }
 
+  /** @throws the device's error; LostDataError when all else is done, if files lack data that could not be written */
   unmount(): Promise<void> {
     this.#unmounting ??= this.#unmount();
     return this.#unmounting;
@@ -268,15 +282,18 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
         this.#references.clear();
         this.#heldOrphans.clear();
         await this.#reapAll();
-        await this.sync();
+        await this.#makeDurable();
         await this.#committer.drain();
         await this.#markClean();
       }
     } finally {
       clearTimeout(this.#commitTimer);
       await this.#committer.quiet();
+      await this.#losses.end();
       await this.#device.close();
     }
+    const { verdict } = this.#lost;
+    if (verdict !== undefined) throw verdict;
   }
 
   async #markClean(): Promise<void> {
@@ -407,12 +424,15 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
   }
 
   lookup(tx: Transaction, parent: number, name: Uint8Array): number {
-    return this.#names.lookup(tx, parent, name);
+    const inode = this.#names.lookup(tx, parent, name);
+    this.#paths.remember(inode, parent);
+    return inode;
   }
 
   readAttributes(tx: Transaction, inode: number, into: Attributes): void {
     fillAttributes(this.#table.get(tx, inode), this.layout.blockBytes, into);
     if (this.#early.pending(inode)) into.sizeBytes = Math.max(into.sizeBytes, this.#early.sizeOf(inode));
+    if (this.#lost.keeps(inode)) into.sizeBytes = Math.max(into.sizeBytes, this.#lost.sizeOf(inode));
   }
 
   changeAttributes(tx: Transaction, inode: number, changes: AttributeChanges): void {
@@ -420,7 +440,9 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
   }
 
   create(tx: Transaction, parent: number, name: Uint8Array, request: CreateRequest): number {
-    return this.#names.create(tx, parent, name, request);
+    const inode = this.#names.create(tx, parent, name, request);
+    this.#paths.remember(inode, parent);
+    return inode;
   }
 
   symlink(tx: Transaction, parent: number, name: Uint8Array, target: Uint8Array, caller: Caller): number {
@@ -434,6 +456,7 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
   link(tx: Transaction, inode: number, parent: number, name: Uint8Array): void {
     this.#stayBehindWrites(tx, inode);
     this.#names.link(tx, inode, parent, name);
+    this.#paths.remember(inode, parent);
   }
 
   unlink(tx: Transaction, parent: number, name: Uint8Array): void {
@@ -452,8 +475,10 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
     newName: Uint8Array,
     flags: number,
   ): void {
-    this.#stayBehindWrites(tx, this.#names.lookup(tx, parent, name));
+    const inode = this.#names.lookup(tx, parent, name);
+    this.#stayBehindWrites(tx, inode);
     this.#names.rename(tx, parent, name, newParent, newName, flags);
+    this.#paths.remember(inode, newParent);
   }
 
   /** A new name must not be on disk before the data that its file was given. */
@@ -489,12 +514,17 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
     return resizeFile(this.#files, inode, sizeBytes, killPrivileges);
   }
 
-  async sync(): Promise<void> {
-    try {
-      await this.#early.settled();
-    } finally {
-      await this.#committer.commit();
-    }
+  async sync(inode?: number): Promise<void> {
+    await this.#makeDurable(inode);
+    const error = this.#lost.errorOf(inode);
+    if (error !== undefined) throw error;
+  }
+
+  /** All that can be; what was lost is tried again, of one inode or of all. */
+  async #makeDurable(inode?: number): Promise<void> {
+    await this.#early.settled();
+    await this.#retry.run(inode);
+    await this.#committer.commit();
   }
 
   acquire(inode: number): void {
@@ -534,6 +564,7 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
       openOrphans: this.#heldOrphans.size,
       reservedBlocks: this.#space.index.reservedBlocks,
       pendingBlocks: this.#space.pendingBlocks,
+      ...this.#lost.counters(),
       policy: this.#space.policy?.stats?.() ?? {},
     };
   }

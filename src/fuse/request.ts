@@ -116,6 +116,7 @@ export class Request implements Operation, ReadRequest, WriteRequest, CreateRequ
   updateTimes = false;
   killPrivileges = false;
   mayEndEarly = false;
+  fromCache = false;
   /** SETATTR: whether the size changes, to what, and whether anything else does. */
   resizes = false;
   sizeBytes = 0;
