@@ -76,7 +76,7 @@ export class MountSignals {
       if (before === 'serving') this.#stage = await this.#unmount(mount);
       else if (before === 'busy') this.#stage = await this.#detach(mount);
       else {
-        await mount.sync();
+        this.#log(await this.#sync(mount));
         this.#stage = before;
       }
     } catch (thrown) {
@@ -105,20 +105,30 @@ export class MountSignals {
   }
 
   async #staysBusy(mount: SignalledMount, why: string): Promise<Stage> {
-    await mount.sync();
-    this.#log(`${why}; everything so far is on disk, and another signal detaches the mount`);
+    const state = await this.#sync(mount);
+    this.#log(`${why}; ${state}, and another signal detaches the mount`);
     return 'busy';
   }
 
+  /** Data that cannot be written does not keep the mount from ending. @returns what is on disk, in words */
+  async #sync(mount: SignalledMount): Promise<string> {
+    try {
+      await mount.sync();
+      return 'everything so far is on disk';
+    } catch (thrown) {
+      return `not everything so far could be written (${failureLine(thrown)})`;
+    }
+  }
+
   async #detach(mount: SignalledMount): Promise<Stage> {
-    await mount.sync();
+    const state = await this.#sync(mount);
     let stage: Stage = 'detached';
     for (const place of mount.place.places()) {
       const covers = mount.place.coversOf(place);
       if (covers.length > 0) stage = await this.#endCovered(mount, place, covers, true);
       else await abandonMount(place);
       if (stage === 'gone') return stage;
-      this.#log(`${place.directory} is detached; the end comes when its last user is gone`);
+      this.#log(`${state}; ${place.directory} is detached; the end comes when its last user is gone`);
     }
     return stage;
   }

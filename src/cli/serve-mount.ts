@@ -8,7 +8,7 @@
  * from then on see mount-signals.ts.
  */
 import { type AioDevice, openAioDevice } from '../aio/aio-device.ts';
-import { CorruptionError } from '../fs/errors.ts';
+import { CorruptionError, LostDataError } from '../fs/errors.ts';
 import type { SpaceStatistics } from '../fs/filesystem.ts';
 import { NotAVolumeError } from '../fs/superblock.ts';
 import { openVolume, type Volume } from '../fs/volume.ts';
@@ -19,6 +19,7 @@ import { accessRules } from '../fuse/options.ts';
 import { serve } from '../fuse/serve.ts';
 import type { SessionStatistics } from '../fuse/session.ts';
 import { native } from '../native.ts';
+import { DaemonStatus } from './daemon-status.ts';
 import { CommandError, failureLine, targetError } from './failure.ts';
 import { KernelClock } from './kernel-clock.ts';
 import type { LogLine, MountLog } from './mount-log.ts';
@@ -50,7 +51,8 @@ interface LiveMount {
 
 /** How the volume ended. */
 interface End {
-  readonly clean: boolean;
+  /** One of `DaemonStatus`. */
+  readonly status: number;
   /** What went wrong, as the end of a sentence about the volume. */
   readonly error?: string;
 }
@@ -197,14 +199,27 @@ function failureOf({ volume, plan }: LiveMount): string | undefined {
 }
 
 async function endOf(mount: LiveMount): Promise<End> {
+  const advice = `'quarry fsck -n ${mount.plan.target.path}' tells whether it is sound`;
+  let lost = '';
   try {
     await mount.session.closed;
-    const failure = failureOf(mount);
-    if (failure === undefined) return { clean: true };
-    return { clean: false, error: `the last changes could not be written (${failure})` };
   } catch (thrown) {
-    return { clean: false, error: `it could not be closed in order (${failureLine(thrown)})` };
+    if (!(thrown instanceof LostDataError)) {
+      return {
+        status: DaemonStatus.failed,
+        error: `it could not be closed in order (${failureLine(thrown)}): ${advice}`,
+      };
+    }
+    lost = failureLine(thrown);
   }
+  const failure = failureOf(mount);
+  if (failure === undefined)
+    return lost === '' ? { status: DaemonStatus.clean } : { status: DaemonStatus.lostData, error: lost };
+  const also = lost === '' ? '' : `${lost}, and `;
+  return {
+    status: DaemonStatus.failed,
+    error: `${also}the last changes could not be written (${failure}): ${advice}`,
+  };
 }
 
 /** A process that something keeps alive, such as a client that never hangs up, ends anyway. */
@@ -224,9 +239,8 @@ export async function serveMount(plan: MountPlan, log: MountLog, onReady: () => 
   const ended = endOf(mount);
   answerQuestions(mount, log);
   onReady();
-  const { clean, error } = await ended;
-  const status = clean ? 0 : 1;
+  const { status, error } = await ended;
   endSoon(status);
-  if (!clean) log.line(`${plan.target.path}: ${error}; 'quarry fsck -n' tells whether it is sound`);
+  if (error !== undefined) log.line(`${plan.target.path}: ${error}`);
   return status;
 }

@@ -19,6 +19,7 @@ import {
   optionText,
   type Terminal,
 } from './command.ts';
+import { DaemonStatus } from './daemon-status.ts';
 import { clearDeadMount, waitForRelease } from './dead-mount.ts';
 import { CommandError } from './failure.ts';
 import { releaseByForce, unmountByForce } from './forced-unmount.ts';
@@ -99,9 +100,8 @@ function sayWhatIsBeneath({ mount, terminal }: Unmounting): void {
 }
 
 /** Why the volume is not in order, as the end of a sentence about it; undefined if it is. */
-async function flawOf({ mount, identity, server }: Unmounting): Promise<string | undefined> {
-  const status = await server?.exitStatus();
-  if (status === 0) return undefined;
+function flawOf({ mount, identity }: Unmounting, status: number | undefined): string | undefined {
+  if (status === DaemonStatus.clean) return undefined;
   const failure = identity?.failure;
   if (failure !== undefined) return `the last changes could not be written (${failure})`;
   if (status === undefined) return flawOnDisk(mount, identity);
@@ -121,9 +121,16 @@ function flawOnDisk(mount: MountRecord, identity: MountIdentity | undefined): st
 }
 
 async function requireClean(work: Unmounting): Promise<void> {
-  const flaw = await flawOf(work);
-  if (flaw === undefined) return;
   const { source } = work.mount;
+  // As wait(2) has it: 8 bits above those of a signal.
+  const status = await work.server?.exitStatus();
+  if (status === DaemonStatus.lostData << 8) {
+    throw new CommandError(
+      `${source} is unmounted, but data of files could not be written: its log names them`,
+    );
+  }
+  const flaw = flawOf(work, status);
+  if (flaw === undefined) return;
   throw new CommandError(
     `${source} is unmounted, but ${flaw}: 'quarry fsck -n ${source}' tells whether it is sound`,
   );

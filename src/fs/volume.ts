@@ -41,11 +41,14 @@ import type {
 import { MAX_NAME_BYTES, ROOT_INODE, VolumeRoot } from './format.ts';
 import { fillAttributes, isDirectory } from './inode.ts';
 import { changeInode } from './inode-changes.ts';
+import { InodePaths } from './inode-path.ts';
 import { InodeTable } from './inode-table.ts';
 import { IoEpochs } from './io-epochs.ts';
 import { Journal, logLength } from './journal.ts';
 import type { Layout } from './layout.ts';
 import { DEFAULT_CACHE_BYTES, DEFAULT_COMMIT_SECONDS, extentsPerStep, MIN_CACHE_BYTES } from './limits.ts';
+import { LossLog } from './loss-log.ts';
+import { type LossCounters, LostWrites } from './lost-writes.ts';
 import { Namespace } from './namespace.ts';
 import {
   BEHIND_EARLY_WRITES,
@@ -62,6 +65,7 @@ import { readSuperblock, type SuperblockImage } from './superblock.ts';
 import { Transaction } from './transaction.ts';
 import { scratchBytes } from './write-edges.ts';
 import type { WriteContext } from './write-plan.ts';
+import { WriteRetry } from './write-retry.ts';
 
 export interface VolumeOptions {
   readOnly?: boolean | undefined;
@@ -80,7 +84,7 @@ export interface VolumeOptions {
 }
 
 /** Counters of a live mount, for `quarry stat`. */
-export interface VolumeCounters {
+export interface VolumeCounters extends LossCounters {
   readonly allocator: string;
   readonly readOnly: boolean;
   readonly commits: number;
@@ -128,6 +132,10 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
   readonly #files: WriteContext;
   readonly #early: EarlyWrites;
   readonly #access: AccessTimes;
+  readonly #lost: LostWrites;
+  readonly #losses: LossLog;
+  readonly #paths: InodePaths;
+  readonly #retry: WriteRetry;
   readonly #commitMilliseconds: number;
   #commitTimer: NodeJS.Timeout | undefined;
   /** Lookup counts of the kernel. */
@@ -190,6 +198,9 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
         pressed: () => setImmediate(() => this.#commitQuietly()),
       },
     );
+    this.#paths = new InodePaths((body) => this.run(body), this.#table, this.#directories);
+    this.#losses = new LossLog(this.#log, (inode) => this.#paths.find(inode));
+    this.#lost = new LostWrites(this.#early, (...loss) => this.#losses.note(...loss));
     this.#files = {
       device,
       blockBytes,
@@ -201,10 +212,12 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
       locks: new RangeLocks(),
       early: this.#early,
       access: this.#access,
+      lost: this.#lost,
       scratch: new ScratchPool(device, scratchBytes(blockBytes)),
       extentsPerStep: stepExtents,
       dataWritten: () => this.#dataWritten(),
     };
+    this.#retry = new WriteRetry(this.#files);
     this.#commitMilliseconds = (options.commitSeconds ?? DEFAULT_COMMIT_SECONDS) * 1000;
   }
 
@@ -271,6 +284,7 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
     }
   }
 
+  /** @throws the device's error; LostDataError when all else is done, if files lack data that could not be written */
   unmount(): Promise<void> {
     this.#unmounting ??= this.#unmount();
     return this.#unmounting;
@@ -286,15 +300,18 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
         this.#heldOrphans.clear();
         await this.#reapAll();
         await this.#access.write(false);
-        await this.sync();
+        await this.#makeDurable();
         await this.#committer.drain();
         await this.#markClean();
       }
     } finally {
       clearTimeout(this.#commitTimer);
       await this.#committer.quiet();
+      await this.#losses.end();
       await this.#device.close();
     }
+    const { verdict } = this.#lost;
+    if (verdict !== undefined) throw verdict;
   }
 
   async #markClean(): Promise<void> {
@@ -431,6 +448,7 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
     const inode = this.#names.lookup(tx, parent, name);
     // An inode without a name lives as long as the kernel holds it; then it is on its way out.
     if (isDot(name) && !this.#references.has(inode)) this.#table.requireNamed(tx, inode);
+    this.#paths.remember(inode, parent);
     return inode;
   }
 
@@ -438,6 +456,7 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
     fillAttributes(this.#table.get(tx, inode), this.layout.blockBytes, into);
     this.#access.overlay(inode, into);
     if (this.#early.pending(inode)) into.sizeBytes = Math.max(into.sizeBytes, this.#early.sizeOf(inode));
+    if (this.#lost.keeps(inode)) into.sizeBytes = Math.max(into.sizeBytes, this.#lost.sizeOf(inode));
   }
 
   changeAttributes(tx: Transaction, inode: number, changes: AttributeChanges): void {
@@ -450,7 +469,9 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
   }
 
   create(tx: Transaction, parent: number, name: Uint8Array, request: CreateRequest): number {
-    return this.#names.create(tx, parent, name, request);
+    const inode = this.#names.create(tx, parent, name, request);
+    this.#paths.remember(inode, parent);
+    return inode;
   }
 
   symlink(tx: Transaction, parent: number, name: Uint8Array, target: Uint8Array, caller: Caller): number {
@@ -464,6 +485,7 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
   link(tx: Transaction, inode: number, parent: number, name: Uint8Array): void {
     this.#stayBehindWrites(tx, inode);
     this.#names.link(tx, inode, parent, name);
+    this.#paths.remember(inode, parent);
   }
 
   unlink(tx: Transaction, parent: number, name: Uint8Array): void {
@@ -482,8 +504,10 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
     newName: Uint8Array,
     flags: number,
   ): void {
-    this.#stayBehindWrites(tx, this.#names.lookup(tx, parent, name));
+    const inode = this.#names.lookup(tx, parent, name);
+    this.#stayBehindWrites(tx, inode);
     this.#names.rename(tx, parent, name, newParent, newName, flags);
+    this.#paths.remember(inode, newParent);
   }
 
   /** A new name must not be on disk before the data that its file was given. */
@@ -519,13 +543,18 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
     return resizeFile(this.#files, inode, sizeBytes, killPrivileges);
   }
 
-  async sync(): Promise<void> {
-    try {
-      await this.#early.settled();
-    } finally {
-      if (this.#access.size > 0) await this.#access.write(true);
-      await this.#committer.commit();
-    }
+  async sync(inode?: number): Promise<void> {
+    await this.#makeDurable(inode);
+    const error = this.#lost.errorOf(inode);
+    if (error !== undefined) throw error;
+  }
+
+  /** All that can be; what was lost is tried again, of one inode or of all. */
+  async #makeDurable(inode?: number): Promise<void> {
+    await this.#early.settled();
+    await this.#retry.run(inode);
+    if (this.#access.size > 0) await this.#access.write(true);
+    await this.#committer.commit();
   }
 
   acquire(inode: number): void {
@@ -565,6 +594,7 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
       openOrphans: this.#heldOrphans.size,
       reservedBlocks: this.#space.index.reservedBlocks,
       pendingBlocks: this.#space.pendingBlocks,
+      ...this.#lost.counters(),
       policy: this.#space.policy?.stats?.() ?? {},
     };
   }

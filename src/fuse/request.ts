@@ -123,6 +123,7 @@ export class Request implements Operation, ReadRequest, WriteRequest, CreateRequ
   killPrivileges = false;
   mayEndEarly = false;
   movesAccessTime = false;
+  fromCache = false;
   /** SETATTR: whether the size changes, to what, and whether anything else does. */
   resizes = false;
   sizeBytes = 0;

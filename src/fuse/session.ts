@@ -190,7 +190,7 @@ export class Session implements Conversation {
 
   #endWhenDurable(request: Request): void {
     request.synchronous = false;
-    this.filesystem.sync().then(
+    this.filesystem.sync(request.inode).then(
       () => this.ended(request, undefined),
       (failure: unknown) => this.ended(request, failure ?? fsError('EIO')),
     );
