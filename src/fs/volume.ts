@@ -18,7 +18,7 @@ import { BlockCache } from './block-cache.ts';
 import { flushDevice } from './block-transfers.ts';
 import { type Clock, DateClock } from './clock.ts';
 import { Committer } from './commit.ts';
-import { Directories, isDot, requireDirectory } from './directory.ts';
+import { Directories, isDot, isDotDot, requireDirectory } from './directory.ts';
 import { EarlyWrites } from './early-writes.ts';
 import { CorruptionError } from './errors.ts';
 import { ExtentMap } from './extents.ts';
@@ -448,7 +448,7 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
     const inode = this.#names.lookup(tx, parent, name);
     // An inode without a name lives as long as the kernel holds it; then it is on its way out.
     if (isDot(name) && !this.#references.has(inode)) this.#table.requireNamed(tx, inode);
-    this.#paths.remember(inode, parent);
+    else if (!isDot(name) && !isDotDot(name)) this.#paths.remember(inode, parent);
     return inode;
   }
 
