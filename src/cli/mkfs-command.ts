@@ -23,6 +23,7 @@ import {
 } from './command.ts';
 import { CommandError, targetError, UsageError } from './failure.ts';
 import { requireOverwritable } from './overwrite.ts';
+import { printable } from './printable.ts';
 import type { FoundSignature } from './signatures.ts';
 import { formatSize, parseSize } from './sizes.ts';
 import { holding } from './storage-hold.ts';
@@ -52,7 +53,7 @@ export function mkfsRequest(args: readonly string[], options: OptionValues): Mkf
   if (Buffer.byteLength(label) > MAX_LABEL_BYTES) {
     throw new UsageError(`the label has ${Buffer.byteLength(label)} bytes, ${MAX_LABEL_BYTES} are the most`);
   }
-  if (label.includes('\0')) throw new UsageError('the label holds a NUL byte');
+  if (printable(label) !== label) throw new UsageError('the label holds a control character');
   return {
     target: argumentAt(args, 0),
     sizeBytes: size === undefined ? undefined : parseSize(size, '--size'),
@@ -226,7 +227,7 @@ function summary(request: MkfsRequest, layout: Layout): string {
   const journal = formatSize(layout.journalBlocks * layout.blockBytes);
   const label = request.label === '' ? '' : `, label '${request.label}'`;
   return (
-    `${request.target}: a Quarry volume of ${size}, ${layout.blockCount} blocks of ${layout.blockBytes} bytes, ` +
+    `${printable(request.target)}: a Quarry volume of ${size}, ${layout.blockCount} blocks of ${layout.blockBytes} bytes, ` +
     `journal ${journal}${label}\nid ${formatUuid(request.uuid)}\n`
   );
 }
