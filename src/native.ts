@@ -168,6 +168,22 @@ export interface LoopBacking {
   readonly limitBytes: number;
 }
 
+/** A child process at work, and the pipe on which its outcome comes. */
+export type Errand = readonly [child: number, descriptor: number];
+
+/** What failed, by the second number of an errand's outcome. */
+export const ERRAND_STEPS = [
+  '',
+  'open',
+  'mount id',
+  'ioctl',
+  'umount2',
+  'unshare',
+  'remount',
+  'syncfs',
+  'abort',
+] as const;
+
 /** What fails throws an Error with `code`, `errno` (negative), `syscall` and, where there is one, `path`. */
 export interface NativeBinding {
   /** CRC-32C (Castagnoli) of bytes [from, to), continued from `seed` (0 to begin). Finished form: crc32c("123456789") = 0xe3069283. */
@@ -218,14 +234,45 @@ export interface NativeBinding {
   mountFuse(source: string, directory: string, type: string, flags: number, data: string): void;
   /** umount2(2). `flags`: 2 = MNT_DETACH. */
   umount(directory: string, flags: number): void;
+  /**
+   * Errands: calls that may wait for a FUSE server, each made by a child process, since not even a signal ends such a wait. What
+   * they give is the number of the child and a pipe, on which an outcome comes: an errno, the place of the
+   * step that failed in ERRAND_STEPS, and the answer.
+   */
+  /** ioctl(2) on the root of a mount, by user and group (−1: this process's). `bytes` go in, and as many come as the answer. */
+  startQuestion(
+    path: string,
+    mountId: number,
+    user: number,
+    group: number,
+    command: number,
+    bytes: Uint8Array,
+  ): Errand;
+  /** umount2(2), if the topmost mount at the path is this one. `flags`: 2 = MNT_DETACH. */
+  startUnmount(path: string, mountId: number, flags: number): Errand;
+  /** Makes the filesystem of a mount that others cover read-only, and writes what the page cache has of it. */
+  startSeal(covers: readonly string[], path: string, deviceMajor: number, deviceMinor: number): Errand;
+  /** Ends a FUSE connection from outside, through fusectl. */
+  startAbort(connection: number): Errand;
+  /** Ends the child of an errand if it is still at work. */
+  endErrand(child: number): void;
+  /** pidfd_open(2): a descriptor to be closed, or a negative errno. */
+  openProcess(pid: number): number;
+  processHasEnded(descriptor: number): boolean;
+  /** The status of wait(2); −1 when its parent has not collected it yet, and on kernels before 6.15. */
+  processExit(descriptor: number): number;
+  /** pidfd_send_signal(2): 0 or an errno. */
+  signalProcess(descriptor: number, signal: number): number;
   /** socketpair(2), AF_UNIX stream, close-on-exec: give one end to fusermount3 as _FUSE_COMMFD. */
   socketPair(): [number, number];
   /** Waits, blocking, for a descriptor sent with SCM_RIGHTS; −1 when the other end closed without one. */
   receiveDescriptor(socket: number): number;
   /** prctl(PR_SET_IO_FLUSHER): memory reclaim on our behalf must not wait for us. 0 or an errno (EPERM). */
   setIoFlusher(): number;
-  /** CLOCK_REALTIME_COARSE into [seconds, nanoseconds]: the clock that the kernel stamps files with. */
-  clockRealtimeCoarse(into: Float64Array): void;
+  /** Opens what `readFileClock` needs; one serves a process for its life. */
+  openFileClock(): number;
+  /** The time that the kernel would stamp a file with now, as [seconds, nanoseconds]. */
+  readFileClock(descriptor: number, into: Float64Array): void;
 }
 
 const require = createRequire(import.meta.url);

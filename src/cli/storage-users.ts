@@ -7,7 +7,8 @@
  */
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { type MountRecord, parseMountinfo } from '../fuse/mount.ts';
+import { type MountRecord, mountTable } from '../fuse/mount.ts';
+import { ownerOf } from '../fuse/mount-table.ts';
 import { blockFacts, devicePath, holdersOf, storageIdOf } from './block-devices.ts';
 import {
   deviceId,
@@ -28,18 +29,13 @@ export interface StorageUser {
   readonly holder?: string;
 }
 
-/** The mounts of this namespace, oldest first. */
-export function mounts(): MountRecord[] {
-  return parseMountinfo(readFileSync('/proc/self/mountinfo', 'utf8'));
-}
-
 function isBlockMount({ deviceNumbers }: MountRecord): boolean {
   return !deviceNumbers.startsWith('0:');
 }
 
 /** The youngest mount of a block device that shares bytes with these layers. */
 export function blockMountOf(layers: readonly StorageLayer[]): StorageUser | undefined {
-  const records = mounts().filter(isBlockMount);
+  const records = mountTable().filter(isBlockMount);
   for (const numbers of new Set(records.map((record) => record.deviceNumbers))) {
     const id = deviceId(numbers);
     if (!overlap(layersOf(id, undefined, blockFacts), layers)) continue;
@@ -115,7 +111,7 @@ function nameOf(pid: string): string {
  */
 export function fileUser(id: StorageId, path: string | undefined): StorageUser {
   const holders = lockHolders(id);
-  const records = mounts();
+  const records = mountTable();
   for (const { connections } of holders) {
     const mount = records.findLast(({ deviceNumbers }) =>
       connections.some((number) => deviceNumbers === `0:${number}`),
@@ -137,7 +133,9 @@ function isNamed({ type, source }: MountRecord, path: string | undefined): boole
  * nothing any more that could be asked.
  */
 export function abandonedMountOf(path: string): MountRecord | undefined {
-  const own = mounts().filter((record) => isNamed(record, path) && record.userId === process.geteuid?.());
+  const own = mountTable().filter(
+    (record) => isNamed(record, path) && ownerOf(record).uid === process.geteuid?.(),
+  );
   if (own.length === 0) return undefined;
   const served = new Set(
     processes().flatMap((pid) => connectionsIn(descriptorsOf(pid).map(([, text]) => text))),
