@@ -18,6 +18,7 @@ import {
 import { CommandError, targetError, UsageError } from './failure.ts';
 import { type Measurement, measure, WORKLOADS, type Workload } from './io-measurement.ts';
 import { requireOverwritable } from './overwrite.ts';
+import { printable } from './printable.ts';
 import { ProgressBar } from './progress.ts';
 import { formatSize, parseSize } from './sizes.ts';
 import { holding } from './storage-hold.ts';
@@ -169,7 +170,7 @@ function timeText(microseconds: number): string {
 export function ioText(report: IoReport): string {
   const { latencyUs: latency } = report;
   const how = `${report.workload}, ${formatSize(report.blockBytes)} at depth ${report.depth}, engine ${report.engine}`;
-  return `${report.target}: ${how}, ${report.seconds.toFixed(1)} s on ${formatSize(report.sizeBytes)}\n${factLines(
+  return `${printable(report.target)}: ${how}, ${report.seconds.toFixed(1)} s on ${formatSize(report.sizeBytes)}\n${factLines(
     [
       ['IOPS', Math.round(report.iops).toLocaleString('en-US')],
       ['throughput', `${(report.bytesPerSecond / 1e6).toFixed(1)} MB/s`],

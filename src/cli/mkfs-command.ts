@@ -8,6 +8,7 @@ import { randomBytes } from 'node:crypto';
 import { closeSync, existsSync, ftruncateSync, openSync, rmSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { openAioDevice } from '../aio/aio-device.ts';
+import type { ByteRange } from '../fs/erase.ts';
 import { DEFAULT_BLOCK_BYTES, MAX_BLOCK_BYTES, MAX_LABEL_BYTES } from '../fs/format.ts';
 import { defaultJournalBlocks, type Layout, MIN_JOURNAL_BLOCKS, MIN_SPACE_BLOCKS } from '../fs/layout.ts';
 import { formatVolume, planFormat } from '../fs/mkfs.ts';
@@ -23,10 +24,10 @@ import {
 } from './command.ts';
 import { CommandError, targetError, UsageError } from './failure.ts';
 import { requireOverwritable } from './overwrite.ts';
-import type { FoundSignature } from './signatures.ts';
+import { printable } from './printable.ts';
 import { formatSize, parseSize } from './sizes.ts';
 import { holding } from './storage-hold.ts';
-import { inspectTarget, type Target } from './target.ts';
+import { edgesOf, inspectTarget, type Target } from './target.ts';
 import { formatUuid, parseUuid } from './uuids.ts';
 
 export interface MkfsRequest {
@@ -52,7 +53,7 @@ export function mkfsRequest(args: readonly string[], options: OptionValues): Mkf
   if (Buffer.byteLength(label) > MAX_LABEL_BYTES) {
     throw new UsageError(`the label has ${Buffer.byteLength(label)} bytes, ${MAX_LABEL_BYTES} are the most`);
   }
-  if (label.includes('\0')) throw new UsageError('the label holds a NUL byte');
+  if (printable(label) !== label) throw new UsageError('the label holds a control character');
   return {
     target: argumentAt(args, 0),
     sizeBytes: size === undefined ? undefined : parseSize(size, '--size'),
@@ -136,12 +137,12 @@ function resizeImage(path: string, sizeBytes: number): void {
   }
 }
 
-/** Makes the volume. Signatures are wiped wherever they are, also behind a volume that takes a part of the device only. */
+/** Makes the volume. What is stale is wiped wherever it is, also behind a volume that takes a part of the device only. */
 async function format(
   target: Target,
   request: MkfsRequest,
   sizeBytes: number,
-  signatures: readonly FoundSignature[],
+  stale: readonly ByteRange[],
 ): Promise<Layout> {
   const device = openAioDevice(target.path, { exclusive: false, allowBuffered: true });
   try {
@@ -160,7 +161,7 @@ async function format(
       uid: process.getuid?.() ?? 0,
       gid: process.getgid?.() ?? 0,
       sizeBytes,
-      stale: signatures,
+      stale,
     });
   } finally {
     await device.close();
@@ -189,7 +190,7 @@ async function makeOnExisting(target: Target, request: MkfsRequest): Promise<Lay
   return await holding(target, 'exclusive', async () => {
     const signatures = requireOverwritable(target, request.force);
     if (!target.isBlockDevice && sizeBytes !== target.sizeBytes) resizeImage(target.path, sizeBytes);
-    return await format(target, request, sizeBytes, signatures);
+    return await format(target, request, sizeBytes, [...signatures, ...edgesOf(target, sizeBytes)]);
   });
 }
 
@@ -226,7 +227,7 @@ function summary(request: MkfsRequest, layout: Layout): string {
   const journal = formatSize(layout.journalBlocks * layout.blockBytes);
   const label = request.label === '' ? '' : `, label '${request.label}'`;
   return (
-    `${request.target}: a Quarry volume of ${size}, ${layout.blockCount} blocks of ${layout.blockBytes} bytes, ` +
+    `${printable(request.target)}: a Quarry volume of ${size}, ${layout.blockCount} blocks of ${layout.blockBytes} bytes, ` +
     `journal ${journal}${label}\nid ${formatUuid(request.uuid)}\n`
   );
 }

@@ -2,10 +2,11 @@
  * Targets: block devices and image files, looked at without changing them.
  */
 import { closeSync, fstatSync, openSync, readSync, realpathSync, statSync } from 'node:fs';
+import type { ByteRange } from '../fs/erase.ts';
 import { native } from '../native.ts';
 import { storageIdOf } from './block-devices.ts';
 import { CommandError, targetError } from './failure.ts';
-import { type FoundSignature, findSignatures, type ReadBytes } from './signatures.ts';
+import { type FoundSignature, findEdges, findSignatures, type ReadBytes } from './signatures.ts';
 import type { StorageId } from './storage-layers.ts';
 
 export interface Target {
@@ -58,6 +59,15 @@ export function withReader<T>(path: string, use: (read: ReadBytes) => T): T {
 export function signaturesOf(target: Target): FoundSignature[] {
   try {
     return withReader(target.path, (read) => findSignatures(read, target.sizeBytes));
+  } catch (thrown) {
+    throw targetError(thrown, target.path);
+  }
+}
+
+/** What is not zero at the ends of a volume of this size on the target. @throws CommandError */
+export function edgesOf(target: Target, sizeBytes: number): ByteRange[] {
+  try {
+    return withReader(target.path, (read) => findEdges(read, sizeBytes));
   } catch (thrown) {
     throw targetError(thrown, target.path);
   }

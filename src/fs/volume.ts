@@ -46,7 +46,14 @@ import { InodeTable } from './inode-table.ts';
 import { IoEpochs } from './io-epochs.ts';
 import { Journal, logLength } from './journal.ts';
 import type { Layout } from './layout.ts';
-import { DEFAULT_CACHE_BYTES, DEFAULT_COMMIT_SECONDS, extentsPerStep, MIN_CACHE_BYTES } from './limits.ts';
+import {
+  DEFAULT_CACHE_BYTES,
+  DEFAULT_COMMIT_SECONDS,
+  extentsPerStep,
+  FORGET_MILLISECONDS,
+  MIN_CACHE_BYTES,
+  MOMENT_MILLISECONDS,
+} from './limits.ts';
 import { LossLog } from './loss-log.ts';
 import { type LossCounters, LostWrites } from './lost-writes.ts';
 import { Namespace } from './namespace.ts';
@@ -142,6 +149,8 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
   readonly #references = new Map<number, number>();
   /** Inodes without a name that the kernel still holds. */
   readonly #heldOrphans = new Set<number>();
+  /** When the last of them lost its name: performance.now(). */
+  #orphanedAt = 0;
   #reaping = 0;
   #reaped: (() => void)[] = [];
   #sound = true;
@@ -344,6 +353,19 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
     return this.#space.pendingBlocks;
   }
 
+  get freesSoon(): boolean {
+    if (this.#reaping > 0) return true;
+    return this.#heldOrphans.size > 0 && performance.now() - this.#orphanedAt < FORGET_MILLISECONDS;
+  }
+
+  afterMoment(done: () => void): void {
+    setTimeout(() => {
+      done();
+      this.submit();
+    }, MOMENT_MILLISECONDS);
+    this.submit();
+  }
+
   afterRoom(done: () => void): void {
     this.#then(this.#committer.makeRoom(), done);
   }
@@ -404,9 +426,14 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
 
   orphaned(inodes: readonly number[]): void {
     for (const inode of inodes) {
-      if (this.#references.has(inode)) this.#heldOrphans.add(inode);
+      if (this.#references.has(inode)) this.#holdOrphan(inode);
       else this.#reap(inode);
     }
+  }
+
+  #holdOrphan(inode: number): void {
+    this.#heldOrphans.add(inode);
+    this.#orphanedAt = performance.now();
   }
 
   #reap(inode: number): void {
