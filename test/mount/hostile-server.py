@@ -1,6 +1,7 @@
 """A FUSE server that calls itself Quarry's: the least that the kernel wants, and to every ioctl the answer given.
 
-hostile-server.py DIRECTORY JSON: mounts on the directory as fuse.quarry, says "ready", and serves until it is ended.
+hostile-server.py DIRECTORY JSON [SECONDS]: mounts on the directory as fuse.quarry, says "ready", serves until the mount ends, and
+lives on for so long. With DEVICE in the environment it mounts that as fuseblk.quarry.
 """
 
 import ctypes
@@ -39,7 +40,9 @@ def main():
     device = os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC)
     data = f"fd={device},rootmode=40000,user_id=0,group_id=0,allow_other"
     libc = ctypes.CDLL(None, use_errno=True)
-    if libc.mount(b"/dev/null", os.fsencode(directory), b"fuse.quarry", 0, data.encode()) != 0:
+    source = os.environ.get("DEVICE", "/dev/null")
+    kind = b"fuseblk.quarry" if "DEVICE" in os.environ else b"fuse.quarry"
+    if libc.mount(os.fsencode(source), os.fsencode(directory), kind, 0, data.encode()) != 0:
         sys.exit(os.strerror(ctypes.get_errno()))
     print("ready", flush=True)
     while True:
