@@ -15,6 +15,7 @@
         "native/event_spinner.cc",
         "native/fuse_channel.cc",
         "native/io_queue.cc",
+        "native/limits.cc",
         "native/loop_poll.cc",
         "native/mapped_file.cc",
         "native/mount.cc",

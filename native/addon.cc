@@ -10,7 +10,7 @@
 //   fuse_channel     /dev/fuse, requests in, replies out
 //   event_spinner    looks for more work before the loop sleeps
 //   loop_poll, script_callback   libuv below, JavaScript above
-//   device_probe, mount, crc32c  plain functions
+//   device_probe, mount, limits, crc32c  plain functions
 //
 // No policy, no layout, no opcodes of FUSE. Addresses never reach JavaScript, and each length that comes
 // from it is checked here.
@@ -24,6 +24,7 @@
 #include "environment.h"
 #include "errors.h"
 #include "fuse_channel.h"
+#include "limits.h"
 #include "mapped_file.h"
 #include "mount.h"
 #include "thread_queue.h"
@@ -51,6 +52,7 @@ Napi::Object Load(Napi::Env env, Napi::Object exports) {
   DefineCrc32c(env, exports);
   DefineDeviceProbe(env, exports);
   DefineMount(env, exports);
+  DefineLimits(env, exports);
   return exports;
 }
 

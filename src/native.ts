@@ -206,6 +206,10 @@ export interface NativeBinding {
   receiveDescriptor(socket: number): number;
   /** prctl(PR_SET_IO_FLUSHER): memory reclaim on our behalf must not wait for us. 0 or an errno (EPERM). */
   setIoFlusher(): number;
+  /** getrlimit(2): [soft, hard]; Infinity for no limit. `resource` is a number of Linux, RLIMIT_…. */
+  resourceLimit(resource: number): [number, number];
+  /** setrlimit(2). 0 or an errno. */
+  setResourceLimit(resource: number, soft: number, hard: number): number;
   /** CLOCK_REALTIME_COARSE into [seconds, nanoseconds]: the clock that the kernel stamps files with. */
   clockRealtimeCoarse(into: Float64Array): void;
 }

@@ -21,6 +21,7 @@ import {
   type Terminal,
 } from './command.ts';
 import { CommandError, targetError, UsageError } from './failure.ts';
+import { requireFileSize } from './process-limits.ts';
 import { ProgressBar } from './progress.ts';
 import { inspectTarget, mountedOn, type Target } from './target.ts';
 
@@ -78,6 +79,7 @@ async function examine(
   if (directory !== undefined) {
     throw new CommandError(`${target.path} is mounted on ${directory}: unmount it before checking it`);
   }
+  if (mode !== undefined && !target.isBlockDevice) requireFileSize(target.path, target.sizeBytes);
   const device = openAioDevice(target.path, { readOnly: mode === undefined, allowBuffered: true });
   try {
     if (mode === undefined) return reportOfCheck(await checkVolume(device, options));

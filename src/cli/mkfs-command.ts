@@ -24,6 +24,7 @@ import {
 } from './command.ts';
 import { CommandError, targetError, UsageError } from './failure.ts';
 import { requireOverwritable } from './overwrite.ts';
+import { requireFileSize } from './process-limits.ts';
 import type { FoundSignature } from './signatures.ts';
 import { formatSize, parseSize } from './sizes.ts';
 import { inspectTarget, type Target } from './target.ts';
@@ -189,6 +190,7 @@ async function makeOnNewImage(path: string, request: MkfsRequest): Promise<Layou
     throw new CommandError(`${path} does not exist: give --size, such as --size 1G, to make an image file`);
   }
   planVolume(request, sizeBytes);
+  requireFileSize(path, sizeBytes);
   createImage(path, sizeBytes);
   try {
     return await format(inspectTarget(path), request, sizeBytes, []);
@@ -201,6 +203,7 @@ async function makeOnNewImage(path: string, request: MkfsRequest): Promise<Layou
 async function makeOnExisting(target: Target, request: MkfsRequest): Promise<Layout> {
   const sizeBytes = sizeOn(target, request);
   planVolume(request, sizeBytes);
+  if (!target.isBlockDevice) requireFileSize(target.path, sizeBytes);
   const signatures = requireOverwritable(target, request.force);
   // Whoever holds it is heard before its length is touched.
   await openTarget(target, request, Math.min(sizeBytes, target.sizeBytes)).close();

@@ -32,6 +32,16 @@ const MOST_LOG_BYTES = 1024 * 1024;
 /** How long a dead mount, and programs in it, may keep the target from being mounted again. */
 const RELEASE_MILLISECONDS = 3000;
 
+/** Options of Node that open its debugger. A daemon has none, whatever the shell that mounted had; one in the foreground may. */
+const DEBUGGER_OPTION = /^--(inspect|debug)(-|=|$)/;
+
+/** An environment in which NODE_OPTIONS opens no debugger. */
+export function withoutDebugger(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  const { NODE_OPTIONS: options, ...others } = environment;
+  const kept = (options ?? '').split(/\s+/).filter((word) => word !== '' && !DEBUGGER_OPTION.test(word));
+  return kept.length === 0 ? others : { ...others, NODE_OPTIONS: kept.join(' ') };
+}
+
 /** The line on the pipe. */
 interface Notice {
   readonly ready: boolean;
@@ -86,12 +96,13 @@ function removeEmptyLog(directory: string): void {
 async function mountInBackground(args: readonly string[], options: OptionValues): Promise<number> {
   const directory = resolve(argumentAt(args, 1));
   const log = openLog(directory);
-  const command = [...process.execArgv, programPath(), ...serverArguments(args, options)];
+  const engineArguments = process.execArgv.filter((word) => !DEBUGGER_OPTION.test(word));
+  const command = [...engineArguments, programPath(), ...serverArguments(args, options)];
   const child = spawn(process.execPath, command, {
     cwd: '/',
     detached: true,
     stdio: ['ignore', log, log, 'pipe'],
-    env: { ...process.env, [NOTIFY_VARIABLE]: String(NOTIFY_DESCRIPTOR) },
+    env: { ...withoutDebugger(process.env), [NOTIFY_VARIABLE]: String(NOTIFY_DESCRIPTOR) },
   });
   closeSync(log);
   const ended = new Promise<string>((done) => {

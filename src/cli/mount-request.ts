@@ -6,6 +6,7 @@ import { MountOptionError, type MountOptions, parseMountOptions } from '../fuse/
 import { argumentAt, type OptionValues, optionGiven, optionList, optionText } from './command.ts';
 import { isDead } from './dead-mount.ts';
 import { CommandError, UsageError } from './failure.ts';
+import { requireFileSize, requireRoomToServe } from './process-limits.ts';
 import { inspectTarget, mountedOn, type Target } from './target.ts';
 import { readVolumeHead } from './volume-head.ts';
 
@@ -85,6 +86,8 @@ export async function planMount(request: MountRequest): Promise<MountPlan> {
   const already = mountedOn(target);
   if (already !== undefined) throw await alreadyMounted(target, already);
   readVolumeHead(target);
+  requireRoomToServe(request.options.cacheBytes);
+  if (!target.isBlockDevice && !request.options.readOnly) requireFileSize(target.path, target.sizeBytes);
   const { options, allocator, allocatorOptions } = request;
   const definition = allocator === undefined ? DEFAULT_ALLOCATOR : await loadAllocator(allocator);
   return { target, directory, options, allocator: definition, allocatorOptions };
