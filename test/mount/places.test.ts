@@ -180,6 +180,21 @@ describeQuarry.each(['image', 'loop'] as const)('a volume on %s that is held els
     expect(await quarry('fsck', '-n', volume.target)).toMatchObject({ status: 0 });
   });
 
+  test('SIGTERM while another namespace holds it: said, and the end comes with that', async () => {
+    await volume.mount();
+    const holder = spawn('unshare', namespaceArguments('echo ready; exec sleep 60', volume.directory), {
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
+    processes.push(holder);
+    await new Promise((resolve) => holder.stdout.once('data', resolve));
+    volume.daemon?.kill('SIGTERM');
+    await until('a word', 10_000, () => volume.daemonSaid.includes(`(${holder.pid})`));
+    expect(isMountPoint(volume.directory)).toBe(false);
+    holder.kill('SIGKILL');
+    expect(await volume.daemonEnd()).toBe(0);
+    expect(await quarry('fsck', '-n', volume.target)).toMatchObject({ status: 0 });
+  });
+
   test('SIGTERM with a bind mount: said, and the second one ends all', async () => {
     await volume.mount();
     await shell(`mount --bind '${volume.directory}' '${place}'`);

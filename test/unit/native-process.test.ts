@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process';
 import { closeSync } from 'node:fs';
 import { expect, test } from 'vitest';
+import { connectionIn, MountServer } from '../../src/cli/mount-server.ts';
 import { native } from '../../src/native.ts';
 
 async function ended(descriptor: number): Promise<void> {
@@ -43,4 +44,13 @@ test('signals reach the process that was opened, or nobody', async () => {
   expect(native.signalProcess(descriptor, 0)).toBe(3);
   closeSync(descriptor);
   expect(native.openProcess(2 ** 22 + 1)).toBeLessThan(0);
+});
+
+test('a connection as fdinfo names it, and processes that serve none', () => {
+  expect(connectionIn('pos:\t0\nflags:\t02104002\nmnt_id:\t24\nino:\t90\nfuse_connection:\t7340032\n')).toBe(
+    7340032,
+  );
+  expect(connectionIn('pos:\t0\nflags:\t02104002\nmnt_id:\t24\nino:\t90\n')).toBeUndefined();
+  expect(MountServer.prove(process.pid, 39)).toBeUndefined();
+  expect(MountServer.believe(process.pid, process.getuid?.() ?? 0)).toBeUndefined();
 });
