@@ -3,7 +3,7 @@
  *
  *   names        namespace.ts → directory.ts, inode-table.ts      synchronous, in a transaction
  *   data         file-reader.ts, file-writer.ts, file-resizer.ts  device transfers, then a transaction
- *   durability   commit.ts, journal.ts                            at sync, every few seconds, when much is dirty
+ *   durability   durability.ts, commit.ts, journal.ts             at sync, every few seconds, when much is dirty
  *   recovery     recovery.ts                                      before the mount of a volume that was not unmounted in order
  *
  * Nothing of what is on disk is kept here a second time. What lives outside the blocks: the lookup counts of the kernel, which
@@ -18,6 +18,7 @@ import { flushDevice } from './block-transfers.ts';
 import { type Clock, DateClock } from './clock.ts';
 import { Committer } from './commit.ts';
 import { Directories, requireDirectory } from './directory.ts';
+import { Durability } from './durability.ts';
 import { EarlyWrites } from './early-writes.ts';
 import { CorruptionError } from './errors.ts';
 import { ExtentMap } from './extents.ts';
@@ -46,7 +47,7 @@ import { Journal, logLength } from './journal.ts';
 import type { Layout } from './layout.ts';
 import { DEFAULT_CACHE_BYTES, DEFAULT_COMMIT_SECONDS, extentsPerStep, MIN_CACHE_BYTES } from './limits.ts';
 import { LossLog } from './loss-log.ts';
-import { type LossCounters, LostWrites } from './lost-writes.ts';
+import type { LossCounters } from './lost-writes.ts';
 import { Namespace } from './namespace.ts';
 import {
   BEHIND_EARLY_WRITES,
@@ -63,7 +64,6 @@ import { readSuperblock, type SuperblockImage } from './superblock.ts';
 import { Transaction } from './transaction.ts';
 import { scratchBytes } from './write-edges.ts';
 import type { WriteContext } from './write-plan.ts';
-import { WriteRetry } from './write-retry.ts';
 
 export interface VolumeOptions {
   readOnly?: boolean | undefined;
@@ -127,10 +127,8 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
   readonly #runner: OperationRunner;
   readonly #files: WriteContext;
   readonly #early: EarlyWrites;
-  readonly #lost: LostWrites;
-  readonly #losses: LossLog;
   readonly #paths: InodePaths;
-  readonly #retry: WriteRetry;
+  readonly #durability: Durability;
   readonly #commitMilliseconds: number;
   #commitTimer: NodeJS.Timeout | undefined;
   /** Lookup counts of the kernel. */
@@ -183,8 +181,8 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
     this.#runner = new OperationRunner(this.#tx, this.#cache, this);
     this.#early = new EarlyWrites(device, blockBytes);
     this.#paths = new InodePaths((body) => this.run(body), this.#table, this.#directories);
-    this.#losses = new LossLog(this.#log, (inode) => this.#paths.find(inode));
-    this.#lost = new LostWrites(this.#early, (...loss) => this.#losses.note(...loss));
+    const losses = new LossLog(this.#log, (inode) => this.#paths.find(inode));
+    this.#durability = new Durability(this.#early, this.#committer, losses);
     this.#files = {
       device,
       blockBytes,
@@ -195,12 +193,12 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
       space: this.#space,
       locks: new RangeLocks(),
       early: this.#early,
-      lost: this.#lost,
+      lost: this.#durability.lost,
       scratch: new ScratchPool(device, scratchBytes(blockBytes)),
       extentsPerStep: extentsPerStep(logLength(layout)),
       dataWritten: () => this.#dataWritten(),
     };
-    this.#retry = new WriteRetry(this.#files);
+    this.#durability.writeBy(this.#files);
     this.#commitMilliseconds = (options.commitSeconds ?? DEFAULT_COMMIT_SECONDS) * 1000;
   }
 
@@ -282,18 +280,16 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
         this.#references.clear();
         this.#heldOrphans.clear();
         await this.#reapAll();
-        await this.#makeDurable();
+        await this.#durability.commit();
         await this.#committer.drain();
         await this.#markClean();
       }
     } finally {
       clearTimeout(this.#commitTimer);
-      await this.#committer.quiet();
-      await this.#losses.end();
+      await this.#durability.quiet();
       await this.#device.close();
     }
-    const { verdict } = this.#lost;
-    if (verdict !== undefined) throw verdict;
+    this.#durability.expectNothingLost();
   }
 
   async #markClean(): Promise<void> {
@@ -432,7 +428,8 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
   readAttributes(tx: Transaction, inode: number, into: Attributes): void {
     fillAttributes(this.#table.get(tx, inode), this.layout.blockBytes, into);
     if (this.#early.pending(inode)) into.sizeBytes = Math.max(into.sizeBytes, this.#early.sizeOf(inode));
-    if (this.#lost.keeps(inode)) into.sizeBytes = Math.max(into.sizeBytes, this.#lost.sizeOf(inode));
+    const { lost } = this.#files;
+    if (lost.keeps(inode)) into.sizeBytes = Math.max(into.sizeBytes, lost.sizeOf(inode));
   }
 
   changeAttributes(tx: Transaction, inode: number, changes: AttributeChanges): void {
@@ -514,17 +511,8 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
     return resizeFile(this.#files, inode, sizeBytes, killPrivileges);
   }
 
-  async sync(inode?: number): Promise<void> {
-    await this.#makeDurable(inode);
-    const error = this.#lost.errorOf(inode);
-    if (error !== undefined) throw error;
-  }
-
-  /** All that can be; what was lost is tried again, of one inode or of all. */
-  async #makeDurable(inode?: number): Promise<void> {
-    await this.#early.settled();
-    await this.#retry.run(inode);
-    await this.#committer.commit();
+  sync(inode?: number): Promise<void> {
+    return this.#durability.sync(inode);
   }
 
   acquire(inode: number): void {
@@ -564,7 +552,7 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
       openOrphans: this.#heldOrphans.size,
       reservedBlocks: this.#space.index.reservedBlocks,
       pendingBlocks: this.#space.pendingBlocks,
-      ...this.#lost.counters(),
+      ...this.#durability.lost.counters(),
       policy: this.#space.policy?.stats?.() ?? {},
     };
   }
