@@ -1,11 +1,13 @@
 /**
  * Syncs: when everything so far is on disk, and who is told of what is not.
  *
- *   writes answered early are done ─▶ what was lost is tried again ─▶ commit ─▶ what is still lost is told
+ *   writes answered early are done ─▶ what was lost is tried again ─▶ commit ─▶ what is lost is told
  *
- * The first and third step are the whole volume's, the others those of one inode, or of all. An error
+ * The first and third step are the whole volume's, the others those of one inode, or of all; access
+ * times that are only in memory go with the commit. An error
  * of the commit ends the volume and is everybody's; one of data is its inode's (lost-writes.ts).
  */
+import type { AccessTimes } from './access-times.ts';
 import type { Committer } from './commit.ts';
 import type { EarlyWrites } from './early-writes.ts';
 import type { LossLog } from './loss-log.ts';
@@ -16,14 +18,16 @@ import { WriteRetry } from './write-retry.ts';
 export class Durability {
   readonly lost: LostWrites;
   readonly #early: EarlyWrites;
+  readonly #access: AccessTimes;
   readonly #committer: Committer;
   readonly #log: LossLog;
   #retry: WriteRetry | undefined;
   /** Syncs under way. */
   readonly #underWay = new Set<Promise<void>>();
 
-  constructor(early: EarlyWrites, committer: Committer, log: LossLog) {
+  constructor(early: EarlyWrites, access: AccessTimes, committer: Committer, log: LossLog) {
     this.#early = early;
+    this.#access = access;
     this.#committer = committer;
     this.#log = log;
     this.lost = new LostWrites(early, (...loss) => log.note(...loss));
@@ -51,6 +55,7 @@ export class Durability {
   async #commit(inode: number | undefined): Promise<void> {
     await this.#early.settled();
     await this.#retry?.run(inode);
+    if (this.#access.size > 0) await this.#access.write(true);
     await this.#committer.commit();
   }
 

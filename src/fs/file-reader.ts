@@ -5,6 +5,7 @@
  * its way, or data that could not be written is still kept in memory and is laid over what the device has (lost-writes.ts): freed blocks are not reused while it is in flight (io-epochs.ts). Device reads are widened to whole sectors, so the result may begin a little after the start of the memory.
  */
 import type { Device, IoCompletion } from '../aio/device.ts';
+import type { AccessTimes } from './access-times.ts';
 import { mapSegments, type Segment } from './data-map.ts';
 import type { EarlyWrites } from './early-writes.ts';
 import { fsErrorFromNumber } from './errors.ts';
@@ -28,6 +29,7 @@ export interface FileContext {
   readonly epochs: IoEpochs;
   readonly locks: RangeLocks;
   readonly early: EarlyWrites;
+  readonly access: AccessTimes;
   readonly lost: LostWrites;
 }
 
@@ -69,6 +71,7 @@ class ReadTask implements Operation<Transaction>, IoCompletion, LockHolder {
     const { request, context } = this;
     const inode = context.table.get(tx, request.inode);
     requireRegular(inode);
+    if (request.movesAccessTime) context.access.touched(tx, inode);
     const size = sizeOf(inode);
     const length = Math.max(0, Math.min(request.lengthBytes, size - request.offsetBytes));
     request.resultBytes = length;

@@ -70,6 +70,15 @@ export interface AttributeChanges {
   killPrivileges?: boolean | undefined;
 }
 
+/** Which reads move an access time, see access-times.ts. */
+export type AccessRule = 'never' | 'relative' | 'always';
+
+/** What a mount was asked for: noatime, nodiratime, relatime, strictatime. */
+export interface AccessRules {
+  readonly files: AccessRule;
+  readonly directories: AccessRule;
+}
+
 export interface SpaceStatistics {
   blockBytes: number;
   /** Blocks that files can have at most: the space less its bitmaps and summaries. */
@@ -106,6 +115,8 @@ export interface ReadRequest {
   readonly lengthBytes: number;
   readonly memory: Memory;
   readonly memoryOffset: number;
+  /** The file's access time may move, by the rules of the mount. */
+  readonly movesAccessTime: boolean;
   /** Set before `finished`: where the bytes stand, ≥ memoryOffset; and how many there are. */
   resultOffset: number;
   resultBytes: number;
@@ -150,6 +161,8 @@ export interface FileSystem<Tx extends TransactionHandle = TransactionHandle> {
   lookup(tx: Tx, parent: number, name: Uint8Array): number;
   /** ESTALE if there is no such inode. */
   readAttributes(tx: Tx, inode: number, into: Attributes): void;
+  /** The inode is being read other than by `read`: its access time moves, by the rules of the mount. */
+  accessed(tx: Tx, inode: number): void;
   /** Everything but the size: see `setSize`. ctime becomes now, or as given. */
   changeAttributes(tx: Tx, inode: number, changes: AttributeChanges): void;
   /** Makes a file, directory or special file; applies umask and setgid directories. EEXIST, ENOSPC, ENAMETOOLONG, ENOENT (parent removed). */

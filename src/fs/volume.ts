@@ -7,17 +7,18 @@
  *   recovery     recovery.ts                                      before the mount of a volume that was not unmounted in order
  *
  * Nothing of what is on disk is kept here a second time. What lives outside the blocks: the lookup counts of the kernel, which
- * orphans wait for their last holder, and what is in flight.
+ * orphans wait for their last holder, access times that were not written yet, and what is in flight.
  */
 
 import type { Device } from '../aio/device.ts';
 import type { AllocatorDefinition, AllocatorOptions } from '../alloc/allocator.ts';
 import groupAndGoal from '../alloc/group-and-goal.ts';
+import { AccessTimes, RELATIVE_ACCESS } from './access-times.ts';
 import { BlockCache } from './block-cache.ts';
 import { flushDevice } from './block-transfers.ts';
 import { type Clock, DateClock } from './clock.ts';
 import { Committer } from './commit.ts';
-import { Directories, requireDirectory } from './directory.ts';
+import { Directories, isDot, isDotDot, requireDirectory } from './directory.ts';
 import { Durability } from './durability.ts';
 import { EarlyWrites } from './early-writes.ts';
 import { CorruptionError } from './errors.ts';
@@ -26,6 +27,7 @@ import { readFile } from './file-reader.ts';
 import { reapInode, resizeFile } from './file-resizer.ts';
 import { writeFile } from './file-writer.ts';
 import type {
+  AccessRules,
   AttributeChanges,
   Attributes,
   Caller,
@@ -45,7 +47,14 @@ import { InodeTable } from './inode-table.ts';
 import { IoEpochs } from './io-epochs.ts';
 import { Journal, logLength } from './journal.ts';
 import type { Layout } from './layout.ts';
-import { DEFAULT_CACHE_BYTES, DEFAULT_COMMIT_SECONDS, extentsPerStep, MIN_CACHE_BYTES } from './limits.ts';
+import {
+  DEFAULT_CACHE_BYTES,
+  DEFAULT_COMMIT_SECONDS,
+  extentsPerStep,
+  FORGET_MILLISECONDS,
+  MIN_CACHE_BYTES,
+  MOMENT_MILLISECONDS,
+} from './limits.ts';
 import { LossLog } from './loss-log.ts';
 import type { LossCounters } from './lost-writes.ts';
 import { Namespace } from './namespace.ts';
@@ -75,6 +84,8 @@ export interface VolumeOptions {
   allocatorOptions?: AllocatorOptions | undefined;
   /** Seconds between commits; 0 = only at sync. */
   commitSeconds?: number | undefined;
+  /** Which reads move access times. Default: relative. */
+  accessRules?: AccessRules | undefined;
   log?: ((line: string) => void) | undefined;
   clock?: Clock | undefined;
 }
@@ -127,6 +138,7 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
   readonly #runner: OperationRunner;
   readonly #files: WriteContext;
   readonly #early: EarlyWrites;
+  readonly #access: AccessTimes;
   readonly #paths: InodePaths;
   readonly #durability: Durability;
   readonly #commitMilliseconds: number;
@@ -135,6 +147,8 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
   readonly #references = new Map<number, number>();
   /** Inodes without a name that the kernel still holds. */
   readonly #heldOrphans = new Set<number>();
+  /** When the last of them lost its name: performance.now(). */
+  #orphanedAt = 0;
   #reaping = 0;
   #reaped: (() => void)[] = [];
   #sound = true;
@@ -180,9 +194,20 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
     });
     this.#runner = new OperationRunner(this.#tx, this.#cache, this);
     this.#early = new EarlyWrites(device, blockBytes);
+    const stepExtents = extentsPerStep(logLength(layout));
+    this.#access = new AccessTimes(
+      options.accessRules ?? RELATIVE_ACCESS,
+      this.#table,
+      this.#runner,
+      stepExtents,
+      {
+        gathered: () => this.#commitLater(),
+        pressed: () => setImmediate(() => this.#commitQuietly()),
+      },
+    );
     this.#paths = new InodePaths((body) => this.run(body), this.#table, this.#directories);
     const losses = new LossLog(this.#log, (inode) => this.#paths.find(inode));
-    this.#durability = new Durability(this.#early, this.#committer, losses);
+    this.#durability = new Durability(this.#early, this.#access, this.#committer, losses);
     this.#files = {
       device,
       blockBytes,
@@ -193,9 +218,10 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
       space: this.#space,
       locks: new RangeLocks(),
       early: this.#early,
+      access: this.#access,
       lost: this.#durability.lost,
       scratch: new ScratchPool(device, scratchBytes(blockBytes)),
-      extentsPerStep: extentsPerStep(logLength(layout)),
+      extentsPerStep: stepExtents,
       dataWritten: () => this.#dataWritten(),
     };
     this.#durability.writeBy(this.#files);
@@ -280,6 +306,7 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
         this.#references.clear();
         this.#heldOrphans.clear();
         await this.#reapAll();
+        await this.#access.write(false);
         await this.#durability.commit();
         await this.#committer.drain();
         await this.#markClean();
@@ -320,6 +347,19 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
 
   get pendingBlocks(): number {
     return this.#space.pendingBlocks;
+  }
+
+  get freesSoon(): boolean {
+    if (this.#reaping > 0) return true;
+    return this.#heldOrphans.size > 0 && performance.now() - this.#orphanedAt < FORGET_MILLISECONDS;
+  }
+
+  afterMoment(done: () => void): void {
+    setTimeout(() => {
+      done();
+      this.submit();
+    }, MOMENT_MILLISECONDS);
+    this.submit();
   }
 
   afterRoom(done: () => void): void {
@@ -368,7 +408,9 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
   }
 
   #commitQuietly(): void {
-    this.#committer.commit().catch(() => {});
+    const commit = () => this.#committer.commit().catch(() => {});
+    if (this.#access.size === 0 || this.#unmounting) void commit();
+    else void this.#access.write(false).then(commit);
   }
 
   /** The device failed a commit: the volume is read-only from then on. */
@@ -380,13 +422,19 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
 
   orphaned(inodes: readonly number[]): void {
     for (const inode of inodes) {
-      if (this.#references.has(inode)) this.#heldOrphans.add(inode);
+      if (this.#references.has(inode)) this.#holdOrphan(inode);
       else this.#reap(inode);
     }
   }
 
+  #holdOrphan(inode: number): void {
+    this.#heldOrphans.add(inode);
+    this.#orphanedAt = performance.now();
+  }
+
   #reap(inode: number): void {
     this.#reaping++;
+    this.#access.forget(inode);
     reapInode(this.#files, inode, (thrown) => {
       if (thrown !== undefined) this.#log(`freeing inode ${inode} failed: ${(thrown as Error).message}`);
       if (--this.#reaping === 0) for (const tell of this.#reaped.splice(0)) tell();
@@ -421,12 +469,15 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
 
   lookup(tx: Transaction, parent: number, name: Uint8Array): number {
     const inode = this.#names.lookup(tx, parent, name);
-    this.#paths.remember(inode, parent);
+    // An inode without a name lives as long as the kernel holds it; then it is on its way out.
+    if (isDot(name) && !this.#references.has(inode)) this.#table.requireNamed(tx, inode);
+    else if (!isDot(name) && !isDotDot(name)) this.#paths.remember(inode, parent);
     return inode;
   }
 
   readAttributes(tx: Transaction, inode: number, into: Attributes): void {
     fillAttributes(this.#table.get(tx, inode), this.layout.blockBytes, into);
+    this.#access.overlay(inode, into);
     if (this.#early.pending(inode)) into.sizeBytes = Math.max(into.sizeBytes, this.#early.sizeOf(inode));
     const { lost } = this.#files;
     if (lost.keeps(inode)) into.sizeBytes = Math.max(into.sizeBytes, lost.sizeOf(inode));
@@ -434,6 +485,11 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
 
   changeAttributes(tx: Transaction, inode: number, changes: AttributeChanges): void {
     changeInode(tx, this.#table.get(tx, inode), changes);
+    if (changes.accessSeconds !== undefined) this.#access.forget(inode);
+  }
+
+  accessed(tx: Transaction, inode: number): void {
+    this.#access.touched(tx, this.#table.get(tx, inode));
   }
 
   create(tx: Transaction, parent: number, name: Uint8Array, request: CreateRequest): number {
@@ -570,6 +626,7 @@ export async function openVolume(device: Device, options: VolumeOptions = {}): P
   try {
     const superblock = await readSuperblock(device);
     const readOnly = (options.readOnly ?? false) || device.readOnly;
+    if (!readOnly) superblock.requireWritable();
     const mode = { readOnly, replay: options.recovery ?? true };
     const volume = new Volume(await recover(device, superblock, mode), superblock, options);
     await volume.start();

@@ -263,7 +263,9 @@ class PathCalls {
       readdir: (path: string, answer: Answer) => this.#readdir(path, answer),
       readlink: (path: string, answer: Answer) =>
         this.#run(answer, (tx) => {
-          const target = Buffer.from(fs.readSymlink(tx, this.#walk(tx, path))).toString();
+          const inode = this.#walk(tx, path);
+          const target = Buffer.from(fs.readSymlink(tx, inode)).toString();
+          fs.accessed(tx, inode);
           return () => [target];
         }),
       mknod: (path: string, mode: number, device: number, answer: Answer) =>
@@ -421,6 +423,7 @@ class PathCalls {
         names.push(Buffer.from(name).toString());
         return true;
       });
+      this.#filesystem.accessed(tx, this.#walk(tx, path));
       return () => [names];
     });
   }
@@ -440,6 +443,7 @@ class PathCalls {
       updateTimes: true,
       killPrivileges: false,
       mayEndEarly: false,
+      movesAccessTime: true,
       finished: () => {},
     };
   }

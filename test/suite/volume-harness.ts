@@ -187,6 +187,7 @@ export class TestVolume {
         memoryOffset: 4096,
         resultOffset: 0,
         resultBytes: 0,
+        movesAccessTime: true,
         finished: (thrown) => {
           const { resultOffset, resultBytes } = request;
           if (thrown === undefined) resolve(memory.bytes.slice(resultOffset, resultOffset + resultBytes));
