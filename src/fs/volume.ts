@@ -3,7 +3,7 @@
  *
  *   names        namespace.ts → directory.ts, inode-table.ts      synchronous, in a transaction
  *   data         file-reader.ts, file-writer.ts, file-resizer.ts  device transfers, then a transaction
- *   durability   commit.ts, journal.ts                            at sync, every few seconds, when much is dirty
+ *   durability   durability.ts, commit.ts, journal.ts             at sync, every few seconds, when much is dirty
  *   recovery     recovery.ts                                      before the mount of a volume that was not unmounted in order
  *
  * Nothing of what is on disk is kept here a second time. What lives outside the blocks: the lookup counts of the kernel, which
@@ -11,7 +11,6 @@
  */
 
 import type { Device } from '../aio/device.ts';
-import type { AllocatorDefinition, AllocatorOptions } from '../alloc/allocator.ts';
 import groupAndGoal from '../alloc/group-and-goal.ts';
 import { AccessTimes, RELATIVE_ACCESS } from './access-times.ts';
 import { BlockCache } from './block-cache.ts';
@@ -19,6 +18,7 @@ import { flushDevice } from './block-transfers.ts';
 import { type Clock, DateClock } from './clock.ts';
 import { Committer } from './commit.ts';
 import { Directories, isDot, isDotDot, requireDirectory } from './directory.ts';
+import { Durability } from './durability.ts';
 import { EarlyWrites } from './early-writes.ts';
 import { CorruptionError } from './errors.ts';
 import { ExtentMap } from './extents.ts';
@@ -26,7 +26,6 @@ import { readFile } from './file-reader.ts';
 import { reapInode, resizeFile } from './file-resizer.ts';
 import { writeFile } from './file-writer.ts';
 import type {
-  AccessRules,
   AttributeChanges,
   Attributes,
   Caller,
@@ -56,7 +55,6 @@ import {
   MOMENT_MILLISECONDS,
 } from './limits.ts';
 import { LossLog } from './loss-log.ts';
-import { type LossCounters, LostWrites } from './lost-writes.ts';
 import { Namespace } from './namespace.ts';
 import {
   BEHIND_EARLY_WRITES,
@@ -71,57 +69,10 @@ import { ScratchPool } from './scratch.ts';
 import { SpaceMap } from './space-map.ts';
 import { readSuperblock, type SuperblockImage } from './superblock.ts';
 import { Transaction } from './transaction.ts';
-import { TurnLengths, type TurnSource } from './turns.ts';
+import { TurnLengths } from './turns.ts';
+import type { VolumeCounters, VolumeOptions } from './volume-options.ts';
 import { scratchBytes } from './write-edges.ts';
 import type { WriteContext } from './write-plan.ts';
-import { WriteRetry } from './write-retry.ts';
-
-export interface VolumeOptions {
-  readOnly?: boolean | undefined;
-  /** False: a read-only mount does not look at the journal. Default: true. */
-  recovery?: boolean | undefined;
-  /** Budget of the metadata cache, in bytes. */
-  cacheBytes?: number | undefined;
-  allocator?: AllocatorDefinition | undefined;
-  allocatorOptions?: AllocatorOptions | undefined;
-  /** Seconds between commits; 0 = only at sync. */
-  commitSeconds?: number | undefined;
-  /** Which reads move access times. Default: relative. */
-  accessRules?: AccessRules | undefined;
-  log?: ((line: string) => void) | undefined;
-  clock?: Clock | undefined;
-  /** The event loop, and its clock. */
-  turns?: TurnSource | undefined;
-}
-
-/** Counters of a live mount, for `quarry stat`. */
-export interface VolumeCounters extends LossCounters {
-  readonly allocator: string;
-  readonly readOnly: boolean;
-  readonly commits: number;
-  readonly checkpoints: number;
-  readonly flushes: number;
-  /** Blocks written to the journal, … */
-  readonly metadataBlocksLogged: number;
-  /** … and to their places by checkpoints. */
-  readonly metadataBlocksWritten: number;
-  readonly metadataBlocksRead: number;
-  readonly cacheMisses: number;
-  readonly cacheFrames: number;
-  readonly dirtyFrames: number;
-  /** Frames whose content is in the journal only. */
-  readonly loggedFrames: number;
-  /** Blocks of the journal's log, and how many of them are in use. */
-  readonly journalBlocks: number;
-  readonly journalUsedBlocks: number;
-  /** What made the volume read-only, if it was not damage: the error of the device, mostly. Empty if nothing did. */
-  readonly failure: string;
-  readonly inodesHeldByKernel: number;
-  readonly openOrphans: number;
-  readonly reservedBlocks: number;
-  readonly pendingBlocks: number;
-  readonly policy: Record<string, number>;
-}
 
 /** What is in memory is in doubt, since an operation could be neither ended nor taken back. */
 class BrokenTransactionError extends Error {
@@ -154,10 +105,8 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
   readonly #files: WriteContext;
   readonly #early: EarlyWrites;
   readonly #access: AccessTimes;
-  readonly #lost: LostWrites;
-  readonly #losses: LossLog;
   readonly #paths: InodePaths;
-  readonly #retry: WriteRetry;
+  readonly #durability: Durability;
   readonly #commitMilliseconds: number;
   #commitTimer: NodeJS.Timeout | undefined;
   /** Lookup counts of the kernel. */
@@ -223,8 +172,8 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
       },
     );
     this.#paths = new InodePaths((body) => this.run(body), this.#table, this.#directories);
-    this.#losses = new LossLog(this.#log, (inode) => this.#paths.find(inode));
-    this.#lost = new LostWrites(this.#early, (...loss) => this.#losses.note(...loss));
+    const losses = new LossLog(this.#log, (inode) => this.#paths.find(inode));
+    this.#durability = new Durability(this.#early, this.#access, this.#committer, losses);
     this.#files = {
       device,
       blockBytes,
@@ -236,13 +185,13 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
       locks: new RangeLocks(),
       early: this.#early,
       access: this.#access,
-      lost: this.#lost,
+      lost: this.#durability.lost,
       freeing: new Freeing(),
       scratch: new ScratchPool(device, scratchBytes(blockBytes)),
       extentsPerStep: stepExtents,
       dataWritten: () => this.#dataWritten(),
     };
-    this.#retry = new WriteRetry(this.#files);
+    this.#durability.writeBy(this.#files);
     this.#commitMilliseconds = (options.commitSeconds ?? DEFAULT_COMMIT_SECONDS) * 1000;
   }
 
@@ -331,18 +280,16 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
         this.#heldOrphans.clear();
         await this.#reapAll();
         await this.#access.write(false);
-        await this.#makeDurable();
+        await this.#durability.commit();
         await this.#committer.drain();
         await this.#markClean();
       }
     } finally {
       clearTimeout(this.#commitTimer);
-      await this.#committer.quiet();
-      await this.#losses.end();
+      await this.#durability.quiet();
       await this.#device.close();
     }
-    const { verdict } = this.#lost;
-    if (verdict !== undefined) throw verdict;
+    this.#durability.expectNothingLost();
   }
 
   async #markClean(): Promise<void> {
@@ -515,7 +462,8 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
     fillAttributes(this.#table.get(tx, inode), this.layout.blockBytes, into);
     this.#access.overlay(inode, into);
     if (this.#early.pending(inode)) into.sizeBytes = Math.max(into.sizeBytes, this.#early.sizeOf(inode));
-    if (this.#lost.keeps(inode)) into.sizeBytes = Math.max(into.sizeBytes, this.#lost.sizeOf(inode));
+    const { lost } = this.#files;
+    if (lost.keeps(inode)) into.sizeBytes = Math.max(into.sizeBytes, lost.sizeOf(inode));
   }
 
   changeAttributes(tx: Transaction, inode: number, changes: AttributeChanges): void {
@@ -602,18 +550,8 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
     return resizeFile(this.#files, inode, sizeBytes, killPrivileges);
   }
 
-  async sync(inode?: number): Promise<void> {
-    await this.#makeDurable(inode);
-    const error = this.#lost.errorOf(inode);
-    if (error !== undefined) throw error;
-  }
-
-  /** All that can be; what was lost is tried again, of one inode or of all. */
-  async #makeDurable(inode?: number): Promise<void> {
-    await this.#early.settled();
-    await this.#retry.run(inode);
-    if (this.#access.size > 0) await this.#access.write(true);
-    await this.#committer.commit();
+  sync(inode?: number): Promise<void> {
+    return this.#durability.sync(inode);
   }
 
   acquire(inode: number): void {
@@ -653,7 +591,7 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
       openOrphans: this.#heldOrphans.size,
       reservedBlocks: this.#space.index.reservedBlocks,
       pendingBlocks: this.#space.pendingBlocks,
-      ...this.#lost.counters(),
+      ...this.#durability.lost.counters(),
       policy: this.#space.policy?.stats?.() ?? {},
     };
   }
