@@ -116,6 +116,8 @@ export class Request implements Operation, ReadRequest, WriteRequest, CreateRequ
   updateTimes = false;
   killPrivileges = false;
   mayEndEarly = false;
+  /** SETATTR: a write by somebody without privileges is about to come. */
+  dropsPrivileges = false;
   /** SETATTR: whether the size changes, to what, and whether anything else does. */
   resizes = false;
   sizeBytes = 0;
