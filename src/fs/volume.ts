@@ -501,15 +501,16 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
     this.#references.set(inode, (this.#references.get(inode) ?? 0) + 1);
   }
 
-  forget(inode: number, count: number): void {
+  forget(inode: number, count: number): boolean {
     const left = (this.#references.get(inode) ?? 0) - count;
     if (left > 0) {
       this.#references.set(inode, left);
-      return;
+      return false;
     }
     this.#references.delete(inode);
     this.#space.policy?.forgetInode?.(inode);
     if (this.#heldOrphans.delete(inode)) this.#reap(inode);
+    return true;
   }
 
   counters(): VolumeCounters {

@@ -3,7 +3,16 @@
  */
 import { fsError } from '../fs/errors.ts';
 import type { TransactionHandle } from '../fs/filesystem.ts';
-import { InitFlag, Opcode, OpenOutFlag, ReadIn, WriteFlag, WriteIn, WriteOut } from './abi.ts';
+import {
+  InitFlag,
+  Opcode,
+  OpenOutFlag,
+  READ_LOCKOWNER,
+  ReadIn,
+  WriteFlag,
+  WriteIn,
+  WriteOut,
+} from './abi.ts';
 import { encodeOpenOut } from './encoding.ts';
 import { endAfter, metadata, type OperationRow, row } from './handler-parts.ts';
 import { agreedOn } from './negotiation.ts';
@@ -45,6 +54,9 @@ function decodeRead(request: Request): void {
   request.offsetBytes = wire.exactU64(bodyAt + ReadIn.offset, 'EOVERFLOW');
   request.lengthBytes = wire.u32(bodyAt + ReadIn.size);
   if (request.lengthBytes > request.payloadBytes) throw fsError('EINVAL');
+  if ((wire.u32(bodyAt + ReadIn.read_flags) & READ_LOCKOWNER) === 0) {
+    request.conversation.cachedPages.filled(request.inode);
+  }
   request.resultOffset = request.memoryOffset;
   request.resultBytes = 0;
 }
@@ -66,6 +78,7 @@ function decodeWrite(request: Request): void {
   if (!cached && (wire.u32(bodyAt + WriteIn.flags) & OPEN_DSYNC) !== 0) request.synchronous = true;
   request.mayEndEarly = cached && !request.synchronous;
   request.killPrivileges = (flags & WriteFlag.KILL_SUIDGID) !== 0;
+  request.pastCache = !cached && (flags & WriteFlag.LOCKOWNER) !== 0;
 }
 
 function answerWrite(request: Request): void {

@@ -32,6 +32,7 @@ import type {
   WriteRequest,
 } from '../fs/filesystem.ts';
 import { InHeader, OutHeader, type Wire } from './abi.ts';
+import type { CachedPages } from './cached-pages.ts';
 import { DirectoryListing } from './directory-listing.ts';
 import { emptyAttributes, encodeOutHeader } from './encoding.ts';
 import type { Agreement } from './negotiation.ts';
@@ -57,6 +58,8 @@ export interface Conversation {
   readonly atomicCreate: boolean;
   /** Scratch of STATFS. */
   readonly space: SpaceStatistics;
+  /** What the kernel's page cache may hold. */
+  readonly cachedPages: CachedPages;
   /** Failed WRITEs whose writers do not know yet. */
   readonly writeFailures: WriteFailures;
   agreed(agreement: Agreement): void;
@@ -115,6 +118,8 @@ export class Request implements Operation, ReadRequest, WriteRequest, CreateRequ
   lengthBytes = 0;
   updateTimes = false;
   killPrivileges = false;
+  /** WRITE: it did not come through the page cache. */
+  pastCache = false;
   mayEndEarly = false;
   /** SETATTR: a write by somebody without privileges is about to come. */
   dropsPrivileges = false;
@@ -196,6 +201,7 @@ export class Request implements Operation, ReadRequest, WriteRequest, CreateRequ
     this.bodyEnd = at + lengthBytes;
     this.#textEnd = this.bodyAt;
     this.entryInode = 0;
+    this.pastCache = false;
     return true;
   }
 

@@ -75,6 +75,15 @@ export class FakeChannel implements FuseChannel {
     return 0;
   }
 
+  /** How many replies had been sent when each notification of `notifyBefore` was written. */
+  readonly repliesBefore: number[] = [];
+
+  notifyBefore(offset: number, lengthBytes: number, replyAt: number, replyBytes: number): number {
+    this.repliesBefore.push(this.replies.length);
+    this.notify(offset, lengthBytes);
+    return this.reply(replyAt, replyBytes);
+  }
+
   release(slot: number): void {
     assert(this.#taken.delete(slot), `slot ${slot} is not in use`);
   }
