@@ -22,6 +22,7 @@ import { fsError, fsErrorFromNumber } from './errors.ts';
 import type { Operation, WriteRequest } from './filesystem.ts';
 import { MAX_FILE_BYTES, TreeKind } from './format.ts';
 import {
+  blocksOf,
   dropPrivileges,
   type InodeRef,
   inlineBytes,
@@ -65,6 +66,10 @@ class WriteTask implements Operation<Transaction>, IoCompletion, LockHolder, Wri
   readonly #updateTimes: boolean;
   readonly #killPrivileges: boolean;
   #ticket = -1;
+  /** Blocks that are counted as the file's before they are recorded. */
+  #announced = 0;
+  /** Blocks that the running record adds, those of the tree as well. */
+  #grown = 0;
 
   constructor(
     readonly context: WriteContext,
@@ -116,6 +121,7 @@ class WriteTask implements Operation<Transaction>, IoCompletion, LockHolder, Wri
   }
 
   #close(thrown: unknown): void {
+    this.#announce(-this.#announced);
     if (this.#scratch) this.context.scratch.give(this.#scratch);
     this.context.locks.release(this.#inode, this);
     if (this.#ticket >= 0) {
@@ -142,7 +148,23 @@ class WriteTask implements Operation<Transaction>, IoCompletion, LockHolder, Wri
     this.memory = copy;
     this.memoryOffset = 0;
     this.#ticket = early.begin(this.#inode, this.#plan.endByte);
+    this.#announce(this.#plan.freshBlocks);
     this.#answer(undefined);
+  }
+
+  #announce(blocks: number): void {
+    if (blocks === 0) return;
+    this.#announced += blocks;
+    this.context.pending.add(this.#inode, blocks);
+    this.context.spaceChanged(this.#inode);
+  }
+
+  /** What was announced is the file's own now; what was not is news. */
+  #spaceRecorded(): void {
+    const known = Math.min(this.#announced, this.#grown);
+    this.#announced -= known;
+    this.context.pending.add(this.#inode, -known);
+    if (this.#grown !== known) this.context.spaceChanged(this.#inode);
   }
 
   // ---- WriteImage ----
@@ -254,6 +276,7 @@ class WriteTask implements Operation<Transaction>, IoCompletion, LockHolder, Wri
   /** As many segments as one transaction may enter; mostly all. */
   #record(tx: Transaction, inode: InodeRef): void {
     const { segments, extra, endByte } = this.#plan;
+    const before = blocksOf(inode);
     tx.modify(inode.frame);
     if (isInline(inode)) {
       setInline(inode, false);
@@ -270,6 +293,7 @@ class WriteTask implements Operation<Transaction>, IoCompletion, LockHolder, Wri
     this.#recording = at;
     const last = segments[at - 1] as Segment;
     this.#touch(tx, inode, Math.min(endByte, (last.fileBlock + last.length) * this.context.blockBytes));
+    this.#grown = blocksOf(inode) - before;
   }
 
   #recordEnded(thrown: unknown): void {
@@ -278,6 +302,7 @@ class WriteTask implements Operation<Transaction>, IoCompletion, LockHolder, Wri
       this.#close(thrown);
       return;
     }
+    this.#spaceRecorded();
     this.#recorded = this.#recording;
     if (this.#recorded < this.#plan.segments.length) this.context.runner.execute(this);
     else this.#close(undefined);

@@ -173,6 +173,9 @@ export interface FileSystem<Tx extends TransactionHandle = TransactionHandle> {
   /** Everything done before the call is on disk when it resolves. */
   sync(): Promise<void>;
 
+  /** From now on `changed` is told of each file whose space in use, as `readAttributes` gives it, a write changed. */
+  watchSpace?(changed: (inode: number) => void): void;
+
   /** The kernel holds one more reference (lookup count) to the inode. */
   acquire(inode: number): void;
   /** The kernel gives `count` references back; an inode without names is freed when the last is gone. @returns whether it is */

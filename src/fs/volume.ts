@@ -52,6 +52,7 @@ import {
   type RunnerHost,
 } from './operation-runner.ts';
 import { firstOrphan } from './orphans.ts';
+import { PendingBlocks } from './pending-blocks.ts';
 import { RangeLocks } from './range-locks.ts';
 import { type Recovery, recover } from './recovery.ts';
 import { ScratchPool } from './scratch.ts';
@@ -123,6 +124,8 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
   readonly #runner: OperationRunner;
   readonly #files: WriteContext;
   readonly #early: EarlyWrites;
+  readonly #pending = new PendingBlocks();
+  #spaceChanged: (inode: number) => void = () => {};
   readonly #commitMilliseconds: number;
   #commitTimer: NodeJS.Timeout | undefined;
   /** Lookup counts of the kernel. */
@@ -187,6 +190,8 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
       scratch: new ScratchPool(device, scratchBytes(blockBytes)),
       extentsPerStep: extentsPerStep(logLength(layout)),
       dataWritten: () => this.#dataWritten(),
+      pending: this.#pending,
+      spaceChanged: (inode) => this.#spaceChanged(inode),
     };
     this.#commitMilliseconds = (options.commitSeconds ?? DEFAULT_COMMIT_SECONDS) * 1000;
   }
@@ -413,6 +418,7 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
   readAttributes(tx: Transaction, inode: number, into: Attributes): void {
     fillAttributes(this.#table.get(tx, inode), this.layout.blockBytes, into);
     if (this.#early.pending(inode)) into.sizeBytes = Math.max(into.sizeBytes, this.#early.sizeOf(inode));
+    into.sectors += this.#pending.of(inode) * (this.layout.blockBytes / 512);
   }
 
   changeAttributes(tx: Transaction, inode: number, changes: AttributeChanges): void {
@@ -495,6 +501,10 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
     } finally {
       await this.#committer.commit();
     }
+  }
+
+  watchSpace(changed: (inode: number) => void): void {
+    this.#spaceChanged = changed;
   }
 
   acquire(inode: number): void {

@@ -5,13 +5,13 @@ import { fsError, fsErrorFromNumber } from '../fs/errors.ts';
 import type { TransactionHandle } from '../fs/filesystem.ts';
 import { GETATTR_FH, GetattrIn, Opcode, SetattrIn, SetattrValid, StatxIn } from './abi.ts';
 import { encodeAttrOut, encodeStatfsOut, encodeStatxOut, isRegularMode } from './encoding.ts';
-import { execute, metadata, type OperationRow, row } from './handler-parts.ts';
+import { execute, metadata, type OperationRow, readAttributes, row } from './handler-parts.ts';
 import type { Request } from './request.ts';
 
 const PERMISSION_BITS = 0o7777;
 
 function performReadAttributes(request: Request, tx: TransactionHandle): void {
-  request.conversation.filesystem.readAttributes(tx, request.inode, request.attributes);
+  readAttributes(request, tx, request.inode);
 }
 
 /** A writer looks at the attributes before each write(2); see write-failures.ts. */
@@ -47,6 +47,9 @@ const SOMETHING =
   SetattrValid.MTIME_NOW |
   SetattrValid.KILL_SUIDGID;
 
+/** What the kernel sends when it writes an inode back. It looks at nothing in the answer then. */
+const FLUSHED_TIMES = SetattrValid.MTIME | SetattrValid.CTIME;
+
 const SET_USER_ID = 0o4000;
 const SET_GROUP_ID = 0o2000;
 const GROUP_EXECUTE = 0o0010;
@@ -56,6 +59,7 @@ function decodeSetattr(request: Request): void {
   const valid = wire.u32(bodyAt + SetattrIn.valid);
   request.killPrivileges = (valid & SetattrValid.KILL_SUIDGID) !== 0;
   request.dropsPrivileges = (valid & SOMETHING) === 0;
+  request.flushesTimes = (valid & SOMETHING & ~FLUSHED_TIMES) === 0;
   request.resizes = (valid & SetattrValid.SIZE) !== 0;
   request.sizeBytes = request.resizes ? wire.exactU64(bodyAt + SetattrIn.size, 'EFBIG') : 0;
   const killsByItself = request.killPrivileges && !request.resizes;
@@ -103,15 +107,18 @@ function beginSetattr(request: Request): void {
 }
 
 function performSetattr(request: Request, tx: TransactionHandle): void {
-  const { filesystem } = request.conversation;
+  const { filesystem, blockCounts } = request.conversation;
   if (request.changesOther) filesystem.changeAttributes(tx, request.inode, request.changes);
-  filesystem.readAttributes(tx, request.inode, request.attributes);
+  if (request.flushesTimes) {
+    filesystem.readAttributes(tx, request.inode, request.attributes);
+    blockCounts.perhapsTold(request.inode);
+  } else readAttributes(request, tx, request.inode);
   const truncates = request.resizes && request.killPrivileges;
   if (!request.dropsPrivileges && !truncates) return;
   const kept = keptMode(request);
   if (kept === request.attributes.mode) return;
   filesystem.changeAttributes(tx, request.inode, { mode: kept & PERMISSION_BITS });
-  filesystem.readAttributes(tx, request.inode, request.attributes);
+  readAttributes(request, tx, request.inode);
 }
 
 /**

@@ -88,6 +88,12 @@ function answerWrite(request: Request): void {
   request.answerShort(WriteOut.bytes);
 }
 
+/** Whoever has synced a file may look at once at the space it takes. */
+function answerSync(request: Request): void {
+  request.conversation.blockCounts.settle(request.inode);
+  request.answerError(0);
+}
+
 function beginSync(request: Request): void {
   endAfter(request, request.conversation.filesystem.sync());
 }
@@ -145,7 +151,7 @@ export const contentOperations: readonly OperationRow[] = [
       answer: answerWrite,
     }),
   ],
-  [Opcode.FSYNC, row('fsync', { begin: beginSync })],
+  [Opcode.FSYNC, row('fsync', { begin: beginSync, answer: answerSync })],
   [Opcode.FSYNCDIR, row('fsyncdir', { begin: beginSync })],
   [Opcode.SYNCFS, row('syncfs', { begin: beginSync })],
   [

@@ -11,6 +11,7 @@
 import { CorruptionError, FsError, fsError } from '../fs/errors.ts';
 import type { Attributes, EntryVisitor, FileSystem, TransactionHandle } from '../fs/filesystem.ts';
 import { Dirent, Direntplus, EntryOut, type Wire } from './abi.ts';
+import type { BlockCounts } from './block-counts.ts';
 import {
   directoryRecordBytes,
   direntplusBytes,
@@ -34,13 +35,15 @@ export class DirectoryListing {
   readonly #filesystem: FileSystem;
   readonly #wire: Wire;
   readonly #preferredBytes: number;
+  readonly #blockCounts: BlockCounts;
   readonly #attributes: Attributes = emptyAttributes();
   #at = 0;
   #limitBytes = 0;
   #withAttributes: TransactionHandle | undefined = undefined;
   #refused = false;
 
-  constructor(filesystem: FileSystem, wire: Wire, preferredBytes: number) {
+  constructor(filesystem: FileSystem, wire: Wire, preferredBytes: number, blockCounts: BlockCounts) {
+    this.#blockCounts = blockCounts;
     this.#filesystem = filesystem;
     this.#wire = wire;
     this.#preferredBytes = preferredBytes;
@@ -90,6 +93,7 @@ export class DirectoryListing {
   #readAttributes(tx: TransactionHandle, inode: number): boolean {
     try {
       this.#filesystem.readAttributes(tx, inode, this.#attributes);
+      this.#blockCounts.told(inode);
       return true;
     } catch (thrown) {
       if (thrown instanceof CorruptionError || thrown instanceof FsError) return false;

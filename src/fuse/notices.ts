@@ -7,9 +7,8 @@
  */
 import { NotifyInvalInode, OutHeader, type Wire } from './abi.ts';
 import type { FuseChannel } from './channel.ts';
+import { NOTICE_AT } from './request.ts';
 
-/** Behind the longest short answer, before the request of the slot. */
-const NOTICE_AT = 2048;
 const INVAL_INODE_BYTES = OutHeader.bytes + NotifyInvalInode.bytes;
 /** A negative offset: attributes only, no pages. */
 const NO_PAGES = -1;

@@ -32,6 +32,7 @@ import type {
   WriteRequest,
 } from '../fs/filesystem.ts';
 import { InHeader, OutHeader, type Wire } from './abi.ts';
+import type { BlockCounts } from './block-counts.ts';
 import type { CachedPages } from './cached-pages.ts';
 import { DirectoryListing } from './directory-listing.ts';
 import { emptyAttributes, encodeOutHeader } from './encoding.ts';
@@ -42,8 +43,10 @@ import type { WriteFailures } from './write-failures.ts';
 export const HEAD_BYTES = 4096;
 /** A request starts this much before the payload: fuse_in_header and fuse_write_in. */
 export const REQUEST_LEAD_BYTES = 80;
-/** Longest answer that fits in the head page before the request. */
-const HEAD_ANSWER_BYTES = HEAD_BYTES - REQUEST_LEAD_BYTES - OutHeader.bytes;
+/** Where in the head page a notice is built (notices.ts): behind the longest short answer, and well before the request. */
+export const NOTICE_AT = HEAD_BYTES / 2;
+/** Longest answer in the head page. */
+const HEAD_ANSWER_BYTES = NOTICE_AT - OutHeader.bytes;
 
 /** What a request needs of its session. */
 export interface Conversation {
@@ -60,6 +63,8 @@ export interface Conversation {
   readonly space: SpaceStatistics;
   /** What the kernel's page cache may hold. */
   readonly cachedPages: CachedPages;
+  /** What the kernel knows of st_blocks. */
+  readonly blockCounts: BlockCounts;
   /** Failed WRITEs whose writers do not know yet. */
   readonly writeFailures: WriteFailures;
   agreed(agreement: Agreement): void;
@@ -123,6 +128,8 @@ export class Request implements Operation, ReadRequest, WriteRequest, CreateRequ
   mayEndEarly = false;
   /** SETATTR: a write by somebody without privileges is about to come. */
   dropsPrivileges = false;
+  /** SETATTR: perhaps the kernel only hands over the times that it keeps. */
+  flushesTimes = false;
   /** SETATTR: whether the size changes, to what, and whether anything else does. */
   resizes = false;
   sizeBytes = 0;
@@ -182,7 +189,8 @@ export class Request implements Operation, ReadRequest, WriteRequest, CreateRequ
     this.bodyAt = this.#requestAt + InHeader.bytes;
     this.payloadBytes = slotBytes - HEAD_BYTES - 2 * conversation.filesystem.blockBytes;
     assert(this.payloadBytes >= HEAD_BYTES, 'a slot holds at least a page of payload');
-    this.listing = new DirectoryListing(conversation.filesystem, wire, conversation.preferredBytes);
+    const { filesystem, preferredBytes, blockCounts } = conversation;
+    this.listing = new DirectoryListing(filesystem, wire, preferredBytes, blockCounts);
   }
 
   /** Reads the header of a request of `lengthBytes`; false if it is not whole. */

@@ -25,8 +25,10 @@ function beginDestroy(request: Request): void {
 
 // References given back.
 
-function forget({ filesystem, cachedPages }: Conversation, inode: number, count: number): void {
-  if (filesystem.forget(inode, count)) cachedPages.gone(inode);
+function forget(conversation: Conversation, inode: number, count: number): void {
+  if (!conversation.filesystem.forget(inode, count)) return;
+  conversation.cachedPages.gone(inode);
+  conversation.blockCounts.gone(inode);
 }
 
 function beginForget(request: Request): void {

@@ -14,6 +14,7 @@
 import { Errno, errnoOf, FsError, fsError } from '../fs/errors.ts';
 import type { FileSystem } from '../fs/filesystem.ts';
 import { OPCODE_LIMIT, Opcode, Wire } from './abi.ts';
+import { BlockCounts } from './block-counts.ts';
 import { CachedPages } from './cached-pages.ts';
 import type { FuseChannel } from './channel.ts';
 import { emptyStatistics, preferredIoBytes } from './encoding.ts';
@@ -59,6 +60,7 @@ export class Session implements Conversation {
   readonly writebackCache: boolean;
   readonly writeFailures = new WriteFailures();
   readonly cachedPages = new CachedPages();
+  readonly blockCounts: BlockCounts;
   readonly space = emptyStatistics();
   /** Resolves when the kernel's INIT was answered: the mount is usable. Rejects if the kernel is too old or the mount went away first. */
   readonly initialized: Promise<Agreement>;
@@ -90,6 +92,8 @@ export class Session implements Conversation {
     this.#channel = channel;
     this.#wire = new Wire(channel.memory.bytes);
     this.#notices = new Notices(channel, this.#wire);
+    this.blockCounts = new BlockCounts(this.#notices);
+    filesystem.watchSpace?.((inode) => this.blockCounts.changed(inode));
     this.#log = options.log;
     this.initialized = new Promise((resolve, reject) => {
       this.#initialize = resolve;
@@ -243,6 +247,7 @@ export class Session implements Conversation {
     if (errno !== 0 && errno !== Errno.ENODEV)
       this.#logLine(`the mount ended: reading /dev/fuse gave errno ${errno}`);
     this.#failInitialize(new Error('the mount went away before the kernel introduced itself'));
+    this.blockCounts.close();
     this.unmount().then(
       () => {
         this.#channel.close();

@@ -318,6 +318,13 @@ export class MemoryFileSystem implements FileSystem {
     return node.references <= 0;
   }
 
+  /** What a write that changes the space of a file calls. */
+  spaceChanged: (inode: number) => void = () => {};
+
+  watchSpace(changed: (inode: number) => void): void {
+    this.spaceChanged = changed;
+  }
+
   submit(): void {
     this.submits++;
   }
