@@ -63,6 +63,7 @@ import {
   type RunnerHost,
 } from './operation-runner.ts';
 import { firstOrphan } from './orphans.ts';
+import { PendingBlocks } from './pending-blocks.ts';
 import { RangeLocks } from './range-locks.ts';
 import { type Recovery, recover } from './recovery.ts';
 import { ScratchPool } from './scratch.ts';
@@ -107,6 +108,8 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
   readonly #access: AccessTimes;
   readonly #paths: InodePaths;
   readonly #durability: Durability;
+  readonly #pending = new PendingBlocks();
+  #spaceChanged: (inode: number) => void = () => {};
   readonly #commitMilliseconds: number;
   #commitTimer: NodeJS.Timeout | undefined;
   /** Lookup counts of the kernel. */
@@ -190,6 +193,8 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
       scratch: new ScratchPool(device, scratchBytes(blockBytes)),
       extentsPerStep: stepExtents,
       dataWritten: () => this.#dataWritten(),
+      pending: this.#pending,
+      spaceChanged: (inode) => this.#spaceChanged(inode),
     };
     this.#durability.writeBy(this.#files);
     this.#commitMilliseconds = (options.commitSeconds ?? DEFAULT_COMMIT_SECONDS) * 1000;
@@ -464,6 +469,7 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
     if (this.#early.pending(inode)) into.sizeBytes = Math.max(into.sizeBytes, this.#early.sizeOf(inode));
     const { lost } = this.#files;
     if (lost.keeps(inode)) into.sizeBytes = Math.max(into.sizeBytes, lost.sizeOf(inode));
+    into.sectors += this.#pending.of(inode) * (this.layout.blockBytes / 512);
   }
 
   changeAttributes(tx: Transaction, inode: number, changes: AttributeChanges): void {
@@ -554,19 +560,24 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
     return this.#durability.sync(inode);
   }
 
+  watchSpace(changed: (inode: number) => void): void {
+    this.#spaceChanged = changed;
+  }
+
   acquire(inode: number): void {
     this.#references.set(inode, (this.#references.get(inode) ?? 0) + 1);
   }
 
-  forget(inode: number, count: number): void {
+  forget(inode: number, count: number): boolean {
     const left = (this.#references.get(inode) ?? 0) - count;
     if (left > 0) {
       this.#references.set(inode, left);
-      return;
+      return false;
     }
     this.#references.delete(inode);
     this.#space.policy?.forgetInode?.(inode);
     if (this.#heldOrphans.delete(inode)) this.#reap(inode);
+    return true;
   }
 
   counters(): VolumeCounters {
