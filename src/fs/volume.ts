@@ -12,7 +12,8 @@
 
 import type { Device } from '../aio/device.ts';
 import type { AllocatorDefinition, AllocatorOptions } from '../alloc/allocator.ts';
-import groupAndGoal from '../alloc/group-and-goal.ts';
+import { DEFAULT_ALLOCATOR } from '../alloc/built-in.ts';
+import type { PolicyOffer, WatchHook } from '../alloc/fenced-policy.ts';
 import { BlockCache } from './block-cache.ts';
 import { flushDevice } from './block-transfers.ts';
 import { type Clock, DateClock } from './clock.ts';
@@ -69,6 +70,10 @@ export interface VolumeOptions {
   cacheBytes?: number | undefined;
   allocator?: AllocatorDefinition | undefined;
   allocatorOptions?: AllocatorOptions | undefined;
+  /** The module that the allocator came from, for messages. */
+  allocatorFile?: string | undefined;
+  /** Watches the calls into an allocator that is not of the program. */
+  watchHook?: WatchHook | undefined;
   /** Seconds between commits; 0 = only at sync. */
   commitSeconds?: number | undefined;
   log?: ((line: string) => void) | undefined;
@@ -78,6 +83,12 @@ export interface VolumeOptions {
 /** Counters of a live mount, for `quarry stat`. */
 export interface VolumeCounters {
   readonly allocator: string;
+  /** The module that it came from; empty if it came with Quarry. */
+  readonly allocatorFile: string;
+  /** Why the built-in policy decides in its place, or its figures are missing; empty while all is well. */
+  readonly allocatorFault: string;
+  /** Requests that the built-in policy answered, because this one found nothing where there was something. */
+  readonly allocatorPassedOver: number;
   readonly readOnly: boolean;
   readonly commits: number;
   readonly checkpoints: number;
@@ -113,7 +124,7 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
   readonly #cache: BlockCache;
   readonly #tx: Transaction;
   readonly #space: SpaceMap;
-  readonly #allocatorName: string;
+  readonly #allocator: PolicyOffer;
   readonly #table: InodeTable;
   readonly #names: Namespace;
   readonly #directories: Directories;
@@ -150,12 +161,13 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
     this.#tx = new Transaction(this.#cache, blockBytes, superblock.uuid, this.#clock, readOnly);
     this.#space = new SpaceMap(this.#tx, layout);
     this.#tx.space = this.#space;
-    const allocator = options.allocator ?? groupAndGoal;
-    this.#allocatorName = allocator.name;
-    this.#space.usePolicy(
-      allocator.name,
-      allocator.create(this.#space.index, options.allocatorOptions ?? {}),
-    );
+    this.#allocator = {
+      definition: options.allocator ?? DEFAULT_ALLOCATOR,
+      options: Object.freeze({ ...options.allocatorOptions }),
+      file: options.allocatorFile ?? '',
+      log: this.#log,
+      watch: options.watchHook,
+    };
     const extents = new ExtentMap(this.#space);
     this.#table = new InodeTable(layout, this.#space, extents);
     this.#directories = new Directories(this.#space, superblock.hashSeed);
@@ -208,6 +220,7 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
   /** Marks the volume as in use and frees what a crash left behind. */
   async start(): Promise<void> {
     this.#tellRecovery();
+    await this.run(() => this.#space.usePolicy(this.#allocator));
     // What every operation needs is brought in now, and checked: a volume without it is none.
     await this.run((tx) => this.#expectRoot(tx));
     if (this.readOnly) return;
@@ -392,6 +405,11 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
     this.#device.submit();
   }
 
+  /** The built-in policy decides from now on, if a policy of somebody else did. `fault` is what that one did. */
+  dismissAllocator(fault: string): void {
+    this.#space.fence?.dismiss(fault);
+  }
+
   // ---- FileSystem ----
 
   execute(operation: Operation<Transaction>): void {
@@ -514,8 +532,13 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
 
   counters(): VolumeCounters {
     const cache = this.#cache.statistics();
+    // First of all: what it does wrong here is told below.
+    const policy = this.#space.policy?.stats?.() ?? {};
     return {
-      allocator: this.#allocatorName,
+      allocator: this.#allocator.definition.name,
+      allocatorFile: this.#allocator.file ?? '',
+      allocatorFault: this.#space.fence?.fault ?? '',
+      allocatorPassedOver: this.#space.fence?.passedOver ?? 0,
       readOnly: this.readOnly,
       commits: this.#committer.commits,
       checkpoints: this.#committer.checkpoints,
@@ -534,7 +557,7 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
       openOrphans: this.#heldOrphans.size,
       reservedBlocks: this.#space.index.reservedBlocks,
       pendingBlocks: this.#space.pendingBlocks,
-      policy: this.#space.policy?.stats?.() ?? {},
+      policy,
     };
   }
 }
