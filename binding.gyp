@@ -14,6 +14,7 @@
         "native/errors.cc",
         "native/event_spinner.cc",
         "native/fuse_channel.cc",
+        "native/hook_watch.cc",
         "native/io_queue.cc",
         "native/loop_poll.cc",
         "native/mapped_file.cc",

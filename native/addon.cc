@@ -10,6 +10,7 @@
 //   fuse_channel     /dev/fuse, requests in, replies out
 //   event_spinner    looks for more work before the loop sleeps
 //   loop_poll, script_callback   libuv below, JavaScript above
+//   hook_watch       calls into somebody else's JavaScript, watched
 //   device_probe, mount, crc32c  plain functions
 //
 // No policy, no layout, no opcodes of FUSE. Addresses never reach JavaScript, and each length that comes
@@ -24,6 +25,7 @@
 #include "environment.h"
 #include "errors.h"
 #include "fuse_channel.h"
+#include "hook_watch.h"
 #include "mapped_file.h"
 #include "mount.h"
 #include "thread_queue.h"
@@ -47,6 +49,7 @@ Napi::Object Load(Napi::Env env, Napi::Object exports) {
   MappedFile::Define(env, exports);
   Descriptor::Define(env, exports);
   FuseChannel::Define(env, exports);
+  HookWatch::Define(env, exports);
   exports.Set("setSpin", Napi::Function::New<SetSpin>(env, "setSpin"));
   DefineCrc32c(env, exports);
   DefineDeviceProbe(env, exports);

@@ -125,6 +125,18 @@ export interface DescriptorHandle {
   close(): void;
 }
 
+/** Watches calls into somebody else's JavaScript from a thread of its own. */
+export interface HookWatchHandle {
+  /** A function that calls `hook` on `receiver` with up to two arguments, watched; it throws `overrun` when the call had to be ended. */
+  guard<T extends (...values: never[]) => unknown>(name: string, hook: T, receiver: unknown): T;
+  /** A module is being loaded: if that computes without end, the process is ended. */
+  loading(active: boolean): void;
+  /** The event loop has turned. Once this was called, its absence is told of. */
+  beat(): void;
+  /** Stops watching; guarded functions go on working. Idempotent. */
+  close(): void;
+}
+
 /** How to open a device or image file. */
 export interface OpenDeviceOptions {
   /** Default false. */
@@ -182,6 +194,18 @@ export interface NativeBinding {
   ) => IoQueueHandle;
   MappedFile: new (descriptor: number, writable: boolean, isBlockDevice: boolean) => MappedFileHandle;
   Descriptor: new (descriptor: number) => DescriptorHandle;
+  /**
+   * A line on standard error, `subject` … `advice`, after `reportTicks` looks at the same call; its end, by throwing `overrun`,
+   * after `endTicks`, if it used the processor.
+   */
+  HookWatch: new (
+    subject: string,
+    advice: string,
+    overrun: Error,
+    tickMilliseconds: number,
+    reportTicks: number,
+    endTicks: number,
+  ) => HookWatchHandle;
   /** A lock of the open file description on the whole file: 0 none, 1 shared, 2 exclusive. 0 or an errno, at once: EAGAIN when it is held elsewhere. */
   lockDescriptor(descriptor: number, kind: 0 | 1 | 2): number;
   /** Turns O_DIRECT on or off, and O_NONBLOCK off. 0 or an errno: EINVAL when the filesystem knows no O_DIRECT. */

@@ -192,7 +192,10 @@ export class FencedPolicy implements Allocator {
 
   /** The built-in policy decides from now on. `fault` says what the policy did: "allocate() threw: …". */
   dismiss(fault: string): void {
-    if (this.#hooks === undefined) return;
+    if (this.#hooks === undefined) {
+      this.#log(`${this.title}: ${fault}`);
+      return;
+    }
     this.#hooks = undefined;
     this.#stats = undefined;
     this.#fault = fault;

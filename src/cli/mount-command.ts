@@ -9,6 +9,7 @@ import { spawn } from 'node:child_process';
 import { closeSync, fstatSync, ftruncateSync, openSync, rmSync, writeSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Readable } from 'node:stream';
+import { isModulePath } from '../alloc/registry.ts';
 import {
   argumentAt,
   type CommandDefinition,
@@ -36,6 +37,8 @@ const RELEASE_MILLISECONDS = 3000;
 interface Notice {
   readonly ready: boolean;
   readonly error?: string;
+  /** What to say of a mount that is ready. */
+  readonly words?: string | undefined;
 }
 
 /** Paths mean the same in the serving process, whose working directory is another. */
@@ -57,11 +60,11 @@ function serverArguments(args: readonly string[], options: OptionValues): string
 
 /** A module by its absolute path; a name as it is. */
 export function absoluteModule(nameOrFile: string): string {
-  return nameOrFile.includes('/') || /\.(js|mjs|ts)$/.test(nameOrFile) ? resolve(nameOrFile) : nameOrFile;
+  return isModulePath(nameOrFile) ? resolve(nameOrFile) : nameOrFile;
 }
 
 function absoluteAllocator(text: string): string {
-  return text.replace(/(^|,)allocator=([^,]+)/, (_, before: string, name: string) => {
+  return text.replace(/(^|,)allocator=([^,]+)/g, (_, before: string, name: string) => {
     return `${before}allocator=${absoluteModule(name)}`;
   });
 }
@@ -83,7 +86,11 @@ function removeEmptyLog(directory: string): void {
 }
 
 /** Starts the serving process and waits for its word. */
-async function mountInBackground(args: readonly string[], options: OptionValues): Promise<number> {
+async function mountInBackground(
+  args: readonly string[],
+  options: OptionValues,
+  terminal: Terminal,
+): Promise<number> {
   const directory = resolve(argumentAt(args, 1));
   const log = openLog(directory);
   const command = [...process.execArgv, programPath(), ...serverArguments(args, options)];
@@ -100,7 +107,10 @@ async function mountInBackground(args: readonly string[], options: OptionValues)
   });
   const notice = await readNotice(child.stdio[NOTIFY_DESCRIPTOR] as Readable);
   child.unref();
-  if (notice?.ready) return 0;
+  if (notice?.ready) {
+    if (notice.words !== undefined) terminal.out(`${notice.words}\n`);
+    return 0;
+  }
   if (notice?.error !== undefined) throw new CommandError(notice.error);
   throw new CommandError(
     `the process that should serve the mount ended (${await ended}): see ${logPath(runtimeDirectory(), directory)}`,
@@ -134,9 +144,9 @@ async function serveForParent(
   try {
     const plan = await planMount(mountRequest(args, options, process.geteuid?.() === 0));
     const { serveMount } = await import('./serve-mount.ts');
-    return await serveMount(plan, backgroundLog(), () => {
+    return await serveMount(plan, backgroundLog(), (words) => {
       ready = true;
-      notify(descriptor, { ready });
+      notify(descriptor, { ready, words });
     });
   } catch (thrown) {
     if (ready) throw thrown;
@@ -167,7 +177,7 @@ async function run(args: readonly string[], options: OptionValues, terminal: Ter
     return 0;
   }
   await clearMountpoint(request, terminal);
-  if (!request.foreground) return mountInBackground(args, options);
+  if (!request.foreground) return mountInBackground(args, options, terminal);
   const plan = await planMount(request);
   const { serveMount } = await import('./serve-mount.ts');
   return serveMount(plan, foregroundLog(), () => {});
@@ -208,6 +218,7 @@ Mount options:
   norecovery             with ro: leave the journal of a volume alone that was not unmounted in order
   spin=50us              how long to wait for the next request before sleeping; 0 = never
   allocator=NAME|FILE    as --allocator
+  alloc.KEY=VALUE        an option of the allocator, as --allocator-options KEY=VALUE
   max_read=1M            longest read request
   fsname=…, subtype=…    what the mount table shows
   layer=native           native, or fuse-native for libfuse 2

@@ -23,6 +23,7 @@ import { KernelClock } from './kernel-clock.ts';
 import type { LogLine } from './mount-log.ts';
 import type { MountPlan } from './mount-request.ts';
 import { MountSignals } from './mount-signals.ts';
+import { endProcess } from './process-fence.ts';
 import {
   ownRecord,
   type RuntimeRecord,
@@ -113,7 +114,7 @@ async function serveVolume(
   releaseClaim: () => void,
   log: LogLine,
 ): Promise<LiveMount> {
-  const { target, directory, options, allocator, allocatorOptions } = plan;
+  const { target, directory, options, allocator, allocatorOptions, policyHost } = plan;
   const { readOnly, cacheBytes, commitSeconds, recovery } = options;
   const volume = await openVolume(device, {
     readOnly,
@@ -122,9 +123,12 @@ async function serveVolume(
     recovery,
     allocator,
     allocatorOptions,
+    allocatorFile: policyHost?.file,
+    watchHook: policyHost?.watchHook,
     clock: new KernelClock(),
     log,
   });
+  policyHost?.attach(volume, log);
   const signals = new MountSignals(log);
   try {
     const source = target.path;
@@ -217,25 +221,31 @@ async function endOf(mount: LiveMount): Promise<WaitAnswer> {
 /** A process that something keeps alive, such as a client that never hangs up, ends anyway. */
 function endSoon(status: number): void {
   process.exitCode = status;
-  setTimeout(() => process.exit(), LAST_MILLISECONDS).unref();
+  setTimeout(() => endProcess(), LAST_MILLISECONDS).unref();
 }
 
 /**
- * Mounts, calls `onReady` when the mount is usable, serves it, and resolves when it is gone.
+ * Mounts, calls `onReady` when the mount is usable, with what there is to say of the allocator, serves it, and resolves when it is gone.
  * @returns the exit status: 0 if the volume is consistent on disk
  * @throws one line for the user if the mount cannot be made
  */
-export async function serveMount(plan: MountPlan, log: LogLine, onReady: () => void): Promise<number> {
+export async function serveMount(
+  plan: MountPlan,
+  log: LogLine,
+  onReady: (words: string | undefined) => void,
+): Promise<number> {
   native.setIoFlusher();
   const mount = await openMount(plan, log);
   const ended = endOf(mount);
   const registration = new Registration(mount, ended);
   await registration.open(mount);
-  onReady();
+  if (plan.policyHost) log(plan.policyHost.title);
+  onReady(plan.policyHost?.summary());
   const { clean, error } = await ended;
   const status = clean ? 0 : 1;
   endSoon(status);
   if (!clean) log(`${plan.target.path}: ${error}; 'quarry fsck -n' tells whether it is sound`);
   await registration.close();
+  plan.policyHost?.close();
   return status;
 }

@@ -45,6 +45,8 @@ export interface MountOptions {
   engine: IoEngine;
   /** Name of a built-in allocator, or path of a module; undefined = the volume's own choice. */
   allocator: string | undefined;
+  /** `alloc.KEY=VALUE`, for the allocator. */
+  allocatorOptions: Readonly<Record<string, string>>;
   /** Longest time between commits, in seconds. */
   commitSeconds: number;
   /** Is the journal replayed if the volume was not unmounted in order? */
@@ -55,6 +57,9 @@ export interface MountOptions {
 export class MountOptionError extends Error {
   override readonly name = 'MountOptionError';
 }
+
+/** What comes before the name of an option of the allocator. */
+const ALLOCATOR_PREFIX = 'alloc.';
 
 const DEFAULT_SPIN_NANOSECONDS = 50_000;
 const MAX_SPIN_NANOSECONDS = 10_000_000;
@@ -273,11 +278,25 @@ function splitOptions(text: string): string[] {
   return options.filter((found) => found !== '');
 }
 
+/** The allocator judges what it is given. */
+function applyAllocatorOption(options: MountOptions, key: string, value: string | undefined): void {
+  if (key === '' || value === undefined) {
+    throw new MountOptionError(
+      `mount option '${ALLOCATOR_PREFIX}${key}' needs a key and a value: alloc.window=64`,
+    );
+  }
+  options.allocatorOptions = Object.fromEntries([...Object.entries(options.allocatorOptions), [key, value]]);
+}
+
 function applyOption(options: MountOptions, option: string): void {
   const equals = option.indexOf('=');
   const name = equals < 0 ? option : option.slice(0, equals);
   const value = equals < 0 ? undefined : option.slice(equals + 1);
   if (/^x-/i.test(name)) return;
+  if (name.startsWith(ALLOCATOR_PREFIX)) {
+    applyAllocatorOption(options, name.slice(ALLOCATOR_PREFIX.length), value);
+    return;
+  }
   const rule = Object.hasOwn(rules, name) ? rules[name] : undefined;
   if (rule === undefined) {
     throw new MountOptionError(
@@ -313,6 +332,7 @@ export function parseMountOptions(texts: readonly string[], asRoot: boolean): Mo
     layer: 'native',
     engine: 'aio',
     allocator: undefined,
+    allocatorOptions: {},
     commitSeconds: DEFAULT_COMMIT_SECONDS,
     recovery: true,
   };

@@ -21,6 +21,7 @@ describe('mount options', () => {
       layer: 'native',
       engine: 'aio',
       allocator: undefined,
+      allocatorOptions: {},
       commitSeconds: 5,
       recovery: true,
     });
