@@ -50,6 +50,7 @@ Napi::Object Load(Napi::Env env, Napi::Object exports) {
   Descriptor::Define(env, exports);
   FuseChannel::Define(env, exports);
   HookWatch::Define(env, exports);
+  exports.Set("longestSpinNanoseconds", Napi::Number::New(env, static_cast<double>(kLongestSpin)));
   exports.Set("setSpin", Napi::Function::New<SetSpin>(env, "setSpin"));
   DefineCrc32c(env, exports);
   DefineDeviceProbe(env, exports);

@@ -217,6 +217,8 @@ export interface NativeBinding {
    * `FuseChannelHandle.setSpin`: one spin serves every channel and queue.
    */
   setSpin(nanoseconds: number): void;
+  /** The most that `setSpin` takes. */
+  readonly longestSpinNanoseconds: number;
   /** Opens a block device or a regular file; ENOTBLK for anything else. */
   openDevice(path: string, options: OpenDeviceOptions): OpenedDevice;
   closeDevice(descriptor: number): void;

@@ -22,7 +22,7 @@ const MAY_IMPORT: Record<string, RegExp[]> = {
   'src/fs': [/^src\/alloc\//, /^src\/aio\/device\.ts$/, /^src\/crc32c\.ts$/, /^node:(assert|crypto)$/],
   'src/aio': [/^src\/native\.ts$/, /^src\/crc32c\.ts$/, /^node:/],
   'src/fuse': [
-    /^src\/fs\/(filesystem|errors)\.ts$/,
+    /^src\/fs\/(filesystem|errors|limits)\.ts$/,
     /^src\/native\.ts$/,
     /^src\/aio\/device\.ts$/,
     /^node:/,

@@ -213,10 +213,10 @@ Mount options:
   ro, rw, nosuid, nodev, noexec, noatime, relatime, …                  as in mount(8)
   sync, dirsync          answer every change, or every change of a name, when it is on disk
   allow_other            others than the owner may use the mount; always so for root's mounts
-  cache=64M              memory for metadata
+  cache=64M              memory for metadata, 4M or more
   commit=5               longest time between commits, in seconds; 0 = the default
   norecovery             with ro: leave the journal of a volume alone that was not unmounted in order
-  spin=50us              how long to wait for the next request before sleeping; 0 = never
+  spin=50us              how long to wait for the next request before sleeping, up to 1ms; 0 = never
   allocator=NAME|FILE    as --allocator
   alloc.KEY=VALUE        an option of the allocator, as --allocator-options KEY=VALUE
   max_read=1M            longest read request
