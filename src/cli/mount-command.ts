@@ -212,7 +212,8 @@ $XDG_RUNTIME_DIR/quarry, or /tmp/quarry-UID.
 Mount options:
   ro, rw, nosuid, nodev, noexec, noatime, relatime, …                  as in mount(8)
   sync, dirsync          answer every change, or every change of a name, when it is on disk
-  allow_other            others than the owner may use the mount; always so for root's mounts
+  allow_other            others than the owner may use the mount; always so for root's mounts,
+                         but for those of layer=fuse-native
   cache=64M              memory for metadata, 4M or more
   commit=5               longest time between commits, in seconds; 0 = the default
   norecovery             with ro: leave the journal of a volume alone that was not unmounted in order

@@ -12,7 +12,7 @@ import { CorruptionError } from '../fs/errors.ts';
 import type { SpaceStatistics } from '../fs/filesystem.ts';
 import { NotAVolumeError } from '../fs/superblock.ts';
 import { openVolume, type Volume } from '../fs/volume.ts';
-import { serveByFuseNative } from '../fuse/fuse-native-adapter.ts';
+import { fuseNativeWarning, serveByFuseNative } from '../fuse/fuse-native-adapter.ts';
 import { MountError } from '../fuse/mount.ts';
 import { serve } from '../fuse/serve.ts';
 import type { SessionStatistics } from '../fuse/session.ts';
@@ -225,7 +225,7 @@ function endSoon(status: number): void {
 }
 
 /**
- * Mounts, calls `onReady` when the mount is usable, with what there is to say of the allocator, serves it, and resolves when it is gone.
+ * Mounts, calls `onReady` when the mount is usable, with what there is to say of it, serves it, and resolves when it is gone.
  * @returns the exit status: 0 if the volume is consistent on disk
  * @throws one line for the user if the mount cannot be made
  */
@@ -239,8 +239,10 @@ export async function serveMount(
   const ended = endOf(mount);
   const registration = new Registration(mount, ended);
   await registration.open(mount);
-  if (plan.policyHost) log(plan.policyHost.title);
-  onReady(plan.policyHost?.summary());
+  const warning = fuseNativeWarning(plan.options);
+  for (const line of [plan.policyHost?.title, warning]) if (line !== undefined) log(line);
+  const words = [plan.policyHost?.summary(), warning].filter((line) => line !== undefined);
+  onReady(words.length === 0 ? undefined : words.join('\n'));
   const { clean, error } = await ended;
   const status = clean ? 0 : 1;
   endSoon(status);

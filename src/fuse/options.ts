@@ -352,14 +352,14 @@ function applyOption(options: MountOptions, option: string): void {
  * Reads the texts of all `-o` options, in order; later ones win.
  *
  * @param texts each a comma-separated list.
- * @param asRoot whether the mount is made by root, whose mounts are open to everybody, as ext4's are.
+ * @param asRoot whether the mount is made by root, whose mounts are open to everybody, as ext4's are, but not those of fuse-native.
  * @throws MountOptionError with one line for the user.
  */
 export function parseMountOptions(texts: readonly string[], asRoot: boolean): MountOptions {
   const options: MountOptions = {
     flags: 0,
     readOnly: false,
-    allowOther: asRoot,
+    allowOther: false,
     fsname: undefined,
     subtype: 'quarry',
     maxReadBytes: OPTION_LIMITS.maxReadBytes.otherwise,
@@ -376,6 +376,8 @@ export function parseMountOptions(texts: readonly string[], asRoot: boolean): Mo
     for (const option of splitOptions(text)) applyOption(options, option);
   }
   options.readOnly = (options.flags & MountFlag.readOnly) !== 0;
+  // libfuse 2 does not say who calls: what others make would belong to root.
+  if (asRoot && options.layer === 'native') options.allowOther = true;
   if (!options.recovery && !options.readOnly) {
     throw new MountOptionError(
       'norecovery needs ro: a volume whose journal is left out can only be looked at',

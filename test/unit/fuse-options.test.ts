@@ -35,6 +35,9 @@ describe('mount options', () => {
     });
     expect(parseMountOptions([], false).allowOther).toBe(false);
     expect(parseMountOptions(['allow_other'], false).allowOther).toBe(true);
+    expect(parseMountOptions(['layer=fuse-native'], true).allowOther).toBe(false);
+    expect(parseMountOptions(['allow_other,layer=fuse-native'], true).allowOther).toBe(true);
+    expect(parseMountOptions(['layer=fuse-native,layer=native'], true).allowOther).toBe(true);
   });
 
   test('every flag of mount(2) has its own bit', () => {
