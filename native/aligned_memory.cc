@@ -90,6 +90,9 @@ Napi::Object AlignedMemory::Make(Napi::Env env, size_t length) {
 }
 
 AlignedMemory* AlignedMemory::From(Napi::Env env, napi_value value) {
+  // The check of the tag would try to make an object of it, and leave an exception pending where that cannot be.
+  napi_valuetype type = napi_undefined;
+  if (napi_typeof(env, value, &type) != napi_ok || type != napi_object) return nullptr;
   bool tagged = false;
   if (napi_check_object_type_tag(env, value, &kTag, &tagged) != napi_ok || !tagged) return nullptr;
   return Unwrap(Napi::Object(env, value));

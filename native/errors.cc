@@ -45,7 +45,12 @@ int64_t IntegerArgument(const Napi::CallbackInfo& info, size_t index, const char
 
 std::string TextArgument(const Napi::CallbackInfo& info, size_t index, const char* name) {
   if (!info[index].IsString()) throw Napi::TypeError::New(info.Env(), std::string(name) + " must be a string");
-  return info[index].As<Napi::String>().Utf8Value();
+  std::string text = info[index].As<Napi::String>().Utf8Value();
+  // A system call would take what stands before it.
+  if (text.find('\0') != std::string::npos) {
+    throw Napi::TypeError::New(info.Env(), std::string(name) + " must not contain a null character");
+  }
+  return text;
 }
 
 }  // namespace quarry

@@ -1,5 +1,6 @@
 /** What a volume is opened with, and what it counts while it is open. */
 import type { AllocatorDefinition, AllocatorOptions } from '../alloc/allocator.ts';
+import type { WatchHook } from '../alloc/fenced-policy.ts';
 import type { Clock } from './clock.ts';
 import type { AccessRules } from './filesystem.ts';
 import type { LossCounters } from './lost-writes.ts';
@@ -13,6 +14,10 @@ export interface VolumeOptions {
   cacheBytes?: number | undefined;
   allocator?: AllocatorDefinition | undefined;
   allocatorOptions?: AllocatorOptions | undefined;
+  /** The module that the allocator came from, for messages. */
+  allocatorFile?: string | undefined;
+  /** Watches the calls into an allocator that is not of the program. */
+  watchHook?: WatchHook | undefined;
   /** Seconds between commits; 0 = only at sync. */
   commitSeconds?: number | undefined;
   /** Which reads move access times. Default: relative. */
@@ -26,6 +31,12 @@ export interface VolumeOptions {
 /** Counters of a live mount, for `quarry stat`. */
 export interface VolumeCounters extends LossCounters {
   readonly allocator: string;
+  /** The module that it came from; empty if it came with Quarry. */
+  readonly allocatorFile: string;
+  /** Why the built-in policy decides in its place, or its figures are missing; empty while all is well. */
+  readonly allocatorFault: string;
+  /** Requests that the built-in policy answered, because this one found nothing where there was something. */
+  readonly allocatorPassedOver: number;
   readonly readOnly: boolean;
   readonly commits: number;
   readonly checkpoints: number;

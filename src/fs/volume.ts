@@ -11,16 +11,18 @@
  */
 
 import type { Device } from '../aio/device.ts';
-import groupAndGoal from '../alloc/group-and-goal.ts';
+import { DEFAULT_ALLOCATOR } from '../alloc/built-in.ts';
+import type { PolicyOffer } from '../alloc/fenced-policy.ts';
 import { AccessTimes, RELATIVE_ACCESS } from './access-times.ts';
 import { BlockCache } from './block-cache.ts';
 import { flushDevice } from './block-transfers.ts';
 import { type Clock, DateClock } from './clock.ts';
 import { Committer } from './commit.ts';
+import { CommitTimer } from './commit-timer.ts';
 import { Directories, isDot, isDotDot, requireDirectory } from './directory.ts';
 import { Durability } from './durability.ts';
 import { EarlyWrites } from './early-writes.ts';
-import { CorruptionError } from './errors.ts';
+import { BrokenTransactionError, CorruptionError, failureText } from './errors.ts';
 import { ExtentMap } from './extents.ts';
 import { readFile } from './file-reader.ts';
 import { reapInode, resizeFile } from './file-resizer.ts';
@@ -50,12 +52,12 @@ import {
   DEFAULT_CACHE_BYTES,
   DEFAULT_COMMIT_SECONDS,
   extentsPerStep,
-  FORGET_MILLISECONDS,
   MIN_CACHE_BYTES,
   MOMENT_MILLISECONDS,
 } from './limits.ts';
 import { LossLog } from './loss-log.ts';
 import { Namespace } from './namespace.ts';
+import { NodeReferences } from './node-references.ts';
 import {
   BEHIND_EARLY_WRITES,
   OperationRunner,
@@ -65,7 +67,7 @@ import {
 import { firstOrphan } from './orphans.ts';
 import { PendingBlocks } from './pending-blocks.ts';
 import { RangeLocks } from './range-locks.ts';
-import { type Recovery, recover } from './recovery.ts';
+import { type Recovery, recover, recoveryText } from './recovery.ts';
 import { ScratchPool } from './scratch.ts';
 import { SpaceMap } from './space-map.ts';
 import { readSuperblock, type SuperblockImage } from './superblock.ts';
@@ -74,15 +76,6 @@ import { TurnLengths } from './turns.ts';
 import type { VolumeCounters, VolumeOptions } from './volume-options.ts';
 import { scratchBytes } from './write-edges.ts';
 import type { WriteContext } from './write-plan.ts';
-
-/** What is in memory is in doubt, since an operation could be neither ended nor taken back. */
-class BrokenTransactionError extends Error {
-  constructor(thrown: unknown) {
-    super(`an operation could not be undone: ${thrown instanceof Error ? thrown.message : String(thrown)}`, {
-      cause: thrown,
-    });
-  }
-}
 
 export class Volume implements FileSystem<Transaction>, RunnerHost {
   readonly layout: Layout;
@@ -95,7 +88,7 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
   readonly #cache: BlockCache;
   readonly #tx: Transaction;
   readonly #space: SpaceMap;
-  readonly #allocatorName: string;
+  readonly #allocator: PolicyOffer;
   readonly #table: InodeTable;
   readonly #names: Namespace;
   readonly #directories: Directories;
@@ -110,16 +103,8 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
   readonly #durability: Durability;
   readonly #pending = new PendingBlocks();
   #spaceChanged: (inode: number) => void = () => {};
-  readonly #commitMilliseconds: number;
-  #commitTimer: NodeJS.Timeout | undefined;
-  /** Lookup counts of the kernel. */
-  readonly #references = new Map<number, number>();
-  /** Inodes without a name that the kernel still holds. */
-  readonly #heldOrphans = new Set<number>();
-  /** When the last of them lost its name: performance.now(). */
-  #orphanedAt = 0;
-  #reaping = 0;
-  #reaped: (() => void)[] = [];
+  readonly #commitTimer: CommitTimer;
+  readonly #references = new NodeReferences((inode, done) => this.#reap(inode, done));
   #sound = true;
   #unmounting: Promise<void> | undefined;
 
@@ -139,12 +124,13 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
     this.#tx = new Transaction(this.#cache, blockBytes, superblock.uuid, this.#clock, readOnly);
     this.#space = new SpaceMap(this.#tx, layout);
     this.#tx.space = this.#space;
-    const allocator = options.allocator ?? groupAndGoal;
-    this.#allocatorName = allocator.name;
-    this.#space.usePolicy(
-      allocator.name,
-      allocator.create(this.#space.index, options.allocatorOptions ?? {}),
-    );
+    this.#allocator = {
+      definition: options.allocator ?? DEFAULT_ALLOCATOR,
+      options: Object.freeze({ ...options.allocatorOptions }),
+      file: options.allocatorFile ?? '',
+      log: this.#log,
+      watch: options.watchHook,
+    };
     const extents = new ExtentMap(this.#space);
     this.#table = new InodeTable(layout, this.#space, extents);
     this.#directories = new Directories(this.#space, superblock.hashSeed);
@@ -170,7 +156,7 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
       this.#runner,
       stepExtents,
       {
-        gathered: () => this.#commitLater(),
+        gathered: () => this.#commitTimer.start(),
         pressed: () => setImmediate(() => this.#commitQuietly()),
       },
     );
@@ -197,7 +183,8 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
       spaceChanged: (inode) => this.#spaceChanged(inode),
     };
     this.#durability.writeBy(this.#files);
-    this.#commitMilliseconds = (options.commitSeconds ?? DEFAULT_COMMIT_SECONDS) * 1000;
+    const seconds = options.commitSeconds ?? DEFAULT_COMMIT_SECONDS;
+    this.#commitTimer = new CommitTimer(seconds, () => this.#commitQuietly());
   }
 
   get blockBytes(): number {
@@ -222,7 +209,9 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
 
   /** Marks the volume as in use and frees what a crash left behind. */
   async start(): Promise<void> {
-    this.#tellRecovery();
+    const { contents } = this.#recovery;
+    if (contents !== undefined) this.#log(recoveryText(contents, this.readOnly));
+    await this.run(() => this.#space.usePolicy(this.#allocator));
     // What every operation needs is brought in now, and checked: a volume without it is none.
     await this.run((tx) => this.#expectRoot(tx));
     if (this.readOnly) return;
@@ -230,25 +219,13 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
     this.#superblock.markMounted(this.#clock);
     await this.#writeSuperblock();
     const orphans = await this.#reapAll();
-    if (orphans > 0) this.#log(`freed ${plural(orphans, 'inode')} that had no name or was being truncated`);
+    if (orphans > 0) this.#log(`inodes freed that had no name or were being truncated: ${orphans}`);
   }
 
   /** @throws CorruptionError */
   #expectRoot(tx: Transaction): void {
     const isThere = this.#table.isInUse(tx, ROOT_INODE) && isDirectory(this.#table.get(tx, ROOT_INODE));
     if (!isThere) throw new CorruptionError(this.layout.volumeRootBlock, 'there is no root directory');
-  }
-
-  #tellRecovery(): void {
-    const { contents } = this.#recovery;
-    if (contents === undefined) return;
-    const { transactions, homes } = contents;
-    const what = `${plural(transactions, 'transaction')} (${plural(homes.length, 'block')})`;
-    this.#log(
-      this.readOnly
-        ? `the volume was not unmounted in order: replayed ${what} of its journal in memory, nothing is written`
-        : `the volume was not unmounted in order: replayed ${what} of its journal`,
-    );
   }
 
   async #writeSuperblock(): Promise<void> {
@@ -276,13 +253,12 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
   }
 
   async #unmount(): Promise<void> {
-    clearTimeout(this.#commitTimer);
+    this.#commitTimer.stop();
     try {
       await this.#runner.idle();
-      while (this.#reaping > 0) await new Promise<void>((resolve) => this.#reaped.push(resolve));
+      await this.#references.settled();
       if (!this.readOnly) {
         this.#references.clear();
-        this.#heldOrphans.clear();
         await this.#reapAll();
         await this.#access.write(false);
         await this.#durability.commit();
@@ -290,7 +266,7 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
         await this.#markClean();
       }
     } finally {
-      clearTimeout(this.#commitTimer);
+      this.#commitTimer.stop();
       await this.#durability.quiet();
       await this.#device.close();
     }
@@ -328,8 +304,7 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
   }
 
   get freesSoon(): boolean {
-    if (this.#reaping > 0) return true;
-    return this.#heldOrphans.size > 0 && performance.now() - this.#orphanedAt < FORGET_MILLISECONDS;
+    return this.#references.freesSoon;
   }
 
   afterMoment(done: () => void): void {
@@ -374,21 +349,12 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
 
   changed(): void {
     if (this.#committer.due) this.#commitQuietly();
-    else this.#commitLater();
+    else this.#commitTimer.start();
   }
 
   #dataWritten(): void {
     this.#committer.dataWritten();
-    this.#commitLater();
-  }
-
-  #commitLater(): void {
-    if (this.#commitTimer !== undefined || this.#commitMilliseconds === 0) return;
-    this.#commitTimer = setTimeout(() => {
-      this.#commitTimer = undefined;
-      this.#commitQuietly();
-    }, this.#commitMilliseconds);
-    this.#commitTimer.unref();
+    this.#commitTimer.start();
   }
 
   #commitQuietly(): void {
@@ -409,23 +375,14 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
   }
 
   orphaned(inodes: readonly number[]): void {
-    for (const inode of inodes) {
-      if (this.#references.has(inode)) this.#holdOrphan(inode);
-      else this.#reap(inode);
-    }
+    for (const inode of inodes) this.#references.orphaned(inode);
   }
 
-  #holdOrphan(inode: number): void {
-    this.#heldOrphans.add(inode);
-    this.#orphanedAt = performance.now();
-  }
-
-  #reap(inode: number): void {
-    this.#reaping++;
+  #reap(inode: number, done: () => void): void {
     this.#access.forget(inode);
     reapInode(this.#files, inode, (thrown) => {
       if (thrown !== undefined) this.#log(`freeing inode ${inode} failed: ${(thrown as Error).message}`);
-      if (--this.#reaping === 0) for (const tell of this.#reaped.splice(0)) tell();
+      done();
     });
   }
 
@@ -439,6 +396,11 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
 
   submit(): void {
     this.#device.submit();
+  }
+
+  /** The built-in policy decides from now on, if a policy of somebody else did. `fault` is what that one did. */
+  dismissAllocator(fault: string): void {
+    this.#space.fence?.dismiss(fault);
   }
 
   // ---- FileSystem ----
@@ -565,25 +527,24 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
   }
 
   acquire(inode: number): void {
-    this.#references.set(inode, (this.#references.get(inode) ?? 0) + 1);
+    this.#references.acquire(inode);
   }
 
   forget(inode: number, count: number): boolean {
-    const left = (this.#references.get(inode) ?? 0) - count;
-    if (left > 0) {
-      this.#references.set(inode, left);
-      return false;
-    }
-    this.#references.delete(inode);
+    if (!this.#references.release(inode, count)) return false;
     this.#space.policy?.forgetInode?.(inode);
-    if (this.#heldOrphans.delete(inode)) this.#reap(inode);
     return true;
   }
 
   counters(): VolumeCounters {
     const cache = this.#cache.statistics();
+    // First of all: what it does wrong here is told below.
+    const policy = this.#space.policy?.stats?.() ?? {};
     return {
-      allocator: this.#allocatorName,
+      allocator: this.#allocator.definition.name,
+      allocatorFile: this.#allocator.file ?? '',
+      allocatorFault: this.#space.fence?.fault ?? '',
+      allocatorPassedOver: this.#space.fence?.passedOver ?? 0,
       readOnly: this.readOnly,
       commits: this.#committer.commits,
       checkpoints: this.#committer.checkpoints,
@@ -599,22 +560,13 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
       journalUsedBlocks: this.#journal.usedBlocks,
       failure: this.#committer.failure?.message ?? '',
       inodesHeldByKernel: this.#references.size,
-      openOrphans: this.#heldOrphans.size,
+      openOrphans: this.#references.openOrphans,
       reservedBlocks: this.#space.index.reservedBlocks,
       pendingBlocks: this.#space.pendingBlocks,
       ...this.#durability.lost.counters(),
-      policy: this.#space.policy?.stats?.() ?? {},
+      policy,
     };
   }
-}
-
-function failureText(error: Error): string {
-  const { message } = error;
-  return error instanceof BrokenTransactionError ? message : `writing to the device failed (${message})`;
-}
-
-function plural(count: number, noun: string): string {
-  return `${count} ${noun}${count === 1 ? '' : 's'}`;
 }
 
 /**

@@ -81,7 +81,7 @@ describe('recovery', () => {
     await openWithoutName(volume);
     await volume.volume.sync();
     const [again, lines] = await logged(cut(volume));
-    expect(lines.at(-1)).toBe('freed 1 inode that had no name or was being truncated');
+    expect(lines.at(-1)).toBe('inodes freed that had no name or were being truncated: 1');
     await again.volume.sync();
     expect(await again.statistics()).toEqual(before);
   });
