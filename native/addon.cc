@@ -11,7 +11,9 @@
 //   event_spinner    looks for more work before the loop sleeps
 //   loop_poll, script_callback   libuv below, JavaScript above
 //   hook_watch       calls into somebody else's JavaScript, watched
-//   device_probe, mount, crc32c  plain functions
+//   errand           system calls that may wait for a FUSE server, each in a child process
+//   process          other processes, by descriptors
+//   device_probe, mount, limits, crc32c  plain functions
 //
 // No policy, no layout, no opcodes of FUSE. Addresses never reach JavaScript, and each length that comes
 // from it is checked here.
@@ -23,11 +25,15 @@
 #include "descriptor.h"
 #include "device_probe.h"
 #include "environment.h"
+#include "errand.h"
 #include "errors.h"
+#include "file_clock.h"
 #include "fuse_channel.h"
 #include "hook_watch.h"
+#include "limits.h"
 #include "mapped_file.h"
 #include "mount.h"
+#include "process.h"
 #include "thread_queue.h"
 #include "uring_queue.h"
 
@@ -54,7 +60,11 @@ Napi::Object Load(Napi::Env env, Napi::Object exports) {
   exports.Set("setSpin", Napi::Function::New<SetSpin>(env, "setSpin"));
   DefineCrc32c(env, exports);
   DefineDeviceProbe(env, exports);
+  DefineFileClock(env, exports);
   DefineMount(env, exports);
+  DefineErrands(env, exports);
+  DefineProcess(env, exports);
+  DefineLimits(env, exports);
   return exports;
 }
 

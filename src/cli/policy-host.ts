@@ -67,7 +67,7 @@ export class PolicyHost {
   readonly file: string;
   readonly title: string;
   readonly #watch: HookWatchHandle;
-  #log: LogLine = foregroundLog();
+  #log: LogLine = foregroundLog().line;
   #volume: Volume | undefined;
   /** What it did outside of its hooks, the first time. */
   #fault: string | undefined;
@@ -114,12 +114,6 @@ export class PolicyHost {
     this.#beat = setInterval(() => this.#watch.beat(), BEAT_MILLISECONDS);
     this.#beat.unref();
     if (this.#fault !== undefined) volume.dismissAllocator(this.#fault);
-  }
-
-  /** One line for whoever mounts: which policy it is, and what it has done so far. */
-  summary(): string {
-    const fault = this.#volume?.counters().allocatorFault;
-    return fault ? `${this.title}: ${fault}` : this.title;
   }
 
   close(): void {

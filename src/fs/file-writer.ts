@@ -9,7 +9,8 @@
  * A crash before the record leaks nothing and shows nothing: reserved blocks are free on disk. A write in very many pieces is recorded in several
  * transactions, from the front, the size with them. Data that fits
  * into the inode's body goes there in the plan's transaction, and that is all. A small write from a cache is answered after the
- * plan (early-writes.ts): its space is sure then.
+ * plan (early-writes.ts): its space is sure then. What a write from a cache loses is kept with the inode, and what any write brings
+ * to its place makes good what was lost there before (lost-writes.ts).
  *
  * What lies in a block behind the end of the file is undefined on disk. Whoever moves the end outwards makes zeros of it: the
  * part in the blocks written here is zeroed on the way, an old last block before them (`old tail`) on its own. For that, and
@@ -18,10 +19,11 @@
 import type { IoCompletion, Memory } from '../aio/device.ts';
 import type { Segment } from './data-map.ts';
 import { MOST_EARLY_BYTES } from './early-writes.ts';
-import { fsError, fsErrorFromNumber } from './errors.ts';
+import { FsError, fsError, fsErrorFromNumber } from './errors.ts';
 import type { Operation, WriteRequest } from './filesystem.ts';
 import { MAX_FILE_BYTES, TreeKind } from './format.ts';
 import {
+  blocksOf,
   dropPrivileges,
   type InodeRef,
   inlineBytes,
@@ -64,7 +66,12 @@ class WriteTask implements Operation<Transaction>, IoCompletion, LockHolder, Wri
   readonly #lengthBytes: number;
   readonly #updateTimes: boolean;
   readonly #killPrivileges: boolean;
+  readonly #fromCache: boolean;
   #ticket = -1;
+  /** Blocks that are counted as the file's before they are recorded. */
+  #announced = 0;
+  /** Blocks that the running record adds, those of the tree as well. */
+  #grown = 0;
 
   constructor(
     readonly context: WriteContext,
@@ -76,6 +83,7 @@ class WriteTask implements Operation<Transaction>, IoCompletion, LockHolder, Wri
     this.#lengthBytes = request.lengthBytes;
     this.#updateTimes = request.updateTimes;
     this.#killPrivileges = request.killPrivileges;
+    this.#fromCache = request.fromCache ?? request.mayEndEarly;
     this.memory = request.memory;
     this.memoryOffset = request.memoryOffset;
   }
@@ -83,11 +91,22 @@ class WriteTask implements Operation<Transaction>, IoCompletion, LockHolder, Wri
   start(): void {
     const { endByte, first, end } = this.#plan;
     if (this.#lengthBytes === 0) this.#answer(undefined);
-    else if (endByte > MAX_FILE_BYTES) this.#answer(fsError('EFBIG'));
+    else if (endByte > MAX_FILE_BYTES) this.#refuse(fsError('EFBIG'));
     else this.context.locks.acquire(this.#inode, first, end, this);
   }
 
+  /** Before it has begun. */
+  #refuse(error: FsError): void {
+    if (this.#fromCache) this.#lose(error, this.#plan.offsetBytes);
+    this.#answer(error);
+  }
+
   granted(): void {
+    if (this.#request?.stillWanted?.() === false) {
+      this.context.locks.release(this.#inode, this);
+      this.#answer(undefined);
+      return;
+    }
     this.#phase = 'plan';
     this.context.runner.execute(this);
   }
@@ -116,12 +135,38 @@ class WriteTask implements Operation<Transaction>, IoCompletion, LockHolder, Wri
   }
 
   #close(thrown: unknown): void {
+    this.#announce(-this.#announced);
     if (this.#scratch) this.context.scratch.give(this.#scratch);
+    this.#account(thrown);
     this.context.locks.release(this.#inode, this);
     if (this.#ticket >= 0) {
       this.context.early.giveBuffer(this.memory);
-      this.context.early.end(this.#inode, this.#ticket, thrown);
+      this.context.early.end(this.#inode, this.#ticket);
     } else this.#answer(thrown);
+  }
+
+  /** What came to its place, and what did not. Before the lock is given up: whoever has it next may write the same bytes. */
+  #account(thrown: unknown): void {
+    const { offsetBytes, endByte } = this.#plan;
+    const writtenTo = thrown === undefined ? endByte : this.#recordedTo();
+    this.context.lost.written(this.#inode, offsetBytes, writtenTo);
+    if (thrown !== undefined && (this.#fromCache || this.#ticket >= 0)) this.#lose(thrown, writtenTo);
+  }
+
+  /** Where what was recorded before a failure ends. */
+  #recordedTo(): number {
+    const { offsetBytes, segments } = this.#plan;
+    const next = segments[this.#recorded];
+    if (this.#recorded === 0 || next === undefined) return offsetBytes;
+    return Math.max(offsetBytes, next.fileBlock * this.context.blockBytes);
+  }
+
+  #lose(thrown: unknown, from: number): void {
+    const { offsetBytes, endByte: to, skew } = this.#plan;
+    const noRoom = this.#phase === 'plan' && thrown instanceof FsError && thrown.code === 'ENOSPC';
+    const at = this.memoryOffset + (this.#moved ? skew : 0) - offsetBytes;
+    const data = this.memory.bytes.subarray(at + from, at + to);
+    this.context.lost.failed({ inode: this.#inode, from, to, thrown, noRoom, data });
   }
 
   #answer(thrown: unknown): void {
@@ -142,7 +187,23 @@ class WriteTask implements Operation<Transaction>, IoCompletion, LockHolder, Wri
     this.memory = copy;
     this.memoryOffset = 0;
     this.#ticket = early.begin(this.#inode, this.#plan.endByte);
+    this.#announce(this.#plan.freshBlocks);
     this.#answer(undefined);
+  }
+
+  #announce(blocks: number): void {
+    if (blocks === 0) return;
+    this.#announced += blocks;
+    this.context.pending.add(this.#inode, blocks);
+    this.context.spaceChanged(this.#inode);
+  }
+
+  /** What was announced is the file's own now; what was not is news. */
+  #spaceRecorded(): void {
+    const known = Math.min(this.#announced, this.#grown);
+    this.#announced -= known;
+    this.context.pending.add(this.#inode, -known);
+    if (this.#grown !== known) this.context.spaceChanged(this.#inode);
   }
 
   // ---- WriteImage ----
@@ -254,6 +315,7 @@ class WriteTask implements Operation<Transaction>, IoCompletion, LockHolder, Wri
   /** As many segments as one transaction may enter; mostly all. */
   #record(tx: Transaction, inode: InodeRef): void {
     const { segments, extra, endByte } = this.#plan;
+    const before = blocksOf(inode);
     tx.modify(inode.frame);
     if (isInline(inode)) {
       setInline(inode, false);
@@ -270,6 +332,7 @@ class WriteTask implements Operation<Transaction>, IoCompletion, LockHolder, Wri
     this.#recording = at;
     const last = segments[at - 1] as Segment;
     this.#touch(tx, inode, Math.min(endByte, (last.fileBlock + last.length) * this.context.blockBytes));
+    this.#grown = blocksOf(inode) - before;
   }
 
   #recordEnded(thrown: unknown): void {
@@ -278,6 +341,7 @@ class WriteTask implements Operation<Transaction>, IoCompletion, LockHolder, Wri
       this.#close(thrown);
       return;
     }
+    this.#spaceRecorded();
     this.#recorded = this.#recording;
     if (this.#recorded < this.#plan.segments.length) this.context.runner.execute(this);
     else this.#close(undefined);

@@ -22,6 +22,8 @@ export interface Operation<Tx = TransactionHandle> {
   perform(tx: Tx): void;
   /** @param thrown undefined on success, otherwise what `perform` (or loading its blocks) threw; `errnoOf` makes an errno of it. Must not throw. */
   finished(thrown: unknown): void;
+  /** It gives blocks back: out of space, it does not wait for others that do. */
+  readonly givesBack?: boolean;
 }
 
 /** The caller, from the request header. */
@@ -70,6 +72,15 @@ export interface AttributeChanges {
   killPrivileges?: boolean | undefined;
 }
 
+/** Which reads move an access time, see access-times.ts. */
+export type AccessRule = 'never' | 'relative' | 'always';
+
+/** What a mount was asked for: noatime, nodiratime, relatime, strictatime. */
+export interface AccessRules {
+  readonly files: AccessRule;
+  readonly directories: AccessRule;
+}
+
 export interface SpaceStatistics {
   blockBytes: number;
   /** Blocks that files can have at most: the space less its bitmaps and summaries. */
@@ -106,6 +117,8 @@ export interface ReadRequest {
   readonly lengthBytes: number;
   readonly memory: Memory;
   readonly memoryOffset: number;
+  /** The file's access time may move, by the rules of the mount. */
+  readonly movesAccessTime: boolean;
   /** Set before `finished`: where the bytes stand, ≥ memoryOffset; and how many there are. */
   resultOffset: number;
   resultBytes: number;
@@ -128,6 +141,13 @@ export interface WriteRequest {
   readonly killPrivileges: boolean;
   /** The caller's cache promised nothing yet: `finished` may come before the data is on the device; `sync` waits for it. */
   readonly mayEndEarly: boolean;
+  /**
+   * The data comes from a cache, and who wrote it there may not hear how this ends: what is lost of it is kept with the inode, as it always is
+   * when the write was answered early. Default: as `mayEndEarly`.
+   */
+  readonly fromCache?: boolean;
+  /** Asked when the range is the write's: false if there is nothing to write any more. */
+  stillWanted?(): boolean;
   finished(thrown: unknown): void;
 }
 
@@ -143,6 +163,8 @@ export interface FileSystem<Tx extends TransactionHandle = TransactionHandle> {
   lookup(tx: Tx, parent: number, name: Uint8Array): number;
   /** ESTALE if there is no such inode. */
   readAttributes(tx: Tx, inode: number, into: Attributes): void;
+  /** The inode is being read other than by `read`: its access time moves, by the rules of the mount. */
+  accessed(tx: Tx, inode: number): void;
   /** Everything but the size: see `setSize`. ctime becomes now, or as given. */
   changeAttributes(tx: Tx, inode: number, changes: AttributeChanges): void;
   /** Makes a file, directory or special file; applies umask and setgid directories. EEXIST, ENOSPC, ENAMETOOLONG, ENOENT (parent removed). */
@@ -170,13 +192,20 @@ export interface FileSystem<Tx extends TransactionHandle = TransactionHandle> {
   write(request: WriteRequest): void;
   /** Truncates or extends to `sizeBytes`. EFBIG, EISDIR, EINVAL. */
   setSize(inode: number, sizeBytes: number, killPrivileges: boolean): Promise<void>;
-  /** Everything done before the call is on disk when it resolves. */
-  sync(): Promise<void>;
+  /**
+   * Everything done before the call is on disk when it resolves.
+   * @param inode whose lost data makes it fail; without it, anybody's does
+   * @throws the error of the device that ended all commits, or with which data was lost that has not been written again, cut off or removed
+   */
+  sync(inode?: number): Promise<void>;
+
+  /** From now on `changed` is told of each file whose space in use, as `readAttributes` gives it, a write changed. */
+  watchSpace?(changed: (inode: number) => void): void;
 
   /** The kernel holds one more reference (lookup count) to the inode. */
   acquire(inode: number): void;
-  /** The kernel gives `count` references back; an inode without names is freed when the last is gone. */
-  forget(inode: number, count: number): void;
+  /** The kernel gives `count` references back; an inode without names is freed when the last is gone. @returns whether it is */
+  forget(inode: number, count: number): boolean;
 
   /** Hands queued device requests to the kernel; call once after a batch of operations. */
   submit(): void;

@@ -3,22 +3,22 @@
  *
  *   names        namespace.ts → directory.ts, inode-table.ts      synchronous, in a transaction
  *   data         file-reader.ts, file-writer.ts, file-resizer.ts  device transfers, then a transaction
- *   durability   commit.ts, journal.ts                            at sync, every few seconds, when much is dirty
+ *   durability   durability.ts, commit.ts, journal.ts             at sync, every few seconds, when much is dirty
  *   recovery     recovery.ts                                      before the mount of a volume that was not unmounted in order
  *
  * Nothing of what is on disk is kept here a second time. What lives outside the blocks: the lookup counts of the kernel, which
- * orphans wait for their last holder, and what is in flight.
+ * orphans wait for their last holder, access times that were not written yet, and what is in flight.
  */
 
 import type { Device } from '../aio/device.ts';
-import type { AllocatorDefinition, AllocatorOptions } from '../alloc/allocator.ts';
-import { DEFAULT_ALLOCATOR } from '../alloc/built-in.ts';
-import type { PolicyOffer, WatchHook } from '../alloc/fenced-policy.ts';
+import type { PolicyOffer } from '../alloc/fenced-policy.ts';
+import { AccessTimes, RELATIVE_ACCESS } from './access-times.ts';
 import { BlockCache } from './block-cache.ts';
 import { flushDevice } from './block-transfers.ts';
 import { type Clock, DateClock } from './clock.ts';
 import { Committer } from './commit.ts';
-import { Directories, requireDirectory } from './directory.ts';
+import { Directories, isDot, isDotDot, requireDirectory } from './directory.ts';
+import { Durability } from './durability.ts';
 import { EarlyWrites } from './early-writes.ts';
 import { CorruptionError } from './errors.ts';
 import { ExtentMap } from './extents.ts';
@@ -38,13 +38,23 @@ import type {
   WriteRequest,
 } from './filesystem.ts';
 import { MAX_NAME_BYTES, ROOT_INODE, VolumeRoot } from './format.ts';
+import { Freeing } from './freeing.ts';
 import { fillAttributes, isDirectory } from './inode.ts';
 import { changeInode } from './inode-changes.ts';
+import { InodePaths } from './inode-path.ts';
 import { InodeTable } from './inode-table.ts';
 import { IoEpochs } from './io-epochs.ts';
 import { Journal, logLength } from './journal.ts';
 import type { Layout } from './layout.ts';
-import { DEFAULT_CACHE_BYTES, DEFAULT_COMMIT_SECONDS, extentsPerStep, MIN_CACHE_BYTES } from './limits.ts';
+import {
+  DEFAULT_CACHE_BYTES,
+  DEFAULT_COMMIT_SECONDS,
+  extentsPerStep,
+  FORGET_MILLISECONDS,
+  MIN_CACHE_BYTES,
+  MOMENT_MILLISECONDS,
+} from './limits.ts';
+import { LossLog } from './loss-log.ts';
 import { Namespace } from './namespace.ts';
 import {
   BEHIND_EARLY_WRITES,
@@ -53,70 +63,31 @@ import {
   type RunnerHost,
 } from './operation-runner.ts';
 import { firstOrphan } from './orphans.ts';
+import { PendingBlocks } from './pending-blocks.ts';
 import { RangeLocks } from './range-locks.ts';
 import { type Recovery, recover } from './recovery.ts';
 import { ScratchPool } from './scratch.ts';
 import { SpaceMap } from './space-map.ts';
 import { readSuperblock, type SuperblockImage } from './superblock.ts';
 import { Transaction } from './transaction.ts';
+import { TurnLengths } from './turns.ts';
+import { policyOffer, type VolumeCounters, type VolumeOptions } from './volume-options.ts';
 import { scratchBytes } from './write-edges.ts';
 import type { WriteContext } from './write-plan.ts';
 
-export interface VolumeOptions {
-  readOnly?: boolean | undefined;
-  /** False: a read-only mount does not look at the journal. Default: true. */
-  recovery?: boolean | undefined;
-  /** Budget of the metadata cache, in bytes. */
-  cacheBytes?: number | undefined;
-  allocator?: AllocatorDefinition | undefined;
-  allocatorOptions?: AllocatorOptions | undefined;
-  /** The module that the allocator came from, for messages. */
-  allocatorFile?: string | undefined;
-  /** Watches the calls into an allocator that is not of the program. */
-  watchHook?: WatchHook | undefined;
-  /** Seconds between commits; 0 = only at sync. */
-  commitSeconds?: number | undefined;
-  log?: ((line: string) => void) | undefined;
-  clock?: Clock | undefined;
-}
-
-/** Counters of a live mount, for `quarry stat`. */
-export interface VolumeCounters {
-  readonly allocator: string;
-  /** The module that it came from; empty if it came with Quarry. */
-  readonly allocatorFile: string;
-  /** Why the built-in policy decides in its place, or its figures are missing; empty while all is well. */
-  readonly allocatorFault: string;
-  /** Requests that the built-in policy answered, because this one found nothing where there was something. */
-  readonly allocatorPassedOver: number;
-  readonly readOnly: boolean;
-  readonly commits: number;
-  readonly checkpoints: number;
-  readonly flushes: number;
-  /** Blocks written to the journal, … */
-  readonly metadataBlocksLogged: number;
-  /** … and to their places by checkpoints. */
-  readonly metadataBlocksWritten: number;
-  readonly metadataBlocksRead: number;
-  readonly cacheMisses: number;
-  readonly cacheFrames: number;
-  readonly dirtyFrames: number;
-  /** Frames whose content is in the journal only. */
-  readonly loggedFrames: number;
-  /** Blocks of the journal's log, and how many of them are in use. */
-  readonly journalBlocks: number;
-  readonly journalUsedBlocks: number;
-  /** The error of the device that made the volume read-only; empty if there was none. */
-  readonly failure: string;
-  readonly inodesHeldByKernel: number;
-  readonly openOrphans: number;
-  readonly reservedBlocks: number;
-  readonly pendingBlocks: number;
-  readonly policy: Record<string, number>;
+/** What is in memory is in doubt, since an operation could be neither ended nor taken back. */
+class BrokenTransactionError extends Error {
+  constructor(thrown: unknown) {
+    super(`an operation could not be undone: ${thrown instanceof Error ? thrown.message : String(thrown)}`, {
+      cause: thrown,
+    });
+  }
 }
 
 export class Volume implements FileSystem<Transaction>, RunnerHost {
   readonly layout: Layout;
+  /** How long work on this volume held the event loop, as far as it chose its turns itself. */
+  readonly turns = new TurnLengths();
   readonly #device: Device;
   readonly #superblock: SuperblockImage;
   readonly #log: (line: string) => void;
@@ -124,7 +95,7 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
   readonly #cache: BlockCache;
   readonly #tx: Transaction;
   readonly #space: SpaceMap;
-  readonly #allocator: PolicyOffer;
+  readonly #policy: PolicyOffer;
   readonly #table: InodeTable;
   readonly #names: Namespace;
   readonly #directories: Directories;
@@ -134,12 +105,19 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
   readonly #runner: OperationRunner;
   readonly #files: WriteContext;
   readonly #early: EarlyWrites;
+  readonly #access: AccessTimes;
+  readonly #paths: InodePaths;
+  readonly #durability: Durability;
+  readonly #pending = new PendingBlocks();
+  #spaceChanged: (inode: number) => void = () => {};
   readonly #commitMilliseconds: number;
   #commitTimer: NodeJS.Timeout | undefined;
   /** Lookup counts of the kernel. */
   readonly #references = new Map<number, number>();
   /** Inodes without a name that the kernel still holds. */
   readonly #heldOrphans = new Set<number>();
+  /** When the last of them lost its name: performance.now(). */
+  #orphanedAt = 0;
   #reaping = 0;
   #reaped: (() => void)[] = [];
   #sound = true;
@@ -161,13 +139,7 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
     this.#tx = new Transaction(this.#cache, blockBytes, superblock.uuid, this.#clock, readOnly);
     this.#space = new SpaceMap(this.#tx, layout);
     this.#tx.space = this.#space;
-    this.#allocator = {
-      definition: options.allocator ?? DEFAULT_ALLOCATOR,
-      options: Object.freeze({ ...options.allocatorOptions }),
-      file: options.allocatorFile ?? '',
-      log: this.#log,
-      watch: options.watchHook,
-    };
+    this.#policy = policyOffer(options, this.#log);
     const extents = new ExtentMap(this.#space);
     this.#table = new InodeTable(layout, this.#space, extents);
     this.#directories = new Directories(this.#space, superblock.hashSeed);
@@ -184,8 +156,22 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
       blockBytes,
       failed: (error) => this.#poison(error),
     });
-    this.#runner = new OperationRunner(this.#tx, this.#cache, this);
+    this.#runner = new OperationRunner(this.#tx, this.#cache, this, this.turns, options.turns);
     this.#early = new EarlyWrites(device, blockBytes);
+    const stepExtents = extentsPerStep(logLength(layout));
+    this.#access = new AccessTimes(
+      options.accessRules ?? RELATIVE_ACCESS,
+      this.#table,
+      this.#runner,
+      stepExtents,
+      {
+        gathered: () => this.#commitLater(),
+        pressed: () => setImmediate(() => this.#commitQuietly()),
+      },
+    );
+    this.#paths = new InodePaths((body) => this.run(body), this.#table, this.#directories);
+    const losses = new LossLog(this.#log, (inode) => this.#paths.find(inode));
+    this.#durability = new Durability(this.#early, this.#access, this.#committer, losses);
     this.#files = {
       device,
       blockBytes,
@@ -196,10 +182,16 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
       space: this.#space,
       locks: new RangeLocks(),
       early: this.#early,
+      access: this.#access,
+      lost: this.#durability.lost,
+      freeing: new Freeing(),
       scratch: new ScratchPool(device, scratchBytes(blockBytes)),
-      extentsPerStep: extentsPerStep(logLength(layout)),
+      extentsPerStep: stepExtents,
       dataWritten: () => this.#dataWritten(),
+      pending: this.#pending,
+      spaceChanged: (inode) => this.#spaceChanged(inode),
     };
+    this.#durability.writeBy(this.#files);
     this.#commitMilliseconds = (options.commitSeconds ?? DEFAULT_COMMIT_SECONDS) * 1000;
   }
 
@@ -211,6 +203,12 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
     return this.#tx.readOnly;
   }
 
+  /** What made the volume read-only if it was not damage, in words; empty if nothing did. */
+  get failureInWords(): string {
+    const { failure } = this.#committer;
+    return failure === undefined ? '' : failureText(failure);
+  }
+
   get label(): string {
     return this.#superblock.label;
   }
@@ -220,7 +218,7 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
   /** Marks the volume as in use and frees what a crash left behind. */
   async start(): Promise<void> {
     this.#tellRecovery();
-    await this.run(() => this.#space.usePolicy(this.#allocator));
+    await this.run(() => this.#space.usePolicy(this.#policy));
     // What every operation needs is brought in now, and checked: a volume without it is none.
     await this.run((tx) => this.#expectRoot(tx));
     if (this.readOnly) return;
@@ -267,6 +265,7 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
     }
   }
 
+  /** @throws the device's error; LostDataError when all else is done, if files lack data that could not be written */
   unmount(): Promise<void> {
     this.#unmounting ??= this.#unmount();
     return this.#unmounting;
@@ -281,15 +280,17 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
         this.#references.clear();
         this.#heldOrphans.clear();
         await this.#reapAll();
-        await this.sync();
+        await this.#access.write(false);
+        await this.#durability.commit();
         await this.#committer.drain();
         await this.#markClean();
       }
     } finally {
       clearTimeout(this.#commitTimer);
-      await this.#committer.quiet();
+      await this.#durability.quiet();
       await this.#device.close();
     }
+    this.#durability.expectNothingLost();
   }
 
   async #markClean(): Promise<void> {
@@ -322,13 +323,32 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
     return this.#space.pendingBlocks;
   }
 
+  get freesSoon(): boolean {
+    if (this.#reaping > 0) return true;
+    return this.#heldOrphans.size > 0 && performance.now() - this.#orphanedAt < FORGET_MILLISECONDS;
+  }
+
+  afterMoment(done: () => void): void {
+    setTimeout(() => {
+      done();
+      this.submit();
+    }, MOMENT_MILLISECONDS);
+    this.submit();
+  }
+
   afterRoom(done: () => void): void {
     this.#then(this.#committer.makeRoom(), done);
   }
 
+  get freesMore(): boolean {
+    return this.#files.freeing.underWay;
+  }
+
   afterRelease(done: () => void): void {
     const released = () => this.#files.epochs.afterAllSoFar(done);
-    this.#then(this.#committer.makeFree(), released);
+    const release = () => this.#then(this.#committer.makeFree(), released);
+    if (this.pendingBlocks === 0 && this.freesMore) this.#files.freeing.afterStep(release);
+    else release();
   }
 
   afterEarlyWrites(done: () => void): void {
@@ -368,25 +388,37 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
   }
 
   #commitQuietly(): void {
-    this.#committer.commit().catch(() => {});
+    const commit = () => this.#committer.commit().catch(() => {});
+    if (this.#access.size === 0 || this.#unmounting) void commit();
+    else void this.#access.write(false).then(commit);
   }
 
-  /** The device failed a commit: the volume is read-only from then on. */
+  /** The device failed a commit, or memory is in doubt: the volume is read-only from then on. */
   #poison(error: Error): void {
     this.#sound = false;
     this.#tx.readOnly = true;
-    this.#log(`writing to the device failed (${error.message}): the volume is read-only now`);
+    this.#log(`${failureText(error)}: the volume is read-only now`);
+  }
+
+  broken(thrown: unknown): void {
+    this.#committer.stop(new BrokenTransactionError(thrown));
   }
 
   orphaned(inodes: readonly number[]): void {
     for (const inode of inodes) {
-      if (this.#references.has(inode)) this.#heldOrphans.add(inode);
+      if (this.#references.has(inode)) this.#holdOrphan(inode);
       else this.#reap(inode);
     }
   }
 
+  #holdOrphan(inode: number): void {
+    this.#heldOrphans.add(inode);
+    this.#orphanedAt = performance.now();
+  }
+
   #reap(inode: number): void {
     this.#reaping++;
+    this.#access.forget(inode);
     reapInode(this.#files, inode, (thrown) => {
       if (thrown !== undefined) this.#log(`freeing inode ${inode} failed: ${(thrown as Error).message}`);
       if (--this.#reaping === 0) for (const tell of this.#reaped.splice(0)) tell();
@@ -405,7 +437,7 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
     this.#device.submit();
   }
 
-  /** The built-in policy decides from now on, if a policy of somebody else did. `fault` is what that one did. */
+  /** The built-in policy decides from now on; `fault` is what somebody's policy did. */
   dismissAllocator(fault: string): void {
     this.#space.fence?.dismiss(fault);
   }
@@ -425,20 +457,35 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
   }
 
   lookup(tx: Transaction, parent: number, name: Uint8Array): number {
-    return this.#names.lookup(tx, parent, name);
+    const inode = this.#names.lookup(tx, parent, name);
+    // An inode without a name lives as long as the kernel holds it; then it is on its way out.
+    if (isDot(name) && !this.#references.has(inode)) this.#table.requireNamed(tx, inode);
+    else if (!isDot(name) && !isDotDot(name)) this.#paths.remember(inode, parent);
+    return inode;
   }
 
   readAttributes(tx: Transaction, inode: number, into: Attributes): void {
     fillAttributes(this.#table.get(tx, inode), this.layout.blockBytes, into);
+    this.#access.overlay(inode, into);
     if (this.#early.pending(inode)) into.sizeBytes = Math.max(into.sizeBytes, this.#early.sizeOf(inode));
+    const { lost } = this.#files;
+    if (lost.keeps(inode)) into.sizeBytes = Math.max(into.sizeBytes, lost.sizeOf(inode));
+    into.sectors += this.#pending.of(inode) * (this.layout.blockBytes / 512);
   }
 
   changeAttributes(tx: Transaction, inode: number, changes: AttributeChanges): void {
     changeInode(tx, this.#table.get(tx, inode), changes);
+    if (changes.accessSeconds !== undefined) this.#access.forget(inode);
+  }
+
+  accessed(tx: Transaction, inode: number): void {
+    this.#access.touched(tx, this.#table.get(tx, inode));
   }
 
   create(tx: Transaction, parent: number, name: Uint8Array, request: CreateRequest): number {
-    return this.#names.create(tx, parent, name, request);
+    const inode = this.#names.create(tx, parent, name, request);
+    this.#paths.remember(inode, parent);
+    return inode;
   }
 
   symlink(tx: Transaction, parent: number, name: Uint8Array, target: Uint8Array, caller: Caller): number {
@@ -452,6 +499,7 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
   link(tx: Transaction, inode: number, parent: number, name: Uint8Array): void {
     this.#stayBehindWrites(tx, inode);
     this.#names.link(tx, inode, parent, name);
+    this.#paths.remember(inode, parent);
   }
 
   unlink(tx: Transaction, parent: number, name: Uint8Array): void {
@@ -470,8 +518,10 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
     newName: Uint8Array,
     flags: number,
   ): void {
-    this.#stayBehindWrites(tx, this.#names.lookup(tx, parent, name));
+    const inode = this.#names.lookup(tx, parent, name);
+    this.#stayBehindWrites(tx, inode);
     this.#names.rename(tx, parent, name, newParent, newName, flags);
+    this.#paths.remember(inode, newParent);
   }
 
   /** A new name must not be on disk before the data that its file was given. */
@@ -507,38 +557,34 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
     return resizeFile(this.#files, inode, sizeBytes, killPrivileges);
   }
 
-  async sync(): Promise<void> {
-    try {
-      await this.#early.settled();
-    } finally {
-      await this.#committer.commit();
-    }
+  sync(inode?: number): Promise<void> {
+    return this.#durability.sync(inode);
+  }
+
+  watchSpace(changed: (inode: number) => void): void {
+    this.#spaceChanged = changed;
   }
 
   acquire(inode: number): void {
     this.#references.set(inode, (this.#references.get(inode) ?? 0) + 1);
   }
 
-  forget(inode: number, count: number): void {
+  forget(inode: number, count: number): boolean {
     const left = (this.#references.get(inode) ?? 0) - count;
     if (left > 0) {
       this.#references.set(inode, left);
-      return;
+      return false;
     }
     this.#references.delete(inode);
     this.#space.policy?.forgetInode?.(inode);
     if (this.#heldOrphans.delete(inode)) this.#reap(inode);
+    return true;
   }
 
   counters(): VolumeCounters {
     const cache = this.#cache.statistics();
-    // First of all: what it does wrong here is told below.
-    const policy = this.#space.policy?.stats?.() ?? {};
     return {
-      allocator: this.#allocator.definition.name,
-      allocatorFile: this.#allocator.file ?? '',
-      allocatorFault: this.#space.fence?.fault ?? '',
-      allocatorPassedOver: this.#space.fence?.passedOver ?? 0,
+      ...this.#space.policyCounters(),
       readOnly: this.readOnly,
       commits: this.#committer.commits,
       checkpoints: this.#committer.checkpoints,
@@ -557,9 +603,14 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
       openOrphans: this.#heldOrphans.size,
       reservedBlocks: this.#space.index.reservedBlocks,
       pendingBlocks: this.#space.pendingBlocks,
-      policy,
+      ...this.#durability.lost.counters(),
     };
   }
+}
+
+function failureText(error: Error): string {
+  const { message } = error;
+  return error instanceof BrokenTransactionError ? message : `writing to the device failed (${message})`;
 }
 
 function plural(count: number, noun: string): string {
@@ -574,6 +625,7 @@ export async function openVolume(device: Device, options: VolumeOptions = {}): P
   try {
     const superblock = await readSuperblock(device);
     const readOnly = (options.readOnly ?? false) || device.readOnly;
+    if (!readOnly) superblock.requireWritable();
     const mode = { readOnly, replay: options.recovery ?? true };
     const volume = new Volume(await recover(device, superblock, mode), superblock, options);
     await volume.start();

@@ -4,6 +4,8 @@
  * `begin` says where and how much, `visit` is passed to `readDirectory`, `bytes` is what came of it. A run
  * that misses a block is begun again and overwrites what the first left.
  *
+ * What offset an entry has shows when the next one is visited, also one that finds no room; see directory-cookies.ts.
+ *
  * In READDIRPLUS each entry but '.' and '..' hands the kernel a reference to its inode. An inode that
  * cannot be read is listed without attributes, as the kernel allows, so that one damaged file does not hide
  * its directory; looking it up tells the error.
@@ -11,12 +13,15 @@
 import { CorruptionError, FsError, fsError } from '../fs/errors.ts';
 import type { Attributes, EntryVisitor, FileSystem, TransactionHandle } from '../fs/filesystem.ts';
 import { Dirent, Direntplus, EntryOut, type Wire } from './abi.ts';
+import type { BlockCounts } from './block-counts.ts';
+import { DirectoryCookies } from './directory-cookies.ts';
 import {
   directoryRecordBytes,
   direntplusBytes,
   direntplusInode,
   emptyAttributes,
   encodeDirent,
+  encodeDirentOffset,
   encodeEntryOut,
 } from './encoding.ts';
 
@@ -27,6 +32,14 @@ function isDotOrDotDot(name: Uint8Array): boolean {
   return name.length === 1 || name[1] === DOT;
 }
 
+/** What a listing needs of its session. */
+interface ListingHost {
+  readonly filesystem: FileSystem;
+  readonly preferredBytes: number;
+  readonly directoryCookies: DirectoryCookies;
+  readonly blockCounts: BlockCounts;
+}
+
 export class DirectoryListing {
   /** Length of the entries so far. */
   bytes = 0;
@@ -34,13 +47,22 @@ export class DirectoryListing {
   readonly #filesystem: FileSystem;
   readonly #wire: Wire;
   readonly #preferredBytes: number;
+  readonly #cookies: DirectoryCookies;
+  readonly #blockCounts: BlockCounts;
   readonly #attributes: Attributes = emptyAttributes();
   #at = 0;
   #limitBytes = 0;
   #withAttributes: TransactionHandle | undefined = undefined;
   #refused = false;
+  /** Of the entry before: its cookie and offset, and where it says its offset. */
+  #lastCookie = 0;
+  #lastOffset = -1;
+  #lastAt = 0;
 
-  constructor(filesystem: FileSystem, wire: Wire, preferredBytes: number) {
+  constructor(wire: Wire, host: ListingHost) {
+    const { filesystem, preferredBytes, directoryCookies, blockCounts } = host;
+    this.#cookies = directoryCookies;
+    this.#blockCounts = blockCounts;
     this.#filesystem = filesystem;
     this.#wire = wire;
     this.#preferredBytes = preferredBytes;
@@ -54,6 +76,7 @@ export class DirectoryListing {
     this.#limitBytes = limitBytes;
     this.#withAttributes = withAttributes;
     this.#refused = false;
+    this.#lastOffset = -1;
   }
 
   /** @throws FsError EINVAL if not even one entry found room: an empty answer would mean the end. */
@@ -63,6 +86,10 @@ export class DirectoryListing {
   }
 
   #add(name: Uint8Array, inode: number, fileType: number, cookie: number): boolean {
+    const offset = DirectoryCookies.groupOffset(cookie);
+    if (offset === this.#lastOffset) {
+      encodeDirentOffset(this.#wire, this.#lastAt, this.#cookies.offsetWithin(this.#lastCookie));
+    }
     const plus = this.#withAttributes;
     const frontBytes = plus === undefined ? Dirent.bytes : Direntplus.bytes;
     if (this.bytes + directoryRecordBytes(frontBytes, name.length) > this.#limitBytes) {
@@ -75,7 +102,10 @@ export class DirectoryListing {
       at += EntryOut.bytes;
       this.bytes += EntryOut.bytes;
     }
-    this.bytes += encodeDirent(this.#wire, at, name, inode, fileType, cookie);
+    this.bytes += encodeDirent(this.#wire, at, name, inode, fileType, offset);
+    this.#lastCookie = cookie;
+    this.#lastOffset = offset;
+    this.#lastAt = at;
     return true;
   }
 
@@ -90,6 +120,7 @@ export class DirectoryListing {
   #readAttributes(tx: TransactionHandle, inode: number): boolean {
     try {
       this.#filesystem.readAttributes(tx, inode, this.#attributes);
+      this.#blockCounts.told(inode);
       return true;
     } catch (thrown) {
       if (thrown instanceof CorruptionError || thrown instanceof FsError) return false;

@@ -1,8 +1,9 @@
 /**
  * Answers as bytes: attributes, entries, statx and statfs in the kernel's layout.
  *
- * Pure functions of their arguments onto a `Wire`. Only this daemon changes the volume, so everything the
- * kernel learns stays true until it asks for a change: all timeouts are, in practice, infinite.
+ * Pure functions of their arguments onto a `Wire`. Only this daemon changes the volume, so what the kernel
+ * learns stays true until it asks for a change, and it may keep it for ever; where that is not so, the answer
+ * says so (`attributesValidSeconds`).
  */
 import type { Attributes, SpaceStatistics } from '../fs/filesystem.ts';
 import {
@@ -25,6 +26,24 @@ const FOREVER_SECONDS = 0x7fff_ffff;
 
 /** Kernels up to 6.17 keep no partial page where st_blksize is less than a page, and lose bytes with the writeback cache. */
 const LEAST_PREFERRED_BYTES = 4096;
+
+/** More inodes than this are said to be this many: statfs(2) of a 32-bit program fails of a larger number. */
+const MOST_FILES = 0xffff_ffff;
+const FILE_TYPE_MASK = 0o170000;
+const REGULAR = 0o100000;
+const SET_ID_BITS = 0o6000;
+
+export function isRegularMode(mode: number): boolean {
+  return (mode & FILE_TYPE_MASK) === REGULAR;
+}
+
+/**
+ * How long the kernel may believe the attributes. A write clears set-user-id and set-group-id on our side (HANDLE_KILLPRIV_V2), and
+ * the kernel goes on with the mode that it has: it must ask again before it lets anybody run such a file.
+ */
+export function attributesValidSeconds(mode: number): number {
+  return (mode & SET_ID_BITS) !== 0 && isRegularMode(mode) ? 0 : FOREVER_SECONDS;
+}
 
 export function emptyAttributes(): Attributes {
   return {
@@ -98,7 +117,7 @@ export function encodeAttrOut(
   attributes: Attributes,
   preferredBytes: number,
 ): number {
-  wire.set64(at + AttrOut.attr_valid, FOREVER_SECONDS);
+  wire.set64(at + AttrOut.attr_valid, attributesValidSeconds(attributes.mode));
   wire.set64(at + AttrOut.attr_valid_nsec, 0);
   encodeAttr(wire, at + AttrOut.attr, attributes, preferredBytes);
   return AttrOut.bytes;
@@ -114,7 +133,7 @@ export function encodeEntryOut(
   wire.set64(at + EntryOut.nodeid, attributes.inode);
   wire.set64(at + EntryOut.generation, attributes.generation);
   wire.set64(at + EntryOut.entry_valid, FOREVER_SECONDS);
-  wire.set64(at + EntryOut.attr_valid, FOREVER_SECONDS);
+  wire.set64(at + EntryOut.attr_valid, attributesValidSeconds(attributes.mode));
   wire.set64(at + EntryOut.entry_valid_nsec, 0);
   encodeAttr(wire, at + EntryOut.attr, attributes, preferredBytes);
   return EntryOut.bytes;
@@ -155,7 +174,7 @@ export function encodeStatxOut(
   preferredBytes: number,
 ): number {
   wire.clear(at, StatxOut.bytes);
-  wire.set64(at + StatxOut.attr_valid, FOREVER_SECONDS);
+  wire.set64(at + StatxOut.attr_valid, attributesValidSeconds(attributes.mode));
   const stat = at + StatxOut.stat;
   wire.setU32(stat + Statx.mask, STATX_ALL);
   wire.setU32(stat + Statx.blksize, preferredBytes);
@@ -181,8 +200,9 @@ export function encodeStatfsOut(wire: Wire, at: number, space: SpaceStatistics):
   wire.set64(at + Kstatfs.blocks, space.blocks);
   wire.set64(at + Kstatfs.bfree, space.freeBlocks);
   wire.set64(at + Kstatfs.bavail, space.freeBlocks);
-  wire.set64(at + Kstatfs.files, space.inodes + space.freeInodes);
-  wire.set64(at + Kstatfs.ffree, space.freeInodes);
+  const files = Math.min(space.inodes + space.freeInodes, MOST_FILES);
+  wire.set64(at + Kstatfs.files, files);
+  wire.set64(at + Kstatfs.ffree, Math.max(0, files - space.inodes));
   wire.setU32(at + Kstatfs.bsize, space.blockBytes);
   wire.setU32(at + Kstatfs.namelen, space.maxNameBytes);
   wire.setU32(at + Kstatfs.frsize, space.blockBytes);
@@ -201,17 +221,22 @@ export function encodeDirent(
   name: Uint8Array,
   inode: number,
   fileType: number,
-  cookie: number,
+  offset: number,
 ): number {
   const lengthBytes = directoryRecordBytes(Dirent.bytes, name.length);
   wire.set64(at + Dirent.ino, inode);
-  wire.set64(at + Dirent.off, cookie);
+  wire.set64(at + Dirent.off, offset);
   wire.setU32(at + Dirent.namelen, name.length);
   wire.setU32(at + Dirent.type, fileType >>> 12);
   const nameAt = at + Dirent.bytes;
   wire.bytes.set(name, nameAt);
   for (let pad = nameAt + name.length; pad < at + lengthBytes; pad++) wire.bytes[pad] = 0;
   return lengthBytes;
+}
+
+/** Gives the fuse_dirent at `at` another offset. */
+export function encodeDirentOffset(wire: Wire, at: number, offset: number): void {
+  wire.set64(at + Dirent.off, offset);
 }
 
 /** Inode of the fuse_direntplus at `at`, 0 where it carries no reference. */

@@ -145,7 +145,7 @@ describeQuarry.concurrent('an allocator that does wrong', () => {
   test('mount and stat say which it is, and a mount is refused that got none', () =>
     withModule(moduleText('', "release() { throw new Error('x'); }"), async (volume, file) => {
       const mounted = await quarry('mount', '-o', `allocator=${file}`, volume.image, volume.directory);
-      expect(mounted).toEqual({ status: 0, stdout: `allocator 'mine' (${file})\n`, stderr: '' });
+      expect(mounted).toEqual({ status: 0, stdout: '', stderr: `quarry: allocator 'mine' (${file})\n` });
       await volume.shell(WORK);
       const { stdout } = await quarry('stat', volume.directory);
       expect(stdout).toMatch(/volume allocator: +mine\n/);

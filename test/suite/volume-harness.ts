@@ -12,7 +12,8 @@ import type {
 } from '../../src/fs/filesystem.ts';
 import { FileType, ROOT_INODE } from '../../src/fs/format.ts';
 import { formatVolume } from '../../src/fs/mkfs.ts';
-import { openVolume, type Volume, type VolumeOptions } from '../../src/fs/volume.ts';
+import { openVolume, type Volume } from '../../src/fs/volume.ts';
+import type { VolumeOptions } from '../../src/fs/volume-options.ts';
 import { emptyAttributes } from '../../src/fuse/encoding.ts';
 
 const encoder = new TextEncoder();
@@ -34,6 +35,8 @@ export async function formatted(device: Device, blockBytes: number, journalBlock
 export class TestVolume {
   /** Writes may be answered before they are done. */
   early = false;
+  /** Writes come from a cache: what is lost of them is kept also when it is told. */
+  fromCache = false;
 
   constructor(
     readonly device: Device,
@@ -165,6 +168,7 @@ export class TestVolume {
         updateTimes: true,
         killPrivileges: false,
         mayEndEarly: this.early,
+        fromCache: this.fromCache,
         finished: (thrown) => (thrown === undefined ? resolve() : reject(thrown)),
       };
       this.volume.write(request);
@@ -184,6 +188,7 @@ export class TestVolume {
         memoryOffset: 4096,
         resultOffset: 0,
         resultBytes: 0,
+        movesAccessTime: true,
         finished: (thrown) => {
           const { resultOffset, resultBytes } = request;
           if (thrown === undefined) resolve(memory.bytes.slice(resultOffset, resultOffset + resultBytes));
