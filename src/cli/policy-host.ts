@@ -116,12 +116,6 @@ export class PolicyHost {
     if (this.#fault !== undefined) volume.dismissAllocator(this.#fault);
   }
 
-  /** One line for whoever mounts: which policy it is, and what it has done so far. */
-  summary(): string {
-    const fault = this.#volume?.counters().allocatorFault;
-    return fault ? `${this.title}: ${fault}` : this.title;
-  }
-
   close(): void {
     clearInterval(this.#beat);
     this.#watch.close();

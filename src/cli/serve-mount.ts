@@ -232,7 +232,7 @@ function endSoon(status: number): void {
 }
 
 /**
- * Mounts, calls `onReady` when the mount is usable, with what there is to say of it, serves it, and resolves when it is gone.
+ * Mounts, calls `onReady` when the mount is usable, serves it, and resolves when it is gone.
  * @returns the exit status: 0 if the volume is consistent on disk
  * @throws one line for the user if the mount cannot be made
  */

@@ -29,6 +29,7 @@ import {
 } from './format.ts';
 import type { Layout } from './layout.ts';
 import type { Transaction } from './transaction.ts';
+import type { PolicyCounters } from './volume-options.ts';
 
 /** Blocks kept back for tree nodes, so that deleting works on a full volume. */
 export const KEPT_BACK_BLOCKS = 16;
@@ -236,6 +237,7 @@ export class SpaceMap {
   readonly #index: SpaceIndex;
   readonly #keptBack: number;
   #policyName = '';
+  #policyFile = '';
   #policy: Allocator | undefined;
   #fence: FencedPolicy | undefined;
   /** Runs freed by transactions that the next commit will make durable. */
@@ -259,8 +261,9 @@ export class SpaceMap {
    * @throws PolicyError if it cannot be made. May miss
    */
   usePolicy(offer: PolicyOffer): void {
-    const { definition, options = {} } = offer;
+    const { definition, options = {}, file = '' } = offer;
     this.#policyName = definition.name;
+    this.#policyFile = file;
     if (isBuiltIn(definition)) {
       this.#policy = definition.create(this.#index, options);
       return;
@@ -271,6 +274,18 @@ export class SpaceMap {
 
   get policy(): Allocator | undefined {
     return this.#policy;
+  }
+
+  policyCounters(): PolicyCounters {
+    // First of all: what it does wrong here is told below.
+    const policy = this.#policy?.stats?.() ?? {};
+    return {
+      allocator: this.#policyName,
+      allocatorFile: this.#policyFile,
+      allocatorFault: this.#fence?.fault ?? '',
+      allocatorPassedOver: this.#fence?.passedOver ?? 0,
+      policy,
+    };
   }
 
   /** The fence around the policy, if it needs one. */

@@ -1,6 +1,7 @@
 /** What a volume is opened with, and what it counts while it is open. */
 import type { AllocatorDefinition, AllocatorOptions } from '../alloc/allocator.ts';
-import type { WatchHook } from '../alloc/fenced-policy.ts';
+import { DEFAULT_ALLOCATOR } from '../alloc/built-in.ts';
+import type { PolicyOffer, WatchHook } from '../alloc/fenced-policy.ts';
 import type { Clock } from './clock.ts';
 import type { AccessRules } from './filesystem.ts';
 import type { LossCounters } from './lost-writes.ts';
@@ -28,8 +29,19 @@ export interface VolumeOptions {
   turns?: TurnSource | undefined;
 }
 
-/** Counters of a live mount, for `quarry stat`. */
-export interface VolumeCounters extends LossCounters {
+/** The allocator with all that goes with it. */
+export function policyOffer(options: VolumeOptions, log: (line: string) => void): PolicyOffer {
+  return {
+    definition: options.allocator ?? DEFAULT_ALLOCATOR,
+    options: Object.freeze({ ...options.allocatorOptions }),
+    file: options.allocatorFile ?? '',
+    log,
+    watch: options.watchHook,
+  };
+}
+
+/** Counters of who decides which blocks are handed out. */
+export interface PolicyCounters {
   readonly allocator: string;
   /** The module that it came from; empty if it came with Quarry. */
   readonly allocatorFile: string;
@@ -37,6 +49,11 @@ export interface VolumeCounters extends LossCounters {
   readonly allocatorFault: string;
   /** Requests that the built-in policy answered, because this one found nothing where there was something. */
   readonly allocatorPassedOver: number;
+  readonly policy: Record<string, number>;
+}
+
+/** Counters of a live mount, for `quarry stat`. */
+export interface VolumeCounters extends LossCounters, PolicyCounters {
   readonly readOnly: boolean;
   readonly commits: number;
   readonly checkpoints: number;
@@ -60,5 +77,4 @@ export interface VolumeCounters extends LossCounters {
   readonly openOrphans: number;
   readonly reservedBlocks: number;
   readonly pendingBlocks: number;
-  readonly policy: Record<string, number>;
 }

@@ -11,7 +11,6 @@
  */
 
 import type { Device } from '../aio/device.ts';
-import { DEFAULT_ALLOCATOR } from '../alloc/built-in.ts';
 import type { PolicyOffer } from '../alloc/fenced-policy.ts';
 import { AccessTimes, RELATIVE_ACCESS } from './access-times.ts';
 import { BlockCache } from './block-cache.ts';
@@ -73,7 +72,7 @@ import { SpaceMap } from './space-map.ts';
 import { readSuperblock, type SuperblockImage } from './superblock.ts';
 import { Transaction } from './transaction.ts';
 import { TurnLengths } from './turns.ts';
-import type { VolumeCounters, VolumeOptions } from './volume-options.ts';
+import { policyOffer, type VolumeCounters, type VolumeOptions } from './volume-options.ts';
 import { scratchBytes } from './write-edges.ts';
 import type { WriteContext } from './write-plan.ts';
 
@@ -88,7 +87,7 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
   readonly #cache: BlockCache;
   readonly #tx: Transaction;
   readonly #space: SpaceMap;
-  readonly #allocator: PolicyOffer;
+  readonly #policy: PolicyOffer;
   readonly #table: InodeTable;
   readonly #names: Namespace;
   readonly #directories: Directories;
@@ -124,13 +123,7 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
     this.#tx = new Transaction(this.#cache, blockBytes, superblock.uuid, this.#clock, readOnly);
     this.#space = new SpaceMap(this.#tx, layout);
     this.#tx.space = this.#space;
-    this.#allocator = {
-      definition: options.allocator ?? DEFAULT_ALLOCATOR,
-      options: Object.freeze({ ...options.allocatorOptions }),
-      file: options.allocatorFile ?? '',
-      log: this.#log,
-      watch: options.watchHook,
-    };
+    this.#policy = policyOffer(options, this.#log);
     const extents = new ExtentMap(this.#space);
     this.#table = new InodeTable(layout, this.#space, extents);
     this.#directories = new Directories(this.#space, superblock.hashSeed);
@@ -211,7 +204,7 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
   async start(): Promise<void> {
     const { contents } = this.#recovery;
     if (contents !== undefined) this.#log(recoveryText(contents, this.readOnly));
-    await this.run(() => this.#space.usePolicy(this.#allocator));
+    await this.run(() => this.#space.usePolicy(this.#policy));
     // What every operation needs is brought in now, and checked: a volume without it is none.
     await this.run((tx) => this.#expectRoot(tx));
     if (this.readOnly) return;
@@ -398,7 +391,7 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
     this.#device.submit();
   }
 
-  /** The built-in policy decides from now on, if a policy of somebody else did. `fault` is what that one did. */
+  /** The built-in policy decides from now on; `fault` is what somebody's policy did. */
   dismissAllocator(fault: string): void {
     this.#space.fence?.dismiss(fault);
   }
@@ -538,13 +531,8 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
 
   counters(): VolumeCounters {
     const cache = this.#cache.statistics();
-    // First of all: what it does wrong here is told below.
-    const policy = this.#space.policy?.stats?.() ?? {};
     return {
-      allocator: this.#allocator.definition.name,
-      allocatorFile: this.#allocator.file ?? '',
-      allocatorFault: this.#space.fence?.fault ?? '',
-      allocatorPassedOver: this.#space.fence?.passedOver ?? 0,
+      ...this.#space.policyCounters(),
       readOnly: this.readOnly,
       commits: this.#committer.commits,
       checkpoints: this.#committer.checkpoints,
@@ -564,7 +552,6 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
       reservedBlocks: this.#space.index.reservedBlocks,
       pendingBlocks: this.#space.pendingBlocks,
       ...this.#durability.lost.counters(),
-      policy,
     };
   }
 }

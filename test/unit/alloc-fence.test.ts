@@ -172,6 +172,31 @@ describe('a policy that does wrong', () => {
   });
 });
 
+describe('a policy that does right', () => {
+  test('is not passed over on a volume that is really full', async () => {
+    const { device } = await emptyVolume();
+    const log: string[] = [];
+    const allocator = { name: 'mine', create: honest };
+    const volume = await TestVolume.open(device, { allocator, log: (line) => log.push(line) });
+    const inode = await volume.create('/file');
+    let offset = 0;
+    let code = '';
+    while (code === '') {
+      await volume.write(inode, offset, pattern(1, 100_000)).catch((thrown) => {
+        code = thrown.code;
+      });
+      offset += 100_000;
+    }
+    expect(code).toBe('ENOSPC');
+    expect(volume.volume.counters()).toMatchObject({ allocatorPassedOver: 0, allocatorFault: '' });
+    expect(volume.volume.counters().policy).toEqual({ asked: 1 });
+    await volume.unlink('/file');
+    await volume.volume.unmount();
+    expect(log).toEqual([]);
+    expect(await checkVolume(device.reopen())).toMatchObject({ clean: true });
+  });
+});
+
 describe('what a policy is given', () => {
   test('the space answers while a hook runs, and only then', async () => {
     const { device } = await emptyVolume();

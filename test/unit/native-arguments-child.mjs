@@ -30,14 +30,14 @@ const proxy = new Proxy({}, { get: throwing, has: throwing, getPrototypeOf: thro
 const revoked = Proxy.revocable({}, {});
 revoked.revoke();
 
-/** No small numbers: they are descriptors that this process needs. */
+/** No small numbers: they are descriptors that this process needs. And none that may be a process. */
 const VALUES = [
   undefined,
   null,
   true,
   -1,
   -0.5,
-  1e6,
+  1e7,
   2 ** 31,
   2 ** 32,
   2 ** 53,
@@ -76,6 +76,9 @@ const VALUES = [
   },
 ];
 
+/** Above every pid_max. */
+const NO_PROCESS = 2 ** 22 + 1;
+
 /** Good arguments, to be spoilt one at a time. */
 const GOOD = {
   crc32c: () => [new Uint8Array(16), 0, 16, 0],
@@ -99,7 +102,21 @@ const GOOD = {
   socketPair: () => [],
   receiveDescriptor: () => [1e6],
   setIoFlusher: () => [],
-  clockRealtimeCoarse: () => [new Float64Array(2)],
+  isLockedElsewhere: () => [opened, 1],
+  loopBacking: () => [opened],
+  openFileClock: () => [],
+  readFileClock: () => [opened, new Float64Array(2)],
+  startQuestion: () => ['/nonexistent/directory', 1e6, -1, -1, 0, new Uint8Array(8)],
+  startUnmount: () => ['/nonexistent/directory', 1e6, 0],
+  startSeal: () => [['/nonexistent/cover'], '/nonexistent/directory', 1e6, 1e6],
+  startAbort: () => [1e6],
+  endErrand: () => [NO_PROCESS],
+  openProcess: () => [NO_PROCESS],
+  processHasEnded: () => [1e6],
+  processExit: () => [1e6],
+  signalProcess: () => [1e6, 0],
+  resourceLimit: () => [0],
+  setResourceLimit: () => [1e6, 0, 0],
 };
 
 /** Good arguments of methods. */
