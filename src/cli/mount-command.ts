@@ -9,6 +9,7 @@ import { spawn } from 'node:child_process';
 import { closeSync, writeSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Readable } from 'node:stream';
+import { absolutePath } from '../path-bytes.ts';
 import {
   argumentAt,
   type CommandDefinition,
@@ -27,6 +28,8 @@ import { programPath } from './program-path.ts';
 
 /** Names the descriptor on which a serving process tells the one that started it how the mount went. */
 const NOTIFY_VARIABLE = 'QUARRY_NOTIFY_FD';
+/** Target and directory for the serving process. */
+const PATHS_VARIABLE = 'QUARRY_PATHS';
 const NOTIFY_DESCRIPTOR = 3;
 const STANDARD_ERROR = 2;
 /** How long a dead mount, and programs in it, may keep the target from being mounted again. */
@@ -54,7 +57,12 @@ function serverArguments(args: readonly string[], options: OptionValues): string
   }
   if (allocator !== undefined) words.push('--allocator', absoluteModule(allocator));
   if (allocatorOptions !== undefined) words.push('--allocator-options', allocatorOptions);
-  return [...words, '--', resolve(argumentAt(args, 0)), resolve(argumentAt(args, 1))];
+  return [...words, '--', ...absolutePaths(args)];
+}
+
+/** Target and directory. */
+function absolutePaths(args: readonly string[]): string[] {
+  return [absolutePath(argumentAt(args, 0)), absolutePath(argumentAt(args, 1))];
 }
 
 /** A module by its absolute path; a name as it is. */
@@ -74,14 +82,19 @@ async function mountInBackground(
   options: OptionValues,
   terminal: Terminal,
 ): Promise<number> {
-  const log = openLogFile(resolve(argumentAt(args, 1)));
+  const log = openLogFile(absolutePath(argumentAt(args, 1)));
   const output = log?.descriptor ?? 'ignore';
   const command = [...process.execArgv, programPath(), ...serverArguments(args, options)];
   const child = spawn(process.execPath, command, {
     cwd: '/',
     detached: true,
     stdio: ['ignore', output, output, 'pipe'],
-    env: { ...process.env, [NOTIFY_VARIABLE]: String(NOTIFY_DESCRIPTOR) },
+    env: {
+      ...process.env,
+      [NOTIFY_VARIABLE]: String(NOTIFY_DESCRIPTOR),
+      // As JSON, since what is not UTF-8 cannot be an argument.
+      [PATHS_VARIABLE]: JSON.stringify(absolutePaths(args)),
+    },
   });
   if (log) closeSync(log.descriptor);
   const ended = new Promise<string>((done) => {
@@ -116,9 +129,12 @@ function notify(descriptor: number, notice: Notice): void {
 /** The serving process of a mount in the background. */
 async function serveForParent(
   descriptor: number,
-  args: readonly string[],
+  given: readonly string[],
   options: OptionValues,
 ): Promise<number> {
+  const paths = process.env[PATHS_VARIABLE];
+  const args = paths === undefined ? given : (JSON.parse(paths) as string[]);
+  delete process.env[PATHS_VARIABLE];
   delete process.env[NOTIFY_VARIABLE];
   const log: MountLog = backgroundLog();
   let ready = false;

@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs';
 import { Argument, Command, CommanderError, Option } from 'commander';
 import { MountOptionError } from '../fuse/options.ts';
 import type { CommandDefinition, OptionDefinition, OptionValues, Terminal } from './command.ts';
+import { exactWords } from './exact-words.ts';
 import { codeOf, failureLine, UsageError } from './failure.ts';
 import { printable } from './printable.ts';
 
@@ -131,7 +132,7 @@ export async function runCommandLine(words: readonly string[], terminal: Termina
       terminal.err(program.helpInformation());
       return USAGE_STATUS;
     }
-    await program.parseAsync([...words], { from: 'user' });
+    await program.parseAsync(exactWords(words), { from: 'user' });
     return status;
   } catch (thrown) {
     return report(
