@@ -17,6 +17,7 @@ import {
   optionGiven,
   optionList,
   optionText,
+  say,
   type Terminal,
 } from './command.ts';
 import { clearDeadMounts, waitForRelease } from './dead-mount.ts';
@@ -103,7 +104,7 @@ async function mountInBackground(
   });
   const notice = await readNotice(child.stdio[NOTIFY_DESCRIPTOR] as Readable);
   child.unref();
-  for (const line of notice?.said ?? []) terminal.err(`quarry: ${line}\n`);
+  for (const line of notice?.said ?? []) say(terminal, line);
   if (notice?.ready) return 0;
   if (notice?.error !== undefined) throw new CommandError(notice.error);
   const where = log ? `: see ${log.path}` : '';
@@ -157,7 +158,7 @@ async function serveForParent(
 /** Takes away what a killed daemon left on the directory: mounting there again is all that has to be done after a crash. */
 async function clearMountpoint({ target, directory }: MountRequest, terminal: Terminal): Promise<void> {
   for (const { mount, users } of await clearDeadMounts(directory)) {
-    terminal.err(`quarry: the daemon of ${mount.directory} had died; its mount is taken away\n`);
+    say(terminal, `the daemon of ${mount.directory} had died; its mount is taken away`);
     // Without users too: the kernel takes a moment to end the filesystem that held the device.
     const holder = users.length > 0 ? `end ${users.join(', ')} and mount again` : 'try again';
     const held = `${target} is still held by the mount that died: ${holder}`;

@@ -17,6 +17,7 @@ import {
   type OptionValues,
   optionGiven,
   optionText,
+  say,
   type Terminal,
 } from './command.ts';
 import { DaemonStatus } from './daemon-status.ts';
@@ -59,7 +60,7 @@ function explainWaiting({ mount, server, terminal }: Unmounting): () => void {
       holders.length > 0
         ? `is still in use: ${holders.join('; ')}`
         : `is being written${server ? ` by its daemon (${server.text})` : ''}, or has files open`;
-    terminal.err(`quarry: ${mount.source} ${reason}\n`);
+    say(terminal, `${mount.source} ${reason}`);
   }, SILENT_MILLISECONDS);
   return () => clearTimeout(timer);
 }
@@ -94,8 +95,9 @@ function stillServed({ mount, server }: Unmounting): string {
 function sayWhatIsBeneath({ mount, terminal }: Unmounting): void {
   const beneath = findMount(mount.directory);
   if (beneath === undefined || beneath.id === mount.id) return;
-  terminal.err(
-    `quarry: another mount was beneath and is on ${mount.directory} now: ${beneath.source} (${beneath.type})\n`,
+  say(
+    terminal,
+    `another mount was beneath and is on ${mount.directory} now: ${beneath.source} (${beneath.type})`,
   );
 }
 
@@ -140,10 +142,11 @@ async function requireClean(work: Unmounting): Promise<void> {
 async function removeDeadMount(mount: MountRecord, terminal: Terminal): Promise<void> {
   const { directory, source } = mount;
   const { users } = await clearDeadMount(mount);
-  terminal.err(
-    `quarry: the daemon of ${directory} had died; the mount is taken away, and ${source} recovers when it is mounted next\n`,
+  say(
+    terminal,
+    `the daemon of ${directory} had died; the mount is taken away, and ${source} recovers when it is mounted next`,
   );
-  if (users.length > 0) terminal.err(`quarry: still in the dead mount: ${users.join(', ')}\n`);
+  if (users.length > 0) say(terminal, `still in the dead mount: ${users.join(', ')}`);
   else await waitForRelease(source, RELEASE_MILLISECONDS, notReleased(mount));
 }
 
@@ -192,12 +195,12 @@ async function unmountServed(
 async function force(name: string, options: OptionValues, terminal: Terminal): Promise<void> {
   const named = mountNamed(name);
   if (named === undefined) {
-    terminal.err(`quarry: ${await releaseByForce(name)}\n`);
+    say(terminal, await releaseByForce(name));
     return;
   }
   const mount = await requireMount(name);
   const found = await look(mount);
-  if (found instanceof NoAnswerError) terminal.err(`quarry: ${await unmountByForce(mount)}\n`);
+  if (found instanceof NoAnswerError) say(terminal, await unmountByForce(mount));
   else await unmountServed(mount, found, options, terminal);
 }
 

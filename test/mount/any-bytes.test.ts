@@ -46,6 +46,18 @@ describeQuarry('paths that are not UTF-8', () => {
     ]);
   });
 
+  test('a source that would steer the terminal is named without that', async () => {
+    const source = String.raw`$'a\e[31mb\nquarry: c'`;
+    const said = await shell(`${names}
+      quarry mkfs -q --size 8M "$place/$image"
+      quarry mount -o fsname=${source} "$place/$image" "$place/$point"
+      pid=$(quarry stat --json "$place/$point" | grep -o '"pid": [0-9]*' | grep -o '[0-9]*')
+      kill -9 $pid; while test -d /proc/$pid; do sleep 0.01; done
+      quarry umount "$place/$point" 2>&1`);
+    expect(said).toMatch(/^quarry: the daemon of [^\n]* had died[^\n]*\n$/);
+    expect(said).not.toContain('\x1b');
+  });
+
   test('behind a loop device', async () => {
     const said = await shell(`${names}
       quarry mkfs -q --size 8M "$place/$image"
