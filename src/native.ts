@@ -273,6 +273,10 @@ export interface NativeBinding {
   openFileClock(): number;
   /** The time that the kernel would stamp a file with now, as [seconds, nanoseconds]. */
   readFileClock(descriptor: number, into: Float64Array): void;
+  /** getrlimit(2): [soft, hard]; Infinity for no limit. `resource` is a number of Linux, RLIMIT_…. */
+  resourceLimit(resource: number): [number, number];
+  /** setrlimit(2). 0 or an errno. */
+  setResourceLimit(resource: number, soft: number, hard: number): number;
 }
 
 const require = createRequire(import.meta.url);

@@ -90,7 +90,10 @@ export class MountServer {
  * @param likelyPid where to look first
  */
 export function serverOf(mount: MountRecord, likelyPid?: number): MountServer | undefined {
-  const connection = connectionOf(mount);
+  return serverOfConnection(connectionOf(mount), likelyPid);
+}
+
+export function serverOfConnection(connection: number, likelyPid?: number): MountServer | undefined {
   const all = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
   for (const pid of [...(likelyPid === undefined ? [] : [likelyPid]), ...all.map(Number)]) {
     const server = MountServer.prove(pid, connection);

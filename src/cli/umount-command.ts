@@ -10,7 +10,7 @@
 import { SilenceError } from '../fuse/errand.ts';
 import { abandonMount, findMount, type MountRecord, unmount } from '../fuse/mount.ts';
 import { ownerOf } from '../fuse/mount-table.ts';
-import { identify, type MountIdentity, NoAnswerError } from './ask-mount.ts';
+import { ANSWER_SECONDS, identify, type MountIdentity, NoAnswerError } from './ask-mount.ts';
 import {
   argumentAt,
   type CommandDefinition,
@@ -36,7 +36,8 @@ const RELEASE_MILLISECONDS = 60_000;
 /** For another user's daemon: it may be anything. */
 const STRANGER_SECONDS = 60;
 const SILENT_MILLISECONDS = 1000;
-/** Before a daemon is ended by force it may end by itself. */
+/** Before a daemon is ended by force it may answer, and then end by itself. */
+const FORCE_ANSWER_SECONDS = 2;
 const FORCE_SECONDS = 10;
 
 /** One unmounting: what it works on, and until when. */
@@ -151,9 +152,14 @@ async function removeDeadMount(mount: MountRecord, terminal: Terminal): Promise<
 }
 
 /** What the server of a mount says about itself, or why it says nothing. */
-async function look(mount: MountRecord): Promise<MountIdentity | NoAnswerError> {
+async function look(
+  mount: MountRecord,
+  options: OptionValues,
+  usualSeconds = ANSWER_SECONDS,
+): Promise<MountIdentity | NoAnswerError> {
+  const seconds = Math.min(usualSeconds, timeoutSeconds(options) ?? usualSeconds);
   try {
-    return await identify(mount);
+    return await identify(mount, seconds * 1000);
   } catch (thrown) {
     if (thrown instanceof NoAnswerError) return thrown;
     throw thrown;
@@ -167,10 +173,15 @@ function silenceError({ directory }: MountRecord, server: MountServer | undefine
   );
 }
 
+function timeoutSeconds(options: OptionValues): number | undefined {
+  const given = optionText(options, 'timeout');
+  return given === undefined ? undefined : parseSeconds('--timeout', given);
+}
+
 /** How long to wait; undefined for as long as it takes. */
 function limitSeconds(mount: MountRecord, options: OptionValues): number | undefined {
-  const given = optionText(options, 'timeout');
-  if (given !== undefined) return parseSeconds('--timeout', given);
+  const given = timeoutSeconds(options);
+  if (given !== undefined) return given;
   if (optionGiven(options, 'force')) return FORCE_SECONDS;
   return isOwn(ownerOf(mount)) ? undefined : STRANGER_SECONDS;
 }
@@ -199,7 +210,7 @@ async function force(name: string, options: OptionValues, terminal: Terminal): P
     return;
   }
   const mount = await requireMount(name);
-  const found = await look(mount);
+  const found = await look(mount, options, FORCE_ANSWER_SECONDS);
   if (found instanceof NoAnswerError) say(terminal, await unmountByForce(mount));
   else await unmountServed(mount, found, options, terminal);
 }
@@ -211,7 +222,7 @@ async function run(args: readonly string[], options: OptionValues, terminal: Ter
     return 0;
   }
   const mount = await requireMount(name);
-  const found = await look(mount);
+  const found = await look(mount, options);
   const isSilent = found instanceof NoAnswerError && found.reason === 'silent';
   if (found instanceof NoAnswerError && found.reason === 'dead') await removeDeadMount(mount, terminal);
   else if (optionGiven(options, 'lazy')) await abandonMount(mount);

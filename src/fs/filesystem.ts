@@ -22,6 +22,8 @@ export interface Operation<Tx = TransactionHandle> {
   perform(tx: Tx): void;
   /** @param thrown undefined on success, otherwise what `perform` (or loading its blocks) threw; `errnoOf` makes an errno of it. Must not throw. */
   finished(thrown: unknown): void;
+  /** It gives blocks back: out of space, it does not wait for others that do. */
+  readonly givesBack?: boolean;
 }
 
 /** The caller, from the request header. */

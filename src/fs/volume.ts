@@ -18,7 +18,7 @@ import { BlockCache } from './block-cache.ts';
 import { flushDevice } from './block-transfers.ts';
 import { type Clock, DateClock } from './clock.ts';
 import { Committer } from './commit.ts';
-import { Directories, isDot, requireDirectory } from './directory.ts';
+import { Directories, isDot, isDotDot, requireDirectory } from './directory.ts';
 import { EarlyWrites } from './early-writes.ts';
 import { CorruptionError } from './errors.ts';
 import { ExtentMap } from './extents.ts';
@@ -39,6 +39,7 @@ import type {
   WriteRequest,
 } from './filesystem.ts';
 import { MAX_NAME_BYTES, ROOT_INODE, VolumeRoot } from './format.ts';
+import { Freeing } from './freeing.ts';
 import { fillAttributes, isDirectory } from './inode.ts';
 import { changeInode } from './inode-changes.ts';
 import { InodePaths } from './inode-path.ts';
@@ -70,6 +71,7 @@ import { ScratchPool } from './scratch.ts';
 import { SpaceMap } from './space-map.ts';
 import { readSuperblock, type SuperblockImage } from './superblock.ts';
 import { Transaction } from './transaction.ts';
+import { TurnLengths, type TurnSource } from './turns.ts';
 import { scratchBytes } from './write-edges.ts';
 import type { WriteContext } from './write-plan.ts';
 import { WriteRetry } from './write-retry.ts';
@@ -88,6 +90,8 @@ export interface VolumeOptions {
   accessRules?: AccessRules | undefined;
   log?: ((line: string) => void) | undefined;
   clock?: Clock | undefined;
+  /** The event loop, and its clock. */
+  turns?: TurnSource | undefined;
 }
 
 /** Counters of a live mount, for `quarry stat`. */
@@ -110,7 +114,7 @@ export interface VolumeCounters extends LossCounters {
   /** Blocks of the journal's log, and how many of them are in use. */
   readonly journalBlocks: number;
   readonly journalUsedBlocks: number;
-  /** The error of the device that made the volume read-only; empty if there was none. */
+  /** What made the volume read-only, if it was not damage: the error of the device, mostly. Empty if nothing did. */
   readonly failure: string;
   readonly inodesHeldByKernel: number;
   readonly openOrphans: number;
@@ -119,8 +123,19 @@ export interface VolumeCounters extends LossCounters {
   readonly policy: Record<string, number>;
 }
 
+/** What is in memory is in doubt, since an operation could be neither ended nor taken back. */
+class BrokenTransactionError extends Error {
+  constructor(thrown: unknown) {
+    super(`an operation could not be undone: ${thrown instanceof Error ? thrown.message : String(thrown)}`, {
+      cause: thrown,
+    });
+  }
+}
+
 export class Volume implements FileSystem<Transaction>, RunnerHost {
   readonly layout: Layout;
+  /** How long work on this volume held the event loop, as far as it chose its turns itself. */
+  readonly turns = new TurnLengths();
   readonly #device: Device;
   readonly #superblock: SuperblockImage;
   readonly #log: (line: string) => void;
@@ -194,7 +209,7 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
       blockBytes,
       failed: (error) => this.#poison(error),
     });
-    this.#runner = new OperationRunner(this.#tx, this.#cache, this);
+    this.#runner = new OperationRunner(this.#tx, this.#cache, this, this.turns, options.turns);
     this.#early = new EarlyWrites(device, blockBytes);
     const stepExtents = extentsPerStep(logLength(layout));
     this.#access = new AccessTimes(
@@ -222,6 +237,7 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
       early: this.#early,
       access: this.#access,
       lost: this.#lost,
+      freeing: new Freeing(),
       scratch: new ScratchPool(device, scratchBytes(blockBytes)),
       extentsPerStep: stepExtents,
       dataWritten: () => this.#dataWritten(),
@@ -236,6 +252,12 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
 
   get readOnly(): boolean {
     return this.#tx.readOnly;
+  }
+
+  /** What made the volume read-only if it was not damage, in words; empty if nothing did. */
+  get failureInWords(): string {
+    const { failure } = this.#committer;
+    return failure === undefined ? '' : failureText(failure);
   }
 
   get label(): string {
@@ -370,9 +392,15 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
     this.#then(this.#committer.makeRoom(), done);
   }
 
+  get freesMore(): boolean {
+    return this.#files.freeing.underWay;
+  }
+
   afterRelease(done: () => void): void {
     const released = () => this.#files.epochs.afterAllSoFar(done);
-    this.#then(this.#committer.makeFree(), released);
+    const release = () => this.#then(this.#committer.makeFree(), released);
+    if (this.pendingBlocks === 0 && this.freesMore) this.#files.freeing.afterStep(release);
+    else release();
   }
 
   afterEarlyWrites(done: () => void): void {
@@ -417,11 +445,15 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
     else void this.#access.write(false).then(commit);
   }
 
-  /** The device failed a commit: the volume is read-only from then on. */
+  /** The device failed a commit, or memory is in doubt: the volume is read-only from then on. */
   #poison(error: Error): void {
     this.#sound = false;
     this.#tx.readOnly = true;
-    this.#log(`writing to the device failed (${error.message}): the volume is read-only now`);
+    this.#log(`${failureText(error)}: the volume is read-only now`);
+  }
+
+  broken(thrown: unknown): void {
+    this.#committer.stop(new BrokenTransactionError(thrown));
   }
 
   orphaned(inodes: readonly number[]): void {
@@ -475,7 +507,7 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
     const inode = this.#names.lookup(tx, parent, name);
     // An inode without a name lives as long as the kernel holds it; then it is on its way out.
     if (isDot(name) && !this.#references.has(inode)) this.#table.requireNamed(tx, inode);
-    this.#paths.remember(inode, parent);
+    else if (!isDot(name) && !isDotDot(name)) this.#paths.remember(inode, parent);
     return inode;
   }
 
@@ -625,6 +657,11 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
       policy: this.#space.policy?.stats?.() ?? {},
     };
   }
+}
+
+function failureText(error: Error): string {
+  const { message } = error;
+  return error instanceof BrokenTransactionError ? message : `writing to the device failed (${message})`;
 }
 
 function plural(count: number, noun: string): string {

@@ -14,6 +14,7 @@ import { mapSegments, type Segment } from './data-map.ts';
 import { fsError } from './errors.ts';
 import type { FileContext } from './file-reader.ts';
 import type { WriteRequest } from './filesystem.ts';
+import type { Freeing } from './freeing.ts';
 import { type InodeRef, inlineBytes, inlineCapacity, isInline, requireRegular, sizeOf } from './inode.ts';
 import type { ScratchPool } from './scratch.ts';
 import type { SpaceMap } from './space-map.ts';
@@ -21,6 +22,7 @@ import type { Transaction } from './transaction.ts';
 
 /** What writing takes of a volume, beside what reading does. */
 export interface WriteContext extends FileContext {
+  readonly freeing: Freeing;
   readonly space: SpaceMap;
   readonly scratch: ScratchPool;
   /** Extents that one transaction may enter or give back. */
