@@ -5,7 +5,7 @@
  * status. What it throws becomes one line on standard error: see failure.ts.
  */
 
-import { printableJson } from './printable.ts';
+import { printable, printableJson } from './printable.ts';
 
 /** Where a command speaks to. */
 export interface Terminal {
@@ -70,6 +70,11 @@ export function optionGiven(options: OptionValues, name: string): boolean {
 /** The argument at `index`, which the parser has made sure of. */
 export function argumentAt(args: readonly string[], index: number): string {
   return args[index] ?? '';
+}
+
+/** Says a line on standard error. Whatever is in it steers no terminal. */
+export function say(terminal: Terminal, line: string): void {
+  terminal.err(`quarry: ${printable(line)}\n`);
 }
 
 export function printJson(terminal: Terminal, value: unknown): void {

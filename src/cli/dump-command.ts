@@ -28,13 +28,13 @@ import {
   type OptionValues,
   optionGiven,
   printJson,
+  say,
   type Terminal,
 } from './command.ts';
 import { reportJournal, transactionLine } from './dump-journal.ts';
 import { DumpSource, openForReading } from './dump-source.ts';
 import { CommandError, UsageError } from './failure.ts';
 import { partsJson, partsText } from './parts-text.ts';
-import { printable } from './printable.ts';
 import { factLines } from './table-text.ts';
 import { inspectTarget, type Target } from './target.ts';
 
@@ -310,7 +310,7 @@ async function show(target: Target, { subject, number }: DumpRequest, terminal: 
   try {
     const source = await DumpSource.open(target, device);
     if (source.journalFault !== undefined) {
-      terminal.err(`quarry: ${printable(target.path)} is shown as it is on disk: ${source.journalFault}\n`);
+      say(terminal, `${target.path} is shown as it is on disk: ${source.journalFault}`);
     }
     return await found.show(source, number);
   } finally {

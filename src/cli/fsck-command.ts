@@ -18,6 +18,7 @@ import {
   type OptionValues,
   optionGiven,
   printJson,
+  say,
   type Terminal,
 } from './command.ts';
 import { targetError, UsageError } from './failure.ts';
@@ -139,9 +140,9 @@ export function fsckText(target: string, report: FsckReport): string {
 /** Why problems are still there, and what to do about it. */
 function leftLine(target: string, outcome: Outcome): string | undefined {
   if (outcome === 'refused')
-    return `${printable(target)} needs a repair that could lose something, which -p does not do: run 'quarry fsck -y ${printable(target)}'`;
+    return `${target} needs a repair that could lose something, which -p does not do: run 'quarry fsck -y ${target}'`;
   if (outcome === 'failed')
-    return `${printable(target)} could not be repaired in full: run 'quarry fsck -y ${printable(target)}' again`;
+    return `${target} could not be repaired in full: run 'quarry fsck -y ${target}' again`;
   return undefined;
 }
 
@@ -183,7 +184,7 @@ async function run(args: readonly string[], options: OptionValues, terminal: Ter
   if (optionGiven(options, 'json')) printJson(terminal, fsckJson(target.path, report));
   else terminal.out(fsckText(target.path, report));
   const left = leftLine(target.path, report.outcome);
-  if (left !== undefined) terminal.err(`quarry: ${left}\n`);
+  if (left !== undefined) say(terminal, left);
   return fsckStatus(report);
 }
 

@@ -5,6 +5,7 @@
  */
 import type { AsyncFile, EngineName } from '../aio/file/async-file.ts';
 import { openFile } from '../aio/file/open-file.ts';
+import { isUtf8 } from '../path-bytes.ts';
 import {
   argumentAt,
   type CommandDefinition,
@@ -113,6 +114,7 @@ function openTarget(target: Target, request: IoCommandRequest): Promise<AsyncFil
 
 async function measureTarget(request: IoCommandRequest, terminal: Terminal): Promise<IoReport> {
   const target = inspectTarget(request.target);
+  if (!isUtf8(target.path)) throw new CommandError(`${target.path} is not UTF-8: measure it by another name`);
   requireReadable(target);
   const sizeBytes = usableBytes(target, request);
   if (!isWriting(request)) return await measureOpened(target, request, sizeBytes, terminal);

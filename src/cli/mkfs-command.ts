@@ -5,13 +5,13 @@
  * is a missing image made, old signatures are wiped, and the volume is written.
  */
 import { randomBytes } from 'node:crypto';
-import { closeSync, existsSync, ftruncateSync, openSync, rmSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { closeSync, existsSync, ftruncateSync, openSync, unlinkSync } from 'node:fs';
 import { openAioDevice } from '../aio/aio-device.ts';
 import type { ByteRange } from '../fs/erase.ts';
 import { DEFAULT_BLOCK_BYTES, MAX_BLOCK_BYTES, MAX_LABEL_BYTES } from '../fs/format.ts';
 import { defaultJournalBlocks, type Layout, MIN_JOURNAL_BLOCKS, MIN_SPACE_BLOCKS } from '../fs/layout.ts';
 import { formatVolume, planFormat } from '../fs/mkfs.ts';
+import { absolutePath, systemPath } from '../path-bytes.ts';
 import {
   argumentAt,
   type CommandDefinition,
@@ -117,12 +117,21 @@ function sizeOn(target: Target, request: MkfsRequest): number {
   return sizeBytes;
 }
 
+/** Of what could not be made, nothing stays. */
+function removeImage(path: string): void {
+  try {
+    unlinkSync(systemPath(path));
+  } catch {
+    // The first error is the one to tell.
+  }
+}
+
 function createImage(path: string, sizeBytes: number): void {
-  const descriptor = openSync(path, 'wx', 0o666);
+  const descriptor = openSync(systemPath(path), 'wx', 0o666);
   try {
     ftruncateSync(descriptor, sizeBytes);
   } catch (thrown) {
-    rmSync(path, { force: true });
+    removeImage(path);
     throw thrown;
   } finally {
     closeSync(descriptor);
@@ -130,7 +139,7 @@ function createImage(path: string, sizeBytes: number): void {
 }
 
 function resizeImage(path: string, sizeBytes: number): void {
-  const descriptor = openSync(path, 'r+');
+  const descriptor = openSync(systemPath(path), 'r+');
   try {
     ftruncateSync(descriptor, sizeBytes);
   } finally {
@@ -181,7 +190,7 @@ async function makeOnNewImage(path: string, request: MkfsRequest): Promise<Layou
     const target = inspectTarget(path);
     return await holding(target, 'exclusive', () => format(target, request, sizeBytes, []));
   } catch (thrown) {
-    rmSync(path, { force: true });
+    removeImage(path);
     throw thrown;
   }
 }
@@ -199,10 +208,10 @@ async function makeOnExisting(target: Target, request: MkfsRequest): Promise<Lay
 
 async function run(args: readonly string[], options: OptionValues, terminal: Terminal): Promise<number> {
   const request = mkfsRequest(args, options);
-  const path = resolve(request.target);
+  const path = absolutePath(request.target);
   let layout: Layout;
   try {
-    layout = existsSync(path)
+    layout = existsSync(systemPath(path))
       ? await makeOnExisting(inspectTarget(path), request)
       : await makeOnNewImage(path, request);
   } catch (thrown) {

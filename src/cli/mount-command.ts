@@ -10,6 +10,7 @@ import { closeSync, writeSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Readable } from 'node:stream';
 import { isModulePath } from '../alloc/registry.ts';
+import { absolutePath } from '../path-bytes.ts';
 import {
   argumentAt,
   type CommandDefinition,
@@ -17,6 +18,7 @@ import {
   optionGiven,
   optionList,
   optionText,
+  say,
   type Terminal,
 } from './command.ts';
 import { clearDeadMounts, waitForRelease } from './dead-mount.ts';
@@ -28,6 +30,8 @@ import { programPath } from './program-path.ts';
 
 /** Names the descriptor on which a serving process tells the one that started it how the mount went. */
 const NOTIFY_VARIABLE = 'QUARRY_NOTIFY_FD';
+/** Target and directory for the serving process. */
+const PATHS_VARIABLE = 'QUARRY_PATHS';
 const NOTIFY_DESCRIPTOR = 3;
 const STANDARD_ERROR = 2;
 /** How long a dead mount, and programs in it, may keep the target from being mounted again. */
@@ -65,7 +69,12 @@ function serverArguments(args: readonly string[], options: OptionValues): string
   }
   if (allocator !== undefined) words.push('--allocator', absoluteModule(allocator));
   if (allocatorOptions !== undefined) words.push('--allocator-options', allocatorOptions);
-  return [...words, '--', resolve(argumentAt(args, 0)), resolve(argumentAt(args, 1))];
+  return [...words, '--', ...absolutePaths(args)];
+}
+
+/** Target and directory. */
+function absolutePaths(args: readonly string[]): string[] {
+  return [absolutePath(argumentAt(args, 0)), absolutePath(argumentAt(args, 1))];
 }
 
 /** A module by its absolute path; a name as it is. */
@@ -85,7 +94,7 @@ async function mountInBackground(
   options: OptionValues,
   terminal: Terminal,
 ): Promise<number> {
-  const log = openLogFile(resolve(argumentAt(args, 1)));
+  const log = openLogFile(absolutePath(argumentAt(args, 1)));
   const output = log?.descriptor ?? 'ignore';
   const engineArguments = process.execArgv.filter((word) => !DEBUGGER_OPTION.test(word));
   const command = [...engineArguments, programPath(), ...serverArguments(args, options)];
@@ -93,7 +102,12 @@ async function mountInBackground(
     cwd: '/',
     detached: true,
     stdio: ['ignore', output, output, 'pipe'],
-    env: { ...withoutDebugger(process.env), [NOTIFY_VARIABLE]: String(NOTIFY_DESCRIPTOR) },
+    env: {
+      ...withoutDebugger(process.env),
+      [NOTIFY_VARIABLE]: String(NOTIFY_DESCRIPTOR),
+      // As JSON, since what is not UTF-8 cannot be an argument.
+      [PATHS_VARIABLE]: JSON.stringify(absolutePaths(args)),
+    },
   });
   if (log) closeSync(log.descriptor);
   const ended = new Promise<string>((done) => {
@@ -102,7 +116,7 @@ async function mountInBackground(
   });
   const notice = await readNotice(child.stdio[NOTIFY_DESCRIPTOR] as Readable);
   child.unref();
-  for (const line of notice?.said ?? []) terminal.err(`quarry: ${line}\n`);
+  for (const line of notice?.said ?? []) say(terminal, line);
   if (notice?.ready) return 0;
   if (notice?.error !== undefined) throw new CommandError(notice.error);
   const where = log ? `: see ${log.path}` : '';
@@ -128,9 +142,12 @@ function notify(descriptor: number, notice: Notice): void {
 /** The serving process of a mount in the background. */
 async function serveForParent(
   descriptor: number,
-  args: readonly string[],
+  given: readonly string[],
   options: OptionValues,
 ): Promise<number> {
+  const paths = process.env[PATHS_VARIABLE];
+  const args = paths === undefined ? given : (JSON.parse(paths) as string[]);
+  delete process.env[PATHS_VARIABLE];
   delete process.env[NOTIFY_VARIABLE];
   const log: MountLog = backgroundLog();
   let ready = false;
@@ -153,7 +170,7 @@ async function serveForParent(
 /** Takes away what a killed daemon left on the directory: mounting there again is all that has to be done after a crash. */
 async function clearMountpoint({ target, directory }: MountRequest, terminal: Terminal): Promise<void> {
   for (const { mount, users } of await clearDeadMounts(directory)) {
-    terminal.err(`quarry: the daemon of ${mount.directory} had died; its mount is taken away\n`);
+    say(terminal, `the daemon of ${mount.directory} had died; its mount is taken away`);
     // Without users too: the kernel takes a moment to end the filesystem that held the device.
     const holder = users.length > 0 ? `end ${users.join(', ')} and mount again` : 'try again';
     const held = `${target} is still held by the mount that died: ${holder}`;

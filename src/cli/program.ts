@@ -5,9 +5,15 @@
 import { readFileSync } from 'node:fs';
 import { Argument, Command, CommanderError, Option } from 'commander';
 import { MountOptionError } from '../fuse/options.ts';
-import type { CommandDefinition, OptionDefinition, OptionValues, Terminal } from './command.ts';
+import {
+  type CommandDefinition,
+  type OptionDefinition,
+  type OptionValues,
+  say,
+  type Terminal,
+} from './command.ts';
+import { exactWords } from './exact-words.ts';
 import { codeOf, failureLine, UsageError } from './failure.ts';
-import { printable } from './printable.ts';
 
 /** The commands, in the order of the help. A command line loads only the one it names: loading all takes longer than most run. */
 const COMMANDS = new Map<string, () => Promise<CommandDefinition>>([
@@ -131,7 +137,7 @@ export async function runCommandLine(words: readonly string[], terminal: Termina
       terminal.err(program.helpInformation());
       return USAGE_STATUS;
     }
-    await program.parseAsync([...words], { from: 'user' });
+    await program.parseAsync(exactWords(words), { from: 'user' });
     return status;
   } catch (thrown) {
     return report(
@@ -146,10 +152,10 @@ function report(thrown: unknown, definition: Partial<CommandDefinition>, termina
   const usageStatus = definition.usageStatus ?? USAGE_STATUS;
   if (thrown instanceof CommanderError) {
     if (thrown.exitCode === 0) return 0;
-    terminal.err(`quarry: ${printable(usageLine(thrown.message, definition.name))}\n`);
+    say(terminal, usageLine(thrown.message, definition.name));
     return usageStatus;
   }
-  terminal.err(`quarry: ${printable(failureLine(thrown))}\n`);
+  say(terminal, failureLine(thrown));
   if (process.env.QUARRY_DEBUG) terminal.err(`${thrown instanceof Error ? thrown.stack : ''}\n`);
   const isUsage = thrown instanceof UsageError || thrown instanceof MountOptionError;
   return isUsage ? usageStatus : (definition.failureStatus ?? 1);

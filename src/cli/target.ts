@@ -1,9 +1,10 @@
 /**
  * Targets: block devices and image files, looked at without changing them.
  */
-import { closeSync, fstatSync, openSync, readSync, realpathSync, statSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readSync, statSync } from 'node:fs';
 import type { ByteRange } from '../fs/erase.ts';
 import { native } from '../native.ts';
+import { realPathOf, systemPath } from '../path-bytes.ts';
 import { storageIdOf } from './block-devices.ts';
 import { CommandError, targetError } from './failure.ts';
 import { type FoundSignature, findEdges, findSignatures, type ReadBytes } from './signatures.ts';
@@ -23,8 +24,8 @@ export interface Target {
  */
 export function inspectTarget(name: string): Target {
   try {
-    const path = realpathSync(name);
-    const status = statSync(path, { bigint: true });
+    const path = realPathOf(name);
+    const status = statSync(systemPath(path), { bigint: true });
     const id = storageIdOf(status);
     if (status.isDirectory()) throw Object.assign(new Error('directory'), { code: 'EISDIR' });
     if (status.isBlockDevice()) return { path, isBlockDevice: true, sizeBytes: deviceSize(path), id };
@@ -43,7 +44,7 @@ function deviceSize(path: string): number {
 
 /** Gives a reader of the target's bytes to `use`, and closes the target after it. */
 export function withReader<T>(path: string, use: (read: ReadBytes) => T): T {
-  const descriptor = openSync(path, 'r');
+  const descriptor = openSync(systemPath(path), 'r');
   try {
     return use((offsetBytes, lengthBytes) => {
       const bytes = new Uint8Array(lengthBytes);
@@ -76,7 +77,7 @@ export function edgesOf(target: Target, sizeBytes: number): ByteRange[] {
 /** Throws unless the target can be read: a clear word before anything else is tried. */
 export function requireReadable(target: Target): void {
   try {
-    const descriptor = openSync(target.path, 'r');
+    const descriptor = openSync(systemPath(target.path), 'r');
     fstatSync(descriptor);
     closeSync(descriptor);
   } catch (thrown) {

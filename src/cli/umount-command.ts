@@ -17,6 +17,7 @@ import {
   type OptionValues,
   optionGiven,
   optionText,
+  say,
   type Terminal,
 } from './command.ts';
 import { DaemonStatus } from './daemon-status.ts';
@@ -56,15 +57,15 @@ function isOwn({ uid }: { uid: number }): boolean {
 /** Says after a second who else holds the volume, and after longer that it is being written. @returns how to stop that */
 function explainWaiting(work: Unmounting): () => void {
   const { mount, server, terminal } = work;
-  const say = (text: string) => {
+  const tell = (text: string) => {
     stop();
-    terminal.err(`quarry: ${mount.source} ${text}\n`);
+    say(terminal, `${mount.source} ${text}`);
   };
   const look = () => {
     const holders = holdersOf(mount);
-    if (holders.length > 0) say(`is still in use: ${holders.join('; ')}`);
+    if (holders.length > 0) tell(`is still in use: ${holders.join('; ')}`);
   };
-  const patience = () => say(`is being written${server ? ` by its daemon (${server.text})` : ''}`);
+  const patience = () => tell(`is being written${server ? ` by its daemon (${server.text})` : ''}`);
   const timers = [setInterval(look, LOOK_MILLISECONDS), setTimeout(patience, PATIENCE_MILLISECONDS)];
   const stop = () => timers.forEach(clearTimeout);
   return stop;
@@ -100,8 +101,9 @@ function stillServed({ mount, server }: Unmounting): string {
 function sayWhatIsBeneath({ mount, terminal }: Unmounting): void {
   const beneath = findMount(mount.directory);
   if (beneath === undefined || beneath.id === mount.id) return;
-  terminal.err(
-    `quarry: another mount was beneath and is on ${mount.directory} now: ${beneath.source} (${beneath.type})\n`,
+  say(
+    terminal,
+    `another mount was beneath and is on ${mount.directory} now: ${beneath.source} (${beneath.type})`,
   );
 }
 
@@ -146,10 +148,11 @@ async function requireClean(work: Unmounting): Promise<void> {
 async function removeDeadMount(mount: MountRecord, terminal: Terminal): Promise<void> {
   const { directory, source } = mount;
   const { users } = await clearDeadMount(mount);
-  terminal.err(
-    `quarry: the daemon of ${directory} had died; the mount is taken away, and ${source} recovers when it is mounted next\n`,
+  say(
+    terminal,
+    `the daemon of ${directory} had died; the mount is taken away, and ${source} recovers when it is mounted next`,
   );
-  if (users.length > 0) terminal.err(`quarry: still in the dead mount: ${users.join(', ')}\n`);
+  if (users.length > 0) say(terminal, `still in the dead mount: ${users.join(', ')}`);
   else await waitForRelease(source, RELEASE_MILLISECONDS, notReleased(mount));
 }
 
@@ -208,12 +211,12 @@ async function unmountServed(
 async function force(name: string, options: OptionValues, terminal: Terminal): Promise<void> {
   const named = mountNamed(name);
   if (named === undefined) {
-    terminal.err(`quarry: ${await releaseByForce(name)}\n`);
+    say(terminal, await releaseByForce(name));
     return;
   }
   const mount = await requireMount(name);
   const found = await look(mount, options, FORCE_ANSWER_SECONDS);
-  if (found instanceof NoAnswerError) terminal.err(`quarry: ${await unmountByForce(mount)}\n`);
+  if (found instanceof NoAnswerError) say(terminal, await unmountByForce(mount));
   else await unmountServed(mount, found, options, terminal);
 }
 
