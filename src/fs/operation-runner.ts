@@ -9,7 +9,7 @@ import type { BlockCache, LoadWaiter } from './block-cache.ts';
 import { CorruptionError, FsError, fsError } from './errors.ts';
 import type { Operation } from './filesystem.ts';
 import { MAX_MISSES } from './limits.ts';
-import { BlockMiss, type Transaction } from './transaction.ts';
+import { BlockMiss, RESTING, type Transaction } from './transaction.ts';
 
 /** What the runner asks of the volume. */
 export interface RunnerHost {
@@ -25,6 +25,8 @@ export interface RunnerHost {
   afterRelease(done: () => void): void;
   /** Calls back when every write answered early so far is done. */
   afterEarlyWrites(done: () => void): void;
+  /** Marks a volume at rest as in use again, then calls back; with what it threw, if that failed. */
+  afterWaking(done: (thrown: unknown) => void): void;
   /** Told after every transaction that changed something. */
   changed(): void;
   /** Inodes that lost their last name. */
@@ -143,6 +145,12 @@ export class OperationRunner {
       const waiting = before ?? new Waiting(this, operation);
       waiting.behindEarlyWrites = true;
       this.#host.afterEarlyWrites(() => this.attempt(operation, waiting));
+      return;
+    }
+    if (thrown === RESTING) {
+      this.#host.afterWaking((failed) =>
+        failed === undefined ? this.attempt(operation, before) : this.end(operation, failed),
+      );
       return;
     }
     if (thrown === JOURNAL_FULL) {

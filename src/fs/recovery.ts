@@ -121,3 +121,14 @@ async function eachBatch(
     await use(memory, batch);
   }
 }
+
+/** What is said of a journal that was replayed. */
+export function replayText({ transactions, homes }: JournalContents, readOnly: boolean): string {
+  const what = `${plural(transactions, 'transaction')} (${plural(homes.length, 'block')})`;
+  const where = readOnly ? ' in memory, nothing is written' : '';
+  return `the volume was not unmounted in order: replayed ${what} of its journal${where}`;
+}
+
+export function plural(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`;
+}

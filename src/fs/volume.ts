@@ -15,12 +15,12 @@ import type { AllocatorDefinition, AllocatorOptions } from '../alloc/allocator.t
 import groupAndGoal from '../alloc/group-and-goal.ts';
 import { AccessTimes, RELATIVE_ACCESS } from './access-times.ts';
 import { BlockCache } from './block-cache.ts';
-import { flushDevice } from './block-transfers.ts';
 import { type Clock, DateClock } from './clock.ts';
 import { Committer } from './commit.ts';
+import { CommitSchedule } from './commit-schedule.ts';
 import { Directories, isDot, requireDirectory } from './directory.ts';
 import { EarlyWrites } from './early-writes.ts';
-import { CorruptionError } from './errors.ts';
+import type { CorruptionError } from './errors.ts';
 import { ExtentMap } from './extents.ts';
 import { readFile } from './file-reader.ts';
 import { reapInode, resizeFile } from './file-resizer.ts';
@@ -38,8 +38,8 @@ import type {
   SpaceStatistics,
   WriteRequest,
 } from './filesystem.ts';
-import { MAX_NAME_BYTES, ROOT_INODE, VolumeRoot } from './format.ts';
-import { fillAttributes, isDirectory } from './inode.ts';
+import { MAX_NAME_BYTES, VolumeRoot } from './format.ts';
+import { fillAttributes } from './inode.ts';
 import { changeInode } from './inode-changes.ts';
 import { InodeTable } from './inode-table.ts';
 import { IoEpochs } from './io-epochs.ts';
@@ -55,11 +55,13 @@ import {
 } from './operation-runner.ts';
 import { firstOrphan } from './orphans.ts';
 import { RangeLocks } from './range-locks.ts';
-import { type Recovery, recover } from './recovery.ts';
+import { plural, type Recovery, recover, replayText } from './recovery.ts';
+import { Rest } from './rest.ts';
 import { ScratchPool } from './scratch.ts';
 import { SpaceMap } from './space-map.ts';
 import { readSuperblock, type SuperblockImage } from './superblock.ts';
 import { Transaction } from './transaction.ts';
+import { VolumeMarks } from './volume-marks.ts';
 import { scratchBytes } from './write-edges.ts';
 import type { WriteContext } from './write-plan.ts';
 
@@ -78,6 +80,9 @@ export interface VolumeOptions {
   log?: ((line: string) => void) | undefined;
   clock?: Clock | undefined;
 }
+
+/** What can be changed while a volume is mounted. */
+export type VolumeAdjustment = Pick<VolumeOptions, 'commitSeconds' | 'accessRules'>;
 
 /** Counters of a live mount, for `quarry stat`. */
 export interface VolumeCounters {
@@ -113,7 +118,6 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
   readonly #device: Device;
   readonly #superblock: SuperblockImage;
   readonly #log: (line: string) => void;
-  readonly #clock: Clock;
   readonly #cache: BlockCache;
   readonly #tx: Transaction;
   readonly #space: SpaceMap;
@@ -128,8 +132,9 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
   readonly #files: WriteContext;
   readonly #early: EarlyWrites;
   readonly #access: AccessTimes;
-  readonly #commitMilliseconds: number;
-  #commitTimer: NodeJS.Timeout | undefined;
+  readonly #rest: Rest;
+  readonly #schedule: CommitSchedule;
+  readonly #marks: VolumeMarks;
   /** Lookup counts of the kernel. */
   readonly #references = new Map<number, number>();
   /** Inodes without a name that the kernel still holds. */
@@ -148,11 +153,11 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
     this.#recovery = recovery;
     this.#superblock = superblock;
     this.#log = options.log ?? (() => {});
-    this.#clock = options.clock ?? new DateClock();
+    const clock = options.clock ?? new DateClock();
     const readOnly = (options.readOnly ?? false) || device.readOnly;
     const cacheBytes = Math.max(options.cacheBytes ?? DEFAULT_CACHE_BYTES, MIN_CACHE_BYTES);
     this.#cache = new BlockCache(device, blockBytes, superblock.uuid, cacheBytes);
-    this.#tx = new Transaction(this.#cache, blockBytes, superblock.uuid, this.#clock, readOnly);
+    this.#tx = new Transaction(this.#cache, blockBytes, superblock.uuid, clock, readOnly);
     this.#space = new SpaceMap(this.#tx, layout);
     this.#tx.space = this.#space;
     const allocator = options.allocator ?? groupAndGoal;
@@ -167,7 +172,7 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
     this.#names = new Namespace(this.#table, this.#directories, extents, this.#space);
     const epochs = new IoEpochs();
     const identity = { uuid: superblock.uuid, salt: superblock.hashSeed };
-    this.#journal = new Journal(device, layout, identity, recovery.position, this.#clock);
+    this.#journal = new Journal(device, layout, identity, recovery.position, clock);
     this.#committer = new Committer({
       device,
       cache: this.#cache,
@@ -186,8 +191,8 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
       this.#runner,
       stepExtents,
       {
-        gathered: () => this.#commitLater(),
-        pressed: () => setImmediate(() => this.#commitQuietly()),
+        gathered: () => this.#schedule.later(),
+        pressed: () => setImmediate(() => this.#schedule.now()),
       },
     );
     this.#files = {
@@ -205,7 +210,20 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
       extentsPerStep: stepExtents,
       dataWritten: () => this.#dataWritten(),
     };
-    this.#commitMilliseconds = (options.commitSeconds ?? DEFAULT_COMMIT_SECONDS) * 1000;
+    this.#schedule = new CommitSchedule(
+      this.#committer,
+      this.#access,
+      options.commitSeconds ?? DEFAULT_COMMIT_SECONDS,
+    );
+    this.#marks = new VolumeMarks(device, superblock, clock);
+    this.#rest = new Rest(this.#tx, {
+      settle: () => this.#settle(),
+      drain: () => this.#committer.drain(),
+      markClean: () => this.#markClean(),
+      markInUse: () => this.#marks.markInUse(),
+      failed: (error) => this.#poison(error),
+      reap: (inode) => this.#reap(inode),
+    });
   }
 
   get blockBytes(): number {
@@ -224,39 +242,14 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
 
   /** Marks the volume as in use and frees what a crash left behind. */
   async start(): Promise<void> {
-    this.#tellRecovery();
+    const { contents } = this.#recovery;
+    if (contents !== undefined) this.#log(replayText(contents, this.readOnly));
     // What every operation needs is brought in now, and checked: a volume without it is none.
-    await this.run((tx) => this.#expectRoot(tx));
+    await this.run((tx) => this.#table.expectRootDirectory(tx));
     if (this.readOnly) return;
-    this.#clock.read();
-    this.#superblock.markMounted(this.#clock);
-    await this.#writeSuperblock();
+    await this.#marks.markInUse();
     const orphans = await this.#reapAll();
     if (orphans > 0) this.#log(`freed ${plural(orphans, 'inode')} that had no name or was being truncated`);
-  }
-
-  /** @throws CorruptionError */
-  #expectRoot(tx: Transaction): void {
-    const isThere = this.#table.isInUse(tx, ROOT_INODE) && isDirectory(this.#table.get(tx, ROOT_INODE));
-    if (!isThere) throw new CorruptionError(this.layout.volumeRootBlock, 'there is no root directory');
-  }
-
-  #tellRecovery(): void {
-    const { contents } = this.#recovery;
-    if (contents === undefined) return;
-    const { transactions, homes } = contents;
-    const what = `${plural(transactions, 'transaction')} (${plural(homes.length, 'block')})`;
-    this.#log(
-      this.readOnly
-        ? `the volume was not unmounted in order: replayed ${what} of its journal in memory, nothing is written`
-        : `the volume was not unmounted in order: replayed ${what} of its journal`,
-    );
-  }
-
-  async #writeSuperblock(): Promise<void> {
-    const { blockBytes } = this.layout;
-    await this.#superblock.write(this.#device, 0, blockBytes, this.#superblock.sequence + 1);
-    await flushDevice(this.#device);
   }
 
   /** Frees every inode on the orphan list, and ends truncations that a crash cut short. Returns how many there were. */
@@ -277,24 +270,49 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
   }
 
   async #unmount(): Promise<void> {
-    clearTimeout(this.#commitTimer);
+    this.#schedule.end();
     try {
+      await this.#rest.quiet();
       await this.#runner.idle();
-      while (this.#reaping > 0) await new Promise<void>((resolve) => this.#reaped.push(resolve));
+      await this.#reapingDone();
       if (!this.readOnly) {
         this.#references.clear();
         this.#heldOrphans.clear();
         await this.#reapAll();
-        await this.#access.write(false);
-        await this.sync();
+        await this.#settle();
         await this.#committer.drain();
         await this.#markClean();
       }
     } finally {
-      clearTimeout(this.#commitTimer);
       await this.#committer.quiet();
       await this.#device.close();
     }
+  }
+
+  async #reapingDone(): Promise<void> {
+    while (this.#reaping > 0) await new Promise<void>((resolve) => this.#reaped.push(resolve));
+  }
+
+  async #settle(): Promise<void> {
+    await this.#reapingDone();
+    await this.#access.write(false);
+    await this.sync();
+  }
+
+  /** Clean on disk and read-only until the first change: see rest.ts. @throws the error of the device */
+  rest(): Promise<void> {
+    return this.#rest.rest();
+  }
+
+  /** Whether the volume is read-only because it rests. */
+  get resting(): boolean {
+    return this.#tx.resting;
+  }
+
+  /** Changes what a mount may change while it lasts. */
+  adjust({ commitSeconds, accessRules }: VolumeAdjustment): void {
+    if (accessRules !== undefined) this.#access.rules = accessRules;
+    if (commitSeconds !== undefined) this.#schedule.setSeconds(commitSeconds);
   }
 
   async #markClean(): Promise<void> {
@@ -302,9 +320,7 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
       this.#log("corruption was met while mounted: the volume is not marked clean; run 'quarry fsck'");
       return;
     }
-    this.#clock.read();
-    this.#superblock.markClean(this.#clock);
-    await this.#writeSuperblock();
+    await this.#marks.markClean();
   }
 
   // ---- RunnerHost ----
@@ -344,6 +360,13 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
     this.submit();
   }
 
+  afterWaking(done: (thrown: unknown) => void): void {
+    this.#rest
+      .wake()
+      .then(() => done(undefined), done)
+      .finally(() => this.submit());
+  }
+
   /** Calls back whatever became of the promise: who goes on finds out for himself. */
   #then(promise: Promise<void>, done: () => void): void {
     const goOn = () => {
@@ -354,34 +377,19 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
   }
 
   changed(): void {
-    if (this.#committer.due) this.#commitQuietly();
-    else this.#commitLater();
+    this.#schedule.changed();
   }
 
   #dataWritten(): void {
     this.#committer.dataWritten();
-    this.#commitLater();
-  }
-
-  #commitLater(): void {
-    if (this.#commitTimer !== undefined || this.#commitMilliseconds === 0) return;
-    this.#commitTimer = setTimeout(() => {
-      this.#commitTimer = undefined;
-      this.#commitQuietly();
-    }, this.#commitMilliseconds);
-    this.#commitTimer.unref();
-  }
-
-  #commitQuietly(): void {
-    const commit = () => this.#committer.commit().catch(() => {});
-    if (this.#access.size === 0 || this.#unmounting) void commit();
-    else void this.#access.write(false).then(commit);
+    this.#schedule.later();
   }
 
   /** The device failed a commit: the volume is read-only from then on. */
   #poison(error: Error): void {
     this.#sound = false;
     this.#tx.readOnly = true;
+    this.#tx.resting = false;
     this.#log(`writing to the device failed (${error.message}): the volume is read-only now`);
   }
 
@@ -393,6 +401,7 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
   }
 
   #reap(inode: number): void {
+    if (this.#rest.putOff(inode)) return;
     this.#reaping++;
     this.#access.forget(inode);
     reapInode(this.#files, inode, (thrown) => {
@@ -407,6 +416,7 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
     }
     this.#sound = false;
     this.#tx.readOnly = true;
+    this.#tx.resting = false;
   }
 
   submit(): void {
@@ -568,10 +578,6 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
       policy: this.#space.policy?.stats?.() ?? {},
     };
   }
-}
-
-function plural(count: number, noun: string): string {
-  return `${count} ${noun}${count === 1 ? '' : 's'}`;
 }
 
 /**
