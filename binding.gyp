@@ -11,6 +11,7 @@
         "native/descriptor.cc",
         "native/device_probe.cc",
         "native/environment.cc",
+        "native/errand.cc",
         "native/errors.cc",
         "native/event_spinner.cc",
         "native/file_clock.cc",
@@ -20,6 +21,7 @@
         "native/mapped_file.cc",
         "native/mount.cc",
         "native/notifier.cc",
+        "native/process.cc",
         "native/script_callback.cc",
         "native/thread_queue.cc",
         "native/uring_queue.cc"

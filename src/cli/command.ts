@@ -5,6 +5,8 @@
  * status. What it throws becomes one line on standard error: see failure.ts.
  */
 
+import { printableJson } from './printable.ts';
+
 /** Where a command speaks to. */
 export interface Terminal {
   /** Writes to standard output; the text ends its own lines. */
@@ -71,5 +73,5 @@ export function argumentAt(args: readonly string[], index: number): string {
 }
 
 export function printJson(terminal: Terminal, value: unknown): void {
-  terminal.out(`${JSON.stringify(value, undefined, 2)}\n`);
+  terminal.out(`${printableJson(value)}\n`);
 }

@@ -34,6 +34,7 @@ import { reportJournal, transactionLine } from './dump-journal.ts';
 import { DumpSource, openForReading } from './dump-source.ts';
 import { CommandError, UsageError } from './failure.ts';
 import { partsJson, partsText } from './parts-text.ts';
+import { printable } from './printable.ts';
 import { factLines } from './table-text.ts';
 import { inspectTarget, type Target } from './target.ts';
 
@@ -309,7 +310,7 @@ async function show(target: Target, { subject, number }: DumpRequest, terminal: 
   try {
     const source = await DumpSource.open(target, device);
     if (source.journalFault !== undefined) {
-      terminal.err(`quarry: ${target.path} is shown as it is on disk: ${source.journalFault}\n`);
+      terminal.err(`quarry: ${printable(target.path)} is shown as it is on disk: ${source.journalFault}\n`);
     }
     return await found.show(source, number);
   } finally {

@@ -20,9 +20,11 @@ import {
   printJson,
   type Terminal,
 } from './command.ts';
-import { CommandError, targetError, UsageError } from './failure.ts';
+import { targetError, UsageError } from './failure.ts';
+import { printable } from './printable.ts';
 import { ProgressBar } from './progress.ts';
-import { inspectTarget, mountedOn, type Target } from './target.ts';
+import { holding } from './storage-hold.ts';
+import { inspectTarget, type Target } from './target.ts';
 
 /** Problems printed for people; `--json` has those that were kept. */
 const PROBLEMS_SHOWN = 200;
@@ -74,18 +76,17 @@ async function examine(
   mode: RepairMode | undefined,
   options: CheckOptions,
 ): Promise<FsckReport> {
-  const directory = mountedOn(target);
-  if (directory !== undefined) {
-    throw new CommandError(`${target.path} is mounted on ${directory}: unmount it before checking it`);
-  }
-  const device = openAioDevice(target.path, { readOnly: mode === undefined, allowBuffered: true });
-  try {
-    if (mode === undefined) return reportOfCheck(await checkVolume(device, options));
-    const { after, ...repaired } = await repairVolume(device, mode, options);
-    return { ...repaired, volume: after };
-  } finally {
-    await device.close();
-  }
+  const readOnly = mode === undefined;
+  return await holding(target, readOnly ? 'shared' : 'exclusive', async () => {
+    const device = openAioDevice(target.path, { readOnly, exclusive: false, allowBuffered: true });
+    try {
+      if (mode === undefined) return reportOfCheck(await checkVolume(device, options));
+      const { after, ...repaired } = await repairVolume(device, mode, options);
+      return { ...repaired, volume: after };
+    } finally {
+      await device.close();
+    }
+  });
 }
 
 export function fsckStatus({ outcome }: FsckReport): number {
@@ -127,7 +128,7 @@ export function fsckText(target: string, report: FsckReport): string {
   const mounted = volume.state === 'dirty' ? ', was not unmounted in order' : '';
   const { files, directories, inodes, blocksUsed, blocks } = volume.statistics;
   lines.push(
-    `${target}: ${verdict(report)}${mounted}; ${inodes} inodes (${files} files, ${directories} directories), ` +
+    `${printable(target)}: ${verdict(report)}${mounted}; ${inodes} inodes (${files} files, ${directories} directories), ` +
       `${blocksUsed}/${blocks} blocks`,
   );
   return lines.map((line) => `${line}\n`).join('');
@@ -136,9 +137,9 @@ export function fsckText(target: string, report: FsckReport): string {
 /** Why problems are still there, and what to do about it. */
 function leftLine(target: string, outcome: Outcome): string | undefined {
   if (outcome === 'refused')
-    return `${target} needs a repair that could lose something, which -p does not do: run 'quarry fsck -y ${target}'`;
+    return `${printable(target)} needs a repair that could lose something, which -p does not do: run 'quarry fsck -y ${printable(target)}'`;
   if (outcome === 'failed')
-    return `${target} could not be repaired in full: run 'quarry fsck -y ${target}' again`;
+    return `${printable(target)} could not be repaired in full: run 'quarry fsck -y ${printable(target)}' again`;
   return undefined;
 }
 

@@ -13,9 +13,11 @@ import {
   type Terminal,
 } from './command.ts';
 import { targetError } from './failure.ts';
+import { printable } from './printable.ts';
 import { formatSize } from './sizes.ts';
+import { mountOf } from './storage-hold.ts';
 import { factLines } from './table-text.ts';
-import { inspectTarget, mountedOn, type Target } from './target.ts';
+import { inspectTarget, type Target } from './target.ts';
 import { readVolumeHead, type VolumeHead } from './volume-head.ts';
 
 interface Space {
@@ -78,7 +80,7 @@ function report(target: Target, head: VolumeHead, space: Space): Record<string, 
   return {
     target: target.path,
     ...identity,
-    mountedOn: mountedOn(target),
+    mountedOn: mountOf(target)?.directory,
     blockBytes: layout.blockBytes,
     blockCount: layout.blockCount,
     sizeBytes: layout.blockCount * layout.blockBytes,
@@ -95,14 +97,14 @@ function report(target: Target, head: VolumeHead, space: Space): Record<string, 
 
 function describe(target: Target, head: VolumeHead, space: Space): string {
   const { layout } = head;
-  const directory = mountedOn(target);
+  const directory = mountOf(target)?.directory;
   const bytes = (blocks: number) => `${formatSize(blocks * layout.blockBytes)} (${blocks} blocks)`;
   return factLines([
-    ['target', target.path],
-    ['label', head.label || '(none)'],
+    ['target', printable(target.path)],
+    ['label', printable(head.label) || '(none)'],
     ['id', head.uuid],
     ['format version', head.formatVersion],
-    ['state', directory === undefined ? head.state : `mounted on ${directory}`],
+    ['state', directory === undefined ? head.state : `mounted on ${printable(directory)}`],
     ['block size', layout.blockBytes],
     ['size', bytes(layout.blockCount)],
     ['journal', bytes(layout.journalBlocks)],
@@ -113,6 +115,12 @@ function describe(target: Target, head: VolumeHead, space: Space): string {
     ['last mounted', head.mounted ?? 'never'],
     ['last unmounted', head.unmounted ?? 'never'],
     ['mounts', head.mountCount],
+    [
+      'writable',
+      head.readOnlyFeatures === 0
+        ? undefined
+        : `no: unknown features 0x${head.readOnlyFeatures.toString(16)}`,
+    ],
   ]);
 }
 

@@ -139,6 +139,13 @@ export interface WriteRequest {
   readonly killPrivileges: boolean;
   /** The caller's cache promised nothing yet: `finished` may come before the data is on the device; `sync` waits for it. */
   readonly mayEndEarly: boolean;
+  /**
+   * The data comes from a cache, and who wrote it there may not hear how this ends: what is lost of it is kept with the inode, as it always is
+   * when the write was answered early. Default: as `mayEndEarly`.
+   */
+  readonly fromCache?: boolean;
+  /** Asked when the range is the write's: false if there is nothing to write any more. */
+  stillWanted?(): boolean;
   finished(thrown: unknown): void;
 }
 
@@ -183,8 +190,12 @@ export interface FileSystem<Tx extends TransactionHandle = TransactionHandle> {
   write(request: WriteRequest): void;
   /** Truncates or extends to `sizeBytes`. EFBIG, EISDIR, EINVAL. */
   setSize(inode: number, sizeBytes: number, killPrivileges: boolean): Promise<void>;
-  /** Everything done before the call is on disk when it resolves. */
-  sync(): Promise<void>;
+  /**
+   * Everything done before the call is on disk when it resolves.
+   * @param inode whose lost data makes it fail; without it, anybody's does
+   * @throws the error of the device that ended all commits, or with which data was lost that has not been written again, cut off or removed
+   */
+  sync(inode?: number): Promise<void>;
 
   /** The kernel holds one more reference (lookup count) to the inode. */
   acquire(inode: number): void;

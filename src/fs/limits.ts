@@ -36,6 +36,17 @@ export function extentsPerStep(logBlocks: number): number {
 }
 /** Inodes whose access times are kept in memory at most; half as many are written before their time. Some 100 bytes each. */
 export const MOST_ACCESS_TIMES = 16 * 1024;
+/**
+ * An operation that finds no space while inodes without a name are about to be freed tries so often again, …
+ *
+ * The kernel forgets a removed file after its removal was answered, perhaps behind the next request. Bounded, since a file that is open
+ * is not forgotten, and since who holds a lock that the freeing needs may be the one who waits.
+ */
+export const MOST_MOMENTS = 10;
+/** … with so long a pause. */
+export const MOMENT_MILLISECONDS = 5;
+/** An inode that lost its name longer ago, and was not forgotten, is in use by somebody. */
+export const FORGET_MILLISECONDS = 100;
 /** Longest transfer of metadata in one request: long enough to stream, short enough to share the queue. */
 export const MAX_METADATA_TRANSFER_BYTES = 1024 * 1024;
 /** A transaction that misses this often is going in circles. */

@@ -2,13 +2,13 @@
  * Runs operations as transactions: perform, and on a miss roll back, load, perform again.
  *
  * Cached operations run to their end inside `execute`: no promise, no await. One that finds the volume out of space
- * while freed blocks wait for a commit is run again after that commit; one that changes more than the journal has room for, after a checkpoint.
+ * while freed blocks wait for a commit is run again after that commit, and while files are on their way to be freed, some moments later; one that changes more than the journal has room for, after a checkpoint.
  * While too much of the cache cannot leave it, operations wait for one as well.
  */
 import type { BlockCache, LoadWaiter } from './block-cache.ts';
 import { CorruptionError, FsError, fsError } from './errors.ts';
 import type { Operation } from './filesystem.ts';
-import { MAX_MISSES } from './limits.ts';
+import { MAX_MISSES, MOST_MOMENTS } from './limits.ts';
 import { BlockMiss, RESTING, type Transaction } from './transaction.ts';
 
 /** What the runner asks of the volume. */
@@ -21,6 +21,10 @@ export interface RunnerHost {
   readonly pendingBlocks: number;
   /** Commits, empties the journal, then calls back. */
   afterRoom(done: () => void): void;
+  /** Inodes without a name are being freed, or wait for the kernel, which may just not have said yet that it forgot them. */
+  readonly freesSoon: boolean;
+  /** Calls back a moment later. */
+  afterMoment(done: () => void): void;
   /** Commits, waits until the blocks freed before are available, then calls back. */
   afterRelease(done: () => void): void;
   /** Calls back when every write answered early so far is done. */
@@ -41,6 +45,8 @@ class Waiting implements LoadWaiter {
   misses = 0;
   /** It has waited for early writes, and does not again: who writes on and on cannot hold it up. */
   behindEarlyWrites = false;
+  /** Moments that it has waited for space which was about to be free. */
+  moments = 0;
 
   constructor(
     readonly runner: OperationRunner,
@@ -161,6 +167,13 @@ export class OperationRunner {
     if (outOfSpace && this.#host.pendingBlocks > 0) {
       this.#host.afterRelease(() => this.attempt(operation, before));
       return;
+    }
+    if (outOfSpace && this.#host.freesSoon) {
+      const waiting = before ?? new Waiting(this, operation);
+      if (waiting.moments++ < MOST_MOMENTS) {
+        this.#host.afterMoment(() => this.attempt(operation, waiting));
+        return;
+      }
     }
     this.end(operation, thrown);
   }

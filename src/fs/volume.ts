@@ -18,7 +18,7 @@ import { BlockCache } from './block-cache.ts';
 import { type Clock, DateClock } from './clock.ts';
 import { Committer } from './commit.ts';
 import { CommitSchedule } from './commit-schedule.ts';
-import { Directories, isDot, requireDirectory } from './directory.ts';
+import { Directories, isDot, isDotDot, requireDirectory } from './directory.ts';
 import { EarlyWrites } from './early-writes.ts';
 import type { CorruptionError } from './errors.ts';
 import { ExtentMap } from './extents.ts';
@@ -41,11 +41,21 @@ import type {
 import { MAX_NAME_BYTES, VolumeRoot } from './format.ts';
 import { fillAttributes } from './inode.ts';
 import { changeInode } from './inode-changes.ts';
+import { InodePaths } from './inode-path.ts';
 import { InodeTable } from './inode-table.ts';
 import { IoEpochs } from './io-epochs.ts';
 import { Journal, logLength } from './journal.ts';
 import type { Layout } from './layout.ts';
-import { DEFAULT_CACHE_BYTES, DEFAULT_COMMIT_SECONDS, extentsPerStep, MIN_CACHE_BYTES } from './limits.ts';
+import {
+  DEFAULT_CACHE_BYTES,
+  DEFAULT_COMMIT_SECONDS,
+  extentsPerStep,
+  FORGET_MILLISECONDS,
+  MIN_CACHE_BYTES,
+  MOMENT_MILLISECONDS,
+} from './limits.ts';
+import { LossLog } from './loss-log.ts';
+import { type LossCounters, LostWrites } from './lost-writes.ts';
 import { Namespace } from './namespace.ts';
 import {
   BEHIND_EARLY_WRITES,
@@ -64,6 +74,7 @@ import { Transaction } from './transaction.ts';
 import { VolumeMarks } from './volume-marks.ts';
 import { scratchBytes } from './write-edges.ts';
 import type { WriteContext } from './write-plan.ts';
+import { WriteRetry } from './write-retry.ts';
 
 export interface VolumeOptions {
   readOnly?: boolean | undefined;
@@ -85,7 +96,7 @@ export interface VolumeOptions {
 export type VolumeAdjustment = Pick<VolumeOptions, 'commitSeconds' | 'accessRules'>;
 
 /** Counters of a live mount, for `quarry stat`. */
-export interface VolumeCounters {
+export interface VolumeCounters extends LossCounters {
   readonly allocator: string;
   readonly readOnly: boolean;
   readonly commits: number;
@@ -135,10 +146,16 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
   readonly #rest: Rest;
   readonly #schedule: CommitSchedule;
   readonly #marks: VolumeMarks;
+  readonly #lost: LostWrites;
+  readonly #losses: LossLog;
+  readonly #paths: InodePaths;
+  readonly #retry: WriteRetry;
   /** Lookup counts of the kernel. */
   readonly #references = new Map<number, number>();
   /** Inodes without a name that the kernel still holds. */
   readonly #heldOrphans = new Set<number>();
+  /** When the last of them lost its name: performance.now(). */
+  #orphanedAt = 0;
   #reaping = 0;
   #reaped: (() => void)[] = [];
   #sound = true;
@@ -195,6 +212,9 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
         pressed: () => setImmediate(() => this.#schedule.now()),
       },
     );
+    this.#paths = new InodePaths((body) => this.run(body), this.#table, this.#directories);
+    this.#losses = new LossLog(this.#log, (inode) => this.#paths.find(inode));
+    this.#lost = new LostWrites(this.#early, (...loss) => this.#losses.note(...loss));
     this.#files = {
       device,
       blockBytes,
@@ -206,10 +226,12 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
       locks: new RangeLocks(),
       early: this.#early,
       access: this.#access,
+      lost: this.#lost,
       scratch: new ScratchPool(device, scratchBytes(blockBytes)),
       extentsPerStep: stepExtents,
       dataWritten: () => this.#dataWritten(),
     };
+    this.#retry = new WriteRetry(this.#files);
     this.#schedule = new CommitSchedule(
       this.#committer,
       this.#access,
@@ -264,6 +286,7 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
     }
   }
 
+  /** @throws the device's error; LostDataError when all else is done, if files lack data that could not be written */
   unmount(): Promise<void> {
     this.#unmounting ??= this.#unmount();
     return this.#unmounting;
@@ -285,8 +308,11 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
       }
     } finally {
       await this.#committer.quiet();
+      await this.#losses.end();
       await this.#device.close();
     }
+    const { verdict } = this.#lost;
+    if (verdict !== undefined) throw verdict;
   }
 
   async #reapingDone(): Promise<void> {
@@ -296,7 +322,7 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
   async #settle(): Promise<void> {
     await this.#reapingDone();
     await this.#access.write(false);
-    await this.sync();
+    await this.#makeDurable();
   }
 
   /** Clean on disk and read-only until the first change: see rest.ts. @throws the error of the device */
@@ -341,6 +367,19 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
 
   get pendingBlocks(): number {
     return this.#space.pendingBlocks;
+  }
+
+  get freesSoon(): boolean {
+    if (this.#reaping > 0) return true;
+    return this.#heldOrphans.size > 0 && performance.now() - this.#orphanedAt < FORGET_MILLISECONDS;
+  }
+
+  afterMoment(done: () => void): void {
+    setTimeout(() => {
+      done();
+      this.submit();
+    }, MOMENT_MILLISECONDS);
+    this.submit();
   }
 
   afterRoom(done: () => void): void {
@@ -395,9 +434,14 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
 
   orphaned(inodes: readonly number[]): void {
     for (const inode of inodes) {
-      if (this.#references.has(inode)) this.#heldOrphans.add(inode);
+      if (this.#references.has(inode)) this.#holdOrphan(inode);
       else this.#reap(inode);
     }
+  }
+
+  #holdOrphan(inode: number): void {
+    this.#heldOrphans.add(inode);
+    this.#orphanedAt = performance.now();
   }
 
   #reap(inode: number): void {
@@ -441,6 +485,7 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
     const inode = this.#names.lookup(tx, parent, name);
     // An inode without a name lives as long as the kernel holds it; then it is on its way out.
     if (isDot(name) && !this.#references.has(inode)) this.#table.requireNamed(tx, inode);
+    else if (!isDot(name) && !isDotDot(name)) this.#paths.remember(inode, parent);
     return inode;
   }
 
@@ -448,6 +493,7 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
     fillAttributes(this.#table.get(tx, inode), this.layout.blockBytes, into);
     this.#access.overlay(inode, into);
     if (this.#early.pending(inode)) into.sizeBytes = Math.max(into.sizeBytes, this.#early.sizeOf(inode));
+    if (this.#lost.keeps(inode)) into.sizeBytes = Math.max(into.sizeBytes, this.#lost.sizeOf(inode));
   }
 
   changeAttributes(tx: Transaction, inode: number, changes: AttributeChanges): void {
@@ -460,7 +506,9 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
   }
 
   create(tx: Transaction, parent: number, name: Uint8Array, request: CreateRequest): number {
-    return this.#names.create(tx, parent, name, request);
+    const inode = this.#names.create(tx, parent, name, request);
+    this.#paths.remember(inode, parent);
+    return inode;
   }
 
   symlink(tx: Transaction, parent: number, name: Uint8Array, target: Uint8Array, caller: Caller): number {
@@ -474,6 +522,7 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
   link(tx: Transaction, inode: number, parent: number, name: Uint8Array): void {
     this.#stayBehindWrites(tx, inode);
     this.#names.link(tx, inode, parent, name);
+    this.#paths.remember(inode, parent);
   }
 
   unlink(tx: Transaction, parent: number, name: Uint8Array): void {
@@ -492,8 +541,10 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
     newName: Uint8Array,
     flags: number,
   ): void {
-    this.#stayBehindWrites(tx, this.#names.lookup(tx, parent, name));
+    const inode = this.#names.lookup(tx, parent, name);
+    this.#stayBehindWrites(tx, inode);
     this.#names.rename(tx, parent, name, newParent, newName, flags);
+    this.#paths.remember(inode, newParent);
   }
 
   /** A new name must not be on disk before the data that its file was given. */
@@ -529,13 +580,18 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
     return resizeFile(this.#files, inode, sizeBytes, killPrivileges);
   }
 
-  async sync(): Promise<void> {
-    try {
-      await this.#early.settled();
-    } finally {
-      if (this.#access.size > 0) await this.#access.write(true);
-      await this.#committer.commit();
-    }
+  async sync(inode?: number): Promise<void> {
+    await this.#makeDurable(inode);
+    const error = this.#lost.errorOf(inode);
+    if (error !== undefined) throw error;
+  }
+
+  /** All that can be; what was lost is tried again, of one inode or of all. */
+  async #makeDurable(inode?: number): Promise<void> {
+    await this.#early.settled();
+    await this.#retry.run(inode);
+    if (this.#access.size > 0) await this.#access.write(true);
+    await this.#committer.commit();
   }
 
   acquire(inode: number): void {
@@ -575,6 +631,7 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
       openOrphans: this.#heldOrphans.size,
       reservedBlocks: this.#space.index.reservedBlocks,
       pendingBlocks: this.#space.pendingBlocks,
+      ...this.#lost.counters(),
       policy: this.#space.policy?.stats?.() ?? {},
     };
   }
@@ -588,6 +645,7 @@ export async function openVolume(device: Device, options: VolumeOptions = {}): P
   try {
     const superblock = await readSuperblock(device);
     const readOnly = (options.readOnly ?? false) || device.readOnly;
+    if (!readOnly) superblock.requireWritable();
     const mode = { readOnly, replay: options.recovery ?? true };
     const volume = new Volume(await recover(device, superblock, mode), superblock, options);
     await volume.start();

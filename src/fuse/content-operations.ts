@@ -72,16 +72,19 @@ function answerRead(request: Request): void {
 
 function decodeWrite(request: Request): void {
   const { wire, bodyAt, conversation } = request;
-  request.offsetBytes = wire.exactU64(bodyAt + WriteIn.offset, 'EFBIG');
+  const flags = wire.u32(bodyAt + WriteIn.write_flags);
+  const cached = (flags & WriteFlag.CACHE) !== 0;
+  const offsetAt = bodyAt + WriteIn.offset;
+  // The filesystem refuses such an offset, however inexact, and notes what a cache loses by it.
+  request.offsetBytes = cached ? wire.u64(offsetAt) : wire.exactU64(offsetAt, 'EFBIG');
   request.lengthBytes = wire.u32(bodyAt + WriteIn.size);
   const receivedBytes = request.bodyEnd - request.memoryOffset;
   if (request.lengthBytes !== receivedBytes || receivedBytes > request.payloadBytes) throw fsError('EINVAL');
   const { agreement } = conversation;
   request.updateTimes = agreement === undefined || !agreedOn(agreement, InitFlag.WRITEBACK_CACHE);
-  const flags = wire.u32(bodyAt + WriteIn.write_flags);
-  const cached = (flags & WriteFlag.CACHE) !== 0;
   if (!cached && (wire.u32(bodyAt + WriteIn.flags) & OPEN_DSYNC) !== 0) request.synchronous = true;
   request.mayEndEarly = cached && !request.synchronous;
+  request.fromCache = cached;
   request.killPrivileges = (flags & WriteFlag.KILL_SUIDGID) !== 0;
 }
 
@@ -92,7 +95,12 @@ function answerWrite(request: Request): void {
   request.answerShort(WriteOut.bytes);
 }
 
+/** Of one file or directory: it never fails for what others lost. */
 function beginSync(request: Request): void {
+  endAfter(request, request.conversation.filesystem.sync(request.inode));
+}
+
+function beginSyncOfAll(request: Request): void {
   endAfter(request, request.conversation.filesystem.sync());
 }
 
@@ -151,7 +159,7 @@ export const contentOperations: readonly OperationRow[] = [
   ],
   [Opcode.FSYNC, row('fsync', { begin: beginSync })],
   [Opcode.FSYNCDIR, row('fsyncdir', { begin: beginSync })],
-  [Opcode.SYNCFS, row('syncfs', { begin: beginSync })],
+  [Opcode.SYNCFS, row('syncfs', { begin: beginSyncOfAll })],
   [
     Opcode.OPEN,
     row('open', {

@@ -12,6 +12,7 @@
  *   names that are not UTF-8
  *   rename flags (NOREPLACE, EXCHANGE), readdirplus, fallocate, lseek, statx, syncfs, fuseblk
  *   set-user-id bits cleared by the write itself: libfuse 2 never learns of them
+ *   which writes come from a mapping: when one of these fails, the kernel alone tells, at one fsync
  *   long kernel caching: names and attributes are asked for again after a second, and as paths are all that libfuse
  *     2 knows, a change by one name of a hard link shows at its other names as late
  */
@@ -201,7 +202,7 @@ class PathCalls {
       const answer = args.pop() as Answer;
       const waiting: Answer = (status, ...result) => {
         if (status < 0) answer(status, ...result);
-        else this.#wait((failed) => answer(failed || status, ...result), this.#filesystem.sync());
+        else this.#wait((failed) => answer(failed || status, ...result), this.#filesystem.sync(ROOT));
       };
       call(...([...args, waiting] as never[]));
     };
@@ -326,10 +327,10 @@ class PathCalls {
       ftruncate: (_path: string, handle: number, size: number, answer: Answer) =>
         this.#wait(answer, this.#filesystem.setSize(this.#open.get(handle) ?? 0, size, false)),
       flush: (_path: string, _handle: number, answer: Answer) => answer(0),
-      fsync: (_path: string, _dataOnly: boolean, _handle: number, answer: Answer) =>
-        this.#wait(answer, this.#filesystem.sync()),
+      fsync: (_path: string, _dataOnly: boolean, handle: number, answer: Answer) =>
+        this.#wait(answer, this.#filesystem.sync(this.#open.get(handle) ?? ROOT)),
       fsyncdir: (_path: string, _dataOnly: boolean, _handle: number, answer: Answer) =>
-        this.#wait(answer, this.#filesystem.sync()),
+        this.#wait(answer, this.#filesystem.sync(ROOT)),
     };
   }
 

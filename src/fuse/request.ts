@@ -35,6 +35,7 @@ import { InHeader, OutHeader, type Wire } from './abi.ts';
 import type { DirectoryCookies } from './directory-cookies.ts';
 import { DirectoryListing } from './directory-listing.ts';
 import { emptyAttributes, encodeOutHeader } from './encoding.ts';
+import type { MountAnswers } from './mount-answers.ts';
 import type { Agreement } from './negotiation.ts';
 import type { WriteFailures } from './write-failures.ts';
 
@@ -62,6 +63,8 @@ export interface Conversation {
   readonly directoryCookies: DirectoryCookies;
   /** Failed WRITEs whose writers do not know yet. */
   readonly writeFailures: WriteFailures;
+  /** To questions by ioctl; undefined where there are none. */
+  readonly answers: MountAnswers | undefined;
   agreed(agreement: Agreement): void;
   /** Unmounts the filesystem, once. */
   unmount(): Promise<void>;
@@ -120,6 +123,7 @@ export class Request implements Operation, ReadRequest, WriteRequest, CreateRequ
   killPrivileges = false;
   mayEndEarly = false;
   movesAccessTime = false;
+  fromCache = false;
   /** SETATTR: whether the size changes, to what, and whether anything else does. */
   resizes = false;
   sizeBytes = 0;
@@ -228,6 +232,11 @@ export class Request implements Operation, ReadRequest, WriteRequest, CreateRequ
 
   finished(thrown: unknown): void {
     this.conversation.ended(this, thrown);
+  }
+
+  /** The process that asks, 0 if it is none of this namespace. */
+  get callerPid(): number {
+    return this.wire.u32(this.#requestAt + InHeader.pid);
   }
 
   /** Where a short answer is built. */
