@@ -30,6 +30,7 @@
 #include "fuse_channel.h"
 #include "mapped_file.h"
 #include "mount.h"
+#include "mount_watch.h"
 #include "process.h"
 #include "thread_queue.h"
 #include "uring_queue.h"
@@ -57,6 +58,7 @@ Napi::Object Load(Napi::Env env, Napi::Object exports) {
   DefineDeviceProbe(env, exports);
   DefineFileClock(env, exports);
   DefineMount(env, exports);
+  MountWatch::Define(env, exports);
   DefineErrands(env, exports);
   DefineProcess(env, exports);
   return exports;

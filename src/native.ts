@@ -209,6 +209,10 @@ export interface NativeBinding {
   ) => IoQueueHandle;
   MappedFile: new (descriptor: number, writable: boolean, isBlockDevice: boolean) => MappedFileHandle;
   Descriptor: new (descriptor: number) => DescriptorHandle;
+  /** Calls `onChange` after changes of this process's mount table. */
+  MountWatch: new (
+    onChange: () => void,
+  ) => { close(): void };
   /**
    * A lock of the open file description: 0 none, 1 shared, 2 exclusive; on the whole file, or on a range of its bytes, whose length 0
    * is to the end however far that moves. 0 or an errno, at once: EAGAIN when it is held elsewhere.

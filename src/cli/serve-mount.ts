@@ -26,6 +26,7 @@ import type { LogLine, MountLog } from './mount-log.ts';
 import type { MountPlan } from './mount-request.ts';
 import { MountSignals } from './mount-signals.ts';
 import { OwnMount } from './own-mount.ts';
+import { Remounting } from './remounting.ts';
 import { holdStorage } from './storage-hold.ts';
 
 /** How long a process may live on when its mount is gone. */
@@ -182,18 +183,19 @@ function identity(mount: LiveMount): Record<string, unknown> {
   };
 }
 
-function answerQuestions(mount: LiveMount, log: MountLog): void {
+function answerQuestions(mount: LiveMount, log: MountLog, remounting: Remounting): void {
   mount.answers.attach({
     identify: () => identity(mount),
     stat: () => mountStatistics(mount),
     log: () => log.recent(),
     commit: () => mount.volume.sync(),
+    remount: (payload) => remounting.answer(payload),
   });
 }
 
 /** Why a volume that was mounted to be written takes no changes any more; undefined if it does. */
 function failureOf({ volume, plan }: LiveMount): string | undefined {
-  if (!volume.readOnly || plan.options.readOnly) return undefined;
+  if (!volume.readOnly || volume.resting || plan.options.readOnly) return undefined;
   const { failure } = volume.counters();
   return failure === '' ? 'the volume is damaged' : `writing to the device failed: ${failure}`;
 }
@@ -237,9 +239,11 @@ export async function serveMount(plan: MountPlan, log: MountLog, onReady: () => 
   native.setIoFlusher();
   const mount = await openMount(plan, log.line);
   const ended = endOf(mount);
-  answerQuestions(mount, log);
+  const remounting = new Remounting(mount.volume, mount.place, plan.options, log.line);
+  answerQuestions(mount, log, remounting);
   onReady();
   const { status, error } = await ended;
+  remounting.end();
   endSoon(status);
   if (error !== undefined) log.line(`${plan.target.path}: ${error}`);
   return status;

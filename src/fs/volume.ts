@@ -99,6 +99,8 @@ export type VolumeAdjustment = Pick<VolumeOptions, 'commitSeconds' | 'accessRule
 export interface VolumeCounters extends LossCounters {
   readonly allocator: string;
   readonly readOnly: boolean;
+  /** Read-only until the first change. */
+  readonly resting: boolean;
   readonly commits: number;
   readonly checkpoints: number;
   readonly flushes: number;
@@ -614,6 +616,7 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
     return {
       allocator: this.#allocatorName,
       readOnly: this.readOnly,
+      resting: this.resting,
       commits: this.#committer.commits,
       checkpoints: this.#committer.checkpoints,
       flushes: this.#committer.flushes,
