@@ -17,6 +17,7 @@
         "native/file_clock.cc",
         "native/fuse_channel.cc",
         "native/io_queue.cc",
+        "native/limits.cc",
         "native/loop_poll.cc",
         "native/mapped_file.cc",
         "native/mount.cc",

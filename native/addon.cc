@@ -12,7 +12,7 @@
 //   loop_poll, script_callback   libuv below, JavaScript above
 //   errand           system calls that may wait for a FUSE server, each in a child process
 //   process          other processes, by descriptors
-//   device_probe, mount, crc32c  plain functions
+//   device_probe, mount, limits, crc32c  plain functions
 //
 // No policy, no layout, no opcodes of FUSE. Addresses never reach JavaScript, and each length that comes
 // from it is checked here.
@@ -28,6 +28,7 @@
 #include "errors.h"
 #include "file_clock.h"
 #include "fuse_channel.h"
+#include "limits.h"
 #include "mapped_file.h"
 #include "mount.h"
 #include "mount_watch.h"
@@ -61,6 +62,7 @@ Napi::Object Load(Napi::Env env, Napi::Object exports) {
   MountWatch::Define(env, exports);
   DefineErrands(env, exports);
   DefineProcess(env, exports);
+  DefineLimits(env, exports);
   return exports;
 }
 

@@ -28,6 +28,8 @@ Mapping* Mapping::Create(size_t length, MemoryTable* table) {
   void* base = mmap(nullptr, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (base == MAP_FAILED) return nullptr;
   PreferHugePages(base, length);
+  // A fork while a transfer is under way must not leave its bytes to the child: kernels before 6.5 copied the page for us.
+  madvise(base, length, MADV_DONTFORK);
   return new Mapping(static_cast<uint8_t*>(base), length, table);
 }
 

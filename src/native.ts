@@ -44,6 +44,8 @@ export interface FuseChannelHandle {
   ): number;
   /** Like `reply`, for a message that nobody asked for: copied, and written soon by a thread of its own, since the kernel may make it wait for us. */
   notify(offset: number, lengthBytes: number): number;
+  /** `notify`, and when that is done, by the same thread, `reply` of `replyBytes` at `replyAt`, copied too; an errno says that neither will be. */
+  notifyBefore(offset: number, lengthBytes: number, replyAt: number, replyBytes: number): number;
   /** Longest spin before going back to the event loop, in nanoseconds; 0 = never spin. */
   setSpin(nanoseconds: number): void;
   /** Counters since start: requests, wake-ups of the event loop, spins that paid, spins that did not. */
@@ -277,6 +279,10 @@ export interface NativeBinding {
   openFileClock(): number;
   /** The time that the kernel would stamp a file with now, as [seconds, nanoseconds]. */
   readFileClock(descriptor: number, into: Float64Array): void;
+  /** getrlimit(2): [soft, hard]; Infinity for no limit. `resource` is a number of Linux, RLIMIT_…. */
+  resourceLimit(resource: number): [number, number];
+  /** setrlimit(2). 0 or an errno. */
+  setResourceLimit(resource: number, soft: number, hard: number): number;
 }
 
 const require = createRequire(import.meta.url);

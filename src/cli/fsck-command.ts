@@ -22,6 +22,7 @@ import {
 } from './command.ts';
 import { targetError, UsageError } from './failure.ts';
 import { printable } from './printable.ts';
+import { requireFileSize } from './process-limits.ts';
 import { ProgressBar } from './progress.ts';
 import { holding } from './storage-hold.ts';
 import { inspectTarget, type Target } from './target.ts';
@@ -78,6 +79,7 @@ async function examine(
 ): Promise<FsckReport> {
   const readOnly = mode === undefined;
   return await holding(target, readOnly ? 'shared' : 'exclusive', async () => {
+    if (!readOnly && !target.isBlockDevice) requireFileSize(target.path, target.sizeBytes);
     const device = openAioDevice(target.path, { readOnly, exclusive: false, allowBuffered: true });
     try {
       if (mode === undefined) return reportOfCheck(await checkVolume(device, options));

@@ -25,6 +25,7 @@ import {
 import { CommandError, targetError, UsageError } from './failure.ts';
 import { requireOverwritable } from './overwrite.ts';
 import { printable } from './printable.ts';
+import { requireFileSize } from './process-limits.ts';
 import { formatSize, parseSize } from './sizes.ts';
 import { holding } from './storage-hold.ts';
 import { edgesOf, inspectTarget, type Target } from './target.ts';
@@ -174,6 +175,7 @@ async function makeOnNewImage(path: string, request: MkfsRequest): Promise<Layou
     throw new CommandError(`${path} does not exist: give --size, such as --size 1G, to make an image file`);
   }
   planVolume(request, sizeBytes);
+  requireFileSize(path, sizeBytes);
   createImage(path, sizeBytes);
   try {
     const target = inspectTarget(path);
@@ -187,6 +189,7 @@ async function makeOnNewImage(path: string, request: MkfsRequest): Promise<Layou
 async function makeOnExisting(target: Target, request: MkfsRequest): Promise<Layout> {
   const sizeBytes = sizeOn(target, request);
   planVolume(request, sizeBytes);
+  if (!target.isBlockDevice) requireFileSize(target.path, sizeBytes);
   return await holding(target, 'exclusive', async () => {
     const signatures = requireOverwritable(target, request.force);
     if (!target.isBlockDevice && sizeBytes !== target.sizeBytes) resizeImage(target.path, sizeBytes);

@@ -34,6 +34,16 @@ const STANDARD_ERROR = 2;
 /** How long a dead mount, and programs in it, may keep the target from being mounted again. */
 const RELEASE_MILLISECONDS = 3000;
 
+/** Options of Node that open its debugger. A daemon has none, whatever the shell that mounted had; one in the foreground may. */
+const DEBUGGER_OPTION = /^--(inspect|debug)(-|=|$)/;
+
+/** An environment in which NODE_OPTIONS opens no debugger. */
+export function withoutDebugger(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  const { NODE_OPTIONS: options, ...others } = environment;
+  const kept = (options ?? '').split(/\s+/).filter((word) => word !== '' && !DEBUGGER_OPTION.test(word));
+  return kept.length === 0 ? others : { ...others, NODE_OPTIONS: kept.join(' ') };
+}
+
 /** The line on the pipe. */
 interface Notice {
   readonly ready: boolean;
@@ -78,12 +88,13 @@ async function mountInBackground(
 ): Promise<number> {
   const log = openLogFile(resolve(argumentAt(args, 1)));
   const output = log?.descriptor ?? 'ignore';
-  const command = [...process.execArgv, programPath(), ...serverArguments(args, options)];
+  const engineArguments = process.execArgv.filter((word) => !DEBUGGER_OPTION.test(word));
+  const command = [...engineArguments, programPath(), ...serverArguments(args, options)];
   const child = spawn(process.execPath, command, {
     cwd: '/',
     detached: true,
     stdio: ['ignore', output, output, 'pipe'],
-    env: { ...process.env, [NOTIFY_VARIABLE]: String(NOTIFY_DESCRIPTOR) },
+    env: { ...withoutDebugger(process.env), [NOTIFY_VARIABLE]: String(NOTIFY_DESCRIPTOR) },
   });
   if (log) closeSync(log.descriptor);
   const ended = new Promise<string>((done) => {

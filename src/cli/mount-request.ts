@@ -7,6 +7,7 @@ import { MountOptionError, type MountOptions, parseMountOptions } from '../fuse/
 import { argumentAt, type OptionValues, optionGiven, optionList, optionText } from './command.ts';
 import { isDead } from './dead-mount.ts';
 import { CommandError, UsageError } from './failure.ts';
+import { requireFileSize, requireRoomToServe } from './process-limits.ts';
 import { requireFreeStorage, StorageInUse } from './storage-hold.ts';
 import { inspectTarget, type Target } from './target.ts';
 import { readVolumeHead } from './volume-head.ts';
@@ -85,6 +86,8 @@ export async function planMount(request: MountRequest): Promise<MountPlan> {
   const target = inspectTarget(request.target);
   const directory = checkMountpoint(request.directory);
   await requireUnused(target);
+  requireRoomToServe(request.options.cacheBytes);
+  if (!target.isBlockDevice && !request.options.readOnly) requireFileSize(target.path, target.sizeBytes);
   const { options, allocator, allocatorOptions } = request;
   const { readOnlyFeatures } = readVolumeHead(target);
   if (readOnlyFeatures !== 0 && !options.readOnly) {

@@ -196,8 +196,7 @@ function answerQuestions(mount: LiveMount, log: MountLog, remounting: Remounting
 /** Why a volume that was mounted to be written takes no changes any more; undefined if it does. */
 function failureOf({ volume, plan }: LiveMount): string | undefined {
   if (!volume.readOnly || volume.resting || plan.options.readOnly) return undefined;
-  const { failure } = volume.counters();
-  return failure === '' ? 'the volume is damaged' : `writing to the device failed: ${failure}`;
+  return volume.failureInWords || 'the volume is damaged';
 }
 
 async function endOf(mount: LiveMount): Promise<End> {

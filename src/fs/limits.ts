@@ -51,3 +51,8 @@ export const FORGET_MILLISECONDS = 100;
 export const MAX_METADATA_TRANSFER_BYTES = 1024 * 1024;
 /** A transaction that misses this often is going in circles. */
 export const MAX_MISSES = 100_000;
+/**
+ * How long one turn of the event loop goes on with work that is done in steps: what a request may have to wait for it. A turn of the
+ * loop costs some 20 µs.
+ */
+export const TURN_BUDGET_MILLISECONDS = 1;

@@ -3,7 +3,7 @@
  *
  *   names        namespace.ts → directory.ts, inode-table.ts      synchronous, in a transaction
  *   data         file-reader.ts, file-writer.ts, file-resizer.ts  device transfers, then a transaction
- *   durability   commit.ts, journal.ts                            at sync, every few seconds, when much is dirty
+ *   durability   durability.ts, commit.ts, journal.ts             at sync, every few seconds, when much is dirty
  *   recovery     recovery.ts                                      before the mount of a volume that was not unmounted in order
  *
  * Nothing of what is on disk is kept here a second time. What lives outside the blocks: the lookup counts of the kernel, which
@@ -11,14 +11,14 @@
  */
 
 import type { Device } from '../aio/device.ts';
-import type { AllocatorDefinition, AllocatorOptions } from '../alloc/allocator.ts';
 import groupAndGoal from '../alloc/group-and-goal.ts';
 import { AccessTimes, RELATIVE_ACCESS } from './access-times.ts';
 import { BlockCache } from './block-cache.ts';
-import { type Clock, DateClock } from './clock.ts';
+import { DateClock } from './clock.ts';
 import { Committer } from './commit.ts';
 import { CommitSchedule } from './commit-schedule.ts';
 import { Directories, isDot, isDotDot, requireDirectory } from './directory.ts';
+import { Durability } from './durability.ts';
 import { EarlyWrites } from './early-writes.ts';
 import type { CorruptionError } from './errors.ts';
 import { ExtentMap } from './extents.ts';
@@ -26,7 +26,6 @@ import { readFile } from './file-reader.ts';
 import { reapInode, resizeFile } from './file-resizer.ts';
 import { writeFile } from './file-writer.ts';
 import type {
-  AccessRules,
   AttributeChanges,
   Attributes,
   Caller,
@@ -39,6 +38,7 @@ import type {
   WriteRequest,
 } from './filesystem.ts';
 import { MAX_NAME_BYTES, VolumeRoot } from './format.ts';
+import { Freeing } from './freeing.ts';
 import { fillAttributes } from './inode.ts';
 import { changeInode } from './inode-changes.ts';
 import { InodePaths } from './inode-path.ts';
@@ -55,7 +55,6 @@ import {
   MOMENT_MILLISECONDS,
 } from './limits.ts';
 import { LossLog } from './loss-log.ts';
-import { type LossCounters, LostWrites } from './lost-writes.ts';
 import { Namespace } from './namespace.ts';
 import {
   BEHIND_EARLY_WRITES,
@@ -64,6 +63,7 @@ import {
   type RunnerHost,
 } from './operation-runner.ts';
 import { firstOrphan } from './orphans.ts';
+import { PendingBlocks } from './pending-blocks.ts';
 import { RangeLocks } from './range-locks.ts';
 import { plural, type Recovery, recover, replayText } from './recovery.ts';
 import { Rest } from './rest.ts';
@@ -71,63 +71,25 @@ import { ScratchPool } from './scratch.ts';
 import { SpaceMap } from './space-map.ts';
 import { readSuperblock, type SuperblockImage } from './superblock.ts';
 import { Transaction } from './transaction.ts';
+import { TurnLengths } from './turns.ts';
 import { VolumeMarks } from './volume-marks.ts';
+import type { VolumeAdjustment, VolumeCounters, VolumeOptions } from './volume-options.ts';
 import { scratchBytes } from './write-edges.ts';
 import type { WriteContext } from './write-plan.ts';
-import { WriteRetry } from './write-retry.ts';
 
-export interface VolumeOptions {
-  readOnly?: boolean | undefined;
-  /** False: a read-only mount does not look at the journal. Default: true. */
-  recovery?: boolean | undefined;
-  /** Budget of the metadata cache, in bytes. */
-  cacheBytes?: number | undefined;
-  allocator?: AllocatorDefinition | undefined;
-  allocatorOptions?: AllocatorOptions | undefined;
-  /** Seconds between commits; 0 = only at sync. */
-  commitSeconds?: number | undefined;
-  /** Which reads move access times. Default: relative. */
-  accessRules?: AccessRules | undefined;
-  log?: ((line: string) => void) | undefined;
-  clock?: Clock | undefined;
-}
-
-/** What can be changed while a volume is mounted. */
-export type VolumeAdjustment = Pick<VolumeOptions, 'commitSeconds' | 'accessRules'>;
-
-/** Counters of a live mount, for `quarry stat`. */
-export interface VolumeCounters extends LossCounters {
-  readonly allocator: string;
-  readonly readOnly: boolean;
-  /** Read-only until the first change. */
-  readonly resting: boolean;
-  readonly commits: number;
-  readonly checkpoints: number;
-  readonly flushes: number;
-  /** Blocks written to the journal, … */
-  readonly metadataBlocksLogged: number;
-  /** … and to their places by checkpoints. */
-  readonly metadataBlocksWritten: number;
-  readonly metadataBlocksRead: number;
-  readonly cacheMisses: number;
-  readonly cacheFrames: number;
-  readonly dirtyFrames: number;
-  /** Frames whose content is in the journal only. */
-  readonly loggedFrames: number;
-  /** Blocks of the journal's log, and how many of them are in use. */
-  readonly journalBlocks: number;
-  readonly journalUsedBlocks: number;
-  /** The error of the device that made the volume read-only; empty if there was none. */
-  readonly failure: string;
-  readonly inodesHeldByKernel: number;
-  readonly openOrphans: number;
-  readonly reservedBlocks: number;
-  readonly pendingBlocks: number;
-  readonly policy: Record<string, number>;
+/** What is in memory is in doubt, since an operation could be neither ended nor taken back. */
+class BrokenTransactionError extends Error {
+  constructor(thrown: unknown) {
+    super(`an operation could not be undone: ${thrown instanceof Error ? thrown.message : String(thrown)}`, {
+      cause: thrown,
+    });
+  }
 }
 
 export class Volume implements FileSystem<Transaction>, RunnerHost {
   readonly layout: Layout;
+  /** How long work on this volume held the event loop, as far as it chose its turns itself. */
+  readonly turns = new TurnLengths();
   readonly #device: Device;
   readonly #superblock: SuperblockImage;
   readonly #log: (line: string) => void;
@@ -148,10 +110,10 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
   readonly #rest: Rest;
   readonly #schedule: CommitSchedule;
   readonly #marks: VolumeMarks;
-  readonly #lost: LostWrites;
-  readonly #losses: LossLog;
   readonly #paths: InodePaths;
-  readonly #retry: WriteRetry;
+  readonly #durability: Durability;
+  readonly #pending = new PendingBlocks();
+  #spaceChanged: (inode: number) => void = () => {};
   /** Lookup counts of the kernel. */
   readonly #references = new Map<number, number>();
   /** Inodes without a name that the kernel still holds. */
@@ -201,7 +163,7 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
       blockBytes,
       failed: (error) => this.#poison(error),
     });
-    this.#runner = new OperationRunner(this.#tx, this.#cache, this);
+    this.#runner = new OperationRunner(this.#tx, this.#cache, this, this.turns, options.turns);
     this.#early = new EarlyWrites(device, blockBytes);
     const stepExtents = extentsPerStep(logLength(layout));
     this.#access = new AccessTimes(
@@ -215,8 +177,8 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
       },
     );
     this.#paths = new InodePaths((body) => this.run(body), this.#table, this.#directories);
-    this.#losses = new LossLog(this.#log, (inode) => this.#paths.find(inode));
-    this.#lost = new LostWrites(this.#early, (...loss) => this.#losses.note(...loss));
+    const losses = new LossLog(this.#log, (inode) => this.#paths.find(inode));
+    this.#durability = new Durability(this.#early, this.#access, this.#committer, losses);
     this.#files = {
       device,
       blockBytes,
@@ -228,12 +190,15 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
       locks: new RangeLocks(),
       early: this.#early,
       access: this.#access,
-      lost: this.#lost,
+      lost: this.#durability.lost,
+      freeing: new Freeing(),
       scratch: new ScratchPool(device, scratchBytes(blockBytes)),
       extentsPerStep: stepExtents,
       dataWritten: () => this.#dataWritten(),
+      pending: this.#pending,
+      spaceChanged: (inode) => this.#spaceChanged(inode),
     };
-    this.#retry = new WriteRetry(this.#files);
+    this.#durability.writeBy(this.#files);
     this.#schedule = new CommitSchedule(
       this.#committer,
       this.#access,
@@ -256,6 +221,12 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
 
   get readOnly(): boolean {
     return this.#tx.readOnly;
+  }
+
+  /** What made the volume read-only if it was not damage, in words; empty if nothing did. */
+  get failureInWords(): string {
+    const { failure } = this.#committer;
+    return failure === undefined ? '' : failureText(failure);
   }
 
   get label(): string {
@@ -309,12 +280,10 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
         await this.#markClean();
       }
     } finally {
-      await this.#committer.quiet();
-      await this.#losses.end();
+      await this.#durability.quiet();
       await this.#device.close();
     }
-    const { verdict } = this.#lost;
-    if (verdict !== undefined) throw verdict;
+    this.#durability.expectNothingLost();
   }
 
   async #reapingDone(): Promise<void> {
@@ -324,7 +293,7 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
   async #settle(): Promise<void> {
     await this.#reapingDone();
     await this.#access.write(false);
-    await this.#makeDurable();
+    await this.#durability.commit();
   }
 
   /** Clean on disk and read-only until the first change: see rest.ts. @throws the error of the device */
@@ -388,9 +357,15 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
     this.#then(this.#committer.makeRoom(), done);
   }
 
+  get freesMore(): boolean {
+    return this.#files.freeing.underWay;
+  }
+
   afterRelease(done: () => void): void {
     const released = () => this.#files.epochs.afterAllSoFar(done);
-    this.#then(this.#committer.makeFree(), released);
+    const release = () => this.#then(this.#committer.makeFree(), released);
+    if (this.pendingBlocks === 0 && this.freesMore) this.#files.freeing.afterStep(release);
+    else release();
   }
 
   afterEarlyWrites(done: () => void): void {
@@ -426,12 +401,16 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
     this.#schedule.later();
   }
 
-  /** The device failed a commit: the volume is read-only from then on. */
+  /** The device failed a commit, or memory is in doubt: the volume is read-only from then on. */
   #poison(error: Error): void {
     this.#sound = false;
     this.#tx.readOnly = true;
     this.#tx.resting = false;
-    this.#log(`writing to the device failed (${error.message}): the volume is read-only now`);
+    this.#log(`${failureText(error)}: the volume is read-only now`);
+  }
+
+  broken(thrown: unknown): void {
+    this.#committer.stop(new BrokenTransactionError(thrown));
   }
 
   orphaned(inodes: readonly number[]): void {
@@ -495,7 +474,9 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
     fillAttributes(this.#table.get(tx, inode), this.layout.blockBytes, into);
     this.#access.overlay(inode, into);
     if (this.#early.pending(inode)) into.sizeBytes = Math.max(into.sizeBytes, this.#early.sizeOf(inode));
-    if (this.#lost.keeps(inode)) into.sizeBytes = Math.max(into.sizeBytes, this.#lost.sizeOf(inode));
+    const { lost } = this.#files;
+    if (lost.keeps(inode)) into.sizeBytes = Math.max(into.sizeBytes, lost.sizeOf(inode));
+    into.sectors += this.#pending.of(inode) * (this.layout.blockBytes / 512);
   }
 
   changeAttributes(tx: Transaction, inode: number, changes: AttributeChanges): void {
@@ -582,33 +563,28 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
     return resizeFile(this.#files, inode, sizeBytes, killPrivileges);
   }
 
-  async sync(inode?: number): Promise<void> {
-    await this.#makeDurable(inode);
-    const error = this.#lost.errorOf(inode);
-    if (error !== undefined) throw error;
+  sync(inode?: number): Promise<void> {
+    return this.#durability.sync(inode);
   }
 
-  /** All that can be; what was lost is tried again, of one inode or of all. */
-  async #makeDurable(inode?: number): Promise<void> {
-    await this.#early.settled();
-    await this.#retry.run(inode);
-    if (this.#access.size > 0) await this.#access.write(true);
-    await this.#committer.commit();
+  watchSpace(changed: (inode: number) => void): void {
+    this.#spaceChanged = changed;
   }
 
   acquire(inode: number): void {
     this.#references.set(inode, (this.#references.get(inode) ?? 0) + 1);
   }
 
-  forget(inode: number, count: number): void {
+  forget(inode: number, count: number): boolean {
     const left = (this.#references.get(inode) ?? 0) - count;
     if (left > 0) {
       this.#references.set(inode, left);
-      return;
+      return false;
     }
     this.#references.delete(inode);
     this.#space.policy?.forgetInode?.(inode);
     if (this.#heldOrphans.delete(inode)) this.#reap(inode);
+    return true;
   }
 
   counters(): VolumeCounters {
@@ -634,10 +610,15 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
       openOrphans: this.#heldOrphans.size,
       reservedBlocks: this.#space.index.reservedBlocks,
       pendingBlocks: this.#space.pendingBlocks,
-      ...this.#lost.counters(),
+      ...this.#durability.lost.counters(),
       policy: this.#space.policy?.stats?.() ?? {},
     };
   }
+}
+
+function failureText(error: Error): string {
+  const { message } = error;
+  return error instanceof BrokenTransactionError ? message : `writing to the device failed (${message})`;
 }
 
 /**

@@ -4,7 +4,7 @@ import { MemoryDevice } from '../../src/aio/memory-device.ts';
 import { SimulatedDevice } from '../../src/aio/simulated-device.ts';
 import { checkVolume } from '../../src/check/checker.ts';
 import { FsError } from '../../src/fs/errors.ts';
-import type { VolumeOptions } from '../../src/fs/volume.ts';
+import type { VolumeOptions } from '../../src/fs/volume-options.ts';
 import { CALLER, formatted, TestVolume } from './volume-harness.ts';
 
 const MIB = 1024 * 1024;
