@@ -22,6 +22,7 @@
         "native/loop_poll.cc",
         "native/mapped_file.cc",
         "native/mount.cc",
+        "native/mount_watch.cc",
         "native/notifier.cc",
         "native/process.cc",
         "native/script_callback.cc",

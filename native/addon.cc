@@ -33,6 +33,7 @@
 #include "limits.h"
 #include "mapped_file.h"
 #include "mount.h"
+#include "mount_watch.h"
 #include "process.h"
 #include "thread_queue.h"
 #include "uring_queue.h"
@@ -62,6 +63,7 @@ Napi::Object Load(Napi::Env env, Napi::Object exports) {
   DefineDeviceProbe(env, exports);
   DefineFileClock(env, exports);
   DefineMount(env, exports);
+  MountWatch::Define(env, exports);
   DefineErrands(env, exports);
   DefineProcess(env, exports);
   DefineLimits(env, exports);

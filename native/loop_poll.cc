@@ -14,7 +14,7 @@ LoopPoll* LoopPoll::Open(Environment& environment, int descriptor, PollOwner* ow
   return poll;
 }
 
-void LoopPoll::Start() { uv_poll_start(&handle_, UV_READABLE, Report); }
+void LoopPoll::Start(int events) { uv_poll_start(&handle_, events, Report); }
 
 void LoopPoll::Stop() { uv_poll_stop(&handle_); }
 

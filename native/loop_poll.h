@@ -25,7 +25,8 @@ class LoopPoll {
   // nullptr and a positive errno in `error` when the descriptor cannot be polled.
   static LoopPoll* Open(Environment& environment, int descriptor, PollOwner* owner, int* error);
 
-  void Start();
+  // `events` are those of uv_poll_start.
+  void Start(int events = UV_READABLE);
   void Stop();
   // Whether the loop stays alive for this handle.
   void KeepAlive(bool alive);

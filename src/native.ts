@@ -223,6 +223,10 @@ export interface NativeBinding {
   ) => IoQueueHandle;
   MappedFile: new (descriptor: number, writable: boolean, isBlockDevice: boolean) => MappedFileHandle;
   Descriptor: new (descriptor: number) => DescriptorHandle;
+  /** Calls `onChange` after changes of this process's mount table. */
+  MountWatch: new (
+    onChange: () => void,
+  ) => { close(): void };
   /**
    * A line on standard error, `subject` … `advice`, after `reportTicks` looks at the same call; its end, by throwing `overrun`,
    * after `endTicks`, if it used the processor.

@@ -10,6 +10,7 @@ import { closeSync, writeSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Readable } from 'node:stream';
 import { isModulePath } from '../alloc/registry.ts';
+import { isRemount } from '../fuse/remount.ts';
 import { absolutePath } from '../path-bytes.ts';
 import {
   argumentAt,
@@ -22,11 +23,12 @@ import {
   type Terminal,
 } from './command.ts';
 import { clearDeadMounts, waitForRelease } from './dead-mount.ts';
-import { CommandError, failureLine } from './failure.ts';
+import { CommandError, failureLine, UsageError } from './failure.ts';
 import { openLogFile, removeEmptyLog } from './log-file.ts';
 import { backgroundLog, foregroundLog, type MountLog } from './mount-log.ts';
 import { type MountRequest, mountRequest, planMount } from './mount-request.ts';
 import { programPath } from './program-path.ts';
+import { remountVolume } from './remount-command.ts';
 
 /** Names the descriptor on which a serving process tells the one that started it how the mount went. */
 const NOTIFY_VARIABLE = 'QUARRY_NOTIFY_FD';
@@ -181,6 +183,12 @@ async function clearMountpoint({ target, directory }: MountRequest, terminal: Te
 async function run(args: readonly string[], options: OptionValues, terminal: Terminal): Promise<number> {
   const descriptor = process.env[NOTIFY_VARIABLE];
   if (descriptor !== undefined) return serveForParent(Number(descriptor), args, options);
+  const texts = [...optionList(options, 'options'), ...(optionGiven(options, 'readOnly') ? ['ro'] : [])];
+  if (isRemount(texts)) {
+    await remountVolume(args.at(-1) ?? '', texts);
+    return 0;
+  }
+  if (args.length < 2) throw new UsageError('mount takes a target and a directory');
   const request = mountRequest(args, options, process.geteuid?.() === 0);
   if (request.fake) {
     await planMount(request);
@@ -198,7 +206,7 @@ export const mountCommand: CommandDefinition = {
   summary: 'mount a volume on a directory',
   arguments: [
     { name: 'target', text: 'block device or image file with a volume' },
-    { name: 'dir', text: 'the directory' },
+    { name: 'dir', text: 'the directory; not needed for a remount', optional: true },
   ],
   options: [
     {
@@ -234,6 +242,8 @@ Mount options:
   fsname=…, subtype=…    what the mount table shows
   layer=native           native, or fuse-native for libfuse 2
   engine=aio             aio (io_submit) or uring (io_uring) for the target
+  remount                with ro, rw, noatime, relatime, strictatime, nodiratime, nosuid, nodev, noexec, commit=N,
+                         for a mount that there is: quarry mount -o remount,ro DIR
   nofail, noauto, user, _netdev, x-…, …                                accepted and passed over`,
   usageStatus: 2,
   failureStatus: 1,

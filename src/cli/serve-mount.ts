@@ -27,6 +27,7 @@ import type { MountPlan } from './mount-request.ts';
 import { MountSignals } from './mount-signals.ts';
 import { OwnMount } from './own-mount.ts';
 import { endProcess } from './process-fence.ts';
+import { Remounting } from './remounting.ts';
 import { holdStorage } from './storage-hold.ts';
 
 /** How long a process may live on when its mount is gone. */
@@ -186,18 +187,19 @@ function identity(mount: LiveMount): Record<string, unknown> {
   };
 }
 
-function answerQuestions(mount: LiveMount, log: MountLog): void {
+function answerQuestions(mount: LiveMount, log: MountLog, remounting: Remounting): void {
   mount.answers.attach({
     identify: () => identity(mount),
     stat: () => mountStatistics(mount),
     log: () => log.recent(),
     commit: () => mount.volume.sync(),
+    remount: (payload) => remounting.answer(payload),
   });
 }
 
 /** Why a volume that was mounted to be written takes no changes any more; undefined if it does. */
 function failureOf({ volume, plan }: LiveMount): string | undefined {
-  if (!volume.readOnly || plan.options.readOnly) return undefined;
+  if (!volume.readOnly || volume.resting || plan.options.readOnly) return undefined;
   return volume.failureInWords || 'the volume is damaged';
 }
 
@@ -240,12 +242,14 @@ export async function serveMount(plan: MountPlan, log: MountLog, onReady: () => 
   native.setIoFlusher();
   const mount = await openMount(plan, log.line);
   const ended = endOf(mount);
-  answerQuestions(mount, log);
+  const remounting = new Remounting(mount.volume, mount.place, plan.options, log.line);
+  answerQuestions(mount, log, remounting);
   for (const line of [plan.policyHost?.title, fuseNativeWarning(plan.options)]) {
     if (line !== undefined) log.line(line);
   }
   onReady();
   const { status, error } = await ended;
+  remounting.end();
   endSoon(status);
   if (error !== undefined) log.line(`${plan.target.path}: ${error}`);
   plan.policyHost?.close();

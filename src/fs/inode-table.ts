@@ -19,11 +19,12 @@ import {
   INODE_BYTES,
   Inode,
   MAX_INODES,
+  ROOT_INODE,
   TreeKind,
   VOLUME_ROOT_INODE_OFFSET,
   VolumeRoot,
 } from './format.ts';
-import { type InodeRef, initialiseTimes, linkCountOf, setInline } from './inode.ts';
+import { type InodeRef, initialiseTimes, isDirectory, linkCountOf, setInline } from './inode.ts';
 import type { Layout } from './layout.ts';
 import type { SpaceMap } from './space-map.ts';
 import type { Transaction } from './transaction.ts';
@@ -87,6 +88,12 @@ export class InodeTable {
   isInUse(tx: Transaction, number: number): boolean {
     const inode = this.#place(tx, number);
     return inode !== undefined && Inode.mode.get(inode.frame.view, inode.at) !== 0;
+  }
+
+  /** @throws CorruptionError */
+  expectRootDirectory(tx: Transaction): void {
+    const isThere = this.isInUse(tx, ROOT_INODE) && isDirectory(this.get(tx, ROOT_INODE));
+    if (!isThere) throw new CorruptionError(this.#layout.volumeRootBlock, 'there is no root directory');
   }
 
   #expectSound(inode: InodeRef, faults: ReadonlyMap<number, string>): void {

@@ -16,7 +16,7 @@ import type { BlockCache, LoadWaiter } from './block-cache.ts';
 import { CorruptionError, FsError, fsError } from './errors.ts';
 import type { Operation } from './filesystem.ts';
 import { MAX_MISSES, MOST_MOMENTS, TURN_BUDGET_MILLISECONDS } from './limits.ts';
-import { BlockMiss, type Transaction } from './transaction.ts';
+import { BlockMiss, RESTING, type Transaction } from './transaction.ts';
 import { EVENT_LOOP, type TurnLengths, type TurnSource } from './turns.ts';
 
 /** What the runner asks of the volume. */
@@ -39,6 +39,8 @@ export interface RunnerHost {
   afterRelease(done: () => void): void;
   /** Calls back when every write answered early so far is done. */
   afterEarlyWrites(done: () => void): void;
+  /** Marks a volume at rest as in use again, then calls back; with what it threw, if that failed. */
+  afterWaking(done: (thrown: unknown) => void): void;
   /** Told after every transaction that changed something. */
   changed(): void;
   /** Inodes that lost their last name. */
@@ -297,6 +299,11 @@ export class OperationRunner {
       const waiting = before ?? new Waiting(this, operation);
       waiting.behindEarlyWrites = true;
       this.#host.afterEarlyWrites(() => this.resume(waiting));
+      return;
+    }
+    if (thrown === RESTING) {
+      const waiting = before ?? new Waiting(this, operation);
+      this.#host.afterWaking((failed) => waiting.loaded(failed));
       return;
     }
     if (thrown === JOURNAL_FULL) {

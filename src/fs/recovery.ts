@@ -122,13 +122,13 @@ async function eachBatch(
   }
 }
 
-/** What was replayed, in words. */
-export function recoveryText({ transactions, homes }: JournalContents, readOnly: boolean): string {
-  const what = `${plural(transactions, 'transaction')} (${plural(homes.length, 'block')}) of its journal`;
+/** What is said of a journal that was replayed. */
+export function replayText({ transactions, homes }: JournalContents, readOnly: boolean): string {
+  const what = `${plural(transactions, 'transaction')} (${plural(homes.length, 'block')})`;
   const where = readOnly ? ' in memory, nothing is written' : '';
-  return `the volume was not unmounted in order: replayed ${what}${where}`;
+  return `the volume was not unmounted in order: replayed ${what} of its journal${where}`;
 }
 
-function plural(count: number, noun: string): string {
+export function plural(count: number, noun: string): string {
   return `${count} ${noun}${count === 1 ? '' : 's'}`;
 }

@@ -407,7 +407,7 @@ export class SpaceMap {
 
   /** Asks the policy, checks its answer, takes the blocks out of the free space. */
   #pick(want: SpaceRequest): Run {
-    if (this.#tx.readOnly) throw fsError('EROFS');
+    if (this.#tx.readOnly) throw this.#tx.refusal();
     const request: AllocationRequest = {
       ...want,
       goal: want.goal < 0 ? -1 : want.goal - this.#layout.spaceStart,

@@ -31,6 +31,9 @@ export class BlockMiss extends Error {
   count = 1;
 }
 
+/** Thrown by a change of a volume at rest, see rest.ts. One object serves all. */
+export const RESTING = new Error('the volume is at rest');
+
 /** Space that changed hands in the running transaction. */
 interface SpaceChange {
   readonly kind: 'reserved' | 'claimed' | 'freed';
@@ -49,6 +52,8 @@ export class Transaction implements TransactionHandle {
   changesOfTable = 0;
   readonly #clock: Clock;
   #timed = false;
+  /** Read-only until the first change. */
+  resting = false;
   #serial = 0;
   #running = false;
   readonly #modified: Frame[] = [];
@@ -80,6 +85,11 @@ export class Transaction implements TransactionHandle {
     return this.#clock.roughSeconds();
   }
 
+  /** What a change of a read-only volume throws. */
+  refusal(): Error {
+    return this.resting ? RESTING : fsError('EROFS');
+  }
+
   begin(): void {
     assert(!this.#running, 'transactions do not nest');
     this.#running = true;
@@ -104,7 +114,7 @@ export class Transaction implements TransactionHandle {
   /** Announces a change of the frame. */
   modify(frame: Frame): void {
     if (frame.modifiedBy === this.#serial) return;
-    if (this.readOnly) throw fsError('EROFS');
+    if (this.readOnly) throw this.refusal();
     const image = this.#spare.pop() ?? new Uint8Array(this.blockBytes);
     image.set(frame.bytes);
     frame.modifiedBy = this.#serial;
@@ -114,7 +124,7 @@ export class Transaction implements TransactionHandle {
 
   /** The zeroed frame of a block that has just been allocated, header filled in. */
   create(block: number, kind: BlockKind, owner: number): Frame {
-    if (this.readOnly) throw fsError('EROFS');
+    if (this.readOnly) throw this.refusal();
     const frame = this.cache.claim(block, this.#serial);
     initialiseHeader(frame.view, frame.bytes, 0, kind, block, this.uuid);
     if (owner !== 0) OwnerHeader.owner.set(frame.view, 0, owner);

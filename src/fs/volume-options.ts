@@ -40,6 +40,9 @@ export function policyOffer(options: VolumeOptions, log: (line: string) => void)
   };
 }
 
+/** What can be changed while a volume is mounted. */
+export type VolumeAdjustment = Pick<VolumeOptions, 'commitSeconds' | 'accessRules'>;
+
 /** Counters of who decides which blocks are handed out. */
 export interface PolicyCounters {
   readonly allocator: string;
@@ -55,6 +58,8 @@ export interface PolicyCounters {
 /** Counters of a live mount, for `quarry stat`. */
 export interface VolumeCounters extends LossCounters, PolicyCounters {
   readonly readOnly: boolean;
+  /** Read-only until the first change. */
+  readonly resting: boolean;
   readonly commits: number;
   readonly checkpoints: number;
   readonly flushes: number;

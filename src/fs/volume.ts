@@ -14,14 +14,13 @@ import type { Device } from '../aio/device.ts';
 import type { PolicyOffer } from '../alloc/fenced-policy.ts';
 import { AccessTimes, RELATIVE_ACCESS } from './access-times.ts';
 import { BlockCache } from './block-cache.ts';
-import { flushDevice } from './block-transfers.ts';
-import { type Clock, DateClock } from './clock.ts';
+import { DateClock } from './clock.ts';
 import { Committer } from './commit.ts';
-import { CommitTimer } from './commit-timer.ts';
+import { CommitSchedule } from './commit-schedule.ts';
 import { Directories, isDot, isDotDot, requireDirectory } from './directory.ts';
 import { Durability } from './durability.ts';
 import { EarlyWrites } from './early-writes.ts';
-import { BrokenTransactionError, CorruptionError, failureText } from './errors.ts';
+import { BrokenTransactionError, type CorruptionError, failureText } from './errors.ts';
 import { ExtentMap } from './extents.ts';
 import { readFile } from './file-reader.ts';
 import { reapInode, resizeFile } from './file-resizer.ts';
@@ -38,9 +37,9 @@ import type {
   SpaceStatistics,
   WriteRequest,
 } from './filesystem.ts';
-import { MAX_NAME_BYTES, ROOT_INODE, VolumeRoot } from './format.ts';
+import { MAX_NAME_BYTES, VolumeRoot } from './format.ts';
 import { Freeing } from './freeing.ts';
-import { fillAttributes, isDirectory } from './inode.ts';
+import { fillAttributes } from './inode.ts';
 import { changeInode } from './inode-changes.ts';
 import { InodePaths } from './inode-path.ts';
 import { InodeTable } from './inode-table.ts';
@@ -66,13 +65,20 @@ import {
 import { firstOrphan } from './orphans.ts';
 import { PendingBlocks } from './pending-blocks.ts';
 import { RangeLocks } from './range-locks.ts';
-import { type Recovery, recover, recoveryText } from './recovery.ts';
+import { type Recovery, recover, replayText } from './recovery.ts';
+import { Rest } from './rest.ts';
 import { ScratchPool } from './scratch.ts';
 import { SpaceMap } from './space-map.ts';
 import { readSuperblock, type SuperblockImage } from './superblock.ts';
 import { Transaction } from './transaction.ts';
 import { TurnLengths } from './turns.ts';
-import { policyOffer, type VolumeCounters, type VolumeOptions } from './volume-options.ts';
+import { VolumeMarks } from './volume-marks.ts';
+import {
+  policyOffer,
+  type VolumeAdjustment,
+  type VolumeCounters,
+  type VolumeOptions,
+} from './volume-options.ts';
 import { scratchBytes } from './write-edges.ts';
 import type { WriteContext } from './write-plan.ts';
 
@@ -83,7 +89,6 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
   readonly #device: Device;
   readonly #superblock: SuperblockImage;
   readonly #log: (line: string) => void;
-  readonly #clock: Clock;
   readonly #cache: BlockCache;
   readonly #tx: Transaction;
   readonly #space: SpaceMap;
@@ -98,11 +103,13 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
   readonly #files: WriteContext;
   readonly #early: EarlyWrites;
   readonly #access: AccessTimes;
+  readonly #rest: Rest;
+  readonly #schedule: CommitSchedule;
+  readonly #marks: VolumeMarks;
   readonly #paths: InodePaths;
   readonly #durability: Durability;
   readonly #pending = new PendingBlocks();
   #spaceChanged: (inode: number) => void = () => {};
-  readonly #commitTimer: CommitTimer;
   readonly #references = new NodeReferences((inode, done) => this.#reap(inode, done));
   #sound = true;
   #unmounting: Promise<void> | undefined;
@@ -116,11 +123,11 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
     this.#recovery = recovery;
     this.#superblock = superblock;
     this.#log = options.log ?? (() => {});
-    this.#clock = options.clock ?? new DateClock();
+    const clock = options.clock ?? new DateClock();
     const readOnly = (options.readOnly ?? false) || device.readOnly;
     const cacheBytes = Math.max(options.cacheBytes ?? DEFAULT_CACHE_BYTES, MIN_CACHE_BYTES);
     this.#cache = new BlockCache(device, blockBytes, superblock.uuid, cacheBytes);
-    this.#tx = new Transaction(this.#cache, blockBytes, superblock.uuid, this.#clock, readOnly);
+    this.#tx = new Transaction(this.#cache, blockBytes, superblock.uuid, clock, readOnly);
     this.#space = new SpaceMap(this.#tx, layout);
     this.#tx.space = this.#space;
     this.#policy = policyOffer(options, this.#log);
@@ -130,7 +137,7 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
     this.#names = new Namespace(this.#table, this.#directories, extents, this.#space);
     const epochs = new IoEpochs();
     const identity = { uuid: superblock.uuid, salt: superblock.hashSeed };
-    this.#journal = new Journal(device, layout, identity, recovery.position, this.#clock);
+    this.#journal = new Journal(device, layout, identity, recovery.position, clock);
     this.#committer = new Committer({
       device,
       cache: this.#cache,
@@ -149,8 +156,8 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
       this.#runner,
       stepExtents,
       {
-        gathered: () => this.#commitTimer.start(),
-        pressed: () => setImmediate(() => this.#commitQuietly()),
+        gathered: () => this.#schedule.later(),
+        pressed: () => setImmediate(() => this.#schedule.now()),
       },
     );
     this.#paths = new InodePaths((body) => this.run(body), this.#table, this.#directories);
@@ -176,8 +183,20 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
       spaceChanged: (inode) => this.#spaceChanged(inode),
     };
     this.#durability.writeBy(this.#files);
-    const seconds = options.commitSeconds ?? DEFAULT_COMMIT_SECONDS;
-    this.#commitTimer = new CommitTimer(seconds, () => this.#commitQuietly());
+    this.#schedule = new CommitSchedule(
+      this.#committer,
+      this.#access,
+      options.commitSeconds ?? DEFAULT_COMMIT_SECONDS,
+    );
+    this.#marks = new VolumeMarks(device, superblock, clock);
+    this.#rest = new Rest(this.#tx, {
+      settle: () => this.#settle(),
+      drain: () => this.#committer.drain(),
+      markClean: () => this.#markClean(),
+      markInUse: () => this.#marks.markInUse(),
+      failed: (error) => this.#poison(error),
+      reap: (inode) => this.#references.orphaned(inode),
+    });
   }
 
   get blockBytes(): number {
@@ -203,28 +222,14 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
   /** Marks the volume as in use and frees what a crash left behind. */
   async start(): Promise<void> {
     const { contents } = this.#recovery;
-    if (contents !== undefined) this.#log(recoveryText(contents, this.readOnly));
+    if (contents !== undefined) this.#log(replayText(contents, this.readOnly));
     await this.run(() => this.#space.usePolicy(this.#policy));
     // What every operation needs is brought in now, and checked: a volume without it is none.
-    await this.run((tx) => this.#expectRoot(tx));
+    await this.run((tx) => this.#table.expectRootDirectory(tx));
     if (this.readOnly) return;
-    this.#clock.read();
-    this.#superblock.markMounted(this.#clock);
-    await this.#writeSuperblock();
+    await this.#marks.markInUse();
     const orphans = await this.#reapAll();
     if (orphans > 0) this.#log(`inodes freed that had no name or were being truncated: ${orphans}`);
-  }
-
-  /** @throws CorruptionError */
-  #expectRoot(tx: Transaction): void {
-    const isThere = this.#table.isInUse(tx, ROOT_INODE) && isDirectory(this.#table.get(tx, ROOT_INODE));
-    if (!isThere) throw new CorruptionError(this.layout.volumeRootBlock, 'there is no root directory');
-  }
-
-  async #writeSuperblock(): Promise<void> {
-    const { blockBytes } = this.layout;
-    await this.#superblock.write(this.#device, 0, blockBytes, this.#superblock.sequence + 1);
-    await flushDevice(this.#device);
   }
 
   /** Frees every inode on the orphan list, and ends truncations that a crash cut short. Returns how many there were. */
@@ -246,24 +251,45 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
   }
 
   async #unmount(): Promise<void> {
-    this.#commitTimer.stop();
+    this.#schedule.end();
     try {
+      await this.#rest.quiet();
       await this.#runner.idle();
       await this.#references.settled();
       if (!this.readOnly) {
         this.#references.clear();
         await this.#reapAll();
-        await this.#access.write(false);
-        await this.#durability.commit();
+        await this.#settle();
         await this.#committer.drain();
         await this.#markClean();
       }
     } finally {
-      this.#commitTimer.stop();
       await this.#durability.quiet();
       await this.#device.close();
     }
     this.#durability.expectNothingLost();
+  }
+
+  async #settle(): Promise<void> {
+    await this.#references.settled();
+    await this.#access.write(false);
+    await this.#durability.commit();
+  }
+
+  /** Clean on disk and read-only until the first change: see rest.ts. @throws the error of the device */
+  rest(): Promise<void> {
+    return this.#rest.rest();
+  }
+
+  /** Whether the volume is read-only because it rests. */
+  get resting(): boolean {
+    return this.#tx.resting;
+  }
+
+  /** Changes what a mount may change while it lasts. */
+  adjust({ commitSeconds, accessRules }: VolumeAdjustment): void {
+    if (accessRules !== undefined) this.#access.rules = accessRules;
+    if (commitSeconds !== undefined) this.#schedule.setSeconds(commitSeconds);
   }
 
   async #markClean(): Promise<void> {
@@ -271,9 +297,7 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
       this.#log("corruption was met while mounted: the volume is not marked clean; run 'quarry fsck'");
       return;
     }
-    this.#clock.read();
-    this.#superblock.markClean(this.#clock);
-    await this.#writeSuperblock();
+    await this.#marks.markClean();
   }
 
   // ---- RunnerHost ----
@@ -331,6 +355,13 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
     this.submit();
   }
 
+  afterWaking(done: (thrown: unknown) => void): void {
+    this.#rest
+      .wake()
+      .then(() => done(undefined), done)
+      .finally(() => this.submit());
+  }
+
   /** Calls back whatever became of the promise: who goes on finds out for himself. */
   #then(promise: Promise<void>, done: () => void): void {
     const goOn = () => {
@@ -341,25 +372,19 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
   }
 
   changed(): void {
-    if (this.#committer.due) this.#commitQuietly();
-    else this.#commitTimer.start();
+    this.#schedule.changed();
   }
 
   #dataWritten(): void {
     this.#committer.dataWritten();
-    this.#commitTimer.start();
-  }
-
-  #commitQuietly(): void {
-    const commit = () => this.#committer.commit().catch(() => {});
-    if (this.#access.size === 0 || this.#unmounting) void commit();
-    else void this.#access.write(false).then(commit);
+    this.#schedule.later();
   }
 
   /** The device failed a commit, or memory is in doubt: the volume is read-only from then on. */
   #poison(error: Error): void {
     this.#sound = false;
     this.#tx.readOnly = true;
+    this.#tx.resting = false;
     this.#log(`${failureText(error)}: the volume is read-only now`);
   }
 
@@ -372,6 +397,10 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
   }
 
   #reap(inode: number, done: () => void): void {
+    if (this.#rest.putOff(inode)) {
+      done();
+      return;
+    }
     this.#access.forget(inode);
     reapInode(this.#files, inode, (thrown) => {
       if (thrown !== undefined) this.#log(`freeing inode ${inode} failed: ${(thrown as Error).message}`);
@@ -385,6 +414,7 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
     }
     this.#sound = false;
     this.#tx.readOnly = true;
+    this.#tx.resting = false;
   }
 
   submit(): void {
@@ -534,6 +564,7 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
     return {
       ...this.#space.policyCounters(),
       readOnly: this.readOnly,
+      resting: this.resting,
       commits: this.#committer.commits,
       checkpoints: this.#committer.checkpoints,
       flushes: this.#committer.flushes,

@@ -11,7 +11,6 @@
  * plan is made again from the top; after one that succeeds they are the writer's, to be recorded or given back.
  */
 import { mapSegments, type Segment } from './data-map.ts';
-import { fsError } from './errors.ts';
 import type { FileContext } from './file-reader.ts';
 import type { WriteRequest } from './filesystem.ts';
 import type { Freeing } from './freeing.ts';
@@ -85,7 +84,7 @@ export class WritePlan {
    */
   make(tx: Transaction, inode: InodeRef, wide: boolean): PlanOutcome {
     requireRegular(inode);
-    if (tx.readOnly) throw fsError('EROFS');
+    if (tx.readOnly) throw tx.refusal();
     this.size = sizeOf(inode);
     this.segments.length = 0;
     this.body = undefined;

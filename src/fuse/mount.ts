@@ -350,6 +350,8 @@ export interface MountRecord {
   /** With subtype: `fuseblk.quarry`. */
   readonly type: string;
   readonly source: string;
+  /** Options of this mount alone, as the kernel shows them: `rw,noatime`. */
+  readonly flags: string;
   /** Options of the filesystem, as the kernel shows them. */
   readonly options: string;
 }
@@ -369,7 +371,7 @@ export function parseMountinfo(text: string): MountRecord[] {
   for (const line of text.split('\n')) {
     const fields = line.split(' ');
     const separator = fields.indexOf('-');
-    const [id, parentId, deviceNumbers, root, directory] = fields;
+    const [id, parentId, deviceNumbers, root, directory, flags = ''] = fields;
     const [, type, source, options = ''] = separator < 0 ? [] : fields.slice(separator);
     if (!deviceNumbers || !root || !directory || !type || source === undefined) continue;
     records.push({
@@ -380,6 +382,7 @@ export function parseMountinfo(text: string): MountRecord[] {
       directory: unescapeOctal(directory),
       type: unescapeOctal(type),
       source: unescapeOctal(source),
+      flags,
       options: unescapeOctal(options),
     });
   }

@@ -189,7 +189,7 @@ const rules: Readonly<Record<string, OptionRule>> = {
   loud: ignored,
   nomand: ignored,
 
-  remount: refuses('remount is not supported: unmount and mount again with the new options'),
+  remount: refuses('remount is for a mount that there is: quarry mount -o remount,… DIR'),
   loop: refuses('loop is not needed: give the image file itself as the target'),
 
   // FUSE.
@@ -309,7 +309,7 @@ function showBytes(bytes: number): string {
 }
 
 /** Options in a text, split at commas; `\,` and `\\` stand for themselves, as in mount(8) and libfuse. */
-function splitOptions(text: string): string[] {
+export function splitOptions(text: string): string[] {
   const options: string[] = [];
   let option = '';
   for (let at = 0; at < text.length; at++) {
@@ -358,6 +358,13 @@ function applyOption(options: MountOptions, option: string): void {
   rule.apply(options, value ?? '');
 }
 
+/** Applies the texts of `-o` options, in order. @throws MountOptionError with one line for the user */
+export function applyMountOptions(options: MountOptions, texts: readonly string[]): void {
+  for (const text of texts) {
+    for (const option of splitOptions(text)) applyOption(options, option);
+  }
+}
+
 /**
  * Reads the texts of all `-o` options, in order; later ones win.
  *
@@ -382,9 +389,7 @@ export function parseMountOptions(texts: readonly string[], asRoot: boolean): Mo
     commitSeconds: OPTION_LIMITS.commitSeconds.otherwise,
     recovery: true,
   };
-  for (const text of texts) {
-    for (const option of splitOptions(text)) applyOption(options, option);
-  }
+  applyMountOptions(options, texts);
   options.readOnly = (options.flags & MountFlag.readOnly) !== 0;
   // libfuse 2 does not say who calls: what others make would belong to root.
   if (asRoot && options.layer === 'native') options.allowOther = true;

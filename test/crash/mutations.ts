@@ -227,7 +227,7 @@ const RECOVERY: Mutation[] = [
     'not-marked-mounted',
     'a mounted volume looks clean, so its journal is not replayed',
     'rule-0-0',
-    'volume',
+    'volume-marks',
     'this.#superblock.markMounted(this.#clock);',
     '',
   ),

@@ -9,7 +9,7 @@ O_NOATIME = 0o1000000 if 'O_NOATIME' in sys.argv else 0
 def times():
     return {name: os.lstat(name).st_atime_ns for name in ('file', 'directory', 'link')}
 def drop():
-    os.sync(); open('/proc/sys/vm/drop_caches', 'w').write('3')
+    fd = os.open('file', os.O_RDONLY | 0o1000000); os.fsync(fd); os.close(fd); open('/proc/sys/vm/drop_caches', 'w').write('3')
 def read_all():
     drop()
     fd = os.open('file', os.O_RDONLY | O_NOATIME); os.read(fd, 10); os.close(fd)

@@ -78,7 +78,7 @@ print(opened(root, *handle) == f'- {inode} still here')
 os.close(file)
 drop()
 print(opened(root, *handle))
-os.sync()
+os.fsync(root)
 reused = False
 for i in range(100):
     open(f'new{i}', 'w').close()

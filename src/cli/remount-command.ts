@@ -1,0 +1,43 @@
+/**
+ * `quarry mount -o remount,…`: the daemon is asked whether it can be, the kernel is told, then the daemon, which answers when a
+ * volume that became read-only is clean on disk. mount(8) comes here too, where a helper of ours is installed.
+ */
+import type { MountRecord } from '../fuse/mount.ts';
+import { MountFlag } from '../fuse/options.ts';
+import { flagsOf, remount, remountFlags, remountWords } from '../fuse/remount.ts';
+import { askMount } from './ask-mount.ts';
+import { CommandError } from './failure.ts';
+import { requireMount } from './mountpoint.ts';
+import type { RemountQuestion } from './remounting.ts';
+
+/** Everything dirty may have to go home. */
+const REST_MILLISECONDS = 600_000;
+
+async function tell(mount: MountRecord, question: RemountQuestion): Promise<void> {
+  const limit = question.apply ? { limitMs: REST_MILLISECONDS } : {};
+  await askMount(mount, 'remount', { payload: JSON.stringify(question), ...limit });
+}
+
+/** @throws CommandError and its kin, each one line for the user */
+export async function remountVolume(name: string, texts: readonly string[]): Promise<void> {
+  const mount = await requireMount(name);
+  const words = remountWords(texts, mount);
+  const flags = remountFlags(mount, words);
+  await tell(mount, { words, apply: false });
+  const before = flagsOf(mount);
+  const makesWritable = (before & ~flags & MountFlag.readOnly) !== 0;
+  if (makesWritable && (await isReadOnlyForGood(mount))) {
+    throw new CommandError(
+      `${mount.directory} was mounted read-only, or its volume is damaged: unmount and mount again to write to it`,
+    );
+  }
+  if (flags !== before) remount(mount, flags);
+  await tell(mount, { words, apply: true });
+}
+
+/** A volume at rest wakes; one that was mounted read-only does not. */
+async function isReadOnlyForGood(mount: MountRecord): Promise<boolean> {
+  const { volume } = Object(await askMount(mount, 'stat')) as Record<string, unknown>;
+  const { readOnly, resting } = Object(volume) as Record<string, unknown>;
+  return readOnly === true && resting !== true;
+}

@@ -1,0 +1,62 @@
+/**
+ * When commits are made that nobody asked for: some seconds after the first change that no commit took yet, and at once when much is dirty.
+ *
+ * Access times that were gathered are brought into their blocks first, so that the commit takes them along.
+ */
+import type { AccessTimes } from './access-times.ts';
+import type { Committer } from './commit.ts';
+
+export class CommitSchedule {
+  readonly #committer: Committer;
+  readonly #access: AccessTimes;
+  #milliseconds: number;
+  #timer: NodeJS.Timeout | undefined;
+  #ended = false;
+
+  /** @param seconds between commits; 0 = none by themselves */
+  constructor(committer: Committer, access: AccessTimes, seconds: number) {
+    this.#committer = committer;
+    this.#access = access;
+    this.#milliseconds = seconds * 1000;
+  }
+
+  /** Something changed. */
+  changed(): void {
+    if (this.#committer.due) this.now();
+    else this.later();
+  }
+
+  later(): void {
+    if (this.#timer !== undefined || this.#milliseconds === 0 || this.#ended) return;
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined;
+      this.now();
+    }, this.#milliseconds);
+    this.#timer.unref();
+  }
+
+  now(): void {
+    const commit = () => this.#committer.commit().catch(() => {});
+    if (this.#access.size === 0 || this.#ended) void commit();
+    else void this.#access.write(false).then(commit);
+  }
+
+  /** What waits begins to wait anew. */
+  setSeconds(seconds: number): void {
+    this.#milliseconds = seconds * 1000;
+    if (this.#timer === undefined) return;
+    this.#stop();
+    this.later();
+  }
+
+  /** No more commits by the clock: somebody sees to everything himself. */
+  end(): void {
+    this.#ended = true;
+    this.#stop();
+  }
+
+  #stop(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+  }
+}

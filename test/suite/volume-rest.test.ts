@@ -1,0 +1,147 @@
+/** A volume at rest: clean on disk while it is mounted, woken by the first change, and never clean while something is not at home. */
+import { expect, test } from 'vitest';
+import type { MemoryDevice } from '../../src/aio/memory-device.ts';
+import { SimulatedDevice } from '../../src/aio/simulated-device.ts';
+import { checkVolume } from '../../src/check/checker.ts';
+import { Errno } from '../../src/fs/errors.ts';
+import { readSuperblock } from '../../src/fs/superblock.ts';
+import { formatted, TestVolume } from './volume-harness.ts';
+
+const MIB = 1024 * 1024;
+
+async function isClean(device: MemoryDevice): Promise<boolean> {
+  return (await readSuperblock(device.clone())).isClean;
+}
+
+/** Mounts a copy of what is on the device now. @returns the names in its root; the journal must not be needed if it is clean */
+async function namesOnDisk(device: MemoryDevice): Promise<string[]> {
+  const copy = device.clone();
+  expect((await checkVolume(copy.clone())).problems).toEqual([]);
+  const lines: string[] = [];
+  const volume = await TestVolume.open(copy, { readOnly: true, log: (line) => lines.push(line) });
+  if (await isClean(device)) expect(lines).toEqual([]);
+  const names = await volume.list('/');
+  await volume.volume.unmount();
+  return names;
+}
+
+async function scene(): Promise<{ volume: TestVolume; device: MemoryDevice }> {
+  const volume = await TestVolume.make(8 * MIB, 4096);
+  await volume.write(await volume.create('/file'), 0, new Uint8Array(10_000).fill(3));
+  return { volume, device: volume.device as MemoryDevice };
+}
+
+test('everything is at home and the volume clean, reads go on and move nothing', async () => {
+  const { volume, device } = await scene();
+  expect(await isClean(device)).toBe(false);
+  await volume.volume.rest();
+  expect(volume.volume.resting).toBe(true);
+  expect(await namesOnDisk(device)).toEqual(['file']);
+  expect(await isClean(device)).toBe(true);
+  const before = await volume.stat('/file');
+  expect(await volume.read(await volume.resolve('/file'), 9_999, 10)).toEqual(new Uint8Array([3]));
+  await volume.volume.sync();
+  expect(await volume.stat('/file')).toEqual(before);
+  expect(await isClean(device)).toBe(true);
+  await volume.volume.unmount();
+  expect(await isClean(device)).toBe(true);
+});
+
+test.each([
+  ['a new name', (volume: TestVolume) => volume.mkdir('/new')],
+  [
+    'a write',
+    async (volume: TestVolume) => volume.write(await volume.resolve('/file'), 0, new Uint8Array(9)),
+  ],
+  ['a truncation', (volume: TestVolume) => volume.truncate('/file', 100)],
+  ['a new mode', (volume: TestVolume) => volume.change('/file', { mode: 0o600 })],
+  ['a name less', (volume: TestVolume) => volume.unlink('/file')],
+])('%s wakes it: it is in use before anything else is written', async (_, change) => {
+  const { volume, device } = await scene();
+  await volume.volume.rest();
+  await change(volume);
+  expect(await isClean(device)).toBe(false);
+  expect(volume.volume.resting).toBe(false);
+  await volume.volume.sync();
+  expect(await namesOnDisk(device)).toEqual(await volume.list('/'));
+  await volume.volume.rest();
+  expect(await isClean(device)).toBe(true);
+  expect(await namesOnDisk(device)).toEqual(await volume.list('/'));
+  await volume.volume.unmount();
+});
+
+test('many changes at once, in the middle of going to rest, are all made, and rests come and go', async () => {
+  const { volume, device } = await scene();
+  for (let round = 0; round < 10; round++) {
+    const work = Array.from({ length: 20 }, (_, i) => volume.mkdir(`/d${round}-${i}`));
+    const rested = volume.volume.rest();
+    await Promise.all([...work, volume.mkdir(`/late${round}`), rested, volume.volume.rest()]);
+  }
+  const names = await volume.list('/');
+  expect(names.length).toBe(10 * 21 + 1);
+  await volume.volume.rest();
+  expect(await namesOnDisk(device)).toEqual(names);
+  await volume.volume.unmount();
+});
+
+test('an inode whose last holder goes does not wake it, and is freed when it wakes', async () => {
+  const { volume, device } = await scene();
+  const inode = await volume.resolve('/file');
+  volume.volume.acquire(inode);
+  await volume.unlink('/file');
+  await volume.volume.rest();
+  volume.volume.forget(inode, 1);
+  await volume.volume.sync();
+  expect(volume.volume.resting).toBe(true);
+  expect(await isClean(device)).toBe(true);
+  // The lowest free number is taken: it was freed before.
+  expect(await volume.mkdir('/new')).toBe(inode);
+  await volume.volume.unmount();
+  expect(await namesOnDisk(device)).toEqual(['new']);
+});
+
+test('one left to the next mount is freed by it', async () => {
+  const { volume, device } = await scene();
+  const inode = await volume.resolve('/file');
+  volume.volume.acquire(inode);
+  await volume.unlink('/file');
+  await volume.volume.rest();
+  volume.volume.forget(inode, 1);
+  await volume.volume.unmount();
+  const again = await TestVolume.open(device.clone());
+  await expect(again.statInode(inode)).rejects.toMatchObject({ code: 'ESTALE' });
+  await again.volume.unmount();
+  expect((await checkVolume((again.device as MemoryDevice).reopen())).problems).toEqual([]);
+});
+
+test('a read-only mount is not woken', async () => {
+  const volume = await (await scene()).volume.remount({ readOnly: true });
+  await volume.volume.rest();
+  await expect(volume.mkdir('/new')).rejects.toMatchObject({ code: 'EROFS' });
+  await volume.volume.unmount();
+});
+
+test('it is not said to be clean when the device fails, nor woken when it cannot be marked', async () => {
+  for (const failWhen of ['resting', 'waking'] as const) {
+    const device = new SimulatedDevice({ sizeBytes: 8 * MIB });
+    await formatted(device, 4096);
+    const volume = await TestVolume.open(device);
+    await volume.mkdir('/before');
+    if (failWhen === 'waking') await volume.volume.rest();
+    device.fault = ({ operation }) => (operation === 'write' ? Errno.EIO : 0);
+    if (failWhen === 'resting') await expect(volume.volume.rest()).rejects.toThrow();
+    await expect(volume.mkdir('/new')).rejects.toMatchObject({ code: 'EROFS' });
+    expect(volume.volume.resting).toBe(false);
+    expect(volume.volume.readOnly).toBe(true);
+    await volume.volume.unmount().catch(() => {});
+  }
+});
+
+test('the interval between commits can be changed while something waits for one', async () => {
+  const volume = await TestVolume.make(8 * MIB, 4096, { commitSeconds: 3600 });
+  await volume.mkdir('/waiting');
+  const { commits } = volume.volume.counters();
+  volume.volume.adjust({ commitSeconds: 0.01 });
+  await expect.poll(() => volume.volume.counters().commits).toBeGreaterThan(commits);
+  await volume.volume.unmount();
+});

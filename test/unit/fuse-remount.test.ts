@@ -1,0 +1,87 @@
+/** What `-o remount,…` may ask for, and the flags that the kernel is given for it. */
+import { describe, expect, test } from 'vitest';
+import type { MountRecord } from '../../src/fuse/mount.ts';
+import { MountFlag, parseMountOptions } from '../../src/fuse/options.ts';
+import {
+  changedOptions,
+  flagsOf,
+  isReadOnly,
+  isRemount,
+  remountFlags,
+  remountWords,
+} from '../../src/fuse/remount.ts';
+
+const SUPER = 'rw,user_id=0,group_id=0,default_permissions,allow_other,max_read=1048576,blksize=4096';
+
+function mountWith(flags: string, options = SUPER): MountRecord {
+  const place = { id: 40, parentId: 27, root: '/', deviceNumbers: '0:46', directory: '/mnt' };
+  return { ...place, type: 'fuseblk.quarry', source: '/dev/loop0', flags, options };
+}
+
+const { readOnly, noSuid, noDevices, noAccessTime, relativeAccessTime, strictAccessTime } = MountFlag;
+
+test.each([
+  ['rw,relatime', relativeAccessTime],
+  ['ro,nosuid,nodev,noatime', readOnly | noSuid | noDevices | noAccessTime],
+  ['rw', strictAccessTime],
+  ['rw,nodiratime', strictAccessTime | MountFlag.noDirectoryAccessTime],
+])('the flags of a mount that the table shows as %s', (flags, expected) => {
+  expect(flagsOf(mountWith(flags))).toBe(expected);
+  expect(flagsOf(mountWith(flags, 'rw,sync,dirsync'))).toBe(
+    expected | MountFlag.synchronous | MountFlag.directorySynchronous,
+  );
+});
+
+test('a filesystem is read-only by its own options, not by those of one of its mounts', () => {
+  expect(isReadOnly(mountWith('ro,relatime'))).toBe(false);
+  expect(isReadOnly(mountWith('ro,relatime', 'ro,user_id=0'))).toBe(true);
+});
+
+test.each([
+  ['rw,relatime', 'remount,ro', relativeAccessTime | readOnly],
+  ['ro,nosuid,relatime', 'remount,rw', relativeAccessTime | noSuid],
+  ['rw,relatime', 'remount,noatime', noAccessTime],
+  ['rw,noatime', 'remount,strictatime', strictAccessTime],
+  ['rw,noatime', 'remount,atime', relativeAccessTime],
+  ['rw', 'remount,relatime', relativeAccessTime],
+  ['rw', 'remount,ro', strictAccessTime | readOnly],
+  ['rw,nosuid,nodev,relatime', 'remount,suid,commit=3', noDevices | relativeAccessTime],
+  ['rw,relatime', `remount,ro,relatime,${SUPER.slice(3)}`, relativeAccessTime | readOnly],
+])('of a mount %s, by -o %s', (flags, text, expected) => {
+  const mount = mountWith(flags);
+  expect(remountFlags(mount, remountWords([text], mount))).toBe(expected);
+});
+
+describe('the daemon', () => {
+  const present = parseMountOptions(['cache=128M,commit=9,noatime'], true);
+
+  test.each([
+    ['remount,ro', { readOnly: true, commitSeconds: 9 }],
+    ['remount,commit=2', { commitSeconds: 2, readOnly: false }],
+    ['remount,strictatime', { flags: strictAccessTime }],
+    ['remount,cache=128M,commit=9,noatime,ro,x-mount.mkdir,nofail', { readOnly: true }],
+    [`remount,${SUPER}`, present],
+  ])('takes -o %s', (text, expected) => {
+    expect(changedOptions(present, remountWords([text], mountWith('rw,noatime')))).toMatchObject(expected);
+  });
+
+  test.each([
+    ['remount,bogus', /unknown mount option 'bogus'/],
+    ['remount,ro,bogus=3', /unknown mount option 'bogus=3'/],
+    ['remount,cache=64M', /cache=64M cannot be had by a remount/],
+    ['remount,sync', /sync cannot be had by a remount/],
+    ['remount,engine=uring', /engine=uring cannot be had/],
+    ['remount,norecovery', /norecovery cannot be had/],
+    ['remount,max_read=4096', /max_read=4096 cannot be had/],
+    ['remount,commit=99999', /commit must be from/],
+  ])('refuses -o %s in one line', (text, reason) => {
+    const words = remountWords([text], mountWith('rw,noatime'));
+    expect(() => changedOptions(present, words)).toThrow(reason);
+    expect(present).toEqual(parseMountOptions(['cache=128M,commit=9,noatime'], true));
+  });
+});
+
+test('a remount is asked for by its name, wherever it stands', () => {
+  expect(isRemount(['ro,remount', 'noatime'])).toBe(true);
+  expect(isRemount(['ro'])).toBe(false);
+});
