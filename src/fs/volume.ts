@@ -125,6 +125,8 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
   readonly #files: WriteContext;
   readonly #early: EarlyWrites;
   readonly #pending = new PendingBlocks();
+  /** As it was when last seen. */
+  #freeBytes = Number.POSITIVE_INFINITY;
   #spaceChanged: (inode: number) => void = () => {};
   readonly #commitMilliseconds: number;
   #commitTimer: NodeJS.Timeout | undefined;
@@ -198,6 +200,15 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
 
   get blockBytes(): number {
     return this.layout.blockBytes;
+  }
+
+  get freeBytes(): number {
+    try {
+      this.#freeBytes = this.#space.availableBlocks * this.layout.blockBytes;
+    } catch {
+      // Not in memory just now, or damaged, which whoever wants to write will find.
+    }
+    return this.#freeBytes;
   }
 
   get readOnly(): boolean {

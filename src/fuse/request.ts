@@ -37,6 +37,7 @@ import type { CachedPages } from './cached-pages.ts';
 import { DirectoryListing } from './directory-listing.ts';
 import { emptyAttributes, encodeOutHeader } from './encoding.ts';
 import type { Agreement } from './negotiation.ts';
+import type { UnwrittenFiles } from './unwritten-files.ts';
 import type { WriteFailures } from './write-failures.ts';
 
 /** Length of the head page; the payload follows. */
@@ -65,6 +66,8 @@ export interface Conversation {
   readonly cachedPages: CachedPages;
   /** What the kernel knows of st_blocks. */
   readonly blockCounts: BlockCounts;
+  /** Files with failed WRITEs that the kernel still holds. */
+  readonly unwrittenFiles: UnwrittenFiles;
   /** Failed WRITEs whose writers do not know yet. */
   readonly writeFailures: WriteFailures;
   agreed(agreement: Agreement): void;
