@@ -25,7 +25,7 @@ describeQuarry.each(['image', 'loop'] as const)('a full volume of 32 MiB, %s', (
           before = size;
           return same;
         },
-        { interval: 300, timeout: 10_000 },
+        { interval: 150, timeout: 10_000 },
       )
       .toBe(true);
     return before;
