@@ -154,6 +154,8 @@ export interface WriteRequest {
 export interface FileSystem<Tx extends TransactionHandle = TransactionHandle> {
   readonly blockBytes: number;
   readonly readOnly: boolean;
+  /** Space that files may still take, in bytes, as far as it is known without reading: infinite before anybody asked for `statistics`. */
+  readonly freeBytes: number;
 
   execute(operation: Operation<Tx>): void;
 

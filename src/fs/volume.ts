@@ -109,6 +109,8 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
   readonly #paths: InodePaths;
   readonly #durability: Durability;
   readonly #pending = new PendingBlocks();
+  /** As it was when last seen. */
+  #freeBytes = Number.POSITIVE_INFINITY;
   #spaceChanged: (inode: number) => void = () => {};
   readonly #references = new NodeReferences((inode, done) => this.#reap(inode, done));
   #sound = true;
@@ -201,6 +203,15 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
 
   get blockBytes(): number {
     return this.layout.blockBytes;
+  }
+
+  get freeBytes(): number {
+    try {
+      this.#freeBytes = this.#space.availableBlocks * this.layout.blockBytes;
+    } catch {
+      // Not in memory just now, or damaged, which whoever wants to write will find.
+    }
+    return this.#freeBytes;
   }
 
   get readOnly(): boolean {

@@ -180,6 +180,8 @@ export const GetattrIn = { bytes: 16, getattr_flags: 0 } as const;
 export const GETATTR_FH = 1;
 /** FUSE_NOTIFY_INVAL_INODE: stands in the error field of a message without a request. */
 export const NotifyInvalInode = { bytes: 24, code: 2, ino: 0, off: 8, len: 16 } as const;
+/** FUSE_NOTIFY_PRUNE, of kernels that speak 7.45: `count` inodes follow, 8 bytes each. */
+export const NotifyPrune = { bytes: 16, code: 9, minor: 45, count: 0, spare: 8 } as const;
 export const StatxIn = { bytes: 24 } as const;
 export const MknodIn = { bytes: 16, mode: 0, rdev: 4, umask: 8 } as const;
 export const MkdirIn = { bytes: 8, mode: 0, umask: 4 } as const;

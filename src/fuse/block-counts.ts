@@ -7,54 +7,74 @@
  * a moment later is taken from the kernel by a notice. The moment is there because most files are told by an answer that comes
  * anyway: cp sets times after it has written, and the answer to that has the count.
  *
- * Who asked for the file to be synced need not wait even for the moment (`settle`).
+ * Who asked for the file to be synced need not wait even for the moment (`settle`). A file that is written on and on is taken from the
+ * kernel less and less often, up to once a second: each time its writer has to ask before his next write(2), and waits behind his own data.
  */
 import type { Notices } from './notices.ts';
 
 /** Long against the time between two requests of one caller, short against a look at the clock. */
 const MOMENT_MILLISECONDS = 5;
-/** Files that know of no count, more of which are not remembered: they get a notice too many. */
-const MOST_UNTOLD = 4096;
+/** By how much the next notice of the same file waits longer, … */
+const LONGER = 4;
+/** … at most so long; a file without a notice for twice as long begins anew. */
+const LONGEST_MILLISECONDS = 1000;
+/** Files about which more is not remembered than is right to forget: they get a notice too many, or too soon. */
+const MOST_FILES = 4096;
+
+interface Notice {
+  at: number;
+  /** How long the next one waits. */
+  waitMilliseconds: number;
+  /** The kernel has not asked since. */
+  open: boolean;
+}
 
 export class BlockCounts {
   readonly #notices: Notices;
-  /** The kernel may have a count that is not so any more. */
-  readonly #stale = new Set<number>();
-  /** The kernel was told that it has none, and has not asked since. */
-  readonly #untold = new Set<number>();
+  /** Files of which the kernel may have a count that is not so any more, and when it will be told. */
+  readonly #stale = new Map<number, number>();
+  readonly #sent = new Map<number, Notice>();
   #timer: NodeJS.Timeout | undefined;
+  #timerAt = 0;
 
   constructor(notices: Notices) {
     this.#notices = notices;
   }
 
   changed(inode: number): void {
-    if (this.#untold.has(inode)) return;
-    this.#stale.add(inode);
-    this.#tellSoon();
+    const notice = this.#sent.get(inode);
+    if (notice?.open || this.#stale.has(inode)) return;
+    const now = Date.now();
+    const wait = notice === undefined ? 0 : notice.at + notice.waitMilliseconds - now;
+    const due = now + Math.max(wait, MOMENT_MILLISECONDS);
+    this.#stale.set(inode, due);
+    this.#tellAt(due, now);
   }
 
   /** An answer with the inode's attributes goes out. */
   told(inode: number): void {
     if (this.#stale.size > 0) this.#stale.delete(inode);
-    if (this.#untold.size > 0) this.#untold.delete(inode);
+    this.perhapsTold(inode);
   }
 
   /** An answer with the inode's attributes goes out that the kernel may throw away. */
   perhapsTold(inode: number): void {
-    if (this.#untold.size > 0) this.#untold.delete(inode);
+    if (this.#sent.size === 0) return;
+    const notice = this.#sent.get(inode);
+    if (notice !== undefined) notice.open = false;
   }
 
   /** The kernel gave the inode up. */
   gone(inode: number): void {
-    this.told(inode);
+    this.#stale.delete(inode);
+    this.#sent.delete(inode);
   }
 
   /** Before the answer to a request on an open file of the inode. A notice that was sent may not have arrived yet. */
   settle(inode: number): void {
-    if (!this.#stale.delete(inode) && !this.#untold.has(inode)) return;
+    if (!this.#stale.delete(inode) && !this.#sent.get(inode)?.open) return;
     this.#notices.forgetAttributesNow(inode);
-    this.#remember(inode);
+    this.#remember(inode, Date.now());
   }
 
   close(): void {
@@ -62,26 +82,36 @@ export class BlockCounts {
     this.#stale.clear();
   }
 
-  #tellSoon(): void {
-    if (this.#timer !== undefined) return;
+  #tellAt(due: number, now: number): void {
+    if (this.#timer !== undefined) {
+      if (this.#timerAt <= due) return;
+      clearTimeout(this.#timer);
+    }
+    this.#timerAt = due;
     this.#timer = setTimeout(() => {
       this.#timer = undefined;
       this.#tell();
-    }, MOMENT_MILLISECONDS);
+    }, due - now);
     this.#timer.unref();
   }
 
   #tell(): void {
-    for (const inode of this.#stale) {
-      if (!this.#notices.forgetAttributes(inode)) break;
-      this.#stale.delete(inode);
-      this.#remember(inode);
+    const now = Date.now();
+    let next = Number.POSITIVE_INFINITY;
+    for (const [inode, due] of this.#stale) {
+      if (due <= now && this.#notices.forgetAttributes(inode)) {
+        this.#stale.delete(inode);
+        this.#remember(inode, now);
+      } else next = Math.min(next, Math.max(due, now + MOMENT_MILLISECONDS));
     }
-    if (this.#stale.size > 0) this.#tellSoon();
+    if (next < Number.POSITIVE_INFINITY) this.#tellAt(next, now);
   }
 
-  #remember(inode: number): void {
-    if (this.#untold.size >= MOST_UNTOLD) this.#untold.clear();
-    this.#untold.add(inode);
+  #remember(inode: number, now: number): void {
+    const before = this.#sent.get(inode);
+    const goesOn = before !== undefined && now - before.at < 2 * LONGEST_MILLISECONDS;
+    const wait = goesOn ? before.waitMilliseconds * LONGER : MOMENT_MILLISECONDS * LONGER;
+    if (this.#sent.size >= MOST_FILES) this.#sent.clear();
+    this.#sent.set(inode, { at: now, waitMilliseconds: Math.min(wait, LONGEST_MILLISECONDS), open: true });
   }
 }

@@ -5,7 +5,7 @@
  * call returns. The kernel may make a notice wait for an inode or a page that waits for an answer of ours, so they are written by a
  * thread of their own, except where the inode cannot go away and no page is touched (`forgetAttributesNow`).
  */
-import { NotifyInvalInode, OutHeader, type Wire } from './abi.ts';
+import { NotifyInvalInode, NotifyPrune, OutHeader, type Wire } from './abi.ts';
 import type { FuseChannel } from './channel.ts';
 import { NOTICE_AT } from './request.ts';
 
@@ -46,12 +46,29 @@ export class Notices {
     return this.#channel.notifyBefore(NOTICE_AT, INVAL_INODE_BYTES, replyAt, replyBytes);
   }
 
+  /** The inode goes out of memory, if no file of it is open. Kernels from 7.45 on. */
+  letGo(inode: number): boolean {
+    const wire = this.#wire;
+    const bytes = OutHeader.bytes + NotifyPrune.bytes + 8;
+    const body = NOTICE_AT + OutHeader.bytes;
+    this.#head(bytes, NotifyPrune.code);
+    wire.clear(body, NotifyPrune.bytes);
+    wire.setU32(body + NotifyPrune.count, 1);
+    wire.set64(body + NotifyPrune.bytes, inode);
+    return this.#channel.notify(NOTICE_AT, bytes) === 0;
+  }
+
+  #head(lengthBytes: number, code: number): void {
+    const wire = this.#wire;
+    wire.setU32(NOTICE_AT + OutHeader.len, lengthBytes);
+    wire.setU32(NOTICE_AT + OutHeader.error, code);
+    wire.set64(NOTICE_AT + OutHeader.unique, 0);
+  }
+
   #invalidate(inode: number, offsetBytes: number, lengthBytes: number): void {
     const wire = this.#wire;
     const body = NOTICE_AT + OutHeader.bytes;
-    wire.setU32(NOTICE_AT + OutHeader.len, INVAL_INODE_BYTES);
-    wire.setU32(NOTICE_AT + OutHeader.error, NotifyInvalInode.code);
-    wire.set64(NOTICE_AT + OutHeader.unique, 0);
+    this.#head(INVAL_INODE_BYTES, NotifyInvalInode.code);
     wire.set64(body + NotifyInvalInode.ino, inode);
     wire.set64(body + NotifyInvalInode.off, offsetBytes);
     wire.set64(body + NotifyInvalInode.len, lengthBytes);

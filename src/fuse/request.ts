@@ -39,6 +39,7 @@ import { DirectoryListing } from './directory-listing.ts';
 import { emptyAttributes, encodeOutHeader } from './encoding.ts';
 import type { MountAnswers } from './mount-answers.ts';
 import type { Agreement } from './negotiation.ts';
+import type { UnwrittenFiles } from './unwritten-files.ts';
 import type { WriteFailures } from './write-failures.ts';
 
 /** Length of the head page; the payload follows. */
@@ -69,6 +70,8 @@ export interface Conversation {
   readonly cachedPages: CachedPages;
   /** What the kernel knows of st_blocks. */
   readonly blockCounts: BlockCounts;
+  /** Files with failed WRITEs that the kernel still holds. */
+  readonly unwrittenFiles: UnwrittenFiles;
   /** Failed WRITEs whose writers do not know yet. */
   readonly writeFailures: WriteFailures;
   /** To questions by ioctl; undefined where there are none. */

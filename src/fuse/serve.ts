@@ -8,6 +8,7 @@ import { closeSync } from 'node:fs';
 import type { FileSystem } from '../fs/filesystem.ts';
 import type { FuseChannelHandle } from '../native.ts';
 import { openChannel } from './channel.ts';
+import { DirtyLimits } from './dirty-limits.ts';
 import { abandonMount, findMount, type MountRequest, mount, tuneBacking } from './mount.ts';
 import { Session, type SessionOptions } from './session.ts';
 import { synchronousRequests } from './synchronous.ts';
@@ -51,6 +52,16 @@ async function abandonOwn({ directory, options }: ServeRequest): Promise<void> {
   if (mount?.type.endsWith(`.${options.subtype}`)) await abandonMount(mount).catch(() => {});
 }
 
+/** From now on no more is dirty in the kernel than there is room for. */
+async function limitDirtyPages(session: Session, backing: string): Promise<void> {
+  const { filesystem, space } = session;
+  await new Promise<unknown>((resolve) => {
+    filesystem.execute({ perform: (tx) => filesystem.statistics(tx, space), finished: resolve });
+    filesystem.submit();
+  });
+  session.dirtyLimits = new DirtyLimits(backing, () => filesystem.freeBytes);
+}
+
 /**
  * Mounts `request.filesystem` and begins to serve it.
  *
@@ -62,7 +73,8 @@ export async function serve(request: ServeRequest): Promise<Session> {
   const descriptor = await mount(request);
   try {
     const session = await startSession(descriptor, request);
-    tuneBacking(directory);
+    const backing = tuneBacking(directory);
+    if (backing !== undefined && !request.filesystem.readOnly) await limitDirtyPages(session, backing);
     return session;
   } catch (thrown) {
     await abandonOwn(request);

@@ -13,11 +13,12 @@
  */
 import { Errno, errnoOf, FsError, fsError } from '../fs/errors.ts';
 import type { FileSystem } from '../fs/filesystem.ts';
-import { OPCODE_LIMIT, Opcode, Wire } from './abi.ts';
+import { NotifyPrune, OPCODE_LIMIT, Opcode, Wire } from './abi.ts';
 import { BlockCounts } from './block-counts.ts';
 import { CachedPages } from './cached-pages.ts';
 import type { FuseChannel } from './channel.ts';
 import { DirectoryCookies } from './directory-cookies.ts';
+import type { DirtyLimits } from './dirty-limits.ts';
 import { emptyStatistics, preferredIoBytes } from './encoding.ts';
 import type { MountAnswers } from './mount-answers.ts';
 import type { Agreement } from './negotiation.ts';
@@ -25,6 +26,7 @@ import { Notices } from './notices.ts';
 import { handlerOf, unknownOperation } from './operations.ts';
 import { type Conversation, Request } from './request.ts';
 import { isSynchronous, type SynchronousRequests } from './synchronous.ts';
+import { UnwrittenFiles } from './unwritten-files.ts';
 import { WriteFailures } from './write-failures.ts';
 
 export interface SessionOptions {
@@ -66,6 +68,9 @@ export class Session implements Conversation {
   readonly directoryCookies = new DirectoryCookies();
   readonly cachedPages = new CachedPages();
   readonly blockCounts: BlockCounts;
+  readonly unwrittenFiles: UnwrittenFiles;
+  /** Follow the free space; undefined where nobody set them. */
+  dirtyLimits: DirtyLimits | undefined = undefined;
   readonly space = emptyStatistics();
   readonly answers: MountAnswers | undefined;
   /** Resolves when the kernel's INIT was answered: the mount is usable. Rejects if the kernel is too old or the mount went away first. */
@@ -100,6 +105,7 @@ export class Session implements Conversation {
     this.#wire = new Wire(channel.memory.bytes);
     this.#notices = new Notices(channel, this.#wire);
     this.blockCounts = new BlockCounts(this.#notices);
+    this.unwrittenFiles = new UnwrittenFiles(this.#notices);
     filesystem.watchSpace?.((inode) => this.blockCounts.changed(inode));
     this.#log = options.log;
     this.answers = options.answers;
@@ -189,12 +195,17 @@ export class Session implements Conversation {
     } catch (failure) {
       this.#logThrown(`reply to ${request.handler.name}`, failure);
     }
-    if (thrown !== undefined && request.opcode === Opcode.WRITE) {
-      this.writeFailures.note(this.#notices, request.inode, errnoOf(thrown));
-    }
+    if (request.opcode === Opcode.WRITE) this.#writeEnded(request.inode, thrown);
     request.pending = false;
     this.#pending--;
     this.#channel.release(request.slot);
+  }
+
+  #writeEnded(inode: number, thrown: unknown): void {
+    this.dirtyLimits?.written();
+    if (thrown === undefined) return;
+    this.writeFailures.note(this.#notices, inode, errnoOf(thrown));
+    if ((this.#agreement?.minor ?? 0) >= NotifyPrune.minor) this.unwrittenFiles.failed(inode);
   }
 
   #endWhenDurable(request: Request): void {
@@ -256,6 +267,8 @@ export class Session implements Conversation {
       this.#logLine(`the mount ended: reading /dev/fuse gave errno ${errno}`);
     this.#failInitialize(new Error('the mount went away before the kernel introduced itself'));
     this.blockCounts.close();
+    this.unwrittenFiles.close();
+    this.dirtyLimits?.close();
     this.unmount().then(
       () => {
         this.#channel.close();

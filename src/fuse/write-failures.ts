@@ -32,6 +32,11 @@ export class WriteFailures {
     notices.forgetAttributes(inode);
   }
 
+  /** The kernel gave the inode up: the next file may have its number, and is not to hear of it. */
+  gone(inode: number): void {
+    if (this.#byInode.size > 0) this.#byInode.delete(inode);
+  }
+
   /** The errno to tell a writer of the inode now; 0 for none. */
   take(inode: number): number {
     if (this.#byInode.size === 0) return 0;

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { describeMount, FULL, MIB, shell, Volume } from './harness.ts';
 
 const DIRECT_WRITER = fileURLToPath(new URL('direct-writer.c', import.meta.url));
-const SECONDS = FULL ? 60 : 2;
+const SECONDS = FULL ? 60 : 1;
 
 describeMount('cached readers and a writer past the cache', () => {
   let volume: Volume;

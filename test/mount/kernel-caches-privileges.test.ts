@@ -53,22 +53,13 @@ describeMount('set-user-id files and the writes of strangers', () => {
   const prepared = (mode: string) =>
     `rm -f file; cp /usr/bin/id file; chown 0:0 file; chmod ${mode} file; ls -l > /dev/null`;
 
-  test.each(Object.entries(WRITES))('set-user-id: %s', async (_, write) => {
+  test.each(Object.entries(WRITES))('with set-user-id and set-group-id: %s', async (_, write) => {
     const said = await volume.shell(
-      `${prepared('4777')}; ${STRANGER} ./file -u; ${STRANGER} bash -c '${write.replaceAll("'", `'\\''`)}'; ${STRANGER} ./file -u
-      stat -c %a file`,
+      `${prepared('6777')}; ${STRANGER} ./file -u; ${STRANGER} ./file -g; ${STRANGER} bash -c '${write.replaceAll("'", `'\\''`)}'
+      ${STRANGER} ./file -u; ${STRANGER} ./file -g; stat -c %a file`,
       { env: environment },
     );
-    expect(said.split('\n')).toEqual(['0', '1234', '777', '']);
-  });
-
-  test.each(Object.entries(WRITES))('set-group-id: %s', async (_, write) => {
-    const said = await volume.shell(
-      `${prepared('2777')}; ${STRANGER} ./file -g; ${STRANGER} bash -c '${write.replaceAll("'", `'\\''`)}'; ${STRANGER} ./file -g
-      stat -c %a file`,
-      { env: environment },
-    );
-    expect(said.split('\n')).toEqual(['0', '1234', '777', '']);
+    expect(said.split('\n')).toEqual(['0', '0', '1234', '1234', '777', '']);
   });
 
   test.each(Object.entries(WRITES))('set-group-id that nobody can use: %s', async (_, write) => {
