@@ -206,6 +206,8 @@ export interface NativeBinding {
   receiveDescriptor(socket: number): number;
   /** prctl(PR_SET_IO_FLUSHER): memory reclaim on our behalf must not wait for us. 0 or an errno (EPERM). */
   setIoFlusher(): number;
+  /** How long the addon's calls into this thread's JavaScript were: the longest in ms, then how many in each bucket of turns.ts. */
+  turnLengths(): number[];
   /** getrlimit(2): [soft, hard]; Infinity for no limit. `resource` is a number of Linux, RLIMIT_…. */
   resourceLimit(resource: number): [number, number];
   /** setrlimit(2). 0 or an errno. */

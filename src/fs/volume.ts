@@ -38,6 +38,7 @@ import type {
 } from './filesystem.ts';
 import { MAX_NAME_BYTES, ROOT_INODE, VolumeRoot } from './format.ts';
 import { Freeing } from './freeing.ts';
+import { BrokenTransactionError, failureInWords } from './health.ts';
 import { fillAttributes, isDirectory } from './inode.ts';
 import { changeInode } from './inode-changes.ts';
 import { InodeTable } from './inode-table.ts';
@@ -59,7 +60,7 @@ import { ScratchPool } from './scratch.ts';
 import { SpaceMap } from './space-map.ts';
 import { readSuperblock, type SuperblockImage } from './superblock.ts';
 import { Transaction } from './transaction.ts';
-import { TurnLengths, type TurnSource } from './turns.ts';
+import { type TurnSource, Turns } from './turns.ts';
 import { scratchBytes } from './write-edges.ts';
 import type { WriteContext } from './write-plan.ts';
 
@@ -108,19 +109,10 @@ export interface VolumeCounters {
   readonly policy: Record<string, number>;
 }
 
-/** What is in memory is in doubt, since an operation could be neither ended nor taken back. */
-class BrokenTransactionError extends Error {
-  constructor(thrown: unknown) {
-    super(`an operation could not be undone: ${thrown instanceof Error ? thrown.message : String(thrown)}`, {
-      cause: thrown,
-    });
-  }
-}
-
 export class Volume implements FileSystem<Transaction>, RunnerHost {
   readonly layout: Layout;
   /** How long work on this volume held the event loop, as far as it chose its turns itself. */
-  readonly turns = new TurnLengths();
+  readonly turns: Turns;
   readonly #device: Device;
   readonly #superblock: SuperblockImage;
   readonly #log: (line: string) => void;
@@ -151,6 +143,7 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
 
   constructor(recovery: Recovery, superblock: SuperblockImage, options: VolumeOptions) {
     const { device } = recovery;
+    this.turns = new Turns(options.turns);
     const layout = superblock.layout();
     const { blockBytes } = layout;
     this.layout = layout;
@@ -185,9 +178,10 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
       epochs,
       journal: this.#journal,
       blockBytes,
+      turns: this.turns,
       failed: (error) => this.#poison(error),
     });
-    this.#runner = new OperationRunner(this.#tx, this.#cache, this, this.turns, options.turns);
+    this.#runner = new OperationRunner(this.#tx, this.#cache, this, this.turns);
     this.#early = new EarlyWrites(device, blockBytes);
     this.#files = {
       device,
@@ -215,10 +209,9 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
     return this.#tx.readOnly;
   }
 
-  /** What made the volume read-only if it was not damage, in words; empty if nothing did. */
+  /** What made the volume read-only if it was not damage; empty if nothing did. */
   get failureInWords(): string {
-    const { failure } = this.#committer;
-    return failure === undefined ? '' : failureText(failure);
+    return failureInWords(this.#committer.failure);
   }
 
   get label(): string {
@@ -377,7 +370,7 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
     if (this.#commitTimer !== undefined || this.#commitMilliseconds === 0) return;
     this.#commitTimer = setTimeout(() => {
       this.#commitTimer = undefined;
-      this.#commitQuietly();
+      this.turns.count(() => this.#commitQuietly());
     }, this.#commitMilliseconds);
     this.#commitTimer.unref();
   }
@@ -390,7 +383,7 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
   #poison(error: Error): void {
     this.#sound = false;
     this.#tx.readOnly = true;
-    this.#log(`${failureText(error)}: the volume is read-only now`);
+    this.#log(`${failureInWords(error)}: the volume is read-only now`);
   }
 
   broken(thrown: unknown): void {
@@ -569,11 +562,6 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
       policy: this.#space.policy?.stats?.() ?? {},
     };
   }
-}
-
-function failureText(error: Error): string {
-  const { message } = error;
-  return error instanceof BrokenTransactionError ? message : `writing to the device failed (${message})`;
 }
 
 function plural(count: number, noun: string): string {
