@@ -9,6 +9,7 @@
 //   descriptor       open files that are closed with their owner, and their locks
 //   fuse_channel     /dev/fuse, requests in, replies out
 //   event_spinner    looks for more work before the loop sleeps
+//   turn_lengths     how long JavaScript held the loop
 //   loop_poll, script_callback   libuv below, JavaScript above
 //   errand           system calls that may wait for a FUSE server, each in a child process
 //   process          other processes, by descriptors
@@ -47,6 +48,17 @@ static Napi::Value SetSpin(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
+// turnLengths(): the longest call into JavaScript, in milliseconds, and how many were in each bucket.
+static Napi::Value TurnLengthsOf(const Napi::CallbackInfo& info) {
+  const TurnLengths& turns = Environment::Of(info.Env()).turns;
+  Napi::Array numbers = Napi::Array::New(info.Env(), TurnLengths::kBuckets + 1);
+  numbers.Set(uint32_t{0}, static_cast<double>(turns.longest()) / 1e6);
+  for (uint32_t bucket = 0; bucket < TurnLengths::kBuckets; bucket++) {
+    numbers.Set(bucket + 1, static_cast<double>(turns.count(bucket)));
+  }
+  return numbers;
+}
+
 Napi::Object Load(Napi::Env env, Napi::Object exports) {
   Environment::Create(env);
   AlignedMemory::Define(env, exports);
@@ -59,6 +71,7 @@ Napi::Object Load(Napi::Env env, Napi::Object exports) {
   HookWatch::Define(env, exports);
   exports.Set("longestSpinNanoseconds", Napi::Number::New(env, static_cast<double>(kLongestSpin)));
   exports.Set("setSpin", Napi::Function::New<SetSpin>(env, "setSpin"));
+  exports.Set("turnLengths", Napi::Function::New<TurnLengthsOf>(env, "turnLengths"));
   DefineCrc32c(env, exports);
   DefineDeviceProbe(env, exports);
   DefineFileClock(env, exports);

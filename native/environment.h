@@ -15,6 +15,7 @@
 #include "aligned_memory.h"
 #include "event_spinner.h"
 #include "mapped_file.h"
+#include "turn_lengths.h"
 
 namespace quarry {
 
@@ -46,6 +47,7 @@ class Environment {
   uv_loop_t* const loop;
   MemoryTable* const memories;
   EventSpinner spinner;
+  TurnLengths turns;
   MappedFileTable mapped_files;
   Napi::FunctionReference aligned_memory;
 

@@ -1,5 +1,7 @@
 #include "script_callback.h"
 
+#include "environment.h"
+
 namespace quarry {
 
 namespace {
@@ -33,9 +35,12 @@ bool ScriptCallback::Call(double argument) {
   napi_value receiver = env.Global();
   napi_value arguments[] = {Napi::Number::New(env, argument)};
   napi_async_context context = *context_;
+  TurnLengths& turns = Environment::Of(env).turns;
+  const uint64_t began = TurnLengths::Now();
   calling_ = true;
   napi_status status = napi_make_callback(raw, context, receiver, function_.Value(), 1, arguments, nullptr);
   calling_ = false;
+  turns.Note(TurnLengths::Now() - began);
   if (cleared_) Clear();
   if (status != napi_ok) RaiseUncaught(raw);
   return status == napi_ok;

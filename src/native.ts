@@ -305,6 +305,8 @@ export interface NativeBinding {
   openFileClock(): number;
   /** The time that the kernel would stamp a file with now, as [seconds, nanoseconds]. */
   readFileClock(descriptor: number, into: Float64Array): void;
+  /** How long the addon's calls into this thread's JavaScript were: the longest in ms, then how many in each bucket of turns.ts. */
+  turnLengths(): number[];
   /** getrlimit(2): [soft, hard]; Infinity for no limit. `resource` is a number of Linux, RLIMIT_…. */
   resourceLimit(resource: number): [number, number];
   /** setrlimit(2). 0 or an errno. */

@@ -167,6 +167,7 @@ async function mountStatistics(mount: LiveMount): Promise<Record<string, unknown
     uptimeSeconds: Math.round(process.uptime()),
     memoryBytes: process.memoryUsage.rss(),
     space,
+    turns: volume.turns.lengths.summary(native.turnLengths()),
     volume: volume.counters(),
     session: session.statistics?.() ?? {},
     device: device.statistics(),

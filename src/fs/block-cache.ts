@@ -17,6 +17,7 @@ import { blockFault } from './block-header.ts';
 import { CorruptionError, fsErrorFromNumber } from './errors.ts';
 import { BlockHeader, BlockKind } from './format.ts';
 import { CACHE_CHUNK_BYTES, FIRST_CACHE_CHUNK_BYTES } from './limits.ts';
+import type { Picture } from './picture.ts';
 
 export class Frame {
   /** Block in the frame, −1 if none. */
@@ -41,6 +42,11 @@ export class Frame {
   modifiedBy = 0;
   /** The block was freed while its copy was being written: let go of it then. */
   doomed = false;
+  /** The picture of a commit that has no copy of it yet, … */
+  picture: Picture | undefined;
+  /** … and where that copy belongs: its number in the transaction that is logged, and among the blocks that go home. −1 where in none. */
+  logPlace = -1;
+  homePlace = -1;
   readonly view: DataView;
 
   constructor(
@@ -208,6 +214,7 @@ export class BlockCache {
 
   /** Lets go of a frame: its block is free now, or was never made. */
   drop(frame: Frame): void {
+    frame.picture?.take(frame);
     this.markClean(frame);
     this.#forgetLogged(frame);
     if (this.#byBlock.get(frame.block) === frame) this.#byBlock.delete(frame.block);

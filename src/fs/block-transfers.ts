@@ -25,9 +25,16 @@ export class Staging {
   }
 }
 
+/** Most writes that are queued at once: those of a large checkpoint would take the loop, and the queue, for themselves. */
+const MOST_TRANSFERS = 256;
+
 /** Requests under way, told together. */
 class Transfers {
   readonly #promises: Promise<number>[] = [];
+
+  get count(): number {
+    return this.#promises.length;
+  }
 
   add(): PromisedCompletion {
     const completion = new PromisedCompletion();
@@ -42,18 +49,17 @@ class Transfers {
   }
 }
 
-/** Calls `visit(index, count)` for each stretch of neighbours in `blocks` that fits one transfer. */
-function eachStretch(
+/** The stretches of neighbours in `blocks`, each short enough for one transfer. */
+function* stretches(
   blocks: readonly number[],
   blockBytes: number,
-  visit: (index: number, count: number) => void,
-): void {
+): Generator<{ index: number; count: number }> {
   const most = Math.max(1, MAX_METADATA_TRANSFER_BYTES / blockBytes);
   let first = 0;
   for (let i = 1; i <= blocks.length; i++) {
     const continues = i < blocks.length && blocks[i] === (blocks[i - 1] as number) + 1 && i - first < most;
     if (continues) continue;
-    visit(first, i - first);
+    yield { index: first, count: i - first };
     first = i;
   }
 }
@@ -69,11 +75,15 @@ export async function writeBlocks(
   blocks: readonly number[],
   blockBytes: number,
 ): Promise<void> {
-  const transfers = new Transfers();
-  eachStretch(blocks, blockBytes, (index, count) => {
+  let transfers = new Transfers();
+  for (const { index, count } of stretches(blocks, blockBytes)) {
+    if (transfers.count === MOST_TRANSFERS) {
+      await transfers.done(device);
+      transfers = new Transfers();
+    }
     const place = (blocks[index] as number) * blockBytes;
     device.write(memory, memoryOffset + index * blockBytes, count * blockBytes, place, transfers.add());
-  });
+  }
   await transfers.done(device);
 }
 
@@ -85,10 +95,10 @@ export async function readBlocks(
   blockBytes: number,
 ): Promise<void> {
   const transfers = new Transfers();
-  eachStretch(blocks, blockBytes, (index, count) => {
+  for (const { index, count } of stretches(blocks, blockBytes)) {
     const place = (blocks[index] as number) * blockBytes;
     device.read(memory, index * blockBytes, count * blockBytes, place, transfers.add());
-  });
+  }
   await transfers.done(device);
 }
 

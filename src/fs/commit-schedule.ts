@@ -5,19 +5,22 @@
  */
 import type { AccessTimes } from './access-times.ts';
 import type { Committer } from './commit.ts';
+import type { Turns } from './turns.ts';
 
 export class CommitSchedule {
   readonly #committer: Committer;
   readonly #access: AccessTimes;
+  readonly #turns: Turns;
   #milliseconds: number;
   #timer: NodeJS.Timeout | undefined;
   #ended = false;
 
   /** @param seconds between commits; 0 = none by themselves */
-  constructor(committer: Committer, access: AccessTimes, seconds: number) {
+  constructor(committer: Committer, access: AccessTimes, seconds: number, turns: Turns) {
     this.#committer = committer;
     this.#access = access;
     this.#milliseconds = seconds * 1000;
+    this.#turns = turns;
   }
 
   /** Something changed. */
@@ -30,7 +33,7 @@ export class CommitSchedule {
     if (this.#timer !== undefined || this.#milliseconds === 0 || this.#ended) return;
     this.#timer = setTimeout(() => {
       this.#timer = undefined;
-      this.now();
+      this.#turns.count(() => this.now());
     }, this.#milliseconds);
     this.#timer.unref();
   }

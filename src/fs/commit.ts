@@ -1,13 +1,13 @@
 /**
  * Commits: how dirty metadata reaches the disk.
  *
- *   1 copy        the dirty frames, sealed, into memory, in one synchronous step: the commit is a snapshot between two operations, and
- *                 operations go on while it is written
+ *   1 copy        the dirty frames, sealed, into memory, as they are between two operations: operations go on while that is done in small
+ *                 steps, and a frame that one is about to change is copied before (picture.ts)
  *   2 log         descriptors and copies to the journal, then a flush, which also covers the data that the snapshot speaks of
  *   3 commit      the commit block to the journal, then a flush
  *   ─────────     commit point: everything up to the snapshot survives; before it, nothing of it does
  *   4 checkpoint  now and then: all blocks that are only in the journal go home, a flush, and the tail of the journal moves up. It
- *                 works from copies of its own, taken in step 1, and further commits go on meanwhile
+ *                 works from copies of its own, made in step 1, and further commits go on meanwhile
  *
  * One commit runs at a time, and one checkpoint. Whoever asks for a commit while one runs shares the next one with all others who ask: a hundred
  * concurrent fsyncs cost two commits. A commit without metadata is a flush.
@@ -24,7 +24,9 @@ import { flushDevice, Staging, writeBlocks } from './block-transfers.ts';
 import type { IoEpochs } from './io-epochs.ts';
 import type { Journal, JournalMark, LoggedTransaction } from './journal.ts';
 import { CHECKPOINT_LOG_SHARE, COMMIT_LOG_SHARE, COMMIT_SHARE, DIRTY_SHARE } from './limits.ts';
+import { Picture } from './picture.ts';
 import type { SpaceMap } from './space-map.ts';
+import type { Turns } from './turns.ts';
 
 export interface CommitterParts {
   readonly device: Device;
@@ -33,8 +35,21 @@ export interface CommitterParts {
   readonly epochs: IoEpochs;
   readonly journal: Journal;
   readonly blockBytes: number;
+  readonly turns: Turns;
   /** Told once, when the device failed or `stop` was called. */
   readonly failed: (error: Error) => void;
+}
+
+/** A transaction, and the frames whose copies it takes, in their order. */
+interface FramesToLog extends LoggedTransaction {
+  readonly frames: readonly Frame[];
+}
+
+/** What a transaction changed, in blocks. `changedFrames` is cheaper to know than `newlyDirty`, and at least as large. */
+interface ChangedBlocks {
+  readonly changedFrames: number;
+  readonly newlyDirty: number;
+  readonly freedBlocks: number;
 }
 
 /** Copies on their way home. */
@@ -42,6 +57,8 @@ interface Checkpoint {
   readonly frames: readonly Frame[];
   /** Their copies, in the same order. */
   readonly memory: Memory;
+  readonly bytes: Uint8Array;
+  readonly view: DataView;
   readonly mark: JournalMark;
 }
 
@@ -52,6 +69,7 @@ export class Committer {
   readonly #epochs: IoEpochs;
   readonly #journal: Journal;
   readonly #blockBytes: number;
+  readonly #turns: Turns;
   readonly #failed: (error: Error) => void;
   readonly #homeStaging: Staging;
   /** Data writes that were done, … */
@@ -78,6 +96,7 @@ export class Committer {
     this.#epochs = parts.epochs;
     this.#journal = parts.journal;
     this.#blockBytes = parts.blockBytes;
+    this.#turns = parts.turns;
     this.#failed = parts.failed;
     this.#homeStaging = new Staging(parts.device);
   }
@@ -118,15 +137,18 @@ export class Committer {
     return dirtyFrames + loggedFrames > budgetFrames * DIRTY_SHARE && this.#failure === undefined;
   }
 
-  /** Would the journal take all that is dirty, and `frames` more, and revokes of `freed` more blocks (J8)? */
-  fits(frames: number, freed: number): boolean {
-    const { dirtyFrames, freedBlocks } = this.#cache;
-    return this.#journal.cost(dirtyFrames + frames, freedBlocks + freed) <= this.#journal.freeBlocks;
+  /** Would the journal take all that is dirty, and what the transaction changed (J8)? @throws Error if it never could */
+  hasRoomFor(changed: ChangedBlocks): boolean {
+    const { changedFrames, freedBlocks } = changed;
+    if (this.#fits(changedFrames, freedBlocks) || this.#fits(changed.newlyDirty, freedBlocks)) return true;
+    if (this.#failure !== undefined) return true;
+    if (this.#journal.cost(changedFrames, freedBlocks) <= this.#journal.logBlocks) return false;
+    throw new Error(`a transaction of ${changedFrames} blocks is larger than the journal`);
   }
 
-  /** Would an empty journal take a transaction of this size? */
-  couldFit(frames: number, freed: number): boolean {
-    return this.#journal.cost(frames, freed) <= this.#journal.logBlocks;
+  #fits(frames: number, freed: number): boolean {
+    const { dirtyFrames, freedBlocks } = this.#cache;
+    return this.#journal.cost(dirtyFrames + frames, freedBlocks + freed) <= this.#journal.freeBlocks;
   }
 
   /** Everything done before the call survives power loss when it resolves. @throws the error of the device */
@@ -199,8 +221,11 @@ export class Committer {
     // 1 copy
     const freed = this.#space.takeFreed();
     const olderCheckpoint = this.#checkpoint;
-    const transaction = this.#copy();
+    const transaction = this.#takeDirty();
     const checkpoint = this.#takeCheckpoint();
+    const copied = this.#copy(transaction, checkpoint);
+    if (copied) await copied;
+    transaction?.pages.finish();
 
     // 2 log
     if (transaction) await this.#journal.writeRecords(transaction);
@@ -219,15 +244,35 @@ export class Committer {
     if (checkpoint) this.#startCheckpoint(checkpoint);
   }
 
-  /** Step 1: the dirty frames become a transaction of the journal. */
-  #copy(): LoggedTransaction | undefined {
+  /** Step 1, at once: which frames become a transaction of the journal. */
+  #takeDirty(): FramesToLog | undefined {
     const revoked = this.#cache.takeFreed();
     const frames = [...this.#cache.dirtySet()].sort((a, b) => a.block - b.block);
     if (frames.length === 0) return undefined;
-    const transaction = this.#journal.prepare(frames, revoked);
-    for (const frame of frames) this.#cache.markLogged(frame);
+    const transaction = this.#journal.begin(frames.length, revoked);
+    for (const [place, frame] of frames.entries()) {
+      frame.logPlace = place;
+      this.#cache.markLogged(frame);
+    }
     this.blocksLogged += transaction.places.length;
-    return transaction;
+    return { ...transaction, frames };
+  }
+
+  /** Step 1, bit by bit: what all these frames hold now. What is logged goes home as well, if anything does. Undefined when that was all. */
+  #copy(transaction: FramesToLog | undefined, checkpoint: Checkpoint | undefined): Promise<void> | undefined {
+    const picture = new Picture(checkpoint?.frames ?? transaction?.frames ?? [], (frame) => {
+      if (frame.logPlace >= 0) transaction?.pages.copy(frame, frame.logPlace);
+      if (frame.homePlace >= 0 && checkpoint) this.#copyForHome(frame, checkpoint);
+      frame.logPlace = -1;
+      frame.homePlace = -1;
+    });
+    return this.#turns.inSteps(() => picture.takeSome());
+  }
+
+  #copyForHome({ bytes: content, homePlace }: Frame, { bytes, view, mark }: Checkpoint): void {
+    const at = homePlace * this.#blockBytes;
+    bytes.set(content, at);
+    sealBlock(view, bytes, at, this.#blockBytes, mark.sequence - 1);
   }
 
   #release(freed: readonly Run[], olderCheckpoint: Promise<void> | undefined): void {
@@ -248,22 +293,17 @@ export class Committer {
     );
   }
 
-  /** Copies of all that is only in the journal, this commit included; none of it is written before the commit point (J2). */
+  /** All that is only in the journal, this commit included; none of it is written before the commit point (J2). */
   #takeCheckpoint(): Checkpoint | undefined {
     if (this.#checkpoint !== undefined || !this.#checkpointDue) return undefined;
     this.#checkpointWanted = false;
-    const blockBytes = this.#blockBytes;
     const mark = this.#journal.mark();
     const frames = [...this.#cache.loggedSet()].sort((a, b) => a.block - b.block);
-    const { memory, bytes, view } = this.#homeStaging.reserve(frames.length * blockBytes);
-    let at = 0;
-    for (const frame of frames) {
+    for (const [place, frame] of frames.entries()) {
+      frame.homePlace = place;
       this.#cache.markGoingHome(frame);
-      bytes.set(frame.bytes, at);
-      sealBlock(view, bytes, at, blockBytes, mark.sequence - 1);
-      at += blockBytes;
     }
-    return { frames, memory, mark };
+    return { frames, mark, ...this.#homeStaging.reserve(frames.length * this.#blockBytes) };
   }
 
   #startCheckpoint(checkpoint: Checkpoint): void {

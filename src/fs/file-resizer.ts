@@ -26,7 +26,7 @@ import {
   touchModified,
 } from './inode.ts';
 import { PromisedOperation } from './operation-runner.ts';
-import { addOrphan, removeOrphan } from './orphans.ts';
+import { addOrphan, firstOrphan, removeOrphan } from './orphans.ts';
 import { type LockHolder, WHOLE_FILE } from './range-locks.ts';
 import type { Transaction } from './transaction.ts';
 import { initialiseTree, treeIsEmpty } from './tree.ts';
@@ -331,4 +331,19 @@ export async function resizeFile(
 ): Promise<void> {
   if (!(size >= 0 && size <= MAX_FILE_BYTES)) throw fsError(size < 0 ? 'EINVAL' : 'EFBIG');
   await new Resize(context, inode, size, killPrivileges).run();
+}
+
+/** Frees every inode on the orphan list, and ends truncations that a crash cut short. Returns how many there were. */
+export async function reapAll(context: WriteContext): Promise<number> {
+  for (let count = 0; ; count++) {
+    const next = new PromisedOperation((tx) => firstOrphan(tx, context.table));
+    context.runner.execute(next);
+    context.device.submit();
+    const inode = await next.promise;
+    if (inode === 0) return count;
+    await new Promise<void>((resolve, reject) => {
+      reapInode(context, inode, (thrown) => (thrown === undefined ? resolve() : reject(thrown)));
+      context.device.submit();
+    });
+  }
 }

@@ -26,16 +26,11 @@ import {
   JournalRevoke,
   RevokeEntry,
 } from './format.ts';
-import {
-  checksumOfRecords,
-  type JournalIdentity,
-  type JournalPosition,
-  logBlock,
-  logLength,
-} from './journal.ts';
+import { type JournalPosition, logBlock, logLength } from './journal.ts';
 import type { Layout } from './layout.ts';
 import { MAX_METADATA_TRANSFER_BYTES } from './limits.ts';
 import { NotAVolumeError } from './superblock.ts';
+import { checksumOfRecords, type JournalIdentity } from './transaction-pages.ts';
 
 /** What a journal holds for a volume that was not unmounted in order. */
 export interface JournalContents {

@@ -22,24 +22,17 @@
  */
 import { strict as assert } from 'node:assert';
 import type { Device, Memory } from '../aio/device.ts';
-import { crc32c } from '../crc32c.ts';
-import type { Frame } from './block-cache.ts';
 import { initialiseHeader, sealBlock } from './block-header.ts';
 import { flushDevice, Staging, writeBlocks } from './block-transfers.ts';
 import type { Clock } from './clock.ts';
-import {
-  BlockHeader,
-  BlockKind,
-  JOURNAL_HEADS,
-  JournalCommit,
-  JournalDescriptor,
-  JournalEntry,
-  JournalHead,
-  JournalHeader,
-  JournalRevoke,
-  RevokeEntry,
-} from './format.ts';
+import { BlockKind, JOURNAL_HEADS, JournalHead, JournalHeader } from './format.ts';
 import type { Layout } from './layout.ts';
+import {
+  entriesPerDescriptor,
+  type JournalIdentity,
+  numbersPerRevoke,
+  TransactionPages,
+} from './transaction-pages.ts';
 
 /** Where a log stands when nothing in it has to be replayed. */
 export interface JournalPosition {
@@ -51,19 +44,12 @@ export interface JournalPosition {
   readonly generation: number;
 }
 
-/** Whose journal it is: stamped on all of its blocks. */
-export interface JournalIdentity {
-  /** 16 bytes. */
-  readonly uuid: Uint8Array;
-  /** 8 bytes: `Superblock.hashSeed`. */
-  readonly salt: Uint8Array;
-}
-
 /** A transaction between its two writes. */
 export interface LoggedTransaction {
   readonly memory: Memory;
   /** Absolute blocks of the journal that it takes, the commit block last. */
   readonly places: readonly number[];
+  readonly pages: TransactionPages;
 }
 
 /** A place in the log: everything before it may be forgotten once it is at home. */
@@ -82,15 +68,6 @@ export function logBlock(layout: Layout, index: number): number {
 /** Blocks in the log of a volume. */
 export function logLength(layout: Layout): number {
   return layout.journalBlocks - JOURNAL_HEADS;
-}
-
-/** Entries in one descriptor. */
-export function entriesPerDescriptor(blockBytes: number): number {
-  return Math.floor((blockBytes - JournalDescriptor.sizeBytes) / JournalEntry.sizeBytes);
-}
-
-function numbersPerRevoke(blockBytes: number): number {
-  return Math.floor((blockBytes - JournalRevoke.sizeBytes) / RevokeEntry.sizeBytes);
 }
 
 /** Writes one head and flushes it: from then on the log begins at `position`. */
@@ -170,12 +147,12 @@ export class Journal {
   }
 
   /**
-   * Lays out a transaction in memory, synchronously: the frames' copies are sealed and taken, and the frames may change again. The memory
-   * is used again by the next call.
+   * Takes the places of a transaction with `copies` copies. Its pages are to be filled, and finished, before it is written. Their memory is
+   * used again by the next call.
    */
-  prepare(frames: readonly Frame[], revoked: readonly number[]): LoggedTransaction {
+  begin(copies: number, revoked: readonly number[]): LoggedTransaction {
     const { blockBytes } = this.#layout;
-    const length = this.cost(frames.length, revoked.length);
+    const length = this.cost(copies, revoked.length);
     assert(length <= this.freeBlocks, 'J8: a transaction is larger than the free part of the log');
     const { memory, bytes, view } = this.#staging.reserve(length * blockBytes);
     const sequence = this.#sequence++;
@@ -185,12 +162,17 @@ export class Journal {
       this.#head = this.#head + 1 === this.logBlocks ? 0 : this.#head + 1;
     }
     this.#used += length;
-    const page = new TransactionPages(view, bytes, blockBytes, places, sequence, this.#identity);
-    page.addCopies(frames, this.#entriesPerDescriptor);
-    page.addRevokes(revoked, this.#numbersPerRevoke);
     this.#clock.read();
-    page.addCommit(frames.length, revoked.length, this.#clock);
-    return { memory, places };
+    const shape = {
+      blockBytes,
+      places,
+      sequence,
+      copies,
+      revoked,
+      identity: this.#identity,
+      clock: this.#clock,
+    };
+    return { memory, places, pages: new TransactionPages(view, bytes, shape) };
   }
 
   /** Writes everything but the commit block. Not flushed. */
@@ -211,92 +193,4 @@ export class Journal {
     await writeJournalHead(this.#device, this.#layout, this.#identity, position);
     this.#used -= mark.usedBlocks;
   }
-}
-
-/** Fills the pages of one transaction in memory, in the order of the log. */
-class TransactionPages {
-  #page = 0;
-  /** The checksums of descriptors and revokes, for the commit block. */
-  readonly #checksums: number[] = [];
-
-  constructor(
-    private readonly view: DataView,
-    private readonly bytes: Uint8Array,
-    private readonly blockBytes: number,
-    private readonly places: readonly number[],
-    private readonly sequence: number,
-    private readonly identity: JournalIdentity,
-  ) {}
-
-  addCopies(frames: readonly Frame[], most: number): void {
-    for (let from = 0; from < frames.length; from += most) {
-      this.#addDescriptor(frames.slice(from, from + most));
-    }
-  }
-
-  /** A descriptor and the copies it names. */
-  #addDescriptor(frames: readonly Frame[]): void {
-    const { view, blockBytes } = this;
-    const at = this.#begin(BlockKind.journalDescriptor);
-    JournalDescriptor.count.set(view, at, frames.length);
-    let entry = at + JournalDescriptor.sizeBytes;
-    for (const frame of frames) {
-      const copyAt = this.#page++ * blockBytes;
-      this.bytes.set(frame.bytes, copyAt);
-      sealBlock(view, this.bytes, copyAt, blockBytes, this.sequence);
-      JournalEntry.block.set(view, entry, frame.block);
-      JournalEntry.checksum.set(view, entry, BlockHeader.checksum.get(view, copyAt));
-      entry += JournalEntry.sizeBytes;
-    }
-    this.#sealRecord(at);
-  }
-
-  addRevokes(blocks: readonly number[], most: number): void {
-    const { view } = this;
-    for (let from = 0; from < blocks.length; from += most) {
-      const here = blocks.slice(from, from + most);
-      const at = this.#begin(BlockKind.journalRevoke);
-      JournalRevoke.count.set(view, at, here.length);
-      for (const [i, block] of here.entries()) {
-        RevokeEntry.block.set(view, at + JournalRevoke.sizeBytes + i * RevokeEntry.sizeBytes, block);
-      }
-      this.#sealRecord(at);
-    }
-  }
-
-  addCommit(copies: number, revokes: number, clock: Clock): void {
-    const { view } = this;
-    const at = this.#begin(BlockKind.journalCommit);
-    assert(this.#page === this.places.length, 'a transaction fills the pages that it was given');
-    JournalCommit.logBlocks.set(view, at, this.places.length);
-    JournalCommit.copies.set(view, at, copies);
-    JournalCommit.revokes.set(view, at, revokes);
-    JournalCommit.recordsChecksum.set(view, at, checksumOfRecords(this.#checksums));
-    JournalCommit.seconds.set(view, at, clock.seconds);
-    JournalCommit.nanoseconds.set(view, at, clock.nanoseconds);
-    this.#sealRecord(at);
-  }
-
-  /** A zeroed page with its header. Returns where it starts. */
-  #begin(kind: BlockKind): number {
-    const at = this.#page * this.blockBytes;
-    this.bytes.fill(0, at, at + this.blockBytes);
-    const place = this.places[this.#page++] as number;
-    initialiseHeader(this.view, this.bytes, at, kind, place, this.identity.uuid);
-    JournalHeader.salt.of(this.bytes, at).set(this.identity.salt);
-    return at;
-  }
-
-  #sealRecord(at: number): void {
-    sealBlock(this.view, this.bytes, at, this.blockBytes, this.sequence);
-    this.#checksums.push(BlockHeader.checksum.get(this.view, at));
-  }
-}
-
-/** `JournalCommit.recordsChecksum` for records with these checksums. */
-export function checksumOfRecords(checksums: readonly number[]): number {
-  const bytes = new Uint8Array(checksums.length * 4);
-  const view = new DataView(bytes.buffer);
-  for (const [i, checksum] of checksums.entries()) view.setUint32(i * 4, checksum, true);
-  return crc32c(bytes, 0, bytes.length, 0);
 }

@@ -4,6 +4,7 @@
  *
  * Permissions are the kernel's business (`default_permissions`); what is checked here keeps the tree a tree.
  */
+import { requireOutside } from './ancestor-walk.ts';
 import {
   checkName,
   type Directories,
@@ -230,6 +231,7 @@ export class Namespace {
   }
 
   #dropDirectory(tx: Transaction, inode: InodeRef): void {
+    tx.treeChanges++;
     tx.modify(inode.frame);
     setLinkCount(inode, 0);
     touchChanged(inode, tx.clock);
@@ -264,7 +266,7 @@ export class Namespace {
     if (noReplace && target) throw fsError('EEXIST');
     // Two names of one file: rename(2) does nothing then.
     if (!exchange && target?.number === source.number) return;
-    if (isDirectory(source)) this.#requireOutside(tx, source, to);
+    if (isDirectory(source)) requireOutside(tx, this.#table, source, to);
     if (exchange) this.#exchange(tx, from, name, source, to, newName, target);
     else this.#move(tx, from, name, source, to, newName, target);
     touchModified(from, tx.clock);
@@ -283,7 +285,7 @@ export class Namespace {
     target: InodeRef | undefined,
   ): void {
     if (!target) throw fsError('ENOENT');
-    if (isDirectory(target)) this.#requireOutside(tx, target, from);
+    if (isDirectory(target)) requireOutside(tx, this.#table, target, from);
     this.#directories.replace(tx, from, name, target.number, modeOf(target));
     this.#directories.replace(tx, to, newName, source.number, modeOf(source));
     if (from.number !== to.number) {
@@ -333,30 +335,11 @@ export class Namespace {
   }
 
   #moveParent(tx: Transaction, directory: InodeRef, from: InodeRef, to: InodeRef): void {
+    tx.treeChanges++;
     tx.modify(directory.frame);
     Inode.parent.set(directory.frame.view, directory.at, to.number);
     this.#addLinks(tx, from, -1);
     this.#addLinks(tx, to, 1);
-  }
-
-  /** A directory must not move into itself or below. @throws EINVAL */
-  #requireOutside(tx: Transaction, moving: InodeRef, to: InodeRef): void {
-    let at = to;
-    // A chain of parents that goes in circles comes back to a mark that is set at 1, 2, 4, 8, … steps (Brent's algorithm).
-    let mark = 0;
-    let steps = 0;
-    for (let nextMark = 1; ; steps++) {
-      if (at.number === moving.number) throw fsError('EINVAL');
-      const parent = Inode.parent.get(at.frame.view, at.at);
-      if (parent === at.number) return;
-      if (parent === mark) break;
-      if (steps === nextMark) {
-        mark = at.number;
-        nextMark *= 2;
-      }
-      at = this.#table.get(tx, parent);
-    }
-    throw new CorruptionError(to.frame.block, `the parents of directory ${to.number} go in circles`);
   }
 }
 

@@ -12,12 +12,13 @@
  * An operation that fails leaves nothing behind. If that cannot be had, because taking it back failed too, the host is told
  * (`broken`) before anything else can happen.
  */
+import type { AncestorWalk } from './ancestor-walk.ts';
 import type { BlockCache, LoadWaiter } from './block-cache.ts';
 import { CorruptionError, FsError, fsError } from './errors.ts';
 import type { Operation } from './filesystem.ts';
 import { MAX_MISSES, MOST_MOMENTS, TURN_BUDGET_MILLISECONDS } from './limits.ts';
-import { BlockMiss, RESTING, type Transaction } from './transaction.ts';
-import { EVENT_LOOP, type TurnLengths, type TurnSource } from './turns.ts';
+import { BlockMiss, PAUSED, RESTING, type Transaction } from './transaction.ts';
+import type { Turns } from './turns.ts';
 
 /** What the runner asks of the volume. */
 export interface RunnerHost {
@@ -61,6 +62,8 @@ class Waiting implements LoadWaiter {
   moments = 0;
   /** It waited for room in the journal or the cache, and has not been attempted since. */
   waitedForRoom = false;
+  /** How far it has come with the ancestors of directories. */
+  walks: AncestorWalk[] | undefined;
 
   constructor(
     readonly runner: OperationRunner,
@@ -114,12 +117,14 @@ export const BEHIND_EARLY_WRITES = new Error('writes are on their way');
 /** Thrown when the journal has no room for a transaction. One object serves all. */
 const JOURNAL_FULL = new Error('the journal has no room');
 
+/** What is thrown to be performed again later. */
+const WAITS: ReadonlySet<unknown> = new Set([BEHIND_EARLY_WRITES, JOURNAL_FULL, PAUSED, RESTING]);
+
 export class OperationRunner {
   readonly #tx: Transaction;
   readonly #cache: BlockCache;
   readonly #host: RunnerHost;
-  readonly #source: TurnSource;
-  readonly #lengths: TurnLengths;
+  readonly #turns: Turns;
   /** A frame on the stack runs operations: others get in line. */
   #running = false;
   readonly #line = new Line();
@@ -137,18 +142,11 @@ export class OperationRunner {
   };
   readonly #goOn = () => this.#nextTurn();
 
-  constructor(
-    tx: Transaction,
-    cache: BlockCache,
-    host: RunnerHost,
-    lengths: TurnLengths,
-    source: TurnSource = EVENT_LOOP,
-  ) {
+  constructor(tx: Transaction, cache: BlockCache, host: RunnerHost, turns: Turns) {
     this.#tx = tx;
     this.#cache = cache;
     this.#host = host;
-    this.#lengths = lengths;
-    this.#source = source;
+    this.#turns = turns;
   }
 
   execute(operation: Operation<Transaction>): void {
@@ -185,29 +183,27 @@ export class OperationRunner {
   /** Until the line is empty, or the budget of this turn is spent; all that is done before the loop's next turn shares it. */
   #takeFromLine(): void {
     if (this.#turnEnds === Number.POSITIVE_INFINITY) {
-      this.#turnEnds = this.#source.now() + TURN_BUDGET_MILLISECONDS;
+      this.#turnEnds = this.#turns.now() + TURN_BUDGET_MILLISECONDS;
       queueMicrotask(this.#newTurn);
     }
     do {
       const { waiting } = this.#line;
       this.#begin(this.#line.shift(), waiting);
-    } while (!this.#line.isEmpty && this.#source.now() < this.#turnEnds);
+    } while (!this.#line.isEmpty && this.#turns.now() < this.#turnEnds);
   }
 
   #postpone(): void {
     this.#postponed = true;
-    this.#source.later(this.#goOn);
+    this.#turns.later(this.#goOn);
   }
 
   #nextTurn(): void {
-    const began = this.#source.now();
     this.#postponed = false;
     this.#turnEnds = Number.POSITIVE_INFINITY;
     try {
       this.#enter(undefined, undefined);
     } finally {
       this.#host.submit();
-      this.#lengths.note(this.#source.now() - began);
     }
   }
 
@@ -245,9 +241,11 @@ export class OperationRunner {
     const tx = this.#tx;
     tx.begin();
     tx.behindEarlyWrites = false;
+    tx.walks = undefined;
     if (waiting !== undefined) {
       waiting.waitedForRoom = false;
       tx.behindEarlyWrites = waiting.behindEarlyWrites;
+      tx.walks = waiting.walks;
     }
     try {
       operation.perform(tx);
@@ -283,48 +281,55 @@ export class OperationRunner {
     if (--this.#unfinished === 0) for (const tell of this.#idle.splice(0)) tell();
   }
 
+  /** What the operation waits for, or how it ends. */
   #afterFailure(operation: Operation<Transaction>, thrown: unknown, before: Waiting | undefined): void {
-    if (thrown instanceof BlockMiss) {
-      const waiting = before ?? new Waiting(this, operation);
-      if (++waiting.misses > MAX_MISSES) {
-        this.end(operation, fsError('EIO'));
-        return;
-      }
-      this.#cache.misses++;
-      this.#cache.load(thrown.block, thrown.count, waiting);
-      this.#host.submit();
+    const outOfSpace = thrown instanceof FsError && thrown.code === 'ENOSPC';
+    const hope = outOfSpace ? this.#hopeOfSpace(operation, before) : 'none';
+    if (hope === 'none' && !(thrown instanceof BlockMiss) && !WAITS.has(thrown)) {
+      this.end(operation, thrown);
       return;
     }
-    if (thrown === BEHIND_EARLY_WRITES) {
-      const waiting = before ?? new Waiting(this, operation);
+    const waiting = before ?? new Waiting(this, operation);
+    waiting.walks = this.#tx.walks;
+    if (thrown instanceof BlockMiss) this.#load(thrown, waiting);
+    else if (thrown === PAUSED) this.#line.push(operation, waiting);
+    else if (thrown === JOURNAL_FULL) this.#waitForRoom(waiting);
+    else if (thrown === RESTING) this.#host.afterWaking((failed) => waiting.loaded(failed));
+    else if (hope !== 'none') this.#waitForSpace(waiting, hope);
+    else {
       waiting.behindEarlyWrites = true;
       this.#host.afterEarlyWrites(() => this.resume(waiting));
+    }
+  }
+
+  /** Whether space comes with a commit, or perhaps in a moment. */
+  #hopeOfSpace(
+    operation: Operation<Transaction>,
+    before: Waiting | undefined,
+  ): 'release' | 'moment' | 'none' {
+    const { pendingBlocks, freesMore, freesSoon } = this.#host;
+    if (pendingBlocks > 0 || (freesMore && operation.givesBack !== true)) return 'release';
+    return freesSoon && (before?.moments ?? 0) < MOST_MOMENTS ? 'moment' : 'none';
+  }
+
+  #waitForSpace(waiting: Waiting, hope: 'release' | 'moment'): void {
+    const goOn = () => this.resume(waiting);
+    if (hope === 'release') {
+      this.#host.afterRelease(goOn);
       return;
     }
-    if (thrown === RESTING) {
-      const waiting = before ?? new Waiting(this, operation);
-      this.#host.afterWaking((failed) => waiting.loaded(failed));
+    waiting.moments++;
+    this.#host.afterMoment(goOn);
+  }
+
+  #load({ block, count }: BlockMiss, waiting: Waiting): void {
+    if (++waiting.misses > MAX_MISSES) {
+      this.end(waiting.operation, fsError('EIO'));
       return;
     }
-    if (thrown === JOURNAL_FULL) {
-      this.#waitForRoom(before ?? new Waiting(this, operation));
-      return;
-    }
-    const outOfSpace = thrown instanceof FsError && thrown.code === 'ENOSPC';
-    const hasHope = this.#host.pendingBlocks > 0 || (this.#host.freesMore && operation.givesBack !== true);
-    if (outOfSpace && hasHope) {
-      const waiting = before ?? new Waiting(this, operation);
-      this.#host.afterRelease(() => this.resume(waiting));
-      return;
-    }
-    if (outOfSpace && this.#host.freesSoon) {
-      const waiting = before ?? new Waiting(this, operation);
-      if (waiting.moments++ < MOST_MOMENTS) {
-        this.#host.afterMoment(() => this.resume(waiting));
-        return;
-      }
-    }
-    this.end(operation, thrown);
+    this.#cache.misses++;
+    this.#cache.load(block, count, waiting);
+    this.#host.submit();
   }
 }
 

@@ -14,12 +14,13 @@ import { blockFault } from './block-header.ts';
 import { flushDevice, readBlocks, Staging, writeBlocks } from './block-transfers.ts';
 import { CorruptionError } from './errors.ts';
 import { BlockHeader } from './format.ts';
-import { type JournalIdentity, type JournalPosition, writeJournalHead } from './journal.ts';
+import { type JournalPosition, writeJournalHead } from './journal.ts';
 import { type JournalContents, readJournal, readJournalHead } from './journal-log.ts';
 import type { Layout } from './layout.ts';
 import { MAX_METADATA_TRANSFER_BYTES } from './limits.ts';
 import { ReplayedDevice } from './replayed-device.ts';
 import type { SuperblockImage } from './superblock.ts';
+import type { JournalIdentity } from './transaction-pages.ts';
 
 export interface Recovery {
   /** The device to go on with: the same, or one that shows the replayed blocks over it. */

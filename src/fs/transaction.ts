@@ -16,6 +16,7 @@
  * (T2) after `fail` no frame, no space count and no note differs from `begin`; (T3) a frame touched stays in its place until the end.
  */
 import { strict as assert } from 'node:assert';
+import type { AncestorWalk } from './ancestor-walk.ts';
 import type { BlockCache, Frame } from './block-cache.ts';
 import { initialiseHeader } from './block-header.ts';
 import type { Clock } from './clock.ts';
@@ -33,6 +34,9 @@ export class BlockMiss extends Error {
 
 /** Thrown by a change of a volume at rest, see rest.ts. One object serves all. */
 export const RESTING = new Error('the volume is at rest');
+
+/** Thrown by an operation that has done its share of this turn and is to be performed again. One object serves all. */
+export const PAUSED = new Error('the rest comes later');
 
 /** Space that changed hands in the running transaction. */
 interface SpaceChange {
@@ -54,6 +58,10 @@ export class Transaction implements TransactionHandle {
   #timed = false;
   /** Read-only until the first change. */
   resting = false;
+  /** Moves on whenever a directory gets another parent or is removed, or a change of that kind may have been taken back. */
+  treeChanges = 0;
+  /** How far the running operation has come with the ancestors of directories, in this run and those before. */
+  walks: AncestorWalk[] | undefined;
   #serial = 0;
   #running = false;
   readonly #modified: Frame[] = [];
@@ -115,6 +123,7 @@ export class Transaction implements TransactionHandle {
   modify(frame: Frame): void {
     if (frame.modifiedBy === this.#serial) return;
     if (this.readOnly) throw this.refusal();
+    frame.picture?.take(frame);
     const image = this.#spare.pop() ?? new Uint8Array(this.blockBytes);
     image.set(frame.bytes);
     frame.modifiedBy = this.#serial;

@@ -6,6 +6,8 @@
  * meanwhile in between. `TurnLengths` counts how long turns were, for `quarry stat` and the tests.
  */
 
+import { TURN_BUDGET_MILLISECONDS } from './limits.ts';
+
 /** The clock and the loop; tests put their own in their place. */
 export interface TurnSource {
   /** Milliseconds from any moment on, never going back. */
@@ -20,6 +22,63 @@ export const EVENT_LOOP: TurnSource = {
     setImmediate(goOn);
   },
 };
+
+/** Turns as one volume takes them. */
+export class Turns {
+  readonly lengths = new TurnLengths();
+
+  constructor(private readonly source: TurnSource = EVENT_LOOP) {}
+
+  /** In milliseconds. */
+  now(): number {
+    return this.source.now();
+  }
+
+  /** Calls back in a later turn, which is counted. */
+  later(goOn: () => void): void {
+    this.source.later(() => this.count(goOn));
+  }
+
+  /** Does the work of a turn that begins here, and counts it. */
+  count(work: () => void): void {
+    const began = this.now();
+    try {
+      work();
+    } finally {
+      this.lengths.note(this.now() - began);
+    }
+  }
+
+  /**
+   * Calls `step` until it returns true, now and, when the budget of a turn is spent, in later ones.
+   * @returns undefined when that was all done now
+   */
+  inSteps(step: () => boolean): Promise<void> | undefined {
+    return this.#someSteps(step) ? undefined : this.#laterSteps(step);
+  }
+
+  async #laterSteps(step: () => boolean): Promise<void> {
+    let done = false;
+    while (!done) {
+      await new Promise<void>((resolve, reject) => {
+        this.later(() => {
+          try {
+            done = this.#someSteps(step);
+            resolve();
+          } catch (thrown) {
+            reject(thrown);
+          }
+        });
+      });
+    }
+  }
+
+  #someSteps(step: () => boolean): boolean {
+    const ends = this.now() + TURN_BUDGET_MILLISECONDS;
+    while (!step()) if (this.now() >= ends) return false;
+    return true;
+  }
+}
 
 /** Buckets of a histogram: number i counts turns shorter than 2^i µs that are in none before it; the last one all others. */
 export const TURN_BUCKETS = 24;

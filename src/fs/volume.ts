@@ -20,10 +20,10 @@ import { CommitSchedule } from './commit-schedule.ts';
 import { Directories, isDot, isDotDot, requireDirectory } from './directory.ts';
 import { Durability } from './durability.ts';
 import { EarlyWrites } from './early-writes.ts';
-import { BrokenTransactionError, type CorruptionError, failureText } from './errors.ts';
+import type { CorruptionError } from './errors.ts';
 import { ExtentMap } from './extents.ts';
 import { readFile } from './file-reader.ts';
-import { reapInode, resizeFile } from './file-resizer.ts';
+import { reapAll, reapInode, resizeFile } from './file-resizer.ts';
 import { writeFile } from './file-writer.ts';
 import type {
   AttributeChanges,
@@ -39,6 +39,7 @@ import type {
 } from './filesystem.ts';
 import { MAX_NAME_BYTES, VolumeRoot } from './format.ts';
 import { Freeing } from './freeing.ts';
+import { BrokenTransactionError, failureInWords } from './health.ts';
 import { fillAttributes } from './inode.ts';
 import { changeInode } from './inode-changes.ts';
 import { InodePaths } from './inode-path.ts';
@@ -62,7 +63,6 @@ import {
   PromisedOperation,
   type RunnerHost,
 } from './operation-runner.ts';
-import { firstOrphan } from './orphans.ts';
 import { PendingBlocks } from './pending-blocks.ts';
 import { RangeLocks } from './range-locks.ts';
 import { type Recovery, recover, replayText } from './recovery.ts';
@@ -71,7 +71,7 @@ import { ScratchPool } from './scratch.ts';
 import { SpaceMap } from './space-map.ts';
 import { readSuperblock, type SuperblockImage } from './superblock.ts';
 import { Transaction } from './transaction.ts';
-import { TurnLengths } from './turns.ts';
+import { Turns } from './turns.ts';
 import { VolumeMarks } from './volume-marks.ts';
 import {
   policyOffer,
@@ -85,7 +85,7 @@ import type { WriteContext } from './write-plan.ts';
 export class Volume implements FileSystem<Transaction>, RunnerHost {
   readonly layout: Layout;
   /** How long work on this volume held the event loop, as far as it chose its turns itself. */
-  readonly turns = new TurnLengths();
+  readonly turns: Turns;
   readonly #device: Device;
   readonly #superblock: SuperblockImage;
   readonly #log: (line: string) => void;
@@ -118,6 +118,7 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
 
   constructor(recovery: Recovery, superblock: SuperblockImage, options: VolumeOptions) {
     const { device } = recovery;
+    this.turns = new Turns(options.turns);
     const layout = superblock.layout();
     const { blockBytes } = layout;
     this.layout = layout;
@@ -147,9 +148,10 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
       epochs,
       journal: this.#journal,
       blockBytes,
+      turns: this.turns,
       failed: (error) => this.#poison(error),
     });
-    this.#runner = new OperationRunner(this.#tx, this.#cache, this, this.turns, options.turns);
+    this.#runner = new OperationRunner(this.#tx, this.#cache, this, this.turns);
     this.#early = new EarlyWrites(device, blockBytes);
     const stepExtents = extentsPerStep(logLength(layout));
     this.#access = new AccessTimes(
@@ -189,6 +191,7 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
       this.#committer,
       this.#access,
       options.commitSeconds ?? DEFAULT_COMMIT_SECONDS,
+      this.turns,
     );
     this.#marks = new VolumeMarks(device, superblock, clock);
     this.#rest = new Rest(this.#tx, {
@@ -218,17 +221,14 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
     return this.#tx.readOnly;
   }
 
-  /** What made the volume read-only if it was not damage, in words; empty if nothing did. */
+  /** What made the volume read-only if it was not damage; empty if nothing did. */
   get failureInWords(): string {
-    const { failure } = this.#committer;
-    return failure === undefined ? '' : failureText(failure);
+    return failureInWords(this.#committer.failure);
   }
 
   get label(): string {
     return this.#superblock.label;
   }
-
-  // ---- mounting ----
 
   /** Marks the volume as in use and frees what a crash left behind. */
   async start(): Promise<void> {
@@ -239,20 +239,8 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
     await this.run((tx) => this.#table.expectRootDirectory(tx));
     if (this.readOnly) return;
     await this.#marks.markInUse();
-    const orphans = await this.#reapAll();
+    const orphans = await reapAll(this.#files);
     if (orphans > 0) this.#log(`inodes freed that had no name or were being truncated: ${orphans}`);
-  }
-
-  /** Frees every inode on the orphan list, and ends truncations that a crash cut short. Returns how many there were. */
-  async #reapAll(): Promise<number> {
-    for (let count = 0; ; count++) {
-      const inode = await this.run((tx) => firstOrphan(tx, this.#table));
-      if (inode === 0) return count;
-      await new Promise<void>((resolve, reject) => {
-        reapInode(this.#files, inode, (thrown) => (thrown === undefined ? resolve() : reject(thrown)));
-        this.submit();
-      });
-    }
   }
 
   /** @throws the device's error; LostDataError when all else is done, if files lack data that could not be written */
@@ -269,7 +257,7 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
       await this.#references.settled();
       if (!this.readOnly) {
         this.#references.clear();
-        await this.#reapAll();
+        await reapAll(this.#files);
         await this.#settle();
         await this.#committer.drain();
         await this.#markClean();
@@ -318,13 +306,7 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
   }
 
   get roomInJournal(): boolean {
-    const tx = this.#tx;
-    if (this.#committer.fits(tx.changedFrames, tx.freedBlocks)) return true;
-    if (this.#committer.fits(tx.newlyDirty, tx.freedBlocks) || this.#committer.failure) return true;
-    if (!this.#committer.couldFit(tx.changedFrames, tx.freedBlocks)) {
-      throw new Error(`a transaction of ${tx.changedFrames} blocks is larger than the journal`);
-    }
-    return false;
+    return this.#committer.hasRoomFor(this.#tx);
   }
 
   get pendingBlocks(): number {
@@ -396,7 +378,7 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
     this.#sound = false;
     this.#tx.readOnly = true;
     this.#tx.resting = false;
-    this.#log(`${failureText(error)}: the volume is read-only now`);
+    this.#log(`${failureInWords(error)}: the volume is read-only now`);
   }
 
   broken(thrown: unknown): void {

@@ -25,6 +25,9 @@ import {
   encodeEntryOut,
 } from './encoding.ts';
 
+/** Longest answer, some 2000 names: whoever asks for more asks again, and others come in between. */
+export const LONGEST_LISTING_BYTES = 64 * 1024;
+
 const DOT = 0x2e;
 
 function isDotOrDotDot(name: Uint8Array): boolean {
@@ -73,7 +76,7 @@ export class DirectoryListing {
   begin(at: number, limitBytes: number, withAttributes: TransactionHandle | undefined): void {
     this.bytes = 0;
     this.#at = at;
-    this.#limitBytes = limitBytes;
+    this.#limitBytes = Math.min(limitBytes, LONGEST_LISTING_BYTES);
     this.#withAttributes = withAttributes;
     this.#refused = false;
     this.#lastOffset = -1;

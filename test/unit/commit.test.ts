@@ -11,6 +11,7 @@ import { IoEpochs } from '../../src/fs/io-epochs.ts';
 import { Journal, writeJournalHead } from '../../src/fs/journal.ts';
 import { Layout } from '../../src/fs/layout.ts';
 import type { SpaceMap } from '../../src/fs/space-map.ts';
+import { Turns } from '../../src/fs/turns.ts';
 
 const BLOCK = 1024;
 const layout = new Layout({ blockBytes: BLOCK, blockCount: 2048, journalBlocks: 64 });
@@ -90,7 +91,8 @@ beforeEach(async () => {
   failures = [];
   const journal = new Journal(device, layout, identity, position, new DateClock());
   const failed = (error: Error) => failures.push(error);
-  committer = new Committer({ device, cache, space, epochs, journal, blockBytes: BLOCK, failed });
+  const turns = new Turns();
+  committer = new Committer({ device, cache, space, epochs, journal, blockBytes: BLOCK, turns, failed });
   device.asked.length = 0;
   device.stepping = true;
 });

@@ -6,7 +6,13 @@ import { Frame } from '../../src/fs/block-cache.ts';
 import { initialiseHeader } from '../../src/fs/block-header.ts';
 import { DateClock } from '../../src/fs/clock.ts';
 import { BlockKind } from '../../src/fs/format.ts';
-import { Journal, logBlock, logLength, writeJournalHead } from '../../src/fs/journal.ts';
+import {
+  Journal,
+  type LoggedTransaction,
+  logBlock,
+  logLength,
+  writeJournalHead,
+} from '../../src/fs/journal.ts';
 import { readJournal, readJournalHead } from '../../src/fs/journal-log.ts';
 import { Layout } from '../../src/fs/layout.ts';
 
@@ -34,8 +40,15 @@ beforeEach(async () => {
   journal = new Journal(device, layout, identity, START, new DateClock());
 });
 
+function prepare(frames: readonly Frame[], revoked: readonly number[]): LoggedTransaction {
+  const transaction = journal.begin(frames.length, revoked);
+  for (const [index, one] of frames.entries()) transaction.pages.copy(one, index);
+  transaction.pages.finish();
+  return transaction;
+}
+
 async function append(homes: readonly number[], revoked: readonly number[] = [], content = 1): Promise<void> {
-  const transaction = journal.prepare(
+  const transaction = prepare(
     homes.map((index) => frame(home(index), content)),
     revoked.map(home),
   );
@@ -87,7 +100,7 @@ describe('a log', () => {
 
   test('ends at a transaction without its commit block', async () => {
     await append([1], [], 1);
-    const transaction = journal.prepare([frame(home(1), 2), frame(home(2), 2)], []);
+    const transaction = prepare([frame(home(1), 2), frame(home(2), 2)], []);
     await journal.writeRecords(transaction);
     expect(await replayed()).toEqual(new Map([[1, 1]]));
   });
@@ -105,7 +118,7 @@ describe('a log', () => {
     await writeJournalHead(device, larger, identity, START);
     journal = new Journal(device, larger, identity, START, new DateClock());
     const frames = Array.from({ length: 200 }, (_, i) => frame(larger.spaceStart + i, 3));
-    const transaction = journal.prepare(
+    const transaction = prepare(
       frames,
       Array.from({ length: 250 }, (_, i) => larger.spaceStart + 1000 + i),
     );
@@ -120,7 +133,7 @@ describe('a log', () => {
   test('refuses a transaction that has no room (J8)', async () => {
     await append(Array.from({ length: 40 }, (_, i) => i));
     expect(() =>
-      journal.prepare(
+      prepare(
         Array.from({ length: 30 }, (_, i) => frame(home(i), 1)),
         [],
       ),
@@ -208,7 +221,7 @@ describe('damage is told from a crash', () => {
       device = new MemoryDevice(2048 * BLOCK);
       await writeJournalHead(device, layout, identity, START);
       journal = new Journal(device, layout, identity, START, new DateClock());
-      const transaction = journal.prepare([frame(block, 1)], []);
+      const transaction = prepare([frame(block, 1)], []);
       await journal.writeRecords(transaction);
       await journal.writeCommit(transaction);
       await expect(readJournal(device, layout, identity)).rejects.toThrow(/not one of metadata/);

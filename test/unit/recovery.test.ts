@@ -59,10 +59,12 @@ async function journalOn(device: MemoryDevice): Promise<Journal> {
 }
 
 async function append(journal: Journal, homes: readonly number[], revoked: readonly number[] = []) {
-  const transaction = journal.prepare(
-    homes.map((index) => frame(layout.spaceStart + index)),
+  const transaction = journal.begin(
+    homes.length,
     revoked.map((index) => layout.spaceStart + index),
   );
+  for (const [i, index] of homes.entries()) transaction.pages.copy(frame(layout.spaceStart + index), i);
+  transaction.pages.finish();
   await journal.writeRecords(transaction);
   await journal.writeCommit(transaction);
 }
