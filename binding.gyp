@@ -16,6 +16,7 @@
         "native/event_spinner.cc",
         "native/file_clock.cc",
         "native/fuse_channel.cc",
+        "native/hook_watch.cc",
         "native/io_queue.cc",
         "native/limits.cc",
         "native/loop_poll.cc",

@@ -19,11 +19,11 @@ const MAY_IMPORT: Record<string, RegExp[]> = {
   'src/path-bytes.ts': [/^node:(fs|path)$/],
   'src/alloc': [],
   // Finds a user's policy by its file name; the policies themselves know nothing of files.
-  'src/alloc/registry.ts': [/^src\/alloc\//, /^node:(fs|path|url)$/],
+  'src/alloc/registry.ts': [/^src\/alloc\//, /^node:(fs|module|path|url)$/],
   'src/fs': [/^src\/alloc\//, /^src\/aio\/device\.ts$/, /^src\/crc32c\.ts$/, /^node:(assert|crypto)$/],
   'src/aio': [/^src\/native\.ts$/, /^src\/crc32c\.ts$/, /^node:/],
   'src/fuse': [
-    /^src\/fs\/(filesystem|errors)\.ts$/,
+    /^src\/fs\/(filesystem|errors|limits)\.ts$/,
     /^src\/(native|path-bytes)\.ts$/,
     /^src\/aio\/device\.ts$/,
     /^node:/,

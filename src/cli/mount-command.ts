@@ -9,6 +9,7 @@ import { spawn } from 'node:child_process';
 import { closeSync, writeSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Readable } from 'node:stream';
+import { isModulePath } from '../alloc/registry.ts';
 import { absolutePath } from '../path-bytes.ts';
 import {
   argumentAt,
@@ -78,11 +79,11 @@ function absolutePaths(args: readonly string[]): string[] {
 
 /** A module by its absolute path; a name as it is. */
 export function absoluteModule(nameOrFile: string): string {
-  return nameOrFile.includes('/') || /\.(js|mjs|ts)$/.test(nameOrFile) ? resolve(nameOrFile) : nameOrFile;
+  return isModulePath(nameOrFile) ? resolve(nameOrFile) : nameOrFile;
 }
 
 function absoluteAllocator(text: string): string {
-  return text.replace(/(^|,)allocator=([^,]+)/, (_, before: string, name: string) => {
+  return text.replace(/(^|,)allocator=([^,]+)/g, (_, before: string, name: string) => {
     return `${before}allocator=${absoluteModule(name)}`;
   });
 }
@@ -221,12 +222,14 @@ export const mountCommand: CommandDefinition = {
 Mount options:
   ro, rw, nosuid, nodev, noexec, noatime, relatime, …                  as in mount(8)
   sync, dirsync          answer every change, or every change of a name, when it is on disk
-  allow_other            others than the owner may use the mount; always so for root's mounts
-  cache=64M              memory for metadata
+  allow_other            others than the owner may use the mount; always so for root's mounts,
+                         but for those of layer=fuse-native
+  cache=64M              memory for metadata, 4M or more
   commit=5               longest time between commits, in seconds; 0 = the default
   norecovery             with ro: leave the journal of a volume alone that was not unmounted in order
-  spin=50us              how long to wait for the next request before sleeping; 0 = never
+  spin=50us              how long to wait for the next request before sleeping, up to 1ms; 0 = never
   allocator=NAME|FILE    as --allocator
+  alloc.KEY=VALUE        an option of the allocator, as --allocator-options KEY=VALUE
   max_read=1M            longest read request
   fsname=…, subtype=…    what the mount table shows
   layer=native           native, or fuse-native for libfuse 2

@@ -35,7 +35,8 @@ import { readVolumeHead } from './volume-head.ts';
 const RELEASE_MILLISECONDS = 60_000;
 /** For another user's daemon: it may be anything. */
 const STRANGER_SECONDS = 60;
-const SILENT_MILLISECONDS = 1000;
+const LOOK_MILLISECONDS = 1000;
+const PATIENCE_MILLISECONDS = 10_000;
 /** Before a daemon is ended by force it may answer, and then end by itself. */
 const FORCE_ANSWER_SECONDS = 2;
 const FORCE_SECONDS = 10;
@@ -53,17 +54,21 @@ function isOwn({ uid }: { uid: number }): boolean {
   return uid === 0 || uid === process.geteuid?.();
 }
 
-/** Says after a second for what the command waits. @returns how to stop that */
-function explainWaiting({ mount, server, terminal }: Unmounting): () => void {
-  const timer = setTimeout(() => {
-    const holders = holdersOf(mount).filter((text) => text !== `the mount on ${mount.directory}`);
-    const reason =
-      holders.length > 0
-        ? `is still in use: ${holders.join('; ')}`
-        : `is being written${server ? ` by its daemon (${server.text})` : ''}, or has files open`;
-    say(terminal, `${mount.source} ${reason}`);
-  }, SILENT_MILLISECONDS);
-  return () => clearTimeout(timer);
+/** Says after a second who else holds the volume, and after longer that it is being written. @returns how to stop that */
+function explainWaiting(work: Unmounting): () => void {
+  const { mount, server, terminal } = work;
+  const explain = (text: string) => {
+    stop();
+    say(terminal, `${mount.source} ${text}`);
+  };
+  const look = () => {
+    const holders = holdersOf(mount);
+    if (holders.length > 0) explain(`is still in use: ${holders.join('; ')}`);
+  };
+  const patience = () => explain(`is being written${server ? ` by its daemon (${server.text})` : ''}`);
+  const timers = [setInterval(look, LOOK_MILLISECONDS), setTimeout(patience, PATIENCE_MILLISECONDS)];
+  const stop = () => timers.forEach(clearTimeout);
+  return stop;
 }
 
 async function unmountAndWait(work: Unmounting): Promise<void> {

@@ -199,10 +199,13 @@ export interface FileSystem<Tx extends TransactionHandle = TransactionHandle> {
    */
   sync(inode?: number): Promise<void>;
 
+  /** From now on `changed` is told of each file whose space in use, as `readAttributes` gives it, a write changed. */
+  watchSpace?(changed: (inode: number) => void): void;
+
   /** The kernel holds one more reference (lookup count) to the inode. */
   acquire(inode: number): void;
-  /** The kernel gives `count` references back; an inode without names is freed when the last is gone. */
-  forget(inode: number, count: number): void;
+  /** The kernel gives `count` references back; an inode without names is freed when the last is gone. @returns whether it is */
+  forget(inode: number, count: number): boolean;
 
   /** Hands queued device requests to the kernel; call once after a batch of operations. */
   submit(): void;

@@ -6,6 +6,8 @@
 export const DEFAULT_CACHE_BYTES = 64 * 1024 * 1024;
 /** Below this the blocks of one large transaction would not fit beside what is being written. */
 export const MIN_CACHE_BYTES = 4 * 1024 * 1024;
+/** Above this a budget is a slip of the pen: it is more than the metadata of any volume. */
+export const MAX_CACHE_BYTES = 1024 * 1024 * 1024 * 1024;
 /** The cache takes memory in pieces, as it is needed: the first of this size, … */
 export const FIRST_CACHE_CHUNK_BYTES = 64 * 1024;
 /** … each as large as all before it, at most this. */
@@ -21,6 +23,8 @@ export const COMMIT_LOG_SHARE = 0.25;
 export const CHECKPOINT_LOG_SHARE = 0.5;
 /** Seconds between commits when something changed: what a crash may cost those who do not fsync (as ext4's commit=5). */
 export const DEFAULT_COMMIT_SECONDS = 5;
+/** Whoever waits longer than an hour for the disk is better served by no interval at all. */
+export const MAX_COMMIT_SECONDS = 3600;
 
 /** Extents entered or given back in one transaction, where the journal is large enough: some hundred blocks in the worst case. */
 export const EXTENTS_PER_STEP = 128;

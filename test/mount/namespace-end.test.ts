@@ -3,7 +3,18 @@ import { spawn } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { describeQuarry, MIB, QUARRY, quarry, ROOT, shell, shellResult, until, Volume } from './harness.ts';
+import {
+  describeQuarry,
+  MIB,
+  namespaceArguments,
+  QUARRY,
+  quarry,
+  ROOT,
+  shell,
+  shellResult,
+  until,
+  Volume,
+} from './harness.ts';
 
 /** Numbers of the processes that have `word` in their command line. */
 function processesWith(word: string): string[] {
@@ -32,7 +43,7 @@ describeQuarry('the end of a mount namespace', () => {
   test('a server that waits for itself in the kernel is ended by force, one that lives is not', async () => {
     const program = join(ROOT, 'test/mount/hostile-server.py');
     const script = `echo $$; DEVICE='${volume.target}' exec python3 '${program}' '${volume.directory}' '{}'`;
-    const child = spawn('unshare', ['--mount', 'sh', '-c', script], { stdio: ['ignore', 'pipe', 'ignore'] });
+    const child = spawn('unshare', namespaceArguments(script), { stdio: ['ignore', 'pipe', 'ignore'] });
     const said = new Promise<string>((resolve) => {
       let text = '';
       child.stdout.on('data', (chunk) => {
@@ -61,7 +72,7 @@ describeQuarry('the end of a mount namespace', () => {
     const script = `'${process.execPath}' '${QUARRY}' mount '${volume.target}' '${volume.directory}' && echo ready && sleep 100`;
     const child = spawn(
       'unshare',
-      ['--mount', '--pid', '--fork', '--kill-child', '--mount-proc', 'sh', '-c', script],
+      ['--pid', '--fork', '--kill-child', '--mount-proc', ...namespaceArguments(script)],
       { stdio: ['ignore', 'pipe', 'ignore'] },
     );
     try {

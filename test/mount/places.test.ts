@@ -7,10 +7,12 @@ import {
   describeQuarry,
   isMountPoint,
   MIB,
+  namespaceArguments,
   QUARRY,
   quarry,
   ROOT,
   run,
+  runInNamespace,
   shell,
   shellResult,
   until,
@@ -34,8 +36,9 @@ async function makePlace(options: Parameters<typeof Volume.make>[0] = {}): Promi
 
 async function clear(): Promise<void> {
   for (const child of processes) child.kill('SIGKILL');
+  volume.daemon?.kill('SIGCONT');
   for (const at of [place, volume.directory])
-    await shellResult(`while umount -l '${at}'; do :; done 2> /dev/null`);
+    await shellResult(`for i in 1 2 3 4; do umount -l '${at}' || break; done`, { limitMs: 10_000 });
   volume.daemon?.kill('SIGTERM');
   for (const other of others) await other.destroy();
   await volume.destroy();
@@ -166,16 +169,29 @@ describeQuarry.each(['image', 'loop'] as const)('a volume on %s that is held els
 
   test('by another mount namespace: umount names it, and ends with it', async () => {
     await volume.mount();
-    const holder = spawn(
-      'unshare',
-      ['--mount', '--propagation', 'private', 'sh', '-c', 'echo; exec sleep 3'],
-      { stdio: ['ignore', 'pipe', 'ignore'] },
-    );
+    const holder = spawn('unshare', namespaceArguments('echo ready; exec sleep 2', volume.directory), {
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
     processes.push(holder);
     await new Promise((resolve) => holder.stdout.once('data', resolve));
     const ended = await quarry('umount', volume.directory);
     expect(ended).toMatchObject({ status: 0 });
     expect(ended.stderr).toMatch(new RegExp(`in the mount namespace of \\S+ \\(${holder.pid}\\)`));
+    expect(await quarry('fsck', '-n', volume.target)).toMatchObject({ status: 0 });
+  });
+
+  test('SIGTERM while another namespace holds it: said, and the end comes with that', async () => {
+    await volume.mount();
+    const holder = spawn('unshare', namespaceArguments('echo ready; exec sleep 60', volume.directory), {
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
+    processes.push(holder);
+    await new Promise((resolve) => holder.stdout.once('data', resolve));
+    volume.daemon?.kill('SIGTERM');
+    await until('a word', 10_000, () => volume.daemonSaid.includes(`(${holder.pid})`));
+    expect(isMountPoint(volume.directory)).toBe(false);
+    holder.kill('SIGKILL');
+    expect(await volume.daemonEnd()).toBe(0);
     expect(await quarry('fsck', '-n', volume.target)).toMatchObject({ status: 0 });
   });
 
@@ -195,7 +211,7 @@ describeQuarry.each(['image', 'loop'] as const)('a volume on %s that is held els
     await volume.mount();
     await volume.shell('echo kept > file; sync file');
     volume.daemon?.kill('SIGSTOP');
-    const forced = await quarry('umount', '--force', volume.directory);
+    const forced = await quarry('umount', '--force', '--timeout', '0.5', volume.directory);
     expect(forced).toMatchObject({ status: 0 });
     expect(forced.stderr).toMatch(
       /^quarry: [^\n]*\(process \d+\) is killed and the mount taken away; [^\n]* recovers [^\n]*\n$/,
@@ -248,7 +264,7 @@ describeQuarry('umount(8)', () => {
       # With an absolute path umount(8) of util-linux 2.38 does not look at the mount table, and asks for umount.fuse.
       cd '${volume.scratch.path}'; umount mnt
       '${process.execPath}' '${QUARRY}' fsck -n '${volume.target}'; cat '${helper}.said'`;
-    const result = await run('unshare', ['--mount', 'bash', '-euo', 'pipefail', '-c', script]);
+    const result = await runInNamespace(script);
     expect(result).toMatchObject({ status: 0, stderr: '' });
     expect(result.stdout).toMatch(/: clean; 301 inodes/);
     expect(result.stdout.split('\n').at(-2)).toMatch(new RegExp(`^${volume.directory}( |$)`));

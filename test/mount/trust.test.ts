@@ -13,6 +13,7 @@ import {
   quarry,
   ROOT,
   run,
+  runInNamespace,
   shell,
   shellResult,
   until,
@@ -170,7 +171,7 @@ describeQuarry('a mount that is served by somebody else', () => {
   test('force ends the process that serves the mount, and no other', async () => {
     await serveHostile(JSON.stringify({ pid: victim?.pid }));
     server?.kill('SIGSTOP');
-    const forced = await command('umount', '--force', volume.directory);
+    const forced = await command('umount', '--force', '--timeout', '0.5', volume.directory);
     expect(forced.status, forced.stderr).toBe(0);
     expect(forced.stderr).toContain(`(process ${server?.pid}) is killed`);
     expect(victim?.exitCode ?? victim?.signalCode).toBe(null);
@@ -261,7 +262,7 @@ for number in (0x80086601, 0x5401, 0xfff85151):
       ${main} stat '${directory}' | grep -c '^pid'
       ${main} umount '${directory}'
       ${main} fsck -n '${image}' > /dev/null`;
-    const result = await run('unshare', ['--mount', 'bash', '-euo', 'pipefail', '-c', script]);
+    const result = await runInNamespace(script);
     expect(result).toEqual({ status: 0, stdout: '1\n', stderr: '' });
   });
 });
