@@ -57,15 +57,15 @@ function isOwn({ uid }: { uid: number }): boolean {
 /** Says after a second who else holds the volume, and after longer that it is being written. @returns how to stop that */
 function explainWaiting(work: Unmounting): () => void {
   const { mount, server, terminal } = work;
-  const tell = (text: string) => {
+  const explain = (text: string) => {
     stop();
     say(terminal, `${mount.source} ${text}`);
   };
   const look = () => {
     const holders = holdersOf(mount);
-    if (holders.length > 0) tell(`is still in use: ${holders.join('; ')}`);
+    if (holders.length > 0) explain(`is still in use: ${holders.join('; ')}`);
   };
-  const patience = () => tell(`is being written${server ? ` by its daemon (${server.text})` : ''}`);
+  const patience = () => explain(`is being written${server ? ` by its daemon (${server.text})` : ''}`);
   const timers = [setInterval(look, LOOK_MILLISECONDS), setTimeout(patience, PATIENCE_MILLISECONDS)];
   const stop = () => timers.forEach(clearTimeout);
   return stop;

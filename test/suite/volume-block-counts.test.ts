@@ -4,7 +4,7 @@ import { MemoryDevice } from '../../src/aio/memory-device.ts';
 import { formatted, TestVolume } from './volume-harness.ts';
 
 const MIB = 1024 * 1024;
-const ENOSPC = 28;
+const EIO = 5;
 
 /** Keeps writes back, and fails them if told to. */
 class HeldDevice extends MemoryDevice {
@@ -56,7 +56,7 @@ test('takes back what could not be written', async () => {
   const inode = await volume.create('/f');
   device.holding = true;
   await volume.write(inode, 0, new Uint8Array(100_000));
-  device.letGo(ENOSPC);
+  device.letGo(EIO);
   await volume.volume.sync().catch(() => {});
   expect(await sectorsOf(volume, inode)).toBe(0);
   expect(changed).toEqual([inode, inode]);

@@ -73,7 +73,7 @@ describe('the daemon', () => {
     ['remount,engine=uring', /engine=uring cannot be had/],
     ['remount,norecovery', /norecovery cannot be had/],
     ['remount,max_read=4096', /max_read=4096 cannot be had/],
-    ['remount,commit=99999', /commit must be from/],
+    ['remount,commit=99999', /commit=99999 is out of bounds/],
   ])('refuses -o %s in one line', (text, reason) => {
     const words = remountWords([text], mountWith('rw,noatime'));
     expect(() => changedOptions(present, words)).toThrow(reason);

@@ -115,6 +115,8 @@ const GOOD = {
   processHasEnded: () => [1e6],
   processExit: () => [1e6],
   signalProcess: () => [1e6, 0],
+  turnLengths: () => [],
+  MountWatch: () => [() => {}],
   resourceLimit: () => [0],
   setResourceLimit: () => [1e6, 0, 0],
 };
