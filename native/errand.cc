@@ -106,8 +106,11 @@ Outcome Ask(const char* path, uint64_t mount, const Identity& identity, unsigned
   const int directory = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
   if (directory < 0) return Failed(kOpen);
   if (!IsMount(directory, mount)) return {ESTALE, kOtherMount, 0};
-  if (ioctl(directory, command, bytes) < 0) return Failed(kIoctl);
-  return {0, kDone, _IOC_SIZE(command)};
+  const bool answered = ioctl(directory, command, bytes) >= 0;
+  const Outcome outcome = answered ? Outcome{0, kDone, _IOC_SIZE(command)} : Failed(kIoctl);
+  // Whoever unmounts as soon as there is an answer must not find us here.
+  close(directory);
+  return outcome;
 }
 
 Outcome Unmount(const char* path, uint64_t mount, int flags) {

@@ -62,10 +62,13 @@ export class Namespace {
     this.#space = space;
   }
 
-  /** '.' is any inode that is in use, as file handles ask for it; the others are names in a directory. */
+  /**
+   * '.' is any inode that has a name, as file handles ask for it; the others are names in a directory. An inode without one that is still
+   * open is in the kernel's memory, which does not ask for it: who asks has let go of it.
+   */
   lookup(tx: Transaction, parent: number, name: Uint8Array): number {
     const directory = this.#table.get(tx, parent);
-    if (isDot(name)) return parent;
+    if (isDot(name)) return named(directory);
     requireDirectory(directory);
     if (isDotDot(name)) return parentOf(directory);
     if (name.length > 255) throw fsError('ENAMETOOLONG');
@@ -341,6 +344,12 @@ export class Namespace {
     this.#addLinks(tx, from, -1);
     this.#addLinks(tx, to, 1);
   }
+}
+
+/** @throws ESTALE of an inode without a name */
+function named(inode: InodeRef): number {
+  if (linkCountOf(inode) === 0) throw fsError('ESTALE');
+  return inode.number;
 }
 
 /** '..': @throws ESTALE of a directory that was removed, whose parent may be gone, and its number another's */

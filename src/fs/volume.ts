@@ -435,9 +435,7 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
 
   lookup(tx: Transaction, parent: number, name: Uint8Array): number {
     const inode = this.#names.lookup(tx, parent, name);
-    // An inode without a name lives as long as the kernel holds it; then it is on its way out.
-    if (isDot(name) && !this.#references.has(inode)) this.#table.requireNamed(tx, inode);
-    else if (!isDot(name) && !isDotDot(name)) this.#paths.remember(inode, parent);
+    if (!isDot(name) && !isDotDot(name)) this.#paths.remember(inode, parent);
     return inode;
   }
 

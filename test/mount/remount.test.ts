@@ -17,7 +17,7 @@ async function remount(options: string, directory: string): Promise<string> {
 
 /** Who asked a moment ago may still hold the mount. */
 async function endSound(made: Volume): Promise<void> {
-  await until('an unmount', 10_000, async () => (await quarry('umount', made.directory)).status === 0);
+  await until('an unmount', 60_000, async () => (await quarry('umount', made.directory)).status === 0);
   await made.daemonEnd();
   expect(await quarry('fsck', '-n', made.target)).toMatchObject({ status: 0 });
 }
@@ -66,7 +66,7 @@ describeQuarry('a plain mount(8)', () => {
     for (let round = 0; round < 3; round++) {
       const changed = await shellResult(`mount -i -o remount,ro '${made.directory}'`);
       expect(changed.stderr).toBe('');
-      await until('a clean volume', 10_000, async () => (await state(made.target)) === 'clean');
+      await until('a clean volume', 60_000, async () => (await state(made.target)) === 'clean');
       // No moment between: what the kernel lets pass is not refused.
       await shellResult(
         `mount -i -o remount,rw '${made.directory}' && echo ${round} >> '${made.directory}/file'`,
@@ -86,7 +86,7 @@ describeQuarry('a plain mount(8)', () => {
     await atime();
     expect(await atime()).toBe(await atime());
     await shellResult(`mount -i -o remount,strictatime '${made.directory}'`);
-    await until('another rule', 10_000, async () => new Set([await atime(), await atime()]).size === 2);
+    await until('another rule', 60_000, async () => new Set([await atime(), await atime()]).size === 2);
     await endSound(made);
   });
 });

@@ -61,11 +61,12 @@ test('a removed file is stale; its number, used again, has another generation', 
   expect(await generationOf(second)).not.toBe(generation);
 });
 
-test('a file without a name is found as long as the kernel holds it, and not when it is let go of', async () => {
+test('a file without a name is stale, also while the kernel has not said yet that it let go of it', async () => {
   const inode = await volume.create('/open');
   volume.volume.acquire(inode);
   await volume.unlink('/open');
-  expect(await lookUp(inode, DOT)).toBe(inode);
+  await expect(lookUp(inode, DOT)).rejects.toMatchObject({ code: 'ESTALE' });
+  expect((await volume.statInode(inode)).linkCount).toBe(0);
   volume.volume.forget(inode, 1);
   await expect(lookUp(inode, DOT)).rejects.toMatchObject({ code: 'ESTALE' });
 });
