@@ -17,6 +17,8 @@ const ROUNDS = Number(process.env.QUARRY_ORACLE_ROUNDS ?? (MINUTES ? Number.MAX_
 const BATCHES = Number(process.env.QUARRY_ORACLE_BATCHES ?? (MINUTES ? 400 : 150));
 const REMOUNTS = Number(process.env.QUARRY_ORACLE_REMOUNTS ?? (MINUTES ? 2 : 1));
 const SHRINK_MS = MINUTES ? 60_000 : 20_000;
+/** A hang is noticed much earlier, by who asked. */
+const LIMIT_MS = 180_000 + (MINUTES ? MINUTES * 66_000 : ROUNDS * 120_000);
 const WITHOUT = (process.env.QUARRY_ORACLE_WITHOUT ?? '').split(',').filter((name) => name !== '');
 
 function isCheckClass(name: string): name is CheckClass {
@@ -52,7 +54,7 @@ describeMount('the oracle of attributes and content', () => {
     }
   }
 
-  test('what is told is what was done', { timeout: 120_000 + MINUTES * 66_000 }, async ({ annotate }) => {
+  test('what is told is what was done', { timeout: LIMIT_MS }, async ({ annotate }) => {
     expect(WITHOUT.filter((name) => !isCheckClass(name))).toEqual([]);
     const end = MINUTES ? Date.now() + MINUTES * 60_000 : Number.POSITIVE_INFINITY;
     for (let round = 0; round < ROUNDS && Date.now() < end; round++) {

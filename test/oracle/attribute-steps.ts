@@ -55,7 +55,10 @@ export function chown(planner: Planner): Step | undefined {
       if (uid !== NO_CHANGE) changed.uid = uid;
       if (gid !== NO_CHANGE) changed.gid = gid;
       changed.dropSetIdsAtChown();
-      changed.attributesChanged(window, stage.batch);
+      changed.disturb();
+      // POSIX: if both stay, the time need not be updated. Linux's own filesystems do.
+      if (uid === NO_CHANGE && gid === NO_CHANGE) changed.changed.perhaps(window, stage.batch);
+      else changed.changed.set(window, stage.batch);
     },
   };
 }

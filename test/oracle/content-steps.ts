@@ -174,9 +174,7 @@ export async function closeTarget(stage: Stage, worker: number, inode: Inode, ta
 
 /** All that was written to it is handed over, but for what goes through a mapping that stays. */
 function flushed(stage: Stage, inode: Inode): void {
-  const isMapped = [...stage.model.held.values()].some(
-    (held) => held.inode === inode && held.mappedBytes > 0,
-  );
+  const isMapped = stage.model.allHeld().some((held) => held.inode === inode && held.mappedBytes > 0);
   if (!isMapped) inode.mayBeUnflushed = false;
 }
 
@@ -289,7 +287,7 @@ export function syncFile(planner: Planner): Step | undefined {
 }
 
 function isMapped(model: Model, inode: Inode): boolean {
-  return [...model.held.values()].some((held) => held.inode === inode && held.mappedBytes > 0);
+  return model.allHeld().some((held) => held.inode === inode && held.mappedBytes > 0);
 }
 
 /** Cuts or lengthens a file, by its path or where it is open; perhaps as another user. */

@@ -50,7 +50,7 @@ async function lookAround(stage: Stage, seed: number, depth: Depth, isSettled: b
   planner.random.shuffle(names);
   const chosen = depth === 'all' ? names : names.slice(0, 6);
   for (const [path, inode] of chosen) await lookAt(stage, planner, inode, path, isSettled);
-  for (const held of stage.model.held.values()) {
+  for (const held of stage.model.allHeld()) {
     await checkAttributes(stage, held.worker, held.inode, held, someMasks(planner), isSettled);
   }
 }

@@ -161,6 +161,10 @@ export interface Held {
   mappedBytes: number;
 }
 
+function byName([left]: [string, unknown], [right]: [string, unknown]): number {
+  return left < right ? -1 : 1;
+}
+
 /** A path names what is not there, or not of the right kind: a step that was left out is missing. */
 export class NotApplicable extends Error {}
 
@@ -198,10 +202,14 @@ export class Model {
     return { directory: this.at(path.slice(0, Math.max(cut, 0)), 'directory'), name: path.slice(cut + 1) };
   }
 
-  /** Every name with its inode, directories before what is in them; the root is ''. */
+  /**
+   * Every name with its inode, directories before what is in them; the root is ''. The order is that of the names, not that
+   * in which steps of a batch happened to end.
+   */
   *names(from = this.root, path = ''): Generator<[string, Inode]> {
     yield [path, from];
-    for (const [name, inode] of from.entries) yield* this.names(inode, path ? `${path}/${name}` : name);
+    for (const [name, inode] of [...from.entries].sort(byName))
+      yield* this.names(inode, path ? `${path}/${name}` : name);
   }
 
   /** Every inode that has a name, with one of them. */
@@ -219,8 +227,13 @@ export class Model {
     );
   }
 
+  /** Open files, in the order of their workers and slots. */
+  allHeld(): Held[] {
+    return [...this.held].sort(byName).map(([, held]) => held);
+  }
+
   isHeld(inode: Inode): boolean {
-    return [...this.held.values()].some((held) => held.inode === inode);
+    return this.allHeld().some((held) => held.inode === inode);
   }
 
   /** A new name in a directory. */

@@ -57,6 +57,7 @@ export function makeNode(planner: Planner): Step | undefined {
     text: `${verb} ${kind === 'symlink' ? `${path}, target of ${target.length} bytes` : `${path} 0${mode.toString(8)}`}`,
     worker,
     claims: nameClaims(planner.model, path),
+    shapesTree: kind === 'directory',
     async perform(stage) {
       demandFree(stage.model, path);
       const answer = await stage.call(worker, ROOT_USER, verb, ...words);
@@ -197,6 +198,7 @@ export function rename(planner: Planner): Step | undefined {
     text: `rename ${from.path} ${to}${['', ' without replacing', ' in exchange'][flags]}`,
     worker,
     claims: movesDirectory ? undefined : nameClaims(planner.model, from.path, to),
+    shapesTree: movesDirectory,
     perform: (stage) => performRename(stage, worker, from.path, to, flags),
   };
 }

@@ -57,7 +57,7 @@ export class Planner {
   }
 
   pickHeld(fits: (held: Held) => boolean = () => true): Held | undefined {
-    return this.pickFrom([...this.model.held.values()].filter(fits));
+    return this.pickFrom(this.model.allHeld().filter(fits));
   }
 
   isFull(): boolean {

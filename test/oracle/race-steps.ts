@@ -7,13 +7,14 @@
 import { constants } from 'node:fs';
 import { pattern } from './content.ts';
 import { type Inode, NotApplicable } from './model.ts';
-import { checkFile } from './observe.ts';
+import { checkFile, checkRead } from './observe.ts';
 import type { Planner } from './planner.ts';
 import { CHECK_SLOT, Difference, PASSING_SLOT, ROOT_USER, type Stage, type Step } from './stage.ts';
 import type { Answer } from './worker.ts';
 
 const LEAST_BYTES = 65_536;
 const READS_PER_CALL = 20;
+const WRITES = 20;
 
 interface Race {
   readonly path: string;
@@ -41,7 +42,7 @@ export function race(planner: Planner): Step | undefined {
     pieceBytes: random.pick([4096, 16_384]),
     offset: random.below(most + 1) * 4096,
     length: Math.min(length, Math.floor(found.inode.size / 512) * 512),
-    writes: Array.from({ length: 5 }, () => planner.nextWrite()),
+    writes: Array.from({ length: WRITES }, () => planner.nextWrite()),
     readers: planner.stage.workers.slice(1).map(() => random.pick(['buffered', 'buffered', 'mmap'] as const)),
   };
   return {
@@ -65,26 +66,23 @@ async function performRace(stage: Stage, a: Race): Promise<void> {
   });
   const outcomes = await Promise.allSettled([writer, ...readers]);
   for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
-  const checkClass = a.how === 'buffered' ? 'content' : 'direct-aio';
-  await asClass(checkClass, inode, () => checkFile(stage, 1, inode, a.path, 'buffered'));
+  await asRace(a, inode, () => checkFile(stage, 1, inode, a.path, 'buffered'));
 }
 
 /** A wrong byte after a race is the race's fault. */
-async function asClass(
-  checkClass: 'content' | 'direct-aio',
-  inode: Inode,
-  check: () => Promise<void>,
-): Promise<void> {
+async function asRace(a: Race, inode: Inode, check: () => Promise<void>): Promise<void> {
   try {
     await check();
   } catch (error) {
-    if (!(error instanceof Difference) || error.checkClass !== 'content') throw error;
-    throw new Difference(checkClass, error.message, inode);
+    if (!(error instanceof Difference) || error.checkClass !== 'content' || a.how === 'buffered') throw error;
+    throw new Difference('direct-aio', error.message, inode);
   }
 }
 
+/** When a write has returned, a buffered read gives its bytes, whatever readers have put into the cache meanwhile. */
 async function writeAll(stage: Stage, inode: Inode, a: Race): Promise<void> {
   await stage.open(0, ROOT_USER, PASSING_SLOT, constants.O_RDWR | constants.O_DIRECT, a.path);
+  await stage.open(0, ROOT_USER, CHECK_SLOT, constants.O_RDONLY, a.path);
   for (const number of a.writes) {
     const data = pattern(number, a.offset, a.length);
     stage.worker(0).put(data);
@@ -100,8 +98,12 @@ async function writeAll(stage: Stage, inode: Inode, a: Race): Promise<void> {
     );
     inode.content.write(a.offset, data);
     inode.contentChanged(window, stage.batch);
+    await asRace(a, inode, () =>
+      checkRead(stage, 0, inode, a.path, CHECK_SLOT, 'buffered', a.offset, a.length),
+    );
   }
   await stage.call(0, ROOT_USER, 'close', PASSING_SLOT);
+  await stage.call(0, ROOT_USER, 'close', CHECK_SLOT);
 }
 
 async function readMeanwhile(

@@ -17,13 +17,14 @@ export const HELD_SLOTS = 4;
 /** What is compared, and may be left out to get at the rest. */
 export const CHECK_CLASSES = [
   'access', // times of access
+  'attributes', // all of statx that is not named here
   'blocks', // st_blocks
   'content',
   'direct-aio', // files written by libaio or io_uring with O_DIRECT under buffered readers
   'error', // calls that must succeed
   'handle', // open_by_handle_at
   'listing', // names, types and inode numbers of directories
-  'attributes', // all else of statx
+  'parent', // the inode number that `..` is listed with
   'set-id', // set-user-id and set-group-id bits
   'times', // times of modification and change, of birth
 ] as const;
@@ -50,6 +51,8 @@ export interface Step {
   readonly worker: number;
   /** None if it must run alone. */
   readonly claims: Claims | undefined;
+  /** It makes or moves directories, so that paths of other steps depend on it. */
+  readonly shapesTree?: boolean;
   perform(stage: Stage): Promise<void>;
 }
 
@@ -180,14 +183,14 @@ export class Stage {
     await this.call(worker, ROOT_USER, 'close', slot);
     this.model.held.delete(heldKey(worker, slot));
     // The flush at close writes what is dirty, also through a mapping that is gone.
-    if (![...this.model.held.values()].some((other) => other.inode === inode && other.mappedBytes)) {
+    if (!this.model.allHeld().some((other) => other.inode === inode && other.mappedBytes)) {
       inode.mayBeUnflushed = false;
     }
     this.model.noteDead(inode);
   }
 
   async closeAll(): Promise<void> {
-    for (const held of [...this.model.held.values()]) await this.closeHeld(held);
+    for (const held of this.model.allHeld()) await this.closeHeld(held);
   }
 
   /** Everything is written and recorded, by whoever it was. */
@@ -201,10 +204,7 @@ export class Stage {
 
   /** Every inode that has a name or is open. */
   inodes(): Set<Inode> {
-    return new Set([
-      ...this.model.named().keys(),
-      ...[...this.model.held.values()].map(({ inode }) => inode),
-    ]);
+    return new Set([...this.model.named().keys(), ...this.model.allHeld().map(({ inode }) => inode)]);
   }
 
   async dropCaches(): Promise<void> {

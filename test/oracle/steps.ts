@@ -32,7 +32,7 @@ const MAKERS: [weight: number, maker: Maker][] = [
   [5, attributes.utimens],
   [12, attributes.stat],
   [3, attributes.list],
-  [1, race],
+  [2, race],
 ];
 const TOTAL = MAKERS.reduce((sum, [weight]) => sum + weight, 0);
 
