@@ -379,6 +379,8 @@ export function store(planner: Planner): Step | undefined {
       stage.worker(worker).put(data);
       const { window } = await stage.call(worker, ROOT_USER, 'store', slot, offset, length);
       inode.content.write(offset, data);
+      // A page that is not there is read first.
+      inode.wasRead(stage.mount.accessRule, window, stage.batch, false);
       inode.disturb();
       inode.mayBeUnflushed = true;
       inode.modified.perhaps(window, stage.batch);
