@@ -189,7 +189,7 @@ async function performWrite(stage: Stage, a: WriteArguments): Promise<void> {
   demandWhole(Number(answer.words[0]), length);
   inode.content.write(offset, data);
   // A mapping is an access, and the rest of a page that is written in part may have to be read.
-  inode.wasRead(stage.mount.accessRule, answer.window, stage.batch, false);
+  inode.wasReadToWrite(stage.mount.accessRule, answer.window, stage.batch);
   inode.contentChanged(answer.window, stage.batch);
   if (how !== 'mmap') inode.dropSetIds(a.user);
   if (how === 'mmap' || !a.isDirect) inode.mayBeUnflushed = true;
@@ -380,7 +380,7 @@ export function store(planner: Planner): Step | undefined {
       const { window } = await stage.call(worker, ROOT_USER, 'store', slot, offset, length);
       inode.content.write(offset, data);
       // A page that is not there is read first.
-      inode.wasRead(stage.mount.accessRule, window, stage.batch, false);
+      inode.wasReadToWrite(stage.mount.accessRule, window, stage.batch);
       inode.disturb();
       inode.mayBeUnflushed = true;
       inode.modified.perhaps(window, stage.batch);

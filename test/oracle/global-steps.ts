@@ -93,7 +93,7 @@ export function settleStep(seed: number): Step {
 
 /** Nothing of what is not open is cached. */
 function markCold(model: Model): void {
-  for (const inode of model.named().keys()) inode.isCold = !model.isHeld(inode);
+  for (const inode of model.named().keys()) if (!model.isHeld(inode)) inode.forgotten();
 }
 
 async function openHandles(stage: Stage, seed: number): Promise<void> {

@@ -60,6 +60,11 @@ export class Inode {
   mayBeUnflushed = false;
   /** Nothing of it is cached: the next read is seen by the filesystem. */
   isCold = false;
+  /**
+   * A page was read to write a part of it. The filesystem takes that for an access, of which the kernel's attributes do not
+   * learn: until it forgets the inode, the time of access may be told as before or as moved, in turn.
+   */
+  mayHaveTwoAccessTimes = false;
   /** As `name_to_handle_at` told it. */
   handle = '';
 
@@ -114,6 +119,18 @@ export class Inode {
     if (this.kind === 'directory') return;
     this.mode &= ~SET_USER;
     if (this.mode & GROUP_EXECUTE) this.mode &= ~SET_GROUP;
+  }
+
+  /** A part of a page was written, and the rest read for it, perhaps. */
+  wasReadToWrite(rule: AccessRule, span: Span, batch: number): void {
+    this.wasRead(rule, span, batch, false);
+    this.mayHaveTwoAccessTimes = true;
+  }
+
+  /** Nothing of it is in the kernel's memory. */
+  forgotten(): void {
+    this.isCold = true;
+    this.mayHaveTwoAccessTimes = false;
   }
 
   /** Somebody read it. @param reachesFilesystem whether it cannot have been answered by a cache */

@@ -16,6 +16,7 @@ const MOST_SPANS = 8;
 export class Moment {
   #spans: Span[];
   #batch = -1;
+  #toldAt: bigint | undefined;
 
   constructor(span: Span) {
     this.#spans = [span];
@@ -62,9 +63,10 @@ export class Moment {
     return this.#spans.some(({ from, to }) => from <= value && value <= to);
   }
 
-  /** It was read, outside of any batch. */
-  learn(value: bigint): void {
+  /** It was told at that moment. */
+  learn(value: bigint, toldAt: bigint): void {
     this.exactly(value);
+    this.#toldAt = toldAt;
   }
 
   #add(span: Span): void {
@@ -77,7 +79,8 @@ export class Moment {
     const texts = this.#spans.map(({ from, to }) =>
       from === to ? timeText(from) : `${timeText(from)}…${timeText(to)}`,
     );
-    return texts.join(' or ');
+    const told = this.#toldAt === undefined ? '' : `, as told last at ${timeText(this.#toldAt)}`;
+    return texts.join(' or ') + told;
   }
 }
 

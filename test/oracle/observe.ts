@@ -8,7 +8,7 @@
 import { constants } from 'node:fs';
 import { contentDifference } from './content.ts';
 import { Field, type Held, type Inode, type Kind, SET_GROUP, SET_USER } from './model.ts';
-import { type Moment, parseTime, timeText } from './moment.ts';
+import { type Moment, parseTime, type Span, timeText } from './moment.ts';
 import { CHECK_SLOT, type CheckClass, Difference, kindOfType, ROOT_USER, type Stage } from './stage.ts';
 import type { Answer } from './worker.ts';
 
@@ -77,13 +77,15 @@ class Comparison {
   readonly name: string;
   readonly seen: Seen;
   readonly asked: number;
+  readonly window: Span;
 
-  constructor(stage: Stage, inode: Inode, name: string, seen: Seen, asked: number) {
+  constructor(stage: Stage, inode: Inode, name: string, seen: Seen, asked: number, window: Span) {
     this.stage = stage;
     this.inode = inode;
     this.name = name;
     this.seen = seen;
     this.asked = asked;
+    this.window = window;
   }
 
   /** @param isSettled whether counts of blocks cannot change by themselves any more */
@@ -142,8 +144,13 @@ class Comparison {
 
   #moment(field: number, checkClass: CheckClass, what: string, seen: bigint, allowed: Moment): void {
     if (!(this.asked & field) || !this.stage.compares(checkClass)) return;
-    if (!allowed.allows(seen)) this.#fail(checkClass, `${what} ${timeText(seen)}, expected ${allowed}`);
-    allowed.learn(seen);
+    if (!allowed.allows(seen))
+      this.#fail(
+        checkClass,
+        `${what} ${timeText(seen)}, expected ${allowed}; told at ${timeText(this.window.from)}`,
+      );
+    const isCertain = field !== Field.accessed || !this.inode.mayHaveTwoAccessTimes;
+    if (isCertain) allowed.learn(seen, this.window.from);
   }
 
   #blocks(isSettled: boolean): void {
@@ -181,7 +188,7 @@ export async function checkAttributes(
   questions.forEach((asked, i) => {
     const words = answer.words.slice(i * FIELDS_PER_ANSWER, (i + 1) * FIELDS_PER_ANSWER);
     stage.checks++;
-    new Comparison(stage, inode, name, parseSeen(words), asked).compare(isSettled);
+    new Comparison(stage, inode, name, parseSeen(words), asked, answer.window).compare(isSettled);
   });
 }
 
