@@ -27,8 +27,8 @@ import { DEFAULT_SYSTEMS, missingPrograms, parseSystems, SYSTEM_NAMES } from './
 import { medianTable, ratios, ratioTable } from './table.mjs';
 
 const HELP = `npm run bench -- [options]     (as root)
-  --systems LIST   of ${SYSTEM_NAMES.join(', ')}; with mount options: 'quarry:-o spin=0'; default: all installed, and
-                   quarry over io_uring
+  --systems LIST   of ${SYSTEM_NAMES.join(', ')}; with mount options: 'quarry:-o spin=0', of another checkout:
+                   quarry@DIR; default: all installed, and quarry over io_uring
   --rows LIST      of ${ROWS.map(({ name }) => name).join(', ')}; default: all
   --runs N         the median of N (3)
   --quick          one run, a fifth of the work

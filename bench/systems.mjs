@@ -3,10 +3,12 @@
  * The systems under test: how each is made, mounted and unmounted on the same device.
  *
  * Each has the options an ordinary user of it gets by default. `quarry` may be named several times with
- * different mount options: `quarry:-o spin=0`. `raw` is the device without a filesystem: only the direct
- * rows make sense on it.
+ * different mount options: `quarry:-o spin=0`; and `quarry@DIR` is that of another checkout, built, so that two states
+ * of the code stand beside each other in one run. `raw` is the device without a filesystem: only the direct rows
+ * make sense on it.
  */
 import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { isInstalled, run, startDaemon, unmountByForce, waitForExit } from './machine.mjs';
 
@@ -24,7 +26,7 @@ const UNMOUNT_LIMIT_MS = 120_000;
  * @property {(device: string, directory: string) => Promise<() => Promise<void>>} mount gives the way to unmount
  */
 
-/** @type {Record<string, (name: string, mountArguments: string[]) => System>} */
+/** @type {Record<string, (name: string, mountArguments: string[], checkout: string) => System>} */
 const MAKERS = {
   raw: (name) => ({
     name,
@@ -65,18 +67,21 @@ const MAKERS = {
       mountDaemon('ntfs-3g', [device, directory, '-o', 'no_detach', ...mountArguments], directory),
   }),
 
-  quarry: (name, mountArguments) => ({
-    name,
-    hasFiles: true,
-    needs: [],
-    format: (device) => run(process.execPath, [QUARRY, 'mkfs', '--force', device]),
-    mount: (device, directory) =>
-      mountDaemon(
-        process.execPath,
-        [QUARRY, 'mount', '--foreground', ...mountArguments, device, directory],
-        directory,
-      ),
-  }),
+  quarry: (name, mountArguments, checkout) => {
+    const command = checkout ? join(checkout, 'dist/cli/main.js') : QUARRY;
+    return {
+      name,
+      hasFiles: true,
+      needs: [],
+      format: (device) => run(process.execPath, [command, 'mkfs', '--force', device]),
+      mount: (device, directory) =>
+        mountDaemon(
+          process.execPath,
+          [command, 'mount', '--foreground', ...mountArguments, device, directory],
+          directory,
+        ),
+    };
+  },
 };
 
 /** In the order they are measured. */
@@ -121,12 +126,13 @@ async function mountDaemon(command, args, directory) {
  * @throws Error naming what is not known
  */
 export function parseSystems(list) {
-  const parts = list.split(new RegExp(`[,;](?=(?:${SYSTEM_NAMES.join('|')})(?:[:,;]|$))`));
+  const parts = list.split(new RegExp(`[,;](?=(?:${SYSTEM_NAMES.join('|')})(?:[@:,;]|$))`));
   return parts.map((part) => {
-    const [kind = '', ...rest] = part.split(':');
+    const [system = '', ...rest] = part.split(':');
+    const [kind = '', checkout = ''] = system.split('@');
     const make = MAKERS[kind];
     if (!make) throw new Error(`no system '${kind}': there are ${SYSTEM_NAMES.join(', ')}`);
-    return make(part, rest.join(':').split(' ').filter(Boolean));
+    return make(part, rest.join(':').split(' ').filter(Boolean), checkout);
   });
 }
 

@@ -10,6 +10,8 @@
 //   fuse_channel     /dev/fuse, requests in, replies out
 //   event_spinner    looks for more work before the loop sleeps
 //   loop_poll, script_callback   libuv below, JavaScript above
+//   errand           system calls that may wait for a FUSE server, each in a child process
+//   process          other processes, by descriptors
 //   device_probe, mount, crc32c  plain functions
 //
 // No policy, no layout, no opcodes of FUSE. Addresses never reach JavaScript, and each length that comes
@@ -22,10 +24,13 @@
 #include "descriptor.h"
 #include "device_probe.h"
 #include "environment.h"
+#include "errand.h"
 #include "errors.h"
+#include "file_clock.h"
 #include "fuse_channel.h"
 #include "mapped_file.h"
 #include "mount.h"
+#include "process.h"
 #include "thread_queue.h"
 #include "uring_queue.h"
 
@@ -50,7 +55,10 @@ Napi::Object Load(Napi::Env env, Napi::Object exports) {
   exports.Set("setSpin", Napi::Function::New<SetSpin>(env, "setSpin"));
   DefineCrc32c(env, exports);
   DefineDeviceProbe(env, exports);
+  DefineFileClock(env, exports);
   DefineMount(env, exports);
+  DefineErrands(env, exports);
+  DefineProcess(env, exports);
   return exports;
 }
 

@@ -14,15 +14,33 @@ namespace {
 // In the order of their numbers in JavaScript.
 constexpr short kLockKinds[] = {F_UNLCK, F_RDLCK, F_WRLCK};
 
+constexpr int64_t kMostBytes = int64_t{1} << 53;
+
+// The lock that arguments 1 to 3 speak of: kind, first byte, and bytes, 0 for all to the end.
+struct flock LockOf(const Napi::CallbackInfo& info) {
+  struct flock lock = {};
+  lock.l_type = kLockKinds[IntegerArgument(info, 1, "kind", 0, 2)];
+  lock.l_whence = SEEK_SET;
+  if (!info[2].IsUndefined()) lock.l_start = IntegerArgument(info, 2, "start", 0, kMostBytes);
+  if (!info[3].IsUndefined()) lock.l_len = IntegerArgument(info, 3, "length", 0, kMostBytes);
+  return lock;
+}
+
 // A lock of the open file description: it ends with the descriptor, also when the process is killed, and holds
 // against other processes and against a second opening by this one.
 Napi::Value LockDescriptor(const Napi::CallbackInfo& info) {
   const int descriptor = static_cast<int>(IntegerArgument(info, 0, "descriptor", 0, INT32_MAX));
-  struct flock lock = {};
-  lock.l_type = kLockKinds[IntegerArgument(info, 1, "kind", 0, 2)];
-  lock.l_whence = SEEK_SET;
+  struct flock lock = LockOf(info);
   const int error = fcntl(descriptor, F_OFD_SETLK, &lock) == 0 ? 0 : errno;
   return Napi::Number::New(info.Env(), error == EACCES ? EAGAIN : error);
+}
+
+// Asks only: whatever the descriptor was opened for.
+Napi::Value IsLockedElsewhere(const Napi::CallbackInfo& info) {
+  const int descriptor = static_cast<int>(IntegerArgument(info, 0, "descriptor", 0, INT32_MAX));
+  struct flock lock = LockOf(info);
+  const bool told = fcntl(descriptor, F_OFD_GETLK, &lock) == 0;
+  return Napi::Boolean::New(info.Env(), told && lock.l_type != F_UNLCK);
 }
 
 // O_NONBLOCK, useful while opening, would make io_uring give up where it should wait.
@@ -39,6 +57,7 @@ Napi::Value SetDirect(const Napi::CallbackInfo& info) {
 void Descriptor::Define(Napi::Env env, Napi::Object exports) {
   exports.Set("Descriptor", DefineClass(env, "Descriptor", {InstanceMethod<&Descriptor::Close>("close")}));
   exports.Set("lockDescriptor", Napi::Function::New<LockDescriptor>(env, "lockDescriptor"));
+  exports.Set("isLockedElsewhere", Napi::Function::New<IsLockedElsewhere>(env, "isLockedElsewhere"));
   exports.Set("setDirect", Napi::Function::New<SetDirect>(env, "setDirect"));
 }
 

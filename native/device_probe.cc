@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <linux/loop.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -170,6 +171,21 @@ Napi::Value ProbeDescriptor(const Napi::CallbackInfo& info) {
   return Describe(info.Env(), geometry);
 }
 
+// What a loop device shows the bytes of; undefined if it is none, or none is behind it.
+Napi::Value LoopBacking(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  const int descriptor = static_cast<int>(IntegerArgument(info, 0, "descriptor", 0, INT32_MAX));
+  struct loop_info64 status = {};
+  if (ioctl(descriptor, LOOP_GET_STATUS64, &status) != 0) return env.Undefined();
+  Napi::Object backing = Napi::Object::New(env);
+  backing.Set("device", static_cast<double>(status.lo_device));
+  backing.Set("inode", Napi::BigInt::New(env, static_cast<uint64_t>(status.lo_inode)));
+  backing.Set("blockDevice", static_cast<double>(status.lo_rdevice));
+  backing.Set("offsetBytes", static_cast<double>(status.lo_offset));
+  backing.Set("limitBytes", static_cast<double>(status.lo_sizelimit));
+  return backing;
+}
+
 Napi::Value CloseDevice(const Napi::CallbackInfo& info) {
   const int descriptor = static_cast<int>(IntegerArgument(info, 0, "descriptor", 0, INT32_MAX));
   if (close(descriptor) != 0 && errno != EINTR) ThrowErrno(info.Env(), errno, "close");
@@ -181,6 +197,7 @@ Napi::Value CloseDevice(const Napi::CallbackInfo& info) {
 void DefineDeviceProbe(Napi::Env env, Napi::Object exports) {
   exports.Set("openDevice", Napi::Function::New<OpenDevice>(env, "openDevice"));
   exports.Set("probeDescriptor", Napi::Function::New<ProbeDescriptor>(env, "probeDescriptor"));
+  exports.Set("loopBacking", Napi::Function::New<LoopBacking>(env, "loopBacking"));
   exports.Set("closeDevice", Napi::Function::New<CloseDevice>(env, "closeDevice"));
 }
 

@@ -3,7 +3,6 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -85,21 +84,6 @@ Napi::Value SetIoFlusher(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), error);
 }
 
-// clockRealtimeCoarse(into): seconds and nanoseconds, as the kernel stamps its own files.
-Napi::Value ClockRealtimeCoarse(const Napi::CallbackInfo& info) {
-  Napi::Env env = info.Env();
-  void* data = nullptr;
-  size_t length = 0;
-  if (napi_get_buffer_info(env, info[0], &data, &length) != napi_ok || length < 2 * sizeof(double)) {
-    throw Napi::TypeError::New(env, "into must be a Float64Array of 2");
-  }
-  timespec now;
-  clock_gettime(CLOCK_REALTIME_COARSE, &now);
-  const double pair[2] = {static_cast<double>(now.tv_sec), static_cast<double>(now.tv_nsec)};
-  memcpy(data, pair, sizeof pair);
-  return env.Undefined();
-}
-
 }  // namespace
 
 void DefineMount(Napi::Env env, Napi::Object exports) {
@@ -108,7 +92,6 @@ void DefineMount(Napi::Env env, Napi::Object exports) {
   exports.Set("socketPair", Napi::Function::New<SocketPair>(env, "socketPair"));
   exports.Set("receiveDescriptor", Napi::Function::New<ReceiveDescriptor>(env, "receiveDescriptor"));
   exports.Set("setIoFlusher", Napi::Function::New<SetIoFlusher>(env, "setIoFlusher"));
-  exports.Set("clockRealtimeCoarse", Napi::Function::New<ClockRealtimeCoarse>(env, "clockRealtimeCoarse"));
 }
 
 }  // namespace quarry

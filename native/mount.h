@@ -6,7 +6,7 @@
 
 namespace quarry {
 
-// mountFuse, umount, socketPair, receiveDescriptor, setIoFlusher, clockRealtimeCoarse
+// mountFuse, umount, socketPair, receiveDescriptor, setIoFlusher
 void DefineMount(Napi::Env env, Napi::Object exports);
 
 }  // namespace quarry

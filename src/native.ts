@@ -157,6 +157,33 @@ export interface DeviceGeometry {
   readonly offsetAlignBytes: number;
 }
 
+/** What a loop device shows the bytes of. Device numbers are as stat(2) gives them. */
+export interface LoopBacking {
+  readonly device: number;
+  readonly inode: bigint;
+  /** The block device that the inode is, or 0. */
+  readonly blockDevice: number;
+  readonly offsetBytes: number;
+  /** 0 for all that is there. */
+  readonly limitBytes: number;
+}
+
+/** A child process at work, and the pipe on which its outcome comes. */
+export type Errand = readonly [child: number, descriptor: number];
+
+/** What failed, by the second number of an errand's outcome. */
+export const ERRAND_STEPS = [
+  '',
+  'open',
+  'mount id',
+  'ioctl',
+  'umount2',
+  'unshare',
+  'remount',
+  'syncfs',
+  'abort',
+] as const;
+
 /** What fails throws an Error with `code`, `errno` (negative), `syscall` and, where there is one, `path`. */
 export interface NativeBinding {
   /** CRC-32C (Castagnoli) of bytes [from, to), continued from `seed` (0 to begin). Finished form: crc32c("123456789") = 0xe3069283. */
@@ -182,8 +209,13 @@ export interface NativeBinding {
   ) => IoQueueHandle;
   MappedFile: new (descriptor: number, writable: boolean, isBlockDevice: boolean) => MappedFileHandle;
   Descriptor: new (descriptor: number) => DescriptorHandle;
-  /** A lock of the open file description on the whole file: 0 none, 1 shared, 2 exclusive. 0 or an errno, at once: EAGAIN when it is held elsewhere. */
-  lockDescriptor(descriptor: number, kind: 0 | 1 | 2): number;
+  /**
+   * A lock of the open file description: 0 none, 1 shared, 2 exclusive; on the whole file, or on a range of its bytes, whose length 0
+   * is to the end however far that moves. 0 or an errno, at once: EAGAIN when it is held elsewhere.
+   */
+  lockDescriptor(descriptor: number, kind: 0 | 1 | 2, startBytes?: number, lengthBytes?: number): number;
+  /** Whether such a lock is held elsewhere now; the descriptor needs no right to take it. */
+  isLockedElsewhere(descriptor: number, kind: 1 | 2, startBytes?: number, lengthBytes?: number): boolean;
   /** Turns O_DIRECT on or off, and O_NONBLOCK off. 0 or an errno: EINVAL when the filesystem knows no O_DIRECT. */
   setDirect(descriptor: number, direct: boolean): number;
   /** Geometry of an open file or block device; ENOTBLK for anything else. */
@@ -195,19 +227,52 @@ export interface NativeBinding {
   setSpin(nanoseconds: number): void;
   /** Opens a block device or a regular file; ENOTBLK for anything else. */
   openDevice(path: string, options: OpenDeviceOptions): OpenedDevice;
+  /** LOOP_GET_STATUS64; undefined where the open device is no loop device, or has nothing behind it. */
+  loopBacking(descriptor: number): LoopBacking | undefined;
   closeDevice(descriptor: number): void;
   /** mount(2). `flags` are MS_…; `data` is what the filesystem type takes, `fd=7,rootmode=40000,…`. */
   mountFuse(source: string, directory: string, type: string, flags: number, data: string): void;
   /** umount2(2). `flags`: 2 = MNT_DETACH. */
   umount(directory: string, flags: number): void;
+  /**
+   * Errands: calls that may wait for a FUSE server, each made by a child process, since not even a signal ends such a wait. What
+   * they give is the number of the child and a pipe, on which an outcome comes: an errno, the place of the
+   * step that failed in ERRAND_STEPS, and the answer.
+   */
+  /** ioctl(2) on the root of a mount, by user and group (−1: this process's). `bytes` go in, and as many come as the answer. */
+  startQuestion(
+    path: string,
+    mountId: number,
+    user: number,
+    group: number,
+    command: number,
+    bytes: Uint8Array,
+  ): Errand;
+  /** umount2(2), if the topmost mount at the path is this one. `flags`: 2 = MNT_DETACH. */
+  startUnmount(path: string, mountId: number, flags: number): Errand;
+  /** Makes the filesystem of a mount that others cover read-only, and writes what the page cache has of it. */
+  startSeal(covers: readonly string[], path: string, deviceMajor: number, deviceMinor: number): Errand;
+  /** Ends a FUSE connection from outside, through fusectl. */
+  startAbort(connection: number): Errand;
+  /** Ends the child of an errand if it is still at work. */
+  endErrand(child: number): void;
+  /** pidfd_open(2): a descriptor to be closed, or a negative errno. */
+  openProcess(pid: number): number;
+  processHasEnded(descriptor: number): boolean;
+  /** The status of wait(2); −1 when its parent has not collected it yet, and on kernels before 6.15. */
+  processExit(descriptor: number): number;
+  /** pidfd_send_signal(2): 0 or an errno. */
+  signalProcess(descriptor: number, signal: number): number;
   /** socketpair(2), AF_UNIX stream, close-on-exec: give one end to fusermount3 as _FUSE_COMMFD. */
   socketPair(): [number, number];
   /** Waits, blocking, for a descriptor sent with SCM_RIGHTS; −1 when the other end closed without one. */
   receiveDescriptor(socket: number): number;
   /** prctl(PR_SET_IO_FLUSHER): memory reclaim on our behalf must not wait for us. 0 or an errno (EPERM). */
   setIoFlusher(): number;
-  /** CLOCK_REALTIME_COARSE into [seconds, nanoseconds]: the clock that the kernel stamps files with. */
-  clockRealtimeCoarse(into: Float64Array): void;
+  /** Opens what `readFileClock` needs; one serves a process for its life. */
+  openFileClock(): number;
+  /** The time that the kernel would stamp a file with now, as [seconds, nanoseconds]. */
+  readFileClock(descriptor: number, into: Float64Array): void;
 }
 
 const require = createRequire(import.meta.url);

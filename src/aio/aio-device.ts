@@ -54,6 +54,8 @@ export interface AioDeviceOptions {
    * false.
    */
   readonly allowBuffered?: boolean;
+  /** Called when the device is closed: whatever else was held for its sake can be let go. */
+  readonly onClosed?: () => void;
 }
 
 /**
@@ -92,6 +94,7 @@ export class AioDevice implements Device {
   readonly #descriptor: number;
   readonly #queue: SubmissionQueue<IoCompletion>;
   readonly #lane: Lane<IoCompletion>;
+  readonly #onClosed: () => void;
   readonly #refused = new LocalCompletions(() => this.#closeIfIdle());
   #closing: Promise<void> | undefined;
   #closed: (() => void) | undefined;
@@ -107,6 +110,7 @@ export class AioDevice implements Device {
     this.sectorBytes = sectorOf(opened);
     this.sizeBytes = usableSize(opened.sizeBytes, this.sectorBytes, options.sizeBytes);
     this.#descriptor = opened.descriptor;
+    this.#onClosed = options.onClosed ?? (() => {});
     this.engine = options.engine ?? 'aio';
     this.#queue = new SubmissionQueue(queueOf(this.engine, this.queueDepth), this.queueDepth);
     this.#uring()?.registerFile(opened.descriptor);
@@ -216,6 +220,7 @@ export class AioDevice implements Device {
     this.#uring()?.unregisterFile(this.#descriptor); // what the ring holds would stay locked for a while
     this.#queue.close();
     native.closeDevice(this.#descriptor);
+    this.#onClosed();
     this.#closed();
     this.#closed = undefined;
   }

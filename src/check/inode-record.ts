@@ -12,6 +12,7 @@ import {
   MAX_FILE_BYTES,
   MAX_LINKS,
   MAX_SYMLINK_BYTES,
+  NO_ID,
 } from '../fs/format.ts';
 import type { CheckContext, CheckStatistics } from './context.ts';
 import { type Extent, type ExtentWalkResult, walkExtents } from './extent-walk.ts';
@@ -47,6 +48,11 @@ export const TIMES = [
   ['modify', Inode.modifyNanoseconds],
   ['change', Inode.changeNanoseconds],
   ['birth', Inode.birthNanoseconds],
+] as const;
+
+export const OWNERS = [
+  ['user', Inode.uid],
+  ['group', Inode.gid],
 ] as const;
 
 /** An inode as it stands in a block. */
@@ -136,6 +142,10 @@ function checkFields({ log }: CheckContext, { view, at, inode }: FoundInode, rul
   const links = Inode.linkCount.get(view, at);
   if (links > MAX_LINKS && rules.counter !== 'directories')
     log.report('inode-links-limit', { inode, found: links, expected: MAX_LINKS });
+  for (const [what, field] of OWNERS) {
+    const id = field.get(view, at);
+    if (id === NO_ID) log.report('inode-owner', { inode, what, found: id });
+  }
   for (const [what, field] of TIMES) {
     const nanoseconds = field.get(view, at);
     if (nanoseconds >= NANOSECONDS) log.report('inode-time', { inode, what, found: nanoseconds });

@@ -215,6 +215,11 @@ export const PROBLEMS = {
     'taken away',
   ),
   'inode-time': kind('safe', 'inode {inode} has {found} nanoseconds in its {what} time', 'set to 0'),
+  'inode-owner': kind(
+    'safe',
+    'inode {inode} belongs to {found}, which is no {what}',
+    'given to 65534 (nobody)',
+  ),
   'inode-generation': kind('ask', 'inode {inode} has the impossible generation {found}', 'set to 0'),
   'inode-blocks': kind('safe', 'inode {inode} counts {found} blocks, it has {expected}', 'counted anew'),
   'inode-links-limit': kind('ask', 'inode {inode} has {found} links, the most is {expected}', 'counted anew'),

@@ -15,12 +15,22 @@ import {
   Inode,
   InodeFlag,
   MAX_LINKS,
+  NO_ID,
   OwnerHeader,
   TreeKind,
+  UNMAPPED_ID,
   VolumeRoot,
 } from '../fs/format.ts';
 import { type SavedFile, saveExtents } from './file-extents.ts';
-import { type FoundInode, GENERATION_LIMIT, KNOWN_FLAGS, NANOSECONDS, TIMES, TYPES } from './inode-record.ts';
+import {
+  type FoundInode,
+  GENERATION_LIMIT,
+  KNOWN_FLAGS,
+  NANOSECONDS,
+  OWNERS,
+  TIMES,
+  TYPES,
+} from './inode-record.ts';
 import { viewOf } from './metadata-block.ts';
 import { scanForStrays } from './metadata-scan.ts';
 import { rewriteFile, rewriteSymlink, setInline } from './repair-contents.ts';
@@ -133,6 +143,7 @@ function repairFields({ check }: RepairContext, found: FoundInode): boolean {
   if (Inode.generation.get(view, at) >= GENERATION_LIMIT) Inode.generation.set(view, at, 0);
   if (Inode.linkCount.get(view, at) > MAX_LINKS && rules.counter !== 'directories')
     Inode.linkCount.set(view, at, MAX_LINKS);
+  for (const [, field] of OWNERS) if (field.get(view, at) === NO_ID) field.set(view, at, UNMAPPED_ID);
   for (const [, field] of TIMES) if (field.get(view, at) >= NANOSECONDS) field.set(view, at, 0);
   if (rules.body === 'extents') chooseShape(found);
   else repairSize(found, rules.mostSize);

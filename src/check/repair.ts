@@ -25,6 +25,7 @@ import { repairLinks } from './repair-links.ts';
 import { repairSpace } from './repair-space.ts';
 import { beginRepair, endRepair } from './repair-superblock.ts';
 import { repairTable } from './repair-table.ts';
+import { requireWritable } from './superblock-pass.ts';
 import { VacantBlocks } from './vacant-blocks.ts';
 
 /** `safe`: only what can lose nothing; `all`: whatever is needed. */
@@ -65,7 +66,7 @@ const REPAIRS: Readonly<Partial<Record<Stage, (repair: RepairContext) => Promise
 
 /**
  * Checks the volume and repairs what is wrong. Writes nothing to a volume that is sound and was unmounted in order.
- * @throws NotAVolumeError if there is none, RepairWriteError if the device fails
+ * @throws NotAVolumeError if there is none, or none that this version may change; RepairWriteError if the device fails
  */
 export async function repairVolume(
   device: Device,
@@ -100,6 +101,7 @@ class RepairSession {
     const { log } = this.#first.context;
     this.#remember(this.#first);
     if (log.count === 0 && this.#first.superblocks.isClean) return this.#result('clean', this.#first);
+    requireWritable(this.#first.superblocks.chosen);
     if (this.#isRefused(this.#first)) return this.#result('refused', this.#first);
     await beginRepair(this.#target, this.#device.sectorBytes, this.#first, isSound(this.#first));
     const journal = await this.#replay();

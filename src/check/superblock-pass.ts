@@ -65,6 +65,7 @@ const IDENTITY_FIELDS = [
 
 /** Feature bits that this version knows. */
 const KNOWN_INCOMPATIBLE_FEATURES = 0;
+const KNOWN_READ_ONLY_FEATURES = 0;
 
 /** Reads a superblock. @returns why it is none, or what it is. */
 async function readSuperblock(source: BlockSource, offsetBytes: number): Promise<FoundSuperblock | string> {
@@ -204,6 +205,15 @@ function refuseUnknown({ view }: FoundSuperblock): void {
   if (features === KNOWN_INCOMPATIBLE_FEATURES) return;
   throw new NotAVolumeError(
     `the volume uses features (0x${features.toString(16)}) that this version does not know: use a newer one`,
+  );
+}
+
+/** @throws NotAVolumeError for a volume that may be looked at and not changed, since it has features that this version does not know */
+export function requireWritable({ view }: FoundSuperblock): void {
+  const features = Superblock.readOnlyFeatures.get(view, 0);
+  if (features === KNOWN_READ_ONLY_FEATURES) return;
+  throw new NotAVolumeError(
+    `the volume uses features (0x${features.toString(16)}) with which this version may only read it: repair it with a newer one`,
   );
 }
 

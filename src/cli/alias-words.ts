@@ -39,6 +39,22 @@ export function mountWords(args: readonly string[]): string[] {
   return words;
 }
 
+/** What a letter of `umount.fuse.quarry` means; -n, -v and -r (read-only if busy, which umount(8) does by itself) mean nothing. */
+const UMOUNT_LETTERS: Readonly<Record<string, readonly string[]>> = { l: ['--lazy'], f: ['--force'] };
+
+/** What umount(8) gives to `umount.fuse.quarry`: directory, `[-flnrv] [-N namespace] [-t type.subtype]`. */
+export function umountWords(args: readonly string[]): string[] {
+  const words: string[] = ['umount'];
+  for (let at = 0; at < args.length; at++) {
+    const word = args[at] ?? '';
+    if (MOUNT_VALUES_PASSED_OVER.has(word)) at++;
+    else if (/^-[flnrv]+$/.test(word))
+      words.push(...[...word.slice(1)].flatMap((letter) => UMOUNT_LETTERS[letter] ?? []));
+    else words.push(word);
+  }
+  return words;
+}
+
 /** Statuses of mount(8): 1 for a wrong call, 32 for a mount that failed. */
 export function mountStatus(status: number): number {
   if (status === 0) return 0;

@@ -2,21 +2,20 @@
  * Mounts that nobody serves any more: their daemon was killed, and each call into them ends with ENOTCONN.
  *
  * Such a mount is taken away by whoever mounts there again, or asks for its end. Only one that surely is dead is touched: the
- * topmost mount at exactly this place is Quarry's by its type, no running daemon has a record of it, and the kernel
- * says that its connection is gone. What its daemon had not committed is lost already; the volume recovers at its next mount.
+ * topmost mount at exactly this place is Quarry's by its type, and the kernel says that its connection is gone when it is
+ * asked something. What its daemon had not committed is lost already; the volume recovers at its next mount.
  *
  * A dead mount of a block device keeps the device as long as programs stand in it or have files of it open; an image file is free
  * when the process is gone. `waitForRelease` waits for either.
  */
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
-import { statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { abandonMount, findMount, type MountRecord } from '../fuse/mount.ts';
 import { native } from '../native.ts';
+import { identify, NoAnswerError } from './ask-mount.ts';
 import { CommandError } from './failure.ts';
 import { isOurs, mountpointPath } from './mountpoint.ts';
-import { findRecord } from './runtime-records.ts';
 
 /** More dead mounts on top of each other than anybody makes. */
 const MOST_STACKED = 32;
@@ -26,20 +25,19 @@ function codeOf(thrown: unknown): string {
   return thrown instanceof Error && 'code' in thrown ? String(thrown.code) : '';
 }
 
-/** ECONNABORTED is for requests that were under way when the daemon ended. Attributes may be cached; statfs(2) never is. */
-async function connectionIsGone(directory: string): Promise<boolean> {
-  try {
-    await statfs(directory);
-    return false;
-  } catch (thrown) {
-    return codeOf(thrown) === 'ENOTCONN' || codeOf(thrown) === 'ECONNABORTED';
-  }
-}
-
-/** Whether this mount has lost its daemon. A mount that a running daemon has a record of is not touched. */
+/**
+ * Whether this mount has lost its daemon.
+ * @throws NoAnswerError if it has one that does not answer
+ */
 export async function isDead(mount: MountRecord): Promise<boolean> {
-  if (!isOurs(mount.type) || findRecord(mount.directory) !== undefined) return false;
-  return connectionIsGone(mount.directory);
+  if (!isOurs(mount.type)) return false;
+  try {
+    await identify(mount);
+  } catch (thrown) {
+    if (!(thrown instanceof NoAnswerError) || thrown.reason === 'silent') throw thrown;
+    return thrown.reason === 'dead';
+  }
+  return false;
 }
 
 /** Links of a process in /proc that keep a mount in use. */
@@ -90,7 +88,7 @@ export interface ClearedMount {
  */
 export async function clearDeadMount(mount: MountRecord): Promise<ClearedMount> {
   const users = usersOf(mount.directory);
-  await abandonMount(mount.directory);
+  await abandonMount(mount);
   return { mount, users };
 }
 

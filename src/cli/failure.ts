@@ -32,7 +32,8 @@ const TARGET_ADVICE: Readonly<Record<string, (target: string) => string>> = {
   EFBIG: (target) => `${target} cannot become that large on its filesystem`,
 };
 
-function codeOf(thrown: unknown): string {
+/** The code of a system call's error, such as 'EBUSY'; '' for any other. */
+export function codeOf(thrown: unknown): string {
   return thrown instanceof Error && 'code' in thrown ? String(thrown.code) : '';
 }
 

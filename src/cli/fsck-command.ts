@@ -20,9 +20,10 @@ import {
   printJson,
   type Terminal,
 } from './command.ts';
-import { CommandError, targetError, UsageError } from './failure.ts';
+import { targetError, UsageError } from './failure.ts';
 import { ProgressBar } from './progress.ts';
-import { inspectTarget, mountedOn, type Target } from './target.ts';
+import { holding } from './storage-hold.ts';
+import { inspectTarget, type Target } from './target.ts';
 
 /** Problems printed for people; `--json` has those that were kept. */
 const PROBLEMS_SHOWN = 200;
@@ -74,18 +75,17 @@ async function examine(
   mode: RepairMode | undefined,
   options: CheckOptions,
 ): Promise<FsckReport> {
-  const directory = mountedOn(target);
-  if (directory !== undefined) {
-    throw new CommandError(`${target.path} is mounted on ${directory}: unmount it before checking it`);
-  }
-  const device = openAioDevice(target.path, { readOnly: mode === undefined, allowBuffered: true });
-  try {
-    if (mode === undefined) return reportOfCheck(await checkVolume(device, options));
-    const { after, ...repaired } = await repairVolume(device, mode, options);
-    return { ...repaired, volume: after };
-  } finally {
-    await device.close();
-  }
+  const readOnly = mode === undefined;
+  return await holding(target, readOnly ? 'shared' : 'exclusive', async () => {
+    const device = openAioDevice(target.path, { readOnly, exclusive: false, allowBuffered: true });
+    try {
+      if (mode === undefined) return reportOfCheck(await checkVolume(device, options));
+      const { after, ...repaired } = await repairVolume(device, mode, options);
+      return { ...repaired, volume: after };
+    } finally {
+      await device.close();
+    }
+  });
 }
 
 export function fsckStatus({ outcome }: FsckReport): number {

@@ -14,8 +14,9 @@ import {
 } from './command.ts';
 import { targetError } from './failure.ts';
 import { formatSize } from './sizes.ts';
+import { mountOf } from './storage-hold.ts';
 import { factLines } from './table-text.ts';
-import { inspectTarget, mountedOn, type Target } from './target.ts';
+import { inspectTarget, type Target } from './target.ts';
 import { readVolumeHead, type VolumeHead } from './volume-head.ts';
 
 interface Space {
@@ -78,7 +79,7 @@ function report(target: Target, head: VolumeHead, space: Space): Record<string, 
   return {
     target: target.path,
     ...identity,
-    mountedOn: mountedOn(target),
+    mountedOn: mountOf(target)?.directory,
     blockBytes: layout.blockBytes,
     blockCount: layout.blockCount,
     sizeBytes: layout.blockCount * layout.blockBytes,
@@ -95,7 +96,7 @@ function report(target: Target, head: VolumeHead, space: Space): Record<string, 
 
 function describe(target: Target, head: VolumeHead, space: Space): string {
   const { layout } = head;
-  const directory = mountedOn(target);
+  const directory = mountOf(target)?.directory;
   const bytes = (blocks: number) => `${formatSize(blocks * layout.blockBytes)} (${blocks} blocks)`;
   return factLines([
     ['target', target.path],
@@ -113,6 +114,12 @@ function describe(target: Target, head: VolumeHead, space: Space): string {
     ['last mounted', head.mounted ?? 'never'],
     ['last unmounted', head.unmounted ?? 'never'],
     ['mounts', head.mountCount],
+    [
+      'writable',
+      head.readOnlyFeatures === 0
+        ? undefined
+        : `no: unknown features 0x${head.readOnlyFeatures.toString(16)}`,
+    ],
   ]);
 }
 

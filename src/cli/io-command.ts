@@ -3,7 +3,6 @@
  *
  * It reads. It writes only with --write, and then only to what nobody uses, and to what holds something known only with --force.
  */
-import { constants } from 'node:fs';
 import type { AsyncFile, EngineName } from '../aio/file/async-file.ts';
 import { openFile } from '../aio/file/open-file.ts';
 import {
@@ -21,6 +20,7 @@ import { type Measurement, measure, WORKLOADS, type Workload } from './io-measur
 import { requireOverwritable } from './overwrite.ts';
 import { ProgressBar } from './progress.ts';
 import { formatSize, parseSize } from './sizes.ts';
+import { holding } from './storage-hold.ts';
 import { factLines } from './table-text.ts';
 import { inspectTarget, requireReadable, type Target } from './target.ts';
 
@@ -100,21 +100,34 @@ function usableBytes(target: Target, request: IoCommandRequest): number {
   return wished - (wished % request.blockBytes);
 }
 
-/** Opens the target; for writing so that nobody else can hold it. */
-function openTarget(target: Target, request: IoCommandRequest, writes: boolean): Promise<AsyncFile> {
+function isWriting({ workload }: IoCommandRequest): boolean {
+  return workload.endsWith('write');
+}
+
+/** Opens the target, which is held if it is to be written. */
+function openTarget(target: Target, request: IoCommandRequest): Promise<AsyncFile> {
   const { engine, depth: queueDepth } = request;
-  if (!writes) return openFile(target.path, { engine, queueDepth, flags: 'r' });
-  const flags = constants.O_RDWR | (target.isBlockDevice ? constants.O_EXCL : 0);
-  return openFile(target.path, { engine, queueDepth, flags, lock: 'exclusive' });
+  return openFile(target.path, { engine, queueDepth, flags: isWriting(request) ? 'r+' : 'r' });
 }
 
 async function measureTarget(request: IoCommandRequest, terminal: Terminal): Promise<IoReport> {
   const target = inspectTarget(request.target);
   requireReadable(target);
-  const writes = request.workload.endsWith('write');
   const sizeBytes = usableBytes(target, request);
-  if (writes) requireOverwritable(target, request.force);
-  const file = await openTarget(target, request, writes);
+  if (!isWriting(request)) return await measureOpened(target, request, sizeBytes, terminal);
+  return await holding(target, 'exclusive', () => {
+    requireOverwritable(target, request.force);
+    return measureOpened(target, request, sizeBytes, terminal);
+  });
+}
+
+async function measureOpened(
+  target: Target,
+  request: IoCommandRequest,
+  sizeBytes: number,
+  terminal: Terminal,
+): Promise<IoReport> {
+  const file = await openTarget(target, request);
   const bar = terminal.interactive && !request.json ? new ProgressBar(terminal) : undefined;
   const interrupt = new AbortController();
   const onInterrupt = () => interrupt.abort();

@@ -7,8 +7,7 @@
 import { randomBytes } from 'node:crypto';
 import { closeSync, existsSync, ftruncateSync, openSync, rmSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { type AioDevice, openAioDevice } from '../aio/aio-device.ts';
-import { PromisedCompletion } from '../aio/device.ts';
+import { openAioDevice } from '../aio/aio-device.ts';
 import { DEFAULT_BLOCK_BYTES, MAX_BLOCK_BYTES, MAX_LABEL_BYTES } from '../fs/format.ts';
 import { defaultJournalBlocks, type Layout, MIN_JOURNAL_BLOCKS, MIN_SPACE_BLOCKS } from '../fs/layout.ts';
 import { formatVolume, planFormat } from '../fs/mkfs.ts';
@@ -26,6 +25,7 @@ import { CommandError, targetError, UsageError } from './failure.ts';
 import { requireOverwritable } from './overwrite.ts';
 import type { FoundSignature } from './signatures.ts';
 import { formatSize, parseSize } from './sizes.ts';
+import { holding } from './storage-hold.ts';
 import { inspectTarget, type Target } from './target.ts';
 import { formatUuid, parseUuid } from './uuids.ts';
 
@@ -115,28 +115,6 @@ function sizeOn(target: Target, request: MkfsRequest): number {
   return sizeBytes;
 }
 
-/** Opens the target for writing, which whoever holds it prevents: with a mounted partition or a running mount there is nothing to force. */
-function openTarget(target: Target, request: MkfsRequest, sizeBytes: number): AioDevice {
-  const size = target.isBlockDevice && request.sizeBytes !== undefined ? { sizeBytes } : {};
-  return openAioDevice(target.path, { ...size, allowBuffered: true });
-}
-
-/** Zeros the sectors in which signatures stand, so that nobody takes the volume for what was there. */
-async function wipeSignatures(device: AioDevice, signatures: readonly FoundSignature[]): Promise<void> {
-  const { sectorBytes } = device;
-  const memory = device.allocateMemory(2 * sectorBytes);
-  for (const { offsetBytes, lengthBytes } of signatures) {
-    const from = Math.floor(offsetBytes / sectorBytes) * sectorBytes;
-    const until = Math.ceil((offsetBytes + lengthBytes) / sectorBytes) * sectorBytes;
-    if (until > device.sizeBytes) continue;
-    const completion = new PromisedCompletion();
-    device.write(memory, 0, until - from, from, completion);
-    device.submit();
-    const errno = await completion.promise;
-    if (errno !== 0) throw new CommandError(`writing to ${device.path} failed with error ${errno}`);
-  }
-}
-
 function createImage(path: string, sizeBytes: number): void {
   const descriptor = openSync(path, 'wx', 0o666);
   try {
@@ -158,26 +136,32 @@ function resizeImage(path: string, sizeBytes: number): void {
   }
 }
 
+/** Makes the volume. Signatures are wiped wherever they are, also behind a volume that takes a part of the device only. */
 async function format(
   target: Target,
   request: MkfsRequest,
   sizeBytes: number,
   signatures: readonly FoundSignature[],
 ): Promise<Layout> {
-  const device = openTarget(target, request, sizeBytes);
+  const device = openAioDevice(target.path, { exclusive: false, allowBuffered: true });
   try {
     if (request.blockBytes < device.sectorBytes) {
       throw new CommandError(
         `blocks of ${request.blockBytes} bytes are smaller than the sectors of ${target.path}: use --block-size ${device.sectorBytes}`,
       );
     }
-    const layout = planVolume(request, device.sizeBytes);
-    await wipeSignatures(device, signatures);
-    const { blockBytes, label, uuid } = request;
-    const { journalBlocks } = layout;
-    const hashSeed = new Uint8Array(randomBytes(8));
-    const owner = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
-    return await formatVolume(device, { blockBytes, journalBlocks, label, uuid, hashSeed, ...owner });
+    const layout = planVolume(request, sizeBytes);
+    return await formatVolume(device, {
+      blockBytes: request.blockBytes,
+      journalBlocks: layout.journalBlocks,
+      label: request.label,
+      uuid: request.uuid,
+      hashSeed: new Uint8Array(randomBytes(8)),
+      uid: process.getuid?.() ?? 0,
+      gid: process.getgid?.() ?? 0,
+      sizeBytes,
+      stale: signatures,
+    });
   } finally {
     await device.close();
   }
@@ -191,7 +175,8 @@ async function makeOnNewImage(path: string, request: MkfsRequest): Promise<Layou
   planVolume(request, sizeBytes);
   createImage(path, sizeBytes);
   try {
-    return await format(inspectTarget(path), request, sizeBytes, []);
+    const target = inspectTarget(path);
+    return await holding(target, 'exclusive', () => format(target, request, sizeBytes, []));
   } catch (thrown) {
     rmSync(path, { force: true });
     throw thrown;
@@ -201,11 +186,11 @@ async function makeOnNewImage(path: string, request: MkfsRequest): Promise<Layou
 async function makeOnExisting(target: Target, request: MkfsRequest): Promise<Layout> {
   const sizeBytes = sizeOn(target, request);
   planVolume(request, sizeBytes);
-  const signatures = requireOverwritable(target, request.force);
-  // Whoever holds it is heard before its length is touched.
-  await openTarget(target, request, Math.min(sizeBytes, target.sizeBytes)).close();
-  if (!target.isBlockDevice && sizeBytes !== target.sizeBytes) resizeImage(target.path, sizeBytes);
-  return format(target, request, sizeBytes, signatures);
+  return await holding(target, 'exclusive', async () => {
+    const signatures = requireOverwritable(target, request.force);
+    if (!target.isBlockDevice && sizeBytes !== target.sizeBytes) resizeImage(target.path, sizeBytes);
+    return await format(target, request, sizeBytes, signatures);
+  });
 }
 
 async function run(args: readonly string[], options: OptionValues, terminal: Terminal): Promise<number> {

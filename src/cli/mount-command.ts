@@ -6,7 +6,7 @@
  * only when the mount is usable, and an error is said here. Only the one that serves loads the filesystem.
  */
 import { spawn } from 'node:child_process';
-import { closeSync, fstatSync, ftruncateSync, openSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, writeSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Readable } from 'node:stream';
 import {
@@ -20,15 +20,15 @@ import {
 } from './command.ts';
 import { clearDeadMounts, waitForRelease } from './dead-mount.ts';
 import { CommandError, failureLine } from './failure.ts';
-import { backgroundLog, foregroundLog } from './mount-log.ts';
+import { openLogFile, removeEmptyLog } from './log-file.ts';
+import { backgroundLog, foregroundLog, type MountLog } from './mount-log.ts';
 import { type MountRequest, mountRequest, planMount } from './mount-request.ts';
 import { programPath } from './program-path.ts';
-import { logPath, runtimeDirectory } from './runtime-records.ts';
 
 /** Names the descriptor on which a serving process tells the one that started it how the mount went. */
 const NOTIFY_VARIABLE = 'QUARRY_NOTIFY_FD';
 const NOTIFY_DESCRIPTOR = 3;
-const MOST_LOG_BYTES = 1024 * 1024;
+const STANDARD_ERROR = 2;
 /** How long a dead mount, and programs in it, may keep the target from being mounted again. */
 const RELEASE_MILLISECONDS = 3000;
 
@@ -36,6 +36,8 @@ const RELEASE_MILLISECONDS = 3000;
 interface Notice {
   readonly ready: boolean;
   readonly error?: string;
+  /** What the serving process had to say until then. */
+  readonly said: readonly string[];
 }
 
 /** Paths mean the same in the serving process, whose working directory is another. */
@@ -66,45 +68,33 @@ function absoluteAllocator(text: string): string {
   });
 }
 
-function openLog(directory: string): number {
-  const descriptor = openSync(logPath(runtimeDirectory(), directory), 'a', 0o600);
-  if (fstatSync(descriptor).size > MOST_LOG_BYTES) ftruncateSync(descriptor, 0);
-  return descriptor;
-}
-
-/** Of a mount that had nothing to say, nothing stays. Standard error is the log here. */
-function removeEmptyLog(directory: string): void {
-  try {
-    if (fstatSync(process.stderr.fd).size === 0)
-      rmSync(logPath(runtimeDirectory(), directory), { force: true });
-  } catch {
-    // An empty file stays.
-  }
-}
-
 /** Starts the serving process and waits for its word. */
-async function mountInBackground(args: readonly string[], options: OptionValues): Promise<number> {
-  const directory = resolve(argumentAt(args, 1));
-  const log = openLog(directory);
+async function mountInBackground(
+  args: readonly string[],
+  options: OptionValues,
+  terminal: Terminal,
+): Promise<number> {
+  const log = openLogFile(resolve(argumentAt(args, 1)));
+  const output = log?.descriptor ?? 'ignore';
   const command = [...process.execArgv, programPath(), ...serverArguments(args, options)];
   const child = spawn(process.execPath, command, {
     cwd: '/',
     detached: true,
-    stdio: ['ignore', log, log, 'pipe'],
+    stdio: ['ignore', output, output, 'pipe'],
     env: { ...process.env, [NOTIFY_VARIABLE]: String(NOTIFY_DESCRIPTOR) },
   });
-  closeSync(log);
+  if (log) closeSync(log.descriptor);
   const ended = new Promise<string>((done) => {
     child.once('error', (error) => done(`it could not be started: ${error.message}`));
     child.once('exit', (code, signal) => done(signal === null ? `status ${code}` : `signal ${signal}`));
   });
   const notice = await readNotice(child.stdio[NOTIFY_DESCRIPTOR] as Readable);
   child.unref();
+  for (const line of notice?.said ?? []) terminal.err(`quarry: ${line}\n`);
   if (notice?.ready) return 0;
   if (notice?.error !== undefined) throw new CommandError(notice.error);
-  throw new CommandError(
-    `the process that should serve the mount ended (${await ended}): see ${logPath(runtimeDirectory(), directory)}`,
-  );
+  const where = log ? `: see ${log.path}` : '';
+  throw new CommandError(`the process that should serve the mount ended (${await ended})${where}`);
 }
 
 async function readNotice(pipe: Readable): Promise<Notice | undefined> {
@@ -130,20 +120,21 @@ async function serveForParent(
   options: OptionValues,
 ): Promise<number> {
   delete process.env[NOTIFY_VARIABLE];
+  const log: MountLog = backgroundLog();
   let ready = false;
   try {
     const plan = await planMount(mountRequest(args, options, process.geteuid?.() === 0));
     const { serveMount } = await import('./serve-mount.ts');
-    return await serveMount(plan, backgroundLog(), () => {
+    return await serveMount(plan, log, () => {
       ready = true;
-      notify(descriptor, { ready });
+      notify(descriptor, { ready, said: log.firstLines() });
     });
   } catch (thrown) {
     if (ready) throw thrown;
-    notify(descriptor, { ready, error: failureLine(thrown) });
+    notify(descriptor, { ready, error: failureLine(thrown), said: log.firstLines() });
     return 1;
   } finally {
-    removeEmptyLog(argumentAt(args, 1));
+    removeEmptyLog(argumentAt(args, 1), STANDARD_ERROR);
   }
 }
 
@@ -167,7 +158,7 @@ async function run(args: readonly string[], options: OptionValues, terminal: Ter
     return 0;
   }
   await clearMountpoint(request, terminal);
-  if (!request.foreground) return mountInBackground(args, options);
+  if (!request.foreground) return mountInBackground(args, options, terminal);
   const plan = await planMount(request);
   const { serveMount } = await import('./serve-mount.ts');
   return serveMount(plan, foregroundLog(), () => {});
@@ -196,8 +187,8 @@ export const mountCommand: CommandDefinition = {
     { flags: '--fake', text: 'look at everything and mount nothing' },
     { flags: '--sloppy', text: 'pass over mount options that are not known', hidden: true },
   ],
-  notes: `The command ends when the mount is usable. The daemon's log is in /run/quarry for root, else in
-$XDG_RUNTIME_DIR/quarry, or /tmp/quarry-UID.
+  notes: `The command ends when the mount is usable. 'quarry stat --log DIR' shows the daemon's log. It is also in
+/run/quarry for root, else in $XDG_RUNTIME_DIR/quarry, or /tmp/quarry-UID, where that directory is only yours.
 
 Mount options:
   ro, rw, nosuid, nodev, noexec, noatime, relatime, …                  as in mount(8)

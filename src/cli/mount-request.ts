@@ -1,12 +1,14 @@
 /** What `quarry mount` is asked for: the command line, judged, and the look at target and directory before anything is opened. */
 import type { AllocatorDefinition, AllocatorOptions } from '../alloc/allocator.ts';
 import { DEFAULT_ALLOCATOR, loadAllocator } from '../alloc/registry.ts';
+import { onlyReadable } from '../fs/superblock.ts';
 import { checkMountpoint, findMount } from '../fuse/mount.ts';
 import { MountOptionError, type MountOptions, parseMountOptions } from '../fuse/options.ts';
 import { argumentAt, type OptionValues, optionGiven, optionList, optionText } from './command.ts';
 import { isDead } from './dead-mount.ts';
 import { CommandError, UsageError } from './failure.ts';
-import { inspectTarget, mountedOn, type Target } from './target.ts';
+import { requireFreeStorage, StorageInUse } from './storage-hold.ts';
+import { inspectTarget, type Target } from './target.ts';
 import { readVolumeHead } from './volume-head.ts';
 
 export interface MountRequest {
@@ -82,20 +84,26 @@ export function knownOptions(text: string, asRoot: boolean): string {
 export async function planMount(request: MountRequest): Promise<MountPlan> {
   const target = inspectTarget(request.target);
   const directory = checkMountpoint(request.directory);
-  const already = mountedOn(target);
-  if (already !== undefined) throw await alreadyMounted(target, already);
-  readVolumeHead(target);
+  await requireUnused(target);
   const { options, allocator, allocatorOptions } = request;
+  const { readOnlyFeatures } = readVolumeHead(target);
+  if (readOnlyFeatures !== 0 && !options.readOnly) {
+    throw new CommandError(`${target.path} cannot be mounted: ${onlyReadable(readOnlyFeatures)}`);
+  }
   const definition = allocator === undefined ? DEFAULT_ALLOCATOR : await loadAllocator(allocator);
   return { target, directory, options, allocator: definition, allocatorOptions };
 }
 
-async function alreadyMounted({ path }: Target, directory: string): Promise<CommandError> {
-  const mount = findMount(directory);
-  if (mount === undefined || !(await isDead(mount))) {
-    return new CommandError(`${path} is already mounted on ${directory}`);
+/** @throws CommandError that says who has it, and what to do if that is a mount which died */
+async function requireUnused(target: Target): Promise<void> {
+  try {
+    requireFreeStorage(target);
+  } catch (thrown) {
+    const directory = thrown instanceof StorageInUse ? thrown.directory : undefined;
+    const mount = directory === undefined ? undefined : findMount(directory);
+    if (mount === undefined || !(await isDead(mount))) throw thrown;
+    throw new CommandError(
+      `${target.path} is still on ${directory}, whose daemon died: 'quarry umount ${directory}' first`,
+    );
   }
-  return new CommandError(
-    `${path} is still on ${directory}, whose daemon died: 'quarry umount ${directory}' first`,
-  );
 }

@@ -11,20 +11,27 @@
  *
  * Signals between the mount and its first answer are remembered. A signal while another is at work, or while the volume is written at the
  * end, changes nothing: that much is said once. SIGHUP is as in other FUSE daemons: whose terminal is gone unmounts.
+ *
+ * The mount is looked up where it is now (own-mount.ts). One that another mount covers cannot be unmounted, and the other is not ours:
+ * then everything is written, and the connection ended from this side.
  */
-import { spawn } from 'node:child_process';
-import { findMount, unmountInChild } from '../fuse/mount.ts';
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
+import { ErrandError } from '../fuse/errand.ts';
+import { abandonMount, type MountRecord, sealCovered, unmount } from '../fuse/mount.ts';
 import { failureLine } from './failure.ts';
 import type { LogLine } from './mount-log.ts';
-import { programPath } from './program-path.ts';
+import type { OwnMount } from './own-mount.ts';
 
 const ENDING_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 /** What a signal ends. */
 export interface SignalledMount {
-  readonly directory: string;
+  readonly place: OwnMount;
   /** Makes everything so far durable. */
   sync(): Promise<void>;
+  /** Ends the connection to the kernel from this side, and the volume in order. */
+  abandon(): void;
 }
 
 type Stage = 'early' | 'serving' | 'at-work' | 'busy' | 'detached' | 'gone';
@@ -69,7 +76,7 @@ export class MountSignals {
       if (before === 'serving') this.#stage = await this.#unmount(mount);
       else if (before === 'busy') this.#stage = await this.#detach(mount);
       else {
-        await mount.sync();
+        this.#log(await this.#sync(mount));
         this.#stage = before;
       }
     } catch (thrown) {
@@ -79,30 +86,74 @@ export class MountSignals {
   }
 
   async #unmount(mount: SignalledMount): Promise<Stage> {
+    const [place, ...others] = mount.place.places();
+    // Somebody else was faster: the session is writing what there is, or the last user is still there.
+    if (place === undefined) return 'detached';
+    const covers = mount.place.coversOf(place);
+    if (covers.length > 0) return this.#endCovered(mount, place, covers, false);
     try {
-      await unmountInChild(mount.directory);
-      return 'gone';
-    } catch (thrown) {
-      // Somebody else was faster: the session is writing what there is.
-      if (findMount(mount.directory) === undefined) return 'gone';
-      await mount.sync();
-      this.#log(
-        `${failureLine(thrown)}; everything so far is on disk, and another signal detaches the mount`,
+      await unmount(place);
+      if (others.length === 0) return 'gone';
+      return this.#staysBusy(
+        mount,
+        `still mounted on ${others.map(({ directory }) => directory).join(', ')}`,
       );
-      return 'busy';
+    } catch (thrown) {
+      if (mount.place.places().length === 0) return 'gone';
+      return this.#staysBusy(mount, failureLine(thrown));
     }
   }
 
-  /** umount(2) waits for our answers, so another process has to call it. */
+  async #staysBusy(mount: SignalledMount, why: string): Promise<Stage> {
+    const state = await this.#sync(mount);
+    this.#log(`${why}; ${state}, and another signal detaches the mount`);
+    return 'busy';
+  }
+
+  /** Data that cannot be written does not keep the mount from ending. @returns what is on disk, in words */
+  async #sync(mount: SignalledMount): Promise<string> {
+    try {
+      await mount.sync();
+      return 'everything so far is on disk';
+    } catch (thrown) {
+      return `not everything so far could be written (${failureLine(thrown)})`;
+    }
+  }
+
   async #detach(mount: SignalledMount): Promise<Stage> {
-    await mount.sync();
-    this.#log(`${mount.directory} is detached; the end comes when its last user is gone`);
-    const args = [programPath(), 'umount', '--lazy', mount.directory];
-    const child = spawn(process.execPath, args, { stdio: 'inherit', detached: true });
-    const status = await new Promise<number | null>((resolve, reject) => {
-      child.once('error', reject);
-      child.once('close', resolve);
-    });
-    return status === 0 ? 'detached' : 'busy';
+    const state = await this.#sync(mount);
+    let stage: Stage = 'detached';
+    for (const place of mount.place.places()) {
+      const covers = mount.place.coversOf(place);
+      if (covers.length > 0) stage = await this.#endCovered(mount, place, covers, true);
+      else await abandonMount(place);
+      if (stage === 'gone') return stage;
+      this.#log(`${state}; ${place.directory} is detached; the end comes when its last user is gone`);
+    }
+    return stage;
+  }
+
+  /** @param anyway also while files are open for writing: their writers get errors from then on */
+  async #endCovered(
+    mount: SignalledMount,
+    place: MountRecord,
+    covers: readonly MountRecord[],
+    anyway: boolean,
+  ): Promise<Stage> {
+    const { directory } = place;
+    try {
+      await sealCovered(place, covers);
+    } catch (thrown) {
+      const inUse = thrown instanceof ErrandError && thrown.code === 'EBUSY';
+      if (inUse && !anyway)
+        return this.#staysBusy(mount, `${directory} is covered, and files are open in it`);
+      // Without the right to a namespace of one's own, all that there is in the page cache is written.
+      if (!inUse) await promisify(execFile)('sync');
+    }
+    this.#log(
+      `${directory} is covered by another mount (${covers.at(-1)?.type}), which stays: the connection is ended, and what is left of the mount can be taken away when it is on top again`,
+    );
+    mount.abandon();
+    return 'gone';
   }
 }

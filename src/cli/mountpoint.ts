@@ -1,8 +1,13 @@
 /** Finding the mount that a user means, without touching it: whoever asks a mount whose daemon hangs, hangs as well. */
-import { readFileSync, realpathSync } from 'node:fs';
+import { realpathSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
-import { findMount, type MountRecord, parseMountinfo } from '../fuse/mount.ts';
+import { findMount, type MountRecord, mountTable } from '../fuse/mount.ts';
+import { coversOf } from '../fuse/mount-table.ts';
+import { identify, NoAnswerError } from './ask-mount.ts';
 import { CommandError } from './failure.ts';
+import { mountOf } from './storage-hold.ts';
+import { abandonedMountOf } from './storage-users.ts';
+import { inspectTarget } from './target.ts';
 
 function realPath(path: string): string | undefined {
   try {
@@ -19,14 +24,33 @@ export function mountpointPath(path: string): string {
   return join(realPath(dirname(absolute)) ?? dirname(absolute), basename(absolute));
 }
 
-function mountOf(name: string): MountRecord | undefined {
+/** The topmost mount on a directory, or the one of a target; undefined if there is none. @throws CommandError if it is covered */
+export function mountNamed(name: string): MountRecord | undefined {
   const direct = findMount(mountpointPath(name));
   if (direct) return direct;
   const real = realPath(name);
   if (real === undefined) return undefined;
   // Perhaps a symbolic link to the mountpoint, or the target itself is named.
-  const mounts = parseMountinfo(readFileSync('/proc/self/mountinfo', 'utf8'));
-  return findMount(real) ?? mounts.findLast(({ source, type }) => source === real && isOurs(type));
+  return findMount(real) ?? mountOfTarget(real);
+}
+
+function mountOfTarget(path: string): MountRecord | undefined {
+  const mount = servedMountOf(path);
+  const cover = mount && coversOf(mountTable(), mount).at(-1);
+  if (!mount || !cover) return mount;
+  throw new CommandError(
+    `${path} is mounted on ${mount.directory}, below another mount (${cover.type} of ${cover.source} on ${cover.directory}): unmount that first`,
+  );
+}
+
+/** By the bytes of the target: what the mount table calls a source is a text that anybody can choose. */
+function servedMountOf(path: string): MountRecord | undefined {
+  try {
+    return mountOf(inspectTarget(path)) ?? abandonedMountOf(path);
+  } catch (thrown) {
+    if (thrown instanceof CommandError) return undefined;
+    throw thrown;
+  }
 }
 
 /** Whether a filesystem type in the mount table is Quarry's. */
@@ -34,16 +58,26 @@ export function isOurs(type: string): boolean {
   return /^fuse(blk)?\.quarry$/.test(type);
 }
 
+async function answersAsOurs(mount: MountRecord): Promise<boolean> {
+  if (!/^fuse(blk)?(\.|$)/.test(mount.type)) return false;
+  try {
+    await identify(mount);
+    return true;
+  } catch (thrown) {
+    if (thrown instanceof NoAnswerError) return false;
+    throw thrown;
+  }
+}
+
 /**
- * The topmost mount on a directory, or of a target, that is Quarry's.
- * @param known accepts a mount under another subtype
+ * The topmost mount on a directory, or of a target, that is Quarry's: by its type, or by its answer where another subtype was chosen.
  * @throws CommandError
  */
-export function requireMount(name: string, known: (directory: string) => boolean): MountRecord {
-  const mount = mountOf(name);
+export async function requireMount(name: string): Promise<MountRecord> {
+  const mount = mountNamed(name);
   if (!mount)
     throw new CommandError(`${name} is not a mountpoint: 'findmnt -t fuse.quarry,fuseblk.quarry' lists them`);
-  if (!isOurs(mount.type) && !known(mount.directory)) {
+  if (!isOurs(mount.type) && !(await answersAsOurs(mount))) {
     throw new CommandError(`${name} is a mount of ${mount.type}, not of Quarry: use umount(8)`);
   }
   return mount;

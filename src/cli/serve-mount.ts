@@ -3,33 +3,30 @@
  *
  *   claim the device → open the volume → mount → answer → (umount or a signal) → volume clean → end
  *
- * A block device that root mounts is held by the kernel for the mount; until then a descriptor of ours with O_EXCL holds
- * it, and is let go of just before. Until the mount exists a signal ends the process, which a crash-safe volume does not mind;
+ * The target's storage is held until the volume is closed (storage-hold.ts). A block device that root mounts is claimed by the
+ * kernel for the mount; until then by us, and let go of just before. Until the mount exists a signal ends the process, which a crash-safe volume does not mind;
  * from then on see mount-signals.ts.
  */
 import { type AioDevice, openAioDevice } from '../aio/aio-device.ts';
-import { CorruptionError } from '../fs/errors.ts';
+import { CorruptionError, LostDataError } from '../fs/errors.ts';
 import type { SpaceStatistics } from '../fs/filesystem.ts';
 import { NotAVolumeError } from '../fs/superblock.ts';
 import { openVolume, type Volume } from '../fs/volume.ts';
 import { serveByFuseNative } from '../fuse/fuse-native-adapter.ts';
 import { MountError } from '../fuse/mount.ts';
+import { MountAnswers } from '../fuse/mount-answers.ts';
+import { accessRules } from '../fuse/options.ts';
 import { serve } from '../fuse/serve.ts';
 import type { SessionStatistics } from '../fuse/session.ts';
 import { native } from '../native.ts';
-import { ControlServer, type WaitAnswer } from './control-socket.ts';
+import { DaemonStatus } from './daemon-status.ts';
 import { CommandError, failureLine, targetError } from './failure.ts';
 import { KernelClock } from './kernel-clock.ts';
-import type { LogLine } from './mount-log.ts';
+import type { LogLine, MountLog } from './mount-log.ts';
 import type { MountPlan } from './mount-request.ts';
 import { MountSignals } from './mount-signals.ts';
-import {
-  ownRecord,
-  type RuntimeRecord,
-  removeRecord,
-  runtimeDirectory,
-  writeRecord,
-} from './runtime-records.ts';
+import { OwnMount } from './own-mount.ts';
+import { holdStorage } from './storage-hold.ts';
 
 /** How long a process may live on when its mount is gone. */
 const LAST_MILLISECONDS = 5000;
@@ -39,6 +36,7 @@ interface Served {
   /** Resolves when the mount is gone and the volume clean. */
   readonly closed: Promise<void>;
   statistics?(): SessionStatistics;
+  abandon?(): void;
 }
 
 /** A mount that answers. */
@@ -47,21 +45,20 @@ interface LiveMount {
   readonly device: AioDevice;
   readonly volume: Volume;
   readonly session: Served;
-  readonly log: LogLine;
+  readonly place: OwnMount;
+  readonly answers: MountAnswers;
+}
+
+/** How the volume ended. */
+interface End {
+  /** One of `DaemonStatus`. */
+  readonly status: number;
+  /** What went wrong, as the end of a sentence about the volume. */
+  readonly error?: string;
 }
 
 function isRoot(): boolean {
   return process.geteuid?.() === 0;
-}
-
-/** Holds a block device by O_EXCL. @returns how to let go of it */
-function claim(path: string): () => void {
-  const { descriptor } = native.openDevice(path, { readOnly: true, exclusive: true, direct: false });
-  let held = true;
-  return () => {
-    if (held) native.closeDevice(descriptor);
-    held = false;
-  };
 }
 
 /** What opening a volume threw, in words. */
@@ -86,23 +83,23 @@ function volumeError(thrown: unknown, path: string): Error {
 async function openMount(plan: MountPlan, log: LogLine): Promise<LiveMount> {
   const { target, options } = plan;
   const kernelHolds = target.isBlockDevice && isRoot() && options.layer === 'native';
-  let release: () => void = () => {};
+  const hold = holdStorage(target, 'exclusive');
   try {
-    if (kernelHolds) release = claim(target.path);
     const device = openAioDevice(target.path, {
       engine: options.engine,
       readOnly: options.readOnly,
-      exclusive: !kernelHolds,
+      exclusive: false,
       allowBuffered: true,
+      // Before the kernel is told that the volume is clean, after which umount(2) returns.
+      onClosed: () => hold.release(),
     });
     if (!device.direct) {
       log(`${target.path} lies on a filesystem without direct I/O: bytes go through the host's page cache`);
     }
-    return await serveVolume(plan, device, kernelHolds, release, log);
+    return await serveVolume(plan, device, kernelHolds, () => hold.releaseClaim(), log);
   } catch (thrown) {
+    hold.release();
     throw volumeError(thrown, target.path);
-  } finally {
-    release();
   }
 }
 
@@ -120,6 +117,7 @@ async function serveVolume(
     cacheBytes,
     commitSeconds,
     recovery,
+    accessRules: accessRules(options.flags),
     allocator,
     allocatorOptions,
     clock: new KernelClock(),
@@ -128,11 +126,15 @@ async function serveVolume(
   const signals = new MountSignals(log);
   try {
     const source = target.path;
-    const request = { filesystem: volume, source, blockDevice, directory, options, releaseClaim, log };
+    const answers = new MountAnswers(process.geteuid?.() ?? 0);
+    const mount = { source, blockDevice, directory, options, releaseClaim };
+    const request = { ...mount, filesystem: volume, log, answers };
     const session: Served =
       options.layer === 'native' ? await serve(request) : await serveByFuseNative(request);
-    signals.attach({ directory, sync: () => volume.sync() });
-    return { plan, device, volume, session, log };
+    const place = OwnMount.on(directory);
+    const abandon = () => session.abandon?.();
+    signals.attach({ place, sync: () => volume.sync(), abandon });
+    return { plan, device, volume, session, place, answers };
   } catch (thrown) {
     await volume.unmount();
     throw thrown;
@@ -153,7 +155,7 @@ async function mountStatistics(mount: LiveMount): Promise<Record<string, unknown
   await volume.run((tx) => volume.statistics(tx, space));
   return {
     target: plan.target.path,
-    directory: plan.directory,
+    directory: mount.place.places()[0]?.directory ?? plan.directory,
     label: volume.label,
     failure: failureOf(mount),
     pid: process.pid,
@@ -166,34 +168,27 @@ async function mountStatistics(mount: LiveMount): Promise<Record<string, unknown
   };
 }
 
-/** Answers `stat` and `wait`, and leaves a record. The mount works without them. */
-class Registration {
-  readonly #log: LogLine;
-  readonly #control: ControlServer;
-  #record: RuntimeRecord | undefined;
-  #runtime = '';
+/** Who serves this mount, for whoever asks. */
+function identity(mount: LiveMount): Record<string, unknown> {
+  const { plan, place } = mount;
+  return {
+    pid: process.pid,
+    target: plan.target.path,
+    deviceNumbers: place.deviceNumbers,
+    startedSeconds: Math.round(Date.now() / 1000 - process.uptime()),
+    readOnly: plan.options.readOnly,
+    options: plan.options,
+    failure: failureOf(mount),
+  };
+}
 
-  constructor(mount: LiveMount, ended: Promise<WaitAnswer>) {
-    this.#log = mount.log;
-    this.#control = new ControlServer({ stat: () => mountStatistics(mount), wait: () => ended });
-  }
-
-  async open({ plan }: LiveMount): Promise<void> {
-    try {
-      this.#runtime = runtimeDirectory();
-      const record = ownRecord(this.#runtime, plan.target.path, plan.directory);
-      await this.#control.listen(record.socket);
-      this.#record = record;
-      writeRecord(this.#runtime, record);
-    } catch (thrown) {
-      this.#log(`'quarry stat' will not find this mount: ${failureLine(thrown)}`);
-    }
-  }
-
-  async close(): Promise<void> {
-    if (this.#record) removeRecord(this.#runtime, this.#record);
-    await this.#control.close();
-  }
+function answerQuestions(mount: LiveMount, log: MountLog): void {
+  mount.answers.attach({
+    identify: () => identity(mount),
+    stat: () => mountStatistics(mount),
+    log: () => log.recent(),
+    commit: () => mount.volume.sync(),
+  });
 }
 
 /** Why a volume that was mounted to be written takes no changes any more; undefined if it does. */
@@ -203,15 +198,28 @@ function failureOf({ volume, plan }: LiveMount): string | undefined {
   return failure === '' ? 'the volume is damaged' : `writing to the device failed: ${failure}`;
 }
 
-async function endOf(mount: LiveMount): Promise<WaitAnswer> {
+async function endOf(mount: LiveMount): Promise<End> {
+  const advice = `'quarry fsck -n ${mount.plan.target.path}' tells whether it is sound`;
+  let lost = '';
   try {
     await mount.session.closed;
-    const failure = failureOf(mount);
-    if (failure === undefined) return { clean: true };
-    return { clean: false, error: `the last changes could not be written (${failure})` };
   } catch (thrown) {
-    return { clean: false, error: `it could not be closed in order (${failureLine(thrown)})` };
+    if (!(thrown instanceof LostDataError)) {
+      return {
+        status: DaemonStatus.failed,
+        error: `it could not be closed in order (${failureLine(thrown)}): ${advice}`,
+      };
+    }
+    lost = failureLine(thrown);
   }
+  const failure = failureOf(mount);
+  if (failure === undefined)
+    return lost === '' ? { status: DaemonStatus.clean } : { status: DaemonStatus.lostData, error: lost };
+  const also = lost === '' ? '' : `${lost}, and `;
+  return {
+    status: DaemonStatus.failed,
+    error: `${also}the last changes could not be written (${failure}): ${advice}`,
+  };
 }
 
 /** A process that something keeps alive, such as a client that never hangs up, ends anyway. */
@@ -225,17 +233,14 @@ function endSoon(status: number): void {
  * @returns the exit status: 0 if the volume is consistent on disk
  * @throws one line for the user if the mount cannot be made
  */
-export async function serveMount(plan: MountPlan, log: LogLine, onReady: () => void): Promise<number> {
+export async function serveMount(plan: MountPlan, log: MountLog, onReady: () => void): Promise<number> {
   native.setIoFlusher();
-  const mount = await openMount(plan, log);
+  const mount = await openMount(plan, log.line);
   const ended = endOf(mount);
-  const registration = new Registration(mount, ended);
-  await registration.open(mount);
+  answerQuestions(mount, log);
   onReady();
-  const { clean, error } = await ended;
-  const status = clean ? 0 : 1;
+  const { status, error } = await ended;
   endSoon(status);
-  if (!clean) log(`${plan.target.path}: ${error}; 'quarry fsck -n' tells whether it is sound`);
-  await registration.close();
+  if (error !== undefined) log.line(`${plan.target.path}: ${error}`);
   return status;
 }

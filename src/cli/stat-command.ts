@@ -1,58 +1,71 @@
-/** `quarry stat`: the live counters of a mount, as its daemon tells them. */
+/** `quarry stat`: the live counters of a mount, and the last lines of its log, as its daemon tells them. */
+import { ANSWER_SECONDS, askMount, NoAnswerError } from './ask-mount.ts';
 import {
   argumentAt,
   type CommandDefinition,
   JSON_OPTION,
   type OptionValues,
   optionGiven,
-  printJson,
+  optionText,
   type Terminal,
 } from './command.ts';
-import { askDaemon } from './control-socket.ts';
-import { CommandError, failureLine } from './failure.ts';
+import { CommandError } from './failure.ts';
+import { serverOf } from './mount-server.ts';
 import { requireMount } from './mountpoint.ts';
-import { findRecord } from './runtime-records.ts';
+import { printable, printableJson } from './printable.ts';
+import { parseSeconds } from './seconds.ts';
 import { type Fact, factLines } from './table-text.ts';
+
+/** Counters nest less deeply. */
+const DEEPEST = 8;
 
 /** Nested counters as facts with names such as `volume commits`. Empty groups and texts and what is missing are left out. */
 export function flattenCounters(value: unknown, path: readonly string[] = []): Fact[] {
-  if (typeof value === 'object' && value !== null) {
+  if (typeof value === 'object' && value !== null && path.length < DEEPEST) {
     return Object.entries(value).flatMap(([name, inner]) => flattenCounters(inner, [...path, inWords(name)]));
   }
-  return value === undefined || value === null || value === '' ? [] : [[path.join(' '), String(value)]];
+  return value === undefined || value === null || value === ''
+    ? []
+    : [[path.join(' '), printable(String(value))]];
 }
 
 function inWords(name: string): string {
-  return name.replace(/[A-Z]/g, (capital) => ` ${capital.toLowerCase()}`);
+  return printable(name).replace(/[A-Z]/g, (capital) => ` ${capital.toLowerCase()}`);
 }
 
 async function run(args: readonly string[], options: OptionValues, terminal: Terminal): Promise<number> {
-  const name = argumentAt(args, 0);
-  const { directory } = requireMount(name, (known) => findRecord(known) !== undefined);
-  const record = findRecord(directory);
-  if (!record)
-    throw new CommandError(`the daemon of ${name} is not known here: ask as root, or as its owner`);
-  let answer: unknown;
+  const mount = await requireMount(argumentAt(args, 0));
+  const question = optionGiven(options, 'log') ? 'log' : 'stat';
+  const limitMs = 1000 * parseSeconds('--timeout', optionText(options, 'timeout') ?? String(ANSWER_SECONDS));
   try {
-    answer = await askDaemon(record.socket, 'stat');
+    show(await askMount(mount, question, { limitMs }), options, terminal);
+    return 0;
   } catch (thrown) {
-    throw new CommandError(
-      `the daemon of ${name} (process ${record.pid}) does not answer: ${failureLine(thrown)}`,
-      {
-        cause: thrown,
-      },
-    );
+    if (!(thrown instanceof NoAnswerError) || thrown.reason !== 'silent') throw thrown;
+    const server = serverOf(mount);
+    const who = server
+      ? `the daemon of ${mount.directory} (${server.text})`
+      : `the daemon of ${mount.directory}`;
+    server?.close();
+    throw new CommandError(`${who} does not answer: 'quarry umount --force' ends it`, { cause: thrown });
   }
-  if (optionGiven(options, 'json')) printJson(terminal, answer);
+}
+
+function show(answer: unknown, options: OptionValues, terminal: Terminal): void {
+  if (optionGiven(options, 'json')) terminal.out(`${printableJson(answer)}\n`);
+  else if (typeof answer === 'string') terminal.out(answer.split('\n').map(printable).join('\n'));
   else terminal.out(factLines(flattenCounters(answer)));
-  return 0;
 }
 
 export const statCommand: CommandDefinition = {
   name: 'stat',
   summary: 'show the live counters of a mount',
-  arguments: [{ name: 'dir', text: 'where it is mounted' }],
-  options: [JSON_OPTION],
+  arguments: [{ name: 'dir', text: 'where it is mounted, or what is mounted' }],
+  options: [
+    JSON_OPTION,
+    { flags: '--log', text: "show the last lines of the daemon's log instead; for root and its owner" },
+    { flags: '--timeout <seconds>', text: `how long to wait for the answer; ${ANSWER_SECONDS} if not given` },
+  ],
   usageStatus: 2,
   failureStatus: 1,
   run,

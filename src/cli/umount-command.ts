@@ -1,54 +1,139 @@
 /**
  * `quarry umount`: ends a mount, and returns when the volume is consistent on disk.
  *
- * umount(2) returns before the daemon of an image file has finished. So the daemon is asked first to say when it has, then the
- * mount is ended, then its word and its end are awaited. A mount whose daemon was killed is taken away, used or
- * not: nobody can read or write there any more.
+ *   is it served? ─▶ hold its daemon ─▶ umount(2) ─▶ wait for the daemon's end ─▶ its exit status tells how that went
+ *
+ * umount(2) returns before the daemon of an image file has finished, and at once if the filesystem is mounted elsewhere too. The
+ * daemon is held before (mount-server.ts), so that its end is seen whatever comes later. Who waits for more than a
+ * second is told for what. A mount whose daemon was killed is taken away, used or not: nobody can read or write there any more.
  */
-import { abandonMount, type MountRecord, unmount } from '../fuse/mount.ts';
+import { SilenceError } from '../fuse/errand.ts';
+import { abandonMount, findMount, type MountRecord, unmount } from '../fuse/mount.ts';
+import { ownerOf } from '../fuse/mount-table.ts';
+import { identify, type MountIdentity, NoAnswerError } from './ask-mount.ts';
 import {
   argumentAt,
   type CommandDefinition,
   type OptionValues,
   optionGiven,
+  optionText,
   type Terminal,
 } from './command.ts';
-import { askDaemon, type WaitAnswer } from './control-socket.ts';
-import { clearDeadMount, isDead, waitForRelease } from './dead-mount.ts';
+import { DaemonStatus } from './daemon-status.ts';
+import { clearDeadMount, waitForRelease } from './dead-mount.ts';
 import { CommandError } from './failure.ts';
-import { requireMount } from './mountpoint.ts';
-import { ended, findRecord, type RuntimeRecord } from './runtime-records.ts';
+import { releaseByForce, unmountByForce } from './forced-unmount.ts';
+import { holdersOf } from './mount-holders.ts';
+import { type MountServer, serverOf } from './mount-server.ts';
+import { mountNamed, requireMount } from './mountpoint.ts';
+import { parseSeconds } from './seconds.ts';
+import { inspectTarget } from './target.ts';
+import { readVolumeHead } from './volume-head.ts';
 
-/** For a daemon without a record: how long it may hold its target after the mount is gone. */
+/** For a daemon that cannot be held: how long it may hold its target after the mount is gone. */
 const RELEASE_MILLISECONDS = 60_000;
+/** For another user's daemon: it may be anything. */
+const STRANGER_SECONDS = 60;
+const SILENT_MILLISECONDS = 1000;
+/** Before a daemon is ended by force it may end by itself. */
+const FORCE_SECONDS = 10;
 
-/** Ends the mount while the daemon's word is waited for. */
-async function unmountAndWait(mount: MountRecord, record: RuntimeRecord): Promise<void> {
-  const giveUp = new AbortController();
-  const word = askDaemon(record.socket, 'wait', giveUp.signal).catch((thrown: unknown) => thrown);
-  try {
-    await unmount(mount.directory);
-  } catch (thrown) {
-    giveUp.abort();
-    await word;
-    throw thrown;
-  }
-  const answer = await word;
-  await ended(record);
-  requireClean(answer, record);
+/** One unmounting: what it works on, and until when. */
+interface Unmounting {
+  readonly mount: MountRecord;
+  readonly identity: MountIdentity | undefined;
+  readonly server: MountServer | undefined;
+  readonly terminal: Terminal;
+  readonly signal: AbortSignal;
 }
 
-function requireClean(answer: unknown, { target }: RuntimeRecord): void {
-  const { clean, error } =
-    answer instanceof Error ? { clean: false, error: daemonFailure(answer) } : (answer as WaitAnswer);
-  if (clean) return;
-  throw new CommandError(
-    `${target} is unmounted, but ${error}: 'quarry fsck -n ${target}' tells whether it is sound`,
+function isOwn({ uid }: { uid: number }): boolean {
+  return uid === 0 || uid === process.geteuid?.();
+}
+
+/** Says after a second for what the command waits. @returns how to stop that */
+function explainWaiting({ mount, server, terminal }: Unmounting): () => void {
+  const timer = setTimeout(() => {
+    const holders = holdersOf(mount).filter((text) => text !== `the mount on ${mount.directory}`);
+    const reason =
+      holders.length > 0
+        ? `is still in use: ${holders.join('; ')}`
+        : `is being written${server ? ` by its daemon (${server.text})` : ''}, or has files open`;
+    terminal.err(`quarry: ${mount.source} ${reason}\n`);
+  }, SILENT_MILLISECONDS);
+  return () => clearTimeout(timer);
+}
+
+async function unmountAndWait(work: Unmounting): Promise<void> {
+  const { mount, server, signal } = work;
+  const stop = explainWaiting(work);
+  try {
+    await unmount(mount, signal);
+    sayWhatIsBeneath(work);
+    if (server === undefined) {
+      // Who holds the target is all there is to go by.
+      await waitForRelease(mount.source, RELEASE_MILLISECONDS, notReleased(mount));
+    } else if (!(await server.ended(signal))) throw new CommandError(stillServed(work));
+  } catch (thrown) {
+    throw thrown instanceof SilenceError ? new CommandError(stillServed(work)) : thrown;
+  } finally {
+    stop();
+  }
+  await requireClean(work);
+}
+
+function notReleased({ source }: MountRecord): string {
+  return `${source} is unmounted, but its daemon has not let go of it`;
+}
+
+function stillServed({ mount, server }: Unmounting): string {
+  const by = server ? ` by ${server.text}` : '';
+  return `${mount.source} is still served${by}, and the time is over: it ends when its last mount and its last user have`;
+}
+
+function sayWhatIsBeneath({ mount, terminal }: Unmounting): void {
+  const beneath = findMount(mount.directory);
+  if (beneath === undefined || beneath.id === mount.id) return;
+  terminal.err(
+    `quarry: another mount was beneath and is on ${mount.directory} now: ${beneath.source} (${beneath.type})\n`,
   );
 }
 
-function daemonFailure({ message }: Error): string {
-  return `its daemon did not say how that went (${message})`;
+/** Why the volume is not in order, as the end of a sentence about it; undefined if it is. */
+function flawOf({ mount, identity }: Unmounting, status: number | undefined): string | undefined {
+  if (status === DaemonStatus.clean) return undefined;
+  const failure = identity?.failure;
+  if (failure !== undefined) return `the last changes could not be written (${failure})`;
+  if (status === undefined) return flawOnDisk(mount, identity);
+  if ((status & 0x7f) !== 0) return `its daemon was ended by signal ${status & 0x7f}`;
+  return 'the last changes could not be written: its log tells why';
+}
+
+/** Where the end of the daemon tells nothing, as on kernels before 6.15, the superblock does. */
+function flawOnDisk(mount: MountRecord, identity: MountIdentity | undefined): string | undefined {
+  if (identity?.readOnly !== false || !isOwn(ownerOf(mount))) return undefined;
+  try {
+    const { state } = readVolumeHead(inspectTarget(mount.source));
+    return state === 'clean' ? undefined : 'it was not closed in order';
+  } catch {
+    return undefined;
+  }
+}
+
+async function requireClean(work: Unmounting): Promise<void> {
+  const { source } = work.mount;
+  // As wait(2) has it: 8 bits above those of a signal.
+  const status = await work.server?.exitStatus();
+  if (status === DaemonStatus.lostData << 8) {
+    throw new CommandError(
+      `${source} is unmounted, but data of files could not be written: its log names them`,
+    );
+  }
+  const flaw = flawOf(work, status);
+  if (flaw === undefined) return;
+  throw new CommandError(
+    `${source} is unmounted, but ${flaw}: 'quarry fsck -n ${source}' tells whether it is sound`,
+  );
 }
 
 /** Takes the mount of a killed daemon away, and says what that means. */
@@ -59,31 +144,79 @@ async function removeDeadMount(mount: MountRecord, terminal: Terminal): Promise<
     `quarry: the daemon of ${directory} had died; the mount is taken away, and ${source} recovers when it is mounted next\n`,
   );
   if (users.length > 0) terminal.err(`quarry: still in the dead mount: ${users.join(', ')}\n`);
-  else await waitForRelease(source, RELEASE_MILLISECONDS, notReleased(source));
+  else await waitForRelease(source, RELEASE_MILLISECONDS, notReleased(mount));
 }
 
-function notReleased(target: string): string {
-  return `${target} is unmounted, but its daemon has not let go of it`;
+/** What the server of a mount says about itself, or why it says nothing. */
+async function look(mount: MountRecord): Promise<MountIdentity | NoAnswerError> {
+  try {
+    return await identify(mount);
+  } catch (thrown) {
+    if (thrown instanceof NoAnswerError) return thrown;
+    throw thrown;
+  }
+}
+
+function silenceError({ directory }: MountRecord, server: MountServer | undefined): CommandError {
+  const who = server ? ` (${server.text})` : '';
+  return new CommandError(
+    `the daemon of ${directory}${who} does not answer: 'quarry umount --force ${directory}' ends it, and what it had not written is lost`,
+  );
+}
+
+/** How long to wait; undefined for as long as it takes. */
+function limitSeconds(mount: MountRecord, options: OptionValues): number | undefined {
+  const given = optionText(options, 'timeout');
+  if (given !== undefined) return parseSeconds('--timeout', given);
+  if (optionGiven(options, 'force')) return FORCE_SECONDS;
+  return isOwn(ownerOf(mount)) ? undefined : STRANGER_SECONDS;
+}
+
+async function unmountServed(
+  mount: MountRecord,
+  identity: MountIdentity | undefined,
+  options: OptionValues,
+  terminal: Terminal,
+): Promise<void> {
+  const seconds = limitSeconds(mount, options);
+  const signal = seconds === undefined ? new AbortController().signal : AbortSignal.timeout(seconds * 1000);
+  const server = serverOf(mount, identity?.pid);
+  try {
+    await unmountAndWait({ mount, identity, server, terminal, signal });
+  } finally {
+    server?.close();
+  }
+}
+
+/** An orderly end, if the daemon is able to; otherwise the other one. */
+async function force(name: string, options: OptionValues, terminal: Terminal): Promise<void> {
+  const named = mountNamed(name);
+  if (named === undefined) {
+    terminal.err(`quarry: ${await releaseByForce(name)}\n`);
+    return;
+  }
+  const mount = await requireMount(name);
+  const found = await look(mount);
+  if (found instanceof NoAnswerError) terminal.err(`quarry: ${await unmountByForce(mount)}\n`);
+  else await unmountServed(mount, found, options, terminal);
 }
 
 async function run(args: readonly string[], options: OptionValues, terminal: Terminal): Promise<number> {
-  const mount = requireMount(argumentAt(args, 0), (directory) => findRecord(directory) !== undefined);
-  if (await isDead(mount)) {
-    await removeDeadMount(mount, terminal);
+  const name = argumentAt(args, 0);
+  if (optionGiven(options, 'force')) {
+    await force(name, options, terminal);
     return 0;
   }
-  if (optionGiven(options, 'lazy')) {
-    await abandonMount(mount.directory);
-    return 0;
-  }
-  const record = findRecord(mount.directory);
-  if (record) {
-    await unmountAndWait(mount, record);
-    return 0;
-  }
-  await unmount(mount.directory);
-  // Without a record, who holds the target is all there is to go by.
-  await waitForRelease(mount.source, RELEASE_MILLISECONDS, notReleased(mount.source));
+  const mount = await requireMount(name);
+  const found = await look(mount);
+  const isSilent = found instanceof NoAnswerError && found.reason === 'silent';
+  if (found instanceof NoAnswerError && found.reason === 'dead') await removeDeadMount(mount, terminal);
+  else if (optionGiven(options, 'lazy')) await abandonMount(mount);
+  else if (isSilent) {
+    const server = serverOf(mount);
+    server?.close();
+    throw silenceError(mount, server);
+  } else await unmountServed(mount, found instanceof NoAnswerError ? undefined : found, options, terminal);
   return 0;
 }
 
@@ -95,6 +228,14 @@ export const umountCommand: CommandDefinition = {
     {
       flags: '-l, --lazy',
       text: 'take a busy mount out of the directory tree; its daemon ends when the last user is gone',
+    },
+    {
+      flags: '-f, --force',
+      text: 'end a daemon that does not answer; the volume recovers when it is mounted next',
+    },
+    {
+      flags: '--timeout <seconds>',
+      text: 'wait no longer than that; the volume may then still be served',
     },
   ],
   usageStatus: 2,

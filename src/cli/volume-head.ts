@@ -17,6 +17,8 @@ export interface VolumeHead {
   readonly formatVersion: number;
   readonly state: 'clean' | 'dirty';
   readonly mountCount: number;
+  /** Feature bits with which this version may only read the volume. */
+  readonly readOnlyFeatures: number;
   /** ISO 8601, or undefined for never. */
   readonly created: string | undefined;
   readonly mounted: string | undefined;
@@ -37,6 +39,12 @@ export function readVolumeHead(target: Target): VolumeHead {
   if (flaw !== undefined) {
     throw new CommandError(
       `the superblock of ${target.path} is damaged (${flaw}): 'quarry fsck -n ${target.path}' tells more`,
+    );
+  }
+  const unknown = Superblock.incompatibleFeatures.get(view, 0);
+  if (unknown !== 0) {
+    throw new CommandError(
+      `${target.path} uses features (0x${unknown.toString(16)}) that this version does not know: use a newer one`,
     );
   }
   const needed = layout.blockCount * layout.blockBytes;
@@ -70,6 +78,7 @@ function describeHead(layout: Layout, view: DataView, bytes: Uint8Array): Volume
     formatVersion: Superblock.formatVersion.get(view, 0),
     state: Superblock.state.get(view, 0) === VolumeState.clean ? 'clean' : 'dirty',
     mountCount: Superblock.mountCount.get(view, 0),
+    readOnlyFeatures: Superblock.readOnlyFeatures.get(view, 0),
     created: timeText(Superblock.createdSeconds.get(view, 0)),
     mounted: timeText(Superblock.mountedSeconds.get(view, 0)),
     unmounted: timeText(Superblock.unmountedSeconds.get(view, 0)),

@@ -8,7 +8,8 @@
  * renames it over another does not find an empty one after a crash, though he never called fsync. Until the size is recorded, `sizeOf` tells what it will be. Memory is bounded; when it is used
  * up, writes are answered when they are done, as large ones always are.
  *
- * An error that comes after the answer is kept for the next sync.
+ * What such a write loses is kept with its inode (lost-writes.ts), which may hold on to copies of it: memory that nobody else has is asked
+ * back from there.
  */
 import type { Device, Memory } from '../aio/device.ts';
 import { IoEpochs } from './io-epochs.ts';
@@ -30,7 +31,8 @@ export class EarlyWrites {
   #made = 0;
   readonly #files = new Map<number, PendingFile>();
   readonly #order = new IoEpochs();
-  #error: unknown;
+  /** Gives back memory that can be spared. */
+  reclaim: () => Memory | undefined = () => undefined;
 
   constructor(device: Device, blockBytes: number) {
     this.#device = device;
@@ -41,7 +43,7 @@ export class EarlyWrites {
   takeBuffer(): Memory | undefined {
     const memory = this.#free.pop();
     if (memory) return memory;
-    if ((this.#made + 1) * this.#bufferBytes > POOL_BYTES) return undefined;
+    if ((this.#made + 1) * this.#bufferBytes > POOL_BYTES) return this.reclaim();
     this.#made++;
     return this.#device.allocateMemory(this.#bufferBytes);
   }
@@ -61,9 +63,8 @@ export class EarlyWrites {
     return this.#order.enter();
   }
 
-  /** It is done, or failed for good. */
-  end(inode: number, ticket: number, thrown: unknown): void {
-    if (thrown !== undefined) this.#error ??= thrown;
+  /** It is done, well or not. */
+  end(inode: number, ticket: number): void {
     const file = this.#files.get(inode);
     if (file && --file.writes === 0) this.#files.delete(inode);
     this.#order.leave(ticket);
@@ -84,11 +85,8 @@ export class EarlyWrites {
     this.#order.afterAllSoFar(done);
   }
 
-  /** Resolves when every write answered so far is done. @throws the error of one that failed, once */
+  /** Resolves when every write answered so far is done, well or not. */
   async settled(): Promise<void> {
     if (this.#files.size > 0) await new Promise<void>((resolve) => this.#order.afterAllSoFar(resolve));
-    const error = this.#error;
-    this.#error = undefined;
-    if (error !== undefined) throw error;
   }
 }

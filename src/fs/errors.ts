@@ -40,6 +40,7 @@ export const Errno = {
   EOPNOTSUPP: 95,
   ESTALE: 116,
   EUCLEAN: 117,
+  EDQUOT: 122,
 } as const;
 export type ErrnoName = keyof typeof Errno;
 
@@ -75,6 +76,14 @@ const byNumber = new Map<number, ErrnoName>(
 /** The FsError for an errno number from below; anything unknown becomes EIO. */
 export function fsErrorFromNumber(errno: number): FsError {
   return fsError(byNumber.get(errno) ?? 'EIO');
+}
+
+/** Data that was accepted could not be written, and files still lack it: said at the end of a mount. `code` is the first one's. */
+export class LostDataError extends FsError {
+  constructor(code: ErrnoName, what: string) {
+    super(code);
+    this.message = what;
+  }
 }
 
 /** The volume contradicts itself. The user sees EUCLEAN. */

@@ -2,9 +2,10 @@
  * Reading: look up the blocks in one synchronous step, then one batch of device reads into the caller's memory.
  *
  * Holes and what inode bodies hold are filled in by hand. A read takes no locks, except where a write answered early is on
- * its way: freed blocks are not reused while it is in flight (io-epochs.ts). Device reads are widened to whole sectors, so the result may begin a little after the start of the memory.
+ * its way, or data that could not be written is still kept in memory and is laid over what the device has (lost-writes.ts): freed blocks are not reused while it is in flight (io-epochs.ts). Device reads are widened to whole sectors, so the result may begin a little after the start of the memory.
  */
 import type { Device, IoCompletion } from '../aio/device.ts';
+import type { AccessTimes } from './access-times.ts';
 import { mapSegments, type Segment } from './data-map.ts';
 import type { EarlyWrites } from './early-writes.ts';
 import { fsErrorFromNumber } from './errors.ts';
@@ -13,6 +14,7 @@ import type { Operation, ReadRequest } from './filesystem.ts';
 import { type InodeRef, inlineBytes, isInline, requireRegular, sizeOf } from './inode.ts';
 import type { InodeTable } from './inode-table.ts';
 import type { IoEpochs } from './io-epochs.ts';
+import type { LostWrites } from './lost-writes.ts';
 import type { OperationRunner } from './operation-runner.ts';
 import { type LockHolder, type RangeLocks, WHOLE_FILE } from './range-locks.ts';
 import type { Transaction } from './transaction.ts';
@@ -27,6 +29,8 @@ export interface FileContext {
   readonly epochs: IoEpochs;
   readonly locks: RangeLocks;
   readonly early: EarlyWrites;
+  readonly access: AccessTimes;
+  readonly lost: LostWrites;
 }
 
 class ReadTask implements Operation<Transaction>, IoCompletion, LockHolder {
@@ -44,7 +48,7 @@ class ReadTask implements Operation<Transaction>, IoCompletion, LockHolder {
 
   start(): void {
     const { context, request } = this;
-    if (!context.early.pending(request.inode)) {
+    if (!context.early.pending(request.inode) && !context.lost.keeps(request.inode)) {
       context.runner.execute(this);
       return;
     }
@@ -58,6 +62,7 @@ class ReadTask implements Operation<Transaction>, IoCompletion, LockHolder {
   }
 
   #end(thrown: unknown): void {
+    if (this.#locked && thrown === undefined) this.context.lost.overlay(this.request);
     if (this.#locked) this.context.locks.release(this.request.inode, this);
     this.request.finished(thrown);
   }
@@ -66,6 +71,7 @@ class ReadTask implements Operation<Transaction>, IoCompletion, LockHolder {
     const { request, context } = this;
     const inode = context.table.get(tx, request.inode);
     requireRegular(inode);
+    if (request.movesAccessTime) context.access.touched(tx, inode);
     const size = sizeOf(inode);
     const length = Math.max(0, Math.min(request.lengthBytes, size - request.offsetBytes));
     request.resultBytes = length;

@@ -35,6 +35,7 @@ import type { WriteContext } from './write-plan.ts';
 /** Frees one inode that has no name and no holder, or ends a truncation that a crash cut short. */
 class ReapTask implements Operation<Transaction>, LockHolder {
   #complete = false;
+  #freed = false;
 
   constructor(
     readonly context: WriteContext,
@@ -48,8 +49,9 @@ class ReapTask implements Operation<Transaction>, LockHolder {
 
   perform(tx: Transaction): void {
     const inode = this.context.table.get(tx, this.inode);
-    this.#complete =
-      linkCountOf(inode) > 0 ? finishTruncation(this.context, tx, inode) : release(this.context, tx, inode);
+    const named = linkCountOf(inode) > 0;
+    this.#complete = named ? finishTruncation(this.context, tx, inode) : release(this.context, tx, inode);
+    this.#freed = this.#complete && !named;
   }
 
   finished(thrown: unknown): void {
@@ -57,6 +59,7 @@ class ReapTask implements Operation<Transaction>, LockHolder {
       this.context.runner.execute(this);
       return;
     }
+    if (thrown === undefined && this.#freed) this.context.lost.freed(this.inode);
     this.context.locks.release(this.inode, this);
     this.done(thrown);
   }
@@ -146,6 +149,7 @@ class Resize implements LockHolder {
     let next = await this.#step((tx, inode) => this.#begin(tx, inode));
     if (next.kind === 'moveBody') next = await this.#moveBody(next.body, next.block);
     if (next.kind === 'zeroTail') next = await this.#zeroTail(next.block, next.from);
+    this.context.lost.truncated(this.inode, this.size);
     while (next.kind === 'punch') next = await this.#step((tx, inode) => this.#punch(tx, inode));
   }
 

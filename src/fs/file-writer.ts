@@ -9,7 +9,8 @@
  * A crash before the record leaks nothing and shows nothing: reserved blocks are free on disk. A write in very many pieces is recorded in several
  * transactions, from the front, the size with them. Data that fits
  * into the inode's body goes there in the plan's transaction, and that is all. A small write from a cache is answered after the
- * plan (early-writes.ts): its space is sure then.
+ * plan (early-writes.ts): its space is sure then. What a write from a cache loses is kept with the inode, and what any write brings
+ * to its place makes good what was lost there before (lost-writes.ts).
  *
  * What lies in a block behind the end of the file is undefined on disk. Whoever moves the end outwards makes zeros of it: the
  * part in the blocks written here is zeroed on the way, an old last block before them (`old tail`) on its own. For that, and
@@ -18,7 +19,7 @@
 import type { IoCompletion, Memory } from '../aio/device.ts';
 import type { Segment } from './data-map.ts';
 import { MOST_EARLY_BYTES } from './early-writes.ts';
-import { fsError, fsErrorFromNumber } from './errors.ts';
+import { FsError, fsError, fsErrorFromNumber } from './errors.ts';
 import type { Operation, WriteRequest } from './filesystem.ts';
 import { MAX_FILE_BYTES, TreeKind } from './format.ts';
 import {
@@ -64,6 +65,7 @@ class WriteTask implements Operation<Transaction>, IoCompletion, LockHolder, Wri
   readonly #lengthBytes: number;
   readonly #updateTimes: boolean;
   readonly #killPrivileges: boolean;
+  readonly #fromCache: boolean;
   #ticket = -1;
 
   constructor(
@@ -76,6 +78,7 @@ class WriteTask implements Operation<Transaction>, IoCompletion, LockHolder, Wri
     this.#lengthBytes = request.lengthBytes;
     this.#updateTimes = request.updateTimes;
     this.#killPrivileges = request.killPrivileges;
+    this.#fromCache = request.fromCache ?? request.mayEndEarly;
     this.memory = request.memory;
     this.memoryOffset = request.memoryOffset;
   }
@@ -83,11 +86,22 @@ class WriteTask implements Operation<Transaction>, IoCompletion, LockHolder, Wri
   start(): void {
     const { endByte, first, end } = this.#plan;
     if (this.#lengthBytes === 0) this.#answer(undefined);
-    else if (endByte > MAX_FILE_BYTES) this.#answer(fsError('EFBIG'));
+    else if (endByte > MAX_FILE_BYTES) this.#refuse(fsError('EFBIG'));
     else this.context.locks.acquire(this.#inode, first, end, this);
   }
 
+  /** Before it has begun. */
+  #refuse(error: FsError): void {
+    if (this.#fromCache) this.#lose(error, this.#plan.offsetBytes);
+    this.#answer(error);
+  }
+
   granted(): void {
+    if (this.#request?.stillWanted?.() === false) {
+      this.context.locks.release(this.#inode, this);
+      this.#answer(undefined);
+      return;
+    }
     this.#phase = 'plan';
     this.context.runner.execute(this);
   }
@@ -117,11 +131,36 @@ class WriteTask implements Operation<Transaction>, IoCompletion, LockHolder, Wri
 
   #close(thrown: unknown): void {
     if (this.#scratch) this.context.scratch.give(this.#scratch);
+    this.#account(thrown);
     this.context.locks.release(this.#inode, this);
     if (this.#ticket >= 0) {
       this.context.early.giveBuffer(this.memory);
-      this.context.early.end(this.#inode, this.#ticket, thrown);
+      this.context.early.end(this.#inode, this.#ticket);
     } else this.#answer(thrown);
+  }
+
+  /** What came to its place, and what did not. Before the lock is given up: whoever has it next may write the same bytes. */
+  #account(thrown: unknown): void {
+    const { offsetBytes, endByte } = this.#plan;
+    const writtenTo = thrown === undefined ? endByte : this.#recordedTo();
+    this.context.lost.written(this.#inode, offsetBytes, writtenTo);
+    if (thrown !== undefined && (this.#fromCache || this.#ticket >= 0)) this.#lose(thrown, writtenTo);
+  }
+
+  /** Where what was recorded before a failure ends. */
+  #recordedTo(): number {
+    const { offsetBytes, segments } = this.#plan;
+    const next = segments[this.#recorded];
+    if (this.#recorded === 0 || next === undefined) return offsetBytes;
+    return Math.max(offsetBytes, next.fileBlock * this.context.blockBytes);
+  }
+
+  #lose(thrown: unknown, from: number): void {
+    const { offsetBytes, endByte: to, skew } = this.#plan;
+    const noRoom = this.#phase === 'plan' && thrown instanceof FsError && thrown.code === 'ENOSPC';
+    const at = this.memoryOffset + (this.#moved ? skew : 0) - offsetBytes;
+    const data = this.memory.bytes.subarray(at + from, at + to);
+    this.context.lost.failed({ inode: this.#inode, from, to, thrown, noRoom, data });
   }
 
   #answer(thrown: unknown): void {

@@ -70,6 +70,15 @@ export interface AttributeChanges {
   killPrivileges?: boolean | undefined;
 }
 
+/** Which reads move an access time, see access-times.ts. */
+export type AccessRule = 'never' | 'relative' | 'always';
+
+/** What a mount was asked for: noatime, nodiratime, relatime, strictatime. */
+export interface AccessRules {
+  readonly files: AccessRule;
+  readonly directories: AccessRule;
+}
+
 export interface SpaceStatistics {
   blockBytes: number;
   /** Blocks that files can have at most: the space less its bitmaps and summaries. */
@@ -106,6 +115,8 @@ export interface ReadRequest {
   readonly lengthBytes: number;
   readonly memory: Memory;
   readonly memoryOffset: number;
+  /** The file's access time may move, by the rules of the mount. */
+  readonly movesAccessTime: boolean;
   /** Set before `finished`: where the bytes stand, ≥ memoryOffset; and how many there are. */
   resultOffset: number;
   resultBytes: number;
@@ -128,6 +139,13 @@ export interface WriteRequest {
   readonly killPrivileges: boolean;
   /** The caller's cache promised nothing yet: `finished` may come before the data is on the device; `sync` waits for it. */
   readonly mayEndEarly: boolean;
+  /**
+   * The data comes from a cache, and who wrote it there may not hear how this ends: what is lost of it is kept with the inode, as it always is
+   * when the write was answered early. Default: as `mayEndEarly`.
+   */
+  readonly fromCache?: boolean;
+  /** Asked when the range is the write's: false if there is nothing to write any more. */
+  stillWanted?(): boolean;
   finished(thrown: unknown): void;
 }
 
@@ -143,6 +161,8 @@ export interface FileSystem<Tx extends TransactionHandle = TransactionHandle> {
   lookup(tx: Tx, parent: number, name: Uint8Array): number;
   /** ESTALE if there is no such inode. */
   readAttributes(tx: Tx, inode: number, into: Attributes): void;
+  /** The inode is being read other than by `read`: its access time moves, by the rules of the mount. */
+  accessed(tx: Tx, inode: number): void;
   /** Everything but the size: see `setSize`. ctime becomes now, or as given. */
   changeAttributes(tx: Tx, inode: number, changes: AttributeChanges): void;
   /** Makes a file, directory or special file; applies umask and setgid directories. EEXIST, ENOSPC, ENAMETOOLONG, ENOENT (parent removed). */
@@ -170,8 +190,12 @@ export interface FileSystem<Tx extends TransactionHandle = TransactionHandle> {
   write(request: WriteRequest): void;
   /** Truncates or extends to `sizeBytes`. EFBIG, EISDIR, EINVAL. */
   setSize(inode: number, sizeBytes: number, killPrivileges: boolean): Promise<void>;
-  /** Everything done before the call is on disk when it resolves. */
-  sync(): Promise<void>;
+  /**
+   * Everything done before the call is on disk when it resolves.
+   * @param inode whose lost data makes it fail; without it, anybody's does
+   * @throws the error of the device that ended all commits, or with which data was lost that has not been written again, cut off or removed
+   */
+  sync(inode?: number): Promise<void>;
 
   /** The kernel holds one more reference (lookup count) to the inode. */
   acquire(inode: number): void;

@@ -171,6 +171,11 @@ export const Inode = record('inode', INODE_BYTES, {
   body: new Bytes(INODE_BODY_OFFSET, INODE_BODY_BYTES),
 });
 
+/** No user and no group: (uid_t) −1. What it owned nobody could remove, so it is not stored, and read as `UNMAPPED_ID`. */
+export const NO_ID = 0xffff_ffff;
+/** The owner in place of one that has no number here, as the kernel's overflowuid. */
+export const UNMAPPED_ID = 65534;
+
 export const InodeFlag = {
   /** The body holds the data itself. */
   inlineData: 1,

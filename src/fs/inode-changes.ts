@@ -1,10 +1,13 @@
 /** chmod, chown and utimensat on an inode, in the form in which FUSE's SETATTR brings them together. */
+import { fsError } from './errors.ts';
 import type { AttributeChanges } from './filesystem.ts';
-import { FILE_TYPE_MASK, Inode } from './format.ts';
+import { FILE_TYPE_MASK, Inode, NO_ID } from './format.ts';
 import { dropPrivileges, type InodeRef, modeOf, touchChanged } from './inode.ts';
 import type { Transaction } from './transaction.ts';
 
+/** @throws EINVAL for an owner that is none */
 function changeOwner(inode: InodeRef, changes: AttributeChanges): void {
+  if (changes.uid === NO_ID || changes.gid === NO_ID) throw fsError('EINVAL');
   const { view } = inode.frame;
   if (changes.uid !== undefined) Inode.uid.set(view, inode.at, changes.uid);
   if (changes.gid !== undefined) Inode.gid.set(view, inode.at, changes.gid);
@@ -39,8 +42,10 @@ export function changeInode(tx: Transaction, inode: InodeRef, changes: Attribute
   changeOwner(inode, changes);
   changeMode(inode, changes);
   changeTimes(tx, inode, changes);
-  touchChanged(inode, tx.clock);
-  if (changes.changeSeconds === undefined) return;
+  if (changes.changeSeconds === undefined) {
+    touchChanged(inode, tx.clock);
+    return;
+  }
   Inode.changeSeconds.set(inode.frame.view, inode.at, changes.changeSeconds);
   Inode.changeNanoseconds.set(inode.frame.view, inode.at, changes.changeNanoseconds ?? 0);
 }

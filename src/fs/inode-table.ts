@@ -23,7 +23,7 @@ import {
   VOLUME_ROOT_INODE_OFFSET,
   VolumeRoot,
 } from './format.ts';
-import { type InodeRef, initialiseTimes, setInline } from './inode.ts';
+import { type InodeRef, initialiseTimes, linkCountOf, setInline } from './inode.ts';
 import type { Layout } from './layout.ts';
 import type { SpaceMap } from './space-map.ts';
 import type { Transaction } from './transaction.ts';
@@ -77,6 +77,11 @@ export class InodeTable {
     const { inodeFaults } = inode.frame;
     if (inodeFaults !== undefined) this.#expectSound(inode, inodeFaults);
     return inode;
+  }
+
+  /** @throws ESTALE if the inode is not in use, or has lost its last name */
+  requireNamed(tx: Transaction, number: number): void {
+    if (linkCountOf(this.get(tx, number)) === 0) throw fsError('ESTALE');
   }
 
   isInUse(tx: Transaction, number: number): boolean {

@@ -5,7 +5,15 @@ import type { Frame } from './block-cache.ts';
 import type { Clock } from './clock.ts';
 import { fsError } from './errors.ts';
 import type { Attributes } from './filesystem.ts';
-import { FILE_TYPE_MASK, FileType, INODE_BODY_BYTES, Inode, InodeFlag } from './format.ts';
+import {
+  FILE_TYPE_MASK,
+  FileType,
+  INODE_BODY_BYTES,
+  Inode,
+  InodeFlag,
+  NO_ID,
+  UNMAPPED_ID,
+} from './format.ts';
 
 /** Valid only inside the transaction that made it. */
 export interface InodeRef {
@@ -109,6 +117,16 @@ export function requireRegular(inode: InodeRef): void {
   throw fsError(isDirectory(inode) ? 'EISDIR' : 'EINVAL');
 }
 
+export function uidOf({ frame, at }: InodeRef): number {
+  const uid = Inode.uid.get(frame.view, at);
+  return uid === NO_ID ? UNMAPPED_ID : uid;
+}
+
+export function gidOf({ frame, at }: InodeRef): number {
+  const gid = Inode.gid.get(frame.view, at);
+  return gid === NO_ID ? UNMAPPED_ID : gid;
+}
+
 export function fillAttributes(inode: InodeRef, blockBytes: number, into: Attributes): void {
   const { view } = inode.frame;
   const { at } = inode;
@@ -117,8 +135,8 @@ export function fillAttributes(inode: InodeRef, blockBytes: number, into: Attrib
   into.generation = Inode.generation.get(view, at);
   into.mode = Inode.mode.get(view, at);
   into.linkCount = Inode.linkCount.get(view, at);
-  into.uid = Inode.uid.get(view, at);
-  into.gid = Inode.gid.get(view, at);
+  into.uid = uidOf(inode);
+  into.gid = gidOf(inode);
   into.deviceNumber = Inode.deviceNumber.get(view, at);
   // A directory's size on disk counts entries; programs expect bytes, and no empty directory of size 0.
   into.sizeBytes = isDirectory(inode) ? Math.max(1, blocks) * blockBytes : Inode.size.get(view, at);

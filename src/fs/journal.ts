@@ -188,6 +188,7 @@ export class Journal {
     const page = new TransactionPages(view, bytes, blockBytes, places, sequence, this.#identity);
     page.addCopies(frames, this.#entriesPerDescriptor);
     page.addRevokes(revoked, this.#numbersPerRevoke);
+    this.#clock.read();
     page.addCommit(frames.length, revoked.length, this.#clock);
     return { memory, places };
   }

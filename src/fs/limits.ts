@@ -34,6 +34,8 @@ export function extentsPerStep(logBlocks: number): number {
   const room = Math.floor((logBlocks - BLOCKS_PER_OPERATION) / BLOCKS_PER_EXTENT);
   return Math.max(1, Math.min(room, EXTENTS_PER_STEP));
 }
+/** Inodes whose access times are kept in memory at most; half as many are written before their time. Some 100 bytes each. */
+export const MOST_ACCESS_TIMES = 16 * 1024;
 /** Longest transfer of metadata in one request: long enough to stream, short enough to share the queue. */
 export const MAX_METADATA_TRANSFER_BYTES = 1024 * 1024;
 /** A transaction that misses this often is going in circles. */

@@ -2,17 +2,20 @@
  * Making a volume: the volume's own code on an empty space.
  *
  * Written are the volume root, bitmap and summaries of the first group, the first chunk of the inode table with the
- * root directory, and the superblock twice; nothing else, however large the volume is. The superblock at block 0 comes
- * last: before it is there the device holds no volume.
+ * root directory, and the superblock twice; nothing else, however large the volume is.
+ *
+ *   erase what was there ──flush── metadata and journal ──flush── backup ──flush── superblock ──flush
+ *
+ * So a power cut leaves the old volume, or none, or the new one complete. What a superblock speaks of is on the disk before it is.
  */
 
-import { type Device, PromisedCompletion } from '../aio/device.ts';
+import type { Device } from '../aio/device.ts';
 import firstFit from '../alloc/first-fit.ts';
 import { BlockCache } from './block-cache.ts';
 import { sealBlock } from './block-header.ts';
 import { flushDevice, Staging, writeBlocks } from './block-transfers.ts';
 import { type Clock, DateClock } from './clock.ts';
-import { fsErrorFromNumber } from './errors.ts';
+import { type ByteRange, eraseVolume, zeroRanges } from './erase.ts';
 import { ExtentMap } from './extents.ts';
 import {
   BlockKind,
@@ -47,6 +50,10 @@ export interface FormatOptions {
   uid: number;
   gid: number;
   clock?: Clock;
+  /** Size of the volume; by default all of the device. */
+  sizeBytes?: number;
+  /** What else is to be zeroed, such as signatures of what was there before. */
+  stale?: readonly ByteRange[];
 }
 
 /** The layout that a volume of this size gets. Writes nothing. @throws RangeError with a sentence for the user */
@@ -62,9 +69,9 @@ export function planFormat(
   });
 }
 
-/** Makes a volume that fills the device. @throws RangeError (geometry), FsError (device) */
+/** Makes a volume. @throws RangeError (geometry), FsError (device) */
 export async function formatVolume(device: Device, options: FormatOptions): Promise<Layout> {
-  const layout = planFormat(device.sizeBytes, options);
+  const layout = planFormat(options.sizeBytes ?? device.sizeBytes, options);
   if (layout.blockBytes < device.sectorBytes) {
     throw new RangeError(
       `blocks of ${layout.blockBytes} bytes are smaller than the device's sectors of ${device.sectorBytes}`,
@@ -74,12 +81,13 @@ export async function formatVolume(device: Device, options: FormatOptions): Prom
   clock.read();
   const superblock = new SuperblockImage(device);
   superblock.initialise(layout, options, clock);
-  await wipe(device, 0, layout.blockBytes);
-  await wipe(device, layout.journalStart * layout.blockBytes, JOURNAL_HEADS * layout.blockBytes);
+  await eraseVolume(device);
+  await zeroRanges(device, [...staleBlocks(layout), ...(options.stale ?? [])]);
   await writeMetadata(device, layout, options, clock);
   const identity = { uuid: options.uuid, salt: options.hashSeed };
   const position = { tail: 0, sequence: FIRST_SEQUENCE + 1, generation: 0 };
   await writeJournalHead(device, layout, identity, position);
+  await flushDevice(device);
   await superblock.write(device, layout.backupSuperblock, layout.blockBytes, 0);
   await flushDevice(device);
   await superblock.write(device, 0, layout.blockBytes, 0);
@@ -87,13 +95,12 @@ export async function formatVolume(device: Device, options: FormatOptions): Prom
   return layout;
 }
 
-/** Zeros what stood there: an old superblock, or the heads of an old journal. */
-async function wipe(device: Device, offset: number, lengthBytes: number): Promise<void> {
-  const completion = new PromisedCompletion();
-  device.write(device.allocateMemory(lengthBytes), 0, lengthBytes, offset, completion);
-  device.submit();
-  const errno = await completion.promise;
-  if (errno !== 0) throw fsErrorFromNumber(errno);
+/** Blocks that are not written in full and must not show what they held: the first one, and the heads of the journal. */
+function staleBlocks({ blockBytes, journalStart }: Layout): ByteRange[] {
+  return [
+    { offsetBytes: 0, lengthBytes: blockBytes },
+    { offsetBytes: journalStart * blockBytes, lengthBytes: JOURNAL_HEADS * blockBytes },
+  ];
 }
 
 async function writeMetadata(

@@ -23,9 +23,11 @@ import {
   Inode,
   MAX_LINKS,
   MAX_SYMLINK_BYTES,
+  NO_ID,
   TreeKind,
 } from './format.ts';
 import {
+  gidOf,
   type InodeRef,
   inlineBytes,
   inlineCapacity,
@@ -59,11 +61,12 @@ export class Namespace {
     this.#space = space;
   }
 
+  /** '.' is any inode that is in use, as file handles ask for it; the others are names in a directory. */
   lookup(tx: Transaction, parent: number, name: Uint8Array): number {
     const directory = this.#table.get(tx, parent);
-    requireDirectory(directory);
     if (isDot(name)) return parent;
-    if (isDotDot(name)) return Inode.parent.get(directory.frame.view, directory.at);
+    requireDirectory(directory);
+    if (isDotDot(name)) return parentOf(directory);
     if (name.length > 255) throw fsError('ENAMETOOLONG');
     return this.#directories.find(tx, directory, name);
   }
@@ -138,14 +141,19 @@ export class Namespace {
     return directory;
   }
 
-  /** A new inode with the owner and group that a file made in this directory gets (inode_init_owner in the kernel). */
+  /**
+   * A new inode with the owner and group that a file made in this directory gets (inode_init_owner in the kernel).
+   * @throws EOVERFLOW if the caller has no number here, as the kernel itself says it
+   */
   #make(tx: Transaction, directory: InodeRef, request: CreateRequest): InodeRef {
+    const { uid, gid } = request.caller;
+    if (uid === NO_ID || gid === NO_ID) throw fsError('EOVERFLOW');
     const inherits = (modeOf(directory) & 0o2000) !== 0;
     const isSubdirectory = (request.mode & FILE_TYPE_MASK) === FileType.directory;
     return this.#table.create(tx, {
       mode: inherits && isSubdirectory ? request.mode | 0o2000 : request.mode,
-      uid: request.caller.uid,
-      gid: inherits ? Inode.gid.get(directory.frame.view, directory.at) : request.caller.gid,
+      uid,
+      gid: inherits ? gidOf(directory) : gid,
       deviceNumber: request.deviceNumber,
       linkCount: isSubdirectory ? 2 : 1,
       parent: isSubdirectory ? directory.number : 0,
@@ -350,6 +358,12 @@ export class Namespace {
     }
     throw new CorruptionError(to.frame.block, `the parents of directory ${to.number} go in circles`);
   }
+}
+
+/** '..': @throws ESTALE of a directory that was removed, whose parent may be gone, and its number another's */
+function parentOf(directory: InodeRef): number {
+  if (linkCountOf(directory) === 0) throw fsError('ESTALE');
+  return Inode.parent.get(directory.frame.view, directory.at);
 }
 
 /** @throws ENOTEMPTY */

@@ -106,7 +106,6 @@ export class OperationRunner {
     const tx = this.#tx;
     tx.begin();
     tx.behindEarlyWrites = waiting?.behindEarlyWrites ?? false;
-    tx.clock.read();
     try {
       operation.perform(tx);
       if (!this.#host.roomInJournal) throw JOURNAL_FULL;

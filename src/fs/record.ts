@@ -83,20 +83,25 @@ export class U64 extends Field {
   }
 }
 
-/** Signed 64 bits, for seconds before and after 1970; exact within ±2^53. */
+/** Signed 64 bits, for seconds before and after 1970: what is not exact as a number is the last one that is, in either direction. */
 export class I64 extends Field {
   constructor(offset: number) {
     super(offset, 8, 'i64');
   }
   get(view: DataView, at: number): number {
     const from = at + this.offset;
-    return view.getUint32(from, true) + view.getInt32(from + 4, true) * TWO_32;
+    return nearestExact(view.getUint32(from, true) + view.getInt32(from + 4, true) * TWO_32);
   }
   set(view: DataView, at: number, value: number): void {
     const from = at + this.offset;
-    view.setUint32(from, value >>> 0, true);
-    view.setInt32(from + 4, Math.floor(value / TWO_32), true);
+    const exact = nearestExact(value);
+    view.setUint32(from, exact >>> 0, true);
+    view.setInt32(from + 4, Math.floor(exact / TWO_32), true);
   }
+}
+
+function nearestExact(value: number): number {
+  return Math.max(-Number.MAX_SAFE_INTEGER, Math.min(value, Number.MAX_SAFE_INTEGER));
 }
 
 /** Raw bytes: text padded with NUL, a nested record, or room kept for later. */

@@ -33,6 +33,10 @@ export interface VolumeIdentity {
   readonly hashSeed: Uint8Array;
 }
 
+/** Feature bits that this program knows, in the sets of FORMAT.md that matter: none so far. */
+const KNOWN_READ_ONLY_FEATURES = 0;
+const KNOWN_INCOMPATIBLE_FEATURES = 0;
+
 /** Bytes of device memory that a superblock is read and written with: at least one sector. */
 const TRANSFER_BYTES = 4096;
 
@@ -66,6 +70,12 @@ export class SuperblockImage {
 
   get isClean(): boolean {
     return Superblock.state.get(this.view, 0) === VolumeState.clean;
+  }
+
+  /** @throws NotAVolumeError if the volume uses features with which whoever does not know them may only read */
+  requireWritable(): void {
+    const features = Superblock.readOnlyFeatures.get(this.view, 0);
+    if (features !== KNOWN_READ_ONLY_FEATURES) throw new NotAVolumeError(onlyReadable(features));
   }
 
   get sequence(): number {
@@ -129,6 +139,11 @@ export class SuperblockImage {
   }
 }
 
+/** Why a volume may be read and not written, for a volume with these unknown features. */
+export function onlyReadable(features: number): string {
+  return `it uses features with which this program may only read it (0x${features.toString(16)}): mount it with -o ro`;
+}
+
 async function settled(completion: PromisedCompletion): Promise<void> {
   const errno = await completion.promise;
   if (errno !== 0) throw fsErrorFromNumber(errno);
@@ -162,8 +177,9 @@ function superblockFault(image: SuperblockImage, deviceBytes: number): string | 
   if (version !== FORMAT_VERSION) {
     return `it has format version ${version}, and this program knows only version ${FORMAT_VERSION}`;
   }
-  if (Superblock.incompatibleFeatures.get(view, 0) !== 0)
-    return 'it uses features that this program does not know';
+  const features = Superblock.incompatibleFeatures.get(view, 0);
+  if (features !== KNOWN_INCOMPATIBLE_FEATURES)
+    return `it uses features that this program does not know (0x${features.toString(16)})`;
   if (Superblock.state.get(view, 0) === VolumeState.repairing)
     return "a repair of it was cut off; 'quarry fsck -y' ends it";
   return geometryFault(image, deviceBytes);

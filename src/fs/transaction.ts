@@ -47,6 +47,8 @@ export class Transaction implements TransactionHandle {
   behindEarlyWrites = false;
   /** Moves on whenever the inode table's map changes or a change of it may have been taken back. */
   changesOfTable = 0;
+  readonly #clock: Clock;
+  #timed = false;
   #serial = 0;
   #running = false;
   readonly #modified: Frame[] = [];
@@ -60,13 +62,28 @@ export class Transaction implements TransactionHandle {
     readonly cache: BlockCache,
     readonly blockBytes: number,
     readonly uuid: Uint8Array,
-    readonly clock: Clock,
+    clock: Clock,
     public readOnly: boolean,
-  ) {}
+  ) {
+    this.#clock = clock;
+  }
+
+  /** The time of this transaction: read when it is first asked for, since most only look. */
+  get clock(): Clock {
+    if (!this.#timed) this.#clock.read();
+    this.#timed = true;
+    return this.#clock;
+  }
+
+  /** Seconds since 1970, for what counts in days. */
+  get roughSeconds(): number {
+    return this.#clock.roughSeconds();
+  }
 
   begin(): void {
     assert(!this.#running, 'transactions do not nest');
     this.#running = true;
+    this.#timed = false;
     this.#serial++;
   }
 

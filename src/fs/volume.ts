@@ -7,17 +7,18 @@
  *   recovery     recovery.ts                                      before the mount of a volume that was not unmounted in order
  *
  * Nothing of what is on disk is kept here a second time. What lives outside the blocks: the lookup counts of the kernel, which
- * orphans wait for their last holder, and what is in flight.
+ * orphans wait for their last holder, access times that were not written yet, and what is in flight.
  */
 
 import type { Device } from '../aio/device.ts';
 import type { AllocatorDefinition, AllocatorOptions } from '../alloc/allocator.ts';
 import groupAndGoal from '../alloc/group-and-goal.ts';
+import { AccessTimes, RELATIVE_ACCESS } from './access-times.ts';
 import { BlockCache } from './block-cache.ts';
 import { flushDevice } from './block-transfers.ts';
 import { type Clock, DateClock } from './clock.ts';
 import { Committer } from './commit.ts';
-import { Directories, requireDirectory } from './directory.ts';
+import { Directories, isDot, requireDirectory } from './directory.ts';
 import { EarlyWrites } from './early-writes.ts';
 import { CorruptionError } from './errors.ts';
 import { ExtentMap } from './extents.ts';
@@ -25,6 +26,7 @@ import { readFile } from './file-reader.ts';
 import { reapInode, resizeFile } from './file-resizer.ts';
 import { writeFile } from './file-writer.ts';
 import type {
+  AccessRules,
   AttributeChanges,
   Attributes,
   Caller,
@@ -39,11 +41,14 @@ import type {
 import { MAX_NAME_BYTES, ROOT_INODE, VolumeRoot } from './format.ts';
 import { fillAttributes, isDirectory } from './inode.ts';
 import { changeInode } from './inode-changes.ts';
+import { InodePaths } from './inode-path.ts';
 import { InodeTable } from './inode-table.ts';
 import { IoEpochs } from './io-epochs.ts';
 import { Journal, logLength } from './journal.ts';
 import type { Layout } from './layout.ts';
 import { DEFAULT_CACHE_BYTES, DEFAULT_COMMIT_SECONDS, extentsPerStep, MIN_CACHE_BYTES } from './limits.ts';
+import { LossLog } from './loss-log.ts';
+import { type LossCounters, LostWrites } from './lost-writes.ts';
 import { Namespace } from './namespace.ts';
 import {
   BEHIND_EARLY_WRITES,
@@ -60,6 +65,7 @@ import { readSuperblock, type SuperblockImage } from './superblock.ts';
 import { Transaction } from './transaction.ts';
 import { scratchBytes } from './write-edges.ts';
 import type { WriteContext } from './write-plan.ts';
+import { WriteRetry } from './write-retry.ts';
 
 export interface VolumeOptions {
   readOnly?: boolean | undefined;
@@ -71,12 +77,14 @@ export interface VolumeOptions {
   allocatorOptions?: AllocatorOptions | undefined;
   /** Seconds between commits; 0 = only at sync. */
   commitSeconds?: number | undefined;
+  /** Which reads move access times. Default: relative. */
+  accessRules?: AccessRules | undefined;
   log?: ((line: string) => void) | undefined;
   clock?: Clock | undefined;
 }
 
 /** Counters of a live mount, for `quarry stat`. */
-export interface VolumeCounters {
+export interface VolumeCounters extends LossCounters {
   readonly allocator: string;
   readonly readOnly: boolean;
   readonly commits: number;
@@ -123,6 +131,11 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
   readonly #runner: OperationRunner;
   readonly #files: WriteContext;
   readonly #early: EarlyWrites;
+  readonly #access: AccessTimes;
+  readonly #lost: LostWrites;
+  readonly #losses: LossLog;
+  readonly #paths: InodePaths;
+  readonly #retry: WriteRetry;
   readonly #commitMilliseconds: number;
   #commitTimer: NodeJS.Timeout | undefined;
   /** Lookup counts of the kernel. */
@@ -174,6 +187,20 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
     });
     this.#runner = new OperationRunner(this.#tx, this.#cache, this);
     this.#early = new EarlyWrites(device, blockBytes);
+    const stepExtents = extentsPerStep(logLength(layout));
+    this.#access = new AccessTimes(
+      options.accessRules ?? RELATIVE_ACCESS,
+      this.#table,
+      this.#runner,
+      stepExtents,
+      {
+        gathered: () => this.#commitLater(),
+        pressed: () => setImmediate(() => this.#commitQuietly()),
+      },
+    );
+    this.#paths = new InodePaths((body) => this.run(body), this.#table, this.#directories);
+    this.#losses = new LossLog(this.#log, (inode) => this.#paths.find(inode));
+    this.#lost = new LostWrites(this.#early, (...loss) => this.#losses.note(...loss));
     this.#files = {
       device,
       blockBytes,
@@ -184,10 +211,13 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
       space: this.#space,
       locks: new RangeLocks(),
       early: this.#early,
+      access: this.#access,
+      lost: this.#lost,
       scratch: new ScratchPool(device, scratchBytes(blockBytes)),
-      extentsPerStep: extentsPerStep(logLength(layout)),
+      extentsPerStep: stepExtents,
       dataWritten: () => this.#dataWritten(),
     };
+    this.#retry = new WriteRetry(this.#files);
     this.#commitMilliseconds = (options.commitSeconds ?? DEFAULT_COMMIT_SECONDS) * 1000;
   }
 
@@ -254,6 +284,7 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
     }
   }
 
+  /** @throws the device's error; LostDataError when all else is done, if files lack data that could not be written */
   unmount(): Promise<void> {
     this.#unmounting ??= this.#unmount();
     return this.#unmounting;
@@ -268,15 +299,19 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
         this.#references.clear();
         this.#heldOrphans.clear();
         await this.#reapAll();
-        await this.sync();
+        await this.#access.write(false);
+        await this.#makeDurable();
         await this.#committer.drain();
         await this.#markClean();
       }
     } finally {
       clearTimeout(this.#commitTimer);
       await this.#committer.quiet();
+      await this.#losses.end();
       await this.#device.close();
     }
+    const { verdict } = this.#lost;
+    if (verdict !== undefined) throw verdict;
   }
 
   async #markClean(): Promise<void> {
@@ -355,7 +390,9 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
   }
 
   #commitQuietly(): void {
-    this.#committer.commit().catch(() => {});
+    const commit = () => this.#committer.commit().catch(() => {});
+    if (this.#access.size === 0 || this.#unmounting) void commit();
+    else void this.#access.write(false).then(commit);
   }
 
   /** The device failed a commit: the volume is read-only from then on. */
@@ -374,6 +411,7 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
 
   #reap(inode: number): void {
     this.#reaping++;
+    this.#access.forget(inode);
     reapInode(this.#files, inode, (thrown) => {
       if (thrown !== undefined) this.#log(`freeing inode ${inode} failed: ${(thrown as Error).message}`);
       if (--this.#reaping === 0) for (const tell of this.#reaped.splice(0)) tell();
@@ -407,20 +445,33 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
   }
 
   lookup(tx: Transaction, parent: number, name: Uint8Array): number {
-    return this.#names.lookup(tx, parent, name);
+    const inode = this.#names.lookup(tx, parent, name);
+    // An inode without a name lives as long as the kernel holds it; then it is on its way out.
+    if (isDot(name) && !this.#references.has(inode)) this.#table.requireNamed(tx, inode);
+    this.#paths.remember(inode, parent);
+    return inode;
   }
 
   readAttributes(tx: Transaction, inode: number, into: Attributes): void {
     fillAttributes(this.#table.get(tx, inode), this.layout.blockBytes, into);
+    this.#access.overlay(inode, into);
     if (this.#early.pending(inode)) into.sizeBytes = Math.max(into.sizeBytes, this.#early.sizeOf(inode));
+    if (this.#lost.keeps(inode)) into.sizeBytes = Math.max(into.sizeBytes, this.#lost.sizeOf(inode));
   }
 
   changeAttributes(tx: Transaction, inode: number, changes: AttributeChanges): void {
     changeInode(tx, this.#table.get(tx, inode), changes);
+    if (changes.accessSeconds !== undefined) this.#access.forget(inode);
+  }
+
+  accessed(tx: Transaction, inode: number): void {
+    this.#access.touched(tx, this.#table.get(tx, inode));
   }
 
   create(tx: Transaction, parent: number, name: Uint8Array, request: CreateRequest): number {
-    return this.#names.create(tx, parent, name, request);
+    const inode = this.#names.create(tx, parent, name, request);
+    this.#paths.remember(inode, parent);
+    return inode;
   }
 
   symlink(tx: Transaction, parent: number, name: Uint8Array, target: Uint8Array, caller: Caller): number {
@@ -434,6 +485,7 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
   link(tx: Transaction, inode: number, parent: number, name: Uint8Array): void {
     this.#stayBehindWrites(tx, inode);
     this.#names.link(tx, inode, parent, name);
+    this.#paths.remember(inode, parent);
   }
 
   unlink(tx: Transaction, parent: number, name: Uint8Array): void {
@@ -452,8 +504,10 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
     newName: Uint8Array,
     flags: number,
   ): void {
-    this.#stayBehindWrites(tx, this.#names.lookup(tx, parent, name));
+    const inode = this.#names.lookup(tx, parent, name);
+    this.#stayBehindWrites(tx, inode);
     this.#names.rename(tx, parent, name, newParent, newName, flags);
+    this.#paths.remember(inode, newParent);
   }
 
   /** A new name must not be on disk before the data that its file was given. */
@@ -489,12 +543,18 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
     return resizeFile(this.#files, inode, sizeBytes, killPrivileges);
   }
 
-  async sync(): Promise<void> {
-    try {
-      await this.#early.settled();
-    } finally {
-      await this.#committer.commit();
-    }
+  async sync(inode?: number): Promise<void> {
+    await this.#makeDurable(inode);
+    const error = this.#lost.errorOf(inode);
+    if (error !== undefined) throw error;
+  }
+
+  /** All that can be; what was lost is tried again, of one inode or of all. */
+  async #makeDurable(inode?: number): Promise<void> {
+    await this.#early.settled();
+    await this.#retry.run(inode);
+    if (this.#access.size > 0) await this.#access.write(true);
+    await this.#committer.commit();
   }
 
   acquire(inode: number): void {
@@ -534,6 +594,7 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
       openOrphans: this.#heldOrphans.size,
       reservedBlocks: this.#space.index.reservedBlocks,
       pendingBlocks: this.#space.pendingBlocks,
+      ...this.#lost.counters(),
       policy: this.#space.policy?.stats?.() ?? {},
     };
   }
@@ -551,6 +612,7 @@ export async function openVolume(device: Device, options: VolumeOptions = {}): P
   try {
     const superblock = await readSuperblock(device);
     const readOnly = (options.readOnly ?? false) || device.readOnly;
+    if (!readOnly) superblock.requireWritable();
     const mode = { readOnly, replay: options.recovery ?? true };
     const volume = new Volume(await recover(device, superblock, mode), superblock, options);
     await volume.start();

@@ -76,7 +76,16 @@ export const OPCODE_LIMIT = 54;
 
 // Structs: the length, then the offset of each field, all in bytes.
 
-export const InHeader = { bytes: 40, len: 0, opcode: 4, unique: 8, nodeid: 16, uid: 24, gid: 28 } as const;
+export const InHeader = {
+  bytes: 40,
+  len: 0,
+  opcode: 4,
+  unique: 8,
+  nodeid: 16,
+  uid: 24,
+  gid: 28,
+  pid: 32,
+} as const;
 export const OutHeader = { bytes: 16, len: 0, error: 4, unique: 8 } as const;
 
 export const Attr = {
@@ -178,9 +187,11 @@ export const CreateIn = { bytes: 16, flags: 0, mode: 4, umask: 8, open_flags: 12
 export const RenameIn = { bytes: 8, newdir: 0 } as const;
 export const Rename2In = { bytes: 16, newdir: 0, flags: 8 } as const;
 export const LinkIn = { bytes: 8, oldnodeid: 0 } as const;
-export const ReadIn = { bytes: 40, fh: 0, offset: 8, size: 16 } as const;
+export const ReadIn = { bytes: 40, fh: 0, offset: 8, size: 16, flags: 32 } as const;
 export const WriteIn = { bytes: 40, fh: 0, offset: 8, size: 16, write_flags: 20, flags: 32 } as const;
 export const WriteOut = { bytes: 8, size: 0, padding: 4 } as const;
+export const IoctlIn = { bytes: 32, fh: 0, flags: 8, cmd: 12, arg: 16, in_size: 24, out_size: 28 } as const;
+export const IoctlOut = { bytes: 16, result: 0, flags: 4, in_iovs: 8, out_iovs: 12 } as const;
 export const OpenOut = { bytes: 16, fh: 0, open_flags: 8, backing_id: 12 } as const;
 
 export const SetattrIn = {
@@ -246,6 +257,8 @@ export const SetattrValid = {
 } as const;
 
 export const WriteFlag = { CACHE: 1 << 0, LOCKOWNER: 1 << 1, KILL_SUIDGID: 1 << 2 } as const;
+/** FUSE_IOCTL_DIR: on a directory. */
+export const IOCTL_DIR = 1 << 4;
 export const OpenOutFlag = { KEEP_CACHE: 1 << 1, CACHE_DIR: 1 << 3 } as const;
 
 /** Bits 0–31 of the flags of INIT. Bits 32 and up travel in `flags2`, and only with INIT_EXT; none of those is used yet. */

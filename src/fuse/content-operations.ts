@@ -11,7 +11,9 @@ import type { Request } from './request.ts';
 import { OPEN_DSYNC } from './synchronous.ts';
 
 function performReadlink(request: Request, tx: TransactionHandle): void {
-  request.target = request.conversation.filesystem.readSymlink(tx, request.inode);
+  const { filesystem } = request.conversation;
+  request.target = filesystem.readSymlink(tx, request.inode);
+  filesystem.accessed(tx, request.inode);
 }
 
 function answerReadlink(request: Request): void {
@@ -20,18 +22,32 @@ function answerReadlink(request: Request): void {
   request.answerLong(memoryOffset, target.length);
 }
 
-/** READDIR and READDIRPLUS have READ's arguments; the offset is the cookie of the entry before. */
+const OPEN_ACCESS_MODE = 3;
+const OPEN_WRITE_ONLY = 1;
+/** Open flag O_NOATIME of Linux on x86 and ARM. */
+const OPEN_NO_ACCESS_TIME = 0o1000000;
+
+/** By the flags of the open file. Through one for writing only, the kernel reads what surrounds the bytes written. */
+function movesAccessTime(openFlags: number): boolean {
+  return (openFlags & OPEN_NO_ACCESS_TIME) === 0 && (openFlags & OPEN_ACCESS_MODE) !== OPEN_WRITE_ONLY;
+}
+
+/** READDIR and READDIRPLUS have READ's arguments; the offset is that of the entry before. */
 function decodeReaddir(request: Request): void {
-  const { wire, bodyAt } = request;
-  request.offsetBytes = wire.exactU64(bodyAt + ReadIn.offset, 'EINVAL');
+  const { wire, bodyAt, conversation } = request;
+  const offset = wire.exactU64(bodyAt + ReadIn.offset, 'EINVAL');
+  request.offsetBytes = conversation.directoryCookies.cookieAt(offset);
   request.lengthBytes = Math.min(wire.u32(bodyAt + ReadIn.size), request.payloadBytes);
+  request.movesAccessTime = movesAccessTime(wire.u32(bodyAt + ReadIn.flags));
 }
 
 function list(request: Request, tx: TransactionHandle, withAttributes: boolean): void {
   const { listing, memoryOffset, lengthBytes, inode, offsetBytes } = request;
   listing.begin(memoryOffset, lengthBytes, withAttributes ? tx : undefined);
-  request.conversation.filesystem.readDirectory(tx, inode, offsetBytes, listing.visit);
+  const { filesystem } = request.conversation;
+  filesystem.readDirectory(tx, inode, offsetBytes, listing.visit);
   listing.end();
+  if (request.movesAccessTime) filesystem.accessed(tx, inode);
 }
 
 function answerListing(request: Request): void {
@@ -45,6 +61,7 @@ function decodeRead(request: Request): void {
   request.offsetBytes = wire.exactU64(bodyAt + ReadIn.offset, 'EOVERFLOW');
   request.lengthBytes = wire.u32(bodyAt + ReadIn.size);
   if (request.lengthBytes > request.payloadBytes) throw fsError('EINVAL');
+  request.movesAccessTime = movesAccessTime(wire.u32(bodyAt + ReadIn.flags));
   request.resultOffset = request.memoryOffset;
   request.resultBytes = 0;
 }
@@ -55,16 +72,19 @@ function answerRead(request: Request): void {
 
 function decodeWrite(request: Request): void {
   const { wire, bodyAt, conversation } = request;
-  request.offsetBytes = wire.exactU64(bodyAt + WriteIn.offset, 'EFBIG');
+  const flags = wire.u32(bodyAt + WriteIn.write_flags);
+  const cached = (flags & WriteFlag.CACHE) !== 0;
+  const offsetAt = bodyAt + WriteIn.offset;
+  // The filesystem refuses such an offset, however inexact, and notes what a cache loses by it.
+  request.offsetBytes = cached ? wire.u64(offsetAt) : wire.exactU64(offsetAt, 'EFBIG');
   request.lengthBytes = wire.u32(bodyAt + WriteIn.size);
   const receivedBytes = request.bodyEnd - request.memoryOffset;
   if (request.lengthBytes !== receivedBytes || receivedBytes > request.payloadBytes) throw fsError('EINVAL');
   const { agreement } = conversation;
   request.updateTimes = agreement === undefined || !agreedOn(agreement, InitFlag.WRITEBACK_CACHE);
-  const flags = wire.u32(bodyAt + WriteIn.write_flags);
-  const cached = (flags & WriteFlag.CACHE) !== 0;
   if (!cached && (wire.u32(bodyAt + WriteIn.flags) & OPEN_DSYNC) !== 0) request.synchronous = true;
   request.mayEndEarly = cached && !request.synchronous;
+  request.fromCache = cached;
   request.killPrivileges = (flags & WriteFlag.KILL_SUIDGID) !== 0;
 }
 
@@ -75,7 +95,12 @@ function answerWrite(request: Request): void {
   request.answerShort(WriteOut.bytes);
 }
 
+/** Of one file or directory: it never fails for what others lost. */
 function beginSync(request: Request): void {
+  endAfter(request, request.conversation.filesystem.sync(request.inode));
+}
+
+function beginSyncOfAll(request: Request): void {
   endAfter(request, request.conversation.filesystem.sync());
 }
 
@@ -134,7 +159,7 @@ export const contentOperations: readonly OperationRow[] = [
   ],
   [Opcode.FSYNC, row('fsync', { begin: beginSync })],
   [Opcode.FSYNCDIR, row('fsyncdir', { begin: beginSync })],
-  [Opcode.SYNCFS, row('syncfs', { begin: beginSync })],
+  [Opcode.SYNCFS, row('syncfs', { begin: beginSyncOfAll })],
   [
     Opcode.OPEN,
     row('open', {

@@ -4,6 +4,8 @@
  * `begin` says where and how much, `visit` is passed to `readDirectory`, `bytes` is what came of it. A run
  * that misses a block is begun again and overwrites what the first left.
  *
+ * What offset an entry has shows when the next one is visited, also one that finds no room; see directory-cookies.ts.
+ *
  * In READDIRPLUS each entry but '.' and '..' hands the kernel a reference to its inode. An inode that
  * cannot be read is listed without attributes, as the kernel allows, so that one damaged file does not hide
  * its directory; looking it up tells the error.
@@ -11,12 +13,14 @@
 import { CorruptionError, FsError, fsError } from '../fs/errors.ts';
 import type { Attributes, EntryVisitor, FileSystem, TransactionHandle } from '../fs/filesystem.ts';
 import { Dirent, Direntplus, EntryOut, type Wire } from './abi.ts';
+import { DirectoryCookies } from './directory-cookies.ts';
 import {
   directoryRecordBytes,
   direntplusBytes,
   direntplusInode,
   emptyAttributes,
   encodeDirent,
+  encodeDirentOffset,
   encodeEntryOut,
 } from './encoding.ts';
 
@@ -34,16 +38,22 @@ export class DirectoryListing {
   readonly #filesystem: FileSystem;
   readonly #wire: Wire;
   readonly #preferredBytes: number;
+  readonly #cookies: DirectoryCookies;
   readonly #attributes: Attributes = emptyAttributes();
   #at = 0;
   #limitBytes = 0;
   #withAttributes: TransactionHandle | undefined = undefined;
   #refused = false;
+  /** Of the entry before: its cookie and offset, and where it says its offset. */
+  #lastCookie = 0;
+  #lastOffset = -1;
+  #lastAt = 0;
 
-  constructor(filesystem: FileSystem, wire: Wire, preferredBytes: number) {
+  constructor(filesystem: FileSystem, wire: Wire, preferredBytes: number, cookies: DirectoryCookies) {
     this.#filesystem = filesystem;
     this.#wire = wire;
     this.#preferredBytes = preferredBytes;
+    this.#cookies = cookies;
     this.visit = (name, inode, fileType, cookie) => this.#add(name, inode, fileType, cookie);
   }
 
@@ -54,6 +64,7 @@ export class DirectoryListing {
     this.#limitBytes = limitBytes;
     this.#withAttributes = withAttributes;
     this.#refused = false;
+    this.#lastOffset = -1;
   }
 
   /** @throws FsError EINVAL if not even one entry found room: an empty answer would mean the end. */
@@ -63,6 +74,10 @@ export class DirectoryListing {
   }
 
   #add(name: Uint8Array, inode: number, fileType: number, cookie: number): boolean {
+    const offset = DirectoryCookies.groupOffset(cookie);
+    if (offset === this.#lastOffset) {
+      encodeDirentOffset(this.#wire, this.#lastAt, this.#cookies.offsetWithin(this.#lastCookie));
+    }
     const plus = this.#withAttributes;
     const frontBytes = plus === undefined ? Dirent.bytes : Direntplus.bytes;
     if (this.bytes + directoryRecordBytes(frontBytes, name.length) > this.#limitBytes) {
@@ -75,7 +90,10 @@ export class DirectoryListing {
       at += EntryOut.bytes;
       this.bytes += EntryOut.bytes;
     }
-    this.bytes += encodeDirent(this.#wire, at, name, inode, fileType, cookie);
+    this.bytes += encodeDirent(this.#wire, at, name, inode, fileType, offset);
+    this.#lastCookie = cookie;
+    this.#lastOffset = offset;
+    this.#lastAt = at;
     return true;
   }
 

@@ -26,6 +26,9 @@ const FOREVER_SECONDS = 0x7fff_ffff;
 /** Kernels up to 6.17 keep no partial page where st_blksize is less than a page, and lose bytes with the writeback cache. */
 const LEAST_PREFERRED_BYTES = 4096;
 
+/** More inodes than this are said to be this many: statfs(2) of a 32-bit program fails of a larger number. */
+const MOST_FILES = 0xffff_ffff;
+
 export function emptyAttributes(): Attributes {
   return {
     inode: 0,
@@ -181,8 +184,9 @@ export function encodeStatfsOut(wire: Wire, at: number, space: SpaceStatistics):
   wire.set64(at + Kstatfs.blocks, space.blocks);
   wire.set64(at + Kstatfs.bfree, space.freeBlocks);
   wire.set64(at + Kstatfs.bavail, space.freeBlocks);
-  wire.set64(at + Kstatfs.files, space.inodes + space.freeInodes);
-  wire.set64(at + Kstatfs.ffree, space.freeInodes);
+  const files = Math.min(space.inodes + space.freeInodes, MOST_FILES);
+  wire.set64(at + Kstatfs.files, files);
+  wire.set64(at + Kstatfs.ffree, Math.max(0, files - space.inodes));
   wire.setU32(at + Kstatfs.bsize, space.blockBytes);
   wire.setU32(at + Kstatfs.namelen, space.maxNameBytes);
   wire.setU32(at + Kstatfs.frsize, space.blockBytes);
@@ -201,17 +205,22 @@ export function encodeDirent(
   name: Uint8Array,
   inode: number,
   fileType: number,
-  cookie: number,
+  offset: number,
 ): number {
   const lengthBytes = directoryRecordBytes(Dirent.bytes, name.length);
   wire.set64(at + Dirent.ino, inode);
-  wire.set64(at + Dirent.off, cookie);
+  wire.set64(at + Dirent.off, offset);
   wire.setU32(at + Dirent.namelen, name.length);
   wire.setU32(at + Dirent.type, fileType >>> 12);
   const nameAt = at + Dirent.bytes;
   wire.bytes.set(name, nameAt);
   for (let pad = nameAt + name.length; pad < at + lengthBytes; pad++) wire.bytes[pad] = 0;
   return lengthBytes;
+}
+
+/** Gives the fuse_dirent at `at` another offset. */
+export function encodeDirentOffset(wire: Wire, at: number, offset: number): void {
+  wire.set64(at + Dirent.off, offset);
 }
 
 /** Inode of the fuse_direntplus at `at`, 0 where it carries no reference. */

@@ -12,6 +12,7 @@
  *   names that are not UTF-8
  *   rename flags (NOREPLACE, EXCHANGE), readdirplus, fallocate, lseek, statx, syncfs, fuseblk
  *   set-user-id bits cleared by the write itself: libfuse 2 never learns of them
+ *   which writes come from a mapping: when one of these fails, the kernel alone tells, at one fsync
  *   long kernel caching: names and attributes are asked for again after a second, and as paths are all that libfuse
  *     2 knows, a change by one name of a hard link shows at its other names as late
  */
@@ -201,7 +202,7 @@ class PathCalls {
       const answer = args.pop() as Answer;
       const waiting: Answer = (status, ...result) => {
         if (status < 0) answer(status, ...result);
-        else this.#wait((failed) => answer(failed || status, ...result), this.#filesystem.sync());
+        else this.#wait((failed) => answer(failed || status, ...result), this.#filesystem.sync(ROOT));
       };
       call(...([...args, waiting] as never[]));
     };
@@ -262,7 +263,9 @@ class PathCalls {
       readdir: (path: string, answer: Answer) => this.#readdir(path, answer),
       readlink: (path: string, answer: Answer) =>
         this.#run(answer, (tx) => {
-          const target = Buffer.from(fs.readSymlink(tx, this.#walk(tx, path))).toString();
+          const inode = this.#walk(tx, path);
+          const target = Buffer.from(fs.readSymlink(tx, inode)).toString();
+          fs.accessed(tx, inode);
           return () => [target];
         }),
       mknod: (path: string, mode: number, device: number, answer: Answer) =>
@@ -324,10 +327,10 @@ class PathCalls {
       ftruncate: (_path: string, handle: number, size: number, answer: Answer) =>
         this.#wait(answer, this.#filesystem.setSize(this.#open.get(handle) ?? 0, size, false)),
       flush: (_path: string, _handle: number, answer: Answer) => answer(0),
-      fsync: (_path: string, _dataOnly: boolean, _handle: number, answer: Answer) =>
-        this.#wait(answer, this.#filesystem.sync()),
+      fsync: (_path: string, _dataOnly: boolean, handle: number, answer: Answer) =>
+        this.#wait(answer, this.#filesystem.sync(this.#open.get(handle) ?? ROOT)),
       fsyncdir: (_path: string, _dataOnly: boolean, _handle: number, answer: Answer) =>
-        this.#wait(answer, this.#filesystem.sync()),
+        this.#wait(answer, this.#filesystem.sync(ROOT)),
     };
   }
 
@@ -420,6 +423,7 @@ class PathCalls {
         names.push(Buffer.from(name).toString());
         return true;
       });
+      this.#filesystem.accessed(tx, this.#walk(tx, path));
       return () => [names];
     });
   }
@@ -439,6 +443,7 @@ class PathCalls {
       updateTimes: true,
       killPrivileges: false,
       mayEndEarly: false,
+      movesAccessTime: true,
       finished: () => {},
     };
   }

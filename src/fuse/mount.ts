@@ -6,14 +6,16 @@
  * mounts and passes the descriptor back over a socket.
  *
  * From the moment of the mount until the session answers, whoever touches the directory waits. So this
- * file never looks at the mountpoint afterwards: the kernel's mountinfo tells what there is to know. And a
- * process must not unmount its own mount by itself, since umount(2) waits for its answers: `unmountInChild`.
+ * file never looks at the mountpoint afterwards: the kernel's mountinfo tells what there is to know. And umount(2), which
+ * waits for the server's answers, is called by a child: see errand.ts.
  *
  * Every error is one line that says what to do.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, constants, openSync, readFileSync, realpathSync, statSync, writeFileSync } from 'node:fs';
 import { native } from '../native.ts';
+import { runErrand, SilenceError } from './errand.ts';
+import { deviceOf, topmostOn } from './mount-table.ts';
 import { MountFlag, type MountOptions } from './options.ts';
 
 /** A mount that could not be made or ended; the message is one line for the user. */
@@ -35,6 +37,7 @@ export interface MountRequest {
 /** A block of the page cache, and the least that every block device can do: see LEAST_PREFERRED_BYTES in encoding.ts. */
 const FUSEBLK_BLOCK_BYTES = 4096;
 const UMOUNT_LAZILY = 2;
+const NEVER: AbortSignal = new AbortController().signal;
 
 function codeOf(thrown: unknown): string {
   return thrown instanceof Error && 'code' in thrown ? String(thrown.code) : '';
@@ -92,6 +95,25 @@ function openFuseDevice(): number {
   }
 }
 
+/**
+ * Holds the mount namespace of this process, so that its end can never wait for itself.
+ *
+ * The last process of a namespace ends its mounts when it exits, and for a `fuseblk` mount the kernel then waits for
+ * the server's answer to DESTROY. A server that was killed there would wait for its own answer for ever, since the
+ * kernel gives up the namespace before the files. With this file open it is the files that give the
+ * namespace up, the one opened last first: /dev/fuse is closed, which ends the connection, and then the namespace.
+ *
+ * To be called just before /dev/fuse is opened, since the order of the numbers counts.
+ */
+function holdNamespace(): number | undefined {
+  try {
+    return openSync('/proc/self/ns/mnt', constants.O_RDONLY);
+  } catch {
+    // Without /proc there is no container either.
+    return undefined;
+  }
+}
+
 /** The data of mount(2) for fuse: fuse_fs_parameters in the kernel. */
 function mountData(descriptor: number, request: MountRequest): string {
   const { options, blockDevice } = request;
@@ -110,6 +132,7 @@ function mountData(descriptor: number, request: MountRequest): string {
 
 function mountAsRoot(request: MountRequest): number {
   const { source, directory, options, blockDevice } = request;
+  const namespace = holdNamespace();
   const descriptor = openFuseDevice();
   const type = `${blockDevice ? 'fuseblk' : 'fuse'}.${options.subtype}`;
   const shown = blockDevice ? source : (options.fsname ?? source);
@@ -118,6 +141,7 @@ function mountAsRoot(request: MountRequest): number {
     native.mountFuse(shown, directory, type, options.flags, mountData(descriptor, request));
   } catch (thrown) {
     closeSync(descriptor);
+    if (namespace !== undefined) closeSync(namespace);
     const advice = {
       EPERM: `not allowed to mount on ${directory}: this needs CAP_SYS_ADMIN (docker run --cap-add SYS_ADMIN --device /dev/fuse)`,
       EBUSY: `${source} is in use: unmount it, or stop the program that holds it`,
@@ -245,24 +269,29 @@ export async function mount(request: MountRequest): Promise<number> {
 }
 
 /**
- * Takes a mount out of the directory tree, used or not; its filesystem ends with its last user. Whoever serves it
- * must have closed its descriptor.
+ * Takes a mount out of the directory tree, used or not; its filesystem ends with its last user.
  * @throws MountError if that is not permitted
  */
-export async function abandonMount(directory: string): Promise<void> {
-  if (isRoot()) unmountAsRoot(directory, UMOUNT_LAZILY);
-  else await unmountByHelper(directory, '-z');
+export async function abandonMount(mount: MountRecord, signal: AbortSignal = NEVER): Promise<void> {
+  if (isRoot()) await unmountAsRoot(mount, UMOUNT_LAZILY, signal);
+  else await unmountByHelper(mount.directory, '-z');
 }
 
-function unmountAsRoot(directory: string, flags = 0): void {
+async function unmountAsRoot(
+  { directory, id }: MountRecord,
+  flags: number,
+  signal: AbortSignal,
+): Promise<void> {
   try {
-    native.umount(directory, flags);
+    await runErrand(native.startUnmount(directory, id, flags), signal);
   } catch (thrown) {
+    if (thrown instanceof SilenceError) throw thrown;
     const advice = {
       EBUSY: `${directory} is busy: end what uses it ('fuser -vm ${directory}' shows it) and try again`,
       EINVAL: `${directory} is not a mountpoint`,
       ENOENT: `${directory} does not exist`,
       EPERM: `not allowed to unmount ${directory}: this needs CAP_SYS_ADMIN`,
+      ESTALE: `${directory} is another mount by now`,
     };
     throw advised(thrown, advice, `cannot unmount ${directory}`);
   }
@@ -280,37 +309,43 @@ async function unmountByHelper(directory: string, ...flags: string[]): Promise<v
 }
 
 /**
- * Unmounts, from a process that does not serve the mount. For a `fuseblk` mount the volume is clean when
- * it resolves; for others the daemon is still at it, until it lets go of its target.
+ * Unmounts the mount that its path leads to. umount(2) is called in a child, so whoever serves the mount may call this. For a
+ * `fuseblk` mount the volume is clean when it resolves; for others the daemon is still at it, until it lets go
+ * of its target.
  *
- * @throws MountError, with what to do where the mount is busy.
+ * @throws MountError, with what to do where the mount is busy; SilenceError if `signal` comes first
  */
-export async function unmount(directory: string): Promise<void> {
-  if (isRoot()) unmountAsRoot(directory);
-  else await unmountByHelper(directory);
+export async function unmount(mount: MountRecord, signal: AbortSignal = NEVER): Promise<void> {
+  if (isRoot()) await unmountAsRoot(mount, 0, signal);
+  else await unmountByHelper(mount.directory);
 }
 
-const CHILD_SCRIPT = `
-const { unmount } = await import(process.argv[1]);
-try { await unmount(process.argv[2]); } catch (error) { console.error(error.message); process.exitCode = 1; }
-`;
-
-/** `unmount` for the process that serves the mount, which has to go on answering meanwhile. */
-export async function unmountInChild(directory: string): Promise<void> {
-  const args = ['--input-type=module', '-e', CHILD_SCRIPT, '--', import.meta.url, directory];
-  // In a session of its own: Ctrl-C at the terminal is for the daemon only.
-  const child = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'pipe'], detached: true });
-  const end = await ended(child);
-  if (end.status !== 0) throw new MountError(end.complaint || `cannot unmount ${directory}`);
+/**
+ * Makes the filesystem of a mount that `covers` hide read-only, and so has all of the page cache written, without touching
+ * what covers it.
+ *
+ * @throws ErrandError: EBUSY while somebody has a file open for writing
+ */
+export async function sealCovered(mount: MountRecord, covers: readonly MountRecord[]): Promise<void> {
+  const directories = covers.map(({ directory }) => directory);
+  await runErrand(native.startSeal(directories, mount.directory, ...deviceOf(mount)), NEVER);
 }
 
 export interface MountRecord {
+  /** Unique among the mounts there are. */
+  readonly id: number;
+  /** The mount that it is mounted in. */
+  readonly parentId: number;
+  /** Which directory of the filesystem is mounted: `/`, or another for a bind mount. */
+  readonly root: string;
   /** `major:minor`, as the kernel names the mount's device and its bdi. */
   readonly deviceNumbers: string;
   readonly directory: string;
   /** With subtype: `fuseblk.quarry`. */
   readonly type: string;
   readonly source: string;
+  /** Options of the filesystem, as the kernel shows them. */
+  readonly options: string;
 }
 
 /** proc(5): space, tab, newline and backslash are octal in mountinfo. */
@@ -328,23 +363,31 @@ export function parseMountinfo(text: string): MountRecord[] {
   for (const line of text.split('\n')) {
     const fields = line.split(' ');
     const separator = fields.indexOf('-');
-    const [, , deviceNumbers, , directory] = fields;
-    const [, type, source] = separator < 0 ? [] : fields.slice(separator);
-    if (!deviceNumbers || !directory || !type || source === undefined) continue;
+    const [id, parentId, deviceNumbers, root, directory] = fields;
+    const [, type, source, options = ''] = separator < 0 ? [] : fields.slice(separator);
+    if (!deviceNumbers || !root || !directory || !type || source === undefined) continue;
     records.push({
+      id: Number(id),
+      parentId: Number(parentId),
+      root: unescapeOctal(root),
       deviceNumbers,
       directory: unescapeOctal(directory),
       type: unescapeOctal(type),
       source: unescapeOctal(source),
+      options: unescapeOctal(options),
     });
   }
   return records;
 }
 
+/** The mounts that this process sees, oldest first. Does not touch them. */
+export function mountTable(): MountRecord[] {
+  return parseMountinfo(readFileSync('/proc/self/mountinfo', 'utf8'));
+}
+
 /** The topmost mount on `directory`, an absolute path without symlinks. Does not touch the mount. */
 export function findMount(directory: string): MountRecord | undefined {
-  const mounts = parseMountinfo(readFileSync('/proc/self/mountinfo', 'utf8'));
-  return mounts.findLast((record) => record.directory === directory);
+  return topmostOn(mountTable(), directory);
 }
 
 /** What a mount gets above the kernel's defaults for FUSE, which are for servers that are not trusted: 128 KiB of

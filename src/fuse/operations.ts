@@ -10,6 +10,7 @@ import { OPCODE_LIMIT, Opcode } from './abi.ts';
 import { attributeOperations } from './attribute-operations.ts';
 import { contentOperations } from './content-operations.ts';
 import { type OperationRow, refused } from './handler-parts.ts';
+import { ioctlOperations } from './ioctl-operations.ts';
 import { nameOperations } from './name-operations.ts';
 import type { Handler } from './request.ts';
 import { sessionOperations } from './session-operations.ts';
@@ -35,7 +36,6 @@ const refusedOperations: readonly OperationRow[] = [
   [Opcode.SETLK, refused('setlk', 'ENOSYS')],
   [Opcode.SETLKW, refused('setlkw', 'ENOSYS')],
   [Opcode.BMAP, refused('bmap', 'ENOSYS')],
-  [Opcode.IOCTL, refused('ioctl', 'ENOSYS')],
   [Opcode.POLL, refused('poll', 'ENOSYS')],
   [Opcode.SETUPMAPPING, refused('setupmapping', 'ENOSYS')],
   [Opcode.REMOVEMAPPING, refused('removemapping', 'ENOSYS')],
@@ -49,6 +49,7 @@ const families = [
   nameOperations,
   attributeOperations,
   contentOperations,
+  ioctlOperations,
   refusedOperations,
 ];
 const byOpcode: Handler[] = new Array<Handler>(OPCODE_LIMIT).fill(unknownOperation);

@@ -6,6 +6,8 @@
  * nobody knows is one clear error, so that a misspelt option never mounts with less than was asked for.
  */
 
+import type { AccessRule, AccessRules } from '../fs/filesystem.ts';
+
 /** Flags of mount(2), linux/mount.h. */
 export const MountFlag = {
   readOnly: 1,
@@ -20,6 +22,14 @@ export const MountFlag = {
   strictAccessTime: 1 << 24,
   lazyTime: 1 << 25,
 } as const;
+
+/** Which reads move access times under these flags, as path_mount in the kernel has it: relatime unless told otherwise. */
+export function accessRules(flags: number): AccessRules {
+  const strict = (flags & MountFlag.strictAccessTime) !== 0;
+  const none = (flags & MountFlag.noAccessTime) !== 0;
+  const files: AccessRule = strict ? 'always' : none ? 'never' : 'relative';
+  return { files, directories: (flags & MountFlag.noDirectoryAccessTime) !== 0 ? 'never' : files };
+}
 
 /** Which code speaks to the kernel: Quarry's own, or libfuse 2 through the fuse-native package. */
 export type FuseLayer = 'native' | 'fuse-native';

@@ -32,8 +32,10 @@ import type {
   WriteRequest,
 } from '../fs/filesystem.ts';
 import { InHeader, OutHeader, type Wire } from './abi.ts';
+import type { DirectoryCookies } from './directory-cookies.ts';
 import { DirectoryListing } from './directory-listing.ts';
 import { emptyAttributes, encodeOutHeader } from './encoding.ts';
+import type { MountAnswers } from './mount-answers.ts';
 import type { Agreement } from './negotiation.ts';
 import type { WriteFailures } from './write-failures.ts';
 
@@ -57,8 +59,12 @@ export interface Conversation {
   readonly atomicCreate: boolean;
   /** Scratch of STATFS. */
   readonly space: SpaceStatistics;
+  /** What the offsets in listings mean. */
+  readonly directoryCookies: DirectoryCookies;
   /** Failed WRITEs whose writers do not know yet. */
   readonly writeFailures: WriteFailures;
+  /** To questions by ioctl; undefined where there are none. */
+  readonly answers: MountAnswers | undefined;
   agreed(agreement: Agreement): void;
   /** Unmounts the filesystem, once. */
   unmount(): Promise<void>;
@@ -116,6 +122,8 @@ export class Request implements Operation, ReadRequest, WriteRequest, CreateRequ
   updateTimes = false;
   killPrivileges = false;
   mayEndEarly = false;
+  movesAccessTime = false;
+  fromCache = false;
   /** SETATTR: whether the size changes, to what, and whether anything else does. */
   resizes = false;
   sizeBytes = 0;
@@ -175,7 +183,12 @@ export class Request implements Operation, ReadRequest, WriteRequest, CreateRequ
     this.bodyAt = this.#requestAt + InHeader.bytes;
     this.payloadBytes = slotBytes - HEAD_BYTES - 2 * conversation.filesystem.blockBytes;
     assert(this.payloadBytes >= HEAD_BYTES, 'a slot holds at least a page of payload');
-    this.listing = new DirectoryListing(conversation.filesystem, wire, conversation.preferredBytes);
+    this.listing = new DirectoryListing(
+      conversation.filesystem,
+      wire,
+      conversation.preferredBytes,
+      conversation.directoryCookies,
+    );
   }
 
   /** Reads the header of a request of `lengthBytes`; false if it is not whole. */
@@ -219,6 +232,11 @@ export class Request implements Operation, ReadRequest, WriteRequest, CreateRequ
 
   finished(thrown: unknown): void {
     this.conversation.ended(this, thrown);
+  }
+
+  /** The process that asks, 0 if it is none of this namespace. */
+  get callerPid(): number {
+    return this.wire.u32(this.#requestAt + InHeader.pid);
   }
 
   /** Where a short answer is built. */

@@ -8,7 +8,7 @@ import { closeSync } from 'node:fs';
 import type { FileSystem } from '../fs/filesystem.ts';
 import type { FuseChannelHandle } from '../native.ts';
 import { openChannel } from './channel.ts';
-import { abandonMount, type MountRequest, mount, tuneBacking } from './mount.ts';
+import { abandonMount, findMount, type MountRequest, mount, tuneBacking } from './mount.ts';
 import { Session, type SessionOptions } from './session.ts';
 import { synchronousRequests } from './synchronous.ts';
 
@@ -45,6 +45,12 @@ async function startSession(descriptor: number, request: ServeRequest): Promise<
   return session;
 }
 
+/** Takes a mount away that could not be served: the topmost on its directory, if that is still it. */
+async function abandonOwn({ directory, options }: ServeRequest): Promise<void> {
+  const mount = findMount(directory);
+  if (mount?.type.endsWith(`.${options.subtype}`)) await abandonMount(mount).catch(() => {});
+}
+
 /**
  * Mounts `request.filesystem` and begins to serve it.
  *
@@ -59,7 +65,7 @@ export async function serve(request: ServeRequest): Promise<Session> {
     tuneBacking(directory);
     return session;
   } catch (thrown) {
-    await abandonMount(directory).catch(() => {});
+    await abandonOwn(request);
     throw thrown;
   }
 }

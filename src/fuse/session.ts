@@ -15,7 +15,9 @@ import { Errno, errnoOf, FsError, fsError } from '../fs/errors.ts';
 import type { FileSystem } from '../fs/filesystem.ts';
 import { OPCODE_LIMIT, Opcode, Wire } from './abi.ts';
 import type { FuseChannel } from './channel.ts';
+import { DirectoryCookies } from './directory-cookies.ts';
 import { emptyStatistics, preferredIoBytes } from './encoding.ts';
+import type { MountAnswers } from './mount-answers.ts';
 import type { Agreement } from './negotiation.ts';
 import { handlerOf, unknownOperation } from './operations.ts';
 import { type Conversation, Request } from './request.ts';
@@ -29,6 +31,8 @@ export interface SessionOptions {
   readonly atomicCreate?: boolean;
   /** Which requests wait for the disk by themselves, see synchronous.ts. Default none. */
   readonly synchronous?: SynchronousRequests;
+  /** Answers questions to the mount, see questions.ts. Default none. */
+  readonly answers?: MountAnswers;
 }
 
 export interface OperationCount {
@@ -56,7 +60,9 @@ export class Session implements Conversation {
   readonly atomicCreate: boolean;
   readonly writebackCache: boolean;
   readonly writeFailures = new WriteFailures();
+  readonly directoryCookies = new DirectoryCookies();
   readonly space = emptyStatistics();
+  readonly answers: MountAnswers | undefined;
   /** Resolves when the kernel's INIT was answered: the mount is usable. Rejects if the kernel is too old or the mount went away first. */
   readonly initialized: Promise<Agreement>;
   /** Resolves when the mount is gone and the filesystem is unmounted. */
@@ -70,6 +76,7 @@ export class Session implements Conversation {
   #agreement: Agreement | undefined = undefined;
   #pending = 0;
   #unmounted: Promise<void> | undefined = undefined;
+  #abandoned = false;
   #lastLine = '';
   #initialize: (agreement: Agreement) => void = () => {};
   #failInitialize: (reason: Error) => void = () => {};
@@ -84,6 +91,7 @@ export class Session implements Conversation {
     this.writebackCache = this.#synchronous !== 'all';
     this.#channel = channel;
     this.#log = options.log;
+    this.answers = options.answers;
     this.initialized = new Promise((resolve, reject) => {
       this.#initialize = resolve;
       this.#failInitialize = reject;
@@ -182,7 +190,7 @@ export class Session implements Conversation {
 
   #endWhenDurable(request: Request): void {
     request.synchronous = false;
-    this.filesystem.sync().then(
+    this.filesystem.sync(request.inode).then(
       () => this.ended(request, undefined),
       (failure: unknown) => this.ended(request, failure ?? fsError('EIO')),
     );
@@ -200,7 +208,7 @@ export class Session implements Conversation {
       return;
     }
     if (failure === undefined) handler.reference(request, false);
-    if (!NOBODY_WAITS.has(errno))
+    if (!NOBODY_WAITS.has(errno) && !this.#abandoned)
       this.#logLine(`the kernel refused the reply to ${handler.name}: errno ${errno}`);
   }
 
@@ -239,6 +247,16 @@ export class Session implements Conversation {
         this.#failClose(thrown);
       },
     );
+  }
+
+  /**
+   * Ends the connection from this side, for a mount that cannot be taken out of the directory tree: whoever calls into it from now on
+   * gets ENOTCONN. `closed` tells when the filesystem is unmounted.
+   */
+  abandon(): void {
+    this.#abandoned = true;
+    this.#channel.close();
+    this.#onClosed(0);
   }
 
   unmount(): Promise<void> {

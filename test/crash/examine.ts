@@ -19,6 +19,9 @@ export class StoppedClock implements Clock {
   nanoseconds = 0;
   constructor(public seconds = 2_000_000_000) {}
   read(): void {}
+  roughSeconds(): number {
+    return this.seconds;
+  }
 }
 
 /** Smallest cache that a volume takes. */

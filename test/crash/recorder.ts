@@ -10,7 +10,7 @@
 
 import type { DeviceEvent } from '../../src/aio/crash-image.ts';
 import type { Device } from '../../src/aio/device.ts';
-import { FsError, fsError } from '../../src/fs/errors.ts';
+import { FsError, fsError, LostDataError } from '../../src/fs/errors.ts';
 import type { Caller, WriteRequest } from '../../src/fs/filesystem.ts';
 import { FileType, ROOT_INODE } from '../../src/fs/format.ts';
 import { extentsPerStep } from '../../src/fs/limits.ts';
@@ -331,6 +331,7 @@ export class Recorder {
         updateTimes: !what.keepTimes,
         killPrivileges: false,
         mayEndEarly: what.early ?? false,
+        fromCache: false,
         finished: (thrown) => {
           ended(thrown);
           resolve(thrown);
@@ -411,7 +412,8 @@ export class Recorder {
     this.unmounted = true;
     const version = this.model.versions.length - 1;
     const open = this.#openWrites;
-    await this.volume.unmount();
+    // What found no space is promised to nobody, and nothing else is known to be durable.
+    if (!(await this.#unmountLosing())) return;
     const position = this.device.log.length;
     for (const change of this.#changesOver()) {
       change.durablePosition = Math.min(change.durablePosition, position);
@@ -422,7 +424,18 @@ export class Recorder {
 
   /** Ends the live volume after the recording. */
   async abandon(): Promise<void> {
-    if (!this.unmounted) await this.volume.unmount();
+    if (!this.unmounted) await this.#unmountLosing();
+  }
+
+  /** False if a write answered early is lost, because there was no space for its record. */
+  async #unmountLosing(): Promise<boolean> {
+    try {
+      await this.volume.unmount();
+      return true;
+    } catch (thrown) {
+      if (thrown instanceof LostDataError && this.#isRefusal(thrown)) return false;
+      throw thrown;
+    }
   }
 
   #endOpenWrites(ended: readonly OpenWrite[], position: number): void {

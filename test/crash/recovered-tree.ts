@@ -108,6 +108,7 @@ function readWhole(volume: Volume, device: Device, file: RecoveredFile): Promise
       memoryOffset: 0,
       resultOffset: 0,
       resultBytes: 0,
+      movesAccessTime: false,
       finished: (thrown) => {
         const { resultOffset, resultBytes } = request;
         if (thrown === undefined) resolve(memory.bytes.subarray(resultOffset, resultOffset + resultBytes));

@@ -17,7 +17,12 @@ const KIB = 1024;
 const MIB = 1024 * KIB;
 
 /** Time stands still: the same base has the same bytes wherever it is made. */
-export const FIXED_CLOCK: Clock = { seconds: 1_700_000_000, nanoseconds: 123_456_789, read() {} };
+export const FIXED_CLOCK: Clock = {
+  seconds: 1_700_000_000,
+  nanoseconds: 123_456_789,
+  read() {},
+  roughSeconds: () => 1_700_000_000,
+};
 
 interface Recipe {
   readonly sizeBytes: number;

@@ -132,6 +132,10 @@ export class MemoryFileSystem implements FileSystem {
     return this.node(parent).names.get(keyOf(name)) ?? 0;
   }
 
+  accessed(_: TransactionHandle, inode: number): void {
+    this.#enter('accessed', inode);
+  }
+
   readAttributes(_: TransactionHandle, inode: number, into: Attributes): void {
     this.#enter('readAttributes', inode);
     Object.assign(into, this.node(inode).attributes);

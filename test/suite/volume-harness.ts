@@ -34,6 +34,8 @@ export async function formatted(device: Device, blockBytes: number, journalBlock
 export class TestVolume {
   /** Writes may be answered before they are done. */
   early = false;
+  /** Writes come from a cache: what is lost of them is kept also when it is told. */
+  fromCache = false;
 
   constructor(
     readonly device: Device,
@@ -165,6 +167,7 @@ export class TestVolume {
         updateTimes: true,
         killPrivileges: false,
         mayEndEarly: this.early,
+        fromCache: this.fromCache,
         finished: (thrown) => (thrown === undefined ? resolve() : reject(thrown)),
       };
       this.volume.write(request);
@@ -184,6 +187,7 @@ export class TestVolume {
         memoryOffset: 4096,
         resultOffset: 0,
         resultBytes: 0,
+        movesAccessTime: true,
         finished: (thrown) => {
           const { resultOffset, resultBytes } = request;
           if (thrown === undefined) resolve(memory.bytes.slice(resultOffset, resultOffset + resultBytes));

@@ -1,20 +1,22 @@
 /** The parts of the command that are pure: sizes, ids, signatures, words of the aliases, judged command lines, records. */
+
 import { describe, expect, test } from 'vitest';
 import { PROBLEMS } from '../../src/check/problem.ts';
 import { fsckWords, mountStatus, mountWords } from '../../src/cli/alias-words.ts';
+import { deviceNumbersOf } from '../../src/cli/block-devices.ts';
 import type { OptionValues, Terminal } from '../../src/cli/command.ts';
 import { failureLine, targetError, UsageError } from '../../src/cli/failure.ts';
 import { fsckJson, fsckMode, fsckStatus, fsckText, reportOfCheck } from '../../src/cli/fsck-command.ts';
+import { logName } from '../../src/cli/log-file.ts';
 import { mkfsRequest, planVolume } from '../../src/cli/mkfs-command.ts';
 import { knownOptions, mountRequest, parseAllocatorOptions } from '../../src/cli/mount-request.ts';
 import { COMMAND_NAMES, packageVersion, runCommandLine } from '../../src/cli/program.ts';
 import { progressText } from '../../src/cli/progress.ts';
-import { isRunning, logPath, startTicksIn } from '../../src/cli/runtime-records.ts';
 import { findSignatures } from '../../src/cli/signatures.ts';
 import { formatSize, parseSize } from '../../src/cli/sizes.ts';
 import { flattenCounters } from '../../src/cli/stat-command.ts';
+import { swapsOf } from '../../src/cli/storage-users.ts';
 import { factLines } from '../../src/cli/table-text.ts';
-import { deviceNumbersOf, swapsOf } from '../../src/cli/target.ts';
 import { formatUuid, parseUuid } from '../../src/cli/uuids.ts';
 import { timeText } from '../../src/cli/volume-head.ts';
 
@@ -376,11 +378,8 @@ describe('small things', () => {
     expect(timeText(1e9)).toBe('2001-09-09T01:46:40Z');
     expect(timeText(1e300)).toBeUndefined();
   });
-  test('processes and logs', () => {
-    expect(startTicksIn('12 (a) b) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 4711 20')).toBe(4711);
-    expect(isRunning({ pid: process.pid, startTicks: 1 })).toBe(false);
-    expect(isRunning({ pid: 2 ** 22 + 1, startTicks: 1 })).toBe(false);
-    expect(logPath('/run/quarry', '/mnt/data')).toBe('/run/quarry/mnt-data.log');
-    expect(logPath('/run/quarry', '/')).toBe('/run/quarry/root.log');
+  test('logs', () => {
+    expect(logName('/mnt/data')).toBe('mnt-data.log');
+    expect(logName('/')).toBe('root.log');
   });
 });

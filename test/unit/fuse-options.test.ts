@@ -129,13 +129,40 @@ test('mountinfo', () => {
   const text = [
     '22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw',
     '90 22 7:0 / /mnt/a\\040b\\134\\303\\251 rw,nosuid - fuseblk.quarry /dev/loop0 rw,user_id=0',
-    '91 22 0:51 / /mnt/c rw shared:5 master:2 - fuse.quarry /tmp/x\\040y.img rw',
+    '91 22 0:51 /sub\\040dir /mnt/c rw shared:5 master:2 - fuse.quarry /tmp/x\\040y.img rw',
     'rubbish',
     '',
   ].join('\n');
   expect(parseMountinfo(text)).toEqual([
-    { deviceNumbers: '254:0', directory: '/', type: 'ext4', source: '/dev/vda' },
-    { deviceNumbers: '7:0', directory: '/mnt/a b\\é', type: 'fuseblk.quarry', source: '/dev/loop0' },
-    { deviceNumbers: '0:51', directory: '/mnt/c', type: 'fuse.quarry', source: '/tmp/x y.img' },
+    {
+      id: 22,
+      parentId: 1,
+      deviceNumbers: '254:0',
+      root: '/',
+      directory: '/',
+      type: 'ext4',
+      source: '/dev/vda',
+      options: 'rw',
+    },
+    {
+      id: 90,
+      parentId: 22,
+      deviceNumbers: '7:0',
+      root: '/',
+      directory: '/mnt/a b\\é',
+      type: 'fuseblk.quarry',
+      source: '/dev/loop0',
+      options: 'rw,user_id=0',
+    },
+    {
+      id: 91,
+      parentId: 22,
+      deviceNumbers: '0:51',
+      root: '/sub dir',
+      directory: '/mnt/c',
+      type: 'fuse.quarry',
+      source: '/tmp/x y.img',
+      options: 'rw',
+    },
   ]);
 });

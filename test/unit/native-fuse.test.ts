@@ -176,12 +176,18 @@ describe('a FUSE channel refuses', () => {
   });
 });
 
-test('the coarse clock agrees with the fine one', () => {
-  const into = new Float64Array(2);
-  native.clockRealtimeCoarse(into);
-  const [seconds = 0, nanoseconds = 0] = into;
-  expect(Math.abs(Date.now() - (seconds * 1000 + nanoseconds / 1e6))).toBeLessThan(50);
-  expect(() => native.clockRealtimeCoarse(new Float64Array(1))).toThrow(TypeError);
+test('the clock of files agrees with the fine one, also where it has nothing to stamp, and never goes back', () => {
+  const clock = native.openFileClock();
+  let before = 0;
+  for (const descriptor of [clock, clock, 2 ** 31 - 1]) {
+    const into = new Float64Array(2);
+    native.readFileClock(descriptor, into);
+    const [seconds = 0, nanoseconds = 0] = into;
+    expect(Math.abs(Date.now() - (seconds * 1000 + nanoseconds / 1e6))).toBeLessThan(50);
+    if (descriptor === clock) expect(seconds * 1e9 + nanoseconds).toBeGreaterThanOrEqual(before);
+    before = seconds * 1e9 + nanoseconds;
+  }
+  expect(() => native.readFileClock(clock, new Float64Array(1))).toThrow(TypeError);
 });
 
 test('system calls fail with their errno and path', () => {

@@ -1,0 +1,123 @@
+/**
+ * The file behind the standard error of a daemon in the background: what it had to say, should nobody be able to ask it.
+ *
+ *   /run/quarry/<name>.log for root, $XDG_RUNTIME_DIR/quarry/<name>.log for others, else /tmp/quarry-<uid>/<name>.log
+ *
+ * Nothing depends on these files. They lie in a directory that only its owner can write, and that is looked at after it was opened:
+ * what others prepared there (a link, a FIFO, a directory of theirs) is left alone, and the next place is tried. Without a
+ * place there is no file, and the mount works all the same.
+ */
+import { closeSync, constants, fstatSync, mkdirSync, openSync, rmSync, type Stats, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+
+const RUN_DIRECTORY = '/run/quarry';
+const LONGEST_LOG_NAME = 100;
+const WRITABLE_BY_OTHERS = 0o022;
+const STICKY = 0o1000;
+
+export interface LogFile {
+  readonly descriptor: number;
+  readonly path: string;
+}
+
+/** Where a log may lie, the best first. */
+export function logDirectories(uid: number): string[] {
+  const base = process.env.XDG_RUNTIME_DIR;
+  const proper = uid === 0 ? RUN_DIRECTORY : base ? join(base, 'quarry') : undefined;
+  const fallback = join(tmpdir(), `quarry-${uid}`);
+  return proper === undefined ? [fallback] : [proper, fallback];
+}
+
+/** The name of the log of one mountpoint. */
+export function logName(directory: string): string {
+  const name = directory.replace(/^\/+/, '').replaceAll('/', '-').slice(-LONGEST_LOG_NAME) || 'root';
+  return `${name}.log`;
+}
+
+function isOnlyOurs(status: Stats, uid: number): boolean {
+  return status.uid === uid && (status.mode & WRITABLE_BY_OTHERS) === 0;
+}
+
+/** Whether nobody else can take away what lies in this directory. */
+function keepsNames(directory: string, uid: number): boolean {
+  const status = statSync(directory);
+  if (status.uid !== uid && status.uid !== 0) return false;
+  return (status.mode & WRITABLE_BY_OTHERS) === 0 || (status.mode & STICKY) !== 0;
+}
+
+function makeDirectory(path: string): void {
+  try {
+    mkdirSync(path, { mode: 0o700 });
+  } catch {
+    // It is there already, or opening it tells.
+  }
+}
+
+/** Opens a directory of ours. @throws if it is not there, or not only ours */
+function openDirectory(path: string, uid: number): number {
+  if (!keepsNames(dirname(path), uid)) throw new Error('others can rename there');
+  makeDirectory(path);
+  const descriptor = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
+  if (isOnlyOurs(fstatSync(descriptor), uid)) return descriptor;
+  closeSync(descriptor);
+  throw new Error('not only ours');
+}
+
+const LOG_FLAGS =
+  constants.O_RDWR | constants.O_APPEND | constants.O_CREAT | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+
+function openFile(path: string, uid: number): number {
+  const descriptor = openSync(path, LOG_FLAGS, 0o600);
+  const status = fstatSync(descriptor);
+  if (status.isFile() && status.nlink === 1 && isOnlyOurs(status, uid)) return descriptor;
+  closeSync(descriptor);
+  throw new Error('not a file of ours');
+}
+
+/** Does something in the first directory that is ours; a file in it is reached through the open directory. */
+function inDirectoryOfOurs<T>(
+  places: readonly string[],
+  uid: number,
+  act: (within: string, path: string) => T,
+): T | undefined {
+  for (const path of places) {
+    let directory: number | undefined;
+    try {
+      directory = openDirectory(path, uid);
+      return act(`/proc/self/fd/${directory}`, path);
+    } catch {
+      // The next one.
+    } finally {
+      if (directory !== undefined) closeSync(directory);
+    }
+  }
+  return undefined;
+}
+
+function ownId(): number {
+  return process.geteuid?.() ?? 0;
+}
+
+/** Opens the log of a mountpoint to be appended to; undefined where there is no place that is only ours. */
+export function openLogFile(directory: string, places = logDirectories(ownId())): LogFile | undefined {
+  const name = logName(directory);
+  return inDirectoryOfOurs(places, ownId(), (within, path) => ({
+    descriptor: openFile(join(within, name), ownId()),
+    path: join(path, name),
+  }));
+}
+
+/** Removes the log of a mountpoint if nothing was written to it; `descriptor` is it. */
+export function removeEmptyLog(
+  directory: string,
+  descriptor: number,
+  places = logDirectories(ownId()),
+): void {
+  inDirectoryOfOurs(places, ownId(), (within) => {
+    const path = join(within, logName(directory));
+    const open = fstatSync(descriptor);
+    const named = statSync(path);
+    if (open.size === 0 && open.ino === named.ino && open.dev === named.dev) rmSync(path);
+  });
+}

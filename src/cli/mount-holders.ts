@@ -1,0 +1,50 @@
+/**
+ * Who else holds a mounted filesystem: bind mounts, and other mount namespaces, as /proc tells it. A filesystem ends when the last
+ * of its mounts does, wherever that is.
+ */
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { type MountRecord, parseMountinfo } from '../fuse/mount.ts';
+import { printable } from './printable.ts';
+
+/** More are not named. */
+const MOST_NAMED = 8;
+
+function readText(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return '';
+  }
+}
+
+function namespaceOf(pid: string): string | undefined {
+  try {
+    return readlinkSync(`/proc/${pid}/ns/mnt`);
+  } catch {
+    return undefined;
+  }
+}
+
+function placesIn(pid: string, { deviceNumbers, type }: MountRecord): string[] {
+  const mounts = parseMountinfo(readText(`/proc/${pid}/mountinfo`));
+  return mounts
+    .filter((mount) => mount.deviceNumbers === deviceNumbers && mount.type === type)
+    .map(({ directory }) => printable(directory));
+}
+
+/** What still holds the filesystem of a mount, besides open files, in words; the mount itself is gone. */
+export function holdersOf(mount: MountRecord): string[] {
+  const own = namespaceOf('self');
+  const seen = new Set<string | undefined>([own, undefined]);
+  const holders = placesIn('self', mount).map((place) => `the mount on ${place}`);
+  for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
+    const namespace = namespaceOf(pid);
+    if (seen.has(namespace)) continue;
+    seen.add(namespace);
+    const [place] = placesIn(pid, mount);
+    if (place === undefined) continue;
+    const name = printable(readText(`/proc/${pid}/comm`).trim());
+    holders.push(`${place} in the mount namespace of ${name} (${pid})`);
+  }
+  return holders.slice(0, MOST_NAMED);
+}

@@ -1,0 +1,128 @@
+/** Feature bits that this version does not know, as FORMAT.md says: pass over, only read, refuse. */
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, test } from 'vitest';
+import type { MemoryDevice } from '../../src/aio/memory-device.ts';
+import { checkVolume } from '../../src/check/checker.ts';
+import { repairVolume } from '../../src/check/repair.ts';
+import { runCommandLine } from '../../src/cli/program.ts';
+import { sealBlock } from '../../src/fs/block-header.ts';
+import { Superblock } from '../../src/fs/format.ts';
+import { TestVolume } from './volume-harness.ts';
+
+const SIZE_BYTES = 2 * 1024 * 1024;
+const BLOCK_BYTES = 4096;
+const FIELDS = {
+  compatible: Superblock.compatibleFeatures,
+  'read-only': Superblock.readOnlyFeatures,
+  incompatible: Superblock.incompatibleFeatures,
+};
+type FeatureSet = keyof typeof FIELDS;
+/** The lowest bit and the highest: both must be seen. */
+const BITS = [1, 2 ** 63];
+
+/** A volume with a file, unmounted in order or killed, that says it has this feature. */
+async function featured(set: FeatureSet, bit: number, clean = true): Promise<MemoryDevice> {
+  const volume = await TestVolume.make(SIZE_BYTES, BLOCK_BYTES);
+  const inode = await volume.create('/file');
+  await volume.write(inode, 0, new TextEncoder().encode('kept'));
+  await volume.volume.sync();
+  const device = (volume.device as MemoryDevice).clone();
+  await volume.volume.unmount();
+  const found = clean ? (volume.device as MemoryDevice).clone() : device;
+  const bytes = found.peek(0, BLOCK_BYTES);
+  const view = new DataView(bytes.buffer);
+  FIELDS[set].set(view, 0, bit);
+  sealBlock(view, bytes, 0, BLOCK_BYTES, 7);
+  found.poke(0, bytes);
+  return found;
+}
+
+function allOf(device: MemoryDevice): string {
+  return Buffer.from(device.peek(0, SIZE_BYTES)).toString('latin1');
+}
+
+async function fileIn(device: MemoryDevice, readOnly: boolean): Promise<string> {
+  const volume = await TestVolume.open(device, { readOnly });
+  const bytes = await volume.read(await volume.resolve('/file'), 0, 100);
+  await volume.volume.unmount();
+  return new TextDecoder().decode(bytes);
+}
+
+describe.each(BITS)('feature bit %d', (bit) => {
+  test('compatible: nothing is different', async () => {
+    expect(await fileIn(await featured('compatible', bit, false), false)).toBe('kept');
+  });
+
+  test.each([true, false])('read-only: read and never written (clean: %s)', async (clean) => {
+    const device = await featured('read-only', bit, clean);
+    const before = allOf(device);
+    await expect(TestVolume.open(device.clone())).rejects.toThrow(/only read.*-o ro/);
+    expect(await fileIn(device.reopen(), true)).toBe('kept');
+    expect(await checkVolume(device.reopen())).toMatchObject({ clean: true });
+    for (const mode of ['safe', 'all'] as const) {
+      const repair = repairVolume(device.reopen(), mode);
+      if (clean) expect(await repair).toMatchObject({ outcome: 'clean' });
+      else await expect(repair).rejects.toThrow(/only read.*newer/);
+    }
+    expect(allOf(device)).toBe(before);
+  });
+
+  test('incompatible: refused', async () => {
+    const device = await featured('incompatible', bit, false);
+    const before = allOf(device);
+    for (const readOnly of [true, false])
+      await expect(TestVolume.open(device.reopen(), { readOnly })).rejects.toThrow(/does not know/);
+    await expect(checkVolume(device.reopen())).rejects.toThrow(/does not know/);
+    await expect(repairVolume(device.reopen(), 'all')).rejects.toThrow(/does not know/);
+    expect(allOf(device)).toBe(before);
+  });
+});
+
+describe('by command', () => {
+  const directory = mkdtempSync(join(tmpdir(), 'quarry-features-'));
+  afterAll(() => rmSync(directory, { recursive: true }));
+
+  async function run(...words: string[]): Promise<{ status: number; out: string; err: string }> {
+    let out = '';
+    let err = '';
+    const terminal = {
+      out: (text: string) => {
+        out += text;
+      },
+      err: (text: string) => {
+        err += text;
+      },
+      interactive: false,
+    };
+    return { status: await runCommandLine(words, terminal), out, err };
+  }
+
+  test.each(['read-only', 'incompatible'] as const)('%s', async (set) => {
+    const path = join(directory, `${set}.img`);
+    const device = await featured(set, 4, false);
+    writeFileSync(path, device.peek(0, SIZE_BYTES));
+    const refused = async (status: number, ...words: string[]) => {
+      const result = await run(...words, path, ...(words[0] === 'mount' ? [directory] : []));
+      expect(result, words.join(' ')).toMatchObject({ status, out: '' });
+      expect(result.err, words.join(' ')).toMatch(/^quarry: [^\n]*features[^\n]*0x4[^\n]*\n$/);
+    };
+    await refused(1, 'mount', '--fake');
+    await refused(8, 'fsck', '-p');
+    await refused(8, 'fsck', '-y');
+    if (set === 'read-only') {
+      expect(await run('mount', '--fake', '-o', 'ro', path, directory)).toMatchObject({ status: 0, err: '' });
+      expect(await run('fsck', '-n', path)).toMatchObject({ status: 0, err: '' });
+      expect((await run('info', path)).out).toContain('0x4');
+    } else {
+      await refused(1, 'mount', '--fake', '-o', 'ro');
+      await refused(8, 'fsck', '-n');
+      await refused(1, 'info');
+    }
+    expect(readFileSync(path).equals(device.peek(0, SIZE_BYTES))).toBe(true);
+    expect((await run('mkfs', path)).err).toContain('--force');
+    expect(await run('mkfs', '--force', path)).toMatchObject({ status: 0, err: '' });
+    expect(await run('fsck', '-y', path)).toMatchObject({ status: 0, err: '' });
+  });
+});

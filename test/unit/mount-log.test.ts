@@ -1,0 +1,187 @@
+/** The log of a daemon: bounded, the latest always there; and its file, in a directory that somebody else has prepared. */
+
+import { execFileSync } from 'node:child_process';
+import {
+  chmodSync,
+  chownSync,
+  closeSync,
+  linkSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { openLogFile, removeEmptyLog } from '../../src/cli/log-file.ts';
+import { boundFile, MOST_LOG_BYTES, MountLog } from '../../src/cli/mount-log.ts';
+import { printable, printableJson } from '../../src/cli/printable.ts';
+
+let scratch: string;
+beforeEach(() => {
+  scratch = mkdtempSync(join(tmpdir(), 'mountio-log-'));
+});
+afterEach(() => rmSync(scratch, { recursive: true, force: true }));
+
+describe('lines', () => {
+  function logOf(): { log: MountLog; written: string[] } {
+    const written: string[] = [];
+    return { log: new MountLog((text) => written.push(text.replace(/^\S+ \[\d+\] /, ''))), written };
+  }
+
+  test('one that comes again is counted', () => {
+    const { log, written } = logOf();
+    for (let count = 0; count < 123; count++) log.line('the same');
+    log.line('another');
+    expect(written).toEqual([
+      'the same\n',
+      'the line before came 10 times more so far\n',
+      'the line before came 100 times more so far\n',
+      'the line before came 122 times more\n',
+      'another\n',
+    ]);
+  });
+
+  test('memory keeps the last ones, within its bounds', () => {
+    const { log } = logOf();
+    for (let count = 0; count < 10_000; count++) log.line(`line ${count}`);
+    expect(Buffer.byteLength(log.recent())).toBeLessThanOrEqual(64 * 1024);
+    expect(log.recent()).toMatch(/line 9999\n$/);
+    expect(log.recent().startsWith('20')).toBe(true);
+    log.line('x'.repeat(2 ** 20));
+    expect(Buffer.byteLength(log.recent())).toBeLessThanOrEqual(64 * 1024);
+    expect(log.firstLines().at(0)).toBe('line 0');
+    expect(log.firstLines().length).toBeLessThanOrEqual(50);
+  });
+
+  test('nothing in them steers a terminal or makes a line of its own', () => {
+    const { log, written } = logOf();
+    log.line('name \u001b[2J\nforged');
+    expect(written).toEqual(['name ?[2J?forged\n']);
+  });
+
+  test('a file stays below its limit, with the latest lines whole', () => {
+    const path = join(scratch, 'log');
+    const descriptor = openSync(path, 'a+');
+    for (let count = 0; count < 40_000; count++) {
+      writeSync(descriptor, `line ${count} ${'.'.repeat(40)}\n`);
+      if (count % 100 === 0) boundFile(descriptor);
+    }
+    boundFile(descriptor);
+    closeSync(descriptor);
+    const text = readFileSync(path, 'utf8');
+    expect(text.length).toBeLessThanOrEqual(MOST_LOG_BYTES);
+    expect(text).toMatch(/^line \d+ \.+\n/);
+    expect(text).toMatch(/\nline 39999 \.+\n$/);
+  });
+});
+
+test('printable', () => {
+  expect(printable('a\u001b[31mb\u009bc\u202ed\ne')).toBe('a?[31mb?c?d?e');
+  expect(printable('grüß dich, 世界')).toBe('grüß dich, 世界');
+  const value = { name: 'a\u009b\u001b\u202e"\\\n', more: [1] };
+  const text = printableJson(value);
+  expect(JSON.parse(text)).toEqual(value);
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not be there
+  expect(text).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202e]/);
+});
+
+describe.skipIf(process.getuid?.() !== 0)('the place of the file', () => {
+  const STRANGER = 65533;
+  let place: string;
+  beforeEach(() => {
+    chmodSync(scratch, 0o1777);
+    process.seteuid?.(1234);
+    place = join(scratch, 'quarry-1234');
+  });
+  afterEach(() => {
+    process.seteuid?.(0);
+  });
+
+  function asRoot(work: () => void): void {
+    process.seteuid?.(0);
+    work();
+    process.seteuid?.(1234);
+  }
+
+  test('is made, for its owner only, and an empty file does not stay', () => {
+    const log = openLogFile('/mnt/data', [place]);
+    expect(log?.path).toBe(join(place, 'mnt-data.log'));
+    expect(statSync(place).mode & 0o777).toBe(0o700);
+    expect(statSync(log?.path ?? '').mode & 0o777).toBe(0o600);
+    removeEmptyLog('/mnt/data', log?.descriptor ?? -1, [place]);
+    expect(readdirSync(place)).toEqual([]);
+    closeSync(log?.descriptor ?? -1);
+  });
+
+  test.each([
+    [
+      'a directory of a stranger',
+      (path: string) => {
+        mkdirSync(path);
+        chownSync(path, STRANGER, STRANGER);
+      },
+    ],
+    [
+      'one that others can write',
+      (path: string) => {
+        mkdirSync(path);
+        chownSync(path, 1234, 1234);
+        chmodSync(path, 0o777);
+      },
+    ],
+    [
+      'a link to one of ours',
+      (path: string) => {
+        mkdirSync(join(scratch, 'mine'));
+        chownSync(join(scratch, 'mine'), 1234, 1234);
+        symlinkSync(join(scratch, 'mine'), path);
+      },
+    ],
+    ['a file', (path: string) => writeFileSync(path, '')],
+    ['a FIFO', (path: string) => execFileSync('mkfifo', [path])],
+  ])('%s is left alone', (_, prepare) => {
+    asRoot(() => prepare(place));
+    expect(openLogFile('/mnt/data', [place])).toBeUndefined();
+    asRoot(() => {
+      if (statSync(place).isDirectory()) expect(readdirSync(place)).toEqual([]);
+    });
+  });
+
+  test.each([
+    ['a FIFO', (path: string) => execFileSync('mkfifo', ['-m', '666', path])],
+    ['a link', (path: string) => symlinkSync(join(scratch, 'victim'), path)],
+    ['a second name', (path: string) => linkSync(join(scratch, 'victim'), path)],
+    ['a directory', (path: string) => mkdirSync(path)],
+    [
+      'a file of a stranger',
+      (path: string) => {
+        writeFileSync(path, '');
+        chmodSync(path, 0o666);
+      },
+    ],
+  ])('within it, %s of the name is left alone', (_, prepare) => {
+    asRoot(() => {
+      mkdirSync(place, { mode: 0o700 });
+      writeFileSync(join(scratch, 'victim'), 'kept');
+      chownSync(join(scratch, 'victim'), 1234, 1234);
+      prepare(join(place, 'mnt-data.log'));
+      chownSync(place, 1234, 1234);
+    });
+    expect(openLogFile('/mnt/data', [place])).toBeUndefined();
+    expect(readFileSync(join(scratch, 'victim'), 'utf8')).toBe('kept');
+  });
+
+  test('where others can rename, there is none', () => {
+    asRoot(() => chmodSync(scratch, 0o777));
+    expect(openLogFile('/mnt/data', [place])).toBeUndefined();
+    expect(readdirSync(scratch)).toEqual([]);
+  });
+});
