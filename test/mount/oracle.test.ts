@@ -43,8 +43,8 @@ describeMount('the oracle of attributes and content', () => {
     const without = new Set(WITHOUT.filter(isCheckClass));
     try {
       const options = { seed, batches: BATCHES, remounts: REMOUNTS, without, shrinkMs: SHRINK_MS };
-      const { steps, calls, checks } = await playRound(ground, options);
-      return `${what}: ${steps} steps, ${calls} calls, ${checks} checks`;
+      const { steps, calls, checks, drops } = await playRound(ground, options);
+      return `${what}: ${steps} steps, ${calls} calls, ${checks} checks, caches dropped ${drops} times`;
     } catch (error) {
       const repeat = `npm run oracle -- --seed ${seed} --rounds 1 --batches ${BATCHES} --remounts ${REMOUNTS} --system ${SYSTEM}`;
       const text = error instanceof Error ? error.message : String(error);

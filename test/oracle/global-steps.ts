@@ -2,7 +2,7 @@
 
 import { SeededRandom } from '../../src/aio/seeded-random.ts';
 import { someMasks } from './attribute-steps.ts';
-import type { Inode, Model } from './model.ts';
+import type { Inode } from './model.ts';
 import {
   checkAttributes,
   checkDeadHandle,
@@ -70,7 +70,7 @@ export function lookStep(seed: number, depth: Depth): Step {
 }
 
 export function dropStep(): Step {
-  return globalStep('drop caches', (stage) => stage.dropCaches());
+  return globalStep('drop caches', (stage) => stage.dropCaches(false));
 }
 
 /** Nothing is dirty any more: warm, cold and by handles it is the same, to the last block. */
@@ -83,17 +83,11 @@ export function settleStep(seed: number): Step {
     if (withHandles) await noteHandles(stage);
     // Reading has moved times of access.
     await stage.settle();
-    await stage.dropCaches();
-    markCold(stage.model);
+    await stage.dropCaches(true);
     if (withHandles) await openHandles(stage, seed);
     await statAll(stage, seed + 2, true);
     await lookAround(stage, seed + 3, 'all', true);
   });
-}
-
-/** Nothing of what is not open is cached. */
-function markCold(model: Model): void {
-  for (const inode of model.named().keys()) if (!model.isHeld(inode)) inode.forgotten();
 }
 
 async function openHandles(stage: Stage, seed: number): Promise<void> {
@@ -115,7 +109,7 @@ export function remountStep(seed: number): Step {
     await stage.settle();
     await statAll(stage, seed + 1, true);
     await stage.mount.remount();
-    markCold(stage.model);
+    stage.nothingIsCached();
     await statAll(stage, seed + 2, true);
     await lookAround(stage, seed + 3, 'all', true);
   });

@@ -37,6 +37,8 @@ export interface RoundResult {
   readonly steps: number;
   readonly calls: number;
   readonly checks: number;
+  /** How often all caches were dropped. */
+  readonly drops: number;
 }
 
 /** @throws Error that tells the difference, and the shortest list of steps known to lead to it */
@@ -46,7 +48,7 @@ export async function playRound(ground: Ground, options: RoundOptions): Promise<
   try {
     stage = await Stage.make(workers, ground, options.without, 'round');
     await playAll(new Planner(new SeededRandom(options.seed), stage), options);
-    return { steps: stage.log.length, calls: stage.calls, checks: stage.checks };
+    return { steps: stage.log.length, calls: stage.calls, checks: stage.checks, drops: stage.drops };
   } catch (error) {
     for (const worker of workers) await worker.end();
     if (!stage) throw error;

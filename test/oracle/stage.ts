@@ -67,6 +67,8 @@ export interface Played {
 export interface Mount {
   /** Unmounts, checks, mounts again. @throws Error with the checker's findings */
   remount(): Promise<void>;
+  /** Has the kernel forget what is clean and unused. @returns false if it does not get to it */
+  dropCaches(): Promise<boolean>;
   readonly accessRule: AccessRule;
   readonly blockBytes: number;
 }
@@ -80,6 +82,7 @@ export class Stage {
   batch = 0;
   checks = 0;
   calls = 0;
+  drops = 0;
   #touched = new Map<number, Set<number>>();
 
   private constructor(
@@ -207,8 +210,15 @@ export class Stage {
     return new Set([...this.model.named().keys(), ...this.model.allHeld().map(({ inode }) => inode)]);
   }
 
-  async dropCaches(): Promise<void> {
-    await this.call(0, ROOT_USER, 'drop', 3);
+  /** Nothing of what is not open is in the kernel's memory afterwards, if all is settled and it could be done. */
+  async dropCaches(isSettled: boolean): Promise<void> {
+    const isDone = await this.mount.dropCaches();
+    if (isDone) this.drops++;
+    if (isDone && isSettled) this.nothingIsCached();
+  }
+
+  nothingIsCached(): void {
+    for (const inode of this.model.named().keys()) if (!this.model.isHeld(inode)) inode.forgotten();
   }
 }
 

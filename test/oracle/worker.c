@@ -410,14 +410,6 @@ static int do_run(char **word) {
   return 0;
 }
 
-static int do_drop(char **word) {
-  int fd = open("/proc/sys/vm/drop_caches", O_WRONLY | O_CLOEXEC);
-  if (fd < 0) return -1;
-  ssize_t done = write(fd, word[0], 1);
-  close(fd);
-  return done == 1 ? 0 : -1;
-}
-
 static const struct {
   const char *verb;
   int (*call)(char **word);
@@ -433,7 +425,7 @@ static const struct {
     {"rename", do_rename},     {"utimens", do_utimens},   {"statx", do_statx},
     {"fstatx", do_fstatx},     {"list", do_list},         {"readlink", do_readlink},
     {"handle", do_handle},     {"open_handle", do_open_handle}, {"install", do_install},
-    {"run", do_run},           {"drop", do_drop},         {"base", do_base},
+    {"run", do_run},           {"base", do_base},
 };
 
 static int perform(char **word) {
