@@ -16,7 +16,7 @@ const MINUTES = Number(process.env.QUARRY_ORACLE_MINUTES ?? 0);
 const ROUNDS = Number(process.env.QUARRY_ORACLE_ROUNDS ?? (MINUTES ? Number.MAX_SAFE_INTEGER : 3));
 const BATCHES = Number(process.env.QUARRY_ORACLE_BATCHES ?? (MINUTES ? 400 : 150));
 const REMOUNTS = Number(process.env.QUARRY_ORACLE_REMOUNTS ?? (MINUTES ? 2 : 1));
-const SHRINK_MS = MINUTES ? 60_000 : 20_000;
+const SHRINK_MS = Number(process.env.QUARRY_ORACLE_SHRINK_MS ?? (MINUTES ? 60_000 : 20_000));
 /** A hang is noticed much earlier, by who asked. */
 const LIMIT_MS = 180_000 + (MINUTES ? MINUTES * 66_000 : ROUNDS * 120_000);
 const WITHOUT = (process.env.QUARRY_ORACLE_WITHOUT ?? '').split(',').filter((name) => name !== '');
