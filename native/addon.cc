@@ -12,7 +12,8 @@
 //   loop_poll, script_callback   libuv below, JavaScript above
 //   errand           system calls that may wait for a FUSE server, each in a child process
 //   process          other processes, by descriptors
-//   device_probe, mount, crc32c  plain functions
+//   hook_watch       calls into somebody else's JavaScript, watched
+//   device_probe, mount, limits, crc32c  plain functions
 //
 // No policy, no layout, no opcodes of FUSE. Addresses never reach JavaScript, and each length that comes
 // from it is checked here.
@@ -28,6 +29,8 @@
 #include "errors.h"
 #include "file_clock.h"
 #include "fuse_channel.h"
+#include "hook_watch.h"
+#include "limits.h"
 #include "mapped_file.h"
 #include "mount.h"
 #include "process.h"
@@ -52,6 +55,8 @@ Napi::Object Load(Napi::Env env, Napi::Object exports) {
   MappedFile::Define(env, exports);
   Descriptor::Define(env, exports);
   FuseChannel::Define(env, exports);
+  HookWatch::Define(env, exports);
+  exports.Set("longestSpinNanoseconds", Napi::Number::New(env, static_cast<double>(kLongestSpin)));
   exports.Set("setSpin", Napi::Function::New<SetSpin>(env, "setSpin"));
   DefineCrc32c(env, exports);
   DefineDeviceProbe(env, exports);
@@ -59,6 +64,7 @@ Napi::Object Load(Napi::Env env, Napi::Object exports) {
   DefineMount(env, exports);
   DefineErrands(env, exports);
   DefineProcess(env, exports);
+  DefineLimits(env, exports);
   return exports;
 }
 

@@ -18,6 +18,34 @@ const char* CodeOf(int error) {
   return uv_err_name(-error);
 }
 
+bool IsHigh(char16_t unit) { return unit >= 0xd800 && unit < 0xdc00; }
+bool IsLow(char16_t unit) { return unit >= 0xdc00 && unit < 0xe000; }
+
+void AppendUtf8(uint32_t code, std::string* bytes) {
+  if (code < 0x80) {
+    *bytes += static_cast<char>(code);
+    return;
+  }
+  const int more = code < 0x800 ? 1 : code < 0x10000 ? 2 : 3;
+  constexpr uint8_t kLead[] = {0, 0xc0, 0xe0, 0xf0};
+  *bytes += static_cast<char>(kLead[more] | (code >> (6 * more)));
+  for (int part = more - 1; part >= 0; part--) *bytes += static_cast<char>(0x80 | ((code >> (6 * part)) & 0x3f));
+}
+
+// The character at `*at`, which is moved to its last unit. A lone surrogate from U+DC80 on is a byte that was not UTF-8
+// (path-bytes.ts); others are replaced.
+void AppendCharacter(const std::u16string& text, size_t* at, std::string* bytes) {
+  const char16_t unit = text[*at];
+  if (IsHigh(unit) && *at + 1 < text.size() && IsLow(text[*at + 1])) {
+    *at += 1;
+    AppendUtf8(0x10000 + ((uint32_t{unit} - 0xd800) << 10) + (uint32_t{text[*at]} - 0xdc00), bytes);
+  } else if (unit >= 0xdc80 && unit <= 0xdcff) {
+    *bytes += static_cast<char>(unit - 0xdc00);
+  } else {
+    AppendUtf8(IsHigh(unit) || IsLow(unit) ? 0xfffd : unit, bytes);
+  }
+}
+
 }  // namespace
 
 void ThrowErrno(Napi::Env env, int error, const char* syscall, const std::string& path, const char* detail) {
@@ -45,7 +73,14 @@ int64_t IntegerArgument(const Napi::CallbackInfo& info, size_t index, const char
 
 std::string TextArgument(const Napi::CallbackInfo& info, size_t index, const char* name) {
   if (!info[index].IsString()) throw Napi::TypeError::New(info.Env(), std::string(name) + " must be a string");
-  return info[index].As<Napi::String>().Utf8Value();
+  const std::u16string text = info[index].As<Napi::String>().Utf16Value();
+  // A system call would take what stands before it.
+  if (text.find(u'\0') != std::u16string::npos) {
+    throw Napi::TypeError::New(info.Env(), std::string(name) + " must not contain a null character");
+  }
+  std::string bytes;
+  for (size_t at = 0; at < text.size(); at++) AppendCharacter(text, &at, &bytes);
+  return bytes;
 }
 
 }  // namespace quarry

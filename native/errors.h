@@ -17,7 +17,7 @@ namespace quarry {
 int64_t IntegerArgument(const Napi::CallbackInfo& info, size_t index, const char* name, int64_t low,
                         int64_t high);
 
-// The argument as text; anything but a string throws a TypeError that names it.
+// The argument as text; anything but a string without null characters throws a TypeError that names it.
 std::string TextArgument(const Napi::CallbackInfo& info, size_t index, const char* name);
 
 }  // namespace quarry

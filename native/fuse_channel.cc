@@ -35,6 +35,7 @@ void FuseChannel::Define(Napi::Env env, Napi::Object exports) {
                                           InstanceMethod<&FuseChannel::Release>("release"),
                                           InstanceMethod<&FuseChannel::Reply>("reply"),
                                           InstanceMethod<&FuseChannel::Notify>("notify"),
+                                          InstanceMethod<&FuseChannel::NotifyBefore>("notifyBefore"),
                                           InstanceMethod<&FuseChannel::ReplyWithBody>("replyWithBody"),
                                           InstanceMethod<&FuseChannel::SetSpin>("setSpin"),
                                           InstanceMethod<&FuseChannel::Statistics>("statistics"),
@@ -171,11 +172,11 @@ Napi::Value FuseChannel::Release(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
-// The head of a reply: [offset, offset + length) of the channel's memory, arguments 0 and 1.
-const uint8_t* FuseChannel::HeadArgument(const Napi::CallbackInfo& info, size_t* length) {
+// The head of a reply: [offset, offset + length) of the channel's memory, arguments `first` and the one after it.
+const uint8_t* FuseChannel::HeadArgument(const Napi::CallbackInfo& info, size_t* length, size_t first) {
   const int64_t most = static_cast<int64_t>(memory_->length());
-  const int64_t offset = IntegerArgument(info, 0, "offset", 0, most);
-  *length = static_cast<size_t>(IntegerArgument(info, 1, "lengthBytes", 0, most - offset));
+  const int64_t offset = IntegerArgument(info, first, "offset", 0, most);
+  *length = static_cast<size_t>(IntegerArgument(info, first + 1, "lengthBytes", 0, most - offset));
   return memory_->base() + offset;
 }
 
@@ -193,6 +194,16 @@ Napi::Value FuseChannel::Notify(const Napi::CallbackInfo& info) {
   size_t length = 0;
   const uint8_t* head = HeadArgument(info, &length);
   int error = descriptor_ < 0 ? EBADF : notifier_.Send(descriptor_, head, length);
+  return Napi::Number::New(info.Env(), error);
+}
+
+Napi::Value FuseChannel::NotifyBefore(const Napi::CallbackInfo& info) {
+  size_t length = 0;
+  size_t reply_length = 0;
+  const uint8_t* notification = HeadArgument(info, &length);
+  const uint8_t* reply = HeadArgument(info, &reply_length, 2);
+  int error = descriptor_ < 0 ? EBADF : 0;
+  if (error == 0) error = notifier_.SendBefore(descriptor_, notification, length, reply, reply_length);
   return Napi::Number::New(info.Env(), error);
 }
 

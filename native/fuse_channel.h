@@ -33,6 +33,7 @@ class FuseChannel : public Napi::ObjectWrap<FuseChannel>, EventSource, PollOwner
   Napi::Value Reply(const Napi::CallbackInfo& info);
   Napi::Value ReplyWithBody(const Napi::CallbackInfo& info);
   Napi::Value Notify(const Napi::CallbackInfo& info);
+  Napi::Value NotifyBefore(const Napi::CallbackInfo& info);
   Napi::Value SetSpin(const Napi::CallbackInfo& info);
   Napi::Value Statistics(const Napi::CallbackInfo& info);
   Napi::Value Close(const Napi::CallbackInfo& info);
@@ -42,7 +43,7 @@ class FuseChannel : public Napi::ObjectWrap<FuseChannel>, EventSource, PollOwner
   bool ReceiveInto(int32_t slot, int32_t* length);
   void Poll(bool wanted);
   void End();
-  const uint8_t* HeadArgument(const Napi::CallbackInfo& info, size_t* length);
+  const uint8_t* HeadArgument(const Napi::CallbackInfo& info, size_t* length, size_t first = 0);
 
   bool TryDispatch() override;
   bool PrepareToSleep() override { return false; }

@@ -14,8 +14,20 @@
 namespace quarry {
 
 namespace {
-// Notifications are hints: when the kernel takes none for so long, more of them help nobody.
+// Notifications without a reply are hints: when the kernel takes none for so long, more of them help nobody.
 constexpr size_t kMostWaiting = 256;
+
+using Bytes = std::vector<uint8_t>;
+
+struct Letter {
+  Bytes notification;
+  Bytes reply;  // empty: none
+};
+
+void Write(int descriptor, const Bytes& bytes) {
+  while (write(descriptor, bytes.data(), bytes.size()) < 0 && errno == EINTR) {
+  }
+}
 }  // namespace
 
 struct Notifier::Mailbox {
@@ -27,38 +39,54 @@ struct Notifier::Mailbox {
     for (;;) {
       changed.wait(lock, [this] { return stopped || !waiting.empty(); });
       if (stopped) return;
-      std::vector<uint8_t> message = std::move(waiting.front());
+      const Letter letter = std::move(waiting.front());
       waiting.pop_front();
       lock.unlock();
-      while (write(descriptor, message.data(), message.size()) < 0 && errno == EINTR) {
-      }
+      Write(descriptor, letter.notification);
+      if (!letter.reply.empty()) Write(descriptor, letter.reply);
       lock.lock();
     }
+  }
+
+  void Post(Letter letter) {
+    waiting.push_back(std::move(letter));
+    changed.notify_one();
   }
 
   const int descriptor;
   std::mutex mutex;
   std::condition_variable changed;
-  std::deque<std::vector<uint8_t>> waiting;
+  std::deque<Letter> waiting;
   bool stopped = false;
 };
 
-int Notifier::Send(int descriptor, const uint8_t* bytes, size_t length) {
-  if (!mailbox_) {
-    int own = fcntl(descriptor, F_DUPFD_CLOEXEC, 0);
-    if (own < 0) return errno;
-    auto mailbox = std::make_shared<Mailbox>(own);
-    try {
-      std::thread([mailbox] { mailbox->Deliver(); }).detach();
-    } catch (const std::system_error& error) {
-      return error.code().value();
-    }
-    mailbox_ = mailbox;
+int Notifier::Open(int descriptor) {
+  if (mailbox_) return 0;
+  int own = fcntl(descriptor, F_DUPFD_CLOEXEC, 0);
+  if (own < 0) return errno;
+  auto mailbox = std::make_shared<Mailbox>(own);
+  try {
+    std::thread([mailbox] { mailbox->Deliver(); }).detach();
+  } catch (const std::system_error& error) {
+    return error.code().value();
   }
+  mailbox_ = mailbox;
+  return 0;
+}
+
+int Notifier::Send(int descriptor, const uint8_t* bytes, size_t length) {
+  if (const int error = Open(descriptor)) return error;
   std::lock_guard<std::mutex> lock(mailbox_->mutex);
   if (mailbox_->waiting.size() >= kMostWaiting) return EAGAIN;
-  mailbox_->waiting.emplace_back(bytes, bytes + length);
-  mailbox_->changed.notify_one();
+  mailbox_->Post({Bytes(bytes, bytes + length), {}});
+  return 0;
+}
+
+int Notifier::SendBefore(int descriptor, const uint8_t* bytes, size_t length, const uint8_t* reply,
+                         size_t reply_length) {
+  if (const int error = Open(descriptor)) return error;
+  std::lock_guard<std::mutex> lock(mailbox_->mutex);
+  mailbox_->Post({Bytes(bytes, bytes + length), Bytes(reply, reply + reply_length)});
   return 0;
 }
 

@@ -21,11 +21,15 @@ class Notifier {
 
   // Writes a copy of the bytes to a duplicate of `descriptor`, soon. 0 or an errno; EAGAIN when too many wait.
   int Send(int descriptor, const uint8_t* bytes, size_t length);
+  // The same, and when that has been done, and not before, a copy of `reply`. An errno says that neither will be.
+  int SendBefore(int descriptor, const uint8_t* bytes, size_t length, const uint8_t* reply, size_t reply_length);
   // What waits is dropped; a write in progress ends by itself.
   void Stop();
 
  private:
   struct Mailbox;
+  int Open(int descriptor);
+
   std::shared_ptr<Mailbox> mailbox_;
 };
 

@@ -17,9 +17,9 @@ namespace {
 struct ProcessInfo {
   uint64_t mask;
   uint64_t cgroup;
-  uint32_t numbers[12];
+  uint32_t numbers[11];
   int32_t exit_code;
-  uint32_t more[1];
+  uint32_t more[2];
 };
 static_assert(sizeof(ProcessInfo) == 72, "as the kernel has it");
 constexpr uint64_t kWantsExit = 1 << 3;

@@ -44,6 +44,8 @@ export interface FuseChannelHandle {
   ): number;
   /** Like `reply`, for a message that nobody asked for: copied, and written soon by a thread of its own, since the kernel may make it wait for us. */
   notify(offset: number, lengthBytes: number): number;
+  /** `notify`, and when that is done, by the same thread, `reply` of `replyBytes` at `replyAt`, copied too; an errno says that neither will be. */
+  notifyBefore(offset: number, lengthBytes: number, replyAt: number, replyBytes: number): number;
   /** Longest spin before going back to the event loop, in nanoseconds; 0 = never spin. */
   setSpin(nanoseconds: number): void;
   /** Counters since start: requests, wake-ups of the event loop, spins that paid, spins that did not. */
@@ -122,6 +124,18 @@ export interface MappedFileHandle {
 /** A duplicate of an open descriptor, with an owner: closed with this object when nobody closed it before. */
 export interface DescriptorHandle {
   readonly number: number;
+  close(): void;
+}
+
+/** Watches calls into somebody else's JavaScript from a thread of its own. */
+export interface HookWatchHandle {
+  /** A function that calls `hook` on `receiver` with up to two arguments, watched; it throws `overrun` when the call had to be ended. */
+  guard<T extends (...values: never[]) => unknown>(name: string, hook: T, receiver: unknown): T;
+  /** A module is being loaded: if that computes without end, the process is ended. */
+  loading(active: boolean): void;
+  /** The event loop has turned. Once this was called, its absence is told of. */
+  beat(): void;
+  /** Stops watching; guarded functions go on working. Idempotent. */
   close(): void;
 }
 
@@ -210,6 +224,18 @@ export interface NativeBinding {
   MappedFile: new (descriptor: number, writable: boolean, isBlockDevice: boolean) => MappedFileHandle;
   Descriptor: new (descriptor: number) => DescriptorHandle;
   /**
+   * A line on standard error, `subject` … `advice`, after `reportTicks` looks at the same call; its end, by throwing `overrun`,
+   * after `endTicks`, if it used the processor.
+   */
+  HookWatch: new (
+    subject: string,
+    advice: string,
+    overrun: Error,
+    tickMilliseconds: number,
+    reportTicks: number,
+    endTicks: number,
+  ) => HookWatchHandle;
+  /**
    * A lock of the open file description: 0 none, 1 shared, 2 exclusive; on the whole file, or on a range of its bytes, whose length 0
    * is to the end however far that moves. 0 or an errno, at once: EAGAIN when it is held elsewhere.
    */
@@ -225,6 +251,8 @@ export interface NativeBinding {
    * `FuseChannelHandle.setSpin`: one spin serves every channel and queue.
    */
   setSpin(nanoseconds: number): void;
+  /** The most that `setSpin` takes. */
+  readonly longestSpinNanoseconds: number;
   /** Opens a block device or a regular file; ENOTBLK for anything else. */
   openDevice(path: string, options: OpenDeviceOptions): OpenedDevice;
   /** LOOP_GET_STATUS64; undefined where the open device is no loop device, or has nothing behind it. */
@@ -273,6 +301,10 @@ export interface NativeBinding {
   openFileClock(): number;
   /** The time that the kernel would stamp a file with now, as [seconds, nanoseconds]. */
   readFileClock(descriptor: number, into: Float64Array): void;
+  /** getrlimit(2): [soft, hard]; Infinity for no limit. `resource` is a number of Linux, RLIMIT_…. */
+  resourceLimit(resource: number): [number, number];
+  /** setrlimit(2). 0 or an errno. */
+  setResourceLimit(resource: number, soft: number, hard: number): number;
 }
 
 const require = createRequire(import.meta.url);

@@ -5,7 +5,7 @@
  * at the free space through `FreeSpace` and answers each request with a run of blocks. It takes and gives
  * back nothing by itself: the caller checks the answer, takes the blocks out of the free space, and tells
  * the policy of every run that becomes free again. So a wrong policy costs speed or space, never data, and
- * any policy can mount any volume.
+ * any policy can mount any volume. Whoever's module answers wrongly, or throws, is replaced by the built-in policy (fenced-policy.ts).
  *
  * Writing one: `export default defineAllocator({ name: 'mine', create(space, options) { … } })`, then
  * `quarry mount --allocator ./mine.js`.
@@ -86,11 +86,13 @@ export interface Allocator {
   checkInvariants?(): void;
 }
 
-/** Options given as `--allocator-options key=value,…`; values stay strings. */
+/** Options given as `--allocator-options key=value,…` or `-o alloc.key=value`; values stay strings. */
 export type AllocatorOptions = Readonly<Record<string, string>>;
 
 export interface AllocatorDefinition {
   readonly name: string;
+  /** The options that `create` knows, each with what it means; any other is then refused. Without it all are passed on. */
+  readonly options?: Readonly<Record<string, string>> | undefined;
   create(space: FreeSpace, options: AllocatorOptions): Allocator;
 }
 

@@ -32,4 +32,4 @@ class FirstFit implements Allocator {
   }
 }
 
-export default defineAllocator({ name: 'first-fit', create: (space) => new FirstFit(space) });
+export default defineAllocator({ name: 'first-fit', options: {}, create: (space) => new FirstFit(space) });

@@ -161,5 +161,6 @@ function windowBlocksOf(space: FreeSpace, options: AllocatorOptions): number {
 
 export default defineAllocator({
   name: 'group-and-goal',
+  options: { window: 'blocks that are kept clear ahead of a growing file' },
   create: (space, options) => new GroupAndGoal(space, windowBlocksOf(space, options)),
 });

@@ -44,4 +44,4 @@ class NextFit implements Allocator {
   }
 }
 
-export default defineAllocator({ name: 'next-fit', create: (space) => new NextFit(space) });
+export default defineAllocator({ name: 'next-fit', options: {}, create: (space) => new NextFit(space) });

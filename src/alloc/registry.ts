@@ -1,25 +1,19 @@
 /**
  * Allocators by name or file.
  *
- * A word is looked up among the built-in policies; what has a slash or ends in .js, .mjs or .ts is a module of the user,
- * whose default export is an allocator definition.
+ * A word is looked up among the built-in policies; what has a slash or the ending of a module is a module of the user,
+ * whose default export is an allocator definition. Such a module finds `quarryfs/alloc` wherever it lies: this package answers.
+ * What it exports is read once, into a definition of ours.
  */
 import { existsSync } from 'node:fs';
+import { register } from 'node:module';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import type { AllocatorDefinition } from './allocator.ts';
-import { defineAllocator } from './allocator.ts';
-import firstFit from './first-fit.ts';
-import groupAndGoal from './group-and-goal.ts';
-import nextFit from './next-fit.ts';
+import type { AllocatorDefinition, AllocatorOptions } from './allocator.ts';
+import { BUILT_IN_ALLOCATORS } from './built-in.ts';
+import { describeThrown, isInstance, printable } from './foreign-values.ts';
 
-/** What a volume is mounted with if nobody says otherwise. */
-export const DEFAULT_ALLOCATOR = groupAndGoal;
-
-/** The policies that come with Quarry, by name. */
-export const BUILT_IN_ALLOCATORS: ReadonlyMap<string, AllocatorDefinition> = new Map(
-  [groupAndGoal, firstFit, nextFit].map((definition) => [definition.name, definition]),
-);
+const MOST_NAME_CHARACTERS = 64;
 
 /** No such allocator, or a module that is none; the message is one sentence for the user. */
 export class AllocatorLoadError extends Error {
@@ -31,7 +25,7 @@ export class AllocatorLoadError extends Error {
  * @throws AllocatorLoadError
  */
 export async function loadAllocator(nameOrFile: string): Promise<AllocatorDefinition> {
-  if (isPath(nameOrFile)) return loadModule(nameOrFile);
+  if (isModulePath(nameOrFile)) return loadModule(nameOrFile);
   const definition = BUILT_IN_ALLOCATORS.get(nameOrFile);
   if (definition !== undefined) return definition;
   const known = [...BUILT_IN_ALLOCATORS.keys()].join(', ');
@@ -40,46 +34,104 @@ export async function loadAllocator(nameOrFile: string): Promise<AllocatorDefini
   );
 }
 
-function isPath(nameOrFile: string): boolean {
-  return nameOrFile.includes('/') || /\.(js|mjs|ts)$/.test(nameOrFile);
+/** Does this name a module, not a policy of the program? */
+export function isModulePath(nameOrFile: string): boolean {
+  return nameOrFile.includes('/') || /\.[cm]?[jt]s$/.test(nameOrFile);
+}
+
+/** @throws AllocatorLoadError if the definition says which options it knows, and one of these is not among them */
+export function checkAllocatorOptions({ name, options }: AllocatorDefinition, given: AllocatorOptions): void {
+  if (options === undefined) return;
+  const known = Object.keys(options);
+  const unknown = Object.keys(given).find((key) => !known.includes(key));
+  if (unknown === undefined) return;
+  const list = known.map((key) => `${key} (${printable(String(options[key]))})`).join(', ');
+  throw new AllocatorLoadError(
+    `allocator '${name}' knows no option '${printable(unknown)}': ${list === '' ? 'it has none' : `there is ${list}`}`,
+  );
 }
 
 async function loadModule(file: string): Promise<AllocatorDefinition> {
   const path = resolve(file);
   if (!existsSync(path)) throw new AllocatorLoadError(`allocator module ${file} does not exist`);
+  if (/\.[cm]?ts$/.test(path)) expectTypeScript(file);
   const exported = await importDefault(file, path);
   if (exported === undefined) {
     throw new AllocatorLoadError(
       `allocator module ${file} has no default export: export default { name, create }`,
     );
   }
-  if (!isShapedLikeDefinition(exported)) {
+  try {
+    return definitionOf(file, exported);
+  } catch (thrown) {
+    if (isInstance(thrown, AllocatorLoadError)) throw thrown;
+    throw new AllocatorLoadError(`allocator module ${file} cannot be read: ${describeThrown(thrown)}`);
+  }
+}
+
+function expectTypeScript(file: string): void {
+  if (Reflect.get(process.features, 'typescript')) return;
+  throw new AllocatorLoadError(
+    `allocator module ${file}: Node ${process.versions.node} does not load TypeScript: use Node 22.18 or newer, or compile it ('npx tsc') and name the .js file`,
+  );
+}
+
+async function importDefault(file: string, path: string): Promise<unknown> {
+  answerForThisPackage();
+  try {
+    const module: { default?: unknown } = await import(pathToFileURL(path).href);
+    return module.default;
+  } catch (thrown) {
+    throw new AllocatorLoadError(`allocator module ${file} cannot be loaded: ${describeThrown(thrown)}`);
+  }
+}
+
+/** Hooks of Node's loader: who asks for `quarryfs/…`, from wherever, is answered as a file of this package would be. */
+const PACKAGE_RESOLVER = `
+let home;
+export function initialize(url) { home = url; }
+export function resolve(specifier, context, next) {
+  return next(specifier, /^quarryfs(\\/|$)/.test(specifier) ? { ...context, parentURL: home } : context);
+}`;
+let answering = false;
+
+function answerForThisPackage(): void {
+  if (answering) return;
+  answering = true;
+  register(`data:text/javascript,${encodeURIComponent(PACKAGE_RESOLVER)}`, { data: import.meta.url });
+}
+
+function definitionOf(file: string, exported: unknown): AllocatorDefinition {
+  if (typeof exported !== 'object' || exported === null || !('name' in exported && 'create' in exported)) {
     throw new AllocatorLoadError(
       `allocator module ${file} must export an object { name, create } by default`,
     );
   }
-  try {
-    return defineAllocator(exported);
-  } catch (error) {
-    throw new AllocatorLoadError(`allocator module ${file}: ${messageOf(error)}`);
+  const name: unknown = exported.name;
+  const create: unknown = exported.create;
+  const options: unknown = 'options' in exported ? exported.options : undefined;
+  if (typeof name !== 'string' || !isGoodName(name)) {
+    throw new AllocatorLoadError(
+      `allocator module ${file}: an allocator needs a name of 1 to ${MOST_NAME_CHARACTERS} printable characters`,
+    );
   }
-}
-
-async function importDefault(file: string, path: string): Promise<unknown> {
-  try {
-    const module: { default?: unknown } = await import(pathToFileURL(path).href);
-    return module.default;
-  } catch (error) {
-    throw new AllocatorLoadError(`allocator module ${file} cannot be loaded: ${messageOf(error)}`);
+  if (typeof create !== 'function') {
+    throw new AllocatorLoadError(
+      `allocator module ${file}: allocator '${name}' needs a create(space, options) function`,
+    );
   }
+  if (options !== undefined && (typeof options !== 'object' || options === null)) {
+    throw new AllocatorLoadError(
+      `allocator module ${file}: options of allocator '${name}' must be an object { key: 'what it means' }`,
+    );
+  }
+  return Object.freeze({
+    name,
+    create: create.bind(exported) as AllocatorDefinition['create'],
+    ...(options === undefined ? {} : { options: Object.freeze({ ...options }) as Record<string, string> }),
+  });
 }
 
-/** Enough for `defineAllocator` to judge the rest. */
-function isShapedLikeDefinition(value: unknown): value is AllocatorDefinition {
-  return typeof value === 'object' && value !== null && 'name' in value && 'create' in value;
-}
-
-/** The first line: a syntax error of Node brings several. */
-function messageOf(error: unknown): string {
-  return (error instanceof Error ? error.message : String(error)).split('\n')[0];
+function isGoodName(name: string): boolean {
+  return name.length > 0 && name.length <= MOST_NAME_CHARACTERS && printable(name) === name;
 }

@@ -55,7 +55,7 @@ export interface GroupSource {
 /** Bytes of maps kept in memory: enough for all groups of 2 TiB in blocks of 4 KiB. */
 export const DEFAULT_MAP_BUDGET_BYTES = 64 * 1024 * 1024;
 
-/** The policy's answer was wrong; the request fails, the volume is untouched. */
+/** A policy that cannot be made, or whose answer was wrong; the request fails, the volume is untouched. */
 export class PolicyError extends Error {
   override readonly name = 'PolicyError';
 }
@@ -84,7 +84,7 @@ export class SpaceIndex implements FreeSpace {
   readonly groupBlocks: number;
   readonly groupCount: number;
   readonly #source: GroupSource;
-  readonly #barren: BarrenStretches;
+  #barren: BarrenStretches;
   /** In the order of last use. */
   readonly #maps = new Map<number, GroupMap>();
   readonly #mostMaps: number;
@@ -196,11 +196,33 @@ export class SpaceIndex implements FreeSpace {
    * @throws PolicyError that says what is wrong. May miss.
    */
   checkAnswer(policy: string, run: Run, want: AllocationRequest): void {
-    const wrong = this.#faultOf(run, want);
+    const wrong = this.answerFault(run, want);
     if (wrong === undefined) return;
     throw new PolicyError(
       `allocator '${policy}' answered ${describe(run)} to a request for ${want.minimum} to ${want.length} blocks: ${wrong}`,
     );
+  }
+
+  /** What is wrong with this answer, as the end of a sentence; undefined if nothing is. May miss. */
+  answerFault(run: Run, want: AllocationRequest): string | undefined {
+    if (typeof run !== 'object' || run === null) return 'it is not a run';
+    const shape = this.#shapeFault(run);
+    if (shape !== undefined) return `it ${shape}`;
+    if (run.length < want.minimum) return 'it is too short';
+    if (run.length > want.length) return 'it is too long';
+    const free = this.freeRunLength(run.start, run.length);
+    return free < run.length ? `block ${run.start + free} is not free` : undefined;
+  }
+
+  /**
+   * Forgets what is only remembered, so that it is built anew from the bitmaps: after a question that may have been cut off
+   * anywhere. Questions change nothing else.
+   */
+  forgetMaps(): void {
+    this.#maps.clear();
+    this.#lastGroup = -1;
+    this.#lastMap = undefined;
+    this.#barren = new BarrenStretches(this.groupBlocks);
   }
 
   /** free → reserved. The run must be free and its group loaded, as after `checkAnswer`. */
@@ -284,16 +306,6 @@ export class SpaceIndex implements FreeSpace {
     if (this.#groupOf(start) !== this.#groupOf(start + length - 1))
       return 'crosses from one group to the next';
     return undefined;
-  }
-
-  #faultOf(run: Run, want: AllocationRequest): string | undefined {
-    if (typeof run !== 'object' || run === null) return 'it is not a run';
-    const shape = this.#shapeFault(run);
-    if (shape !== undefined) return `it ${shape}`;
-    if (run.length < want.minimum) return 'it is too short';
-    if (run.length > want.length) return 'it is too long';
-    const free = this.freeRunLength(run.start, run.length);
-    return free < run.length ? `block ${run.start + free} is not free` : undefined;
   }
 
   #heldIn(group: number): number {

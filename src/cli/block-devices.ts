@@ -2,6 +2,7 @@
 import { closeSync, constants, openSync, readdirSync, readFileSync, realpathSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { native } from '../native.ts';
+import { pathText, systemPath } from '../path-bytes.ts';
 import { type BlockFacts, deviceId, fileId, type StorageId } from './storage-layers.ts';
 
 const SECTOR_BYTES = 512;
@@ -28,7 +29,7 @@ export function storageIdOf(status: {
 
 function textOf(path: string): string | undefined {
   try {
-    return readFileSync(path, 'utf8').replace(/\n$/, '');
+    return pathText(readFileSync(path)).replace(/\n$/, '');
   } catch {
     return undefined;
   }
@@ -112,7 +113,7 @@ function askLoop(device: string, path: string): BlockFacts['loop'] {
 
 function readLoop(directory: string, path: string): BlockFacts['loop'] {
   try {
-    const backing = storageIdOf(statSync(path, { bigint: true }));
+    const backing = storageIdOf(statSync(systemPath(path), { bigint: true }));
     const number = (name: string) => Number(textOf(join(directory, name)) ?? 0);
     return { backing, path, offsetBytes: number('offset'), limitBytes: number('sizelimit') };
   } catch {

@@ -37,6 +37,7 @@ import {
 } from '../fs/format.ts';
 import type { RecordInfo } from '../fs/record.ts';
 import { type FieldRow, fieldRows, headerRows } from './field-rows.ts';
+import { printableJson } from './printable.ts';
 
 export interface Part {
   readonly title: string;
@@ -50,7 +51,7 @@ export interface Part {
 /** A name as people can read it, whatever its bytes. */
 export function nameText(name: Uint8Array): string {
   try {
-    return JSON.stringify(new TextDecoder('utf-8', { fatal: true }).decode(name));
+    return printableJson(new TextDecoder('utf-8', { fatal: true }).decode(name));
   } catch {
     return `bytes ${Buffer.from(name).toString('hex')}`;
   }

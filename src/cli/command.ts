@@ -5,6 +5,8 @@
  * status. What it throws becomes one line on standard error: see failure.ts.
  */
 
+import { printable, printableJson } from './printable.ts';
+
 /** Where a command speaks to. */
 export interface Terminal {
   /** Writes to standard output; the text ends its own lines. */
@@ -70,6 +72,11 @@ export function argumentAt(args: readonly string[], index: number): string {
   return args[index] ?? '';
 }
 
+/** Says a line on standard error. Whatever is in it steers no terminal. */
+export function say(terminal: Terminal, line: string): void {
+  terminal.err(`quarry: ${printable(line)}\n`);
+}
+
 export function printJson(terminal: Terminal, value: unknown): void {
-  terminal.out(`${JSON.stringify(value, undefined, 2)}\n`);
+  terminal.out(`${printableJson(value)}\n`);
 }

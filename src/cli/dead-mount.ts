@@ -8,11 +8,12 @@
  * A dead mount of a block device keeps the device as long as programs stand in it or have files of it open; an image file is free
  * when the process is gone. `waitForRelease` waits for either.
  */
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { abandonMount, findMount, type MountRecord } from '../fuse/mount.ts';
 import { native } from '../native.ts';
+import { linkTarget } from '../path-bytes.ts';
 import { identify, NoAnswerError } from './ask-mount.ts';
 import { CommandError } from './failure.ts';
 import { isOurs, mountpointPath } from './mountpoint.ts';
@@ -54,7 +55,7 @@ function linksOf(pid: string): string[] {
 
 function leadsInto(link: string, directory: string): boolean {
   try {
-    const path = readlinkSync(link);
+    const path = linkTarget(link);
     return path === directory || path.startsWith(`${directory}/`);
   } catch {
     return false;

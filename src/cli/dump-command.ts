@@ -28,6 +28,7 @@ import {
   type OptionValues,
   optionGiven,
   printJson,
+  say,
   type Terminal,
 } from './command.ts';
 import { reportJournal, transactionLine } from './dump-journal.ts';
@@ -309,7 +310,7 @@ async function show(target: Target, { subject, number }: DumpRequest, terminal: 
   try {
     const source = await DumpSource.open(target, device);
     if (source.journalFault !== undefined) {
-      terminal.err(`quarry: ${target.path} is shown as it is on disk: ${source.journalFault}\n`);
+      say(terminal, `${target.path} is shown as it is on disk: ${source.journalFault}`);
     }
     return await found.show(source, number);
   } finally {

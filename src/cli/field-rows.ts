@@ -24,6 +24,7 @@ import {
   VolumeState,
 } from '../fs/format.ts';
 import { Bytes, I64, type RecordInfo, type RecordTable, U8, U16, U32, U48, U64 } from '../fs/record.ts';
+import { printableJson } from './printable.ts';
 import { formatUuid } from './uuids.ts';
 
 export type FieldValue = number | bigint | Uint8Array;
@@ -43,12 +44,12 @@ export interface FieldRow {
 type Field = RecordTable[string];
 type Meaning = (value: number, bytes: Uint8Array) => string | undefined;
 
-const textOf = (bytes: Uint8Array) => JSON.stringify(new TextDecoder('latin1').decode(bytes));
+const textOf = (bytes: Uint8Array) => printableJson(new TextDecoder('latin1').decode(bytes));
 const hexOf = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');
 const hexNumber: Meaning = (value) => `0x${value.toString(16).padStart(8, '0')}`;
 const label: Meaning = (_, bytes) => {
   const end = bytes.indexOf(0);
-  return JSON.stringify(new TextDecoder().decode(bytes.subarray(0, end < 0 ? bytes.length : end)));
+  return printableJson(new TextDecoder().decode(bytes.subarray(0, end < 0 ? bytes.length : end)));
 };
 
 /** A meaning that is the name of the value in a table of the format. */

@@ -4,14 +4,13 @@
  * Only a process that the kernel says serves this very connection is killed. Without one (it has ended, or waits for
  * itself in the kernel) the connection alone is ended: that lets go of whoever waits for it.
  */
-import { setTimeout as sleep } from 'node:timers/promises';
 import { ErrandError, runErrand } from '../fuse/errand.ts';
 import { abandonMount, type MountRecord } from '../fuse/mount.ts';
 import { connectionOf } from '../fuse/mount-table.ts';
 import { native } from '../native.ts';
 import { waitForRelease } from './dead-mount.ts';
 import { CommandError, failureLine } from './failure.ts';
-import { serverOf } from './mount-server.ts';
+import { serverOf, serverOfConnection } from './mount-server.ts';
 import { numbersOf } from './storage-layers.ts';
 import { inspectTarget } from './target.ts';
 
@@ -73,10 +72,18 @@ export async function unmountByForce(mount: MountRecord): Promise<string> {
 export async function releaseByForce(name: string): Promise<string> {
   const target = inspectTarget(name);
   const [major, minor] = (numbersOf(target.id) ?? '').split(':').map(Number);
-  if (major === undefined || minor === undefined || !(await abort(major * 2 ** 20 + minor))) {
+  if (major === undefined || minor === undefined) throw new CommandError(`${name} is not mounted`);
+  const connection = major * 2 ** 20 + minor;
+  const server = serverOfConnection(connection);
+  server?.close();
+  if (server) {
+    throw new CommandError(
+      `${name} is mounted in another mount namespace, by ${server.text}: unmount it there`,
+    );
+  }
+  if (!(await abort(connection))) {
     throw new CommandError(`${name} is not mounted, and no FUSE connection holds it`);
   }
-  await sleep(0);
   await waitForRelease(target.path, RELEASE_MILLISECONDS, `${name} is still held`);
   return `${name}: the FUSE connection that held it is ended; it recovers when it is mounted next`;
 }

@@ -18,9 +18,12 @@ import {
   type OptionValues,
   optionGiven,
   printJson,
+  say,
   type Terminal,
 } from './command.ts';
 import { targetError, UsageError } from './failure.ts';
+import { printable } from './printable.ts';
+import { requireFileSize } from './process-limits.ts';
 import { ProgressBar } from './progress.ts';
 import { holding } from './storage-hold.ts';
 import { inspectTarget, type Target } from './target.ts';
@@ -77,6 +80,7 @@ async function examine(
 ): Promise<FsckReport> {
   const readOnly = mode === undefined;
   return await holding(target, readOnly ? 'shared' : 'exclusive', async () => {
+    if (!readOnly && !target.isBlockDevice) requireFileSize(target.path, target.sizeBytes);
     const device = openAioDevice(target.path, { readOnly, exclusive: false, allowBuffered: true });
     try {
       if (mode === undefined) return reportOfCheck(await checkVolume(device, options));
@@ -127,7 +131,7 @@ export function fsckText(target: string, report: FsckReport): string {
   const mounted = volume.state === 'dirty' ? ', was not unmounted in order' : '';
   const { files, directories, inodes, blocksUsed, blocks } = volume.statistics;
   lines.push(
-    `${target}: ${verdict(report)}${mounted}; ${inodes} inodes (${files} files, ${directories} directories), ` +
+    `${printable(target)}: ${verdict(report)}${mounted}; ${inodes} inodes (${files} files, ${directories} directories), ` +
       `${blocksUsed}/${blocks} blocks`,
   );
   return lines.map((line) => `${line}\n`).join('');
@@ -180,7 +184,7 @@ async function run(args: readonly string[], options: OptionValues, terminal: Ter
   if (optionGiven(options, 'json')) printJson(terminal, fsckJson(target.path, report));
   else terminal.out(fsckText(target.path, report));
   const left = leftLine(target.path, report.outcome);
-  if (left !== undefined) terminal.err(`quarry: ${left}\n`);
+  if (left !== undefined) say(terminal, left);
   return fsckStatus(report);
 }
 

@@ -13,6 +13,7 @@ import {
   type Terminal,
 } from './command.ts';
 import { targetError } from './failure.ts';
+import { printable } from './printable.ts';
 import { formatSize } from './sizes.ts';
 import { mountOf } from './storage-hold.ts';
 import { factLines } from './table-text.ts';
@@ -99,11 +100,11 @@ function describe(target: Target, head: VolumeHead, space: Space): string {
   const directory = mountOf(target)?.directory;
   const bytes = (blocks: number) => `${formatSize(blocks * layout.blockBytes)} (${blocks} blocks)`;
   return factLines([
-    ['target', target.path],
-    ['label', head.label || '(none)'],
+    ['target', printable(target.path)],
+    ['label', printable(head.label) || '(none)'],
     ['id', head.uuid],
     ['format version', head.formatVersion],
-    ['state', directory === undefined ? head.state : `mounted on ${directory}`],
+    ['state', directory === undefined ? head.state : `mounted on ${printable(directory)}`],
     ['block size', layout.blockBytes],
     ['size', bytes(layout.blockCount)],
     ['journal', bytes(layout.journalBlocks)],

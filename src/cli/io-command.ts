@@ -5,6 +5,7 @@
  */
 import type { AsyncFile, EngineName } from '../aio/file/async-file.ts';
 import { openFile } from '../aio/file/open-file.ts';
+import { isUtf8 } from '../path-bytes.ts';
 import {
   argumentAt,
   type CommandDefinition,
@@ -18,6 +19,7 @@ import {
 import { CommandError, targetError, UsageError } from './failure.ts';
 import { type Measurement, measure, WORKLOADS, type Workload } from './io-measurement.ts';
 import { requireOverwritable } from './overwrite.ts';
+import { printable } from './printable.ts';
 import { ProgressBar } from './progress.ts';
 import { formatSize, parseSize } from './sizes.ts';
 import { holding } from './storage-hold.ts';
@@ -112,6 +114,7 @@ function openTarget(target: Target, request: IoCommandRequest): Promise<AsyncFil
 
 async function measureTarget(request: IoCommandRequest, terminal: Terminal): Promise<IoReport> {
   const target = inspectTarget(request.target);
+  if (!isUtf8(target.path)) throw new CommandError(`${target.path} is not UTF-8: measure it by another name`);
   requireReadable(target);
   const sizeBytes = usableBytes(target, request);
   if (!isWriting(request)) return await measureOpened(target, request, sizeBytes, terminal);
@@ -169,7 +172,7 @@ function timeText(microseconds: number): string {
 export function ioText(report: IoReport): string {
   const { latencyUs: latency } = report;
   const how = `${report.workload}, ${formatSize(report.blockBytes)} at depth ${report.depth}, engine ${report.engine}`;
-  return `${report.target}: ${how}, ${report.seconds.toFixed(1)} s on ${formatSize(report.sizeBytes)}\n${factLines(
+  return `${printable(report.target)}: ${how}, ${report.seconds.toFixed(1)} s on ${formatSize(report.sizeBytes)}\n${factLines(
     [
       ['IOPS', Math.round(report.iops).toLocaleString('en-US')],
       ['throughput', `${(report.bytesPerSecond / 1e6).toFixed(1)} MB/s`],

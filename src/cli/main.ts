@@ -1,5 +1,5 @@
 #!/usr/bin/env node
 /** The `quarry` command. */
-import { processTerminal, runCommandLine } from './program.ts';
+import { startCommand } from './start.ts';
 
-process.exitCode = await runCommandLine(process.argv.slice(2), processTerminal);
+process.exitCode = await startCommand(process.argv.slice(2));

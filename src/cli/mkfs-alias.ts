@@ -1,5 +1,5 @@
 #!/usr/bin/env node
 /** `mkfs.quarry`: what `mkfs -t quarry` runs. Takes what `quarry mkfs` takes. */
-import { processTerminal, runCommandLine } from './program.ts';
+import { startCommand } from './start.ts';
 
-process.exitCode = await runCommandLine(['mkfs', ...process.argv.slice(2)], processTerminal);
+process.exitCode = await startCommand(['mkfs', ...process.argv.slice(2)]);

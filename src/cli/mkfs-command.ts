@@ -5,12 +5,13 @@
  * is a missing image made, old signatures are wiped, and the volume is written.
  */
 import { randomBytes } from 'node:crypto';
-import { closeSync, existsSync, ftruncateSync, openSync, rmSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { closeSync, existsSync, ftruncateSync, openSync, unlinkSync } from 'node:fs';
 import { openAioDevice } from '../aio/aio-device.ts';
+import type { ByteRange } from '../fs/erase.ts';
 import { DEFAULT_BLOCK_BYTES, MAX_BLOCK_BYTES, MAX_LABEL_BYTES } from '../fs/format.ts';
 import { defaultJournalBlocks, type Layout, MIN_JOURNAL_BLOCKS, MIN_SPACE_BLOCKS } from '../fs/layout.ts';
 import { formatVolume, planFormat } from '../fs/mkfs.ts';
+import { absolutePath, systemPath } from '../path-bytes.ts';
 import {
   argumentAt,
   type CommandDefinition,
@@ -23,10 +24,11 @@ import {
 } from './command.ts';
 import { CommandError, targetError, UsageError } from './failure.ts';
 import { requireOverwritable } from './overwrite.ts';
-import type { FoundSignature } from './signatures.ts';
+import { printable } from './printable.ts';
+import { requireFileSize } from './process-limits.ts';
 import { formatSize, parseSize } from './sizes.ts';
 import { holding } from './storage-hold.ts';
-import { inspectTarget, type Target } from './target.ts';
+import { edgesOf, inspectTarget, type Target } from './target.ts';
 import { formatUuid, parseUuid } from './uuids.ts';
 
 export interface MkfsRequest {
@@ -52,7 +54,7 @@ export function mkfsRequest(args: readonly string[], options: OptionValues): Mkf
   if (Buffer.byteLength(label) > MAX_LABEL_BYTES) {
     throw new UsageError(`the label has ${Buffer.byteLength(label)} bytes, ${MAX_LABEL_BYTES} are the most`);
   }
-  if (label.includes('\0')) throw new UsageError('the label holds a NUL byte');
+  if (printable(label) !== label) throw new UsageError('the label holds a control character');
   return {
     target: argumentAt(args, 0),
     sizeBytes: size === undefined ? undefined : parseSize(size, '--size'),
@@ -115,12 +117,21 @@ function sizeOn(target: Target, request: MkfsRequest): number {
   return sizeBytes;
 }
 
+/** Of what could not be made, nothing stays. */
+function removeImage(path: string): void {
+  try {
+    unlinkSync(systemPath(path));
+  } catch {
+    // The first error is the one to tell.
+  }
+}
+
 function createImage(path: string, sizeBytes: number): void {
-  const descriptor = openSync(path, 'wx', 0o666);
+  const descriptor = openSync(systemPath(path), 'wx', 0o666);
   try {
     ftruncateSync(descriptor, sizeBytes);
   } catch (thrown) {
-    rmSync(path, { force: true });
+    removeImage(path);
     throw thrown;
   } finally {
     closeSync(descriptor);
@@ -128,7 +139,7 @@ function createImage(path: string, sizeBytes: number): void {
 }
 
 function resizeImage(path: string, sizeBytes: number): void {
-  const descriptor = openSync(path, 'r+');
+  const descriptor = openSync(systemPath(path), 'r+');
   try {
     ftruncateSync(descriptor, sizeBytes);
   } finally {
@@ -136,12 +147,12 @@ function resizeImage(path: string, sizeBytes: number): void {
   }
 }
 
-/** Makes the volume. Signatures are wiped wherever they are, also behind a volume that takes a part of the device only. */
+/** Makes the volume. What is stale is wiped wherever it is, also behind a volume that takes a part of the device only. */
 async function format(
   target: Target,
   request: MkfsRequest,
   sizeBytes: number,
-  signatures: readonly FoundSignature[],
+  stale: readonly ByteRange[],
 ): Promise<Layout> {
   const device = openAioDevice(target.path, { exclusive: false, allowBuffered: true });
   try {
@@ -160,7 +171,7 @@ async function format(
       uid: process.getuid?.() ?? 0,
       gid: process.getgid?.() ?? 0,
       sizeBytes,
-      stale: signatures,
+      stale,
     });
   } finally {
     await device.close();
@@ -173,12 +184,13 @@ async function makeOnNewImage(path: string, request: MkfsRequest): Promise<Layou
     throw new CommandError(`${path} does not exist: give --size, such as --size 1G, to make an image file`);
   }
   planVolume(request, sizeBytes);
+  requireFileSize(path, sizeBytes);
   createImage(path, sizeBytes);
   try {
     const target = inspectTarget(path);
     return await holding(target, 'exclusive', () => format(target, request, sizeBytes, []));
   } catch (thrown) {
-    rmSync(path, { force: true });
+    removeImage(path);
     throw thrown;
   }
 }
@@ -186,19 +198,20 @@ async function makeOnNewImage(path: string, request: MkfsRequest): Promise<Layou
 async function makeOnExisting(target: Target, request: MkfsRequest): Promise<Layout> {
   const sizeBytes = sizeOn(target, request);
   planVolume(request, sizeBytes);
+  if (!target.isBlockDevice) requireFileSize(target.path, sizeBytes);
   return await holding(target, 'exclusive', async () => {
     const signatures = requireOverwritable(target, request.force);
     if (!target.isBlockDevice && sizeBytes !== target.sizeBytes) resizeImage(target.path, sizeBytes);
-    return await format(target, request, sizeBytes, signatures);
+    return await format(target, request, sizeBytes, [...signatures, ...edgesOf(target, sizeBytes)]);
   });
 }
 
 async function run(args: readonly string[], options: OptionValues, terminal: Terminal): Promise<number> {
   const request = mkfsRequest(args, options);
-  const path = resolve(request.target);
+  const path = absolutePath(request.target);
   let layout: Layout;
   try {
-    layout = existsSync(path)
+    layout = existsSync(systemPath(path))
       ? await makeOnExisting(inspectTarget(path), request)
       : await makeOnNewImage(path, request);
   } catch (thrown) {
@@ -226,7 +239,7 @@ function summary(request: MkfsRequest, layout: Layout): string {
   const journal = formatSize(layout.journalBlocks * layout.blockBytes);
   const label = request.label === '' ? '' : `, label '${request.label}'`;
   return (
-    `${request.target}: a Quarry volume of ${size}, ${layout.blockCount} blocks of ${layout.blockBytes} bytes, ` +
+    `${printable(request.target)}: a Quarry volume of ${size}, ${layout.blockCount} blocks of ${layout.blockBytes} bytes, ` +
     `journal ${journal}${label}\nid ${formatUuid(request.uuid)}\n`
   );
 }

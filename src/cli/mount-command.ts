@@ -9,6 +9,8 @@ import { spawn } from 'node:child_process';
 import { closeSync, writeSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Readable } from 'node:stream';
+import { isModulePath } from '../alloc/registry.ts';
+import { absolutePath } from '../path-bytes.ts';
 import {
   argumentAt,
   type CommandDefinition,
@@ -16,6 +18,7 @@ import {
   optionGiven,
   optionList,
   optionText,
+  say,
   type Terminal,
 } from './command.ts';
 import { clearDeadMounts, waitForRelease } from './dead-mount.ts';
@@ -27,10 +30,22 @@ import { programPath } from './program-path.ts';
 
 /** Names the descriptor on which a serving process tells the one that started it how the mount went. */
 const NOTIFY_VARIABLE = 'QUARRY_NOTIFY_FD';
+/** Target and directory for the serving process. */
+const PATHS_VARIABLE = 'QUARRY_PATHS';
 const NOTIFY_DESCRIPTOR = 3;
 const STANDARD_ERROR = 2;
 /** How long a dead mount, and programs in it, may keep the target from being mounted again. */
 const RELEASE_MILLISECONDS = 3000;
+
+/** Options of Node that open its debugger. A daemon has none, whatever the shell that mounted had; one in the foreground may. */
+const DEBUGGER_OPTION = /^--(inspect|debug)(-|=|$)/;
+
+/** An environment in which NODE_OPTIONS opens no debugger. */
+export function withoutDebugger(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  const { NODE_OPTIONS: options, ...others } = environment;
+  const kept = (options ?? '').split(/\s+/).filter((word) => word !== '' && !DEBUGGER_OPTION.test(word));
+  return kept.length === 0 ? others : { ...others, NODE_OPTIONS: kept.join(' ') };
+}
 
 /** The line on the pipe. */
 interface Notice {
@@ -54,16 +69,21 @@ function serverArguments(args: readonly string[], options: OptionValues): string
   }
   if (allocator !== undefined) words.push('--allocator', absoluteModule(allocator));
   if (allocatorOptions !== undefined) words.push('--allocator-options', allocatorOptions);
-  return [...words, '--', resolve(argumentAt(args, 0)), resolve(argumentAt(args, 1))];
+  return [...words, '--', ...absolutePaths(args)];
+}
+
+/** Target and directory. */
+function absolutePaths(args: readonly string[]): string[] {
+  return [absolutePath(argumentAt(args, 0)), absolutePath(argumentAt(args, 1))];
 }
 
 /** A module by its absolute path; a name as it is. */
 export function absoluteModule(nameOrFile: string): string {
-  return nameOrFile.includes('/') || /\.(js|mjs|ts)$/.test(nameOrFile) ? resolve(nameOrFile) : nameOrFile;
+  return isModulePath(nameOrFile) ? resolve(nameOrFile) : nameOrFile;
 }
 
 function absoluteAllocator(text: string): string {
-  return text.replace(/(^|,)allocator=([^,]+)/, (_, before: string, name: string) => {
+  return text.replace(/(^|,)allocator=([^,]+)/g, (_, before: string, name: string) => {
     return `${before}allocator=${absoluteModule(name)}`;
   });
 }
@@ -74,14 +94,20 @@ async function mountInBackground(
   options: OptionValues,
   terminal: Terminal,
 ): Promise<number> {
-  const log = openLogFile(resolve(argumentAt(args, 1)));
+  const log = openLogFile(absolutePath(argumentAt(args, 1)));
   const output = log?.descriptor ?? 'ignore';
-  const command = [...process.execArgv, programPath(), ...serverArguments(args, options)];
+  const engineArguments = process.execArgv.filter((word) => !DEBUGGER_OPTION.test(word));
+  const command = [...engineArguments, programPath(), ...serverArguments(args, options)];
   const child = spawn(process.execPath, command, {
     cwd: '/',
     detached: true,
     stdio: ['ignore', output, output, 'pipe'],
-    env: { ...process.env, [NOTIFY_VARIABLE]: String(NOTIFY_DESCRIPTOR) },
+    env: {
+      ...withoutDebugger(process.env),
+      [NOTIFY_VARIABLE]: String(NOTIFY_DESCRIPTOR),
+      // As JSON, since what is not UTF-8 cannot be an argument.
+      [PATHS_VARIABLE]: JSON.stringify(absolutePaths(args)),
+    },
   });
   if (log) closeSync(log.descriptor);
   const ended = new Promise<string>((done) => {
@@ -90,7 +116,7 @@ async function mountInBackground(
   });
   const notice = await readNotice(child.stdio[NOTIFY_DESCRIPTOR] as Readable);
   child.unref();
-  for (const line of notice?.said ?? []) terminal.err(`quarry: ${line}\n`);
+  for (const line of notice?.said ?? []) say(terminal, line);
   if (notice?.ready) return 0;
   if (notice?.error !== undefined) throw new CommandError(notice.error);
   const where = log ? `: see ${log.path}` : '';
@@ -116,9 +142,12 @@ function notify(descriptor: number, notice: Notice): void {
 /** The serving process of a mount in the background. */
 async function serveForParent(
   descriptor: number,
-  args: readonly string[],
+  given: readonly string[],
   options: OptionValues,
 ): Promise<number> {
+  const paths = process.env[PATHS_VARIABLE];
+  const args = paths === undefined ? given : (JSON.parse(paths) as string[]);
+  delete process.env[PATHS_VARIABLE];
   delete process.env[NOTIFY_VARIABLE];
   const log: MountLog = backgroundLog();
   let ready = false;
@@ -141,7 +170,7 @@ async function serveForParent(
 /** Takes away what a killed daemon left on the directory: mounting there again is all that has to be done after a crash. */
 async function clearMountpoint({ target, directory }: MountRequest, terminal: Terminal): Promise<void> {
   for (const { mount, users } of await clearDeadMounts(directory)) {
-    terminal.err(`quarry: the daemon of ${mount.directory} had died; its mount is taken away\n`);
+    say(terminal, `the daemon of ${mount.directory} had died; its mount is taken away`);
     // Without users too: the kernel takes a moment to end the filesystem that held the device.
     const holder = users.length > 0 ? `end ${users.join(', ')} and mount again` : 'try again';
     const held = `${target} is still held by the mount that died: ${holder}`;
@@ -193,12 +222,14 @@ export const mountCommand: CommandDefinition = {
 Mount options:
   ro, rw, nosuid, nodev, noexec, noatime, relatime, …                  as in mount(8)
   sync, dirsync          answer every change, or every change of a name, when it is on disk
-  allow_other            others than the owner may use the mount; always so for root's mounts
-  cache=64M              memory for metadata
+  allow_other            others than the owner may use the mount; always so for root's mounts,
+                         but for those of layer=fuse-native
+  cache=64M              memory for metadata, 4M or more
   commit=5               longest time between commits, in seconds; 0 = the default
   norecovery             with ro: leave the journal of a volume alone that was not unmounted in order
-  spin=50us              how long to wait for the next request before sleeping; 0 = never
+  spin=50us              how long to wait for the next request before sleeping, up to 1ms; 0 = never
   allocator=NAME|FILE    as --allocator
+  alloc.KEY=VALUE        an option of the allocator, as --allocator-options KEY=VALUE
   max_read=1M            longest read request
   fsname=…, subtype=…    what the mount table shows
   layer=native           native, or fuse-native for libfuse 2

@@ -25,14 +25,14 @@ function namespaceOf(pid: string): string | undefined {
   }
 }
 
-function placesIn(pid: string, { deviceNumbers, type }: MountRecord): string[] {
+function placesIn(pid: string, { id, deviceNumbers, type }: MountRecord): string[] {
   const mounts = parseMountinfo(readText(`/proc/${pid}/mountinfo`));
   return mounts
-    .filter((mount) => mount.deviceNumbers === deviceNumbers && mount.type === type)
+    .filter((mount) => mount.deviceNumbers === deviceNumbers && mount.type === type && mount.id !== id)
     .map(({ directory }) => printable(directory));
 }
 
-/** What still holds the filesystem of a mount, besides open files, in words; the mount itself is gone. */
+/** What still holds the filesystem of a mount, besides that mount and open files, in words. */
 export function holdersOf(mount: MountRecord): string[] {
   const own = namespaceOf('self');
   const seen = new Set<string | undefined>([own, undefined]);

@@ -1,12 +1,16 @@
 /** What `quarry mount` is asked for: the command line, judged, and the look at target and directory before anything is opened. */
+import { resolve } from 'node:path';
 import type { AllocatorDefinition, AllocatorOptions } from '../alloc/allocator.ts';
-import { DEFAULT_ALLOCATOR, loadAllocator } from '../alloc/registry.ts';
+import { DEFAULT_ALLOCATOR } from '../alloc/built-in.ts';
+import { checkAllocatorOptions, isModulePath, loadAllocator } from '../alloc/registry.ts';
 import { onlyReadable } from '../fs/superblock.ts';
 import { checkMountpoint, findMount } from '../fuse/mount.ts';
 import { MountOptionError, type MountOptions, parseMountOptions } from '../fuse/options.ts';
 import { argumentAt, type OptionValues, optionGiven, optionList, optionText } from './command.ts';
 import { isDead } from './dead-mount.ts';
 import { CommandError, UsageError } from './failure.ts';
+import type { PolicyHost } from './policy-host.ts';
+import { requireFileSize, requireRoomToServe } from './process-limits.ts';
 import { requireFreeStorage, StorageInUse } from './storage-hold.ts';
 import { inspectTarget, type Target } from './target.ts';
 import { readVolumeHead } from './volume-head.ts';
@@ -30,19 +34,21 @@ export interface MountPlan {
   readonly options: MountOptions;
   readonly allocator: AllocatorDefinition;
   readonly allocatorOptions: AllocatorOptions;
+  /** What has the allocator if it is a module of the user. */
+  readonly policyHost: PolicyHost | undefined;
 }
 
 /** Reads `key=value,…`. @throws UsageError */
 export function parseAllocatorOptions(text: string): AllocatorOptions {
-  const options: Record<string, string> = {};
+  const options = new Map<string, string>();
   for (const part of text.split(',').filter((found) => found !== '')) {
     const [key, ...value] = part.split('=');
     if (!key || value.length === 0) {
       throw new UsageError(`--allocator-options ${text}: '${part}' is not of the form key=value`);
     }
-    options[key] = value.join('=');
+    options.set(key, value.join('='));
   }
-  return options;
+  return Object.fromEntries(options);
 }
 
 /** Judges the command line. @throws UsageError, MountOptionError */
@@ -57,7 +63,10 @@ export function mountRequest(args: readonly string[], options: OptionValues, asR
     directory: argumentAt(args, 1),
     options: mountOptions,
     allocator: optionText(options, 'allocator') ?? mountOptions.allocator,
-    allocatorOptions: parseAllocatorOptions(optionText(options, 'allocatorOptions') ?? ''),
+    allocatorOptions: {
+      ...mountOptions.allocatorOptions,
+      ...parseAllocatorOptions(optionText(options, 'allocatorOptions') ?? ''),
+    },
     foreground: optionGiven(options, 'foreground'),
     fake: optionGiven(options, 'fake'),
   };
@@ -85,13 +94,28 @@ export async function planMount(request: MountRequest): Promise<MountPlan> {
   const target = inspectTarget(request.target);
   const directory = checkMountpoint(request.directory);
   await requireUnused(target);
-  const { options, allocator, allocatorOptions } = request;
+  requireRoomToServe(request.options.cacheBytes);
+  if (!target.isBlockDevice && !request.options.readOnly) requireFileSize(target.path, target.sizeBytes);
+  const { options, allocatorOptions } = request;
   const { readOnlyFeatures } = readVolumeHead(target);
   if (readOnlyFeatures !== 0 && !options.readOnly) {
     throw new CommandError(`${target.path} cannot be mounted: ${onlyReadable(readOnlyFeatures)}`);
   }
-  const definition = allocator === undefined ? DEFAULT_ALLOCATOR : await loadAllocator(allocator);
-  return { target, directory, options, allocator: definition, allocatorOptions };
+  const { allocator, policyHost } = await findAllocator(request.allocator, directory);
+  checkAllocatorOptions(allocator, allocatorOptions);
+  return { target, directory, options, allocator, allocatorOptions, policyHost };
+}
+
+async function findAllocator(
+  nameOrFile: string | undefined,
+  directory: string,
+): Promise<Pick<MountPlan, 'allocator' | 'policyHost'>> {
+  if (nameOrFile === undefined) return { allocator: DEFAULT_ALLOCATOR, policyHost: undefined };
+  if (!isModulePath(nameOrFile)) return { allocator: await loadAllocator(nameOrFile), policyHost: undefined };
+  // A mount without a module of the user needs nothing of all that.
+  const { PolicyHost } = await import('./policy-host.ts');
+  const policyHost = await PolicyHost.load(resolve(nameOrFile), directory);
+  return { allocator: policyHost.definition, policyHost };
 }
 
 /** @throws CommandError that says who has it, and what to do if that is a mount which died */

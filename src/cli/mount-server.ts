@@ -2,27 +2,40 @@
  * The process that serves a mount, proven by the kernel: it holds /dev/fuse open for this very connection
  * (`fuse_connection` in /proc/PID/fdinfo, Linux 6.17), and is held by a descriptor, so that no later process of its number is taken for it.
  */
-import { closeSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { closeSync, readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { MountRecord } from '../fuse/mount.ts';
-import { connectionOf } from '../fuse/mount-table.ts';
+import { connectionOf, ownerOf } from '../fuse/mount-table.ts';
 import { native } from '../native.ts';
 
 const SIGKILL = 9;
+const ESRCH = 3;
 const POLL_MILLISECONDS = 5;
 /** How long a process that has ended may wait for its parent to notice: only then its status is known. */
 const COLLECTION_MILLISECONDS = 1000;
 
-/** Whether the process holds an end of this connection. */
-export function servesConnection(pid: number, connection: number): boolean {
+/** The connection in the text of /proc/PID/fdinfo of a /dev/fuse; undefined on kernels that do not say. */
+export function connectionIn(text: string): number | undefined {
+  const digits = /^fuse_connection:\s*(\d+)$/m.exec(text)?.[1];
+  return digits === undefined ? undefined : Number(digits);
+}
+
+/** Which connections a process holds an end of; undefined stands for one that the kernel does not name. */
+function connectionsOf(pid: number): (number | undefined)[] {
   try {
-    return readdirSync(`/proc/${pid}/fd`).some((number) => {
-      if (!readlinkSync(`/proc/${pid}/fd/${number}`).endsWith('/fuse')) return false;
-      const text = readFileSync(`/proc/${pid}/fdinfo/${number}`, 'utf8');
-      return Number(/^fuse_connection:\s*(\d+)$/m.exec(text)?.[1]) === connection;
-    });
+    const numbers = readdirSync(`/proc/${pid}/fd`);
+    const fuse = numbers.filter((number) => readlinkSync(`/proc/${pid}/fd/${number}`).endsWith('/fuse'));
+    return fuse.map((number) => connectionIn(readFileSync(`/proc/${pid}/fdinfo/${number}`, 'utf8')));
   } catch {
-    return false;
+    return [];
+  }
+}
+
+function ownerOfProcess(pid: number): number | undefined {
+  try {
+    return statSync(`/proc/${pid}`).uid;
+  } catch {
+    return undefined;
   }
 }
 
@@ -30,20 +43,34 @@ export class MountServer {
   readonly pid: number;
   readonly #descriptor: number;
 
-  private constructor(pid: number, descriptor: number) {
+  /** Whether the kernel says that it serves the mount. */
+  readonly #proven: boolean;
+
+  private constructor(pid: number, descriptor: number, proven: boolean) {
     this.pid = pid;
     this.#descriptor = descriptor;
+    this.#proven = proven;
+  }
+
+  static #hold(pid: number, serves: () => boolean, proven: boolean): MountServer | undefined {
+    if (!serves()) return undefined;
+    const descriptor = native.openProcess(pid);
+    if (descriptor < 0) return undefined;
+    // Once more: what the descriptor holds is the process that was looked at only if it still serves.
+    if (serves()) return new MountServer(pid, descriptor, proven);
+    closeSync(descriptor);
+    return undefined;
   }
 
   /** undefined unless the process serves the connection. */
   static prove(pid: number, connection: number): MountServer | undefined {
-    if (!servesConnection(pid, connection)) return undefined;
-    const descriptor = native.openProcess(pid);
-    if (descriptor < 0) return undefined;
-    // Once more: what the descriptor holds is the process that was looked at only if it still serves.
-    if (servesConnection(pid, connection)) return new MountServer(pid, descriptor);
-    closeSync(descriptor);
-    return undefined;
+    return MountServer.#hold(pid, () => connectionsOf(pid).includes(connection), true);
+  }
+
+  /** On a kernel that names no connections: a process of the mount's owner that serves some mount. It is waited for, and never killed. */
+  static believe(pid: number, uid: number): MountServer | undefined {
+    const serves = () => ownerOfProcess(pid) === uid && connectionsOf(pid).includes(undefined);
+    return MountServer.#hold(pid, serves, false);
   }
 
   /** Its name and number, for people. */
@@ -75,9 +102,9 @@ export class MountServer {
     }
   }
 
-  /** @returns 0 or an errno */
+  /** @returns 0 or an errno: ESRCH for a process that is not proven */
   kill(): number {
-    return native.signalProcess(this.#descriptor, SIGKILL);
+    return this.#proven ? native.signalProcess(this.#descriptor, SIGKILL) : ESRCH;
   }
 
   close(): void {
@@ -90,7 +117,12 @@ export class MountServer {
  * @param likelyPid where to look first
  */
 export function serverOf(mount: MountRecord, likelyPid?: number): MountServer | undefined {
-  const connection = connectionOf(mount);
+  const proven = serverOfConnection(connectionOf(mount), likelyPid);
+  if (proven || likelyPid === undefined) return proven;
+  return MountServer.believe(likelyPid, ownerOf(mount).uid);
+}
+
+export function serverOfConnection(connection: number, likelyPid?: number): MountServer | undefined {
   const all = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
   for (const pid of [...(likelyPid === undefined ? [] : [likelyPid]), ...all.map(Number)]) {
     const server = MountServer.prove(pid, connection);

@@ -20,9 +20,12 @@ import { promisify } from 'node:util';
 import { ErrandError } from '../fuse/errand.ts';
 import { abandonMount, type MountRecord, sealCovered, unmount } from '../fuse/mount.ts';
 import { failureLine } from './failure.ts';
+import { holdersOf } from './mount-holders.ts';
 import type { LogLine } from './mount-log.ts';
 import type { OwnMount } from './own-mount.ts';
 
+/** After so long an end that does not come is explained. */
+const LOOK_MILLISECONDS = 1000;
 const ENDING_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 /** What a signal ends. */
@@ -93,7 +96,7 @@ export class MountSignals {
     if (covers.length > 0) return this.#endCovered(mount, place, covers, false);
     try {
       await unmount(place);
-      if (others.length === 0) return 'gone';
+      if (others.length === 0) return this.#unmounted(place);
       return this.#staysBusy(
         mount,
         `still mounted on ${others.map(({ directory }) => directory).join(', ')}`,
@@ -102,6 +105,17 @@ export class MountSignals {
       if (mount.place.places().length === 0) return 'gone';
       return this.#staysBusy(mount, failureLine(thrown));
     }
+  }
+
+  /** Here it is gone; other mount namespaces may have it still. */
+  #unmounted(place: MountRecord): Stage {
+    const say = () => {
+      const holders = holdersOf(place);
+      if (holders.length > 0)
+        this.#log(`still in use: ${holders.join('; ')}; the end comes with the last of them`);
+    };
+    setTimeout(say, LOOK_MILLISECONDS).unref();
+    return 'gone';
   }
 
   async #staysBusy(mount: SignalledMount, why: string): Promise<Stage> {

@@ -1,8 +1,8 @@
 /** Finding the mount that a user means, without touching it: whoever asks a mount whose daemon hangs, hangs as well. */
-import { realpathSync } from 'node:fs';
-import { basename, dirname, join, resolve } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { findMount, type MountRecord, mountTable } from '../fuse/mount.ts';
 import { coversOf } from '../fuse/mount-table.ts';
+import { absolutePath, realPathOf } from '../path-bytes.ts';
 import { identify, NoAnswerError } from './ask-mount.ts';
 import { CommandError } from './failure.ts';
 import { mountOf } from './storage-hold.ts';
@@ -11,7 +11,7 @@ import { inspectTarget } from './target.ts';
 
 function realPath(path: string): string | undefined {
   try {
-    return realpathSync(path);
+    return realPathOf(path);
   } catch {
     return undefined;
   }
@@ -19,7 +19,7 @@ function realPath(path: string): string | undefined {
 
 /** The absolute path of a mountpoint, with symbolic links followed in all but its last part: that one is not touched. */
 export function mountpointPath(path: string): string {
-  const absolute = resolve(path);
+  const absolute = absolutePath(path);
   if (absolute === '/') return absolute;
   return join(realPath(dirname(absolute)) ?? dirname(absolute), basename(absolute));
 }

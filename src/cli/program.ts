@@ -5,8 +5,15 @@
 import { readFileSync } from 'node:fs';
 import { Argument, Command, CommanderError, Option } from 'commander';
 import { MountOptionError } from '../fuse/options.ts';
-import type { CommandDefinition, OptionDefinition, OptionValues, Terminal } from './command.ts';
-import { failureLine, UsageError } from './failure.ts';
+import {
+  type CommandDefinition,
+  type OptionDefinition,
+  type OptionValues,
+  say,
+  type Terminal,
+} from './command.ts';
+import { exactWords } from './exact-words.ts';
+import { codeOf, failureLine, UsageError } from './failure.ts';
 
 /** The commands, in the order of the help. A command line loads only the one it names: loading all takes longer than most run. */
 const COMMANDS = new Map<string, () => Promise<CommandDefinition>>([
@@ -28,14 +35,26 @@ const FSCK_FAILURE_STATUS = 8;
 /** Exit status of a command line that names no command. */
 const USAGE_STATUS = 2;
 
+const heardStreams = new WeakSet<NodeJS.WriteStream>();
+
+/**
+ * Writes to a stream whose reader may go away, as in `quarry dump … | head`. What nobody reads is lost without a word, and the
+ * command goes on: a repair or a mount is not to end halfway because its words are not wanted.
+ */
+function writeTo(stream: NodeJS.WriteStream, text: string): void {
+  if (!heardStreams.has(stream)) {
+    heardStreams.add(stream);
+    stream.on('error', (error) => {
+      if (codeOf(error) !== 'EPIPE' && codeOf(error) !== 'ERR_STREAM_DESTROYED') throw error;
+    });
+  }
+  stream.write(text);
+}
+
 /** Speaks to the standard streams of this process. */
 export const processTerminal: Terminal = {
-  out: (text) => {
-    process.stdout.write(text);
-  },
-  err: (text) => {
-    process.stderr.write(text);
-  },
+  out: (text) => writeTo(process.stdout, text),
+  err: (text) => writeTo(process.stderr, text),
   interactive: process.stderr.isTTY === true,
 };
 
@@ -118,7 +137,7 @@ export async function runCommandLine(words: readonly string[], terminal: Termina
       terminal.err(program.helpInformation());
       return USAGE_STATUS;
     }
-    await program.parseAsync([...words], { from: 'user' });
+    await program.parseAsync(exactWords(words), { from: 'user' });
     return status;
   } catch (thrown) {
     return report(
@@ -133,10 +152,10 @@ function report(thrown: unknown, definition: Partial<CommandDefinition>, termina
   const usageStatus = definition.usageStatus ?? USAGE_STATUS;
   if (thrown instanceof CommanderError) {
     if (thrown.exitCode === 0) return 0;
-    terminal.err(`quarry: ${usageLine(thrown.message, definition.name)}\n`);
+    say(terminal, usageLine(thrown.message, definition.name));
     return usageStatus;
   }
-  terminal.err(`quarry: ${failureLine(thrown)}\n`);
+  say(terminal, failureLine(thrown));
   if (process.env.QUARRY_DEBUG) terminal.err(`${thrown instanceof Error ? thrown.stack : ''}\n`);
   const isUsage = thrown instanceof UsageError || thrown instanceof MountOptionError;
   return isUsage ? usageStatus : (definition.failureStatus ?? 1);

@@ -12,7 +12,7 @@ import { CorruptionError, LostDataError } from '../fs/errors.ts';
 import type { SpaceStatistics } from '../fs/filesystem.ts';
 import { NotAVolumeError } from '../fs/superblock.ts';
 import { openVolume, type Volume } from '../fs/volume.ts';
-import { serveByFuseNative } from '../fuse/fuse-native-adapter.ts';
+import { fuseNativeWarning, serveByFuseNative } from '../fuse/fuse-native-adapter.ts';
 import { MountError } from '../fuse/mount.ts';
 import { MountAnswers } from '../fuse/mount-answers.ts';
 import { accessRules } from '../fuse/options.ts';
@@ -26,6 +26,7 @@ import type { LogLine, MountLog } from './mount-log.ts';
 import type { MountPlan } from './mount-request.ts';
 import { MountSignals } from './mount-signals.ts';
 import { OwnMount } from './own-mount.ts';
+import { endProcess } from './process-fence.ts';
 import { holdStorage } from './storage-hold.ts';
 
 /** How long a process may live on when its mount is gone. */
@@ -110,7 +111,7 @@ async function serveVolume(
   releaseClaim: () => void,
   log: LogLine,
 ): Promise<LiveMount> {
-  const { target, directory, options, allocator, allocatorOptions } = plan;
+  const { target, directory, options, allocator, allocatorOptions, policyHost } = plan;
   const { readOnly, cacheBytes, commitSeconds, recovery } = options;
   const volume = await openVolume(device, {
     readOnly,
@@ -120,9 +121,12 @@ async function serveVolume(
     accessRules: accessRules(options.flags),
     allocator,
     allocatorOptions,
+    allocatorFile: policyHost?.file,
+    watchHook: policyHost?.watchHook,
     clock: new KernelClock(),
     log,
   });
+  policyHost?.attach(volume, log);
   const signals = new MountSignals(log);
   try {
     const source = target.path;
@@ -194,8 +198,7 @@ function answerQuestions(mount: LiveMount, log: MountLog): void {
 /** Why a volume that was mounted to be written takes no changes any more; undefined if it does. */
 function failureOf({ volume, plan }: LiveMount): string | undefined {
   if (!volume.readOnly || plan.options.readOnly) return undefined;
-  const { failure } = volume.counters();
-  return failure === '' ? 'the volume is damaged' : `writing to the device failed: ${failure}`;
+  return volume.failureInWords || 'the volume is damaged';
 }
 
 async function endOf(mount: LiveMount): Promise<End> {
@@ -225,7 +228,7 @@ async function endOf(mount: LiveMount): Promise<End> {
 /** A process that something keeps alive, such as a client that never hangs up, ends anyway. */
 function endSoon(status: number): void {
   process.exitCode = status;
-  setTimeout(() => process.exit(), LAST_MILLISECONDS).unref();
+  setTimeout(() => endProcess(), LAST_MILLISECONDS).unref();
 }
 
 /**
@@ -238,9 +241,13 @@ export async function serveMount(plan: MountPlan, log: MountLog, onReady: () => 
   const mount = await openMount(plan, log.line);
   const ended = endOf(mount);
   answerQuestions(mount, log);
+  for (const line of [plan.policyHost?.title, fuseNativeWarning(plan.options)]) {
+    if (line !== undefined) log.line(line);
+  }
   onReady();
   const { status, error } = await ended;
   endSoon(status);
   if (error !== undefined) log.line(`${plan.target.path}: ${error}`);
+  plan.policyHost?.close();
   return status;
 }

@@ -17,6 +17,7 @@ import { closeSync, constants, fstatSync, openSync } from 'node:fs';
 import { constants as system } from 'node:os';
 import type { MountRecord } from '../fuse/mount.ts';
 import { native } from '../native.ts';
+import { systemPath } from '../path-bytes.ts';
 import { blockFacts, devicePath, loopDevices, storageIdOf } from './block-devices.ts';
 import { CommandError, codeOf, targetError } from './failure.ts';
 import { deviceId, layersOf, numbersOf, overlap, type StorageLayer } from './storage-layers.ts';
@@ -235,7 +236,7 @@ function openLayer(layer: StorageLayer, access: number): OpenedLayer | undefined
 function openIf(path: string, access: number, id: string): number | undefined {
   let descriptor: number;
   try {
-    descriptor = openSync(path, access | O_NONBLOCK);
+    descriptor = openSync(systemPath(path), access | O_NONBLOCK);
   } catch {
     return undefined;
   }

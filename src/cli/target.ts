@@ -1,11 +1,13 @@
 /**
  * Targets: block devices and image files, looked at without changing them.
  */
-import { closeSync, fstatSync, openSync, readSync, realpathSync, statSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readSync, statSync } from 'node:fs';
+import type { ByteRange } from '../fs/erase.ts';
 import { native } from '../native.ts';
+import { realPathOf, systemPath } from '../path-bytes.ts';
 import { storageIdOf } from './block-devices.ts';
 import { CommandError, targetError } from './failure.ts';
-import { type FoundSignature, findSignatures, type ReadBytes } from './signatures.ts';
+import { type FoundSignature, findEdges, findSignatures, type ReadBytes } from './signatures.ts';
 import type { StorageId } from './storage-layers.ts';
 
 export interface Target {
@@ -22,8 +24,8 @@ export interface Target {
  */
 export function inspectTarget(name: string): Target {
   try {
-    const path = realpathSync(name);
-    const status = statSync(path, { bigint: true });
+    const path = realPathOf(name);
+    const status = statSync(systemPath(path), { bigint: true });
     const id = storageIdOf(status);
     if (status.isDirectory()) throw Object.assign(new Error('directory'), { code: 'EISDIR' });
     if (status.isBlockDevice()) return { path, isBlockDevice: true, sizeBytes: deviceSize(path), id };
@@ -42,7 +44,7 @@ function deviceSize(path: string): number {
 
 /** Gives a reader of the target's bytes to `use`, and closes the target after it. */
 export function withReader<T>(path: string, use: (read: ReadBytes) => T): T {
-  const descriptor = openSync(path, 'r');
+  const descriptor = openSync(systemPath(path), 'r');
   try {
     return use((offsetBytes, lengthBytes) => {
       const bytes = new Uint8Array(lengthBytes);
@@ -63,10 +65,19 @@ export function signaturesOf(target: Target): FoundSignature[] {
   }
 }
 
+/** What is not zero at the ends of a volume of this size on the target. @throws CommandError */
+export function edgesOf(target: Target, sizeBytes: number): ByteRange[] {
+  try {
+    return withReader(target.path, (read) => findEdges(read, sizeBytes));
+  } catch (thrown) {
+    throw targetError(thrown, target.path);
+  }
+}
+
 /** Throws unless the target can be read: a clear word before anything else is tried. */
 export function requireReadable(target: Target): void {
   try {
-    const descriptor = openSync(target.path, 'r');
+    const descriptor = openSync(systemPath(target.path), 'r');
     fstatSync(descriptor);
     closeSync(descriptor);
   } catch (thrown) {

@@ -10,13 +10,14 @@
 import { SilenceError } from '../fuse/errand.ts';
 import { abandonMount, findMount, type MountRecord, unmount } from '../fuse/mount.ts';
 import { ownerOf } from '../fuse/mount-table.ts';
-import { identify, type MountIdentity, NoAnswerError } from './ask-mount.ts';
+import { ANSWER_SECONDS, identify, type MountIdentity, NoAnswerError } from './ask-mount.ts';
 import {
   argumentAt,
   type CommandDefinition,
   type OptionValues,
   optionGiven,
   optionText,
+  say,
   type Terminal,
 } from './command.ts';
 import { DaemonStatus } from './daemon-status.ts';
@@ -34,8 +35,10 @@ import { readVolumeHead } from './volume-head.ts';
 const RELEASE_MILLISECONDS = 60_000;
 /** For another user's daemon: it may be anything. */
 const STRANGER_SECONDS = 60;
-const SILENT_MILLISECONDS = 1000;
-/** Before a daemon is ended by force it may end by itself. */
+const LOOK_MILLISECONDS = 1000;
+const PATIENCE_MILLISECONDS = 10_000;
+/** Before a daemon is ended by force it may answer, and then end by itself. */
+const FORCE_ANSWER_SECONDS = 2;
 const FORCE_SECONDS = 10;
 
 /** One unmounting: what it works on, and until when. */
@@ -51,17 +54,21 @@ function isOwn({ uid }: { uid: number }): boolean {
   return uid === 0 || uid === process.geteuid?.();
 }
 
-/** Says after a second for what the command waits. @returns how to stop that */
-function explainWaiting({ mount, server, terminal }: Unmounting): () => void {
-  const timer = setTimeout(() => {
-    const holders = holdersOf(mount).filter((text) => text !== `the mount on ${mount.directory}`);
-    const reason =
-      holders.length > 0
-        ? `is still in use: ${holders.join('; ')}`
-        : `is being written${server ? ` by its daemon (${server.text})` : ''}, or has files open`;
-    terminal.err(`quarry: ${mount.source} ${reason}\n`);
-  }, SILENT_MILLISECONDS);
-  return () => clearTimeout(timer);
+/** Says after a second who else holds the volume, and after longer that it is being written. @returns how to stop that */
+function explainWaiting(work: Unmounting): () => void {
+  const { mount, server, terminal } = work;
+  const tell = (text: string) => {
+    stop();
+    say(terminal, `${mount.source} ${text}`);
+  };
+  const look = () => {
+    const holders = holdersOf(mount);
+    if (holders.length > 0) tell(`is still in use: ${holders.join('; ')}`);
+  };
+  const patience = () => tell(`is being written${server ? ` by its daemon (${server.text})` : ''}`);
+  const timers = [setInterval(look, LOOK_MILLISECONDS), setTimeout(patience, PATIENCE_MILLISECONDS)];
+  const stop = () => timers.forEach(clearTimeout);
+  return stop;
 }
 
 async function unmountAndWait(work: Unmounting): Promise<void> {
@@ -94,8 +101,9 @@ function stillServed({ mount, server }: Unmounting): string {
 function sayWhatIsBeneath({ mount, terminal }: Unmounting): void {
   const beneath = findMount(mount.directory);
   if (beneath === undefined || beneath.id === mount.id) return;
-  terminal.err(
-    `quarry: another mount was beneath and is on ${mount.directory} now: ${beneath.source} (${beneath.type})\n`,
+  say(
+    terminal,
+    `another mount was beneath and is on ${mount.directory} now: ${beneath.source} (${beneath.type})`,
   );
 }
 
@@ -140,17 +148,23 @@ async function requireClean(work: Unmounting): Promise<void> {
 async function removeDeadMount(mount: MountRecord, terminal: Terminal): Promise<void> {
   const { directory, source } = mount;
   const { users } = await clearDeadMount(mount);
-  terminal.err(
-    `quarry: the daemon of ${directory} had died; the mount is taken away, and ${source} recovers when it is mounted next\n`,
+  say(
+    terminal,
+    `the daemon of ${directory} had died; the mount is taken away, and ${source} recovers when it is mounted next`,
   );
-  if (users.length > 0) terminal.err(`quarry: still in the dead mount: ${users.join(', ')}\n`);
+  if (users.length > 0) say(terminal, `still in the dead mount: ${users.join(', ')}`);
   else await waitForRelease(source, RELEASE_MILLISECONDS, notReleased(mount));
 }
 
 /** What the server of a mount says about itself, or why it says nothing. */
-async function look(mount: MountRecord): Promise<MountIdentity | NoAnswerError> {
+async function look(
+  mount: MountRecord,
+  options: OptionValues,
+  usualSeconds = ANSWER_SECONDS,
+): Promise<MountIdentity | NoAnswerError> {
+  const seconds = Math.min(usualSeconds, timeoutSeconds(options) ?? usualSeconds);
   try {
-    return await identify(mount);
+    return await identify(mount, seconds * 1000);
   } catch (thrown) {
     if (thrown instanceof NoAnswerError) return thrown;
     throw thrown;
@@ -164,10 +178,15 @@ function silenceError({ directory }: MountRecord, server: MountServer | undefine
   );
 }
 
+function timeoutSeconds(options: OptionValues): number | undefined {
+  const given = optionText(options, 'timeout');
+  return given === undefined ? undefined : parseSeconds('--timeout', given);
+}
+
 /** How long to wait; undefined for as long as it takes. */
 function limitSeconds(mount: MountRecord, options: OptionValues): number | undefined {
-  const given = optionText(options, 'timeout');
-  if (given !== undefined) return parseSeconds('--timeout', given);
+  const given = timeoutSeconds(options);
+  if (given !== undefined) return given;
   if (optionGiven(options, 'force')) return FORCE_SECONDS;
   return isOwn(ownerOf(mount)) ? undefined : STRANGER_SECONDS;
 }
@@ -192,12 +211,12 @@ async function unmountServed(
 async function force(name: string, options: OptionValues, terminal: Terminal): Promise<void> {
   const named = mountNamed(name);
   if (named === undefined) {
-    terminal.err(`quarry: ${await releaseByForce(name)}\n`);
+    say(terminal, await releaseByForce(name));
     return;
   }
   const mount = await requireMount(name);
-  const found = await look(mount);
-  if (found instanceof NoAnswerError) terminal.err(`quarry: ${await unmountByForce(mount)}\n`);
+  const found = await look(mount, options, FORCE_ANSWER_SECONDS);
+  if (found instanceof NoAnswerError) say(terminal, await unmountByForce(mount));
   else await unmountServed(mount, found, options, terminal);
 }
 
@@ -208,7 +227,7 @@ async function run(args: readonly string[], options: OptionValues, terminal: Ter
     return 0;
   }
   const mount = await requireMount(name);
-  const found = await look(mount);
+  const found = await look(mount, options);
   const isSilent = found instanceof NoAnswerError && found.reason === 'silent';
   if (found instanceof NoAnswerError && found.reason === 'dead') await removeDeadMount(mount, terminal);
   else if (optionGiven(options, 'lazy')) await abandonMount(mount);

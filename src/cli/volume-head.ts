@@ -64,10 +64,10 @@ function readHeadBytes(target: Target): Uint8Array {
   }
 }
 
-/** The label up to its padding. What could steer the terminal it is shown on becomes a question mark. */
+/** The label up to its padding, as it is. */
 function labelText(field: Uint8Array): string {
   const end = field.indexOf(0);
-  return new TextDecoder().decode(field.subarray(0, end < 0 ? field.length : end)).replace(/\p{Cc}/gu, '?');
+  return new TextDecoder().decode(field.subarray(0, end < 0 ? field.length : end));
 }
 
 function describeHead(layout: Layout, view: DataView, bytes: Uint8Array): VolumeHead {

@@ -13,7 +13,7 @@
  * concurrent fsyncs cost two commits. A commit without metadata is a flush.
  *
  * The invariants J1 to J8 are listed in journal.ts. The first error of the device ends it all (`failure`): what is on the disk is doubtful then, so
- * nothing more is written, and the volume becomes read-only.
+ * nothing more is written, and the volume becomes read-only. `stop` ends it as well, when what is in memory is doubtful.
  */
 
 import type { Device, Memory } from '../aio/device.ts';
@@ -33,7 +33,7 @@ export interface CommitterParts {
   readonly epochs: IoEpochs;
   readonly journal: Journal;
   readonly blockBytes: number;
-  /** Told once, when the device failed. */
+  /** Told once, when the device failed or `stop` was called. */
   readonly failed: (error: Error) => void;
 }
 
@@ -84,6 +84,11 @@ export class Committer {
 
   get failure(): Error | undefined {
     return this.#failure;
+  }
+
+  /** No commit is begun any more: every one fails with this error. One that runs goes on, since it has its copies. */
+  stop(error: Error): void {
+    this.#fail(error);
   }
 
   dataWritten(): void {

@@ -103,3 +103,18 @@ export function errnoOf(thrown: unknown): number {
   if (thrown instanceof CorruptionError) return Errno.EUCLEAN;
   return Errno.EIO;
 }
+
+/** What is in memory is in doubt, since an operation could be neither ended nor taken back. */
+export class BrokenTransactionError extends Error {
+  constructor(thrown: unknown) {
+    super(`an operation could not be undone: ${thrown instanceof Error ? thrown.message : String(thrown)}`, {
+      cause: thrown,
+    });
+  }
+}
+
+/** Why a volume takes no changes any more, in words. */
+export function failureText(error: Error): string {
+  const { message } = error;
+  return error instanceof BrokenTransactionError ? message : `writing to the device failed (${message})`;
+}

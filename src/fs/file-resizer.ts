@@ -3,7 +3,7 @@
  *
  * Giving back blocks has no bound, so it is a chain of bounded transactions. The first one moves the size (or drops
  * the last name) and puts the inode on the orphan list if work is left; the last one takes it off. After a crash the mount
- * finds the inode there and goes on.
+ * finds the inode there and goes on. The steps get in the runner's line, so that others come in between.
  */
 import { PromisedCompletion } from '../aio/device.ts';
 import { CorruptionError, fsError, fsErrorFromNumber } from './errors.ts';
@@ -34,6 +34,7 @@ import type { WriteContext } from './write-plan.ts';
 
 /** Frees one inode that has no name and no holder, or ends a truncation that a crash cut short. */
 class ReapTask implements Operation<Transaction>, LockHolder {
+  readonly givesBack = true;
   #complete = false;
   #freed = false;
 
@@ -44,7 +45,8 @@ class ReapTask implements Operation<Transaction>, LockHolder {
   ) {}
 
   granted(): void {
-    this.context.runner.execute(this);
+    this.context.freeing.begin();
+    this.context.runner.executeInLine(this);
   }
 
   perform(tx: Transaction): void {
@@ -55,12 +57,44 @@ class ReapTask implements Operation<Transaction>, LockHolder {
   }
 
   finished(thrown: unknown): void {
+    const { runner, freeing, locks } = this.context;
     if (thrown === undefined && !this.#complete) {
-      this.context.runner.execute(this);
+      runner.executeInLine(this);
+      freeing.stepped();
       return;
     }
+    freeing.end();
     if (thrown === undefined && this.#freed) this.context.lost.freed(this.inode);
-    this.context.locks.release(this.inode, this);
+    locks.release(this.inode, this);
+    this.done(thrown);
+  }
+}
+
+/** What is left of a truncation after its first step, under the lock of the whole file. */
+class TruncationRest implements Operation<Transaction> {
+  readonly givesBack = true;
+  #complete = false;
+
+  constructor(
+    readonly context: WriteContext,
+    readonly inode: number,
+    readonly done: (thrown: unknown) => void,
+  ) {
+    context.freeing.begin();
+  }
+
+  perform(tx: Transaction): void {
+    this.#complete = finishTruncation(this.context, tx, this.context.table.get(tx, this.inode));
+  }
+
+  finished(thrown: unknown): void {
+    const { runner, freeing } = this.context;
+    if (thrown === undefined && !this.#complete) {
+      runner.executeInLine(this);
+      freeing.stepped();
+      return;
+    }
+    freeing.end();
     this.done(thrown);
   }
 }
@@ -150,7 +184,16 @@ class Resize implements LockHolder {
     if (next.kind === 'moveBody') next = await this.#moveBody(next.body, next.block);
     if (next.kind === 'zeroTail') next = await this.#zeroTail(next.block, next.from);
     this.context.lost.truncated(this.inode, this.size);
-    while (next.kind === 'punch') next = await this.#step((tx, inode) => this.#punch(tx, inode));
+    if (next.kind === 'punch') await this.#punchRest();
+  }
+
+  #punchRest(): Promise<void> {
+    const { context, inode } = this;
+    return new Promise((resolve, reject) => {
+      const done = (thrown: unknown) => (thrown === undefined ? resolve() : reject(thrown));
+      context.runner.executeInLine(new TruncationRest(context, inode, done));
+      context.device.submit();
+    });
   }
 
   #step<T>(body: (tx: Transaction, inode: InodeRef) => T): Promise<T> {
@@ -208,13 +251,9 @@ class Resize implements LockHolder {
 
   #shrink(tx: Transaction, inode: InodeRef): Next {
     this.#setSize(tx, inode);
-    const next = this.#punch(tx, inode);
-    if (next.kind === 'punch') addOrphan(tx, this.context.table, inode);
-    return next;
-  }
-
-  #punch(tx: Transaction, inode: InodeRef): Next {
-    return { kind: finishTruncation(this.context, tx, inode) ? 'done' : 'punch' };
+    if (finishTruncation(this.context, tx, inode)) return { kind: 'done' };
+    addOrphan(tx, this.context.table, inode);
+    return { kind: 'punch' };
   }
 
   async #moveBody(body: Uint8Array, block: number): Promise<Next> {

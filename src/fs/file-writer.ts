@@ -23,6 +23,7 @@ import { FsError, fsError, fsErrorFromNumber } from './errors.ts';
 import type { Operation, WriteRequest } from './filesystem.ts';
 import { MAX_FILE_BYTES, TreeKind } from './format.ts';
 import {
+  blocksOf,
   dropPrivileges,
   type InodeRef,
   inlineBytes,
@@ -67,6 +68,10 @@ class WriteTask implements Operation<Transaction>, IoCompletion, LockHolder, Wri
   readonly #killPrivileges: boolean;
   readonly #fromCache: boolean;
   #ticket = -1;
+  /** Blocks that are counted as the file's before they are recorded. */
+  #announced = 0;
+  /** Blocks that the running record adds, those of the tree as well. */
+  #grown = 0;
 
   constructor(
     readonly context: WriteContext,
@@ -130,6 +135,7 @@ class WriteTask implements Operation<Transaction>, IoCompletion, LockHolder, Wri
   }
 
   #close(thrown: unknown): void {
+    this.#announce(-this.#announced);
     if (this.#scratch) this.context.scratch.give(this.#scratch);
     this.#account(thrown);
     this.context.locks.release(this.#inode, this);
@@ -181,7 +187,23 @@ class WriteTask implements Operation<Transaction>, IoCompletion, LockHolder, Wri
     this.memory = copy;
     this.memoryOffset = 0;
     this.#ticket = early.begin(this.#inode, this.#plan.endByte);
+    this.#announce(this.#plan.freshBlocks);
     this.#answer(undefined);
+  }
+
+  #announce(blocks: number): void {
+    if (blocks === 0) return;
+    this.#announced += blocks;
+    this.context.pending.add(this.#inode, blocks);
+    this.context.spaceChanged(this.#inode);
+  }
+
+  /** What was announced is the file's own now; what was not is news. */
+  #spaceRecorded(): void {
+    const known = Math.min(this.#announced, this.#grown);
+    this.#announced -= known;
+    this.context.pending.add(this.#inode, -known);
+    if (this.#grown !== known) this.context.spaceChanged(this.#inode);
   }
 
   // ---- WriteImage ----
@@ -293,6 +315,7 @@ class WriteTask implements Operation<Transaction>, IoCompletion, LockHolder, Wri
   /** As many segments as one transaction may enter; mostly all. */
   #record(tx: Transaction, inode: InodeRef): void {
     const { segments, extra, endByte } = this.#plan;
+    const before = blocksOf(inode);
     tx.modify(inode.frame);
     if (isInline(inode)) {
       setInline(inode, false);
@@ -309,6 +332,7 @@ class WriteTask implements Operation<Transaction>, IoCompletion, LockHolder, Wri
     this.#recording = at;
     const last = segments[at - 1] as Segment;
     this.#touch(tx, inode, Math.min(endByte, (last.fileBlock + last.length) * this.context.blockBytes));
+    this.#grown = blocksOf(inode) - before;
   }
 
   #recordEnded(thrown: unknown): void {
@@ -317,6 +341,7 @@ class WriteTask implements Operation<Transaction>, IoCompletion, LockHolder, Wri
       this.#close(thrown);
       return;
     }
+    this.#spaceRecorded();
     this.#recorded = this.#recording;
     if (this.#recorded < this.#plan.segments.length) this.context.runner.execute(this);
     else this.#close(undefined);

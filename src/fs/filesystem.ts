@@ -22,6 +22,8 @@ export interface Operation<Tx = TransactionHandle> {
   perform(tx: Tx): void;
   /** @param thrown undefined on success, otherwise what `perform` (or loading its blocks) threw; `errnoOf` makes an errno of it. Must not throw. */
   finished(thrown: unknown): void;
+  /** It gives blocks back: out of space, it does not wait for others that do. */
+  readonly givesBack?: boolean;
 }
 
 /** The caller, from the request header. */
@@ -197,10 +199,13 @@ export interface FileSystem<Tx extends TransactionHandle = TransactionHandle> {
    */
   sync(inode?: number): Promise<void>;
 
+  /** From now on `changed` is told of each file whose space in use, as `readAttributes` gives it, a write changed. */
+  watchSpace?(changed: (inode: number) => void): void;
+
   /** The kernel holds one more reference (lookup count) to the inode. */
   acquire(inode: number): void;
-  /** The kernel gives `count` references back; an inode without names is freed when the last is gone. */
-  forget(inode: number, count: number): void;
+  /** The kernel gives `count` references back; an inode without names is freed when the last is gone. @returns whether it is */
+  forget(inode: number, count: number): boolean;
 
   /** Hands queued device requests to the kernel; call once after a batch of operations. */
   submit(): void;

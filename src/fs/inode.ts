@@ -73,6 +73,11 @@ export function inlineBytes(inode: InodeRef): Uint8Array {
   return inode.frame.bytes.subarray(from, from + inlineCapacity(inode));
 }
 
+/** Blocks that belong to the inode. */
+export function blocksOf(inode: InodeRef): number {
+  return Inode.blocks.get(inode.frame.view, inode.at);
+}
+
 /** Adds `count` (or takes, if negative) to the blocks that belong to the inode. */
 export function addBlocks(inode: InodeRef, count: number): void {
   const { view } = inode.frame;

@@ -13,9 +13,10 @@ interface Gate {
 
 export class IoEpochs {
   #current = 0;
-  /** Transfers in flight, by epoch; only epochs that have some. */
+  /** Transfers in flight, by epoch; only epochs that have some, in their order, since only the current one is ever added. */
   readonly #inFlight = new Map<number, number>();
-  #gates: Gate[] = [];
+  /** By epoch. */
+  readonly #gates: Gate[] = [];
 
   /** Returns the epoch to leave later. */
   enter(): number {
@@ -43,10 +44,8 @@ export class IoEpochs {
 
   #openGates(): void {
     if (this.#gates.length === 0) return;
-    const oldest = Math.min(...this.#inFlight.keys(), Number.POSITIVE_INFINITY);
-    const opened = this.#gates.filter((gate) => gate.epoch < oldest);
-    if (opened.length === 0) return;
-    this.#gates = this.#gates.filter((gate) => gate.epoch >= oldest);
-    for (const gate of opened) gate.open();
+    const [oldest = Number.POSITIVE_INFINITY] = this.#inFlight.keys();
+    const closed = this.#gates.findIndex((gate) => gate.epoch >= oldest);
+    for (const gate of this.#gates.splice(0, closed < 0 ? this.#gates.length : closed)) gate.open();
   }
 }

@@ -33,7 +33,9 @@ export class LossLog {
     this.#window ??= setTimeout(() => this.#endWindow(), WINDOW_MILLISECONDS).unref();
     if (this.#lines++ < MOST_LINES) {
       const what = `bytes ${from} to ${to - 1} could not be written (${error.code})`;
-      const then = kept ? '; the next sync of the file tries again' : '';
+      const then = kept
+        ? '; the next sync of the file tries again, if there is memory for it until then'
+        : '';
       this.#written = this.#written.then(() => this.#write(inode, `${what}${then}`));
       return;
     }

@@ -113,7 +113,7 @@ async function writeMetadata(
   const tx = new Transaction(cache, layout.blockBytes, options.uuid, clock, false);
   const space = new SpaceMap(tx, layout);
   tx.space = space;
-  space.usePolicy(firstFit.name, firstFit.create(space.index, {}));
+  space.usePolicy({ definition: firstFit });
   tx.begin();
   createSpace(tx, layout);
   createVolumeRoot(tx, layout);

@@ -2,14 +2,22 @@
  * Runs operations as transactions: perform, and on a miss roll back, load, perform again.
  *
  * Cached operations run to their end inside `execute`: no promise, no await. One that finds the volume out of space
- * while freed blocks wait for a commit is run again after that commit; one that changes more than the journal has room for, after a checkpoint.
+ * while freed blocks wait for a commit is run again after that commit, and while files are on their way to be freed, some moments later; one that changes more than the journal has room for, after a checkpoint.
  * While too much of the cache cannot leave it, operations wait for one as well.
+ *
+ * Only one frame on the stack runs operations. What the end of one begins (the next step of a long task, whoever waited for its
+ * lock) gets in line, and the frame takes it from there when it is through, so the stack never grows with the work. When the budget
+ * of a turn is spent, the rest of the line waits for a later turn; operations from outside do not get in that line, and run at once.
+ *
+ * An operation that fails leaves nothing behind. If that cannot be had, because taking it back failed too, the host is told
+ * (`broken`) before anything else can happen.
  */
 import type { BlockCache, LoadWaiter } from './block-cache.ts';
 import { CorruptionError, FsError, fsError } from './errors.ts';
 import type { Operation } from './filesystem.ts';
-import { MAX_MISSES } from './limits.ts';
+import { MAX_MISSES, MOST_MOMENTS, TURN_BUDGET_MILLISECONDS } from './limits.ts';
 import { BlockMiss, type Transaction } from './transaction.ts';
+import { EVENT_LOOP, type TurnLengths, type TurnSource } from './turns.ts';
 
 /** What the runner asks of the volume. */
 export interface RunnerHost {
@@ -21,7 +29,13 @@ export interface RunnerHost {
   readonly pendingBlocks: number;
   /** Commits, empties the journal, then calls back. */
   afterRoom(done: () => void): void;
-  /** Commits, waits until the blocks freed before are available, then calls back. */
+  /** Inodes without a name are being freed, or wait for the kernel, which may just not have said yet that it forgot them. */
+  readonly freesSoon: boolean;
+  /** Calls back a moment later. */
+  afterMoment(done: () => void): void;
+  /** Blocks are being given back in steps. */
+  readonly freesMore: boolean;
+  /** Commits, waits until the blocks freed before are available (or some more, if there are none), then calls back. */
   afterRelease(done: () => void): void;
   /** Calls back when every write answered early so far is done. */
   afterEarlyWrites(done: () => void): void;
@@ -31,14 +45,20 @@ export interface RunnerHost {
   orphaned(inodes: readonly number[]): void;
   /** Told of every corruption met. */
   corrupt(error: CorruptionError): void;
+  /** A transaction could be neither ended nor taken back: what is in memory must never be committed. */
+  broken(thrown: unknown): void;
   submit(): void;
 }
 
-/** An operation that waits for something. */
+/** An operation that waits for something, or has waited. */
 class Waiting implements LoadWaiter {
   misses = 0;
   /** It has waited for early writes, and does not again: who writes on and on cannot hold it up. */
   behindEarlyWrites = false;
+  /** Moments that it has waited for space which was about to be free. */
+  moments = 0;
+  /** It waited for room in the journal or the cache, and has not been attempted since. */
+  waitedForRoom = false;
 
   constructor(
     readonly runner: OperationRunner,
@@ -46,8 +66,43 @@ class Waiting implements LoadWaiter {
   ) {}
 
   loaded(thrown: unknown): void {
-    if (thrown === undefined) this.runner.attempt(this.operation, this);
+    if (thrown === undefined) this.runner.resume(this);
     else this.runner.end(this.operation, thrown);
+  }
+}
+
+/** Operations in line, in their order. */
+class Line {
+  readonly #operations: Operation<Transaction>[] = [];
+  readonly #waiting: (Waiting | undefined)[] = [];
+  #first = 0;
+
+  get isEmpty(): boolean {
+    return this.#first === this.#operations.length;
+  }
+
+  push(operation: Operation<Transaction>, waiting: Waiting | undefined): void {
+    this.#operations.push(operation);
+    this.#waiting.push(waiting);
+  }
+
+  /** What `shift` would take next, if it has waited before. */
+  get waiting(): Waiting | undefined {
+    return this.#waiting[this.#first];
+  }
+
+  shift(): Operation<Transaction> {
+    const operation = this.#operations[this.#first++] as Operation<Transaction>;
+    if (this.isEmpty) this.#drop();
+    else if (this.#first >= 64 && this.#first * 2 > this.#operations.length) this.#drop();
+    return operation;
+  }
+
+  /** Forgets those that are gone. */
+  #drop(): void {
+    this.#operations.splice(0, this.#first);
+    this.#waiting.splice(0, this.#first);
+    this.#first = 0;
   }
 }
 
@@ -61,39 +116,121 @@ export class OperationRunner {
   readonly #tx: Transaction;
   readonly #cache: BlockCache;
   readonly #host: RunnerHost;
+  readonly #source: TurnSource;
+  readonly #lengths: TurnLengths;
+  /** A frame on the stack runs operations: others get in line. */
+  #running = false;
+  readonly #line = new Line();
+  /** The line waits for a later turn. */
+  #postponed = false;
+  /** When this turn has had its share of the line; infinite where it has taken nothing from it yet. */
+  #turnEnds = Number.POSITIVE_INFINITY;
   /** Operations begun and not finished. */
   #unfinished = 0;
   #idle: (() => void)[] = [];
   /** Operations that wait for room in the journal or the cache, in their order. */
-  #waitingForRoom: { operation: Operation<Transaction>; waiting: Waiting | undefined }[] = [];
+  #waitingForRoom: Waiting[] = [];
+  readonly #newTurn = () => {
+    this.#turnEnds = Number.POSITIVE_INFINITY;
+  };
+  readonly #goOn = () => this.#nextTurn();
 
-  constructor(tx: Transaction, cache: BlockCache, host: RunnerHost) {
+  constructor(
+    tx: Transaction,
+    cache: BlockCache,
+    host: RunnerHost,
+    lengths: TurnLengths,
+    source: TurnSource = EVENT_LOOP,
+  ) {
     this.#tx = tx;
     this.#cache = cache;
     this.#host = host;
+    this.#lengths = lengths;
+    this.#source = source;
   }
 
   execute(operation: Operation<Transaction>): void {
     this.#unfinished++;
-    if (this.#host.saturated) this.#waitForRoom(operation, undefined);
-    else this.attempt(operation, undefined);
+    if (this.#running) this.#line.push(operation, undefined);
+    else this.#enter(operation, undefined);
   }
 
-  #waitForRoom(operation: Operation<Transaction>, waiting: Waiting | undefined): void {
-    this.#waitingForRoom.push({ operation, waiting });
+  /** Like `execute`, for what nobody waits for: when this turn has had its share of such work, it comes in a later one. */
+  executeInLine(operation: Operation<Transaction>): void {
+    this.#unfinished++;
+    this.#line.push(operation, undefined);
+    if (!this.#running) this.#enter(undefined, undefined);
+  }
+
+  /** Attempts an operation again that has waited. */
+  resume(waiting: Waiting): void {
+    if (this.#running) this.#line.push(waiting.operation, waiting);
+    else this.#enter(waiting.operation, waiting);
+  }
+
+  /** The one frame that runs operations: the given one, and then those in line. */
+  #enter(operation: Operation<Transaction> | undefined, waiting: Waiting | undefined): void {
+    this.#running = true;
+    try {
+      if (operation) this.#begin(operation, waiting);
+      if (!this.#line.isEmpty && !this.#postponed) this.#takeFromLine();
+    } finally {
+      this.#running = false;
+      if (!this.#line.isEmpty && !this.#postponed) this.#postpone();
+    }
+  }
+
+  /** Until the line is empty, or the budget of this turn is spent; all that is done before the loop's next turn shares it. */
+  #takeFromLine(): void {
+    if (this.#turnEnds === Number.POSITIVE_INFINITY) {
+      this.#turnEnds = this.#source.now() + TURN_BUDGET_MILLISECONDS;
+      queueMicrotask(this.#newTurn);
+    }
+    do {
+      const { waiting } = this.#line;
+      this.#begin(this.#line.shift(), waiting);
+    } while (!this.#line.isEmpty && this.#source.now() < this.#turnEnds);
+  }
+
+  #postpone(): void {
+    this.#postponed = true;
+    this.#source.later(this.#goOn);
+  }
+
+  #nextTurn(): void {
+    const began = this.#source.now();
+    this.#postponed = false;
+    this.#turnEnds = Number.POSITIVE_INFINITY;
+    try {
+      this.#enter(undefined, undefined);
+    } finally {
+      this.#host.submit();
+      this.#lengths.note(this.#source.now() - began);
+    }
+  }
+
+  /** Attempts an operation, unless there is no room for what it may change. */
+  #begin(operation: Operation<Transaction>, waiting: Waiting | undefined): void {
+    const mustWait =
+      waiting === undefined
+        ? this.#host.saturated
+        : // Others that waited as well found no room again.
+          waiting.waitedForRoom && this.#waitingForRoom.length > 0;
+    if (mustWait) this.#waitForRoom(waiting ?? new Waiting(this, operation));
+    else this.#attempt(operation, waiting);
+  }
+
+  #waitForRoom(waiting: Waiting): void {
+    waiting.waitedForRoom = true;
+    this.#waitingForRoom.push(waiting);
     if (this.#waitingForRoom.length === 1) this.#host.afterRoom(() => this.#roomMade());
   }
 
-  /** Attempts those who wait, up to the first for which there is no room again: the others would find none either. */
   #roomMade(): void {
     const waiting = this.#waitingForRoom;
     this.#waitingForRoom = [];
-    let tried = 0;
-    while (tried < waiting.length && this.#waitingForRoom.length === 0) {
-      const next = waiting[tried++] as (typeof waiting)[number];
-      this.attempt(next.operation, next.waiting);
-    }
-    this.#waitingForRoom.push(...waiting.slice(tried));
+    for (const one of waiting) this.#line.push(one.operation, one);
+    if (!this.#running) this.#enter(undefined, undefined);
   }
 
   /** Resolves when no operation is under way. */
@@ -102,23 +239,40 @@ export class OperationRunner {
     return new Promise((resolve) => this.#idle.push(resolve));
   }
 
-  attempt(operation: Operation<Transaction>, waiting: Waiting | undefined): void {
+  #attempt(operation: Operation<Transaction>, waiting: Waiting | undefined): void {
     const tx = this.#tx;
     tx.begin();
-    tx.behindEarlyWrites = waiting?.behindEarlyWrites ?? false;
+    tx.behindEarlyWrites = false;
+    if (waiting !== undefined) {
+      waiting.waitedForRoom = false;
+      tx.behindEarlyWrites = waiting.behindEarlyWrites;
+    }
     try {
       operation.perform(tx);
       if (!this.#host.roomInJournal) throw JOURNAL_FULL;
     } catch (thrown) {
-      tx.fail();
-      this.#afterFailure(operation, thrown, waiting);
+      if (this.#ended(operation, false)) this.#afterFailure(operation, thrown, waiting);
       return;
     }
     const { orphaned } = tx;
-    const changed = tx.succeed();
+    const { changedSomething } = tx;
+    if (!this.#ended(operation, true)) return;
     if (orphaned.length > 0) this.#host.orphaned(orphaned.splice(0));
     this.end(operation, undefined);
-    if (changed) this.#host.changed();
+    if (changedSomething) this.#host.changed();
+  }
+
+  /** Ends the transaction, well or not. False when that failed, and the operation with it. */
+  #ended(operation: Operation<Transaction>, succeeds: boolean): boolean {
+    try {
+      if (succeeds) this.#tx.succeed();
+      else this.#tx.fail();
+      return true;
+    } catch (thrown) {
+      this.#host.broken(thrown);
+      this.end(operation, fsError('EIO'));
+      return false;
+    }
   }
 
   end(operation: Operation<Transaction>, thrown: unknown): void {
@@ -142,17 +296,26 @@ export class OperationRunner {
     if (thrown === BEHIND_EARLY_WRITES) {
       const waiting = before ?? new Waiting(this, operation);
       waiting.behindEarlyWrites = true;
-      this.#host.afterEarlyWrites(() => this.attempt(operation, waiting));
+      this.#host.afterEarlyWrites(() => this.resume(waiting));
       return;
     }
     if (thrown === JOURNAL_FULL) {
-      this.#waitForRoom(operation, before);
+      this.#waitForRoom(before ?? new Waiting(this, operation));
       return;
     }
     const outOfSpace = thrown instanceof FsError && thrown.code === 'ENOSPC';
-    if (outOfSpace && this.#host.pendingBlocks > 0) {
-      this.#host.afterRelease(() => this.attempt(operation, before));
+    const hasHope = this.#host.pendingBlocks > 0 || (this.#host.freesMore && operation.givesBack !== true);
+    if (outOfSpace && hasHope) {
+      const waiting = before ?? new Waiting(this, operation);
+      this.#host.afterRelease(() => this.resume(waiting));
       return;
+    }
+    if (outOfSpace && this.#host.freesSoon) {
+      const waiting = before ?? new Waiting(this, operation);
+      if (waiting.moments++ < MOST_MOMENTS) {
+        this.#host.afterMoment(() => this.resume(waiting));
+        return;
+      }
     }
     this.end(operation, thrown);
   }

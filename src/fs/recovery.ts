@@ -121,3 +121,14 @@ async function eachBatch(
     await use(memory, batch);
   }
 }
+
+/** What was replayed, in words. */
+export function recoveryText({ transactions, homes }: JournalContents, readOnly: boolean): string {
+  const what = `${plural(transactions, 'transaction')} (${plural(homes.length, 'block')}) of its journal`;
+  const where = readOnly ? ' in memory, nothing is written' : '';
+  return `the volume was not unmounted in order: replayed ${what}${where}`;
+}
+
+function plural(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`;
+}

@@ -14,6 +14,8 @@
  */
 import type { AllocationKind, AllocationRequest, Allocator, Run } from '../alloc/allocator.ts';
 import { clearRange, countRange, setRange } from '../alloc/bit-words.ts';
+import { isBuiltIn } from '../alloc/built-in.ts';
+import { FencedPolicy, type PolicyOffer } from '../alloc/fenced-policy.ts';
 import { type GroupSource, SpaceIndex, SpaceMismatchError } from '../alloc/space-index.ts';
 import type { Frame } from './block-cache.ts';
 import { CorruptionError, fsError } from './errors.ts';
@@ -27,6 +29,7 @@ import {
 } from './format.ts';
 import type { Layout } from './layout.ts';
 import type { Transaction } from './transaction.ts';
+import type { PolicyCounters } from './volume-options.ts';
 
 /** Blocks kept back for tree nodes, so that deleting works on a full volume. */
 export const KEPT_BACK_BLOCKS = 16;
@@ -234,7 +237,9 @@ export class SpaceMap {
   readonly #index: SpaceIndex;
   readonly #keptBack: number;
   #policyName = '';
+  #policyFile = '';
   #policy: Allocator | undefined;
+  #fence: FencedPolicy | undefined;
   /** Runs freed by transactions that the next commit will make durable. */
   #freed: Run[] = [];
 
@@ -251,13 +256,41 @@ export class SpaceMap {
     return this.#index;
   }
 
-  usePolicy(name: string, policy: Allocator): void {
-    this.#policyName = name;
-    this.#policy = policy;
+  /**
+   * Makes the policy that will decide; one that is not of the program, within a fence. Must be called before the first request.
+   * @throws PolicyError if it cannot be made. May miss
+   */
+  usePolicy(offer: PolicyOffer): void {
+    const { definition, options = {}, file = '' } = offer;
+    this.#policyName = definition.name;
+    this.#policyFile = file;
+    if (isBuiltIn(definition)) {
+      this.#policy = definition.create(this.#index, options);
+      return;
+    }
+    this.#fence = new FencedPolicy(this.#index, offer);
+    this.#policy = this.#fence;
   }
 
   get policy(): Allocator | undefined {
     return this.#policy;
+  }
+
+  policyCounters(): PolicyCounters {
+    // First of all: what it does wrong here is told below.
+    const policy = this.#policy?.stats?.() ?? {};
+    return {
+      allocator: this.#policyName,
+      allocatorFile: this.#policyFile,
+      allocatorFault: this.#fence?.fault ?? '',
+      allocatorPassedOver: this.#fence?.passedOver ?? 0,
+      policy,
+    };
+  }
+
+  /** The fence around the policy, if it needs one. */
+  get fence(): FencedPolicy | undefined {
+    return this.#fence;
   }
 
   /** Blocks that files may still take: clear bits less reservations less what is kept back. Needs the top summary in memory. */

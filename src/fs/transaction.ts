@@ -152,35 +152,55 @@ export class Transaction implements TransactionHandle {
     return this.#discarded.length;
   }
 
-  /** The changes stand. Returns whether there were any. */
-  succeed(): boolean {
-    const cache = this.cache;
-    const changed = this.#modified.length + this.#created.length > 0;
-    for (const frame of this.#modified) cache.markDirty(frame);
-    for (const frame of this.#created) cache.markDirty(frame);
-    for (const block of this.#discarded) cache.free(block);
-    for (const change of this.#spaceChanges) {
-      if (change.kind === 'freed') this.space?.freeingSucceeded(change.start, change.length);
-    }
-    this.#end();
-    return changed;
+  /** Has a block been changed? */
+  get changedSomething(): boolean {
+    return this.#modified.length + this.#created.length > 0;
   }
 
-  /** Nothing happened. */
+  /** The changes stand. @throws a bug of ours: the changes are there in part then */
+  succeed(): void {
+    const cache = this.cache;
+    try {
+      for (const frame of this.#modified) cache.markDirty(frame);
+      for (const frame of this.#created) cache.markDirty(frame);
+      for (const block of this.#discarded) cache.free(block);
+      for (const change of this.#spaceChanges) {
+        if (change.kind === 'freed') this.space?.freeingSucceeded(change.start, change.length);
+      }
+    } finally {
+      this.#end();
+    }
+  }
+
+  /**
+   * Nothing happened. Whatever goes wrong here, every frame has its bytes back first, and the next transaction can begin.
+   * @throws what went wrong: the counts of space are in doubt then
+   */
   fail(): void {
+    try {
+      this.#restoreFrames();
+      this.#undoSpace();
+    } finally {
+      this.orphaned.length = 0;
+      this.changesOfTable++;
+      this.#end();
+    }
+  }
+
+  #restoreFrames(): void {
     for (let i = this.#modified.length - 1; i >= 0; i--) {
       const frame = this.#modified[i] as Frame;
       frame.bytes.set(this.#preImages[i] as Uint8Array);
       frame.modifiedBy = 0;
     }
     for (const frame of this.#created) this.cache.drop(frame);
+  }
+
+  #undoSpace(): void {
     for (let i = this.#spaceChanges.length - 1; i >= 0; i--) {
       const change = this.#spaceChanges[i] as SpaceChange;
       this.space?.undo(change.kind, change.start, change.length);
     }
-    this.orphaned.length = 0;
-    this.changesOfTable++;
-    this.#end();
   }
 
   #end(): void {

@@ -3,7 +3,7 @@
  *
  *   names        namespace.ts → directory.ts, inode-table.ts      synchronous, in a transaction
  *   data         file-reader.ts, file-writer.ts, file-resizer.ts  device transfers, then a transaction
- *   durability   commit.ts, journal.ts                            at sync, every few seconds, when much is dirty
+ *   durability   durability.ts, commit.ts, journal.ts             at sync, every few seconds, when much is dirty
  *   recovery     recovery.ts                                      before the mount of a volume that was not unmounted in order
  *
  * Nothing of what is on disk is kept here a second time. What lives outside the blocks: the lookup counts of the kernel, which
@@ -11,22 +11,22 @@
  */
 
 import type { Device } from '../aio/device.ts';
-import type { AllocatorDefinition, AllocatorOptions } from '../alloc/allocator.ts';
-import groupAndGoal from '../alloc/group-and-goal.ts';
+import type { PolicyOffer } from '../alloc/fenced-policy.ts';
 import { AccessTimes, RELATIVE_ACCESS } from './access-times.ts';
 import { BlockCache } from './block-cache.ts';
 import { flushDevice } from './block-transfers.ts';
 import { type Clock, DateClock } from './clock.ts';
 import { Committer } from './commit.ts';
-import { Directories, isDot, requireDirectory } from './directory.ts';
+import { CommitTimer } from './commit-timer.ts';
+import { Directories, isDot, isDotDot, requireDirectory } from './directory.ts';
+import { Durability } from './durability.ts';
 import { EarlyWrites } from './early-writes.ts';
-import { CorruptionError } from './errors.ts';
+import { BrokenTransactionError, CorruptionError, failureText } from './errors.ts';
 import { ExtentMap } from './extents.ts';
 import { readFile } from './file-reader.ts';
 import { reapInode, resizeFile } from './file-resizer.ts';
 import { writeFile } from './file-writer.ts';
 import type {
-  AccessRules,
   AttributeChanges,
   Attributes,
   Caller,
@@ -39,6 +39,7 @@ import type {
   WriteRequest,
 } from './filesystem.ts';
 import { MAX_NAME_BYTES, ROOT_INODE, VolumeRoot } from './format.ts';
+import { Freeing } from './freeing.ts';
 import { fillAttributes, isDirectory } from './inode.ts';
 import { changeInode } from './inode-changes.ts';
 import { InodePaths } from './inode-path.ts';
@@ -46,10 +47,16 @@ import { InodeTable } from './inode-table.ts';
 import { IoEpochs } from './io-epochs.ts';
 import { Journal, logLength } from './journal.ts';
 import type { Layout } from './layout.ts';
-import { DEFAULT_CACHE_BYTES, DEFAULT_COMMIT_SECONDS, extentsPerStep, MIN_CACHE_BYTES } from './limits.ts';
+import {
+  DEFAULT_CACHE_BYTES,
+  DEFAULT_COMMIT_SECONDS,
+  extentsPerStep,
+  MIN_CACHE_BYTES,
+  MOMENT_MILLISECONDS,
+} from './limits.ts';
 import { LossLog } from './loss-log.ts';
-import { type LossCounters, LostWrites } from './lost-writes.ts';
 import { Namespace } from './namespace.ts';
+import { NodeReferences } from './node-references.ts';
 import {
   BEHIND_EARLY_WRITES,
   OperationRunner,
@@ -57,63 +64,22 @@ import {
   type RunnerHost,
 } from './operation-runner.ts';
 import { firstOrphan } from './orphans.ts';
+import { PendingBlocks } from './pending-blocks.ts';
 import { RangeLocks } from './range-locks.ts';
-import { type Recovery, recover } from './recovery.ts';
+import { type Recovery, recover, recoveryText } from './recovery.ts';
 import { ScratchPool } from './scratch.ts';
 import { SpaceMap } from './space-map.ts';
 import { readSuperblock, type SuperblockImage } from './superblock.ts';
 import { Transaction } from './transaction.ts';
+import { TurnLengths } from './turns.ts';
+import { policyOffer, type VolumeCounters, type VolumeOptions } from './volume-options.ts';
 import { scratchBytes } from './write-edges.ts';
 import type { WriteContext } from './write-plan.ts';
-import { WriteRetry } from './write-retry.ts';
-
-export interface VolumeOptions {
-  readOnly?: boolean | undefined;
-  /** False: a read-only mount does not look at the journal. Default: true. */
-  recovery?: boolean | undefined;
-  /** Budget of the metadata cache, in bytes. */
-  cacheBytes?: number | undefined;
-  allocator?: AllocatorDefinition | undefined;
-  allocatorOptions?: AllocatorOptions | undefined;
-  /** Seconds between commits; 0 = only at sync. */
-  commitSeconds?: number | undefined;
-  /** Which reads move access times. Default: relative. */
-  accessRules?: AccessRules | undefined;
-  log?: ((line: string) => void) | undefined;
-  clock?: Clock | undefined;
-}
-
-/** Counters of a live mount, for `quarry stat`. */
-export interface VolumeCounters extends LossCounters {
-  readonly allocator: string;
-  readonly readOnly: boolean;
-  readonly commits: number;
-  readonly checkpoints: number;
-  readonly flushes: number;
-  /** Blocks written to the journal, … */
-  readonly metadataBlocksLogged: number;
-  /** … and to their places by checkpoints. */
-  readonly metadataBlocksWritten: number;
-  readonly metadataBlocksRead: number;
-  readonly cacheMisses: number;
-  readonly cacheFrames: number;
-  readonly dirtyFrames: number;
-  /** Frames whose content is in the journal only. */
-  readonly loggedFrames: number;
-  /** Blocks of the journal's log, and how many of them are in use. */
-  readonly journalBlocks: number;
-  readonly journalUsedBlocks: number;
-  /** The error of the device that made the volume read-only; empty if there was none. */
-  readonly failure: string;
-  readonly inodesHeldByKernel: number;
-  readonly openOrphans: number;
-  readonly reservedBlocks: number;
-  readonly pendingBlocks: number;
-  readonly policy: Record<string, number>;
-}
 
 export class Volume implements FileSystem<Transaction>, RunnerHost {
   readonly layout: Layout;
+  /** How long work on this volume held the event loop, as far as it chose its turns itself. */
+  readonly turns = new TurnLengths();
   readonly #device: Device;
   readonly #superblock: SuperblockImage;
   readonly #log: (line: string) => void;
@@ -121,7 +87,7 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
   readonly #cache: BlockCache;
   readonly #tx: Transaction;
   readonly #space: SpaceMap;
-  readonly #allocatorName: string;
+  readonly #policy: PolicyOffer;
   readonly #table: InodeTable;
   readonly #names: Namespace;
   readonly #directories: Directories;
@@ -132,18 +98,12 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
   readonly #files: WriteContext;
   readonly #early: EarlyWrites;
   readonly #access: AccessTimes;
-  readonly #lost: LostWrites;
-  readonly #losses: LossLog;
   readonly #paths: InodePaths;
-  readonly #retry: WriteRetry;
-  readonly #commitMilliseconds: number;
-  #commitTimer: NodeJS.Timeout | undefined;
-  /** Lookup counts of the kernel. */
-  readonly #references = new Map<number, number>();
-  /** Inodes without a name that the kernel still holds. */
-  readonly #heldOrphans = new Set<number>();
-  #reaping = 0;
-  #reaped: (() => void)[] = [];
+  readonly #durability: Durability;
+  readonly #pending = new PendingBlocks();
+  #spaceChanged: (inode: number) => void = () => {};
+  readonly #commitTimer: CommitTimer;
+  readonly #references = new NodeReferences((inode, done) => this.#reap(inode, done));
   #sound = true;
   #unmounting: Promise<void> | undefined;
 
@@ -163,12 +123,7 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
     this.#tx = new Transaction(this.#cache, blockBytes, superblock.uuid, this.#clock, readOnly);
     this.#space = new SpaceMap(this.#tx, layout);
     this.#tx.space = this.#space;
-    const allocator = options.allocator ?? groupAndGoal;
-    this.#allocatorName = allocator.name;
-    this.#space.usePolicy(
-      allocator.name,
-      allocator.create(this.#space.index, options.allocatorOptions ?? {}),
-    );
+    this.#policy = policyOffer(options, this.#log);
     const extents = new ExtentMap(this.#space);
     this.#table = new InodeTable(layout, this.#space, extents);
     this.#directories = new Directories(this.#space, superblock.hashSeed);
@@ -185,7 +140,7 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
       blockBytes,
       failed: (error) => this.#poison(error),
     });
-    this.#runner = new OperationRunner(this.#tx, this.#cache, this);
+    this.#runner = new OperationRunner(this.#tx, this.#cache, this, this.turns, options.turns);
     this.#early = new EarlyWrites(device, blockBytes);
     const stepExtents = extentsPerStep(logLength(layout));
     this.#access = new AccessTimes(
@@ -194,13 +149,13 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
       this.#runner,
       stepExtents,
       {
-        gathered: () => this.#commitLater(),
+        gathered: () => this.#commitTimer.start(),
         pressed: () => setImmediate(() => this.#commitQuietly()),
       },
     );
     this.#paths = new InodePaths((body) => this.run(body), this.#table, this.#directories);
-    this.#losses = new LossLog(this.#log, (inode) => this.#paths.find(inode));
-    this.#lost = new LostWrites(this.#early, (...loss) => this.#losses.note(...loss));
+    const losses = new LossLog(this.#log, (inode) => this.#paths.find(inode));
+    this.#durability = new Durability(this.#early, this.#access, this.#committer, losses);
     this.#files = {
       device,
       blockBytes,
@@ -212,13 +167,17 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
       locks: new RangeLocks(),
       early: this.#early,
       access: this.#access,
-      lost: this.#lost,
+      lost: this.#durability.lost,
+      freeing: new Freeing(),
       scratch: new ScratchPool(device, scratchBytes(blockBytes)),
       extentsPerStep: stepExtents,
       dataWritten: () => this.#dataWritten(),
+      pending: this.#pending,
+      spaceChanged: (inode) => this.#spaceChanged(inode),
     };
-    this.#retry = new WriteRetry(this.#files);
-    this.#commitMilliseconds = (options.commitSeconds ?? DEFAULT_COMMIT_SECONDS) * 1000;
+    this.#durability.writeBy(this.#files);
+    const seconds = options.commitSeconds ?? DEFAULT_COMMIT_SECONDS;
+    this.#commitTimer = new CommitTimer(seconds, () => this.#commitQuietly());
   }
 
   get blockBytes(): number {
@@ -229,6 +188,12 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
     return this.#tx.readOnly;
   }
 
+  /** What made the volume read-only if it was not damage, in words; empty if nothing did. */
+  get failureInWords(): string {
+    const { failure } = this.#committer;
+    return failure === undefined ? '' : failureText(failure);
+  }
+
   get label(): string {
     return this.#superblock.label;
   }
@@ -237,7 +202,9 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
 
   /** Marks the volume as in use and frees what a crash left behind. */
   async start(): Promise<void> {
-    this.#tellRecovery();
+    const { contents } = this.#recovery;
+    if (contents !== undefined) this.#log(recoveryText(contents, this.readOnly));
+    await this.run(() => this.#space.usePolicy(this.#policy));
     // What every operation needs is brought in now, and checked: a volume without it is none.
     await this.run((tx) => this.#expectRoot(tx));
     if (this.readOnly) return;
@@ -245,25 +212,13 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
     this.#superblock.markMounted(this.#clock);
     await this.#writeSuperblock();
     const orphans = await this.#reapAll();
-    if (orphans > 0) this.#log(`freed ${plural(orphans, 'inode')} that had no name or was being truncated`);
+    if (orphans > 0) this.#log(`inodes freed that had no name or were being truncated: ${orphans}`);
   }
 
   /** @throws CorruptionError */
   #expectRoot(tx: Transaction): void {
     const isThere = this.#table.isInUse(tx, ROOT_INODE) && isDirectory(this.#table.get(tx, ROOT_INODE));
     if (!isThere) throw new CorruptionError(this.layout.volumeRootBlock, 'there is no root directory');
-  }
-
-  #tellRecovery(): void {
-    const { contents } = this.#recovery;
-    if (contents === undefined) return;
-    const { transactions, homes } = contents;
-    const what = `${plural(transactions, 'transaction')} (${plural(homes.length, 'block')})`;
-    this.#log(
-      this.readOnly
-        ? `the volume was not unmounted in order: replayed ${what} of its journal in memory, nothing is written`
-        : `the volume was not unmounted in order: replayed ${what} of its journal`,
-    );
   }
 
   async #writeSuperblock(): Promise<void> {
@@ -291,27 +246,24 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
   }
 
   async #unmount(): Promise<void> {
-    clearTimeout(this.#commitTimer);
+    this.#commitTimer.stop();
     try {
       await this.#runner.idle();
-      while (this.#reaping > 0) await new Promise<void>((resolve) => this.#reaped.push(resolve));
+      await this.#references.settled();
       if (!this.readOnly) {
         this.#references.clear();
-        this.#heldOrphans.clear();
         await this.#reapAll();
         await this.#access.write(false);
-        await this.#makeDurable();
+        await this.#durability.commit();
         await this.#committer.drain();
         await this.#markClean();
       }
     } finally {
-      clearTimeout(this.#commitTimer);
-      await this.#committer.quiet();
-      await this.#losses.end();
+      this.#commitTimer.stop();
+      await this.#durability.quiet();
       await this.#device.close();
     }
-    const { verdict } = this.#lost;
-    if (verdict !== undefined) throw verdict;
+    this.#durability.expectNothingLost();
   }
 
   async #markClean(): Promise<void> {
@@ -344,13 +296,31 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
     return this.#space.pendingBlocks;
   }
 
+  get freesSoon(): boolean {
+    return this.#references.freesSoon;
+  }
+
+  afterMoment(done: () => void): void {
+    setTimeout(() => {
+      done();
+      this.submit();
+    }, MOMENT_MILLISECONDS);
+    this.submit();
+  }
+
   afterRoom(done: () => void): void {
     this.#then(this.#committer.makeRoom(), done);
   }
 
+  get freesMore(): boolean {
+    return this.#files.freeing.underWay;
+  }
+
   afterRelease(done: () => void): void {
     const released = () => this.#files.epochs.afterAllSoFar(done);
-    this.#then(this.#committer.makeFree(), released);
+    const release = () => this.#then(this.#committer.makeFree(), released);
+    if (this.pendingBlocks === 0 && this.freesMore) this.#files.freeing.afterStep(release);
+    else release();
   }
 
   afterEarlyWrites(done: () => void): void {
@@ -372,21 +342,12 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
 
   changed(): void {
     if (this.#committer.due) this.#commitQuietly();
-    else this.#commitLater();
+    else this.#commitTimer.start();
   }
 
   #dataWritten(): void {
     this.#committer.dataWritten();
-    this.#commitLater();
-  }
-
-  #commitLater(): void {
-    if (this.#commitTimer !== undefined || this.#commitMilliseconds === 0) return;
-    this.#commitTimer = setTimeout(() => {
-      this.#commitTimer = undefined;
-      this.#commitQuietly();
-    }, this.#commitMilliseconds);
-    this.#commitTimer.unref();
+    this.#commitTimer.start();
   }
 
   #commitQuietly(): void {
@@ -395,26 +356,26 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
     else void this.#access.write(false).then(commit);
   }
 
-  /** The device failed a commit: the volume is read-only from then on. */
+  /** The device failed a commit, or memory is in doubt: the volume is read-only from then on. */
   #poison(error: Error): void {
     this.#sound = false;
     this.#tx.readOnly = true;
-    this.#log(`writing to the device failed (${error.message}): the volume is read-only now`);
+    this.#log(`${failureText(error)}: the volume is read-only now`);
+  }
+
+  broken(thrown: unknown): void {
+    this.#committer.stop(new BrokenTransactionError(thrown));
   }
 
   orphaned(inodes: readonly number[]): void {
-    for (const inode of inodes) {
-      if (this.#references.has(inode)) this.#heldOrphans.add(inode);
-      else this.#reap(inode);
-    }
+    for (const inode of inodes) this.#references.orphaned(inode);
   }
 
-  #reap(inode: number): void {
-    this.#reaping++;
+  #reap(inode: number, done: () => void): void {
     this.#access.forget(inode);
     reapInode(this.#files, inode, (thrown) => {
       if (thrown !== undefined) this.#log(`freeing inode ${inode} failed: ${(thrown as Error).message}`);
-      if (--this.#reaping === 0) for (const tell of this.#reaped.splice(0)) tell();
+      done();
     });
   }
 
@@ -428,6 +389,11 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
 
   submit(): void {
     this.#device.submit();
+  }
+
+  /** The built-in policy decides from now on; `fault` is what somebody's policy did. */
+  dismissAllocator(fault: string): void {
+    this.#space.fence?.dismiss(fault);
   }
 
   // ---- FileSystem ----
@@ -448,7 +414,7 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
     const inode = this.#names.lookup(tx, parent, name);
     // An inode without a name lives as long as the kernel holds it; then it is on its way out.
     if (isDot(name) && !this.#references.has(inode)) this.#table.requireNamed(tx, inode);
-    this.#paths.remember(inode, parent);
+    else if (!isDot(name) && !isDotDot(name)) this.#paths.remember(inode, parent);
     return inode;
   }
 
@@ -456,7 +422,9 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
     fillAttributes(this.#table.get(tx, inode), this.layout.blockBytes, into);
     this.#access.overlay(inode, into);
     if (this.#early.pending(inode)) into.sizeBytes = Math.max(into.sizeBytes, this.#early.sizeOf(inode));
-    if (this.#lost.keeps(inode)) into.sizeBytes = Math.max(into.sizeBytes, this.#lost.sizeOf(inode));
+    const { lost } = this.#files;
+    if (lost.keeps(inode)) into.sizeBytes = Math.max(into.sizeBytes, lost.sizeOf(inode));
+    into.sectors += this.#pending.of(inode) * (this.layout.blockBytes / 512);
   }
 
   changeAttributes(tx: Transaction, inode: number, changes: AttributeChanges): void {
@@ -543,39 +511,28 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
     return resizeFile(this.#files, inode, sizeBytes, killPrivileges);
   }
 
-  async sync(inode?: number): Promise<void> {
-    await this.#makeDurable(inode);
-    const error = this.#lost.errorOf(inode);
-    if (error !== undefined) throw error;
+  sync(inode?: number): Promise<void> {
+    return this.#durability.sync(inode);
   }
 
-  /** All that can be; what was lost is tried again, of one inode or of all. */
-  async #makeDurable(inode?: number): Promise<void> {
-    await this.#early.settled();
-    await this.#retry.run(inode);
-    if (this.#access.size > 0) await this.#access.write(true);
-    await this.#committer.commit();
+  watchSpace(changed: (inode: number) => void): void {
+    this.#spaceChanged = changed;
   }
 
   acquire(inode: number): void {
-    this.#references.set(inode, (this.#references.get(inode) ?? 0) + 1);
+    this.#references.acquire(inode);
   }
 
-  forget(inode: number, count: number): void {
-    const left = (this.#references.get(inode) ?? 0) - count;
-    if (left > 0) {
-      this.#references.set(inode, left);
-      return;
-    }
-    this.#references.delete(inode);
+  forget(inode: number, count: number): boolean {
+    if (!this.#references.release(inode, count)) return false;
     this.#space.policy?.forgetInode?.(inode);
-    if (this.#heldOrphans.delete(inode)) this.#reap(inode);
+    return true;
   }
 
   counters(): VolumeCounters {
     const cache = this.#cache.statistics();
     return {
-      allocator: this.#allocatorName,
+      ...this.#space.policyCounters(),
       readOnly: this.readOnly,
       commits: this.#committer.commits,
       checkpoints: this.#committer.checkpoints,
@@ -591,17 +548,12 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
       journalUsedBlocks: this.#journal.usedBlocks,
       failure: this.#committer.failure?.message ?? '',
       inodesHeldByKernel: this.#references.size,
-      openOrphans: this.#heldOrphans.size,
+      openOrphans: this.#references.openOrphans,
       reservedBlocks: this.#space.index.reservedBlocks,
       pendingBlocks: this.#space.pendingBlocks,
-      ...this.#lost.counters(),
-      policy: this.#space.policy?.stats?.() ?? {},
+      ...this.#durability.lost.counters(),
     };
   }
-}
-
-function plural(count: number, noun: string): string {
-  return `${count} ${noun}${count === 1 ? '' : 's'}`;
 }
 
 /**

@@ -14,19 +14,25 @@ import { mapSegments, type Segment } from './data-map.ts';
 import { fsError } from './errors.ts';
 import type { FileContext } from './file-reader.ts';
 import type { WriteRequest } from './filesystem.ts';
+import type { Freeing } from './freeing.ts';
 import { type InodeRef, inlineBytes, inlineCapacity, isInline, requireRegular, sizeOf } from './inode.ts';
+import type { PendingBlocks } from './pending-blocks.ts';
 import type { ScratchPool } from './scratch.ts';
 import type { SpaceMap } from './space-map.ts';
 import type { Transaction } from './transaction.ts';
 
 /** What writing takes of a volume, beside what reading does. */
 export interface WriteContext extends FileContext {
+  readonly freeing: Freeing;
   readonly space: SpaceMap;
   readonly scratch: ScratchPool;
   /** Extents that one transaction may enter or give back. */
   readonly extentsPerStep: number;
   /** Told when data reached the device's cache: the next sync has to flush. */
   dataWritten(): void;
+  readonly pending: PendingBlocks;
+  /** Told when the space that a file is said to use changed by a write. */
+  spaceChanged(inode: number): void;
 }
 
 /** What comes of planning: device writes, then the record; the data fits the inode's body; or nothing before the whole file is locked. */
@@ -182,6 +188,13 @@ export class WritePlan {
     const oldEnd = tail.fresh ? inLast : Math.min(Math.max(this.size - lastStart, inLast), sectorEnd);
     this.tailKept = oldEnd - inLast;
     this.writeTo = (this.end - 1 - this.first) * blockBytes + sectorEnd;
+  }
+
+  /** Blocks that the file will have more than before, without those of its tree. */
+  get freshBlocks(): number {
+    let blocks = this.extra?.fresh ? this.extra.length : 0;
+    for (const segment of this.segments) if (segment.fresh) blocks += segment.length;
+    return blocks;
   }
 
   /** The reservations from segment `recorded` on go back, with that of the extra block if nothing was recorded. */

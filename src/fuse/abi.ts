@@ -187,7 +187,7 @@ export const CreateIn = { bytes: 16, flags: 0, mode: 4, umask: 8, open_flags: 12
 export const RenameIn = { bytes: 8, newdir: 0 } as const;
 export const Rename2In = { bytes: 16, newdir: 0, flags: 8 } as const;
 export const LinkIn = { bytes: 8, oldnodeid: 0 } as const;
-export const ReadIn = { bytes: 40, fh: 0, offset: 8, size: 16, flags: 32 } as const;
+export const ReadIn = { bytes: 40, fh: 0, offset: 8, size: 16, read_flags: 20, flags: 32 } as const;
 export const WriteIn = { bytes: 40, fh: 0, offset: 8, size: 16, write_flags: 20, flags: 32 } as const;
 export const WriteOut = { bytes: 8, size: 0, padding: 4 } as const;
 export const IoctlIn = { bytes: 32, fh: 0, flags: 8, cmd: 12, arg: 16, in_size: 24, out_size: 28 } as const;
@@ -256,6 +256,9 @@ export const SetattrValid = {
   KILL_SUIDGID: 1 << 11,
 } as const;
 
+/** FUSE_READ_LOCKOWNER: the kernel sets it where a read(2) goes past its page cache, and nowhere else. */
+export const READ_LOCKOWNER = 1 << 1;
+/** LOCKOWNER, as with READ, where a write(2) goes past the page cache. */
 export const WriteFlag = { CACHE: 1 << 0, LOCKOWNER: 1 << 1, KILL_SUIDGID: 1 << 2 } as const;
 /** FUSE_IOCTL_DIR: on a directory. */
 export const IOCTL_DIR = 1 << 4;

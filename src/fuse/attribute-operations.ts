@@ -4,14 +4,14 @@
 import { fsError, fsErrorFromNumber } from '../fs/errors.ts';
 import type { TransactionHandle } from '../fs/filesystem.ts';
 import { GETATTR_FH, GetattrIn, Opcode, SetattrIn, SetattrValid, StatxIn } from './abi.ts';
-import { encodeAttrOut, encodeStatfsOut, encodeStatxOut } from './encoding.ts';
-import { execute, metadata, type OperationRow, row } from './handler-parts.ts';
+import { encodeAttrOut, encodeStatfsOut, encodeStatxOut, isRegularMode } from './encoding.ts';
+import { execute, metadata, type OperationRow, readAttributes, row } from './handler-parts.ts';
 import type { Request } from './request.ts';
 
 const PERMISSION_BITS = 0o7777;
 
 function performReadAttributes(request: Request, tx: TransactionHandle): void {
-  request.conversation.filesystem.readAttributes(tx, request.inode, request.attributes);
+  readAttributes(request, tx, request.inode);
 }
 
 /** A writer looks at the attributes before each write(2); see write-failures.ts. */
@@ -40,10 +40,26 @@ const OTHER_THAN_SIZE =
   SetattrValid.MTIME |
   SetattrValid.CTIME;
 
+const SOMETHING =
+  OTHER_THAN_SIZE |
+  SetattrValid.SIZE |
+  SetattrValid.ATIME_NOW |
+  SetattrValid.MTIME_NOW |
+  SetattrValid.KILL_SUIDGID;
+
+/** What the kernel sends when it writes an inode back. It looks at nothing in the answer then. */
+const FLUSHED_TIMES = SetattrValid.MTIME | SetattrValid.CTIME;
+
+const SET_USER_ID = 0o4000;
+const SET_GROUP_ID = 0o2000;
+const GROUP_EXECUTE = 0o0010;
+
 function decodeSetattr(request: Request): void {
   const { wire, bodyAt } = request;
   const valid = wire.u32(bodyAt + SetattrIn.valid);
   request.killPrivileges = (valid & SetattrValid.KILL_SUIDGID) !== 0;
+  request.dropsPrivileges = (valid & SOMETHING) === 0;
+  request.flushesTimes = (valid & SOMETHING & ~FLUSHED_TIMES) === 0;
   request.resizes = (valid & SetattrValid.SIZE) !== 0;
   request.sizeBytes = request.resizes ? wire.exactU64(bodyAt + SetattrIn.size, 'EFBIG') : 0;
   const killsByItself = request.killPrivileges && !request.resizes;
@@ -91,9 +107,35 @@ function beginSetattr(request: Request): void {
 }
 
 function performSetattr(request: Request, tx: TransactionHandle): void {
-  const { filesystem } = request.conversation;
+  const { filesystem, blockCounts } = request.conversation;
   if (request.changesOther) filesystem.changeAttributes(tx, request.inode, request.changes);
-  filesystem.readAttributes(tx, request.inode, request.attributes);
+  if (request.flushesTimes) {
+    filesystem.readAttributes(tx, request.inode, request.attributes);
+    blockCounts.perhapsTold(request.inode);
+  } else readAttributes(request, tx, request.inode);
+  const truncates = request.resizes && request.killPrivileges;
+  if (!request.dropsPrivileges && !truncates) return;
+  const kept = keptMode(request);
+  if (kept === request.attributes.mode) return;
+  filesystem.changeAttributes(tx, request.inode, { mode: kept & PERMISSION_BITS });
+  readAttributes(request, tx, request.inode);
+}
+
+/**
+ * The mode that a write or a truncation by somebody without CAP_FSETID leaves.
+ *
+ * Before such a write the kernel finds in its own copy of the mode that bits have to go, and says so by a SETATTR of nothing. It
+ * goes on with the mode in our answer, so that nobody can run the file as its owner between the write and the next look at its attributes.
+ * Set-group-id without execution by the group goes with a stranger's write only (setattr_should_drop_sgid in the kernel); we
+ * know the caller's first group. Asked where no other bit is left to go, it is this one.
+ */
+function keptMode({ attributes, caller, dropsPrivileges }: Request): number {
+  const { mode, gid } = attributes;
+  if (!isRegularMode(mode)) return mode;
+  const groupRuns = (mode & GROUP_EXECUTE) !== 0;
+  const onlyGroup = dropsPrivileges && (mode & SET_USER_ID) === 0;
+  const dropsGroup = groupRuns || onlyGroup || caller.gid !== gid;
+  return mode & ~SET_USER_ID & (dropsGroup ? ~SET_GROUP_ID : ~0);
 }
 
 function performStatfs(request: Request, tx: TransactionHandle): void {

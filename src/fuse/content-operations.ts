@@ -3,7 +3,16 @@
  */
 import { fsError } from '../fs/errors.ts';
 import type { TransactionHandle } from '../fs/filesystem.ts';
-import { InitFlag, Opcode, OpenOutFlag, ReadIn, WriteFlag, WriteIn, WriteOut } from './abi.ts';
+import {
+  InitFlag,
+  Opcode,
+  OpenOutFlag,
+  READ_LOCKOWNER,
+  ReadIn,
+  WriteFlag,
+  WriteIn,
+  WriteOut,
+} from './abi.ts';
 import { encodeOpenOut } from './encoding.ts';
 import { endAfter, metadata, type OperationRow, row } from './handler-parts.ts';
 import { agreedOn } from './negotiation.ts';
@@ -62,6 +71,9 @@ function decodeRead(request: Request): void {
   request.lengthBytes = wire.u32(bodyAt + ReadIn.size);
   if (request.lengthBytes > request.payloadBytes) throw fsError('EINVAL');
   request.movesAccessTime = movesAccessTime(wire.u32(bodyAt + ReadIn.flags));
+  if ((wire.u32(bodyAt + ReadIn.read_flags) & READ_LOCKOWNER) === 0) {
+    request.conversation.cachedPages.filled(request.inode);
+  }
   request.resultOffset = request.memoryOffset;
   request.resultBytes = 0;
 }
@@ -86,6 +98,7 @@ function decodeWrite(request: Request): void {
   request.mayEndEarly = cached && !request.synchronous;
   request.fromCache = cached;
   request.killPrivileges = (flags & WriteFlag.KILL_SUIDGID) !== 0;
+  request.pastCache = !cached && (flags & WriteFlag.LOCKOWNER) !== 0;
 }
 
 function answerWrite(request: Request): void {
@@ -93,6 +106,12 @@ function answerWrite(request: Request): void {
   wire.setU32(answerAt + WriteOut.size, request.lengthBytes);
   wire.setU32(answerAt + WriteOut.padding, 0);
   request.answerShort(WriteOut.bytes);
+}
+
+/** Whoever has synced a file may look at once at the space it takes. */
+function answerSync(request: Request): void {
+  request.conversation.blockCounts.settle(request.inode);
+  request.answerError(0);
 }
 
 /** Of one file or directory: it never fails for what others lost. */
@@ -157,7 +176,7 @@ export const contentOperations: readonly OperationRow[] = [
       answer: answerWrite,
     }),
   ],
-  [Opcode.FSYNC, row('fsync', { begin: beginSync })],
+  [Opcode.FSYNC, row('fsync', { begin: beginSync, answer: answerSync })],
   [Opcode.FSYNCDIR, row('fsyncdir', { begin: beginSync })],
   [Opcode.SYNCFS, row('syncfs', { begin: beginSyncOfAll })],
   [

@@ -13,6 +13,7 @@
 import { CorruptionError, FsError, fsError } from '../fs/errors.ts';
 import type { Attributes, EntryVisitor, FileSystem, TransactionHandle } from '../fs/filesystem.ts';
 import { Dirent, Direntplus, EntryOut, type Wire } from './abi.ts';
+import type { BlockCounts } from './block-counts.ts';
 import { DirectoryCookies } from './directory-cookies.ts';
 import {
   directoryRecordBytes,
@@ -31,6 +32,14 @@ function isDotOrDotDot(name: Uint8Array): boolean {
   return name.length === 1 || name[1] === DOT;
 }
 
+/** What a listing needs of its session. */
+interface ListingHost {
+  readonly filesystem: FileSystem;
+  readonly preferredBytes: number;
+  readonly directoryCookies: DirectoryCookies;
+  readonly blockCounts: BlockCounts;
+}
+
 export class DirectoryListing {
   /** Length of the entries so far. */
   bytes = 0;
@@ -39,6 +48,7 @@ export class DirectoryListing {
   readonly #wire: Wire;
   readonly #preferredBytes: number;
   readonly #cookies: DirectoryCookies;
+  readonly #blockCounts: BlockCounts;
   readonly #attributes: Attributes = emptyAttributes();
   #at = 0;
   #limitBytes = 0;
@@ -49,11 +59,13 @@ export class DirectoryListing {
   #lastOffset = -1;
   #lastAt = 0;
 
-  constructor(filesystem: FileSystem, wire: Wire, preferredBytes: number, cookies: DirectoryCookies) {
+  constructor(wire: Wire, host: ListingHost) {
+    const { filesystem, preferredBytes, directoryCookies, blockCounts } = host;
+    this.#cookies = directoryCookies;
+    this.#blockCounts = blockCounts;
     this.#filesystem = filesystem;
     this.#wire = wire;
     this.#preferredBytes = preferredBytes;
-    this.#cookies = cookies;
     this.visit = (name, inode, fileType, cookie) => this.#add(name, inode, fileType, cookie);
   }
 
@@ -108,6 +120,7 @@ export class DirectoryListing {
   #readAttributes(tx: TransactionHandle, inode: number): boolean {
     try {
       this.#filesystem.readAttributes(tx, inode, this.#attributes);
+      this.#blockCounts.told(inode);
       return true;
     } catch (thrown) {
       if (thrown instanceof CorruptionError || thrown instanceof FsError) return false;

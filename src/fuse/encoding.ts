@@ -1,8 +1,9 @@
 /**
  * Answers as bytes: attributes, entries, statx and statfs in the kernel's layout.
  *
- * Pure functions of their arguments onto a `Wire`. Only this daemon changes the volume, so everything the
- * kernel learns stays true until it asks for a change: all timeouts are, in practice, infinite.
+ * Pure functions of their arguments onto a `Wire`. Only this daemon changes the volume, so what the kernel
+ * learns stays true until it asks for a change, and it may keep it for ever; where that is not so, the answer
+ * says so (`attributesValidSeconds`).
  */
 import type { Attributes, SpaceStatistics } from '../fs/filesystem.ts';
 import {
@@ -28,6 +29,21 @@ const LEAST_PREFERRED_BYTES = 4096;
 
 /** More inodes than this are said to be this many: statfs(2) of a 32-bit program fails of a larger number. */
 const MOST_FILES = 0xffff_ffff;
+const FILE_TYPE_MASK = 0o170000;
+const REGULAR = 0o100000;
+const SET_ID_BITS = 0o6000;
+
+export function isRegularMode(mode: number): boolean {
+  return (mode & FILE_TYPE_MASK) === REGULAR;
+}
+
+/**
+ * How long the kernel may believe the attributes. A write clears set-user-id and set-group-id on our side (HANDLE_KILLPRIV_V2), and
+ * the kernel goes on with the mode that it has: it must ask again before it lets anybody run such a file.
+ */
+export function attributesValidSeconds(mode: number): number {
+  return (mode & SET_ID_BITS) !== 0 && isRegularMode(mode) ? 0 : FOREVER_SECONDS;
+}
 
 export function emptyAttributes(): Attributes {
   return {
@@ -101,7 +117,7 @@ export function encodeAttrOut(
   attributes: Attributes,
   preferredBytes: number,
 ): number {
-  wire.set64(at + AttrOut.attr_valid, FOREVER_SECONDS);
+  wire.set64(at + AttrOut.attr_valid, attributesValidSeconds(attributes.mode));
   wire.set64(at + AttrOut.attr_valid_nsec, 0);
   encodeAttr(wire, at + AttrOut.attr, attributes, preferredBytes);
   return AttrOut.bytes;
@@ -117,7 +133,7 @@ export function encodeEntryOut(
   wire.set64(at + EntryOut.nodeid, attributes.inode);
   wire.set64(at + EntryOut.generation, attributes.generation);
   wire.set64(at + EntryOut.entry_valid, FOREVER_SECONDS);
-  wire.set64(at + EntryOut.attr_valid, FOREVER_SECONDS);
+  wire.set64(at + EntryOut.attr_valid, attributesValidSeconds(attributes.mode));
   wire.set64(at + EntryOut.entry_valid_nsec, 0);
   encodeAttr(wire, at + EntryOut.attr, attributes, preferredBytes);
   return EntryOut.bytes;
@@ -158,7 +174,7 @@ export function encodeStatxOut(
   preferredBytes: number,
 ): number {
   wire.clear(at, StatxOut.bytes);
-  wire.set64(at + StatxOut.attr_valid, FOREVER_SECONDS);
+  wire.set64(at + StatxOut.attr_valid, attributesValidSeconds(attributes.mode));
   const stat = at + StatxOut.stat;
   wire.setU32(stat + Statx.mask, STATX_ALL);
   wire.setU32(stat + Statx.blksize, preferredBytes);

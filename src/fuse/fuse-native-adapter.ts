@@ -6,7 +6,8 @@
  * asked for.
  *
  * What fuse-native 2.2 cannot carry, and so is not to be had on this layer:
- *   the caller: files are made as the user who runs the daemon, and their group
+ *   the caller: files are made as the user who runs the daemon, and their group. So others are let in only with an explicit
+ *     allow_other, and then a file is never made with set-user-id or set-group-id bits: they would be the daemon's
  *   nanoseconds: times are rounded to milliseconds, and end before 1970 and after 2^32 seconds
  *   inode numbers above 2^32, and sizes of statfs above 2^32 blocks
  *   names that are not UTF-8
@@ -68,6 +69,8 @@ const opcodes: Readonly<Record<string, number>> = {
   ftruncate: Opcode.SETATTR,
 };
 const UNCHANGED_ID = 0xffff_ffff;
+const SET_USER_ID = 0o4000;
+const SET_GROUP_ID = 0o2000;
 
 async function loadFuseNative(): Promise<FuseNativeClass> {
   // A name that the compiler does not resolve: the package may be absent.
@@ -91,6 +94,15 @@ export interface FuseNativeRequest {
   readonly directory: string;
   readonly options: MountOptions;
   readonly log: (message: string) => void;
+}
+
+/** What whoever mounts with these options has to know; undefined if there is nothing. */
+export function fuseNativeWarning({ layer, allowOther }: MountOptions): string | undefined {
+  if (layer !== 'fuse-native' || !allowOther) return undefined;
+  return (
+    `layer=fuse-native with allow_other: libfuse 2 does not say who calls, so what others make belongs to ` +
+    `user ${process.geteuid?.() ?? 0}, without set-user-id and set-group-id bits`
+  );
 }
 
 export interface FuseNativeMount {
@@ -123,7 +135,7 @@ function libfuseOptions({ source, options }: FuseNativeRequest): Record<string, 
 export async function serveByFuseNative(request: FuseNativeRequest): Promise<FuseNativeMount> {
   const { directory, filesystem } = request;
   const Fuse = await loadFuseNative();
-  const calls = new PathCalls(filesystem, request.log);
+  const calls = new PathCalls(filesystem, request.options.allowOther, request.log);
   const table = calls.table(synchronousRequests(request.options.flags));
   const fuse = new Fuse(directory, table, libfuseOptions(request));
   await new Promise<void>((resolve, reject) => {
@@ -171,8 +183,10 @@ function statOf(attributes: Attributes, preferredBytes: number): Record<string, 
 /** One read or write on its way through aligned memory of the pool. */
 interface Transfer extends ReadRequest, WriteRequest {}
 
-class PathCalls {
+export class PathCalls {
   readonly #filesystem: FileSystem;
+  /** Mode bits that a new file may have. */
+  readonly #modeBits: number;
   readonly #log: (message: string) => void;
   readonly #preferredBytes: number;
   readonly #caller: Caller = { uid: process.geteuid?.() ?? 0, gid: process.getegid?.() ?? 0, umask: 0 };
@@ -181,8 +195,10 @@ class PathCalls {
   readonly #idle: AlignedMemory[] = [];
   #nextHandle = 1;
 
-  constructor(filesystem: FileSystem, log: (message: string) => void) {
+  /** @param forOthers whoever calls may be somebody else than the user whose files they will be */
+  constructor(filesystem: FileSystem, forOthers: boolean, log: (message: string) => void) {
     this.#filesystem = filesystem;
+    this.#modeBits = forOthers ? ~(SET_USER_ID | SET_GROUP_ID) : ~0;
     this.#log = log;
     this.#preferredBytes = preferredIoBytes(filesystem.blockBytes);
   }
@@ -270,11 +286,13 @@ class PathCalls {
         }),
       mknod: (path: string, mode: number, device: number, answer: Answer) =>
         this.#at(path, answer, (tx, parent, name) => {
-          fs.create(tx, parent, name, { mode, deviceNumber: device, caller: this.#caller });
+          const request = { mode: mode & this.#modeBits, deviceNumber: device, caller: this.#caller };
+          fs.create(tx, parent, name, request);
         }),
       mkdir: (path: string, mode: number, answer: Answer) =>
         this.#at(path, answer, (tx, parent, name) => {
-          const request = { mode: 0o040000 | (mode & 0o7777), deviceNumber: 0, caller: this.#caller };
+          const permissions = mode & 0o7777 & this.#modeBits;
+          const request = { mode: 0o040000 | permissions, deviceNumber: 0, caller: this.#caller };
           fs.create(tx, parent, name, request);
         }),
       symlink: (target: string, path: string, answer: Answer) =>
@@ -305,7 +323,8 @@ class PathCalls {
       create: (path: string, mode: number, answer: Answer) =>
         this.#run(answer, (tx) => {
           const [parent, name] = this.#walkToLast(tx, path);
-          const request = { mode: 0o100000 | (mode & 0o7777), deviceNumber: 0, caller: this.#caller };
+          const permissions = mode & 0o7777 & this.#modeBits;
+          const request = { mode: 0o100000 | permissions, deviceNumber: 0, caller: this.#caller };
           const inode = this.#filesystem.create(tx, parent, name, request);
           return () => [this.#handleOf(inode)];
         }),

@@ -77,8 +77,15 @@ function referenceEntry(request: Request, taken: boolean): void {
   else filesystem.forget(entryInode, 1);
 }
 
+/** Reads the attributes that the answer will carry. What changes after this has to be told again. */
+export function readAttributes(request: Request, tx: TransactionHandle, inode: number): void {
+  const { filesystem, blockCounts } = request.conversation;
+  filesystem.readAttributes(tx, inode, request.attributes);
+  blockCounts.told(inode);
+}
+
 /** Ends `perform` of a row that answers with `inode` as its entry. */
 export function foundEntry(request: Request, tx: TransactionHandle, inode: number): void {
   request.entryInode = inode;
-  request.conversation.filesystem.readAttributes(tx, inode, request.attributes);
+  readAttributes(request, tx, inode);
 }

@@ -12,8 +12,9 @@
  * Every error is one line that says what to do.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, constants, openSync, readFileSync, realpathSync, statSync, writeFileSync } from 'node:fs';
+import { closeSync, constants, openSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { native } from '../native.ts';
+import { isUtf8, pathBytes, pathText, realPathOf, systemPath } from '../path-bytes.ts';
 import { runErrand, SilenceError } from './errand.ts';
 import { deviceOf, topmostOn } from './mount-table.ts';
 import { MountFlag, type MountOptions } from './options.ts';
@@ -63,8 +64,9 @@ function isRoot(): boolean {
  */
 export function checkMountpoint(directory: string): string {
   try {
-    if (!statSync(directory).isDirectory()) throw new MountError(`${directory} is not a directory`);
-    return realpathSync(directory);
+    if (!statSync(systemPath(directory)).isDirectory())
+      throw new MountError(`${directory} is not a directory`);
+    return realPathOf(directory);
   } catch (thrown) {
     if (thrown instanceof MountError) throw thrown;
     const advice = {
@@ -206,6 +208,10 @@ async function runHelper(
   socket: number | 'ignore',
   environment: Readonly<Record<string, string>>,
 ): Promise<HelperEnd> {
+  if (!args.every(isUtf8))
+    throw new MountError(
+      'fusermount3 cannot be given a path that is not UTF-8: use another, or mount as root',
+    );
   try {
     const child = spawn('fusermount3', args, {
       stdio: ['ignore', 'ignore', 'pipe', socket],
@@ -350,11 +356,11 @@ export interface MountRecord {
 
 /** proc(5): space, tab, newline and backslash are octal in mountinfo. */
 function unescapeOctal(text: string): string {
-  const bytes = Buffer.from(text).toString('latin1');
+  const bytes = pathBytes(text).toString('latin1');
   const plain = bytes.replace(/\\([0-7]{3})/g, (_, digits: string) =>
     String.fromCharCode(Number.parseInt(digits, 8)),
   );
-  return Buffer.from(plain, 'latin1').toString();
+  return pathText(Buffer.from(plain, 'latin1'));
 }
 
 /** The mounts in the text of /proc/self/mountinfo, oldest first. */
@@ -382,7 +388,7 @@ export function parseMountinfo(text: string): MountRecord[] {
 
 /** The mounts that this process sees, oldest first. Does not touch them. */
 export function mountTable(): MountRecord[] {
-  return parseMountinfo(readFileSync('/proc/self/mountinfo', 'utf8'));
+  return parseMountinfo(pathText(readFileSync('/proc/self/mountinfo')));
 }
 
 /** The topmost mount on `directory`, an absolute path without symlinks. Does not touch the mount. */

@@ -7,6 +7,13 @@
  */
 
 import type { AccessRule, AccessRules } from '../fs/filesystem.ts';
+import {
+  DEFAULT_CACHE_BYTES,
+  DEFAULT_COMMIT_SECONDS,
+  MAX_CACHE_BYTES,
+  MAX_COMMIT_SECONDS,
+  MIN_CACHE_BYTES,
+} from '../fs/limits.ts';
 
 /** Flags of mount(2), linux/mount.h. */
 export const MountFlag = {
@@ -55,6 +62,8 @@ export interface MountOptions {
   engine: IoEngine;
   /** Name of a built-in allocator, or path of a module; undefined = the volume's own choice. */
   allocator: string | undefined;
+  /** `alloc.KEY=VALUE`, for the allocator. */
+  allocatorOptions: Readonly<Record<string, string>>;
   /** Longest time between commits, in seconds. */
   commitSeconds: number;
   /** Is the journal replayed if the volume was not unmounted in order? */
@@ -66,14 +75,30 @@ export class MountOptionError extends Error {
   override readonly name = 'MountOptionError';
 }
 
-const DEFAULT_SPIN_NANOSECONDS = 50_000;
-const MAX_SPIN_NANOSECONDS = 10_000_000;
-const DEFAULT_CACHE_BYTES = 64 << 20;
-const LEAST_CACHE_BYTES = 1 << 20;
-const DEFAULT_COMMIT_SECONDS = 5;
-const MAX_COMMIT_SECONDS = 3600;
-const LEAST_READ_BYTES = 4096;
-const DEFAULT_READ_BYTES = 1 << 20;
+/** What comes before the name of an option of the allocator. */
+const ALLOCATOR_PREFIX = 'alloc.';
+
+/** Bounds of what an option may say, and what it is if nobody says. */
+interface Limits {
+  readonly least: number;
+  readonly most: number;
+  readonly otherwise: number;
+}
+
+/**
+ * The one table of them. A value that passes here is one that whoever uses it takes as it is: the addon (`kLongestSpin` is
+ * the same number), the cache, mount(2).
+ */
+export const OPTION_LIMITS = {
+  spinNanoseconds: { least: 0, most: 1_000_000, otherwise: 50_000 },
+  cacheBytes: { least: MIN_CACHE_BYTES, most: MAX_CACHE_BYTES, otherwise: DEFAULT_CACHE_BYTES },
+  commitSeconds: { least: 0, most: MAX_COMMIT_SECONDS, otherwise: DEFAULT_COMMIT_SECONDS },
+  maxReadBytes: { least: 4096, most: 1 << 20, otherwise: 1 << 20 },
+} as const satisfies Record<string, Limits>;
+
+/** mount(2) takes a page for the source, with its end, and for the type of the filesystem. */
+const MOST_NAME_BYTES = 4095;
+const MOST_SUBTYPE_BYTES = 255;
 
 interface OptionRule {
   /** 'none': `name`; 'needed': `name=value`; 'either'. */
@@ -177,19 +202,20 @@ const rules: Readonly<Record<string, OptionRule>> = {
   allow_root: refuses('allow_root is not supported: use allow_other'),
   default_permissions: { value: 'none', apply: () => {} },
   fsname: takes((options, value) => {
+    if (Buffer.byteLength(value) > MOST_NAME_BYTES) {
+      throw new MountOptionError(`fsname is longer than ${MOST_NAME_BYTES} bytes`);
+    }
     options.fsname = value;
   }),
   subtype: takes((options, value) => {
     if (!/^[A-Za-z0-9_-]+$/.test(value)) throw new MountOptionError(`subtype=${value} is not a plain word`);
+    if (value.length > MOST_SUBTYPE_BYTES) {
+      throw new MountOptionError(`subtype is longer than ${MOST_SUBTYPE_BYTES} bytes`);
+    }
     options.subtype = value;
   }),
   max_read: takes((options, value) => {
-    options.maxReadBytes = numberIn(
-      'max_read',
-      parseBytes('max_read', value),
-      LEAST_READ_BYTES,
-      DEFAULT_READ_BYTES,
-    );
+    options.maxReadBytes = bytesIn('max_read', value, OPTION_LIMITS.maxReadBytes);
   }),
 
   // Quarry's own.
@@ -197,8 +223,7 @@ const rules: Readonly<Record<string, OptionRule>> = {
     options.spinNanoseconds = parseSpin(value);
   }),
   cache: takes((options, value) => {
-    const bytes = parseBytes('cache', value);
-    options.cacheBytes = numberIn('cache', bytes, LEAST_CACHE_BYTES, Number.MAX_SAFE_INTEGER);
+    options.cacheBytes = bytesIn('cache', value, OPTION_LIMITS.cacheBytes);
   }),
   layer: takes((options, value) => {
     options.layer = parseLayer(value);
@@ -214,8 +239,9 @@ const rules: Readonly<Record<string, OptionRule>> = {
   noload: skipsRecovery,
   // 0 is the default, as for ext4: fstab lines mean the same.
   commit: takes((options, value) => {
-    const seconds = numberIn('commit', parseWhole('commit', value), 0, MAX_COMMIT_SECONDS);
-    options.commitSeconds = seconds === 0 ? DEFAULT_COMMIT_SECONDS : seconds;
+    const limits = OPTION_LIMITS.commitSeconds;
+    const seconds = within('commit', value, parseWhole('commit', value), limits, String);
+    options.commitSeconds = seconds === 0 ? limits.otherwise : seconds;
   }),
 };
 
@@ -247,9 +273,7 @@ function parseSpin(value: string): number {
     );
   }
   const nanoseconds = Number(match[1]) * unit;
-  if (nanoseconds > MAX_SPIN_NANOSECONDS)
-    throw new MountOptionError(`spin=${value} is too long: 10ms at most`);
-  return nanoseconds;
+  return within('spin', value, nanoseconds, OPTION_LIMITS.spinNanoseconds, (bound) => `${bound / 1e6}ms`);
 }
 
 function parseLayer(value: string): FuseLayer {
@@ -262,9 +286,26 @@ function parseEngine(value: string): IoEngine {
   throw new MountOptionError(`engine=${value} is not known: aio or uring`);
 }
 
-function numberIn(name: string, value: number, least: number, most: number): number {
+/** The number, if it is in bounds; `show` makes text of a bound as the user would write it. */
+function within(
+  name: string,
+  text: string,
+  value: number,
+  { least, most }: Limits,
+  show: (bound: number) => string,
+): number {
   if (value >= least && value <= most) return value;
-  throw new MountOptionError(`${name} must be from ${least} to ${most}`);
+  throw new MountOptionError(`${name}=${text} is out of bounds: from ${show(least)} to ${show(most)}`);
+}
+
+function bytesIn(name: string, text: string, limits: Limits): number {
+  return within(name, text, parseBytes(name, text), limits, showBytes);
+}
+
+/** In the largest unit that leaves a whole number. */
+function showBytes(bytes: number): string {
+  const unit = Object.entries(byteUnits).findLast(([, unitBytes]) => bytes % unitBytes === 0);
+  return unit === undefined || bytes === 0 ? String(bytes) : `${bytes / unit[1]}${unit[0]}`;
 }
 
 /** Options in a text, split at commas; `\,` and `\\` stand for themselves, as in mount(8) and libfuse. */
@@ -283,11 +324,25 @@ function splitOptions(text: string): string[] {
   return options.filter((found) => found !== '');
 }
 
+/** The allocator judges what it is given. */
+function applyAllocatorOption(options: MountOptions, key: string, value: string | undefined): void {
+  if (key === '' || value === undefined) {
+    throw new MountOptionError(
+      `mount option '${ALLOCATOR_PREFIX}${key}' needs a key and a value: alloc.window=64`,
+    );
+  }
+  options.allocatorOptions = Object.fromEntries([...Object.entries(options.allocatorOptions), [key, value]]);
+}
+
 function applyOption(options: MountOptions, option: string): void {
   const equals = option.indexOf('=');
   const name = equals < 0 ? option : option.slice(0, equals);
   const value = equals < 0 ? undefined : option.slice(equals + 1);
   if (/^x-/i.test(name)) return;
+  if (name.startsWith(ALLOCATOR_PREFIX)) {
+    applyAllocatorOption(options, name.slice(ALLOCATOR_PREFIX.length), value);
+    return;
+  }
   const rule = Object.hasOwn(rules, name) ? rules[name] : undefined;
   if (rule === undefined) {
     throw new MountOptionError(
@@ -307,29 +362,32 @@ function applyOption(options: MountOptions, option: string): void {
  * Reads the texts of all `-o` options, in order; later ones win.
  *
  * @param texts each a comma-separated list.
- * @param asRoot whether the mount is made by root, whose mounts are open to everybody, as ext4's are.
+ * @param asRoot whether the mount is made by root, whose mounts are open to everybody, as ext4's are, but not those of fuse-native.
  * @throws MountOptionError with one line for the user.
  */
 export function parseMountOptions(texts: readonly string[], asRoot: boolean): MountOptions {
   const options: MountOptions = {
     flags: 0,
     readOnly: false,
-    allowOther: asRoot,
+    allowOther: false,
     fsname: undefined,
     subtype: 'quarry',
-    maxReadBytes: DEFAULT_READ_BYTES,
-    spinNanoseconds: DEFAULT_SPIN_NANOSECONDS,
-    cacheBytes: DEFAULT_CACHE_BYTES,
+    maxReadBytes: OPTION_LIMITS.maxReadBytes.otherwise,
+    spinNanoseconds: OPTION_LIMITS.spinNanoseconds.otherwise,
+    cacheBytes: OPTION_LIMITS.cacheBytes.otherwise,
     layer: 'native',
     engine: 'aio',
     allocator: undefined,
-    commitSeconds: DEFAULT_COMMIT_SECONDS,
+    allocatorOptions: {},
+    commitSeconds: OPTION_LIMITS.commitSeconds.otherwise,
     recovery: true,
   };
   for (const text of texts) {
     for (const option of splitOptions(text)) applyOption(options, option);
   }
   options.readOnly = (options.flags & MountFlag.readOnly) !== 0;
+  // libfuse 2 does not say who calls: what others make would belong to root.
+  if (asRoot && options.layer === 'native') options.allowOther = true;
   if (!options.recovery && !options.readOnly) {
     throw new MountOptionError(
       'norecovery needs ro: a volume whose journal is left out can only be looked at',

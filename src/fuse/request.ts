@@ -32,6 +32,8 @@ import type {
   WriteRequest,
 } from '../fs/filesystem.ts';
 import { InHeader, OutHeader, type Wire } from './abi.ts';
+import type { BlockCounts } from './block-counts.ts';
+import type { CachedPages } from './cached-pages.ts';
 import type { DirectoryCookies } from './directory-cookies.ts';
 import { DirectoryListing } from './directory-listing.ts';
 import { emptyAttributes, encodeOutHeader } from './encoding.ts';
@@ -43,8 +45,10 @@ import type { WriteFailures } from './write-failures.ts';
 export const HEAD_BYTES = 4096;
 /** A request starts this much before the payload: fuse_in_header and fuse_write_in. */
 export const REQUEST_LEAD_BYTES = 80;
-/** Longest answer that fits in the head page before the request. */
-const HEAD_ANSWER_BYTES = HEAD_BYTES - REQUEST_LEAD_BYTES - OutHeader.bytes;
+/** Where in the head page a notice is built (notices.ts): behind the longest short answer, and well before the request. */
+export const NOTICE_AT = HEAD_BYTES / 2;
+/** Longest answer in the head page. */
+const HEAD_ANSWER_BYTES = NOTICE_AT - OutHeader.bytes;
 
 /** What a request needs of its session. */
 export interface Conversation {
@@ -61,6 +65,10 @@ export interface Conversation {
   readonly space: SpaceStatistics;
   /** What the offsets in listings mean. */
   readonly directoryCookies: DirectoryCookies;
+  /** What the kernel's page cache may hold. */
+  readonly cachedPages: CachedPages;
+  /** What the kernel knows of st_blocks. */
+  readonly blockCounts: BlockCounts;
   /** Failed WRITEs whose writers do not know yet. */
   readonly writeFailures: WriteFailures;
   /** To questions by ioctl; undefined where there are none. */
@@ -121,9 +129,15 @@ export class Request implements Operation, ReadRequest, WriteRequest, CreateRequ
   lengthBytes = 0;
   updateTimes = false;
   killPrivileges = false;
+  /** WRITE: it did not come through the page cache. */
+  pastCache = false;
   mayEndEarly = false;
   movesAccessTime = false;
   fromCache = false;
+  /** SETATTR: a write by somebody without privileges is about to come. */
+  dropsPrivileges = false;
+  /** SETATTR: perhaps the kernel only hands over the times that it keeps. */
+  flushesTimes = false;
   /** SETATTR: whether the size changes, to what, and whether anything else does. */
   resizes = false;
   sizeBytes = 0;
@@ -183,12 +197,7 @@ export class Request implements Operation, ReadRequest, WriteRequest, CreateRequ
     this.bodyAt = this.#requestAt + InHeader.bytes;
     this.payloadBytes = slotBytes - HEAD_BYTES - 2 * conversation.filesystem.blockBytes;
     assert(this.payloadBytes >= HEAD_BYTES, 'a slot holds at least a page of payload');
-    this.listing = new DirectoryListing(
-      conversation.filesystem,
-      wire,
-      conversation.preferredBytes,
-      conversation.directoryCookies,
-    );
+    this.listing = new DirectoryListing(wire, conversation);
   }
 
   /** Reads the header of a request of `lengthBytes`; false if it is not whole. */
@@ -207,6 +216,7 @@ export class Request implements Operation, ReadRequest, WriteRequest, CreateRequ
     this.bodyEnd = at + lengthBytes;
     this.#textEnd = this.bodyAt;
     this.entryInode = 0;
+    this.pastCache = false;
     return true;
   }
 

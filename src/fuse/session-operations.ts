@@ -5,7 +5,7 @@ import { fsError } from '../fs/errors.ts';
 import { BatchForgetIn, ForgetIn, ForgetOne, InitIn, Opcode } from './abi.ts';
 import { endAfter, type OperationRow, row, succeed } from './handler-parts.ts';
 import { agree, decodeInit, encodeInitOut } from './negotiation.ts';
-import type { Request } from './request.ts';
+import type { Conversation, Request } from './request.ts';
 
 function decodeInitRequest(request: Request): void {
   const { conversation, wire, bodyAt } = request;
@@ -25,20 +25,25 @@ function beginDestroy(request: Request): void {
 
 // References given back.
 
+function forget(conversation: Conversation, inode: number, count: number): void {
+  if (!conversation.filesystem.forget(inode, count)) return;
+  conversation.cachedPages.gone(inode);
+  conversation.blockCounts.gone(inode);
+}
+
 function beginForget(request: Request): void {
   const { wire, bodyAt, inode, conversation } = request;
-  conversation.filesystem.forget(inode, wire.u64(bodyAt + ForgetIn.nlookup));
+  forget(conversation, inode, wire.u64(bodyAt + ForgetIn.nlookup));
   succeed(request);
 }
 
 function beginBatchForget(request: Request): void {
   const { wire, bodyAt, bodyEnd, conversation } = request;
-  const { filesystem } = conversation;
   const count = wire.u32(bodyAt + BatchForgetIn.count);
   const received = Math.floor((bodyEnd - bodyAt - BatchForgetIn.bytes) / ForgetOne.bytes);
   let at = bodyAt + BatchForgetIn.bytes;
   for (let left = Math.min(count, received); left > 0; left--) {
-    filesystem.forget(wire.u64(at + ForgetOne.nodeid), wire.u64(at + ForgetOne.nlookup));
+    forget(conversation, wire.u64(at + ForgetOne.nodeid), wire.u64(at + ForgetOne.nlookup));
     at += ForgetOne.bytes;
   }
   succeed(request);

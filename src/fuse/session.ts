@@ -14,11 +14,14 @@
 import { Errno, errnoOf, FsError, fsError } from '../fs/errors.ts';
 import type { FileSystem } from '../fs/filesystem.ts';
 import { OPCODE_LIMIT, Opcode, Wire } from './abi.ts';
+import { BlockCounts } from './block-counts.ts';
+import { CachedPages } from './cached-pages.ts';
 import type { FuseChannel } from './channel.ts';
 import { DirectoryCookies } from './directory-cookies.ts';
 import { emptyStatistics, preferredIoBytes } from './encoding.ts';
 import type { MountAnswers } from './mount-answers.ts';
 import type { Agreement } from './negotiation.ts';
+import { Notices } from './notices.ts';
 import { handlerOf, unknownOperation } from './operations.ts';
 import { type Conversation, Request } from './request.ts';
 import { isSynchronous, type SynchronousRequests } from './synchronous.ts';
@@ -61,6 +64,8 @@ export class Session implements Conversation {
   readonly writebackCache: boolean;
   readonly writeFailures = new WriteFailures();
   readonly directoryCookies = new DirectoryCookies();
+  readonly cachedPages = new CachedPages();
+  readonly blockCounts: BlockCounts;
   readonly space = emptyStatistics();
   readonly answers: MountAnswers | undefined;
   /** Resolves when the kernel's INIT was answered: the mount is usable. Rejects if the kernel is too old or the mount went away first. */
@@ -69,6 +74,8 @@ export class Session implements Conversation {
   readonly closed: Promise<void>;
 
   readonly #channel: FuseChannel;
+  readonly #wire: Wire;
+  readonly #notices: Notices;
   readonly #log: (message: string) => void;
   readonly #synchronous: SynchronousRequests;
   readonly #requests: Request[] = [];
@@ -90,6 +97,10 @@ export class Session implements Conversation {
     this.#synchronous = options.synchronous ?? 'none';
     this.writebackCache = this.#synchronous !== 'all';
     this.#channel = channel;
+    this.#wire = new Wire(channel.memory.bytes);
+    this.#notices = new Notices(channel, this.#wire);
+    this.blockCounts = new BlockCounts(this.#notices);
+    filesystem.watchSpace?.((inode) => this.blockCounts.changed(inode));
     this.#log = options.log;
     this.answers = options.answers;
     this.initialized = new Promise((resolve, reject) => {
@@ -108,9 +119,8 @@ export class Session implements Conversation {
 
   #makeRequests(): void {
     const { memory, slotBytes, slotCount } = this.#channel;
-    const wire = new Wire(memory.bytes);
     for (let slot = 0; slot < slotCount; slot++) {
-      this.#requests.push(new Request(this, memory, wire, slot, slotBytes, unknownOperation));
+      this.#requests.push(new Request(this, memory, this.#wire, slot, slotBytes, unknownOperation));
     }
     for (let opcode = 0; opcode <= OPCODE_LIMIT; opcode++) this.#counts.push({ requests: 0, errors: 0 });
   }
@@ -180,8 +190,7 @@ export class Session implements Conversation {
       this.#logThrown(`reply to ${request.handler.name}`, failure);
     }
     if (thrown !== undefined && request.opcode === Opcode.WRITE) {
-      const { wire, answerAt, inode } = request;
-      this.writeFailures.note(this.#channel, wire, answerAt, inode, errnoOf(thrown));
+      this.writeFailures.note(this.#notices, request.inode, errnoOf(thrown));
     }
     request.pending = false;
     this.#pending--;
@@ -202,7 +211,7 @@ export class Session implements Conversation {
     if (failure !== undefined) this.#refuse(request, failure);
     if (handler.silent) return;
     if (failure === undefined) handler.reference(request, true);
-    const errno = this.#channel.reply(request.replyAt, request.replyBytes);
+    const errno = this.#send(request);
     if (errno === 0) {
       if (failure === undefined && handler.name === 'init') this.#greeted();
       return;
@@ -210,6 +219,15 @@ export class Session implements Conversation {
     if (failure === undefined) handler.reference(request, false);
     if (!NOBODY_WAITS.has(errno) && !this.#abandoned)
       this.#logLine(`the kernel refused the reply to ${handler.name}: errno ${errno}`);
+  }
+
+  /** A WRITE past the kernel's cache is answered when no page of it can be older; see cached-pages.ts. */
+  #send({ pastCache, inode, offsetBytes, lengthBytes, replyAt, replyBytes }: Request): number {
+    if (pastCache && lengthBytes > 0 && this.cachedPages.mayHold(inode)) {
+      const errno = this.#notices.forgetPagesBefore(inode, offsetBytes, lengthBytes, replyAt, replyBytes);
+      if (errno === 0) return 0;
+    }
+    return this.#channel.reply(replyAt, replyBytes);
   }
 
   /** Builds the answer; returns what was thrown, if anything. */
@@ -237,6 +255,7 @@ export class Session implements Conversation {
     if (errno !== 0 && errno !== Errno.ENODEV)
       this.#logLine(`the mount ended: reading /dev/fuse gave errno ${errno}`);
     this.#failInitialize(new Error('the mount went away before the kernel introduced itself'));
+    this.blockCounts.close();
     this.unmount().then(
       () => {
         this.#channel.close();

@@ -8,8 +8,7 @@
  *
  * Each failure is told once, and forgotten when nobody has asked for some seconds: a later reader must not get it.
  */
-import { NotifyInvalInode, OutHeader, type Wire } from './abi.ts';
-import type { FuseChannel } from './channel.ts';
+import type { Notices } from './notices.ts';
 
 const REMEMBERED_MILLISECONDS = 5000;
 /** More files at once than anybody writes to. */
@@ -23,23 +22,14 @@ interface Failure {
 export class WriteFailures {
   readonly #byInode = new Map<number, Failure>();
 
-  /** A WRITE to the inode failed. `scratchAt` is room for the message in the channel's memory. */
-  note(channel: FuseChannel, wire: Wire, scratchAt: number, inode: number, errno: number): void {
+  /** A WRITE to the inode failed. */
+  note(notices: Notices, inode: number, errno: number): void {
     const now = Date.now();
     const before = this.#byInode.get(inode);
     if (before !== undefined && before.until > now) return;
     if (this.#byInode.size >= MOST_INODES) this.#byInode.clear();
     this.#byInode.set(inode, { errno, until: now + REMEMBERED_MILLISECONDS });
-    const bytes = OutHeader.bytes + NotifyInvalInode.bytes;
-    const body = scratchAt + OutHeader.bytes;
-    wire.setU32(scratchAt + OutHeader.len, bytes);
-    wire.setU32(scratchAt + OutHeader.error, NotifyInvalInode.code);
-    wire.set64(scratchAt + OutHeader.unique, 0);
-    wire.set64(body + NotifyInvalInode.ino, inode);
-    // A negative offset: attributes only, no pages.
-    wire.set64(body + NotifyInvalInode.off, -1);
-    wire.set64(body + NotifyInvalInode.len, 0);
-    channel.notify(scratchAt, bytes);
+    notices.forgetAttributes(inode);
   }
 
   /** The errno to tell a writer of the inode now; 0 for none. */

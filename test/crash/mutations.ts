@@ -82,7 +82,7 @@ const COMMITTING: Mutation[] = [
     'sync-does-not-wait',
     'sync forgets writes that were answered early',
     'rule-4-0',
-    'volume',
+    'durability',
     'await this.#early.settled();',
     '',
   ),

@@ -15,6 +15,7 @@ import { SeededRandom } from '../../src/aio/seeded-random.ts';
 import { SimulatedDevice } from '../../src/aio/simulated-device.ts';
 import { SparseBytes } from '../../src/aio/sparse-bytes.ts';
 import { formatVolume } from '../../src/fs/mkfs.ts';
+import { EVENT_LOOP } from '../../src/fs/turns.ts';
 import { openVolume } from '../../src/fs/volume.ts';
 import { CACHE_BYTES, StoppedClock } from './examine.ts';
 import type { Recorded } from './explore.ts';
@@ -153,7 +154,10 @@ async function recordOn(
   const mark = disk.mark();
   const device = reorder === 0 ? inOrder(disk) : outOfOrder(disk, reorder);
   const clock = new StoppedClock(1_900_000_000);
-  const volume = await openVolume(device, { commitSeconds: 0, cacheBytes: CACHE_BYTES, clock });
+  // A clock of its own: each turn takes one step, so that a seed says in which order all happens.
+  let milliseconds = 0;
+  const turns = { ...EVENT_LOOP, now: () => milliseconds++ };
+  const volume = await openVolume(device, { commitSeconds: 0, cacheBytes: CACHE_BYTES, clock, turns });
   const recorder = new Recorder(device, volume);
   const from = await body(recorder);
   if (!recorder.unmounted) await checkAgainstModel(recorder);

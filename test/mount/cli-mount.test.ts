@@ -101,7 +101,7 @@ describeQuarry('the command on a mount', () => {
     ] as const) {
       expect(await quarry('mount', ...words, volume.image, volume.directory)).toMatchObject({
         status: 0,
-        stderr: '',
+        stderr: name === 'mine' ? `quarry: allocator 'mine' (${mine})\n` : '',
       });
       await volume.shell('head -c 300k /dev/urandom > file; cp file copy; cmp file copy');
       const { stdout } = await quarry('stat', '--json', volume.directory);

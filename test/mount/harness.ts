@@ -126,6 +126,23 @@ export async function python(
   return mustSucceed(program, await run('python3', ['-c', program, ...args], options));
 }
 
+/** Lets go of the mounts of other tests: a namespace of its own has a copy of each, and holds its volume as long as it lives. */
+function leaveOthers(kept: string): string {
+  return `{ grep -E ' - fuse(blk)?[.]quarry ' /proc/self/mountinfo || true; } | cut -d ' ' -f 5 | while read -r other; do
+    [ "$other" = '${kept}' ] || umount --lazy "$other" || true
+  done`;
+}
+
+/** A bash script for a mount namespace of its own, as arguments of unshare(1). @param kept the only mount that it holds too */
+export function namespaceArguments(script: string, kept = ''): string[] {
+  return ['--mount', 'bash', '-euo', 'pipefail', '-c', `${leaveOthers(kept)}\n${script}`];
+}
+
+/** Runs a bash script in a mount namespace of its own, and says how it ended. */
+export function runInNamespace(script: string): Promise<CommandResult> {
+  return run('unshare', namespaceArguments(script));
+}
+
 /** Runs the command. */
 export function quarry(...args: string[]): Promise<CommandResult> {
   return run(process.execPath, [QUARRY, ...args]);

@@ -12,6 +12,7 @@ import {
   quarry,
   ROOT,
   run,
+  runInNamespace,
   shell,
   shellResult,
   until,
@@ -207,7 +208,7 @@ describeQuarry('an ordinary user', () => {
       ${command} mount '${image}' '${directory}' 2>> '${scratch.path}/said'; ${command} umount '${directory}'
       ${command} fsck -n '${image}' > /dev/null
       grep -c 'had died' '${scratch.path}/said'; grep -c 'not unmounted in order' '${scratch.path}/said'`;
-    const result = await run('unshare', ['--mount', 'bash', '-euo', 'pipefail', '-c', script]);
+    const result = await runInNamespace(script);
     expect(result).toEqual({ status: 0, stdout: 'mine\nmine\n3\n3\n', stderr: '' });
   });
 });

@@ -9,7 +9,7 @@ import {
   MIB,
   QUARRY,
   quarry,
-  run,
+  runInNamespace,
   shell,
   shellResult,
   until,
@@ -210,7 +210,7 @@ describeQuarry('an ordinary user', () => {
         stat -c '%a %u %g' folder/file; mv folder renamed; cat renamed/file"
       ${command} umount '${volume.directory}'
       ${command} fsck -n '${volume.image}' > /dev/null`;
-    const result = await run('unshare', ['--mount', 'bash', '-euo', 'pipefail', '-c', script]);
+    const result = await runInNamespace(script);
     expect(result).toEqual({ status: 0, stdout: '640 65534 65534\nmine\n', stderr: '' });
   });
 });

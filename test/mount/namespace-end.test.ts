@@ -1,8 +1,20 @@
 /** A mount whose namespace ends with its daemon, as when a container is stopped: nothing hangs, and the device is free. */
 import { spawn } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { describeQuarry, MIB, QUARRY, quarry, shellResult, until, Volume } from './harness.ts';
+import {
+  describeQuarry,
+  MIB,
+  namespaceArguments,
+  QUARRY,
+  quarry,
+  ROOT,
+  shell,
+  shellResult,
+  until,
+  Volume,
+} from './harness.ts';
 
 /** Numbers of the processes that have `word` in their command line. */
 function processesWith(word: string): string[] {
@@ -28,11 +40,39 @@ describeQuarry('the end of a mount namespace', () => {
     await volume.destroy();
   });
 
+  test('a server that waits for itself in the kernel is ended by force, one that lives is not', async () => {
+    const program = join(ROOT, 'test/mount/hostile-server.py');
+    const script = `echo $$; DEVICE='${volume.target}' exec python3 '${program}' '${volume.directory}' '{}'`;
+    const child = spawn('unshare', namespaceArguments(script), { stdio: ['ignore', 'pipe', 'ignore'] });
+    const said = new Promise<string>((resolve) => {
+      let text = '';
+      child.stdout.on('data', (chunk) => {
+        text += chunk;
+        if (text.includes('ready')) resolve(text);
+      });
+    });
+    expect(await said).toContain(`${child.pid}\n`);
+    const living = await quarry('umount', '--force', volume.target);
+    expect(living).toMatchObject({ status: 1 });
+    expect(living.stderr).toContain(`by process ${child.pid}`);
+    child.kill('SIGKILL');
+    await until('the server to wait for itself', 5000, async () => {
+      return (await shell(`cat /proc/${child.pid}/stack 2> /dev/null || true`)).includes('fuse_send_destroy');
+    });
+    expect(await quarry('fsck', '-p', volume.target)).toMatchObject({ status: 8 });
+    const forced = await quarry('umount', '--force', volume.target);
+    expect(forced).toMatchObject({ status: 0 });
+    expect(forced.stderr).toMatch(/^quarry: [^\n]* the FUSE connection that held it is ended[^\n]*\n$/);
+    await until('the end of the server', 5000, () => child.signalCode !== null);
+    expect(await quarry('fsck', '-p', volume.target)).toMatchObject({ status: 0 });
+    expect(await quarry('umount', '--force', volume.target)).toMatchObject({ status: 1 });
+  });
+
   test('SIGKILL for everything in it lets go of the block device', async () => {
     const script = `'${process.execPath}' '${QUARRY}' mount '${volume.target}' '${volume.directory}' && echo ready && sleep 100`;
     const child = spawn(
       'unshare',
-      ['--mount', '--pid', '--fork', '--kill-child', '--mount-proc', 'sh', '-c', script],
+      ['--pid', '--fork', '--kill-child', '--mount-proc', ...namespaceArguments(script)],
       { stdio: ['ignore', 'pipe', 'ignore'] },
     );
     try {

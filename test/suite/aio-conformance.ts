@@ -19,6 +19,7 @@ import {
   type TargetMaker,
   undoAfterAll,
 } from './aio-conformance-targets.ts';
+import { transferCases } from './aio-conformance-transfers.ts';
 import { writeCases } from './aio-conformance-writes.ts';
 
 /** What an engine must do, by name. A case gets a target with known content, and files it opens there are closed after it. */
@@ -32,6 +33,7 @@ const TABLE: Readonly<Record<string, Cases>> = {
   appending: appendCases,
   locks: lockCases,
   requests: requestCases,
+  'memory that goes away': transferCases,
   'chunks and streams': streamCases,
 };
 

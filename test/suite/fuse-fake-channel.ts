@@ -75,6 +75,17 @@ export class FakeChannel implements FuseChannel {
     return 0;
   }
 
+  /** How many notifications had been sent when each reply was. */
+  readonly noticesBefore: number[] = [];
+  /** How many replies had been sent when each notification of `notifyBefore` was written. */
+  readonly repliesBefore: number[] = [];
+
+  notifyBefore(offset: number, lengthBytes: number, replyAt: number, replyBytes: number): number {
+    this.repliesBefore.push(this.replies.length);
+    this.notify(offset, lengthBytes);
+    return this.reply(replyAt, replyBytes);
+  }
+
   release(slot: number): void {
     assert(this.#taken.delete(slot), `slot ${slot} is not in use`);
   }
@@ -84,6 +95,8 @@ export class FakeChannel implements FuseChannel {
     if (errno !== 0) return errno;
     const bytes = Buffer.from(this.memory.bytes.slice(offset, offset + lengthBytes));
     assert.equal(bytes.readUInt32LE(0), lengthBytes);
+    if (bytes.readInt32LE(4) > 0) return this.notify(offset, lengthBytes);
+    this.noticesBefore.push(this.notifications.length);
     this.replies.push({
       unique: bytes.readBigUInt64LE(8),
       error: bytes.readInt32LE(4),

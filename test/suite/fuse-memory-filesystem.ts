@@ -313,12 +313,20 @@ export class MemoryFileSystem implements FileSystem {
     if (inode !== 1) this.node(inode).references++;
   }
 
-  forget(inode: number, count: number): void {
+  forget(inode: number, count: number): boolean {
     this.calls.push(['forget', inode, count]);
     const node = this.#nodes.get(inode);
-    if (node === undefined || inode === 1) return;
+    if (node === undefined || inode === 1) return false;
     node.references -= count;
     if (node.references === 0 && node.attributes.linkCount === 0) this.#nodes.delete(inode);
+    return node.references <= 0;
+  }
+
+  /** What a write that changes the space of a file calls. */
+  spaceChanged: (inode: number) => void = () => {};
+
+  watchSpace(changed: (inode: number) => void): void {
+    this.spaceChanged = changed;
   }
 
   submit(): void {

@@ -1,8 +1,8 @@
 import { describe, it } from 'vitest';
 import { fuzzVolume } from './volume-fuzz.ts';
 
-const seed = Number(process.env['QUARRY_FUZZ_SEED'] ?? 1);
-const minutes = Number(process.env['QUARRY_FUZZ_MINUTES'] ?? 0);
+const seed = Number(process.env.QUARRY_FUZZ_SEED ?? 1);
+const minutes = Number(process.env.QUARRY_FUZZ_MINUTES ?? 0);
 const MIB = 1024 * 1024;
 const SHAPES = [
   { blockBytes: 1024, volumeBytes: 16 * MIB },

@@ -12,7 +12,8 @@ import type {
 } from '../../src/fs/filesystem.ts';
 import { FileType, ROOT_INODE } from '../../src/fs/format.ts';
 import { formatVolume } from '../../src/fs/mkfs.ts';
-import { openVolume, type Volume, type VolumeOptions } from '../../src/fs/volume.ts';
+import { openVolume, type Volume } from '../../src/fs/volume.ts';
+import type { VolumeOptions } from '../../src/fs/volume-options.ts';
 import { emptyAttributes } from '../../src/fuse/encoding.ts';
 
 const encoder = new TextEncoder();

@@ -4,7 +4,7 @@ import { MemoryDevice } from '../../src/aio/memory-device.ts';
 import { SimulatedDevice } from '../../src/aio/simulated-device.ts';
 import { checkVolume } from '../../src/check/checker.ts';
 import { FsError } from '../../src/fs/errors.ts';
-import type { VolumeOptions } from '../../src/fs/volume.ts';
+import type { VolumeOptions } from '../../src/fs/volume-options.ts';
 import { CALLER, formatted, TestVolume } from './volume-harness.ts';
 
 const MIB = 1024 * 1024;
@@ -81,7 +81,7 @@ describe('recovery', () => {
     await openWithoutName(volume);
     await volume.volume.sync();
     const [again, lines] = await logged(cut(volume));
-    expect(lines.at(-1)).toBe('freed 1 inode that had no name or was being truncated');
+    expect(lines.at(-1)).toBe('inodes freed that had no name or were being truncated: 1');
     await again.volume.sync();
     expect(await again.statistics()).toEqual(before);
   });

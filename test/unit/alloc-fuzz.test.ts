@@ -5,7 +5,8 @@
 import { appendFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { type AllocatorDefinition, defineAllocator } from '../../src/alloc/allocator.ts';
-import { BUILT_IN_ALLOCATORS, loadAllocator } from '../../src/alloc/registry.ts';
+import { BUILT_IN_ALLOCATORS } from '../../src/alloc/built-in.ts';
+import { loadAllocator } from '../../src/alloc/registry.ts';
 import { fuzzAllocator } from '../suite/alloc-fuzz.ts';
 
 const firstSeed = Number(process.env.QUARRY_FUZZ_SEED ?? 1);

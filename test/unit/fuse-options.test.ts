@@ -1,7 +1,15 @@
 /** Mount options as texts, and what becomes of them. */
 import { describe, expect, test } from 'vitest';
+import { MIN_CACHE_BYTES } from '../../src/fs/limits.ts';
 import { helperOptions, parseMountinfo } from '../../src/fuse/mount.ts';
-import { MountFlag, MountOptionError, type MountOptions, parseMountOptions } from '../../src/fuse/options.ts';
+import {
+  MountFlag,
+  MountOptionError,
+  type MountOptions,
+  OPTION_LIMITS,
+  parseMountOptions,
+} from '../../src/fuse/options.ts';
+import { native } from '../../src/native.ts';
 
 function parse(...texts: string[]): MountOptions {
   return parseMountOptions(texts, true);
@@ -21,11 +29,15 @@ describe('mount options', () => {
       layer: 'native',
       engine: 'aio',
       allocator: undefined,
+      allocatorOptions: {},
       commitSeconds: 5,
       recovery: true,
     });
     expect(parseMountOptions([], false).allowOther).toBe(false);
     expect(parseMountOptions(['allow_other'], false).allowOther).toBe(true);
+    expect(parseMountOptions(['layer=fuse-native'], true).allowOther).toBe(false);
+    expect(parseMountOptions(['allow_other,layer=fuse-native'], true).allowOther).toBe(true);
+    expect(parseMountOptions(['layer=fuse-native,layer=native'], true).allowOther).toBe(true);
   });
 
   test('every flag of mount(2) has its own bit', () => {
@@ -88,6 +100,19 @@ describe('mount options', () => {
     expect(parse(`spin=${text}`).spinNanoseconds).toBe(nanoseconds);
   });
 
+  test('the bounds themselves are taken, and are those of whoever uses the value', () => {
+    expect(parse('spin=1ms').spinNanoseconds).toBe(native.longestSpinNanoseconds);
+    expect(() => native.setSpin(OPTION_LIMITS.spinNanoseconds.most)).not.toThrow();
+    expect(() => native.setSpin(OPTION_LIMITS.spinNanoseconds.most + 1)).toThrow(RangeError);
+    native.setSpin(0);
+    expect(parse('cache=4M').cacheBytes).toBe(MIN_CACHE_BYTES);
+    expect(parse('cache=1T').cacheBytes).toBe(2 ** 40);
+    expect(parse('max_read=4K').maxReadBytes).toBe(4096);
+    expect(parse('max_read=1M').maxReadBytes).toBe(1 << 20);
+    expect(parse('commit=3600').commitSeconds).toBe(3600);
+    expect(parse(`fsname=${'x'.repeat(4095)}`).fsname).toHaveLength(4095);
+  });
+
   test.each([
     ['norecovery', /norecovery needs ro/],
     ['noatme', /unknown mount option 'noatme'/],
@@ -104,12 +129,24 @@ describe('mount options', () => {
     ['cache=1', /from/],
     ['spin=50', /is not a time/],
     ['spin=1s', /is not a time/],
-    ['spin=100ms', /too long/],
+    ['spin=1001us', /spin=1001us is out of bounds: from 0ms to 1ms/],
+    ['spin=5ms', /from 0ms to 1ms/],
+    ['spin=999999999ms', /from 0ms to 1ms/],
+    ['cache=1M', /cache=1M is out of bounds: from 4M to 1T/],
+    ['cache=4194303', /from 4M to 1T/],
+    ['cache=1025G', /from 4M to 1T/],
+    ['cache=999999999999999T', /from 4M to 1T/],
+    ['max_read=4095', /from 4K to 1M/],
+    ['max_read=1025K', /from 4K to 1M/],
+    ['commit=999999999999999', /from 0 to 3600/],
+    [`fsname=${'x'.repeat(4096)}`, /fsname is longer than 4095 bytes/],
+    [`fsname=${'ä'.repeat(2048)}`, /fsname is longer than 4095 bytes/],
+    [`subtype=${'x'.repeat(256)}`, /subtype is longer than 255 bytes/],
     ['layer=kernel', /native or fuse-native/],
     ['engine=threads', /aio or uring/],
     ['commit=3601', /from 0 to 3600/],
     ['commit=1.5', /whole number/],
-    ['max_read=100', /from 4096/],
+    ['max_read=100', /from 4K/],
     ['subtype=a.b', /plain word/],
   ])('%s is refused in one line', (text, pattern) => {
     expect(() => parse(text)).toThrow(MountOptionError);

@@ -117,7 +117,7 @@ describe('lookup', () => {
     const { attributes } = filesystem.node(inode);
     Object.assign(attributes, {
       generation: 2 ** 40 + 7,
-      mode: 0o104755,
+      mode: 0o100755,
       linkCount: 11,
       uid: 0xffff_fff0,
       gid: 13,
@@ -147,7 +147,7 @@ describe('lookup', () => {
     expect(attr.readBigInt64LE(24)).toBe(-2n);
     expect(attr.readBigInt64LE(32)).toBe(2n ** 32n + 18n);
     expect(attr.readBigInt64LE(40)).toBe(2n ** 34n + 20n);
-    const words = [17, 19, 999_999_999, 0o104755, 11, 0xffff_fff0, 13, 14, 4096, 0];
+    const words = [17, 19, 999_999_999, 0o100755, 11, 0xffff_fff0, 13, 14, 4096, 0];
     words.forEach((word, at) => {
       expect(attr.readUInt32LE(48 + 4 * at)).toBe(word);
     });

@@ -10,6 +10,7 @@
 import { constants } from 'node:os';
 import type { NumberedMemory } from '../../native.ts';
 import type { Lane } from '../lane.ts';
+import type { MemoryPiece } from '../request-table.ts';
 import type { SubmissionQueue } from '../submission-queue.ts';
 import type {
   CancelOutcome,
@@ -22,7 +23,7 @@ import { AbortError, AioError, CancelledError, type ErrorPlace, TimeoutError } f
 import type { Phase } from './operation-order.ts';
 import { giveScratch } from './scratch-memory.ts';
 
-const { ECANCELED } = constants.errno;
+const { ECANCELED, EFAULT } = constants.errno;
 
 /** The file that a request belongs to, as the request sees it. */
 export interface RequestHost {
@@ -31,7 +32,12 @@ export interface RequestHost {
   released(request: FileRequest): void;
 }
 
-/** What a request moves. For a sync, nothing. */
+/**
+ * What a request moves. For a sync, nothing.
+ *
+ * The caller's views may lose their memory while the request is under way: transferred to a worker, or shrunk. So
+ * places and lengths are those of the submission, and the views are looked at only to copy, with `isThere` before.
+ */
 export interface Payload {
   /** The only piece; undefined for a vector or a sync. */
   readonly bytes: Uint8Array | undefined;
@@ -39,6 +45,10 @@ export interface Payload {
   readonly lengthBytes: number;
   /** The native memory under `bytes`, where direct I/O can use that as it is. */
   readonly memory: NumberedMemory | undefined;
+  /** Where `bytes` began in it. */
+  readonly memoryOffset: number;
+  /** The pieces of `vector`, where direct I/O can use all of them as they are. */
+  readonly pieces: MemoryPiece[] | undefined;
 }
 
 let lastId = 0;
@@ -67,6 +77,8 @@ export class FileRequest implements IoRequest {
   readonly #options: SubmitOptions;
   readonly #startedAt: number;
   #endedAt = 0;
+  /** What was read found the caller's memory gone. */
+  #lost = false;
   #settled: Exclude<RequestState, 'queued' | 'running'> | undefined;
   #promise: Promise<number> | undefined;
   #resolve: ((bytes: number) => void) | undefined;
@@ -160,10 +172,13 @@ export class FileRequest implements IoRequest {
   ended(doneBytes: number, errno: number): void {
     this.token = -1;
     this.transferredBytes = this.scratch ? this.#fromScratch(doneBytes) : doneBytes;
+    const lost = this.#lost || (this.operation === 'read' && !isThere(this.payload));
+    if (lost) this.transferredBytes = 0;
     this.isReleased = true;
     this.#dropWatches();
     if (this.#settled === undefined) {
-      if (errno === 0) this.#settle('done', undefined);
+      if (lost || errno === EFAULT) this.#settle('failed', new AioError(EFAULT, this.place(), LOST_MEMORY));
+      else if (errno === 0) this.#settle('done', undefined);
       else if (errno === ECANCELED) this.#settle('cancelled', new CancelledError(this.place()));
       else this.#settle('failed', new AioError(errno, this.place()));
     }
@@ -189,7 +204,7 @@ export class FileRequest implements IoRequest {
     // Who gave up has perhaps reused the buffer.
     if (this.operation === 'read' && this.#settled === undefined) {
       const from = this.scratchHeadBytes;
-      scatter(scratch.bytes.subarray(from, from + count), this.payload);
+      this.#lost = !scatter(scratch.bytes.subarray(from, from + count), this.payload);
     }
     this.scratch = undefined;
     giveScratch(scratch);
@@ -262,23 +277,48 @@ function callBack(onDone: (request: IoRequest) => void, request: IoRequest): voi
   }
 }
 
-/** Fills the pieces of a payload from `bytes`, as far as that goes. */
-function scatter(bytes: Uint8Array, payload: Payload): void {
-  if (payload.bytes) payload.bytes.set(bytes);
-  let from = 0;
-  for (const piece of payload.vector ?? []) {
-    const part = bytes.subarray(from, from + piece.length);
-    piece.set(part);
-    from += part.length;
+const LOST_MEMORY = 'the memory was transferred or resized while the request was under way';
+
+/** Whether the caller's views have all the bytes that they had at the submission. */
+function isThere({ bytes, vector, lengthBytes }: Payload): boolean {
+  if (bytes) return bytes.length >= lengthBytes;
+  if (!vector) return true;
+  let there = 0;
+  for (const piece of vector) there += piece.length;
+  return there === lengthBytes;
+}
+
+/** Fills the pieces of a payload from `from`, as far as that goes; false when they are not there any more. */
+function scatter(from: Uint8Array, payload: Payload): boolean {
+  if (!isThere(payload)) return false;
+  // V8 may take the length of a view for what it was before its memory went: the copy is the proof.
+  try {
+    if (payload.bytes) payload.bytes.set(from);
+    let at = 0;
+    for (const piece of payload.vector ?? []) {
+      const part = from.subarray(at, at + piece.length);
+      piece.set(part);
+      at += part.length;
+    }
+    return true;
+  } catch {
+    return false;
   }
 }
 
-/** Puts the pieces of a payload together in `bytes`. */
-export function gather(payload: Payload, bytes: Uint8Array): void {
-  if (payload.bytes) bytes.set(payload.bytes);
-  let at = 0;
-  for (const piece of payload.vector ?? []) {
-    bytes.set(piece, at);
-    at += piece.length;
+/** Puts the pieces of a payload together in `into`; false when they are not there any more. */
+export function gather(payload: Payload, into: Uint8Array): boolean {
+  if (!isThere(payload)) return false;
+  const { bytes, vector, lengthBytes } = payload;
+  try {
+    if (bytes) into.set(bytes.length === lengthBytes ? bytes : bytes.subarray(0, lengthBytes));
+    let at = 0;
+    for (const piece of vector ?? []) {
+      into.set(piece, at);
+      at += piece.length;
+    }
+    return true;
+  } catch {
+    return false;
   }
 }

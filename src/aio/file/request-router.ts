@@ -30,9 +30,16 @@ import { OperationOrder } from './operation-order.ts';
 import { takeScratch } from './scratch-memory.ts';
 import type { Route, Storage } from './storage.ts';
 
-const { EBADF, EIO, EOVERFLOW } = constants.errno;
+const { EBADF, EFAULT, EIO, EOVERFLOW } = constants.errno;
 
-const NOTHING: Payload = { bytes: undefined, vector: undefined, lengthBytes: 0, memory: undefined };
+const NOTHING: Payload = {
+  bytes: undefined,
+  vector: undefined,
+  lengthBytes: 0,
+  memory: undefined,
+  memoryOffset: 0,
+  pieces: undefined,
+};
 
 export class RequestRouter implements RequestHost {
   readonly path: string;
@@ -70,6 +77,8 @@ export class RequestRouter implements RequestHost {
       vector: undefined,
       lengthBytes: bytes.length,
       memory: usable ? memory : undefined,
+      memoryOffset: bytes.byteOffset,
+      pieces: undefined,
     };
     return this.#transfer(operation, payload, usable, offset, options);
   }
@@ -81,14 +90,14 @@ export class RequestRouter implements RequestHost {
     offset: number,
     options: SubmitOptions,
   ): FileRequest {
-    const payload = payloadOf(pieces);
-    return this.#transfer(operation, payload, this.#vectorUsable(payload), offset, options);
+    const payload = this.#payloadOf(pieces);
+    return this.#transfer(operation, payload, payload.pieces !== undefined, offset, options);
   }
 
   /** A write at the end of the file, whose place is taken now, or after the truncation that is still to come. */
   append(pieces: Iterable<Uint8Array>, options: SubmitOptions): FileRequest {
-    const payload = payloadOf(pieces);
-    const usable = this.#vectorUsable(payload);
+    const payload = this.#payloadOf(pieces);
+    const usable = payload.pieces !== undefined;
     const { tail, opened } = this.storage;
     if (!this.order.lonely)
       return this.#transfer('write', payload, usable, tail.next(opened.descriptor.number), options);
@@ -236,11 +245,11 @@ export class RequestRouter implements RequestHost {
   #sendWrite(route: Route, request: FileRequest): void {
     if (this.#isOver(request)) return;
     const { payload } = request;
-    if (payload.bytes ? payload.memory : this.#vectorUsable(payload)) {
+    if (payload.memory || payload.pieces) {
       this.#send(route, QueueOperation.write, request);
     } else if (this.#takeScratch(request, request.lengthBytes) && request.scratch) {
-      gather(payload, request.scratch.bytes);
-      this.#sendScratch(route, QueueOperation.write, request, request.offset, request.lengthBytes);
+      if (!gather(payload, request.scratch.bytes)) this.#fail(request, EFAULT);
+      else this.#sendScratch(route, QueueOperation.write, request, request.offset, request.lengthBytes);
     }
   }
 
@@ -256,13 +265,13 @@ export class RequestRouter implements RequestHost {
 
   /** Sends a request with the caller's memory. */
   #send({ queue, lane }: Route, operation: number, request: FileRequest): void {
-    const { bytes, memory, lengthBytes, vector = [] } = request.payload;
+    const { memory, memoryOffset, lengthBytes, pieces = [] } = request.payload;
     request.queue = queue;
     request.lane = lane;
     request.token =
-      bytes && memory
-        ? lane.transfer(operation, memory.id, bytes.byteOffset, lengthBytes, request.offset, request)
-        : lane.transferPieces(operation, vector.map(pieceOf), lengthBytes, request.offset, request);
+      memory === undefined
+        ? lane.transferPieces(operation, pieces, lengthBytes, request.offset, request)
+        : lane.transfer(operation, memory.id, memoryOffset, lengthBytes, request.offset, request);
     queue.schedule();
   }
 
@@ -300,13 +309,24 @@ export class RequestRouter implements RequestHost {
     });
   }
 
-  #vectorUsable({ bytes, vector }: Payload): boolean {
-    const pieces = vector ?? (bytes ? [bytes] : []);
-    return pieces.every(
-      (piece) =>
-        memoryUnder(piece) !== undefined &&
-        piece.byteOffset % this.#memoryAlign === 0 &&
-        piece.length % this.#offsetAlign === 0,
+  #payloadOf(vector: Iterable<Uint8Array>): Payload {
+    const { pieces, lengthBytes } = checkedPieces(vector);
+    const usable = pieces.every((piece) => this.#pieceUsable(piece)) ? pieces.map(pieceOf) : undefined;
+    return {
+      bytes: undefined,
+      vector: pieces,
+      lengthBytes,
+      memory: undefined,
+      memoryOffset: 0,
+      pieces: usable,
+    };
+  }
+
+  #pieceUsable(piece: Uint8Array): boolean {
+    return (
+      memoryUnder(piece) !== undefined &&
+      piece.byteOffset % this.#memoryAlign === 0 &&
+      piece.length % this.#offsetAlign === 0
     );
   }
 
@@ -357,18 +377,18 @@ function withoutSignal({ timeoutMs, onDone }: SubmitOptions): SubmitOptions {
   return onDone ? { ...timeout, onDone } : timeout;
 }
 
-/** Pieces without the empty ones; a single one becomes a plain transfer. */
-function payloadOf(pieces: Iterable<Uint8Array>): Payload {
-  if (pieces instanceof Uint8Array || typeof pieces?.[Symbol.iterator] !== 'function')
+/** Pieces without the empty ones. @throws TypeError */
+function checkedPieces(vector: Iterable<Uint8Array>): { pieces: Uint8Array[]; lengthBytes: number } {
+  if (vector instanceof Uint8Array || typeof vector?.[Symbol.iterator] !== 'function')
     throw new TypeError('vector must be a Buffers or an array of Uint8Array');
-  const vector: Uint8Array[] = [];
+  const pieces: Uint8Array[] = [];
   let lengthBytes = 0;
-  for (const piece of pieces) {
+  for (const piece of vector) {
     requireBytes(piece);
-    if (piece.length > 0) vector.push(piece);
+    if (piece.length > 0) pieces.push(piece);
     lengthBytes += piece.length;
   }
-  return { bytes: undefined, vector, lengthBytes, memory: undefined };
+  return { pieces, lengthBytes };
 }
 
 function pieceOf(bytes: Uint8Array): MemoryPiece {

@@ -1,0 +1,57 @@
+/**
+ * Turns: how long work may hold the event loop before others have theirs.
+ *
+ * A turn is what runs between two looks of the loop at its events. Work of any length is cut into steps (operation-runner.ts), and a
+ * turn takes steps until its budget is spent; the rest comes in a later turn, with requests that have arrived
+ * meanwhile in between. `TurnLengths` counts how long turns were, for `quarry stat` and the tests.
+ */
+
+/** The clock and the loop; tests put their own in their place. */
+export interface TurnSource {
+  /** Milliseconds from any moment on, never going back. */
+  now(): number;
+  /** Calls back in a later turn, after events that are at hand. */
+  later(goOn: () => void): void;
+}
+
+export const EVENT_LOOP: TurnSource = {
+  now: () => performance.now(),
+  later: (goOn) => {
+    setImmediate(goOn);
+  },
+};
+
+/** Buckets of a histogram: number i counts turns shorter than 2^i µs that are in none before it; the last one all others. */
+export const TURN_BUCKETS = 24;
+
+/** The lengths of turns as `quarry stat` shows them. */
+export interface TurnSummary {
+  readonly count: number;
+  readonly longestMilliseconds: number;
+  /** Turns by their length: those shorter than so many µs, and as long as the number before it. Only those that are. */
+  readonly shorterThanMicroseconds: Record<string, number>;
+}
+
+export class TurnLengths {
+  readonly #counts = new Float64Array(TURN_BUCKETS);
+  #longestMilliseconds = 0;
+
+  note(milliseconds: number): void {
+    const bucket = Math.min(TURN_BUCKETS - 1, 32 - Math.clz32(milliseconds * 1000));
+    this.#counts[bucket] = (this.#counts[bucket] as number) + 1;
+    if (milliseconds > this.#longestMilliseconds) this.#longestMilliseconds = milliseconds;
+  }
+
+  /** Of these turns, and of others that were counted elsewhere: `[longest in ms, count of each bucket …]`. */
+  summary(others: ArrayLike<number> = []): TurnSummary {
+    const shorterThanMicroseconds: Record<string, number> = {};
+    let count = 0;
+    for (let bucket = 0; bucket < TURN_BUCKETS; bucket++) {
+      const here = (this.#counts[bucket] as number) + (others[bucket + 1] ?? 0);
+      if (here > 0) shorterThanMicroseconds[String(2 ** bucket)] = here;
+      count += here;
+    }
+    const longestMilliseconds = Math.max(this.#longestMilliseconds, others[0] ?? 0);
+    return { count, longestMilliseconds, shorterThanMicroseconds };
+  }
+}

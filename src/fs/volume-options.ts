@@ -1,0 +1,80 @@
+/** What a volume is opened with, and what it counts while it is open. */
+import type { AllocatorDefinition, AllocatorOptions } from '../alloc/allocator.ts';
+import { DEFAULT_ALLOCATOR } from '../alloc/built-in.ts';
+import type { PolicyOffer, WatchHook } from '../alloc/fenced-policy.ts';
+import type { Clock } from './clock.ts';
+import type { AccessRules } from './filesystem.ts';
+import type { LossCounters } from './lost-writes.ts';
+import type { TurnSource } from './turns.ts';
+
+export interface VolumeOptions {
+  readOnly?: boolean | undefined;
+  /** False: a read-only mount does not look at the journal. Default: true. */
+  recovery?: boolean | undefined;
+  /** Budget of the metadata cache, in bytes. */
+  cacheBytes?: number | undefined;
+  allocator?: AllocatorDefinition | undefined;
+  allocatorOptions?: AllocatorOptions | undefined;
+  /** The module that the allocator came from, for messages. */
+  allocatorFile?: string | undefined;
+  /** Watches the calls into an allocator that is not of the program. */
+  watchHook?: WatchHook | undefined;
+  /** Seconds between commits; 0 = only at sync. */
+  commitSeconds?: number | undefined;
+  /** Which reads move access times. Default: relative. */
+  accessRules?: AccessRules | undefined;
+  log?: ((line: string) => void) | undefined;
+  clock?: Clock | undefined;
+  /** The event loop, and its clock. */
+  turns?: TurnSource | undefined;
+}
+
+/** The allocator with all that goes with it. */
+export function policyOffer(options: VolumeOptions, log: (line: string) => void): PolicyOffer {
+  return {
+    definition: options.allocator ?? DEFAULT_ALLOCATOR,
+    options: Object.freeze({ ...options.allocatorOptions }),
+    file: options.allocatorFile ?? '',
+    log,
+    watch: options.watchHook,
+  };
+}
+
+/** Counters of who decides which blocks are handed out. */
+export interface PolicyCounters {
+  readonly allocator: string;
+  /** The module that it came from; empty if it came with Quarry. */
+  readonly allocatorFile: string;
+  /** Why the built-in policy decides in its place, or its figures are missing; empty while all is well. */
+  readonly allocatorFault: string;
+  /** Requests that the built-in policy answered, because this one found nothing where there was something. */
+  readonly allocatorPassedOver: number;
+  readonly policy: Record<string, number>;
+}
+
+/** Counters of a live mount, for `quarry stat`. */
+export interface VolumeCounters extends LossCounters, PolicyCounters {
+  readonly readOnly: boolean;
+  readonly commits: number;
+  readonly checkpoints: number;
+  readonly flushes: number;
+  /** Blocks written to the journal, … */
+  readonly metadataBlocksLogged: number;
+  /** … and to their places by checkpoints. */
+  readonly metadataBlocksWritten: number;
+  readonly metadataBlocksRead: number;
+  readonly cacheMisses: number;
+  readonly cacheFrames: number;
+  readonly dirtyFrames: number;
+  /** Frames whose content is in the journal only. */
+  readonly loggedFrames: number;
+  /** Blocks of the journal's log, and how many of them are in use. */
+  readonly journalBlocks: number;
+  readonly journalUsedBlocks: number;
+  /** What made the volume read-only, if it was not damage: the error of the device, mostly. Empty if nothing did. */
+  readonly failure: string;
+  readonly inodesHeldByKernel: number;
+  readonly openOrphans: number;
+  readonly reservedBlocks: number;
+  readonly pendingBlocks: number;
+}

@@ -1,0 +1,59 @@
+/**
+ * What the kernel is told without having asked: that something it has cached is not so any more.
+ *
+ * A notice is built in a corner of the first slot that neither a request nor a reply uses, and is copied or written before the
+ * call returns. The kernel may make a notice wait for an inode or a page that waits for an answer of ours, so they are written by a
+ * thread of their own, except where the inode cannot go away and no page is touched (`forgetAttributesNow`).
+ */
+import { NotifyInvalInode, OutHeader, type Wire } from './abi.ts';
+import type { FuseChannel } from './channel.ts';
+import { NOTICE_AT } from './request.ts';
+
+const INVAL_INODE_BYTES = OutHeader.bytes + NotifyInvalInode.bytes;
+/** A negative offset: attributes only, no pages. */
+const NO_PAGES = -1;
+
+export class Notices {
+  readonly #channel: FuseChannel;
+  readonly #wire: Wire;
+
+  constructor(channel: FuseChannel, wire: Wire) {
+    this.#channel = channel;
+    this.#wire = wire;
+  }
+
+  /** The attributes have to be asked for again. False if so much waits that this could not be said now. */
+  forgetAttributes(inode: number): boolean {
+    this.#invalidate(inode, NO_PAGES, 0);
+    return this.#channel.notify(NOTICE_AT, INVAL_INODE_BYTES) === 0;
+  }
+
+  /** The same, done when this returns: only while a request of the kernel on an open file holds the inode. */
+  forgetAttributesNow(inode: number): void {
+    this.#invalidate(inode, NO_PAGES, 0);
+    this.#channel.reply(NOTICE_AT, INVAL_INODE_BYTES);
+  }
+
+  /** The cached pages of the range go, then the reply goes out. @returns 0, or the errno with which neither will */
+  forgetPagesBefore(
+    inode: number,
+    offsetBytes: number,
+    lengthBytes: number,
+    replyAt: number,
+    replyBytes: number,
+  ): number {
+    this.#invalidate(inode, offsetBytes, lengthBytes);
+    return this.#channel.notifyBefore(NOTICE_AT, INVAL_INODE_BYTES, replyAt, replyBytes);
+  }
+
+  #invalidate(inode: number, offsetBytes: number, lengthBytes: number): void {
+    const wire = this.#wire;
+    const body = NOTICE_AT + OutHeader.bytes;
+    wire.setU32(NOTICE_AT + OutHeader.len, INVAL_INODE_BYTES);
+    wire.setU32(NOTICE_AT + OutHeader.error, NotifyInvalInode.code);
+    wire.set64(NOTICE_AT + OutHeader.unique, 0);
+    wire.set64(body + NotifyInvalInode.ino, inode);
+    wire.set64(body + NotifyInvalInode.off, offsetBytes);
+    wire.set64(body + NotifyInvalInode.len, lengthBytes);
+  }
+}

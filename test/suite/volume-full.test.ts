@@ -1,0 +1,98 @@
+/**
+ * A full volume of the least size, used as the kernel uses it: it holds each inode that it was told of, and forgets it a moment after
+ * the last name is gone. What was removed makes room for what comes next, however close behind.
+ */
+import { describe, expect, test } from 'vitest';
+import type { MemoryDevice } from '../../src/aio/memory-device.ts';
+import { checkVolume } from '../../src/check/checker.ts';
+import { KEPT_BACK_BLOCKS } from '../../src/fs/space-map.ts';
+import { TestVolume } from './volume-harness.ts';
+
+/** Journal, space, two superblocks and the volume root at their least. */
+const LEAST_BLOCKS = 64 + 64 + 3;
+/** Rounds of filling and removing. */
+const ROUNDS = 6;
+
+/** When the kernel says that it has forgotten an inode: before the next request, behind it, or a little later. */
+const FORGETS = {
+  'at once': (forget: () => void) => forget(),
+  'in the same turn, behind the next request': (forget: () => void) => queueMicrotask(forget),
+  'in the next turn': (forget: () => void) => setImmediate(forget),
+  'some milliseconds later': (forget: () => void) => setTimeout(forget, 8),
+};
+
+class KernelVolume {
+  readonly #inodes = new Map<string, number>();
+
+  constructor(
+    readonly test: TestVolume,
+    readonly forgetLater: (forget: () => void) => void,
+  ) {}
+
+  get names(): string[] {
+    return [...this.#inodes.keys()];
+  }
+
+  async make(name: string, bytes: number): Promise<void> {
+    const { volume } = this.test;
+    const inode = await this.test.create(`/${name}`);
+    volume.acquire(inode);
+    this.#inodes.set(name, inode);
+    await this.test.write(inode, 0, new Uint8Array(bytes).fill(7));
+  }
+
+  async remove(name: string): Promise<void> {
+    const inode = this.#inodes.get(name) as number;
+    await this.test.unlink(`/${name}`);
+    this.#inodes.delete(name);
+    this.forgetLater(() => this.test.volume.forget(inode, 1));
+  }
+
+  /** Makes files until one is refused, whose name stays behind with what there was room for. */
+  async fill(bytes: number): Promise<void> {
+    try {
+      for (let number = 0; ; number++) await this.make(`fill-${number}`, bytes);
+    } catch (thrown) {
+      expect(thrown).toMatchObject({ code: 'ENOSPC' });
+    }
+  }
+}
+
+describe.each(Object.entries(FORGETS))('the kernel forgets %s', (_, forgetLater) => {
+  test.each([
+    { blockBytes: 4096, fileBytes: 4096, early: false },
+    { blockBytes: 4096, fileBytes: 4096, early: true },
+    { blockBytes: 1024, fileBytes: 5000, early: true },
+    { blockBytes: 4096, fileBytes: 100, early: false },
+  ])('files of $fileBytes bytes, early: $early', async ({ blockBytes, fileBytes, early }) => {
+    const volume = await TestVolume.make(LEAST_BLOCKS * blockBytes, blockBytes);
+    volume.early = early;
+    const kernel = new KernelVolume(volume, forgetLater);
+    for (let round = 0; round < ROUNDS; round++) {
+      for (const name of kernel.names) await kernel.remove(name);
+      await kernel.fill(fileBytes);
+      const [first, second, third, fourth] = kernel.names as [string, string, string, string];
+      for (const name of [first, second, third]) await kernel.remove(name);
+      await kernel.make(`new-${round}`, fileBytes);
+      await volume.rename(`/${fourth}`, `/moved-${round}`);
+      await volume.rename(`/moved-${round}`, `/${fourth}`);
+      await volume.volume.sync();
+    }
+    await volume.volume.unmount();
+    expect((await checkVolume((volume.device as MemoryDevice).reopen())).problems).toEqual([]);
+  });
+});
+
+test('an open file that has lost its name keeps its space, and who asks for it is told soon', async () => {
+  const volume = await TestVolume.make(LEAST_BLOCKS * 4096, 4096);
+  const kernel = new KernelVolume(volume, () => {});
+  await kernel.fill(4096);
+  await kernel.remove('fill-0');
+  for (let tries = 0; tries < 3; tries++) {
+    await expect(kernel.make(`new-${tries}`, (KEPT_BACK_BLOCKS + 2) * 4096)).rejects.toMatchObject({
+      code: 'ENOSPC',
+    });
+  }
+  await volume.volume.unmount();
+  expect((await checkVolume((volume.device as MemoryDevice).reopen())).problems).toEqual([]);
+});
