@@ -217,7 +217,8 @@ export async function sync(
 ): Promise<void> {
   if (!how) return;
   await stage.call(worker, ROOT_USER, how, slot);
-  if (how !== 'forget_pages') flushed(stage, inode);
+  // Of writes that nobody waits for by this file's own sync, the kernel hears a moment later.
+  if (how === 'fsync' || how === 'fdatasync') flushed(stage, inode);
 }
 
 /** Opens a file and keeps it open, perhaps cutting it to nothing. */

@@ -5,6 +5,7 @@
  * between; if one that it builds on was left out, it throws NotApplicable before it does anything.
  */
 import { constants } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type AccessRule, type Held, type Inode, type Kind, Model, NotApplicable } from './model.ts';
 import type { Answer, User, Worker } from './worker.ts';
 
@@ -13,6 +14,8 @@ export const ROOT_USER: User = { uid: 0, gid: 0 };
 export const PASSING_SLOT = 15;
 export const CHECK_SLOT = 14;
 export const HELD_SLOTS = 4;
+/** A filesystem may tell the kernel of new counts of blocks some milliseconds late; long against that. */
+const NOTICE_MS = 100;
 
 /** What is compared, and may be left out to get at the rest. */
 export const CHECK_CLASSES = [
@@ -196,12 +199,13 @@ export class Stage {
     for (const held of this.model.allHeld()) await this.closeHeld(held);
   }
 
-  /** Everything is written and recorded, by whoever it was. */
+  /** Everything is written and recorded, by whoever it was, and what is told to the kernel by notices is told. */
   async settle(): Promise<void> {
     await this.open(0, ROOT_USER, CHECK_SLOT, constants.O_RDONLY | constants.O_DIRECTORY, '');
     await this.call(0, ROOT_USER, 'syncfs', CHECK_SLOT);
     await this.call(0, ROOT_USER, 'fsync', CHECK_SLOT);
     await this.call(0, ROOT_USER, 'close', CHECK_SLOT);
+    await sleep(NOTICE_MS);
     for (const inode of this.inodes()) inode.mayBeUnflushed = false;
   }
 
