@@ -1,5 +1,5 @@
 /** Steps that change or ask attributes: chmod, chown, utimensat, statx, listings. */
-import { Field, type Inode } from './model.ts';
+import { Field, type Inode, NotApplicable, SET_GROUP, SET_USER } from './model.ts';
 import { timeText } from './moment.ts';
 import { checkAttributes, checkListing } from './observe.ts';
 import type { Planner } from './planner.ts';
@@ -50,6 +50,10 @@ export function chown(planner: Planner): Step | undefined {
     claims: attributeClaims(planner, path, inode),
     async perform(stage) {
       const changed = stage.model.at(path);
+      // What that does to the bits is left open by POSIX, and FUSE does not tell it from nothing.
+      if (uid === NO_CHANGE && gid === NO_CHANGE && changed.mode & (SET_USER | SET_GROUP)) {
+        throw new NotApplicable(path);
+      }
       stage.touch(worker, changed);
       const { window } = await stage.call(worker, ROOT_USER, 'chown', path, uid, gid);
       if (uid !== NO_CHANGE) changed.uid = uid;
