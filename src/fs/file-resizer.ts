@@ -218,10 +218,11 @@ class Resize implements LockHolder {
     return this.#setSize(tx, inode);
   }
 
+  /** Times move with the size only: the kernel, which keeps them for files, says so itself where they move without. */
   #setSize(tx: Transaction, inode: InodeRef): Next {
     tx.modify(inode.frame);
+    if (this.size !== sizeOf(inode)) touchModified(inode, tx.clock);
     setSizeOf(inode, this.size);
-    touchModified(inode, tx.clock);
     if (this.killPrivileges) dropPrivileges(inode);
     return { kind: 'done' };
   }

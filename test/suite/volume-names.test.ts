@@ -263,6 +263,23 @@ describe('times', () => {
   });
 });
 
+describe('times of a truncation', () => {
+  test.each([
+    ['a file in its inode', 100],
+    ['a file of blocks', 10_000],
+  ])('%s: moved by another size, and not by the same', async (_, sizeBytes) => {
+    await volume.create('/f');
+    await volume.truncate('/f', sizeBytes);
+    clock.advance();
+    const before = await volume.stat('/f');
+    await volume.truncate('/f', sizeBytes);
+    expect(await volume.stat('/f')).toEqual(before);
+    await volume.truncate('/f', sizeBytes - 1);
+    const moved = { modifySeconds: clock.seconds, changeSeconds: clock.seconds };
+    expect(await volume.stat('/f')).toMatchObject(moved);
+  });
+});
+
 describe('a write by an ordinary user', () => {
   function writeAs(inode: number, killPrivileges: boolean): Promise<void> {
     return new Promise((resolve, reject) => {
