@@ -95,6 +95,45 @@ describe('one step a turn', () => {
     expect((await checkVolume((volume.device as MemoryDevice).reopen())).problems).toEqual([]);
   });
 
+  test('of many files that are let go of at once', async () => {
+    const volume = await open();
+    const names = Array.from({ length: 400 }, (_, at) => `/file-${at}`);
+    const inodes: number[] = [];
+    for (const name of names) {
+      const inode = await volume.create(name);
+      inodes.push(inode);
+      volume.volume.acquire(inode);
+    }
+    for (const name of names) await volume.unlink(name);
+    expect(volume.volume.counters().openOrphans).toBe(400);
+    const begin = vi.spyOn(Transaction.prototype, 'begin');
+    for (const inode of inodes) volume.volume.forget(inode, 1);
+    expect(begin.mock.calls.length).toBeLessThan(3);
+    begin.mockRestore();
+    await volume.volume.unmount();
+    expect(await checkVolume((volume.device as MemoryDevice).reopen())).toMatchObject({
+      state: 'clean',
+      problems: [],
+    });
+  });
+
+  test('and who needs the space meanwhile waits for it', async () => {
+    const device = new MemoryDevice(4 * 1024 * 1024);
+    await formatted(device, BLOCK, 64);
+    const volume = await TestVolume.open(device, { turns });
+    await scattered(volume, '/file', 1000);
+    const { freeBlocks } = await volume.statistics();
+    const rest = await volume.create('/rest');
+    await volume.write(rest, 0, new Uint8Array((freeBlocks - 40) * BLOCK));
+    await volume.unlink('/file');
+    const data = new Uint8Array(700 * BLOCK).fill(5);
+    const inode = await volume.create('/new');
+    await volume.write(inode, 0, data);
+    expect(Buffer.compare(await volume.read(inode, 0, data.length), data)).toBe(0);
+    await volume.volume.unmount();
+    expect(await checkVolume(device.reopen())).toMatchObject({ state: 'clean', problems: [] });
+  });
+
   test('of a large commit, which is still what was there at one moment', async () => {
     const volume = await open(16384);
     const names = Array.from({ length: 3000 }, (_, at) => `name-${at}`);
