@@ -8,6 +8,7 @@ import { MemoryDevice } from '../../src/aio/memory-device.ts';
 import { checkVolume } from '../../src/check/checker.ts';
 import { FileType, ROOT_INODE } from '../../src/fs/format.ts';
 import { Picture } from '../../src/fs/picture.ts';
+import { SpaceMap } from '../../src/fs/space-map.ts';
 import { Transaction } from '../../src/fs/transaction.ts';
 import { TurnLengths, type TurnSource } from '../../src/fs/turns.ts';
 import { Wire } from '../../src/fuse/abi.ts';
@@ -93,6 +94,37 @@ describe('one step a turn', () => {
     expect(most).toBeLessThan(10);
     await volume.volume.unmount();
     expect((await checkVolume((volume.device as MemoryDevice).reopen())).problems).toEqual([]);
+  });
+
+  test('of making very many freed pieces available', { timeout: 20_000 }, async () => {
+    const volume = await open(16384);
+    const { freeBlocks } = await volume.statistics();
+    await scattered(volume, '/file', 4000);
+    await volume.volume.sync();
+    await volume.unlink('/file');
+    // Freed, as far as the loop is quiet.
+    for (let before = -1; before !== turns.turns; ) {
+      before = turns.turns;
+      for (let count = 0; count < 4; count++) await later();
+    }
+    expect(volume.volume.counters().pendingBlocks).toBeGreaterThan(2500);
+    const release = vi.spyOn(SpaceMap.prototype, 'release');
+    const most: number[] = [];
+    turns.ended = () => {
+      most.push(release.mock.calls.reduce((sum, [runs]) => sum + runs.length, 0));
+      release.mockClear();
+    };
+    await volume.volume.sync();
+    while (volume.volume.counters().pendingBlocks > 0) await later();
+    release.mockRestore();
+    expect(Math.max(...most)).toBeLessThanOrEqual(128);
+    expect(most.length).toBeGreaterThan(30);
+    expect((await volume.statistics()).freeBlocks).toBeGreaterThan(freeBlocks - 20);
+    await volume.volume.unmount();
+    expect(await checkVolume((volume.device as MemoryDevice).reopen())).toMatchObject({
+      state: 'clean',
+      problems: [],
+    });
   });
 
   test('of many files that are let go of at once', async () => {
