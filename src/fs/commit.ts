@@ -28,6 +28,9 @@ import { Picture } from './picture.ts';
 import type { SpaceMap } from './space-map.ts';
 import type { Turns } from './turns.ts';
 
+/** Freed runs that are made available between two looks at the clock. */
+const RUNS_PER_STEP = 64;
+
 export interface CommitterParts {
   readonly device: Device;
   readonly cache: BlockCache;
@@ -79,6 +82,8 @@ export class Committer {
   #running: Promise<void> | undefined;
   #next: Promise<void> | undefined;
   #checkpoint: Promise<void> | undefined;
+  /** Blocks that were freed are becoming available. */
+  #handingOut: Promise<void> | undefined;
   /** The next commit takes a checkpoint with it, whatever the journal holds. */
   #checkpointWanted = false;
   #failure: Error | undefined;
@@ -184,6 +189,7 @@ export class Committer {
   async makeFree(): Promise<void> {
     await this.commit();
     await this.#checkpoint;
+    await this.#handingOut;
   }
 
   /** Nothing is dirty and the journal is empty when it resolves. Nothing may be changed meanwhile. @throws the error of the device */
@@ -195,7 +201,7 @@ export class Committer {
   /** Resolves when no commit and no checkpoint is under way, whatever became of them. */
   async quiet(): Promise<void> {
     for (;;) {
-      const underWay = this.#next ?? this.#running ?? this.#checkpoint;
+      const underWay = this.#next ?? this.#running ?? this.#checkpoint ?? this.#handingOut;
       if (underWay === undefined) return;
       await underWay.catch(() => {});
     }
@@ -277,9 +283,26 @@ export class Committer {
 
   #release(freed: readonly Run[], olderCheckpoint: Promise<void> | undefined): void {
     if (freed.length === 0) return;
-    const release = () => this.#epochs.afterAllSoFar(() => this.#space.release(freed));
+    const release = () => this.#epochs.afterAllSoFar(() => this.#handOut(freed));
     if (olderCheckpoint === undefined) release();
     else olderCheckpoint.then(release, () => {});
+  }
+
+  /** Makes freed runs available, bit by bit. */
+  #handOut(freed: readonly Run[]): void {
+    let at = 0;
+    const rest = this.#turns.inSteps(() => {
+      this.#space.release(freed.slice(at, at + RUNS_PER_STEP));
+      at += RUNS_PER_STEP;
+      return at >= freed.length;
+    });
+    if (rest === undefined) return;
+    const all = Promise.all([this.#handingOut, rest])
+      .catch((thrown) => this.#fail(thrown as Error))
+      .then(() => {
+        if (this.#handingOut === all) this.#handingOut = undefined;
+      });
+    this.#handingOut = all;
   }
 
   // ---- checkpoint ----

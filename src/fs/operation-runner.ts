@@ -76,19 +76,21 @@ class Waiting implements LoadWaiter {
   }
 }
 
-/** Operations in line, in their order. */
+/** Operations in line, in their order. Its arrays are used again and again. */
 class Line {
-  readonly #operations: Operation<Transaction>[] = [];
+  readonly #operations: (Operation<Transaction> | undefined)[] = [];
   readonly #waiting: (Waiting | undefined)[] = [];
   #first = 0;
+  /** Exclusive. */
+  #end = 0;
 
   get isEmpty(): boolean {
-    return this.#first === this.#operations.length;
+    return this.#first === this.#end;
   }
 
   push(operation: Operation<Transaction>, waiting: Waiting | undefined): void {
-    this.#operations.push(operation);
-    this.#waiting.push(waiting);
+    this.#operations[this.#end] = operation;
+    this.#waiting[this.#end++] = waiting;
   }
 
   /** What `shift` would take next, if it has waited before. */
@@ -97,16 +99,18 @@ class Line {
   }
 
   shift(): Operation<Transaction> {
-    const operation = this.#operations[this.#first++] as Operation<Transaction>;
-    if (this.isEmpty) this.#drop();
-    else if (this.#first >= 64 && this.#first * 2 > this.#operations.length) this.#drop();
+    const operation = this.#operations[this.#first] as Operation<Transaction>;
+    this.#operations[this.#first] = undefined;
+    this.#waiting[this.#first++] = undefined;
+    if (this.isEmpty) this.#first = this.#end = 0;
+    else if (this.#first >= 64 && this.#first * 2 > this.#end) this.#moveUp();
     return operation;
   }
 
-  /** Forgets those that are gone. */
-  #drop(): void {
+  #moveUp(): void {
     this.#operations.splice(0, this.#first);
     this.#waiting.splice(0, this.#first);
+    this.#end -= this.#first;
     this.#first = 0;
   }
 }
@@ -185,11 +189,14 @@ export class OperationRunner {
     if (this.#turnEnds === Number.POSITIVE_INFINITY) {
       this.#turnEnds = this.#turns.now() + TURN_BUDGET_MILLISECONDS;
       queueMicrotask(this.#newTurn);
+      this.#takeOne();
     }
-    do {
-      const { waiting } = this.#line;
-      this.#begin(this.#line.shift(), waiting);
-    } while (!this.#line.isEmpty && this.#turns.now() < this.#turnEnds);
+    while (!this.#line.isEmpty && this.#turns.now() < this.#turnEnds) this.#takeOne();
+  }
+
+  #takeOne(): void {
+    const { waiting } = this.#line;
+    this.#begin(this.#line.shift(), waiting);
   }
 
   #postpone(): void {
@@ -251,28 +258,41 @@ export class OperationRunner {
       operation.perform(tx);
       if (!this.#host.roomInJournal) throw JOURNAL_FULL;
     } catch (thrown) {
-      if (this.#ended(operation, false)) this.#afterFailure(operation, thrown, waiting);
+      if (this.#takenBack(operation)) this.#afterFailure(operation, thrown, waiting);
+      return;
+    }
+    this.#succeed(operation);
+  }
+
+  #succeed(operation: Operation<Transaction>): void {
+    const tx = this.#tx;
+    let changed: boolean;
+    try {
+      changed = tx.succeed();
+    } catch (thrown) {
+      this.#break(operation, thrown);
       return;
     }
     const { orphaned } = tx;
-    const { changedSomething } = tx;
-    if (!this.#ended(operation, true)) return;
     if (orphaned.length > 0) this.#host.orphaned(orphaned.splice(0));
     this.end(operation, undefined);
-    if (changedSomething) this.#host.changed();
+    if (changed) this.#host.changed();
   }
 
-  /** Ends the transaction, well or not. False when that failed, and the operation with it. */
-  #ended(operation: Operation<Transaction>, succeeds: boolean): boolean {
+  /** False when that failed, and the operation ended with it. */
+  #takenBack(operation: Operation<Transaction>): boolean {
     try {
-      if (succeeds) this.#tx.succeed();
-      else this.#tx.fail();
+      this.#tx.fail();
       return true;
     } catch (thrown) {
-      this.#host.broken(thrown);
-      this.end(operation, fsError('EIO'));
+      this.#break(operation, thrown);
       return false;
     }
+  }
+
+  #break(operation: Operation<Transaction>, thrown: unknown): void {
+    this.#host.broken(thrown);
+    this.end(operation, fsError('EIO'));
   }
 
   end(operation: Operation<Transaction>, thrown: unknown): void {

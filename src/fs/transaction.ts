@@ -171,23 +171,28 @@ export class Transaction implements TransactionHandle {
     return this.#discarded.length;
   }
 
-  /** Has a block been changed? */
-  get changedSomething(): boolean {
-    return this.#modified.length + this.#created.length > 0;
-  }
-
-  /** The changes stand. @throws a bug of ours: the changes are there in part then */
-  succeed(): void {
-    const cache = this.cache;
+  /** The changes stand. Returns whether there were any. @throws a bug of ours: the changes are there in part then */
+  succeed(): boolean {
+    const changed = this.#modified.length + this.#created.length > 0;
+    if (!changed && this.#spaceChanges.length === 0) {
+      this.#running = false;
+      return false;
+    }
     try {
-      for (const frame of this.#modified) cache.markDirty(frame);
-      for (const frame of this.#created) cache.markDirty(frame);
-      for (const block of this.#discarded) cache.free(block);
-      for (const change of this.#spaceChanges) {
-        if (change.kind === 'freed') this.space?.freeingSucceeded(change.start, change.length);
-      }
+      this.#keepChanges();
     } finally {
       this.#end();
+    }
+    return changed;
+  }
+
+  #keepChanges(): void {
+    const { cache } = this;
+    for (const frame of this.#modified) cache.markDirty(frame);
+    for (const frame of this.#created) cache.markDirty(frame);
+    for (const block of this.#discarded) cache.free(block);
+    for (const change of this.#spaceChanges) {
+      if (change.kind === 'freed') this.space?.freeingSucceeded(change.start, change.length);
     }
   }
 

@@ -8,6 +8,7 @@ import { MemoryDevice } from '../../src/aio/memory-device.ts';
 import { checkVolume } from '../../src/check/checker.ts';
 import { FileType, ROOT_INODE } from '../../src/fs/format.ts';
 import { Picture } from '../../src/fs/picture.ts';
+import { SpaceMap } from '../../src/fs/space-map.ts';
 import { Transaction } from '../../src/fs/transaction.ts';
 import { TurnLengths, type TurnSource } from '../../src/fs/turns.ts';
 import { Wire } from '../../src/fuse/abi.ts';
@@ -94,6 +95,76 @@ describe('one step a turn', () => {
     expect(most).toBeLessThan(10);
     await volume.volume.unmount();
     expect((await checkVolume((volume.device as MemoryDevice).reopen())).problems).toEqual([]);
+  });
+
+  test('of making very many freed pieces available', { timeout: 20_000 }, async () => {
+    const volume = await open(16384);
+    const { freeBlocks } = await volume.statistics();
+    await scattered(volume, '/file', 4000);
+    await volume.volume.sync();
+    await volume.unlink('/file');
+    // Freed, as far as the loop is quiet.
+    for (let before = -1; before !== turns.turns; ) {
+      before = turns.turns;
+      for (let count = 0; count < 4; count++) await later();
+    }
+    expect(volume.volume.counters().pendingBlocks).toBeGreaterThan(2500);
+    const release = vi.spyOn(SpaceMap.prototype, 'release');
+    const most: number[] = [];
+    turns.ended = () => {
+      most.push(release.mock.calls.reduce((sum, [runs]) => sum + runs.length, 0));
+      release.mockClear();
+    };
+    await volume.volume.sync();
+    while (volume.volume.counters().pendingBlocks > 0) await later();
+    release.mockRestore();
+    expect(Math.max(...most)).toBeLessThanOrEqual(128);
+    expect(most.length).toBeGreaterThan(30);
+    expect((await volume.statistics()).freeBlocks).toBeGreaterThan(freeBlocks - 20);
+    await volume.volume.unmount();
+    expect(await checkVolume((volume.device as MemoryDevice).reopen())).toMatchObject({
+      state: 'clean',
+      problems: [],
+    });
+  });
+
+  test('of many files that are let go of at once', async () => {
+    const volume = await open();
+    const names = Array.from({ length: 400 }, (_, at) => `/file-${at}`);
+    const inodes: number[] = [];
+    for (const name of names) {
+      const inode = await volume.create(name);
+      inodes.push(inode);
+      volume.volume.acquire(inode);
+    }
+    for (const name of names) await volume.unlink(name);
+    expect(volume.volume.counters().openOrphans).toBe(400);
+    const begin = vi.spyOn(Transaction.prototype, 'begin');
+    for (const inode of inodes) volume.volume.forget(inode, 1);
+    expect(begin.mock.calls.length).toBeLessThan(3);
+    begin.mockRestore();
+    await volume.volume.unmount();
+    expect(await checkVolume((volume.device as MemoryDevice).reopen())).toMatchObject({
+      state: 'clean',
+      problems: [],
+    });
+  });
+
+  test('and who needs the space meanwhile waits for it', async () => {
+    const device = new MemoryDevice(4 * 1024 * 1024);
+    await formatted(device, BLOCK, 64);
+    const volume = await TestVolume.open(device, { turns });
+    await scattered(volume, '/file', 1000);
+    const { freeBlocks } = await volume.statistics();
+    const rest = await volume.create('/rest');
+    await volume.write(rest, 0, new Uint8Array((freeBlocks - 40) * BLOCK));
+    await volume.unlink('/file');
+    const data = new Uint8Array(700 * BLOCK).fill(5);
+    const inode = await volume.create('/new');
+    await volume.write(inode, 0, data);
+    expect(Buffer.compare(await volume.read(inode, 0, data.length), data)).toBe(0);
+    await volume.volume.unmount();
+    expect(await checkVolume(device.reopen())).toMatchObject({ state: 'clean', problems: [] });
   });
 
   test('of a large commit, which is still what was there at one moment', async () => {
