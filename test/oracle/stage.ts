@@ -206,7 +206,10 @@ export class Stage {
     await this.call(0, ROOT_USER, 'fsync', CHECK_SLOT);
     await this.call(0, ROOT_USER, 'close', CHECK_SLOT);
     await sleep(NOTICE_MS);
-    for (const inode of this.inodes()) inode.mayBeUnflushed = false;
+    for (const inode of this.inodes()) {
+      inode.mayBeUnflushed = false;
+      inode.sizeMayBeUnflushed = false;
+    }
   }
 
   /** Every inode that has a name or is open. */
