@@ -13,7 +13,6 @@ export const ROOT_USER: User = { uid: 0, gid: 0 };
 /** Slots of a worker that steps and checks use in passing; the others hold files open. */
 export const PASSING_SLOT = 15;
 export const CHECK_SLOT = 14;
-export const HELD_SLOTS = 4;
 /** A filesystem may tell the kernel of new counts of blocks some milliseconds late; long against that. */
 const NOTICE_MS = 100;
 
