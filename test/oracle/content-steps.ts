@@ -176,6 +176,7 @@ export async function closeTarget(stage: Stage, worker: number, inode: Inode, ta
 function flushed(stage: Stage, inode: Inode): void {
   const isMapped = stage.model.allHeld().some((held) => held.inode === inode && held.mappedBytes > 0);
   if (!isMapped) inode.mayBeUnflushed = false;
+  inode.sizeMayBeUnflushed = false;
 }
 
 async function performWrite(stage: Stage, a: WriteArguments): Promise<void> {
@@ -187,6 +188,7 @@ async function performWrite(stage: Stage, a: WriteArguments): Promise<void> {
   const { how, length, pieceBytes } = a;
   const answer = await stage.call(a.worker, a.user, 'write', slot, how, offset, length, pieceBytes);
   demandWhole(Number(answer.words[0]), length);
+  if (!a.isDirect && offset + length > inode.size) inode.sizeMayBeUnflushed = true;
   inode.content.write(offset, data);
   // A mapping is an access, and the rest of a page that is written in part may have to be read.
   inode.wasReadToWrite(stage.mount.accessRule, answer.window, stage.batch);

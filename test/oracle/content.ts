@@ -70,11 +70,12 @@ export class Content {
 /** Where two runs of bytes differ first, in words. @returns '' if they are the same */
 export function contentDifference(expected: Buffer, seen: Buffer, offset: number): string {
   if (expected.equals(seen)) return '';
-  const common = Math.min(expected.length, seen.length);
+  if (expected.length !== seen.length) {
+    return `${seen.length} bytes from ${offset}, expected ${expected.length}`;
+  }
   let first = 0;
-  while (first < common && expected[first] === seen[first]) first++;
-  if (first === common) return `${seen.length} bytes from ${offset}, expected ${expected.length}`;
-  let last = common - 1;
+  while (expected[first] === seen[first]) first++;
+  let last = expected.length - 1;
   while (expected[last] === seen[last]) last--;
   const show = (bytes: Buffer) =>
     JSON.stringify(bytes.subarray(first, first + 2 * CELL_BYTES).toString('latin1'));

@@ -58,6 +58,8 @@ export class Inode {
   directorySize: bigint | undefined;
   /** Written through the page cache, and not flushed: the filesystem need not have heard of it. */
   mayBeUnflushed = false;
+  /** The end was moved by a write that is not flushed. */
+  sizeMayBeUnflushed = false;
   /** Nothing of it is cached: the next read is seen by the filesystem. */
   isCold = false;
   /**

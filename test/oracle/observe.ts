@@ -209,6 +209,11 @@ export async function checkRead(
   );
   if (way === 'mmap' && expected.length === 0) return;
   stage.touch(worker, inode);
+  // A direct read flushes its own range only: behind the end that FUSE's server knows it may be short.
+  if (inode.sizeMayBeUnflushed && way.startsWith('direct')) {
+    await stage.call(worker, ROOT_USER, 'fdatasync', slot);
+    inode.sizeMayBeUnflushed = false;
+  }
   const how = way.replace('direct-', '');
   const asked = way === 'mmap' ? expected.length : length;
   const answer = await stage.call(worker, ROOT_USER, 'read', slot, how, offset, asked, 32_768);

@@ -13,7 +13,6 @@ export const ROOT_USER: User = { uid: 0, gid: 0 };
 /** Slots of a worker that steps and checks use in passing; the others hold files open. */
 export const PASSING_SLOT = 15;
 export const CHECK_SLOT = 14;
-export const HELD_SLOTS = 4;
 /** A filesystem may tell the kernel of new counts of blocks some milliseconds late; long against that. */
 const NOTICE_MS = 100;
 
@@ -206,7 +205,10 @@ export class Stage {
     await this.call(0, ROOT_USER, 'fsync', CHECK_SLOT);
     await this.call(0, ROOT_USER, 'close', CHECK_SLOT);
     await sleep(NOTICE_MS);
-    for (const inode of this.inodes()) inode.mayBeUnflushed = false;
+    for (const inode of this.inodes()) {
+      inode.mayBeUnflushed = false;
+      inode.sizeMayBeUnflushed = false;
+    }
   }
 
   /** Every inode that has a name or is open. */
