@@ -13,8 +13,9 @@
  * A sync of another inode never hears of it; one of the whole volume, and the unmount, speak for
  * all.
  *
- * What may pass by itself (a full host below a thin image, a full volume) is tried again at the
- * next sync of the file (write-retry.ts). For that the data is copied into the memory of
+ * What may pass by itself (a full host below a thin image) is tried again at the next sync of the
+ * file (write-retry.ts); not what the volume itself has no room for: its writer is told, and would
+ * see a size that the file never had. For that the data is copied into the memory of
  * early-writes.ts, which asks the oldest copies back when it has nothing else. A file with copies shows
  * them: they are laid over what the device has, and count in the size, so that it reads the same
  * whether the caller's cache still has it or not. What is lost for good reads as what the device
@@ -122,7 +123,7 @@ export class LostWrites {
     // Such an inode is gone, with all that was lost of it.
     if (error.code === 'ESTALE') return;
     this.#failures++;
-    const kept = mayPass(error);
+    const kept = mayPass(error) && !noRoom;
     for (let at = from; at < to; at += MOST_EARLY_BYTES) {
       const end = Math.min(at + MOST_EARLY_BYTES, to);
       const copy = kept ? this.#copyOf(inode, data.subarray(at - from, end - from)) : undefined;

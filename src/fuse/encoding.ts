@@ -31,7 +31,12 @@ const LEAST_PREFERRED_BYTES = 4096;
 const MOST_FILES = 0xffff_ffff;
 const FILE_TYPE_MASK = 0o170000;
 const REGULAR = 0o100000;
+const DIRECTORY = 0o040000;
 const SET_ID_BITS = 0o6000;
+
+export function isDirectoryMode(mode: number): boolean {
+  return (mode & FILE_TYPE_MASK) === DIRECTORY;
+}
 
 export function isRegularMode(mode: number): boolean {
   return (mode & FILE_TYPE_MASK) === REGULAR;

@@ -4,7 +4,7 @@
 import { fsError } from '../fs/errors.ts';
 import { RenameFlag, type TransactionHandle } from '../fs/filesystem.ts';
 import { CreateIn, LinkIn, MkdirIn, MknodIn, Opcode, OpenOutFlag, Rename2In, RenameIn } from './abi.ts';
-import { encodeEntryOut, encodeNegativeEntry, encodeOpenOut } from './encoding.ts';
+import { encodeEntryOut, encodeNegativeEntry, encodeOpenOut, isDirectoryMode } from './encoding.ts';
 import {
   answerEntry,
   entry,
@@ -130,6 +130,19 @@ function performRename(request: Request, tx: TransactionHandle): void {
   const { filesystem } = request.conversation;
   const { inode, name, newParent, newName, flags } = request;
   filesystem.rename(tx, inode, name, newParent, newName, flags);
+  if (inode === newParent) return;
+  request.movedDirectory = directoryAt(request, tx, newParent, newName);
+  if ((flags & RenameFlag.exchange) !== 0) request.exchangedDirectory = directoryAt(request, tx, inode, name);
+}
+
+/** The directory of this name, or 0 if it is something else. */
+function directoryAt(request: Request, tx: TransactionHandle, parent: number, name: Uint8Array): number {
+  const { conversation, attributes } = request;
+  const { filesystem } = conversation;
+  const inode = filesystem.lookup(tx, parent, name);
+  if (inode === 0) return 0;
+  filesystem.readAttributes(tx, inode, attributes);
+  return isDirectoryMode(attributes.mode) ? inode : 0;
 }
 
 const createParts: Parts = { perform: performCreate };

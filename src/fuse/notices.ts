@@ -34,7 +34,13 @@ export class Notices {
     this.#channel.reply(NOTICE_AT, INVAL_INODE_BYTES);
   }
 
-  /** The cached pages of the range go, then the reply goes out. @returns 0, or the errno with which neither will */
+  /** What the kernel keeps of a directory's listing goes. */
+  forgetListing(inode: number): void {
+    this.#invalidate(inode, 0, 0);
+    this.#channel.notify(NOTICE_AT, INVAL_INODE_BYTES);
+  }
+
+  /** The cached pages of the range (length 0: to the end) go, then the reply goes out. @returns 0, or the errno with which neither will */
   forgetPagesBefore(
     inode: number,
     offsetBytes: number,

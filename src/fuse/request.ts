@@ -125,6 +125,9 @@ export class Request implements Operation, ReadRequest, WriteRequest, CreateRequ
   name: Uint8Array = new Uint8Array(0);
   newName: Uint8Array = new Uint8Array(0);
   newParent = 0;
+  /** RENAME: directories that got another parent, or 0. */
+  movedDirectory = 0;
+  exchangedDirectory = 0;
   mode = 0;
   deviceNumber = 0;
   flags = 0;
@@ -220,6 +223,8 @@ export class Request implements Operation, ReadRequest, WriteRequest, CreateRequ
     this.#textEnd = this.bodyAt;
     this.entryInode = 0;
     this.pastCache = false;
+    this.movedDirectory = 0;
+    this.exchangedDirectory = 0;
     return true;
   }
 

@@ -233,12 +233,25 @@ export class Session implements Conversation {
   }
 
   /** A WRITE past the kernel's cache is answered when no page of it can be older; see cached-pages.ts. */
-  #send({ pastCache, inode, offsetBytes, lengthBytes, replyAt, replyBytes }: Request): number {
+  #send(request: Request): number {
+    const { pastCache, inode, offsetBytes, lengthBytes, movedDirectory, replyAt, replyBytes } = request;
     if (pastCache && lengthBytes > 0 && this.cachedPages.mayHold(inode)) {
       const errno = this.#notices.forgetPagesBefore(inode, offsetBytes, lengthBytes, replyAt, replyBytes);
       if (errno === 0) return 0;
     }
+    if (movedDirectory !== 0 || request.exchangedDirectory !== 0) {
+      const errno = this.#sendMove(request);
+      if (errno === 0) return 0;
+    }
     return this.#channel.reply(replyAt, replyBytes);
+  }
+
+  /** A moved directory has another parent behind its `..`: what the kernel keeps of its listing goes before the answer. */
+  #sendMove({ movedDirectory, exchangedDirectory, replyAt, replyBytes }: Request): number {
+    const first = movedDirectory || exchangedDirectory;
+    const other = movedDirectory !== 0 ? exchangedDirectory : 0;
+    if (other !== 0) this.#notices.forgetListing(other);
+    return this.#notices.forgetPagesBefore(first, 0, 0, replyAt, replyBytes);
   }
 
   /** Builds the answer; returns what was thrown, if anything. */

@@ -143,6 +143,8 @@ test('a large directory is listed whole, and gives all its space back', async ()
   for (const name of names) await volume.volume.run((tx) => volume.volume.unlink(tx, parent, name));
   expect(await volume.list('/d')).toEqual([]);
   await volume.rmdir('/d');
+  // Inodes are freed in turns of their own.
+  while ((await volume.statistics()).inodes > before.inodes) await new Promise((turn) => setImmediate(turn));
   await volume.volume.sync();
   expect(await volume.statistics()).toEqual(before);
 });

@@ -367,7 +367,7 @@ describe('what may pass by itself', () => {
     expect(volume.volume.counters().lostBytesKept).toBe(before - 128 * KIB);
   });
 
-  test('room on the volume as well, when a file was removed', async () => {
+  test('not for room on the volume, of which the writer is told: the file shows what it has', async () => {
     const filler = await make('/filler', new Uint8Array(0));
     await expect(volume.write(filler, 0, data(50 * MIB, 1))).resolves.toBeUndefined();
     const inode = await make('/a', new Uint8Array(0));
@@ -376,7 +376,11 @@ describe('what may pass by itself', () => {
     await expect(volume.write(inode, 0, wanted)).rejects.toMatchObject({ code: 'ENOSPC' });
     await expectSync(inode, 'ENOSPC');
     await expectSync(filler, undefined);
+    expect((await volume.statInode(inode)).sizeBytes).toBe(0);
+    expect(volume.volume.counters().lostBytesKept).toBe(0);
     await volume.unlink('/filler');
+    await expectSync(inode, 'ENOSPC');
+    await volume.write(inode, 0, wanted);
     await expectSync(inode, undefined);
     same(await onDisk('/a', 20 * MIB), wanted);
   });
