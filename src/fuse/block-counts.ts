@@ -8,7 +8,7 @@
  * anyway: cp sets times after it has written, and the answer to that has the count.
  *
  * Who asked for the file to be synced need not wait even for the moment (`settle`). A file that is written on and on is taken from the
- * kernel less and less often, up to once a second: each time its writer has to ask before his next write(2), and waits behind his own data.
+ * kernel less and less often, down to once in 50 ms: each time its writer has to ask before his next write(2), and waits behind his own data.
  */
 import type { Notices } from './notices.ts';
 
@@ -17,7 +17,7 @@ const MOMENT_MILLISECONDS = 5;
 /** By how much the next notice of the same file waits longer, … */
 const LONGER = 4;
 /** … at most so long; a file without a notice for twice as long begins anew. */
-const LONGEST_MILLISECONDS = 1000;
+const LONGEST_MILLISECONDS = 50;
 /** Files about which more is not remembered than is right to forget: they get a notice too many, or too soon. */
 const MOST_FILES = 4096;
 
