@@ -25,6 +25,7 @@
         "native/mount_watch.cc",
         "native/notifier.cc",
         "native/process.cc",
+        "native/relief.cc",
         "native/script_callback.cc",
         "native/thread_queue.cc",
         "native/uring_queue.cc"

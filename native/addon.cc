@@ -8,6 +8,7 @@
 //     thread_queue     system calls on threads; for mapped_file, copies
 //   descriptor       open files that are closed with their owner, and their locks
 //   fuse_channel     /dev/fuse, requests in, replies out
+//   relief           takes its place while it waits for itself in the kernel
 //   event_spinner    looks for more work before the loop sleeps
 //   turn_lengths     how long JavaScript held the loop
 //   loop_poll, script_callback   libuv below, JavaScript above
@@ -16,7 +17,7 @@
 //   hook_watch       calls into somebody else's JavaScript, watched
 //   device_probe, mount, limits, crc32c  plain functions
 //
-// No policy, no layout, no opcodes of FUSE. Addresses never reach JavaScript, and each length that comes
+// No policy, no layout, no opcodes of FUSE but in relief. Addresses never reach JavaScript, and each length that comes
 // from it is checked here.
 #include <napi.h>
 

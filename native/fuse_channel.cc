@@ -81,8 +81,16 @@ Napi::Value FuseChannel::Start(const Napi::CallbackInfo& info) {
     throw Napi::TypeError::New(env, "onRequests and onClosed must be functions");
   }
   int error = 0;
+  if ((error = relief_.Start(descriptor_, RoomBytes())) != 0) ThrowErrno(env, error, "pthread_create");
   poll_ = LoopPoll::Open(environment_, descriptor_, this, &error);
   if (!poll_) ThrowErrno(env, error, "epoll_ctl");
+  relief_poll_ = LoopPoll::Open(environment_, relief_.signal(), this, &error);
+  if (!relief_poll_) {
+    poll_->Close();
+    poll_ = nullptr;
+    ThrowErrno(env, error, "epoll_ctl");
+  }
+  relief_poll_->KeepAlive(false);
   on_requests_.Set(env, info[0].As<Napi::Function>(), "quarry.FuseChannel");
   on_closed_.Set(env, info[1].As<Napi::Function>(), "quarry.FuseChannel");
   environment_.Add(this);
@@ -94,10 +102,12 @@ Napi::Value FuseChannel::Start(const Napi::CallbackInfo& info) {
 
 void FuseChannel::Poll(bool wanted) {
   if (!poll_ || wanted == polling_) return;
-  if (wanted) {
-    poll_->Start();
-  } else {
-    poll_->Stop();
+  for (LoopPoll* poll : {poll_, relief_poll_}) {
+    if (wanted) {
+      poll->Start();
+    } else {
+      poll->Stop();
+    }
   }
   polling_ = wanted;
 }
@@ -139,17 +149,25 @@ uint32_t FuseChannel::Receive() {
   return count;
 }
 
+size_t FuseChannel::RoomBytes() const { return slot_bytes_ - kPage + kRequestHead; }
+
 // False when there is nothing to receive, now (EAGAIN) or ever again (`ended_`).
 bool FuseChannel::ReceiveInto(int32_t slot, int32_t* length) {
   uint8_t* start = memory_->base() + static_cast<size_t>(slot) * slot_bytes_ + kPage - kRequestHead;
   for (;;) {
-    const ssize_t received = read(descriptor_, start, slot_bytes_ - kPage + kRequestHead);
+    if (relief_.Holding()) {
+      *length = static_cast<int32_t>(relief_.Take(start));
+      return true;
+    }
+    const ssize_t received = read(descriptor_, start, RoomBytes());
     if (received > 0) {
-      *length = static_cast<int32_t>(received);
+      const size_t bytes = static_cast<size_t>(received);
+      *length = static_cast<int32_t>(relief_.Holding() ? relief_.Exchange(start, bytes) : bytes);
       return true;
     }
     const int error = received == 0 ? ENODEV : errno;
     if (error == EINTR || error == ENOENT) continue;  // ENOENT: the request was aborted before we read it
+    if (relief_.Holding()) continue;
     if (error == EAGAIN) return false;
     ended_ = true;
     end_error_ = error == ENODEV ? 0 : error;
@@ -184,6 +202,7 @@ Napi::Value FuseChannel::Reply(const Napi::CallbackInfo& info) {
   size_t length = 0;
   const uint8_t* head = HeadArgument(info, &length);
   int error = descriptor_ < 0 ? EBADF : 0;
+  const Relief::Call call(relief_);
   while (error == 0 && write(descriptor_, head, length) < 0) {
     if (errno != EINTR) error = errno;
   }
@@ -220,6 +239,7 @@ Napi::Value FuseChannel::ReplyWithBody(const Napi::CallbackInfo& info) {
   parts[1].iov_base = body->mapping()->base() + offset;
   parts[1].iov_len = static_cast<size_t>(IntegerArgument(info, 4, "bodyBytes", 0, most - offset));
   int error = descriptor_ < 0 ? EBADF : 0;
+  const Relief::Call call(relief_);
   while (error == 0 && writev(descriptor_, parts, 2) < 0) {
     if (errno != EINTR) error = errno;
   }
@@ -252,9 +272,11 @@ Napi::Value FuseChannel::Close(const Napi::CallbackInfo& info) {
 void FuseChannel::Shutdown() {
   ended_ = true;
   polling_ = false;
+  relief_.Stop();
   if (poll_) {
     poll_->Close();
-    poll_ = nullptr;
+    relief_poll_->Close();
+    poll_ = relief_poll_ = nullptr;
     environment_.spinner.Detach(this);
     environment_.Remove(this);
     Unref();

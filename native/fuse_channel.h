@@ -17,6 +17,7 @@
 #include "environment.h"
 #include "loop_poll.h"
 #include "notifier.h"
+#include "relief.h"
 #include "script_callback.h"
 
 namespace quarry {
@@ -38,6 +39,7 @@ class FuseChannel : public Napi::ObjectWrap<FuseChannel>, EventSource, PollOwner
   Napi::Value Statistics(const Napi::CallbackInfo& info);
   Napi::Value Close(const Napi::CallbackInfo& info);
 
+  size_t RoomBytes() const;
   void MakeMemory(Napi::Env env, Napi::Object self);
   uint32_t Receive();
   bool ReceiveInto(int32_t slot, int32_t* length);
@@ -58,6 +60,7 @@ class FuseChannel : public Napi::ObjectWrap<FuseChannel>, EventSource, PollOwner
   HeldMapping memory_;
   HeldMapping ready_;
   LoopPoll* poll_ = nullptr;
+  LoopPoll* relief_poll_ = nullptr;
   bool polling_ = false;
   bool ended_ = false;
   int end_error_ = 0;
@@ -67,6 +70,7 @@ class FuseChannel : public Napi::ObjectWrap<FuseChannel>, EventSource, PollOwner
   ScriptCallback on_closed_;
   double requests_ = 0;
   Notifier notifier_;
+  Relief relief_;
 };
 
 }  // namespace quarry

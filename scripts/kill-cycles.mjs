@@ -280,10 +280,13 @@ class KillCycles {
   /** The daemon is stopped first: it must not see the disk fail. @param {PowerDisk} disk @param {number} seed */
   async #cutAndKill(disk, seed) {
     process.kill(this.pid, 'SIGSTOP');
-    const { lost } = await disk.say(`cut ${seed}`);
-    process.kill(this.pid, 'SIGKILL');
-    this.counts.cuts++;
-    this.counts.lostSectors += lost;
+    try {
+      const { lost } = await disk.say(`cut ${seed}`);
+      this.counts.cuts++;
+      this.counts.lostSectors += lost;
+    } finally {
+      process.kill(this.pid, 'SIGKILL');
+    }
   }
 
   async #afterDeath() {

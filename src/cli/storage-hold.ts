@@ -13,7 +13,7 @@
  * Parts of a device that are not known, below a mapped device, are locked for sharing: logical volumes do not exclude each
  * other, and whoever holds the whole does.
  */
-import { closeSync, constants, fstatSync, openSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, statSync } from 'node:fs';
 import { constants as system } from 'node:os';
 import type { MountRecord } from '../fuse/mount.ts';
 import { native } from '../native.ts';
@@ -233,9 +233,11 @@ function openLayer(layer: StorageLayer, access: number): OpenedLayer | undefined
   return undefined;
 }
 
+/** Looks first: a device or a FIFO that is there by now would notice. */
 function openIf(path: string, access: number, id: string): number | undefined {
   let descriptor: number;
   try {
+    if (storageIdOf(statSync(systemPath(path), { bigint: true })) !== id) return undefined;
     descriptor = openSync(systemPath(path), access | O_NONBLOCK);
   } catch {
     return undefined;

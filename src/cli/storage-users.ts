@@ -7,7 +7,7 @@
  */
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { type MountRecord, mountTable } from '../fuse/mount.ts';
+import { type MountRecord, mountTable, parseMountinfo } from '../fuse/mount.ts';
 import { ownerOf } from '../fuse/mount-table.ts';
 import { blockFacts, devicePath, holdersOf, storageIdOf } from './block-devices.ts';
 import {
@@ -143,15 +143,32 @@ export function abandonedMountOf(path: string): MountRecord | undefined {
   return own.findLast(({ deviceNumbers }) => !served.has(deviceNumbers.replace(/^0:/, '')));
 }
 
-/** Paths in /proc by which a file can be opened that other processes have open, and that has perhaps no other path any more. */
+/** Filesystems whose files show other device numbers than their mounts. */
+const NUMBERED_OTHERWISE: ReadonlySet<string> = new Set(['btrfs', 'overlay']);
+
+/** Whether what is open there can lie on this filesystem, as the table of mounts tells it. */
+function mayLieOn(deviceNumbers: string, fdinfo: string, mounts: readonly MountRecord[]): boolean {
+  const id = Number(/^mnt_id:\s*(\d+)$/m.exec(fdinfo)?.[1]);
+  const mount = mounts.find((record) => record.id === id);
+  return mount !== undefined && (mount.deviceNumbers === deviceNumbers || NUMBERED_OTHERWISE.has(mount.type));
+}
+
+/**
+ * Paths in /proc by which a file can be opened that other processes have open, and that has perhaps no other path any more. What lies on
+ * another filesystem is not touched: its server may hang, and a FIFO or a device notices who opens it.
+ */
 export function openElsewhere(id: StorageId): string[] {
-  const inode = /^file \S+ (\d+)$/.exec(id)?.[1];
-  if (inode === undefined) return [];
+  const [, deviceNumbers, inode] = /^file (\S+) (\d+)$/.exec(id) ?? [];
+  if (deviceNumbers === undefined) return [];
   const isIt = new RegExp(`^ino:\\s*${inode}$`, 'm');
   const paths: string[] = [];
   for (const pid of processes()) {
-    for (const [name, text] of descriptorsOf(pid))
-      if (isIt.test(text)) paths.push(join('/proc', pid, 'fd', name));
+    const same = descriptorsOf(pid).filter(([, text]) => isIt.test(text));
+    if (same.length === 0) continue;
+    const mounts = parseMountinfo(readIfThere(join('/proc', pid, 'mountinfo')));
+    for (const [name, text] of same) {
+      if (mayLieOn(deviceNumbers, text, mounts)) paths.push(join('/proc', pid, 'fd', name));
+    }
   }
   return paths;
 }

@@ -143,15 +143,47 @@ export function runInNamespace(script: string): Promise<CommandResult> {
   return run('unshare', namespaceArguments(script));
 }
 
+/**
+ * Ends the FUSE connection of a mount from outside, as nothing else does when its server waits for itself in the kernel.
+ * @param deviceNumbers `major:minor` of the mount
+ */
+export function abortConnection(deviceNumbers: string): Promise<CommandResult> {
+  const [major = 0, minor = 0] = deviceNumbers.split(':').map(Number);
+  const control = '/sys/fs/fuse/connections';
+  const abort = `mount -t fusectl none ${control} && echo 1 > ${control}/${major * 2 ** 20 + minor}/abort`;
+  return run('unshare', ['--mount', 'sh', '-c', abort]);
+}
+
+/** The process goes on after the work, also when this one is killed in the midst of it: a server that stands still hangs whoever calls sync(2). */
+export async function whileStopped<T>(child: ChildProcess | undefined, work: () => Promise<T>): Promise<T> {
+  const script = 'kill -STOP "$1" && echo stopped && read -r _; kill -CONT "$1"';
+  const keeper = spawn('bash', ['-c', script, 'bash', String(child?.pid)], {
+    stdio: ['pipe', 'pipe', 'ignore'],
+    detached: true,
+  });
+  const ended = new Promise((resolve) => keeper.once('close', resolve));
+  try {
+    await Promise.race([ended, new Promise((resolve) => keeper.stdout.once('data', resolve))]);
+    return await work();
+  } finally {
+    keeper.stdin.end();
+    await ended;
+  }
+}
+
 /** Runs the command. */
 export function quarry(...args: string[]): Promise<CommandResult> {
   return run(process.execPath, [QUARRY, ...args]);
 }
 
+/** `major:minor` of the mount on a directory. */
+function deviceNumbersOf(directory: string): string | undefined {
+  const lines = readFileSync('/proc/self/mountinfo', 'utf8').split('\n');
+  return lines.map((line) => line.split(' ')).findLast((fields) => fields[4] === directory)?.[2];
+}
+
 export function isMountPoint(directory: string): boolean {
-  return readFileSync('/proc/self/mountinfo', 'utf8')
-    .split('\n')
-    .some((line) => line.split(' ')[4] === directory);
+  return deviceNumbersOf(directory) !== undefined;
 }
 
 /** Waits until `condition` holds. @throws Error naming `what` after `limitMs` */
@@ -274,6 +306,7 @@ export class Volume {
   target = this.image;
   daemon: ChildProcess | undefined;
   #daemonSaid = '';
+  #deviceNumbers: string | undefined;
 
   private constructor(options: VolumeOptions) {
     this.options = { kind: 'image', sizeBytes: GIB, blockBytes: 4 * KIB, ...options };
@@ -317,7 +350,8 @@ export class Volume {
     child.stderr?.on('data', hear);
     const hasEnded = () => child.exitCode !== null || child.signalCode !== null;
     await until(`mount of ${this.target}`, MOUNT_LIMIT_MS, () => hasEnded() || isMountPoint(this.directory));
-    if (!isMountPoint(this.directory)) throw new Error(`not mounted: ${this.#daemonSaid}`);
+    this.#deviceNumbers = deviceNumbersOf(this.directory);
+    if (this.#deviceNumbers === undefined) throw new Error(`not mounted: ${this.#daemonSaid}`);
   }
 
   async unmount(): Promise<void> {
@@ -335,10 +369,10 @@ export class Volume {
   }
 
   /** @returns the exit status of the daemon, 128 + … for a signal */
-  async daemonEnd(): Promise<number> {
+  async daemonEnd(limitMs = 60_000): Promise<number> {
     const child = this.daemon;
     if (!child) return 0;
-    await until('end of the daemon', 60_000, () => child.exitCode !== null || child.signalCode !== null);
+    await until('end of the daemon', limitMs, () => child.exitCode !== null || child.signalCode !== null);
     return child.exitCode ?? 137;
   }
 
@@ -369,18 +403,28 @@ export class Volume {
 
   /** Unmounts if mounted, and removes everything. Never throws: it runs after failures. */
   async destroy(): Promise<void> {
+    this.daemon?.kill('SIGCONT');
     if (isMountPoint(this.directory)) {
       const ended = await system()
         .unmount(this.directory)
         .catch(() => undefined);
       if (ended?.status !== 0) {
         this.daemon?.kill('SIGKILL');
-        await shellResult(`umount -l '${this.directory}'`);
+        await shellResult(`umount -l '${this.directory}'`).catch(() => undefined);
       }
     }
-    await this.daemonEnd().catch(() => this.daemon?.kill('SIGKILL'));
+    await this.daemonEnd(20_000).catch(() => this.#endHungDaemon());
     if (this.target !== this.image) await shellResult(`losetup --detach '${this.target}'`);
     await this.scratch.remove();
+  }
+
+  /** One that waits for itself in the kernel does not end by SIGKILL. */
+  async #endHungDaemon(): Promise<void> {
+    this.daemon?.kill('SIGKILL');
+    await this.daemonEnd(2000).catch(async () => {
+      await abortConnection(this.#deviceNumbers ?? '');
+      await this.daemonEnd(5000).catch(() => undefined);
+    });
   }
 }
 

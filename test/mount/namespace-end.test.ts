@@ -4,6 +4,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import {
+  abortConnection,
   describeQuarry,
   MIB,
   namespaceArguments,
@@ -11,7 +12,6 @@ import {
   quarry,
   ROOT,
   shell,
-  shellResult,
   until,
   Volume,
 } from './harness.ts';
@@ -34,9 +34,7 @@ describeQuarry('the end of a mount namespace', () => {
   });
   afterEach(async () => {
     // A daemon that waits for itself in the kernel: only its connection can be ended.
-    const number = Number(volume.target.replace('/dev/loop', '')) + 7 * 2 ** 20;
-    const abort = `mount -t fusectl none /sys/fs/fuse/connections && echo 1 > /sys/fs/fuse/connections/${number}/abort`;
-    await shellResult(`unshare --mount sh -c '${abort}'`);
+    await abortConnection(volume.target.replace('/dev/loop', '7:'));
     await volume.destroy();
   });
 

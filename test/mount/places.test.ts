@@ -17,6 +17,7 @@ import {
   shellResult,
   until,
   Volume,
+  whileStopped,
 } from './harness.ts';
 
 let volume: Volume;
@@ -210,8 +211,9 @@ describeQuarry.each(['image', 'loop'] as const)('a volume on %s that is held els
   test('by a daemon that hangs: force says what it does, and the next mount recovers', async () => {
     await volume.mount();
     await volume.shell('echo kept > file; sync file');
-    volume.daemon?.kill('SIGSTOP');
-    const forced = await quarry('umount', '--force', '--timeout', '0.5', volume.directory);
+    const forced = await whileStopped(volume.daemon, () =>
+      quarry('umount', '--force', '--timeout', '0.5', volume.directory),
+    );
     expect(forced).toMatchObject({ status: 0 });
     expect(forced.stderr).toMatch(
       /^quarry: [^\n]*\(process \d+\) is killed and the mount taken away; [^\n]* recovers [^\n]*\n$/,

@@ -18,6 +18,7 @@ import {
   shellResult,
   until,
   Volume,
+  whileStopped,
 } from './harness.ts';
 
 const LIMIT_MS = 15_000;
@@ -170,8 +171,9 @@ describeQuarry('a mount that is served by somebody else', () => {
 
   test('force ends the process that serves the mount, and no other', async () => {
     await serveHostile(JSON.stringify({ pid: victim?.pid }));
-    server?.kill('SIGSTOP');
-    const forced = await command('umount', '--force', '--timeout', '0.5', volume.directory);
+    const forced = await whileStopped(server, () =>
+      command('umount', '--force', '--timeout', '0.5', volume.directory),
+    );
     expect(forced.status, forced.stderr).toBe(0);
     expect(forced.stderr).toContain(`(process ${server?.pid}) is killed`);
     expect(victim?.exitCode ?? victim?.signalCode).toBe(null);
@@ -224,8 +226,7 @@ for number in (0x80086601, 0x5401, 0xfff85151):
   });
 
   test('a stopped daemon: one line with its number, in the time given, and nobody hangs', async () => {
-    volume.daemon?.kill('SIGSTOP');
-    try {
+    await whileStopped(volume.daemon, async () => {
       for (const args of [
         ['stat', '--timeout', '1'],
         ['umount', '--timeout', '1'],
@@ -235,9 +236,7 @@ for number in (0x80086601, 0x5401, 0xfff85151):
         expect(stderr).toMatch(/^quarry: [^\n]*does not answer[^\n]*\n$/);
         expect(stderr).toContain(`process ${volume.daemon?.pid}`);
       }
-    } finally {
-      volume.daemon?.kill('SIGCONT');
-    }
+    });
     expect(await command('stat', volume.directory)).toMatchObject({ status: 0 });
     await volume.unmountAndCheck();
   });

@@ -1,0 +1,106 @@
+/*
+ * Has a FUSE server drop the last reference to a file, as libaio does it: a request past the page cache outlives the descriptor it was made
+ * on, so that the file is closed by whoever completes the request, which is the server in its write(2) of the reply.
+ *
+ *   last-reference detached FILE SERVER MOUNTPOINT   the mount is detached meanwhile: the file is the last that holds the filesystem
+ *   last-reference pages FILE SERVER                 other pages of the file are dirty meanwhile
+ *   last-reference times FILE SERVER                 only its times are
+ *
+ * SERVER is the number of a process, which is stopped while all that is prepared, and goes on in any case. FILE has two blocks of 64 KiB.
+ * Exit status 0: the request was completed; 2: the machine does not have it.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/aio_abi.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+enum { BLOCK = 65536 };
+
+static pid_t server;
+static aio_context_t context;
+
+static void go_on(void) { kill(server, SIGCONT); }
+
+static void die(const char *what) {
+  perror(what);
+  exit(2);
+}
+
+static char *aligned(int byte) {
+  void *memory = NULL;
+  if (posix_memalign(&memory, 4096, BLOCK) != 0) die("posix_memalign");
+  return memset(memory, byte, BLOCK);
+}
+
+static int opened(const char *path, int flags) {
+  int file = open(path, flags);
+  if (file < 0) die(path);
+  return file;
+}
+
+/* A stop takes effect when each thread has seen it. */
+static void stop(void) {
+  char path[64];
+  char state = 0;
+  snprintf(path, sizeof path, "/proc/%d/stat", server);
+  if (kill(server, SIGSTOP) != 0) die("kill");
+  while (state != 'T') {
+    FILE *stat = fopen(path, "r");
+    if (!stat || fscanf(stat, "%*d (%*[^)]) %c", &state) != 1) die(path);
+    fclose(stat);
+    usleep(1000);
+  }
+}
+
+static void submit(int file, int operation, char *memory, off_t at) {
+  struct iocb request = {0};
+  struct iocb *list[] = {&request};
+  request.aio_lio_opcode = operation;
+  request.aio_fildes = file;
+  request.aio_buf = (uintptr_t)memory;
+  request.aio_nbytes = BLOCK;
+  request.aio_offset = at;
+  if (syscall(SYS_io_submit, context, 1, list) != 1) die("io_submit");
+}
+
+static void await(int count) {
+  struct io_event events[2];
+  for (int done = 0; done < count;) {
+    long got = syscall(SYS_io_getevents, context, 1, count - done, events, NULL);
+    if (got < 0 && errno != EINTR) die("io_getevents");
+    for (long i = 0; i < got; i++) {
+      if (events[i].res != BLOCK) errno = (int)-events[i].res, die("the request");
+    }
+    if (got > 0) done += got;
+  }
+}
+
+int main(int count, char **arguments) {
+  if (count < 4) return 2;
+  const char *what = arguments[1];
+  int first = opened(arguments[2], O_RDONLY | O_DIRECT);
+  int pages = strcmp(what, "pages") == 0 ? opened(arguments[2], O_RDWR) : -1;
+  int times = strcmp(what, "times") == 0 ? opened(arguments[2], O_RDWR | O_DIRECT) : -1;
+  struct stat attributes;
+  if (fstat(first, &attributes) != 0 || syscall(SYS_io_setup, 8, &context) < 0) die("io_setup");
+  server = atoi(arguments[3]);
+  atexit(go_on);
+  stop();
+  submit(first, IOCB_CMD_PREAD, aligned(0), 0);
+  close(first);
+  if (pages >= 0 && pwrite(pages, aligned('p'), BLOCK, BLOCK) != BLOCK) die("pwrite");
+  if (times >= 0) submit(times, IOCB_CMD_PWRITE, aligned('t'), BLOCK);
+  if (count > 4 && umount2(arguments[4], MNT_DETACH) != 0) die("umount2");
+  go_on();
+  await(times >= 0 ? 2 : 1);
+  return 0;
+}
