@@ -138,14 +138,17 @@ test('it is not said to be clean when the device fails, nor woken when it cannot
   }
 });
 
-test('the interval between commits can be changed while something waits for one', async () => {
-  const volume = await TestVolume.make(8 * MIB, 4096, { commitSeconds: 3600 });
-  await volume.mkdir('/waiting');
-  const { commits } = volume.volume.counters();
-  volume.volume.adjust({ commitSeconds: 0.01 });
-  await expect.poll(() => volume.volume.counters().commits).toBeGreaterThan(commits);
-  await volume.volume.unmount();
-});
+test.each([3600, 0])(
+  'the interval between commits can be changed while something waits for one: from %s s',
+  async (commitSeconds) => {
+    const volume = await TestVolume.make(8 * MIB, 4096, { commitSeconds });
+    await volume.mkdir('/waiting');
+    const { commits } = volume.volume.counters();
+    volume.volume.adjust({ commitSeconds: 0.01 });
+    await expect.poll(() => volume.volume.counters().commits).toBeGreaterThan(commits);
+    await volume.volume.unmount();
+  },
+);
 
 /** Whether the promise settles soon. */
 async function settles(promise: Promise<unknown>): Promise<boolean> {
