@@ -9,7 +9,7 @@
  * The rules are the kernel's (relatime_need_update): 'relative' moves the time when the file was changed since it was last read, or
  * when that is a day ago. The map is bounded: half full it is written, and when it is full, reads leave no mark for a while.
  *
- * An access time is never worth an error: what cannot be written is let go of. A crash may lose those of the last seconds.
+ * An access time is never worth an error, nor that a volume at rest wakes: what cannot be written is let go of. A crash may lose those of the last seconds.
  */
 import type { AccessRules, Attributes, Operation } from './filesystem.ts';
 import { Inode } from './format.ts';
@@ -120,7 +120,8 @@ export class AccessTimes {
 
 /** Writes some of the times. */
 class WriteStep implements Operation<Transaction> {
-  readonly #written: number[] = [];
+  /** Those that are written, or will never be. */
+  readonly #settled: number[] = [];
 
   constructor(
     readonly table: InodeTable,
@@ -131,7 +132,11 @@ class WriteStep implements Operation<Transaction> {
   ) {}
 
   perform(tx: Transaction): void {
-    this.#written.length = 0;
+    this.#settled.length = 0;
+    if (tx.readOnly) {
+      this.#settled.push(...this.numbers);
+      return;
+    }
     for (const number of this.numbers) {
       const moment = this.moments.get(number);
       if (moment === undefined) continue;
@@ -154,11 +159,11 @@ class WriteStep implements Operation<Transaction> {
     const { view } = inode.frame;
     Inode.accessSeconds.set(view, inode.at, moment.seconds);
     Inode.accessNanoseconds.set(view, inode.at, moment.nanoseconds);
-    this.#written.push(inode.number);
+    this.#settled.push(inode.number);
   }
 
   finished(thrown: unknown): void {
-    const settled = thrown === undefined && this.cachedOnly ? this.#written : this.numbers;
+    const settled = thrown === undefined && this.cachedOnly ? this.#settled : this.numbers;
     for (const number of settled) this.moments.delete(number);
     this.done();
   }

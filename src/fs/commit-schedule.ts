@@ -13,6 +13,8 @@ export class CommitSchedule {
   readonly #turns: Turns;
   #milliseconds: number;
   #timer: NodeJS.Timeout | undefined;
+  /** Access times are on their way into their blocks, and a commit follows. */
+  #gathering = false;
   #ended = false;
 
   /** @param seconds between commits; 0 = none by themselves */
@@ -39,17 +41,26 @@ export class CommitSchedule {
   }
 
   now(): void {
-    const commit = () => this.#committer.commit().catch(() => {});
-    if (this.#access.size === 0 || this.#ended) void commit();
-    else void this.#access.write(false).then(commit);
+    if (this.#access.size === 0 || this.#gathering || this.#ended) this.#commit();
+    else void this.#gatherAndCommit();
+  }
+
+  #commit(): void {
+    this.#committer.commit().catch(() => {});
+  }
+
+  async #gatherAndCommit(): Promise<void> {
+    this.#gathering = true;
+    await this.#access.write(false);
+    this.#gathering = false;
+    this.#commit();
   }
 
   /** What waits begins to wait anew. */
   setSeconds(seconds: number): void {
     this.#milliseconds = seconds * 1000;
-    if (this.#timer === undefined) return;
     this.#stop();
-    this.later();
+    if (this.#committer.needed || this.#access.size > 0) this.later();
   }
 
   /** No more commits by the clock: somebody sees to everything himself. */

@@ -70,6 +70,11 @@ export class EarlyWrites {
     this.#order.leave(ticket);
   }
 
+  /** Is anything on its way? */
+  get underWay(): boolean {
+    return this.#files.size > 0;
+  }
+
   /** Is data of this file on its way? */
   pending(inode: number): boolean {
     return this.#files.size > 0 && this.#files.has(inode);

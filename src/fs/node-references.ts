@@ -35,8 +35,9 @@ export class NodeReferences {
     return this.#orphans.size;
   }
 
-  has(inode: number): boolean {
-    return this.#counts.has(inode);
+  /** Inodes that are being freed. */
+  get beingFreed(): number {
+    return this.#freeing;
   }
 
   acquire(inode: number): void {

@@ -11,9 +11,14 @@
 import { fsError } from './errors.ts';
 import type { Transaction } from './transaction.ts';
 
+/** How often what goes on by itself is waited for, before it has to wake the volume when it comes to its end. */
+const MOST_TRIES = 8;
+
 export interface RestHost {
-  /** Everything done before the call is in the journal or at home, and nobody is freeing anything. @throws the error of the device */
+  /** Everything done before the call is in the journal or at home, and what went on by itself then is over. @throws the error of the device */
   settle(): Promise<void>;
+  /** Something goes on by itself that will change the volume once more. */
+  isBusy(): boolean;
   /** The journal is empty. @throws the error of the device */
   drain(): Promise<void>;
   /** Marks the volume on disk as clean, unless it is damaged. */
@@ -68,11 +73,15 @@ export class Rest {
   async #rest(): Promise<void> {
     const tx = this.#tx;
     if (tx.readOnly) return;
-    await this.#host.settle();
-    // From here on nothing becomes dirty; what did since is brought home below.
+    let tries = 0;
+    do await this.#host.settle();
+    while (this.#host.isBusy() && ++tries < MOST_TRIES);
+    // Corruption may have been met meanwhile: that is for good.
+    if (tx.readOnly) return;
+    // From here on nothing becomes dirty; what did since is brought home below. Nothing may be waited for that can wait for the volume
+    // to wake, since that waits for this.
     tx.readOnly = true;
     tx.resting = true;
-    await this.#host.settle();
     await this.#host.drain();
     await this.#host.markClean();
   }
@@ -87,6 +96,7 @@ export class Rest {
       this.#host.failed(thrown as Error);
       throw fsError('EROFS');
     }
+    if (!tx.resting) throw fsError('EROFS');
     tx.resting = false;
     tx.readOnly = false;
     for (const inode of this.#left.splice(0)) this.#host.reap(inode);

@@ -187,15 +187,12 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
       spaceChanged: (inode) => this.#spaceChanged(inode),
     };
     this.#durability.writeBy(this.#files);
-    this.#schedule = new CommitSchedule(
-      this.#committer,
-      this.#access,
-      options.commitSeconds ?? DEFAULT_COMMIT_SECONDS,
-      this.turns,
-    );
+    const commitSeconds = options.commitSeconds ?? DEFAULT_COMMIT_SECONDS;
+    this.#schedule = new CommitSchedule(this.#committer, this.#access, commitSeconds, this.turns);
     this.#marks = new VolumeMarks(device, superblock, clock);
     this.#rest = new Rest(this.#tx, {
       settle: () => this.#settle(),
+      isBusy: () => this.#early.underWay || this.#references.beingFreed > 0,
       drain: () => this.#committer.drain(),
       markClean: () => this.#markClean(),
       markInUse: () => this.#marks.markInUse(),
@@ -253,6 +250,8 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
     this.#schedule.end();
     try {
       await this.#rest.quiet();
+      // What could not be written so far is tried once more, also when it has to wake for that.
+      if (this.resting && this.#durability.lost.kept().size > 0) await this.#rest.wake();
       await this.#runner.idle();
       await this.#references.settled();
       if (!this.readOnly) {

@@ -2,6 +2,7 @@
 import { expect, test, vi } from 'vitest';
 import { MemoryDevice } from '../../src/aio/memory-device.ts';
 import { checkVolume } from '../../src/check/checker.ts';
+import { AccessTimes } from '../../src/fs/access-times.ts';
 import type { Clock } from '../../src/fs/clock.ts';
 import type { AccessRules } from '../../src/fs/filesystem.ts';
 import { FileType } from '../../src/fs/format.ts';
@@ -173,6 +174,30 @@ test('a read-only mount moves nothing', async () => {
   stage.clock.seconds += 10;
   await volume.read(stage.inode, 0, 10);
   expect((await volume.statInode(stage.inode)).accessSeconds).toBe(1_000_000);
+  await volume.volume.unmount();
+});
+
+test('they are brought in once for a commit, however much changes until it is made', async () => {
+  const device = new MemoryDevice(64 * MIB);
+  await formatted(device, 1024, 128);
+  const volume = await TestVolume.open(device, { accessRules: ALWAYS });
+  const inodes: number[] = [];
+  for (let i = 0; i < 700; i++) inodes.push(await volume.create(`/f${i}`));
+  await volume.volume.sync();
+  for (const inode of inodes) await volume.volume.run((tx) => volume.volume.accessed(tx, inode));
+  const write = vi.spyOn(AccessTimes.prototype, 'write');
+  const before = volume.volume.counters().commits;
+  await Promise.all(
+    inodes.map((inode) =>
+      volume.volume.run((tx) => {
+        volume.volume.changeAttributes(tx, inode, { mode: 0o600 });
+      }),
+    ),
+  );
+  const commits = volume.volume.counters().commits - before;
+  expect(commits).toBeGreaterThan(2);
+  expect(write.mock.calls.length).toBeLessThanOrEqual(commits + 1);
+  write.mockRestore();
   await volume.volume.unmount();
 });
 

@@ -1,10 +1,11 @@
 /** A volume at rest: clean on disk while it is mounted, woken by the first change, and never clean while something is not at home. */
 import { expect, test } from 'vitest';
-import type { MemoryDevice } from '../../src/aio/memory-device.ts';
+import { MemoryDevice } from '../../src/aio/memory-device.ts';
 import { SimulatedDevice } from '../../src/aio/simulated-device.ts';
 import { checkVolume } from '../../src/check/checker.ts';
-import { Errno } from '../../src/fs/errors.ts';
+import { CorruptionError, Errno } from '../../src/fs/errors.ts';
 import { readSuperblock } from '../../src/fs/superblock.ts';
+import type { VolumeOptions } from '../../src/fs/volume-options.ts';
 import { formatted, TestVolume } from './volume-harness.ts';
 
 const MIB = 1024 * 1024;
@@ -137,11 +138,115 @@ test('it is not said to be clean when the device fails, nor woken when it cannot
   }
 });
 
-test('the interval between commits can be changed while something waits for one', async () => {
-  const volume = await TestVolume.make(8 * MIB, 4096, { commitSeconds: 3600 });
-  await volume.mkdir('/waiting');
-  const { commits } = volume.volume.counters();
-  volume.volume.adjust({ commitSeconds: 0.01 });
-  await expect.poll(() => volume.volume.counters().commits).toBeGreaterThan(commits);
+test.each([3600, 0])(
+  'the interval between commits can be changed while something waits for one: from %s s',
+  async (commitSeconds) => {
+    const volume = await TestVolume.make(8 * MIB, 4096, { commitSeconds });
+    await volume.mkdir('/waiting');
+    const { commits } = volume.volume.counters();
+    volume.volume.adjust({ commitSeconds: 0.01 });
+    await expect.poll(() => volume.volume.counters().commits).toBeGreaterThan(commits);
+    await volume.volume.unmount();
+  },
+);
+
+/** Whether the promise settles soon. */
+async function settles(promise: Promise<unknown>): Promise<boolean> {
+  const late = new Promise<boolean>((resolve) => setTimeout(() => resolve(false), 2000));
+  return Promise.race([promise.then(() => true), late]);
+}
+
+/** A volume on which `meanwhile` is called whenever the device is asked for something, and which is put to rest then. */
+async function restMeanwhile(
+  options: VolumeOptions,
+  begin: (volume: TestVolume, device: SimulatedDevice) => Promise<() => void>,
+): Promise<TestVolume> {
+  const device = new SimulatedDevice({ sizeBytes: 8 * MIB, seed: 3 });
+  await formatted(device, 4096);
+  const volume = await TestVolume.open(device, options);
+  const meanwhile = await begin(volume, device);
+  const before = device.fault;
+  device.fault = (request) => {
+    meanwhile();
+    return before(request);
+  };
+  expect(await settles(volume.volume.rest())).toBe(true);
+  device.fault = before;
+  return volume;
+}
+
+const STRICT = { accessRules: { files: 'always', directories: 'always' } } as const;
+
+test('reads that go on while it goes to rest do not keep it from it, nor wake it', async () => {
+  const volume = await restMeanwhile(STRICT, async (made) => {
+    const inode = await made.create('/file');
+    await made.write(inode, 0, new Uint8Array(100).fill(3));
+    return () => void made.read(inode, 0, 10);
+  });
+  await volume.volume.sync();
+  expect(volume.volume.resting).toBe(true);
   await volume.volume.unmount();
+});
+
+test('removed files of many pieces that are let go of while it goes to rest do not keep it from it', async () => {
+  const volume = await restMeanwhile({}, async (made) => {
+    const inode = await made.create('/file');
+    for (let i = 0; i < 600; i++) await made.write(inode, 2 * i * 4096, new Uint8Array(4096));
+    made.volume.acquire(inode);
+    await made.unlink('/file');
+    let held = true;
+    return () => {
+      if (held) made.volume.forget(inode, 1);
+      held = false;
+    };
+  });
+  await volume.volume.unmount();
+});
+
+test('data that found no room on the host does not keep it from it, and is written when there is some', async () => {
+  let inode = 0;
+  const volume = await restMeanwhile({}, async (made, device) => {
+    inode = await made.create('/file');
+    await made.volume.sync();
+    made.early = true;
+    device.fault = ({ operation, lengthBytes }) =>
+      operation === 'write' && lengthBytes === 20_480 ? Errno.ENOSPC : 0;
+    await made.write(inode, 0, new Uint8Array(20_480).fill(5));
+    made.early = false;
+    return () => {};
+  });
+  expect(volume.volume.counters().lostBytesKept).toBe(20_480);
+  const device = volume.device as SimulatedDevice;
+  device.fault = () => 0;
+  await volume.volume.unmount();
+  const { content } = device.crash(5);
+  const again = await TestVolume.open(new MemoryDevice(device.sizeBytes, 512, { content }));
+  expect(await again.read(inode, 0, 20_480)).toEqual(new Uint8Array(20_480).fill(5));
+  await again.volume.unmount();
+});
+
+test('a volume that is damaged stays read-only, though it was met while it went to rest or woke', async () => {
+  const damaging = (made: TestVolume) => {
+    let times = 0;
+    return () => {
+      if (times++ === 0) made.volume.corrupt(new CorruptionError(1, 'is not what it should be'));
+    };
+  };
+  const resting = await restMeanwhile({}, async (made) => {
+    await made.mkdir('/before');
+    return damaging(made);
+  });
+  expect(resting.volume.resting).toBe(false);
+  await expect(resting.mkdir('/new')).rejects.toMatchObject({ code: 'EROFS' });
+  await resting.volume.unmount();
+
+  const waking = await restMeanwhile({}, async () => () => {});
+  const damage = damaging(waking);
+  (waking.device as SimulatedDevice).fault = () => {
+    damage();
+    return 0;
+  };
+  await expect(waking.mkdir('/new')).rejects.toMatchObject({ code: 'EROFS' });
+  expect(waking.volume.readOnly).toBe(true);
+  await waking.volume.unmount();
 });
