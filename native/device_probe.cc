@@ -33,6 +33,8 @@ struct Geometry {
   uint32_t offset_align_bytes = 0;
 };
 
+constexpr char kNoTarget[] = "neither a block device nor a regular file";
+
 // A failed step, to be thrown once the descriptor is closed.
 struct Failure {
   int error = 0;
@@ -90,7 +92,7 @@ Failure Probe(int descriptor, const Wish& wish, Geometry* geometry) {
   geometry->is_block_device = S_ISBLK(status.st_mode);
   ProbeAlignment(descriptor, geometry);
   if (geometry->is_block_device) return ProbeBlockDevice(descriptor, geometry);
-  if (!S_ISREG(status.st_mode)) return {ENOTBLK, "open", "neither a block device nor a regular file"};
+  if (!S_ISREG(status.st_mode)) return {ENOTBLK, "open", kNoTarget};
   geometry->size_bytes = static_cast<uint64_t>(status.st_size);
   return wish.exclusive ? LockImage(descriptor, wish.read_only) : Failure{};
 }
@@ -101,27 +103,46 @@ void MakeBlocking(int descriptor) {
   if (flags >= 0) fcntl(descriptor, F_SETFL, flags & ~O_NONBLOCK);
 }
 
-// O_EXCL without O_CREAT: the block device must not be mounted or held by anyone (open(2)); it means
-// nothing on a file, and nothing is opened that could block (a FIFO) or change on opening (a tape).
-int OpenFlags(const std::string& path, const Wish& wish) {
-  struct stat status;
-  const bool block_device = stat(path.c_str(), &status) == 0 && S_ISBLK(status.st_mode);
-  int flags = (wish.read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NONBLOCK;
-  if (wish.exclusive && block_device) flags |= O_EXCL;
-  return flags;
+// O_EXCL without O_CREAT: the block device must not be mounted or held by anyone (open(2)); it means nothing on a file.
+int OpenFlags(const Wish& wish, bool block_device) {
+  const int flags = (wish.read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NONBLOCK;
+  return wish.exclusive && block_device ? flags | O_EXCL : flags;
 }
 
 // Opens directly if wished and possible; `direct` says whether it was. A host filesystem that knows no
 // O_DIRECT refuses it with EINVAL.
-int OpenAsWished(const std::string& path, const Wish& wish, bool* direct) {
-  const int flags = OpenFlags(path, wish);
-  *direct = wish.direct;
-  int descriptor = open(path.c_str(), flags | (wish.direct ? O_DIRECT : 0));
-  if (descriptor < 0 && errno == EINVAL && wish.direct) {
+int OpenAsWished(const char* path, int flags, bool* direct) {
+  int descriptor = open(path, flags | (*direct ? O_DIRECT : 0));
+  if (descriptor < 0 && errno == EINVAL && *direct) {
     *direct = false;
-    descriptor = open(path.c_str(), flags);
+    descriptor = open(path, flags);
   }
   if (descriptor >= 0) MakeBlocking(descriptor);
+  return descriptor;
+}
+
+// Only what a volume can be on is opened at all: to open another device, or a FIFO, has effects. So the path is resolved first, and what it
+// led to is opened by that. Gives a descriptor, or −1 with errno.
+int OpenTarget(const std::string& path, const Wish& wish, bool* direct) {
+  *direct = wish.direct;
+  const int place = open(path.c_str(), O_PATH | O_CLOEXEC);
+  if (place < 0) return -1;
+  struct stat status;
+  int descriptor = -1;
+  int error = ENOTBLK;
+  if (fstat(place, &status) != 0) {
+    error = errno;
+  } else if (S_ISDIR(status.st_mode) && !wish.read_only) {
+    error = EISDIR;
+  } else if (S_ISBLK(status.st_mode) || S_ISREG(status.st_mode)) {
+    const int flags = OpenFlags(wish, S_ISBLK(status.st_mode));
+    descriptor = OpenAsWished(("/proc/self/fd/" + std::to_string(place)).c_str(), flags, direct);
+    // Without /proc by the path; what that led to is looked at once more.
+    if (descriptor < 0 && errno == ENOENT) descriptor = OpenAsWished(path.c_str(), flags, direct);
+    error = errno;
+  }
+  close(place);
+  errno = error;
   return descriptor;
 }
 
@@ -148,8 +169,8 @@ Napi::Value OpenDevice(const Napi::CallbackInfo& info) {
   Napi::Object options = info[1].As<Napi::Object>();
   const Wish wish = {Flag(options, "readOnly", false), Flag(options, "exclusive", true), Flag(options, "direct", true)};
   bool direct = false;
-  const int descriptor = OpenAsWished(path, wish, &direct);
-  if (descriptor < 0) ThrowErrno(env, errno, "open", path);
+  const int descriptor = OpenTarget(path, wish, &direct);
+  if (descriptor < 0) ThrowErrno(env, errno, "open", path, errno == ENOTBLK ? kNoTarget : nullptr);
   Geometry geometry;
   const Failure failure = Probe(descriptor, wish, &geometry);
   if (failure.error != 0) {

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <functional>
 #include <string>
@@ -113,13 +114,30 @@ Outcome Ask(const char* path, uint64_t mount, const Identity& identity, unsigned
   return outcome;
 }
 
-Outcome Unmount(const char* path, uint64_t mount, int flags) {
-  const int directory = open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+// A path without its end, and the name at its end.
+struct Place {
+  std::string parent;
+  std::string name;
+
+  explicit Place(const std::string& path) {
+    const size_t slash = path.rfind('/');
+    parent = slash == std::string::npos ? "." : path.substr(0, slash + 1);
+    name = slash == std::string::npos ? path : path.substr(slash + 1);
+    if (name.empty()) name = ".";
+  }
+};
+
+// Whoever owns a directory on the way may put a link in its place at any moment. So the directory that holds the mountpoint is entered
+// first; in it nobody can move the name, as long as something is mounted there.
+Outcome Unmount(const Place& place, uint64_t mount, int flags) {
+  const int parent = open(place.parent.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
+  if (parent < 0 || fchdir(parent) != 0) return Failed(kOpen);
+  const int directory = open(place.name.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
   if (directory < 0) return Failed(kOpen);
   const bool same = IsMount(directory, mount);
   close(directory);
   if (!same) return {ESTALE, kOtherMount, 0};
-  return umount2(path, flags | UMOUNT_NOFOLLOW) == 0 ? Outcome{} : Failed(kUnmount);
+  return umount2(place.name.c_str(), flags | UMOUNT_NOFOLLOW) == 0 ? Outcome{} : Failed(kUnmount);
 }
 
 bool OwnNamespace() {
@@ -128,19 +146,22 @@ bool OwnNamespace() {
 
 // In a mount namespace of the child's own what covers the mount is taken away, and the filesystem below made read-only, which writes
 // what is in the page cache. Nobody else sees the difference but in that.
-Outcome Seal(const std::vector<std::string>& covers, const char* path, uint32_t major, uint32_t minor) {
+Outcome Seal(const std::vector<std::string>& covers, const std::string& path, uint32_t major, uint32_t minor) {
   if (!OwnNamespace()) return Failed(kPrivate);
   for (const std::string& cover : covers) {
     if (umount2(cover.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW) != 0) return Failed(kUnmount);
   }
-  const int directory = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  const int directory = open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
   if (directory < 0) return Failed(kOpen);
   alignas(8) uint8_t record[kStatxBytes] = {};
   const bool same = Statx(directory, record) && FieldOf<uint32_t>(record, kStatxDeviceMajor) == major &&
                     FieldOf<uint32_t>(record, kStatxDeviceMajor + 4) == minor;
   if (!same) return {ESTALE, kOtherMount, 0};
   if (syncfs(directory) != 0) return Failed(kFlush);
-  return mount(nullptr, path, nullptr, MS_REMOUNT | MS_RDONLY, nullptr) == 0 ? Outcome{} : Failed(kRemount);
+  // The very mount that was looked at, whatever is at its path by now.
+  char opened[32];
+  snprintf(opened, sizeof opened, "/proc/self/fd/%d", directory);
+  return mount(nullptr, opened, nullptr, MS_REMOUNT | MS_RDONLY, nullptr) == 0 ? Outcome{} : Failed(kRemount);
 }
 
 constexpr char kConnections[] = "/sys/fs/fuse/connections";
@@ -217,10 +238,10 @@ Napi::Value StartQuestion(const Napi::CallbackInfo& info) {
 
 // startUnmount(path, mountId, flags)
 Napi::Value StartUnmount(const Napi::CallbackInfo& info) {
-  const std::string path = TextArgument(info, 0, "path");
+  const Place place(TextArgument(info, 0, "path"));
   const uint64_t mount = MountArgument(info, 1);
   const int flags = static_cast<int>(IntegerArgument(info, 2, "flags", 0, INT32_MAX));
-  return Start(info.Env(), [&] { return Unmount(path.c_str(), mount, flags); });
+  return Start(info.Env(), [&] { return Unmount(place, mount, flags); });
 }
 
 // startSeal(covers, path, deviceMajor, deviceMinor)
@@ -228,11 +249,11 @@ Napi::Value StartSeal(const Napi::CallbackInfo& info) {
   if (!info[0].IsArray()) throw Napi::TypeError::New(info.Env(), "covers must be an array");
   const Napi::Array given = info[0].As<Napi::Array>();
   std::vector<std::string> covers;
-  for (uint32_t at = 0; at < given.Length(); at++) covers.push_back(given.Get(at).ToString().Utf8Value());
+  for (uint32_t at = 0; at < given.Length(); at++) covers.push_back(TextOf(given.Get(at), "a cover"));
   const std::string path = TextArgument(info, 1, "path");
   const auto major = static_cast<uint32_t>(IntegerArgument(info, 2, "deviceMajor", 0, kMostId));
   const auto minor = static_cast<uint32_t>(IntegerArgument(info, 3, "deviceMinor", 0, kMostId));
-  return Start(info.Env(), [&] { return Seal(covers, path.c_str(), major, minor); });
+  return Start(info.Env(), [&] { return Seal(covers, path, major, minor); });
 }
 
 // startAbort(connection)

@@ -72,11 +72,15 @@ int64_t IntegerArgument(const Napi::CallbackInfo& info, size_t index, const char
 }
 
 std::string TextArgument(const Napi::CallbackInfo& info, size_t index, const char* name) {
-  if (!info[index].IsString()) throw Napi::TypeError::New(info.Env(), std::string(name) + " must be a string");
-  const std::u16string text = info[index].As<Napi::String>().Utf16Value();
+  return TextOf(info[index], name);
+}
+
+std::string TextOf(const Napi::Value& value, const char* name) {
+  if (!value.IsString()) throw Napi::TypeError::New(value.Env(), std::string(name) + " must be a string");
+  const std::u16string text = value.As<Napi::String>().Utf16Value();
   // A system call would take what stands before it.
   if (text.find(u'\0') != std::u16string::npos) {
-    throw Napi::TypeError::New(info.Env(), std::string(name) + " must not contain a null character");
+    throw Napi::TypeError::New(value.Env(), std::string(name) + " must not contain a null character");
   }
   std::string bytes;
   for (size_t at = 0; at < text.size(); at++) AppendCharacter(text, &at, &bytes);

@@ -19,6 +19,7 @@ int64_t IntegerArgument(const Napi::CallbackInfo& info, size_t index, const char
 
 // The argument as text; anything but a string without null characters throws a TypeError that names it.
 std::string TextArgument(const Napi::CallbackInfo& info, size_t index, const char* name);
+std::string TextOf(const Napi::Value& value, const char* name);
 
 }  // namespace quarry
 

@@ -91,7 +91,9 @@ export class AioDevice implements Device {
   /** The kernel's interface at work. */
   readonly engine: DeviceEngine;
 
-  readonly #descriptor: number;
+  /** The open file, to be looked at while the device is open. */
+  readonly descriptor: number;
+
   readonly #queue: SubmissionQueue<IoCompletion>;
   readonly #lane: Lane<IoCompletion>;
   readonly #onClosed: () => void;
@@ -109,7 +111,7 @@ export class AioDevice implements Device {
     this.physicalSectorBytes = opened.physicalSectorBytes;
     this.sectorBytes = sectorOf(opened);
     this.sizeBytes = usableSize(opened.sizeBytes, this.sectorBytes, options.sizeBytes);
-    this.#descriptor = opened.descriptor;
+    this.descriptor = opened.descriptor;
     this.#onClosed = options.onClosed ?? (() => {});
     this.engine = options.engine ?? 'aio';
     this.#queue = new SubmissionQueue(queueOf(this.engine, this.queueDepth), this.queueDepth);
@@ -217,9 +219,9 @@ export class AioDevice implements Device {
 
   #closeIfIdle(): void {
     if (!this.#closed || this.#lane.unfinished > 0 || this.#refused.pending > 0) return;
-    this.#uring()?.unregisterFile(this.#descriptor); // what the ring holds would stay locked for a while
+    this.#uring()?.unregisterFile(this.descriptor); // what the ring holds would stay locked for a while
     this.#queue.close();
-    native.closeDevice(this.#descriptor);
+    native.closeDevice(this.descriptor);
     this.#onClosed();
     this.#closed();
     this.#closed = undefined;

@@ -15,16 +15,12 @@ import { abandonMount, findMount, type MountRecord } from '../fuse/mount.ts';
 import { native } from '../native.ts';
 import { linkTarget } from '../path-bytes.ts';
 import { identify, NoAnswerError } from './ask-mount.ts';
-import { CommandError } from './failure.ts';
-import { isOurs, mountpointPath } from './mountpoint.ts';
+import { CommandError, codeOf } from './failure.ts';
+import { isOurs, isOwn, mountpointPath } from './mountpoint.ts';
 
 /** More dead mounts on top of each other than anybody makes. */
 const MOST_STACKED = 32;
 const POLL_MILLISECONDS = 20;
-
-function codeOf(thrown: unknown): string {
-  return thrown instanceof Error && 'code' in thrown ? String(thrown.code) : '';
-}
 
 /**
  * Whether this mount has lost its daemon.
@@ -125,4 +121,12 @@ export async function waitForRelease(target: string, limitMs: number, otherwise:
     if (Date.now() > end) throw new CommandError(otherwise);
     await sleep(POLL_MILLISECONDS);
   }
+}
+
+/**
+ * `waitForRelease` of what a mount shows as its source. Of another user's mount that is a text which he chose: the path of a device
+ * that acts when it is opened, or one on which whoever looks waits for ever. Then there is nothing to wait for.
+ */
+export async function waitForSource(mount: MountRecord, limitMs: number, otherwise: string): Promise<void> {
+  if (isOwn(mount)) await waitForRelease(mount.source, limitMs, otherwise);
 }

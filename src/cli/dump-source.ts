@@ -5,7 +5,6 @@
  * Finds inodes and directory entries with the format alone, so that what is sound can be looked at beside what is not. Walks
  * through trees go down one level at each step and visit no block twice, whatever the blocks say.
  */
-import { openAioDevice } from '../aio/aio-device.ts';
 import type { Device } from '../aio/device.ts';
 import { BlockSource } from '../check/block-source.ts';
 import { blockFault } from '../fs/block-header.ts';
@@ -29,6 +28,7 @@ import { recover } from '../fs/recovery.ts';
 import { NotAVolumeError, readSuperblock, type SuperblockImage } from '../fs/superblock.ts';
 import { nodeRecords, viewOf } from './block-parts.ts';
 import { CommandError, failureLine, targetError } from './failure.ts';
+import { openTarget } from './open-target.ts';
 import type { Target } from './target.ts';
 import { readVolumeHead } from './volume-head.ts';
 
@@ -43,7 +43,7 @@ export interface Place {
 /** Opens the target for looking at it, whoever else uses it. */
 export function openForReading(target: Target): Device {
   try {
-    return openAioDevice(target.path, { readOnly: true, exclusive: false, allowBuffered: true });
+    return openTarget(target, { readOnly: true, exclusive: false, allowBuffered: true });
   } catch (thrown) {
     throw targetError(thrown, target.path);
   }

@@ -8,7 +8,7 @@ import { ErrandError, runErrand } from '../fuse/errand.ts';
 import { abandonMount, type MountRecord } from '../fuse/mount.ts';
 import { connectionOf } from '../fuse/mount-table.ts';
 import { native } from '../native.ts';
-import { waitForRelease } from './dead-mount.ts';
+import { waitForRelease, waitForSource } from './dead-mount.ts';
 import { CommandError, failureLine } from './failure.ts';
 import { serverOf, serverOfConnection } from './mount-server.ts';
 import { numbersOf } from './storage-layers.ts';
@@ -56,8 +56,8 @@ export async function unmountByForce(mount: MountRecord): Promise<string> {
     if (killed === undefined) throw thrown;
   });
   await abandonMount(mount, AbortSignal.timeout(KILL_MILLISECONDS));
-  await waitForRelease(
-    source,
+  await waitForSource(
+    mount,
     RELEASE_MILLISECONDS,
     `${source} is still held: end who has files open in ${directory}`,
   );

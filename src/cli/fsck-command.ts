@@ -7,7 +7,6 @@
  *
  * Exit statuses are those of fsck(8). A volume that was only not unmounted in order has no problem: it is 0 with any choice.
  */
-import { openAioDevice } from '../aio/aio-device.ts';
 import { type CheckOptions, type CheckResult, checkVolume, FsckExit } from '../check/checker.ts';
 import { PASSES, type Problem } from '../check/problem.ts';
 import { type RepairMode, repairVolume } from '../check/repair.ts';
@@ -22,6 +21,7 @@ import {
   type Terminal,
 } from './command.ts';
 import { targetError, UsageError } from './failure.ts';
+import { openTarget } from './open-target.ts';
 import { printable } from './printable.ts';
 import { requireFileSize } from './process-limits.ts';
 import { ProgressBar } from './progress.ts';
@@ -81,7 +81,7 @@ async function examine(
   const readOnly = mode === undefined;
   return await holding(target, readOnly ? 'shared' : 'exclusive', async () => {
     if (!readOnly && !target.isBlockDevice) requireFileSize(target.path, target.sizeBytes);
-    const device = openAioDevice(target.path, { readOnly, exclusive: false, allowBuffered: true });
+    const device = openTarget(target, { readOnly, exclusive: false, allowBuffered: true });
     try {
       if (mode === undefined) return reportOfCheck(await checkVolume(device, options));
       const { after, ...repaired } = await repairVolume(device, mode, options);

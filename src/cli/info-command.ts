@@ -1,5 +1,4 @@
 /** `quarry info`: what the superblock of a volume says, and how full it is. Reads only; a mounted volume may be asked too. */
-import { openAioDevice } from '../aio/aio-device.ts';
 import { BlockSource } from '../check/block-source.ts';
 import { BlockHeader, BlockKind, HEADER_BYTES, SummaryHeader, VolumeRoot } from '../fs/format.ts';
 import type { Layout } from '../fs/layout.ts';
@@ -13,6 +12,7 @@ import {
   type Terminal,
 } from './command.ts';
 import { targetError } from './failure.ts';
+import { openTarget } from './open-target.ts';
 import { printable } from './printable.ts';
 import { formatSize } from './sizes.ts';
 import { mountOf } from './storage-hold.ts';
@@ -28,7 +28,7 @@ interface Space {
 
 /** Reads counters where they stand; while the volume is mounted they may lag behind. */
 async function readSpace(target: Target, layout: Layout): Promise<Space> {
-  const device = openAioDevice(target.path, { readOnly: true, exclusive: false, allowBuffered: true });
+  const device = openTarget(target, { readOnly: true, exclusive: false, allowBuffered: true });
   try {
     const source = new BlockSource(device);
     const top = layout.summaryBlock(layout.summaryLevels, 0);

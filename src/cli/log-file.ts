@@ -12,7 +12,9 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 
 const RUN_DIRECTORY = '/run/quarry';
-const LONGEST_LOG_NAME = 100;
+const MOST_NAME_CHARACTERS = 100;
+/** With its ending, what every filesystem takes. */
+const MOST_NAME_BYTES = 240;
 const WRITABLE_BY_OTHERS = 0o022;
 const STICKY = 0o1000;
 
@@ -29,10 +31,11 @@ export function logDirectories(uid: number): string[] {
   return proper === undefined ? [fallback] : [proper, fallback];
 }
 
-/** The name of the log of one mountpoint. */
+/** The name of the log of one mountpoint: the end of its path. */
 export function logName(directory: string): string {
-  const name = directory.replace(/^\/+/, '').replaceAll('/', '-').slice(-LONGEST_LOG_NAME) || 'root';
-  return `${name}.log`;
+  const characters = [...directory.replace(/^\/+/, '').replaceAll('/', '-')].slice(-MOST_NAME_CHARACTERS);
+  while (Buffer.byteLength(characters.join('')) > MOST_NAME_BYTES) characters.shift();
+  return `${characters.join('') || 'root'}.log`;
 }
 
 function isOnlyOurs(status: Stats, uid: number): boolean {

@@ -6,7 +6,6 @@
  */
 import { randomBytes } from 'node:crypto';
 import { closeSync, existsSync, ftruncateSync, openSync, unlinkSync } from 'node:fs';
-import { openAioDevice } from '../aio/aio-device.ts';
 import type { ByteRange } from '../fs/erase.ts';
 import { DEFAULT_BLOCK_BYTES, MAX_BLOCK_BYTES, MAX_LABEL_BYTES } from '../fs/format.ts';
 import { defaultJournalBlocks, type Layout, MIN_JOURNAL_BLOCKS, MIN_SPACE_BLOCKS } from '../fs/layout.ts';
@@ -23,6 +22,7 @@ import {
   type Terminal,
 } from './command.ts';
 import { CommandError, targetError, UsageError } from './failure.ts';
+import { openTarget, resizeImage } from './open-target.ts';
 import { requireOverwritable } from './overwrite.ts';
 import { printable } from './printable.ts';
 import { requireFileSize } from './process-limits.ts';
@@ -138,15 +138,6 @@ function createImage(path: string, sizeBytes: number): void {
   }
 }
 
-function resizeImage(path: string, sizeBytes: number): void {
-  const descriptor = openSync(systemPath(path), 'r+');
-  try {
-    ftruncateSync(descriptor, sizeBytes);
-  } finally {
-    closeSync(descriptor);
-  }
-}
-
 /** Makes the volume. What is stale is wiped wherever it is, also behind a volume that takes a part of the device only. */
 async function format(
   target: Target,
@@ -154,7 +145,7 @@ async function format(
   sizeBytes: number,
   stale: readonly ByteRange[],
 ): Promise<Layout> {
-  const device = openAioDevice(target.path, { exclusive: false, allowBuffered: true });
+  const device = openTarget(target, { exclusive: false, allowBuffered: true });
   try {
     if (request.blockBytes < device.sectorBytes) {
       throw new CommandError(
@@ -201,7 +192,7 @@ async function makeOnExisting(target: Target, request: MkfsRequest): Promise<Lay
   if (!target.isBlockDevice) requireFileSize(target.path, sizeBytes);
   return await holding(target, 'exclusive', async () => {
     const signatures = requireOverwritable(target, request.force);
-    if (!target.isBlockDevice && sizeBytes !== target.sizeBytes) resizeImage(target.path, sizeBytes);
+    if (!target.isBlockDevice && sizeBytes !== target.sizeBytes) resizeImage(target, sizeBytes);
     return await format(target, request, sizeBytes, [...signatures, ...edgesOf(target, sizeBytes)]);
   });
 }

@@ -39,13 +39,21 @@ const STANDARD_ERROR = 2;
 /** How long a dead mount, and programs in it, may keep the target from being mounted again. */
 const RELEASE_MILLISECONDS = 3000;
 
-/** Options of Node that open its debugger. A daemon has none, whatever the shell that mounted had; one in the foreground may. */
-const DEBUGGER_OPTION = /^--(inspect|debug)(-|=|$)/;
+/**
+ * Options of Node that open its debugger, with dashes or underscores. A daemon has none, whatever the shell that mounted had; one in the
+ * foreground may.
+ */
+const DEBUGGER_OPTION = /^--(inspect|debug)([-_=]|$)/;
+
+/** Node takes quotes and backslashes out of the words of NODE_OPTIONS before it looks at them. */
+function isDebuggerOption(word: string): boolean {
+  return DEBUGGER_OPTION.test(word.replace(/["\\]/g, ''));
+}
 
 /** An environment in which NODE_OPTIONS opens no debugger. */
 export function withoutDebugger(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   const { NODE_OPTIONS: options, ...others } = environment;
-  const kept = (options ?? '').split(/\s+/).filter((word) => word !== '' && !DEBUGGER_OPTION.test(word));
+  const kept = (options ?? '').split(/\s+/).filter((word) => word !== '' && !isDebuggerOption(word));
   return kept.length === 0 ? others : { ...others, NODE_OPTIONS: kept.join(' ') };
 }
 
@@ -98,7 +106,7 @@ async function mountInBackground(
 ): Promise<number> {
   const log = openLogFile(absolutePath(argumentAt(args, 1)));
   const output = log?.descriptor ?? 'ignore';
-  const engineArguments = process.execArgv.filter((word) => !DEBUGGER_OPTION.test(word));
+  const engineArguments = process.execArgv.filter((word) => !isDebuggerOption(word));
   const command = [...engineArguments, programPath(), ...serverArguments(args, options)];
   const child = spawn(process.execPath, command, {
     cwd: '/',

@@ -1,7 +1,7 @@
 /** Finding the mount that a user means, without touching it: whoever asks a mount whose daemon hangs, hangs as well. */
 import { basename, dirname, join } from 'node:path';
 import { findMount, type MountRecord, mountTable } from '../fuse/mount.ts';
-import { coversOf } from '../fuse/mount-table.ts';
+import { coversOf, ownerOf } from '../fuse/mount-table.ts';
 import { absolutePath, realPathOf } from '../path-bytes.ts';
 import { identify, NoAnswerError } from './ask-mount.ts';
 import { CommandError } from './failure.ts';
@@ -56,6 +56,12 @@ function servedMountOf(path: string): MountRecord | undefined {
 /** Whether a filesystem type in the mount table is Quarry's. */
 export function isOurs(type: string): boolean {
   return /^fuse(blk)?\.quarry$/.test(type);
+}
+
+/** Whether the mount is root's or of the user who asks: what it says of its source can be believed then. */
+export function isOwn(mount: MountRecord): boolean {
+  const { uid } = ownerOf(mount);
+  return uid === 0 || uid === process.geteuid?.();
 }
 
 async function answersAsOurs(mount: MountRecord): Promise<boolean> {

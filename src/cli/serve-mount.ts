@@ -7,7 +7,7 @@
  * kernel for the mount; until then by us, and let go of just before. Until the mount exists a signal ends the process, which a crash-safe volume does not mind;
  * from then on see mount-signals.ts.
  */
-import { type AioDevice, openAioDevice } from '../aio/aio-device.ts';
+import type { AioDevice } from '../aio/aio-device.ts';
 import { CorruptionError, LostDataError } from '../fs/errors.ts';
 import type { SpaceStatistics } from '../fs/filesystem.ts';
 import { NotAVolumeError } from '../fs/superblock.ts';
@@ -25,6 +25,7 @@ import { KernelClock } from './kernel-clock.ts';
 import type { LogLine, MountLog } from './mount-log.ts';
 import type { MountPlan } from './mount-request.ts';
 import { MountSignals } from './mount-signals.ts';
+import { openTarget } from './open-target.ts';
 import { OwnMount } from './own-mount.ts';
 import { endProcess } from './process-fence.ts';
 import { Remounting } from './remounting.ts';
@@ -87,7 +88,7 @@ async function openMount(plan: MountPlan, log: LogLine): Promise<LiveMount> {
   const kernelHolds = target.isBlockDevice && isRoot() && options.layer === 'native';
   const hold = holdStorage(target, 'exclusive');
   try {
-    const device = openAioDevice(target.path, {
+    const device = openTarget(target, {
       engine: options.engine,
       readOnly: options.readOnly,
       exclusive: false,

@@ -16,8 +16,10 @@ import { printable, printableJson } from './printable.ts';
 import { parseSeconds } from './seconds.ts';
 import { type Fact, factLines } from './table-text.ts';
 
-/** Counters nest less deeply. */
+/** Counters nest less deeply, and have shorter names and values; JSON has all of what a server says. */
 const DEEPEST = 8;
+const LONGEST_NAME = 40;
+const LONGEST_VALUE = 600;
 
 /** Nested counters as facts with names such as `volume commits`. Empty groups and texts and what is missing are left out. */
 export function flattenCounters(value: unknown, path: readonly string[] = []): Fact[] {
@@ -26,11 +28,11 @@ export function flattenCounters(value: unknown, path: readonly string[] = []): F
   }
   return value === undefined || value === null || value === ''
     ? []
-    : [[path.join(' '), printable(String(value))]];
+    : [[path.join(' '), printable(String(value).slice(0, LONGEST_VALUE))]];
 }
 
 function inWords(name: string): string {
-  return printable(name).replace(/[A-Z]/g, (capital) => ` ${capital.toLowerCase()}`);
+  return printable(name.slice(0, LONGEST_NAME)).replace(/[A-Z]/g, (capital) => ` ${capital.toLowerCase()}`);
 }
 
 async function run(args: readonly string[], options: OptionValues, terminal: Terminal): Promise<number> {

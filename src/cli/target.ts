@@ -1,7 +1,7 @@
 /**
  * Targets: block devices and image files, looked at without changing them.
  */
-import { closeSync, fstatSync, openSync, readSync, statSync } from 'node:fs';
+import { closeSync, constants, openSync, readSync, statSync } from 'node:fs';
 import type { ByteRange } from '../fs/erase.ts';
 import { native } from '../native.ts';
 import { realPathOf, systemPath } from '../path-bytes.ts';
@@ -44,7 +44,8 @@ function deviceSize(path: string): number {
 
 /** Gives a reader of the target's bytes to `use`, and closes the target after it. */
 export function withReader<T>(path: string, use: (read: ReadBytes) => T): T {
-  const descriptor = openSync(systemPath(path), 'r');
+  // A FIFO that somebody has put there meanwhile must not make us wait.
+  const descriptor = openSync(systemPath(path), constants.O_RDONLY | constants.O_NONBLOCK);
   try {
     return use((offsetBytes, lengthBytes) => {
       const bytes = new Uint8Array(lengthBytes);
@@ -77,9 +78,7 @@ export function edgesOf(target: Target, sizeBytes: number): ByteRange[] {
 /** Throws unless the target can be read: a clear word before anything else is tried. */
 export function requireReadable(target: Target): void {
   try {
-    const descriptor = openSync(systemPath(target.path), 'r');
-    fstatSync(descriptor);
-    closeSync(descriptor);
+    withReader(target.path, () => {});
   } catch (thrown) {
     throw targetError(thrown, target.path);
   }

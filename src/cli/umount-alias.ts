@@ -4,7 +4,7 @@
  * consistent. Exit statuses are those of mount(8).
  */
 import { mountStatus, umountWords } from './alias-words.ts';
-import { processTerminal, runCommandLine } from './program.ts';
+import { startCommand } from './start.ts';
 
-const status = await runCommandLine(umountWords(process.argv.slice(2)), processTerminal);
+const status = await startCommand(umountWords(process.argv.slice(2)));
 process.exitCode = mountStatus(status);

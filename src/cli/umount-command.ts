@@ -9,7 +9,6 @@
  */
 import { SilenceError } from '../fuse/errand.ts';
 import { abandonMount, findMount, type MountRecord, unmount } from '../fuse/mount.ts';
-import { ownerOf } from '../fuse/mount-table.ts';
 import { ANSWER_SECONDS, identify, type MountIdentity, NoAnswerError } from './ask-mount.ts';
 import {
   argumentAt,
@@ -21,12 +20,12 @@ import {
   type Terminal,
 } from './command.ts';
 import { DaemonStatus } from './daemon-status.ts';
-import { clearDeadMount, waitForRelease } from './dead-mount.ts';
+import { clearDeadMount, waitForSource } from './dead-mount.ts';
 import { CommandError } from './failure.ts';
 import { releaseByForce, unmountByForce } from './forced-unmount.ts';
 import { holdersOf } from './mount-holders.ts';
 import { type MountServer, serverOf } from './mount-server.ts';
-import { mountNamed, requireMount } from './mountpoint.ts';
+import { isOwn, mountNamed, requireMount } from './mountpoint.ts';
 import { parseSeconds } from './seconds.ts';
 import { inspectTarget } from './target.ts';
 import { readVolumeHead } from './volume-head.ts';
@@ -48,10 +47,6 @@ interface Unmounting {
   readonly server: MountServer | undefined;
   readonly terminal: Terminal;
   readonly signal: AbortSignal;
-}
-
-function isOwn({ uid }: { uid: number }): boolean {
-  return uid === 0 || uid === process.geteuid?.();
 }
 
 /** Says after a second who else holds the volume, and after longer that it is being written. @returns how to stop that */
@@ -79,7 +74,7 @@ async function unmountAndWait(work: Unmounting): Promise<void> {
     sayWhatIsBeneath(work);
     if (server === undefined) {
       // Who holds the target is all there is to go by.
-      await waitForRelease(mount.source, RELEASE_MILLISECONDS, notReleased(mount));
+      await waitForSource(mount, RELEASE_MILLISECONDS, notReleased(mount));
     } else if (!(await server.ended(signal))) throw new CommandError(stillServed(work));
   } catch (thrown) {
     throw thrown instanceof SilenceError ? new CommandError(stillServed(work)) : thrown;
@@ -119,7 +114,7 @@ function flawOf({ mount, identity }: Unmounting, status: number | undefined): st
 
 /** Where the end of the daemon tells nothing, as on kernels before 6.15, the superblock does. */
 function flawOnDisk(mount: MountRecord, identity: MountIdentity | undefined): string | undefined {
-  if (identity?.readOnly !== false || !isOwn(ownerOf(mount))) return undefined;
+  if (identity?.readOnly !== false || !isOwn(mount)) return undefined;
   try {
     const { state } = readVolumeHead(inspectTarget(mount.source));
     return state === 'clean' ? undefined : 'it was not closed in order';
@@ -153,7 +148,7 @@ async function removeDeadMount(mount: MountRecord, terminal: Terminal): Promise<
     `the daemon of ${directory} had died; the mount is taken away, and ${source} recovers when it is mounted next`,
   );
   if (users.length > 0) say(terminal, `still in the dead mount: ${users.join(', ')}`);
-  else await waitForRelease(source, RELEASE_MILLISECONDS, notReleased(mount));
+  else await waitForSource(mount, RELEASE_MILLISECONDS, notReleased(mount));
 }
 
 /** What the server of a mount says about itself, or why it says nothing. */
@@ -188,7 +183,7 @@ function limitSeconds(mount: MountRecord, options: OptionValues): number | undef
   const given = timeoutSeconds(options);
   if (given !== undefined) return given;
   if (optionGiven(options, 'force')) return FORCE_SECONDS;
-  return isOwn(ownerOf(mount)) ? undefined : STRANGER_SECONDS;
+  return isOwn(mount) ? undefined : STRANGER_SECONDS;
 }
 
 async function unmountServed(

@@ -1,7 +1,8 @@
 """A FUSE server that calls itself Quarry's: the least that the kernel wants, and to every ioctl the answer given.
 
 hostile-server.py DIRECTORY JSON [SECONDS]: mounts on the directory as fuse.quarry, says "ready", serves until the mount ends, and
-lives on for so long. With DEVICE in the environment it mounts that as fuseblk.quarry.
+lives on for so long. With DEVICE in the environment it mounts that as fuseblk.quarry; OWNER is the user whose mount it is, root if not
+given, and SOURCE what the mount table shows.
 """
 
 import ctypes
@@ -38,9 +39,10 @@ def answer(opcode, body, text):
 def main():
     directory, text = sys.argv[1], os.fsencode(sys.argv[2])
     device = os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC)
-    data = f"fd={device},rootmode=40000,user_id=0,group_id=0,allow_other"
+    owner = os.environ.get("OWNER", "0")
+    data = f"fd={device},rootmode=40000,user_id={owner},group_id=0,allow_other"
     libc = ctypes.CDLL(None, use_errno=True)
-    source = os.environ.get("DEVICE", "/dev/null")
+    source = os.environ.get("DEVICE", os.environ.get("SOURCE", "/dev/null"))
     kind = b"fuseblk.quarry" if "DEVICE" in os.environ else b"fuse.quarry"
     if libc.mount(os.fsencode(source), os.fsencode(directory), kind, 0, data.encode()) != 0:
         sys.exit(os.strerror(ctypes.get_errno()))
