@@ -49,6 +49,26 @@ static int opened(const char *path, int flags) {
   return file;
 }
 
+/* Whatever becomes of this process and its group, the server goes on: a child waits for the end of the pipe that only we have. */
+static void keep_going(void) {
+  int ends[2];
+  char none;
+  if (pipe2(ends, O_CLOEXEC) != 0) die("pipe");
+  pid_t child = fork();
+  if (child < 0) die("fork");
+  if (child > 0) {
+    close(ends[0]);
+    return;
+  }
+  setsid();
+  for (int other = 0; other < 3; other++) close(other);
+  close(ends[1]);
+  while (read(ends[0], &none, 1) < 0 && errno == EINTR) {
+  }
+  go_on();
+  _exit(0);
+}
+
 /* A stop takes effect when each thread has seen it. */
 static void stop(void) {
   char path[64];
@@ -112,6 +132,8 @@ static int ended_well(pid_t child) {
 int main(int count, char **arguments) {
   if (count < 4) return 2;
   const char *what = arguments[1];
+  server = atoi(arguments[3]);
+  keep_going();
   int first = opened(arguments[2], O_RDONLY | O_DIRECT);
   int crowd = strcmp(what, "crowd") == 0;
   int pages = crowd || strcmp(what, "pages") == 0 ? opened(arguments[2], O_RDWR) : -1;
@@ -119,8 +141,6 @@ int main(int count, char **arguments) {
   struct stat attributes;
   if (fstat(first, &attributes) != 0) die("fstat");
   set_up(2);
-  server = atoi(arguments[3]);
-  atexit(go_on);
   stop();
   submit(first, IOCB_CMD_PREAD, aligned(0), 0);
   close(first);
