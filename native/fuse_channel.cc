@@ -157,7 +157,7 @@ bool FuseChannel::ReceiveInto(int32_t slot, int32_t* length) {
   for (;;) {
     if (relief_.Holding()) {
       *length = static_cast<int32_t>(relief_.Take(start));
-      return true;
+      if (*length > 0) return true;
     }
     const ssize_t received = read(descriptor_, start, RoomBytes());
     if (received > 0) {

@@ -11,6 +11,7 @@
 #include <condition_variable>
 #include <cstring>
 #include <deque>
+#include <iterator>
 #include <mutex>
 #include <system_error>
 #include <thread>
@@ -23,6 +24,8 @@ namespace {
 // No call that ends by itself takes so long; whoever waits for the mount waits once or twice as long.
 constexpr std::chrono::milliseconds kBetweenLooks(500);
 constexpr int kPollMilliseconds = 20;
+// When nothing comes for so long, what the call waits for is held back.
+constexpr int kSilentPolls = 5000 / kPollMilliseconds;
 
 using Bytes = std::vector<uint8_t>;
 
@@ -37,7 +40,8 @@ struct RequestHead {
   uint32_t thread;
   uint32_t more;
 };
-struct WriteBody {
+// Of READ and WRITE.
+struct TransferBody {
   uint64_t handle;
   uint64_t offset;
   uint32_t size;
@@ -49,36 +53,55 @@ struct ReplyHead {
   uint64_t unique;
 };
 constexpr uint32_t kSetAttributes = 4;
+constexpr uint32_t kRead = 15;
 constexpr uint32_t kWrite = 16;
 constexpr uint32_t kRelease = 18;
 constexpr uint32_t kDestroy = 38;
 constexpr uint32_t kFromCache = 1;
+constexpr uint32_t kPastCache = 2;
 constexpr size_t kAttributesReply = 104;
 constexpr size_t kWriteReply = 8;
 
-bool IsFromCache(const uint8_t* request, size_t length, uint32_t* size) {
-  WriteBody body;
-  if (length < sizeof(RequestHead) + sizeof body) return false;
-  memcpy(&body, request + sizeof(RequestHead), sizeof body);
-  *size = body.size;
-  return (body.flags & kFromCache) != 0;
+RequestHead HeadOf(const Bytes& request) {
+  RequestHead head = {};
+  if (request.size() >= sizeof head) memcpy(&head, request.data(), sizeof head);
+  return head;
+}
+
+TransferBody TransferOf(const Bytes& request) {
+  TransferBody body = {};
+  if (request.size() >= sizeof(RequestHead) + sizeof body) {
+    memcpy(&body, request.data() + sizeof(RequestHead), sizeof body);
+  }
+  return body;
+}
+
+Bytes Reply(const RequestHead& head, int error, size_t body_bytes) {
+  const ReplyHead reply = {static_cast<uint32_t>(sizeof(ReplyHead) + body_bytes), -error, head.unique};
+  Bytes bytes(reply.length);
+  memcpy(bytes.data(), &reply, sizeof reply);
+  return bytes;
 }
 
 // The answer to a request that `thread` can be waiting for while it closes a file; empty where it cannot.
-Bytes AnswerTo(const uint8_t* request, size_t length, uint32_t thread) {
-  RequestHead head;
-  if (length < sizeof head) return {};
-  memcpy(&head, request, sizeof head);
-  size_t body = 0;
-  uint32_t size = 0;
-  if (head.opcode == kWrite && IsFromCache(request, length, &size)) body = kWriteReply;
-  else if (head.opcode == kSetAttributes && head.thread == thread) body = kAttributesReply;
-  else if (head.opcode != kRelease && head.opcode != kDestroy) return {};
-  const ReplyHead reply = {static_cast<uint32_t>(sizeof(ReplyHead) + body), 0, head.unique};
-  Bytes answer(reply.length);
-  memcpy(answer.data(), &reply, sizeof reply);
-  if (head.opcode == kWrite) memcpy(answer.data() + sizeof reply, &size, sizeof size);
+Bytes AnswerTo(const Bytes& request, uint32_t thread) {
+  const RequestHead head = HeadOf(request);
+  const TransferBody transfer = TransferOf(request);
+  if (head.opcode == kRelease || head.opcode == kDestroy) return Reply(head, 0, 0);
+  if (head.opcode == kSetAttributes && head.thread == thread) return Reply(head, 0, kAttributesReply);
+  if (head.opcode != kWrite || !(transfer.flags & kFromCache)) return {};
+  Bytes answer = Reply(head, 0, kWriteReply);
+  memcpy(answer.data() + sizeof(ReplyHead), &transfer.size, sizeof transfer.size);
   return answer;
+}
+
+// Whether a request can take the place of another in the kernel, and nothing is lost if it fails: 2 if its caller hears that
+// himself, 1 if it may be read-ahead.
+int Refusable(const Bytes& request) {
+  const uint32_t opcode = HeadOf(request).opcode;
+  if (opcode != kRead && opcode != kWrite) return 0;
+  if (TransferOf(request).flags & kPastCache) return 2;
+  return opcode == kRead ? 1 : 0;
 }
 
 void Write(int descriptor, const void* bytes, size_t length) {
@@ -110,24 +133,50 @@ struct Relief::Post {
 
   // Until the call ends, or the connection does.
   void Relieve(uint32_t call) {
-    Bytes request(most_bytes);
+    Bytes room(most_bytes);
+    int silent = 0;
     while (calls.load(std::memory_order_relaxed) == call && !stopped) {
       pollfd look = {descriptor, POLLIN, 0};
-      if (poll(&look, 1, kPollMilliseconds) <= 0) continue;
-      const ssize_t received = read(descriptor, request.data(), request.size());
-      if (received > 0) Accept(request.data(), static_cast<size_t>(received));
+      if (poll(&look, 1, kPollMilliseconds) <= 0) {
+        if (++silent % kSilentPolls == 0) RefuseOne();
+        continue;
+      }
+      silent = 0;
+      const ssize_t received = read(descriptor, room.data(), room.size());
+      if (received > 0) Accept(Bytes(room.begin(), room.begin() + received));
       else if (received == 0 || (errno != EAGAIN && errno != EINTR && errno != ENOENT)) return;
     }
   }
 
   // In this order: what is asked because of the answer comes after the request.
-  void Accept(const uint8_t* request, size_t length) {
+  void Accept(const Bytes& request) {
     {
       std::lock_guard<std::mutex> lock(mutex);
-      Keep(request, length);
+      Keep(request.data(), request.size());
     }
-    const Bytes answer = AnswerTo(request, length, thread);
+    Send(AnswerTo(request, thread));
+  }
+
+  void Send(const Bytes& answer) const {
     if (!answer.empty()) Write(descriptor, answer.data(), answer.size());
+  }
+
+  // The youngest came since the call began, so it has the place that became free by that call.
+  void RefuseOne() {
+    Bytes answer;
+    {
+      std::lock_guard<std::mutex> lock(mutex);
+      auto chosen = kept.rend();
+      for (auto request = kept.rbegin(); request != kept.rend(); ++request) {
+        const int least = chosen == kept.rend() ? 0 : Refusable(*chosen);
+        if (Refusable(*request) > least) chosen = request;
+      }
+      if (chosen == kept.rend()) return;
+      answer = Reply(HeadOf(*chosen), EAGAIN, 0);
+      kept.erase(std::next(chosen).base());
+      Settle();
+    }
+    Send(answer);
   }
 
   void Keep(const uint8_t* request, size_t length) {
@@ -138,17 +187,21 @@ struct Relief::Post {
   }
 
   size_t Take(uint8_t* into) {
+    if (kept.empty()) return 0;
     const Bytes request = std::move(kept.front());
     kept.pop_front();
     memcpy(into, request.data(), request.size());
-    if (kept.empty()) {
-      holding.store(false, std::memory_order_relaxed);
-      uint64_t count = 0;
-      if (read(signal, &count, sizeof count) < 0) {
-        // EAGAIN: it is not set.
-      }
-    }
+    Settle();
     return request.size();
+  }
+
+  void Settle() {
+    if (!kept.empty()) return;
+    holding.store(false, std::memory_order_relaxed);
+    uint64_t count = 0;
+    if (read(signal, &count, sizeof count) < 0) {
+      // EAGAIN: it is not set.
+    }
   }
 
   int descriptor = -1;

@@ -10,8 +10,8 @@
 // for. None of these has an answer that anybody reads: done is what it says, and done it is by the loop, before anything that
 // was asked later. The loop's own answer comes too late, and the kernel says so (ENOENT).
 //
-// At most the kernel's limit of requests in the background (64) can be waiting for the loop then; where they are all
-// that the kernel lets through, the pages that are to be written stay behind them.
+// The kernel lets a number of requests through at once that nobody waits for, and dirty pages are behind the others of them. Where the loop
+// has all of these, nothing comes any more, and one of those kept has to give way: it fails with EAGAIN.
 #ifndef QUARRY_RELIEF_H
 #define QUARRY_RELIEF_H
 
@@ -38,7 +38,7 @@ class Relief {
 
   // Whether requests are kept. After each read(2) of the descriptor, and before it, what is kept goes first.
   bool Holding() const;
-  // Moves the oldest request that is kept to `into`. Returns its length.
+  // Moves the oldest request that is kept to `into`. Returns its length; 0 when none is any more.
   size_t Take(uint8_t* into);
   // The same, when another one stands there already, which is kept as the youngest.
   size_t Exchange(uint8_t* request, size_t length);

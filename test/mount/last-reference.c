@@ -5,9 +5,10 @@
  *   last-reference detached FILE SERVER MOUNTPOINT   the mount is detached meanwhile: the file is the last that holds the filesystem
  *   last-reference pages FILE SERVER                 other pages of the file are dirty meanwhile
  *   last-reference times FILE SERVER                 only its times are
+ *   last-reference crowd FILE SERVER                 as pages, while a second process has more to read than the kernel lets through at once
  *
  * SERVER is the number of a process, which is stopped while all that is prepared, and goes on in any case. FILE has two blocks of 64 KiB.
- * Exit status 0: the request was completed; 2: the machine does not have it.
+ * Exit status 0: the request was completed, and of the crowd's all but a few, which failed with EAGAIN; 2: the machine does not have it.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -21,9 +22,10 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
-enum { BLOCK = 65536 };
+enum { BLOCK = 65536, CROWD = 200, MOST_REFUSED = 3 };
 
 static pid_t server;
 static aio_context_t context;
@@ -45,6 +47,26 @@ static int opened(const char *path, int flags) {
   int file = open(path, flags);
   if (file < 0) die(path);
   return file;
+}
+
+/* Whatever becomes of this process and its group, the server goes on: a child waits for the end of the pipe that only we have. */
+static void keep_going(void) {
+  int ends[2];
+  char none;
+  if (pipe2(ends, O_CLOEXEC) != 0) die("pipe");
+  pid_t child = fork();
+  if (child < 0) die("fork");
+  if (child > 0) {
+    close(ends[0]);
+    return;
+  }
+  setsid();
+  for (int other = 0; other < 3; other++) close(other);
+  close(ends[1]);
+  while (read(ends[0], &none, 1) < 0 && errno == EINTR) {
+  }
+  go_on();
+  _exit(0);
 }
 
 /* A stop takes effect when each thread has seen it. */
@@ -72,35 +94,62 @@ static void submit(int file, int operation, char *memory, off_t at) {
   if (syscall(SYS_io_submit, context, 1, list) != 1) die("io_submit");
 }
 
-static void await(int count) {
-  struct io_event events[2];
+/* Returns how many were refused for now. */
+static int await(int count) {
+  struct io_event event;
+  int refused = 0;
   for (int done = 0; done < count;) {
-    long got = syscall(SYS_io_getevents, context, 1, count - done, events, NULL);
+    long got = syscall(SYS_io_getevents, context, 1, 1, &event, NULL);
     if (got < 0 && errno != EINTR) die("io_getevents");
-    for (long i = 0; i < got; i++) {
-      if (events[i].res != BLOCK) errno = (int)-events[i].res, die("the request");
-    }
-    if (got > 0) done += got;
+    if (got <= 0) continue;
+    done++;
+    if (event.res == -EAGAIN) refused++;
+    else if (event.res != BLOCK) errno = (int)-event.res, die("the request");
   }
+  return refused;
+}
+
+static void set_up(int requests) {
+  context = 0;
+  if (syscall(SYS_io_setup, requests, &context) < 0) die("io_setup");
+}
+
+static pid_t start_crowd(const char *path) {
+  pid_t child = fork();
+  if (child != 0) return child;
+  int file = opened(path, O_RDONLY | O_DIRECT);
+  char *memory = aligned(0);
+  set_up(CROWD);
+  for (int i = 0; i < CROWD; i++) submit(file, IOCB_CMD_PREAD, memory, 0);
+  _exit(await(CROWD) > MOST_REFUSED ? 2 : 0);
+}
+
+static int ended_well(pid_t child) {
+  int status = 0;
+  return waitpid(child, &status, 0) == child && status == 0;
 }
 
 int main(int count, char **arguments) {
   if (count < 4) return 2;
   const char *what = arguments[1];
+  server = atoi(arguments[3]);
+  keep_going();
   int first = opened(arguments[2], O_RDONLY | O_DIRECT);
-  int pages = strcmp(what, "pages") == 0 ? opened(arguments[2], O_RDWR) : -1;
+  int crowd = strcmp(what, "crowd") == 0;
+  int pages = crowd || strcmp(what, "pages") == 0 ? opened(arguments[2], O_RDWR) : -1;
   int times = strcmp(what, "times") == 0 ? opened(arguments[2], O_RDWR | O_DIRECT) : -1;
   struct stat attributes;
-  if (fstat(first, &attributes) != 0 || syscall(SYS_io_setup, 8, &context) < 0) die("io_setup");
-  server = atoi(arguments[3]);
-  atexit(go_on);
+  if (fstat(first, &attributes) != 0) die("fstat");
+  set_up(2);
   stop();
   submit(first, IOCB_CMD_PREAD, aligned(0), 0);
   close(first);
+  pid_t child = crowd ? start_crowd(arguments[2]) : 0;
+  if (crowd) usleep(500000);
   if (pages >= 0 && pwrite(pages, aligned('p'), BLOCK, BLOCK) != BLOCK) die("pwrite");
   if (times >= 0) submit(times, IOCB_CMD_PWRITE, aligned('t'), BLOCK);
   if (count > 4 && umount2(arguments[4], MNT_DETACH) != 0) die("umount2");
   go_on();
-  await(times >= 0 ? 2 : 1);
-  return 0;
+  if (await(times >= 0 ? 2 : 1) != 0) return 2;
+  return crowd && !ended_well(child) ? 2 : 0;
 }
