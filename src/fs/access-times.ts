@@ -9,7 +9,8 @@
  * The rules are the kernel's (relatime_need_update): 'relative' moves the time when the file was changed since it was last read, or
  * when that is a day ago. The map is bounded: half full it is written, and when it is full, reads leave no mark for a while.
  *
- * An access time is never worth an error, nor that a volume at rest wakes: what cannot be written is let go of. A crash may lose those of the last seconds.
+ * An access time is never worth an error, nor that a volume at rest wakes: what cannot be written is let go of. A crash
+ * may lose those of the last seconds.
  */
 import type { AccessRules, Attributes, Operation } from './filesystem.ts';
 import { Inode } from './format.ts';

@@ -30,7 +30,10 @@ export const MAX_COMMIT_SECONDS = 3600;
 export const EXTENTS_PER_STEP = 128;
 /** Blocks that one extent may change in the worst case: a bitmap, a summary, a tree node. */
 const BLOCKS_PER_EXTENT = 3;
-/** Blocks that any other operation changes at most, and every operation beside its extents: a new cluster of inodes, the volume root, paths through trees that split. */
+/**
+ * Blocks that any other operation changes at most, and every operation beside its extents: a new cluster of inodes, the
+ * volume root, paths through trees that split.
+ */
 const BLOCKS_PER_OPERATION = 40;
 
 /** Extents that one transaction may enter or give back so that it fits into a log of this length (J8). */
@@ -38,6 +41,7 @@ export function extentsPerStep(logBlocks: number): number {
   const room = Math.floor((logBlocks - BLOCKS_PER_OPERATION) / BLOCKS_PER_EXTENT);
   return Math.max(1, Math.min(room, EXTENTS_PER_STEP));
 }
+
 /** Inodes whose access times are kept in memory at most; half as many are written before their time. Some 100 bytes each. */
 export const MOST_ACCESS_TIMES = 16 * 1024;
 /**

@@ -2,8 +2,9 @@
  * Runs operations as transactions: perform, and on a miss roll back, load, perform again.
  *
  * Cached operations run to their end inside `execute`: no promise, no await. One that finds the volume out of space
- * while freed blocks wait for a commit is run again after that commit, and while files are on their way to be freed, some moments later; one that changes more than the journal has room for, after a checkpoint.
- * While too much of the cache cannot leave it, operations wait for one as well.
+ * while freed blocks wait for a commit is run again after that commit, and while files are on their way to be freed,
+ * some moments later; one that changes more than the journal has room for, after a checkpoint. While too much of the
+ * cache cannot leave it, operations wait for one as well. One that finds the volume at rest (rest.ts) is run again when it is awake.
  *
  * Only one frame on the stack runs operations. What the end of one begins (the next step of a long task, whoever waited for its
  * lock) gets in line, and the frame takes it from there when it is through, so the stack never grows with the work. When the budget

@@ -33,6 +33,8 @@ export class Rest {
   readonly #tx: Transaction;
   readonly #host: RestHost;
   #turning: Promise<void> = Promise.resolve();
+  /** For all who wait for it: nobody is left to wait for one behind the next rest, which may wait for him. */
+  #waking: Promise<void> | undefined;
   /** Inodes to be freed. */
   readonly #left: number[] = [];
 
@@ -48,7 +50,10 @@ export class Rest {
 
   /** Ends the rest, if there is one. @throws EROFS if the volume cannot be changed any more */
   wake(): Promise<void> {
-    return this.#turn(() => this.#wake());
+    this.#waking ??= this.#turn(() => this.#wake()).finally(() => {
+      this.#waking = undefined;
+    });
+    return this.#waking;
   }
 
   /** Resolves when nothing is under way, whatever became of it. */

@@ -1,4 +1,7 @@
-/** What the superblock says of a volume's use: that it is mounted, and may need its journal, or that it is clean. Each is durable when it resolves. */
+/**
+ * What the superblock says of a volume's use: that it is mounted, and may need its journal, or that it is clean. Each is
+ * durable when it resolves.
+ */
 import type { Device } from '../aio/device.ts';
 import { flushDevice } from './block-transfers.ts';
 import type { Clock } from './clock.ts';

@@ -251,7 +251,7 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
     try {
       await this.#rest.quiet();
       // What could not be written so far is tried once more, also when it has to wake for that.
-      if (this.resting && this.#durability.lost.kept().size > 0) await this.#rest.wake();
+      if (this.resting && this.#durability.lost.kept().size > 0) await this.#rest.wake().catch(() => {});
       await this.#runner.idle();
       await this.#references.settled();
       if (!this.readOnly) {

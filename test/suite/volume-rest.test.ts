@@ -250,3 +250,20 @@ test('a volume that is damaged stays read-only, though it was met while it went 
   expect(waking.volume.readOnly).toBe(true);
   await waking.volume.unmount();
 });
+
+test('what wakes it goes on before it goes to rest again', async () => {
+  const { volume } = await scene();
+  const inode = await volume.resolve('/file');
+  volume.volume.acquire(inode);
+  await volume.unlink('/file');
+  await volume.volume.rest();
+  const made = volume.mkdir('/new');
+  await Promise.resolve();
+  const resting = volume.volume.rest();
+  // It has the file's lock, for which freeing the file waits, for which the rest waits.
+  const written = volume.write(inode, 0, new Uint8Array(9));
+  volume.volume.forget(inode, 1);
+  expect(await settles(Promise.all([made, resting, written]))).toBe(true);
+  await volume.volume.unmount();
+  expect((await checkVolume((volume.device as MemoryDevice).reopen())).problems).toEqual([]);
+});
