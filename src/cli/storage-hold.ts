@@ -235,8 +235,7 @@ function openLayer(layer: StorageLayer, access: number): OpenedLayer | undefined
   return undefined;
 }
 
-/** Looks first: a device or a FIFO that is there by now would notice. */
-/** What another path leads to by now is not opened: a FIFO or a device would notice. */
+/** Looks first: a device or a FIFO that is there by now would notice that it is opened. */
 function openIf(path: string, access: number, id: string): number | undefined {
   let place: number | undefined;
   try {
