@@ -5,11 +5,12 @@
  * Mounts of block devices are found by device number. Who has an image is the process that holds the lock on it
  * (/proc/PID/fdinfo), and its mount is the one its connection has the number of. No path from a mount table is touched.
  */
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { type MountRecord, mountTable, parseMountinfo } from '../fuse/mount.ts';
-import { ownerOf } from '../fuse/mount-table.ts';
+import { connectionOf, ownerOf } from '../fuse/mount-table.ts';
 import { blockFacts, devicePath, holdersOf, storageIdOf } from './block-devices.ts';
+import { connectionIn, processName, processNumbers, readIfThere } from './processes.ts';
 import {
   deviceId,
   layersOf,
@@ -48,13 +49,13 @@ export function blockMountOf(layers: readonly StorageLayer[]): StorageUser | und
 /** A process that holds a lock on a file. */
 interface LockHolder {
   readonly pid: string;
-  /** Its FUSE connections, as the kernel numbers them: the minor numbers of their mounts. */
-  readonly connections: readonly string[];
+  /** Its FUSE connections, as the kernel numbers them. */
+  readonly connections: readonly number[];
 }
 
 /** Other processes, by number. */
 function processes(): string[] {
-  return readdirSync('/proc').filter((name) => /^\d+$/.test(name) && name !== String(process.pid));
+  return processNumbers().filter((pid) => pid !== String(process.pid));
 }
 
 /** Number and fdinfo of each descriptor of a process that may be looked at. */
@@ -64,14 +65,6 @@ function descriptorsOf(pid: string): [number: string, text: string][] {
     return readdirSync(directory).map((name) => [name, readIfThere(join(directory, name))]);
   } catch {
     return [];
-  }
-}
-
-function readIfThere(path: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch {
-    return '';
   }
 }
 
@@ -95,14 +88,8 @@ function lockHolders(id: StorageId): LockHolder[] {
   return holders;
 }
 
-function connectionsIn(descriptors: readonly string[]): string[] {
-  return descriptors
-    .map((text) => /^fuse_connection:\s*(\d+)$/m.exec(text)?.[1])
-    .filter((number) => number !== undefined);
-}
-
-function nameOf(pid: string): string {
-  return `${readIfThere(join('/proc', pid, 'comm')).trim() || 'a process'} (${pid})`;
+function connectionsIn(descriptors: readonly string[]): number[] {
+  return descriptors.map(connectionIn).filter((number) => number !== undefined);
 }
 
 /**
@@ -113,15 +100,13 @@ export function fileUser(id: StorageId, path: string | undefined): StorageUser {
   const holders = lockHolders(id);
   const records = mountTable();
   for (const { connections } of holders) {
-    const mount = records.findLast(({ deviceNumbers }) =>
-      connections.some((number) => deviceNumbers === `0:${number}`),
-    );
+    const mount = records.findLast((record) => connections.includes(connectionOf(record)));
     if (mount) return { mount };
   }
   const [holder] = holders;
   const named = holder?.connections.length ? undefined : records.findLast((record) => isNamed(record, path));
   if (named) return { mount: named };
-  return holder ? { holder: nameOf(holder.pid) } : {};
+  return holder ? { holder: processName(holder.pid) } : {};
 }
 
 function isNamed({ type, source }: MountRecord, path: string | undefined): boolean {
@@ -140,7 +125,7 @@ export function abandonedMountOf(path: string): MountRecord | undefined {
   const served = new Set(
     processes().flatMap((pid) => connectionsIn(descriptorsOf(pid).map(([, text]) => text))),
   );
-  return own.findLast(({ deviceNumbers }) => !served.has(deviceNumbers.replace(/^0:/, '')));
+  return own.findLast((record) => !served.has(connectionOf(record)));
 }
 
 /** Filesystems whose files show other device numbers than their mounts. */
