@@ -7,8 +7,9 @@
  */
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { type MountRecord, mountTable, parseMountinfo } from '../fuse/mount.ts';
+import { type MountRecord, mountTable, parseMountinfo, unescapeOctal } from '../fuse/mount.ts';
 import { connectionOf, ownerOf } from '../fuse/mount-table.ts';
+import { systemPath } from '../path-bytes.ts';
 import { blockFacts, devicePath, holdersOf, storageIdOf } from './block-devices.ts';
 import { connectionIn, processName, processNumbers, readIfThere } from './processes.ts';
 import {
@@ -168,7 +169,7 @@ export function deviceHolder(id: StorageId): string | undefined {
 export function isSwap(id: StorageId): boolean {
   return swapsOf(readIfThere('/proc/swaps')).some((path) => {
     try {
-      return storageIdOf(statSync(path, { bigint: true })) === id;
+      return storageIdOf(statSync(systemPath(path), { bigint: true })) === id;
     } catch {
       return false;
     }
@@ -178,5 +179,5 @@ export function isSwap(id: StorageId): boolean {
 /** The paths in the text of /proc/swaps. */
 export function swapsOf(text: string): string[] {
   const lines = text.split('\n').slice(1);
-  return lines.map((line) => line.split(/\s/)[0] ?? '').filter((path) => path !== '');
+  return lines.map((line) => unescapeOctal(line.split(/\s/)[0] ?? '')).filter((path) => path !== '');
 }
