@@ -20,6 +20,8 @@ import { CommandError } from './failure.ts';
 import { printable } from './printable.ts';
 
 export const ANSWER_SECONDS = 5;
+/** Of what a server says in one sentence, shown as a part of a line. */
+const LONGEST_SENTENCE = 500;
 
 /**
  * Why there is no answer. `dead`: nobody serves the mount any more. `silent`: its server does not answer in time. `foreign`: it is not
@@ -93,6 +95,10 @@ function parse(text: string): unknown {
   }
 }
 
+function sentence(said: unknown): string | undefined {
+  return typeof said === 'string' ? printable(said.slice(0, LONGEST_SENTENCE)) : undefined;
+}
+
 export interface AskOptions {
   readonly payload?: string;
   readonly limitMs?: number;
@@ -115,7 +121,7 @@ export async function askMount(
     const { errno, text } = await askWhole(mount, { number, payload }, limit.signal);
     const answer = parse(text);
     if (errno === 0) return answer;
-    throw new NoAnswerError('refused', printable(typeof answer === 'string' ? answer : `errno ${errno}`));
+    throw new NoAnswerError('refused', sentence(answer) ?? `errno ${errno}`);
   } catch (thrown) {
     throw explain(thrown, mount);
   } finally {
@@ -139,6 +145,6 @@ export async function identify(mount: MountRecord, limitMs?: number): Promise<Mo
   return {
     pid: typeof pid === 'number' && Number.isInteger(pid) && pid > 0 && pid < 2 ** 31 ? pid : undefined,
     readOnly: readOnly === true,
-    failure: typeof failure === 'string' ? printable(failure) : undefined,
+    failure: sentence(failure),
   };
 }

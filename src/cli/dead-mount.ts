@@ -8,7 +8,7 @@
  * A dead mount of a block device keeps the device as long as programs stand in it or have files of it open; an image file is free
  * when the process is gone. `waitForRelease` waits for either.
  */
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { abandonMount, findMount, type MountRecord } from '../fuse/mount.ts';
@@ -17,6 +17,7 @@ import { linkTarget } from '../path-bytes.ts';
 import { identify, NoAnswerError } from './ask-mount.ts';
 import { CommandError, codeOf } from './failure.ts';
 import { isOurs, isOwn, mountpointPath } from './mountpoint.ts';
+import { processName, processNumbers } from './processes.ts';
 
 /** More dead mounts on top of each other than anybody makes. */
 const MOST_STACKED = 32;
@@ -58,18 +59,10 @@ function leadsInto(link: string, directory: string): boolean {
   }
 }
 
-function nameOf(pid: string): string {
-  try {
-    return `${readFileSync(join('/proc', pid, 'comm'), 'utf8').trim()} (${pid})`;
-  } catch {
-    return pid;
-  }
-}
-
 /** Processes that stand in the directory or have files below it open, as `name (pid)`. Does not touch the mount. */
-export function usersOf(directory: string): string[] {
-  const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
-  return pids.filter((pid) => linksOf(pid).some((link) => leadsInto(link, directory))).map(nameOf);
+function usersOf(directory: string): string[] {
+  const users = processNumbers().filter((pid) => linksOf(pid).some((link) => leadsInto(link, directory)));
+  return users.map(processName);
 }
 
 /** A dead mount that was taken away. */

@@ -201,7 +201,8 @@ export const fsckCommand: CommandDefinition = {
     { flags: '--progress', text: 'show a progress bar; by default where standard error is a terminal' },
     JSON_OPTION,
   ],
-  notes: `Exit status: 0 no problems, 1 problems corrected, 4 problems left uncorrected, 8 the check could not be made, 16 wrong usage.
+  notes: `Exit status: 0 no problems, 1 problems corrected, 4 problems left uncorrected, 8 the check could not be made,
+16 wrong usage.
 What cannot be reached from the root any more is put into lost+found, under the name '#' and its inode number.`,
   usageStatus: FsckExit.usage,
   failureStatus: FsckExit.operational,

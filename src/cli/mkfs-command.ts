@@ -254,7 +254,8 @@ export const mkfsCommand: CommandDefinition = {
     JSON_OPTION,
   ],
   notes: `A target that holds a known filesystem or partition table, or is behind a loop device, is refused unless --force
-is given. One that is mounted or held open by someone else is always refused. Nothing is written before everything has been checked.`,
+is given. One that is mounted or held open by someone else is always refused. Nothing is written before everything
+has been checked.`,
   usageStatus: 2,
   failureStatus: 1,
   run,

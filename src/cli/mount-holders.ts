@@ -2,20 +2,13 @@
  * Who else holds a mounted filesystem: bind mounts, and other mount namespaces, as /proc tells it. A filesystem ends when the last
  * of its mounts does, wherever that is.
  */
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { readlinkSync } from 'node:fs';
 import { type MountRecord, parseMountinfo } from '../fuse/mount.ts';
 import { printable } from './printable.ts';
+import { processName, processNumbers, readIfThere } from './processes.ts';
 
 /** More are not named. */
 const MOST_NAMED = 8;
-
-function readText(path: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch {
-    return '';
-  }
-}
 
 function namespaceOf(pid: string): string | undefined {
   try {
@@ -26,7 +19,7 @@ function namespaceOf(pid: string): string | undefined {
 }
 
 function placesIn(pid: string, { id, deviceNumbers, type }: MountRecord): string[] {
-  const mounts = parseMountinfo(readText(`/proc/${pid}/mountinfo`));
+  const mounts = parseMountinfo(readIfThere(`/proc/${pid}/mountinfo`));
   return mounts
     .filter((mount) => mount.deviceNumbers === deviceNumbers && mount.type === type && mount.id !== id)
     .map(({ directory }) => printable(directory));
@@ -37,14 +30,13 @@ export function holdersOf(mount: MountRecord): string[] {
   const own = namespaceOf('self');
   const seen = new Set<string | undefined>([own, undefined]);
   const holders = placesIn('self', mount).map((place) => `the mount on ${place}`);
-  for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
+  for (const pid of processNumbers()) {
     const namespace = namespaceOf(pid);
     if (seen.has(namespace)) continue;
     seen.add(namespace);
     const [place] = placesIn(pid, mount);
     if (place === undefined) continue;
-    const name = printable(readText(`/proc/${pid}/comm`).trim());
-    holders.push(`${place} in the mount namespace of ${name} (${pid})`);
+    holders.push(`${place} in the mount namespace of ${processName(pid)}`);
   }
   return holders.slice(0, MOST_NAMED);
 }

@@ -7,18 +7,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { MountRecord } from '../fuse/mount.ts';
 import { connectionOf, ownerOf } from '../fuse/mount-table.ts';
 import { native } from '../native.ts';
+import { connectionIn, processNumbers } from './processes.ts';
 
 const SIGKILL = 9;
 const ESRCH = 3;
 const POLL_MILLISECONDS = 5;
 /** How long a process that has ended may wait for its parent to notice: only then its status is known. */
 const COLLECTION_MILLISECONDS = 1000;
-
-/** The connection in the text of /proc/PID/fdinfo of a /dev/fuse; undefined on kernels that do not say. */
-export function connectionIn(text: string): number | undefined {
-  const digits = /^fuse_connection:\s*(\d+)$/m.exec(text)?.[1];
-  return digits === undefined ? undefined : Number(digits);
-}
 
 /** Which connections a process holds an end of; undefined stands for one that the kernel does not name. */
 function connectionsOf(pid: number): (number | undefined)[] {
@@ -123,8 +118,7 @@ export function serverOf(mount: MountRecord, likelyPid?: number): MountServer | 
 }
 
 export function serverOfConnection(connection: number, likelyPid?: number): MountServer | undefined {
-  const all = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
-  for (const pid of [...(likelyPid === undefined ? [] : [likelyPid]), ...all.map(Number)]) {
+  for (const pid of [...(likelyPid === undefined ? [] : [likelyPid]), ...processNumbers().map(Number)]) {
     const server = MountServer.prove(pid, connection);
     if (server) return server;
   }

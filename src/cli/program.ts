@@ -14,6 +14,7 @@ import {
 } from './command.ts';
 import { exactWords } from './exact-words.ts';
 import { codeOf, failureLine, UsageError } from './failure.ts';
+import { FSCK_FAILURE_STATUS } from './start.ts';
 
 /** The commands, in the order of the help. A command line loads only the one it names: loading all takes longer than most run. */
 const COMMANDS = new Map<string, () => Promise<CommandDefinition>>([
@@ -28,9 +29,6 @@ const COMMANDS = new Map<string, () => Promise<CommandDefinition>>([
 ]);
 
 export const COMMAND_NAMES: readonly string[] = [...COMMANDS.keys()];
-
-/** Of fsck, 1 means that all was corrected: a command that cannot even be loaded must not say so. */
-const FSCK_FAILURE_STATUS = 8;
 
 /** Exit status of a command line that names no command. */
 const USAGE_STATUS = 2;
@@ -113,7 +111,7 @@ function makeProgram(
 
 /** Commander's own complaint as one line: without its prefix, with where to read on. */
 function usageLine(message: string, name: string | undefined): string {
-  const text = message.replace(/^error: /, '').replace(/\s*\n\s*/g, ' ');
+  const text = message.replace(/^error: |\.$/g, '').replace(/\s*\n\s*/g, ' ');
   return `${text}; see 'quarry ${name === undefined ? '' : `${name} `}--help'`;
 }
 

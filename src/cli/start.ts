@@ -6,8 +6,8 @@
  * of all: under some of them not even the rest of the program can be loaded.
  */
 
-/** Of fsck, 1 means that all was corrected: a command that cannot begin must not say so. */
-const FSCK_FAILURE_STATUS = 8;
+/** Of fsck, 1 means that all was corrected: a command that cannot begin, or not even be loaded, must not say so. */
+export const FSCK_FAILURE_STATUS = 8;
 
 /**
  * Runs a command line and says what went wrong, if anything.

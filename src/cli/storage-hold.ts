@@ -13,7 +13,7 @@
  * Parts of a device that are not known, below a mapped device, are locked for sharing: logical volumes do not exclude each
  * other, and whoever holds the whole does.
  */
-import { closeSync, constants, fstatSync, openSync, statSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync } from 'node:fs';
 import { constants as system } from 'node:os';
 import type { MountRecord } from '../fuse/mount.ts';
 import { native } from '../native.ts';
@@ -33,6 +33,8 @@ import type { Target } from './target.ts';
 
 const { EAGAIN } = system.errno;
 const { O_NONBLOCK, O_RDONLY, O_RDWR } = constants;
+/** Of Linux; it resolves a path and opens nothing. */
+const O_PATH = 0x200000;
 const SHARED = 1;
 const EXCLUSIVE = 2;
 
@@ -233,18 +235,18 @@ function openLayer(layer: StorageLayer, access: number): OpenedLayer | undefined
   return undefined;
 }
 
-/** Looks first: a device or a FIFO that is there by now would notice. */
+/** Looks first: a device or a FIFO that is there by now would notice that it is opened. */
 function openIf(path: string, access: number, id: string): number | undefined {
-  let descriptor: number;
+  let place: number | undefined;
   try {
-    if (storageIdOf(statSync(systemPath(path), { bigint: true })) !== id) return undefined;
-    descriptor = openSync(systemPath(path), access | O_NONBLOCK);
+    place = openSync(systemPath(path), O_PATH);
+    if (storageIdOf(fstatSync(place, { bigint: true })) !== id) return undefined;
+    return openSync(`/proc/self/fd/${place}`, access | O_NONBLOCK);
   } catch {
     return undefined;
+  } finally {
+    if (place !== undefined) closeSync(place);
   }
-  if (storageIdOf(fstatSync(descriptor, { bigint: true })) === id) return descriptor;
-  closeSync(descriptor);
-  return undefined;
 }
 
 /** The refusal, in words. `layer` is where the other was met, `rival` the device that he has. */

@@ -5,11 +5,13 @@
  * Mounts of block devices are found by device number. Who has an image is the process that holds the lock on it
  * (/proc/PID/fdinfo), and its mount is the one its connection has the number of. No path from a mount table is touched.
  */
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { type MountRecord, mountTable, parseMountinfo } from '../fuse/mount.ts';
-import { ownerOf } from '../fuse/mount-table.ts';
+import { type MountRecord, mountTable, parseMountinfo, unescapeOctal } from '../fuse/mount.ts';
+import { connectionOf, ownerOf } from '../fuse/mount-table.ts';
+import { systemPath } from '../path-bytes.ts';
 import { blockFacts, devicePath, holdersOf, storageIdOf } from './block-devices.ts';
+import { connectionIn, processName, processNumbers, readIfThere } from './processes.ts';
 import {
   deviceId,
   layersOf,
@@ -48,13 +50,13 @@ export function blockMountOf(layers: readonly StorageLayer[]): StorageUser | und
 /** A process that holds a lock on a file. */
 interface LockHolder {
   readonly pid: string;
-  /** Its FUSE connections, as the kernel numbers them: the minor numbers of their mounts. */
-  readonly connections: readonly string[];
+  /** Its FUSE connections, as the kernel numbers them. */
+  readonly connections: readonly number[];
 }
 
 /** Other processes, by number. */
 function processes(): string[] {
-  return readdirSync('/proc').filter((name) => /^\d+$/.test(name) && name !== String(process.pid));
+  return processNumbers().filter((pid) => pid !== String(process.pid));
 }
 
 /** Number and fdinfo of each descriptor of a process that may be looked at. */
@@ -64,14 +66,6 @@ function descriptorsOf(pid: string): [number: string, text: string][] {
     return readdirSync(directory).map((name) => [name, readIfThere(join(directory, name))]);
   } catch {
     return [];
-  }
-}
-
-function readIfThere(path: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch {
-    return '';
   }
 }
 
@@ -95,14 +89,8 @@ function lockHolders(id: StorageId): LockHolder[] {
   return holders;
 }
 
-function connectionsIn(descriptors: readonly string[]): string[] {
-  return descriptors
-    .map((text) => /^fuse_connection:\s*(\d+)$/m.exec(text)?.[1])
-    .filter((number) => number !== undefined);
-}
-
-function nameOf(pid: string): string {
-  return `${readIfThere(join('/proc', pid, 'comm')).trim() || 'a process'} (${pid})`;
+function connectionsIn(descriptors: readonly string[]): number[] {
+  return descriptors.map(connectionIn).filter((number) => number !== undefined);
 }
 
 /**
@@ -113,15 +101,13 @@ export function fileUser(id: StorageId, path: string | undefined): StorageUser {
   const holders = lockHolders(id);
   const records = mountTable();
   for (const { connections } of holders) {
-    const mount = records.findLast(({ deviceNumbers }) =>
-      connections.some((number) => deviceNumbers === `0:${number}`),
-    );
+    const mount = records.findLast((record) => connections.includes(connectionOf(record)));
     if (mount) return { mount };
   }
   const [holder] = holders;
   const named = holder?.connections.length ? undefined : records.findLast((record) => isNamed(record, path));
   if (named) return { mount: named };
-  return holder ? { holder: nameOf(holder.pid) } : {};
+  return holder ? { holder: processName(holder.pid) } : {};
 }
 
 function isNamed({ type, source }: MountRecord, path: string | undefined): boolean {
@@ -140,7 +126,7 @@ export function abandonedMountOf(path: string): MountRecord | undefined {
   const served = new Set(
     processes().flatMap((pid) => connectionsIn(descriptorsOf(pid).map(([, text]) => text))),
   );
-  return own.findLast(({ deviceNumbers }) => !served.has(deviceNumbers.replace(/^0:/, '')));
+  return own.findLast((record) => !served.has(connectionOf(record)));
 }
 
 /** Filesystems whose files show other device numbers than their mounts. */
@@ -183,7 +169,7 @@ export function deviceHolder(id: StorageId): string | undefined {
 export function isSwap(id: StorageId): boolean {
   return swapsOf(readIfThere('/proc/swaps')).some((path) => {
     try {
-      return storageIdOf(statSync(path, { bigint: true })) === id;
+      return storageIdOf(statSync(systemPath(path), { bigint: true })) === id;
     } catch {
       return false;
     }
@@ -193,5 +179,5 @@ export function isSwap(id: StorageId): boolean {
 /** The paths in the text of /proc/swaps. */
 export function swapsOf(text: string): string[] {
   const lines = text.split('\n').slice(1);
-  return lines.map((line) => line.split(/\s/)[0] ?? '').filter((path) => path !== '');
+  return lines.map((line) => unescapeOctal(line.split(/\s/)[0] ?? '')).filter((path) => path !== '');
 }

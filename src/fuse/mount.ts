@@ -356,8 +356,8 @@ export interface MountRecord {
   readonly options: string;
 }
 
-/** proc(5): space, tab, newline and backslash are octal in mountinfo. */
-function unescapeOctal(text: string): string {
+/** proc(5): space, tab, newline and backslash are octal in mountinfo, and in the paths of other tables. */
+export function unescapeOctal(text: string): string {
   const bytes = pathBytes(text).toString('latin1');
   const plain = bytes.replace(/\\([0-7]{3})/g, (_, digits: string) =>
     String.fromCharCode(Number.parseInt(digits, 8)),

@@ -22,7 +22,7 @@ import {
   statfsSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { describe } from 'vitest';
@@ -232,8 +232,9 @@ export class Scratch {
     return tree;
   }
 
+  /** With the logs of daemons that had their mounts in it (cli/log-file.ts). */
   async remove(): Promise<void> {
-    await shellResult(`rm -rf --one-file-system '${this.path}'`);
+    await shellResult(`rm -rf --one-file-system '${this.path}'; rm -f /run/quarry/*${basename(this.path)}*`);
   }
 }
 

@@ -2,7 +2,7 @@
 
 hostile-server.py DIRECTORY JSON [SECONDS]: mounts on the directory as fuse.quarry, says "ready", serves until the mount ends, and
 lives on for so long. With DEVICE in the environment it mounts that as fuseblk.quarry; OWNER is the user whose mount it is, root if not
-given, and SOURCE what the mount table shows.
+given, SOURCE what the mount table shows, STATUS how it ends.
 """
 
 import ctypes
@@ -64,6 +64,7 @@ def main():
         import time
 
         time.sleep(float(sys.argv[3]))
+    sys.exit(int(os.environ.get("STATUS", "0")))
 
 
 main()

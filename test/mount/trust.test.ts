@@ -116,10 +116,11 @@ describeQuarry('a mount that is served by somebody else', () => {
     await volume?.destroy();
   });
 
-  async function serveHostile(text: string, ...more: string[]): Promise<void> {
+  async function serveHostile(text: string, more: string[] = [], status = 0): Promise<void> {
     const program = join(ROOT, 'test/mount/hostile-server.py');
     const child = spawn('python3', [program, volume.directory, text, ...more], {
       stdio: ['ignore', 'pipe', 'inherit'],
+      env: { ...process.env, STATUS: String(status) },
     });
     server = child;
     await new Promise((resolve) => child.stdout.once('data', resolve));
@@ -163,8 +164,16 @@ describeQuarry('a mount that is served by somebody else', () => {
     expect(isMountPoint(volume.directory)).toBe(false);
   });
 
+  test('the reason why its volume takes no changes has an end', async () => {
+    await serveHostile(JSON.stringify({ failure: 'x'.repeat(10_000) }), [], 1);
+    const { status, stderr } = await command('umount', volume.directory);
+    expect(status).toBe(1);
+    expect(stderr).toMatch(/the last changes could not be written \(x+\)/);
+    expect(stderr.length).toBeLessThan(1500);
+  });
+
   test('one that lives on after its mount is waited for with a bound', async () => {
-    await serveHostile('{}', '60');
+    await serveHostile('{}', ['60']);
     expect(await command('umount', '--timeout', '1', volume.directory)).toMatchObject({ status: 1 });
     expect(isMountPoint(volume.directory)).toBe(false);
   });

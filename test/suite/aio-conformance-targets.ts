@@ -43,7 +43,15 @@ const undo: (() => void)[] = [];
 /** Takes back, at the end of the test file, all that was made here. */
 export function undoAfterAll(): void {
   afterAll(() => {
-    for (const step of undo.splice(0).reverse()) step();
+    const failures: unknown[] = [];
+    for (const step of undo.splice(0).reverse()) {
+      try {
+        step();
+      } catch (thrown) {
+        failures.push(thrown);
+      }
+    }
+    if (failures.length > 0) throw new AggregateError(failures, 'not everything could be taken back');
   });
 }
 

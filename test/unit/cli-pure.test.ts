@@ -355,6 +355,7 @@ describe('small things', () => {
   test('swaps', () => {
     expect(swapsOf('Filename\t\tType\n/dev/sda2   partition\t1\t0\t-2\n')).toEqual(['/dev/sda2']);
     expect(swapsOf('')).toEqual([]);
+    expect(swapsOf('Filename\n/swap\\040of\\134mine file 1 0 -2\n')).toEqual(['/swap of\\mine']);
   });
   test('progress', () => {
     expect(progressText('inodes', 1, 2)).toBe(`inodes           [${'='.repeat(15)}${' '.repeat(15)}]  50 %`);

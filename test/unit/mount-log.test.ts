@@ -26,7 +26,7 @@ import { printable, printableJson } from '../../src/cli/printable.ts';
 
 let scratch: string;
 beforeEach(() => {
-  scratch = mkdtempSync(join(tmpdir(), 'mountio-log-'));
+  scratch = mkdtempSync(join(tmpdir(), 'quarry-mount-log-'));
 });
 afterEach(() => rmSync(scratch, { recursive: true, force: true }));
 

@@ -14,6 +14,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, expect, test } from 'vitest';
+import { holdStorage, requireFreeStorage } from '../../src/cli/storage-hold.ts';
 import { native } from '../../src/native.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'quarry-open-target-'));
@@ -43,6 +44,10 @@ test.each([true, false])('a FIFO, also by a link; to be read only: %s', async (r
       expect(() => native.openDevice(path, { readOnly, exclusive: false, direct: false })).toThrow(
         expect.objectContaining({ code: 'ENOTBLK', path, syscall: 'open' }),
       );
+      // It was a file when it was looked at.
+      const target = { path, isBlockDevice: false, sizeBytes: 4096, id: 'file 0:1 1' };
+      requireFreeStorage(target);
+      holdStorage(target, readOnly ? 'shared' : 'exclusive').release();
     }
     await sleep(100);
     expect(writer.exitCode).toBe(null);

@@ -2,7 +2,8 @@
 import { spawn } from 'node:child_process';
 import { closeSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { connectionIn, MountServer } from '../../src/cli/mount-server.ts';
+import { MountServer } from '../../src/cli/mount-server.ts';
+import { connectionIn } from '../../src/cli/processes.ts';
 import { native } from '../../src/native.ts';
 
 async function ended(descriptor: number): Promise<void> {
