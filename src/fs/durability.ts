@@ -53,8 +53,8 @@ export class Durability {
   }
 
   async #commit(inode: number | undefined): Promise<void> {
-    await this.#early.settled();
-    await this.#retry?.run(inode);
+    if (this.#early.busy) await this.#early.settled();
+    if (this.lost.keepsAny) await this.#retry?.run(inode);
     if (this.#access.size > 0) await this.#access.write(true);
     await this.#committer.commit();
   }

@@ -91,6 +91,11 @@ export class EarlyWrites {
     this.#order.afterAllSoFar(done);
   }
 
+  /** Is any write on its way? */
+  get busy(): boolean {
+    return this.#files.size > 0;
+  }
+
   /** Resolves when every write answered so far is done, well or not. */
   async settled(): Promise<void> {
     if (this.#files.size > 0) await new Promise<void>((resolve) => this.#order.afterAllSoFar(resolve));

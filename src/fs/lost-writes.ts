@@ -204,7 +204,12 @@ export class LostWrites {
 
   // ---- copies ----
 
-  /** Has this file data that is only in memory? */
+  /** Has any file data that is only in memory? */
+  get keepsAny(): boolean {
+    return this.#copies.size > 0;
+  }
+
+  /** Has this file? */
   keeps(inode: number): boolean {
     if (this.#copies.size === 0) return false;
     return (this.#files.get(inode) ?? NONE).some((range) => range.copy !== undefined);
