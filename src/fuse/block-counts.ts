@@ -14,11 +14,6 @@ import type { Notices } from './notices.ts';
 
 /** Long against the time between two requests of one caller, short against a look at the clock. */
 const MOMENT_MILLISECONDS = 5;
-/**
- * A file that is synced again and again tells only so often: each notice costs its writer a question before his next write(2). What
- * its last sync left untold is told this much later.
- */
-const SETTLE_MILLISECONDS = 10;
 /** By how much the next notice of the same file waits longer, … */
 const LONGER = 4;
 /** … at most so long; a file without a notice for twice as long begins anew. */
@@ -77,17 +72,9 @@ export class BlockCounts {
 
   /** Before the answer to a request on an open file of the inode. A notice that was sent may not have arrived yet. */
   settle(inode: number): void {
-    const notice = this.#sent.get(inode);
-    if (!notice?.open && !this.#stale.has(inode)) return;
-    const now = Date.now();
-    if (notice !== undefined && now - notice.at < SETTLE_MILLISECONDS) {
-      this.#stale.set(inode, now + SETTLE_MILLISECONDS);
-      this.#tellAt(now + SETTLE_MILLISECONDS, now);
-      return;
-    }
-    this.#stale.delete(inode);
+    if (!this.#stale.delete(inode) && !this.#sent.get(inode)?.open) return;
     this.#notices.forgetAttributesNow(inode);
-    this.#remember(inode, now);
+    this.#remember(inode, Date.now());
   }
 
   close(): void {

@@ -124,18 +124,3 @@ test('an fsync of a file that did not change says nothing', async () => {
   await vi.advanceTimersByTimeAsync(0);
   expect(forgotten()).toEqual([]);
 });
-
-test('one that is synced again and again tells now and then, and of the last in any case', async () => {
-  const appendAndSync = async () => {
-    ask(Opcode.GETATTR, file, Buffer.alloc(16));
-    filesystem.spaceChanged(file);
-    channel.deliver(message(Opcode.FSYNC, BigInt(file), Buffer.alloc(16)));
-    await vi.advanceTimersByTimeAsync(1);
-  };
-  for (let i = 0; i < 30; i++) await appendAndSync();
-  const told = forgotten().length;
-  expect(told).toBeGreaterThanOrEqual(2);
-  expect(told).toBeLessThanOrEqual(5);
-  await vi.advanceTimersByTimeAsync(10);
-  expect(forgotten().length).toBe(told + 1);
-});
