@@ -224,6 +224,9 @@ class Trial {
       if (thrown instanceof NotAVolumeError && device.writes > 0)
         throw new Broken('it was refused, yet written to');
       this.#settle(device);
+      // Features that are not known forbid changes, and nothing else.
+      if (how.strict && how.change && isOnlyReadable(thrown))
+        return this.#mount(bytes, { readOnly: true, strict: true });
       if (how.strict) throw new Broken(`it cannot be mounted: ${(thrown as Error).message}`);
       return false;
     }
@@ -253,6 +256,10 @@ class Trial {
     }
     this.#settle(device);
   }
+}
+
+function isOnlyReadable(thrown: unknown): boolean {
+  return thrown instanceof NotAVolumeError && thrown.message.includes('may only read it');
 }
 
 /** Function and file of the innermost frame of ours. */
