@@ -13,6 +13,9 @@ export interface Span {
 
 const MOST_SPANS = 8;
 
+/** What a coarse clock may be behind, in nanoseconds. */
+const TICK = 10_000_000n;
+
 export class Moment {
   #spans: Span[];
   #batch = -1;
@@ -61,6 +64,16 @@ export class Moment {
 
   allows(value: bigint): boolean {
     return this.#spans.some(({ from, to }) => from <= value && value <= to);
+  }
+
+  /**
+   * As `allows`, for a time that the kernel moves when it likes: it reads ahead, around a fault, and for the rest of a page, and does
+   * not wait for what it reads so. If it was perhaps moved at all, it may have been at any moment since it was told.
+   */
+  allowsSinceTold(value: bigint): boolean {
+    if (this.allows(value)) return true;
+    const mayHaveMoved = this.#spans.some(({ from, to }) => from !== to);
+    return mayHaveMoved && this.#toldAt !== undefined && value >= this.#toldAt - TICK && value <= this.latest;
   }
 
   /** It was told at that moment. */

@@ -144,7 +144,8 @@ class Comparison {
 
   #moment(field: number, checkClass: CheckClass, what: string, seen: bigint, allowed: Moment): void {
     if (!(this.asked & field) || !this.stage.compares(checkClass)) return;
-    if (!allowed.allows(seen))
+    const isAllowed = field === Field.accessed ? allowed.allowsSinceTold(seen) : allowed.allows(seen);
+    if (!isAllowed)
       this.#fail(
         checkClass,
         `${what} ${timeText(seen)}, expected ${allowed}; told at ${timeText(this.window.from)}`,
