@@ -69,11 +69,14 @@ export class Moment {
   /**
    * As `allows`, for a time that the kernel moves when it likes: it reads ahead, around a fault, and for the rest of a page, and does
    * not wait for what it reads so. If it was perhaps moved at all, it may have been at any moment since it was told.
+   *
+   * @param until a later moment up to which it may have been moved whatever the model knows
    */
-  allowsSinceTold(value: bigint): boolean {
+  allowsSinceTold(value: bigint, until: bigint | undefined): boolean {
     if (this.allows(value)) return true;
-    const mayHaveMoved = this.#spans.some(({ from, to }) => from !== to);
-    return mayHaveMoved && this.#toldAt !== undefined && value >= this.#toldAt - TICK && value <= this.latest;
+    const mayHaveMoved = until !== undefined || this.#spans.some(({ from, to }) => from !== to);
+    if (!mayHaveMoved || this.#toldAt === undefined) return false;
+    return value >= this.#toldAt - TICK && value <= (until ?? this.latest);
   }
 
   /** It was told at that moment. */

@@ -144,7 +144,8 @@ class Comparison {
 
   #moment(field: number, checkClass: CheckClass, what: string, seen: bigint, allowed: Moment): void {
     if (!(this.asked & field) || !this.stage.compares(checkClass)) return;
-    const isAllowed = field === Field.accessed ? allowed.allowsSinceTold(seen) : allowed.allows(seen);
+    const isAllowed =
+      field === Field.accessed ? allowed.allowsSinceTold(seen, this.#movesUnseen()) : allowed.allows(seen);
     if (!isAllowed)
       this.#fail(
         checkClass,
@@ -152,6 +153,15 @@ class Comparison {
       );
     const isCertain = field !== Field.accessed || !this.inode.mayHaveTwoAccessTimes;
     if (isCertain) allowed.learn(seen, this.window.from);
+  }
+
+  /**
+   * With relatime a read moves the time of access where the file was changed since, and when the kernel hands over the change of a
+   * cached write is its own affair. Until when that may have been; undefined where the rule does not ask for it.
+   */
+  #movesUnseen(): bigint | undefined {
+    const { inode, stage, window } = this;
+    return stage.mount.accessRule === 'relatime' && inode.kind === 'file' ? window.to : undefined;
   }
 
   #blocks(isSettled: boolean): void {
