@@ -31,7 +31,7 @@ describeQuarry.each(['image', 'loop'] as const)('a full volume of 32 MiB, %s', (
     return before;
   }
 
-  test('the first error comes before twice the volume is taken, and the size is true', async () => {
+  test('the first error comes soon after the volume is full, and the size is true', async () => {
     const taken = Number(
       await volume.python(`
 import errno, os
@@ -47,7 +47,8 @@ except OSError: pass
 `),
     );
     expect(taken).toBeGreaterThan(SIZE / 2);
-    expect(taken).toBeLessThan(2 * SIZE);
+    // Some 38 MB as a rule. The kernel looks at its limits now and then: with both processors busy it once took 135 MB.
+    expect(taken).toBeLessThan(8 * SIZE);
     const size = await settledSize('file');
     await volume.remount();
     expect(await sizeOf('file')).toBe(size);
