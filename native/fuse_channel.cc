@@ -1,6 +1,7 @@
 #include "fuse_channel.h"
 
 #include <fcntl.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -21,6 +22,10 @@ constexpr int64_t kLargestSlot = int64_t{64} << 20;
 constexpr int64_t kMostSlots = 4096;
 // Requests per call into JavaScript: enough to share its cost, few enough to answer the first soon.
 constexpr uint32_t kBatch = 16;
+
+// read(2) and write(2) without what glibc puts around them for pthread_cancel: two locked instructions each, for every request.
+ssize_t Read(int descriptor, void* into, size_t length) { return syscall(SYS_read, descriptor, into, length); }
+ssize_t Write(int descriptor, const void* from, size_t length) { return syscall(SYS_write, descriptor, from, length); }
 
 void SetNonBlocking(Napi::Env env, int descriptor) {
   const int flags = fcntl(descriptor, F_GETFL);
@@ -133,11 +138,13 @@ bool FuseChannel::TryDispatch() {
   return true;
 }
 
-// Fills `ready` until the kernel has no more, the batch is full, or the slots are.
+// Fills `ready` until the kernel has no more, the batch is full, or the slots are. A request that we had to wait for goes to work
+// alone: it is likely the only one, and to learn that by one more read(2) would keep it waiting.
 uint32_t FuseChannel::Receive() {
   int32_t* pairs = reinterpret_cast<int32_t*>(ready_->base());
+  const uint32_t most = waited_ ? 1 : kBatch;
   uint32_t count = 0;
-  while (count < kBatch && !free_slots_.empty()) {
+  while (count < most && !free_slots_.empty()) {
     const int32_t slot = free_slots_.back();
     if (!ReceiveInto(slot, &pairs[count * 2 + 1])) break;
     pairs[count * 2] = slot;
@@ -146,6 +153,7 @@ uint32_t FuseChannel::Receive() {
     count++;
   }
   requests_ += count;
+  waited_ = count == 0;
   return count;
 }
 
@@ -159,7 +167,7 @@ bool FuseChannel::ReceiveInto(int32_t slot, int32_t* length) {
       *length = static_cast<int32_t>(relief_.Take(start));
       if (*length > 0) return true;
     }
-    const ssize_t received = read(descriptor_, start, RoomBytes());
+    const ssize_t received = Read(descriptor_, start, RoomBytes());
     if (received > 0) {
       const size_t bytes = static_cast<size_t>(received);
       *length = static_cast<int32_t>(relief_.Holding() ? relief_.Exchange(start, bytes) : bytes);
@@ -203,7 +211,7 @@ Napi::Value FuseChannel::Reply(const Napi::CallbackInfo& info) {
   const uint8_t* head = HeadArgument(info, &length);
   int error = descriptor_ < 0 ? EBADF : 0;
   const Relief::Call call(relief_);
-  while (error == 0 && write(descriptor_, head, length) < 0) {
+  while (error == 0 && Write(descriptor_, head, length) < 0) {
     if (errno != EINTR) error = errno;
   }
   return Napi::Number::New(info.Env(), error);

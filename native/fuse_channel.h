@@ -62,6 +62,7 @@ class FuseChannel : public Napi::ObjectWrap<FuseChannel>, EventSource, PollOwner
   LoopPoll* poll_ = nullptr;
   LoopPoll* relief_poll_ = nullptr;
   bool polling_ = false;
+  bool waited_ = false;  // the last look found no request
   bool ended_ = false;
   int end_error_ = 0;
   std::vector<int32_t> free_slots_;  // a stack: the last one used is the one in the processor's cache

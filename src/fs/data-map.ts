@@ -1,6 +1,8 @@
 /**
  * From a range of a file to places on the device: what a read or write has to do, as a list of segments.
  */
+
+import { empty } from './empty.ts';
 import type { ExtentMap } from './extents.ts';
 import type { InodeRef } from './inode.ts';
 import type { Transaction } from './transaction.ts';
@@ -23,7 +25,7 @@ export function mapSegments(
   end: number,
   into: Segment[],
 ): void {
-  into.length = 0;
+  empty(into);
   let at = first;
   while (at < end) {
     const mapping = extents.find(tx, inode, at);

@@ -10,6 +10,7 @@ import type { Device, IoCompletion } from '../aio/device.ts';
 import type { AccessTimes } from './access-times.ts';
 import { mapSegments, type Segment } from './data-map.ts';
 import type { EarlyWrites } from './early-writes.ts';
+import { empty } from './empty.ts';
 import { fsErrorFromNumber } from './errors.ts';
 import type { ExtentMap } from './extents.ts';
 import type { Operation, ReadRequest } from './filesystem.ts';
@@ -79,7 +80,7 @@ class ReadTask implements Operation<Transaction>, IoCompletion, LockHolder {
     request.resultBytes = length;
     request.resultOffset = request.memoryOffset;
     this.#inline = isInline(inode);
-    this.#segments.length = 0;
+    empty(this.#segments);
     if (length === 0) return;
     if (this.#inline) this.#copyInline(inode);
     else {

@@ -69,7 +69,8 @@ export class NodeReferences {
   #begin(inode: number): void {
     this.#freeing++;
     this.#free(inode, () => {
-      if (--this.#freeing === 0) for (const tell of this.#settled.splice(0)) tell();
+      if (--this.#freeing > 0 || this.#settled.length === 0) return;
+      for (const tell of this.#settled.splice(0)) tell();
     });
   }
 

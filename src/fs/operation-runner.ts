@@ -45,8 +45,8 @@ export interface RunnerHost {
   afterWaking(done: (thrown: unknown) => void): void;
   /** Told after every transaction that changed something. */
   changed(): void;
-  /** Inodes that lost their last name. */
-  orphaned(inodes: readonly number[]): void;
+  /** An inode lost its last name. */
+  orphaned(inode: number): void;
   /** Told of every corruption met. */
   corrupt(error: CorruptionError): void;
   /** A transaction could be neither ended nor taken back: what is in memory must never be committed. */
@@ -275,7 +275,7 @@ export class OperationRunner {
       return;
     }
     const { orphaned } = tx;
-    if (orphaned.length > 0) this.#host.orphaned(orphaned.splice(0));
+    for (let inode = orphaned.pop(); inode !== undefined; inode = orphaned.pop()) this.#host.orphaned(inode);
     this.end(operation, undefined);
     if (changed) this.#host.changed();
   }
@@ -299,7 +299,7 @@ export class OperationRunner {
   end(operation: Operation<Transaction>, thrown: unknown): void {
     if (thrown instanceof CorruptionError) this.#host.corrupt(thrown);
     operation.finished(thrown);
-    if (--this.#unfinished === 0) for (const tell of this.#idle.splice(0)) tell();
+    if (--this.#unfinished === 0 && this.#idle.length > 0) for (const tell of this.#idle.splice(0)) tell();
   }
 
   /** What the operation waits for, or how it ends. */

@@ -20,6 +20,7 @@ import type { AncestorWalk } from './ancestor-walk.ts';
 import type { BlockCache, Frame } from './block-cache.ts';
 import { initialiseHeader } from './block-header.ts';
 import type { Clock } from './clock.ts';
+import { empty } from './empty.ts';
 import { CorruptionError, fsError } from './errors.ts';
 import type { TransactionHandle } from './filesystem.ts';
 import { type BlockKind, OwnerHeader } from './format.ts';
@@ -205,7 +206,7 @@ export class Transaction implements TransactionHandle {
       this.#restoreFrames();
       this.#undoSpace();
     } finally {
-      this.orphaned.length = 0;
+      empty(this.orphaned);
       this.changesOfTable++;
       this.#end();
     }
@@ -229,11 +230,11 @@ export class Transaction implements TransactionHandle {
 
   #end(): void {
     for (const image of this.#preImages) if (this.#spare.length < 64) this.#spare.push(image);
-    this.#modified.length = 0;
-    this.#preImages.length = 0;
-    this.#created.length = 0;
-    this.#discarded.length = 0;
-    this.#spaceChanges.length = 0;
+    empty(this.#modified);
+    empty(this.#preImages);
+    empty(this.#created);
+    empty(this.#discarded);
+    empty(this.#spaceChanges);
     this.#running = false;
   }
 }

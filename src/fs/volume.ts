@@ -384,8 +384,8 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
     this.#committer.stop(new BrokenTransactionError(thrown));
   }
 
-  orphaned(inodes: readonly number[]): void {
-    for (const inode of inodes) this.#references.orphaned(inode);
+  orphaned(inode: number): void {
+    this.#references.orphaned(inode);
   }
 
   #reap(inode: number, done: () => void): void {

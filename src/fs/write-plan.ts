@@ -11,6 +11,7 @@
  * plan is made again from the top; after one that succeeds they are the writer's, to be recorded or given back.
  */
 import { mapSegments, type Segment } from './data-map.ts';
+import { empty } from './empty.ts';
 import type { FileContext } from './file-reader.ts';
 import type { WriteRequest } from './filesystem.ts';
 import type { Freeing } from './freeing.ts';
@@ -86,7 +87,7 @@ export class WritePlan {
     requireRegular(inode);
     if (tx.readOnly) throw tx.refusal();
     this.size = sizeOf(inode);
-    this.segments.length = 0;
+    empty(this.segments);
     this.body = undefined;
     this.extra = undefined;
     if (isInline(inode)) {
