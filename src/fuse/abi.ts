@@ -180,6 +180,18 @@ export const GetattrIn = { bytes: 16, getattr_flags: 0 } as const;
 export const GETATTR_FH = 1;
 /** FUSE_NOTIFY_INVAL_INODE: stands in the error field of a message without a request. */
 export const NotifyInvalInode = { bytes: 24, code: 2, ino: 0, off: 8, len: 16 } as const;
+/**
+ * FUSE_NOTIFY_STORE. One of no bytes beyond the file's end stores nothing, and has the kernel take the counts and times of the file
+ * for outdated, but not its mode: from 7.36 on (Linux 5.17). Before 5.16 it would move the file's end.
+ */
+export const NotifyStore = {
+  bytes: 24,
+  code: 4,
+  countsOnlyMinor: 36,
+  nodeid: 0,
+  offset: 8,
+  size: 16,
+} as const;
 /** FUSE_NOTIFY_PRUNE, of kernels that speak 7.45: `count` inodes follow, 8 bytes each. */
 export const NotifyPrune = { bytes: 16, code: 9, minor: 45, count: 0, spare: 8 } as const;
 export const StatxIn = { bytes: 24 } as const;

@@ -3,37 +3,24 @@
  *
  * The kernel has the count that the last answer gave, and asks again by itself after a close only. A WRITE that changes the count while the
  * file is open, or is recorded after it was closed, would leave it wrong for good, and `tar -S` takes a file
- * with bytes and without blocks for a hole. So whatever changes it makes it `stale`, until some answer tells the new one. What is still stale
- * a moment later is taken from the kernel by a notice. The moment is there because most files are told by an answer that comes
- * anyway: cp sets times after it has written, and the answer to that has the count.
- *
- * Who asked for the file to be synced need not wait even for the moment (`settle`). A file that is written on and on is taken from the
- * kernel less and less often, down to once in 50 ms: each time its writer has to ask before his next write(2), and waits behind his own data.
+ * with bytes and without blocks for a hole. So whatever changes it makes it `stale`, until some answer tells the new one. Of what is
+ * still stale a moment later the kernel is told so by a notice, and asks when somebody wants to know; until then, further changes need
+ * no word. The moment is there because most files are told by an answer that comes anyway: cp sets times after it has written, and
+ * the answer to that has the count. Who asked for the file to be synced need not wait even for the moment (`settle`).
  */
 import type { Notices } from './notices.ts';
 
 /** Long against the time between two requests of one caller, short against a look at the clock. */
 const MOMENT_MILLISECONDS = 5;
-/** By how much the next notice of the same file waits longer, … */
-const LONGER = 4;
-/** … at most so long; a file without a notice for twice as long begins anew. */
-const LONGEST_MILLISECONDS = 50;
-/** Files about which more is not remembered than is right to forget: they get a notice too many, or too soon. */
+/** Files about which more is not remembered than is right to forget: they get a notice too many. */
 const MOST_FILES = 4096;
-
-interface Notice {
-  at: number;
-  /** How long the next one waits. */
-  waitMilliseconds: number;
-  /** The kernel has not asked since. */
-  open: boolean;
-}
 
 export class BlockCounts {
   readonly #notices: Notices;
   /** Files of which the kernel may have a count that is not so any more, and when it will be told. */
   readonly #stale = new Map<number, number>();
-  readonly #sent = new Map<number, Notice>();
+  /** Files of which it was told, and has not asked since; true: and has read it for certain. */
+  readonly #outdated = new Map<number, boolean>();
   #timer: NodeJS.Timeout | undefined;
   #timerAt = 0;
 
@@ -42,13 +29,10 @@ export class BlockCounts {
   }
 
   changed(inode: number): void {
-    const notice = this.#sent.get(inode);
-    if (notice?.open || this.#stale.has(inode)) return;
+    if (this.#outdated.has(inode) || this.#stale.has(inode)) return;
     const now = Date.now();
-    const wait = notice === undefined ? 0 : notice.at + notice.waitMilliseconds - now;
-    const due = now + Math.max(wait, MOMENT_MILLISECONDS);
-    this.#stale.set(inode, due);
-    this.#tellAt(due, now);
+    this.#stale.set(inode, now + MOMENT_MILLISECONDS);
+    this.#tellAt(now + MOMENT_MILLISECONDS, now);
   }
 
   /** An answer with the inode's attributes goes out. */
@@ -59,22 +43,19 @@ export class BlockCounts {
 
   /** An answer with the inode's attributes goes out that the kernel may throw away. */
   perhapsTold(inode: number): void {
-    if (this.#sent.size === 0) return;
-    const notice = this.#sent.get(inode);
-    if (notice !== undefined) notice.open = false;
+    if (this.#outdated.size > 0) this.#outdated.delete(inode);
   }
 
   /** The kernel gave the inode up. */
   gone(inode: number): void {
-    this.#stale.delete(inode);
-    this.#sent.delete(inode);
+    this.told(inode);
   }
 
-  /** Before the answer to a request on an open file of the inode. A notice that was sent may not have arrived yet. */
+  /** Before the answer to a request on an open file of the inode. */
   settle(inode: number): void {
-    if (!this.#stale.delete(inode) && !this.#sent.get(inode)?.open) return;
-    this.#notices.forgetAttributesNow(inode);
-    this.#remember(inode, Date.now());
+    if (!this.#stale.delete(inode) && this.#outdated.get(inode) !== false) return;
+    this.#notices.forgetBlocksNow(inode);
+    this.#remember(inode, true);
   }
 
   close(): void {
@@ -99,19 +80,16 @@ export class BlockCounts {
     const now = Date.now();
     let next = Number.POSITIVE_INFINITY;
     for (const [inode, due] of this.#stale) {
-      if (due <= now && this.#notices.forgetAttributes(inode)) {
+      if (due <= now && this.#notices.forgetBlocks(inode)) {
         this.#stale.delete(inode);
-        this.#remember(inode, now);
+        this.#remember(inode, false);
       } else next = Math.min(next, Math.max(due, now + MOMENT_MILLISECONDS));
     }
     if (next < Number.POSITIVE_INFINITY) this.#tellAt(next, now);
   }
 
-  #remember(inode: number, now: number): void {
-    const before = this.#sent.get(inode);
-    const goesOn = before !== undefined && now - before.at < 2 * LONGEST_MILLISECONDS;
-    const wait = goesOn ? before.waitMilliseconds * LONGER : MOMENT_MILLISECONDS * LONGER;
-    if (this.#sent.size >= MOST_FILES) this.#sent.clear();
-    this.#sent.set(inode, { at: now, waitMilliseconds: Math.min(wait, LONGEST_MILLISECONDS), open: true });
+  #remember(inode: number, read: boolean): void {
+    if (this.#outdated.size >= MOST_FILES) this.#outdated.clear();
+    this.#outdated.set(inode, read);
   }
 }

@@ -3,23 +3,29 @@
  *
  * A notice is built in a corner of the first slot that neither a request nor a reply uses, and is copied or written before the
  * call returns. The kernel may make a notice wait for an inode or a page that waits for an answer of ours, so they are written by a
- * thread of their own, except where the inode cannot go away and no page is touched (`forgetAttributesNow`).
+ * thread of their own, except where the inode cannot go away and no page is touched (`forgetBlocksNow`).
  */
-import { NotifyInvalInode, NotifyPrune, OutHeader, type Wire } from './abi.ts';
+import { NotifyInvalInode, NotifyPrune, NotifyStore, OutHeader, type Wire } from './abi.ts';
 import type { FuseChannel } from './channel.ts';
 import { NOTICE_AT } from './request.ts';
 
 const INVAL_INODE_BYTES = OutHeader.bytes + NotifyInvalInode.bytes;
 /** A negative offset: attributes only, no pages. */
 const NO_PAGES = -1;
+const STORE_BYTES = OutHeader.bytes + NotifyStore.bytes;
+/** Beyond the end of every file, and where a file may end as far as the kernel is concerned. */
+const BEYOND_EVERY_FILE = 2 ** 62;
 
 export class Notices {
   readonly #channel: FuseChannel;
   readonly #wire: Wire;
+  readonly #minor: () => number;
 
-  constructor(channel: FuseChannel, wire: Wire) {
+  /** @param minor of the protocol agreed on; 0 while there is none */
+  constructor(channel: FuseChannel, wire: Wire, minor: () => number) {
     this.#channel = channel;
     this.#wire = wire;
+    this.#minor = minor;
   }
 
   /** The attributes have to be asked for again. False if so much waits that this could not be said now. */
@@ -28,10 +34,19 @@ export class Notices {
     return this.#channel.notify(NOTICE_AT, INVAL_INODE_BYTES) === 0;
   }
 
+  /**
+   * Who wants to know how much space the file takes has to ask again. False if so much waits that this could not be said now.
+   *
+   * FUSE_NOTIFY_INVAL_INODE would have all attributes asked for again, the mode among them, which the kernel looks at for every write(2): a file's
+   * writer would wait behind his own data.
+   */
+  forgetBlocks(inode: number): boolean {
+    return this.#channel.notify(NOTICE_AT, this.#outdate(inode)) === 0;
+  }
+
   /** The same, done when this returns: only while a request of the kernel on an open file holds the inode. */
-  forgetAttributesNow(inode: number): void {
-    this.#invalidate(inode, NO_PAGES, 0);
-    this.#channel.reply(NOTICE_AT, INVAL_INODE_BYTES);
+  forgetBlocksNow(inode: number): void {
+    this.#channel.reply(NOTICE_AT, this.#outdate(inode));
   }
 
   /** What the kernel keeps of a directory's listing goes. */
@@ -50,6 +65,21 @@ export class Notices {
   ): number {
     this.#invalidate(inode, offsetBytes, lengthBytes);
     return this.#channel.notifyBefore(NOTICE_AT, INVAL_INODE_BYTES, replyAt, replyBytes);
+  }
+
+  /** Returns the length of the notice. */
+  #outdate(inode: number): number {
+    if (this.#minor() < NotifyStore.countsOnlyMinor) {
+      this.#invalidate(inode, NO_PAGES, 0);
+      return INVAL_INODE_BYTES;
+    }
+    const wire = this.#wire;
+    const body = NOTICE_AT + OutHeader.bytes;
+    this.#head(STORE_BYTES, NotifyStore.code);
+    wire.clear(body, NotifyStore.bytes);
+    wire.set64(body + NotifyStore.nodeid, inode);
+    wire.set64(body + NotifyStore.offset, BEYOND_EVERY_FILE);
+    return STORE_BYTES;
   }
 
   /** The inode goes out of memory, if no file of it is open. Kernels from 7.45 on. */

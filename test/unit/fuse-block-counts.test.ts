@@ -26,24 +26,37 @@ function setattr(valid: number): void {
   ask(Opcode.SETATTR, file, Buffer.concat([u32(valid, 0), Buffer.alloc(80)]));
 }
 
+/** A store of no bytes where no file ends: the kernel takes counts and times for outdated, and nothing else. */
+const COUNTS_OUTDATED = { code: 4, offset: 2n ** 62n, size: 0n };
+/** No pages: all attributes are outdated. */
+const ALL_OUTDATED = { code: 2, offset: -1n, size: 0n };
+
 /** The inodes whose attributes the kernel was told to forget. */
-function forgotten(): number[] {
+function forgotten(how = COUNTS_OUTDATED): number[] {
   return channel.notifications.map((notice) => {
-    expect([notice.length, notice.readUInt32LE(0), notice.readInt32LE(4)]).toEqual([40, 40, 2]);
-    expect(notice.readBigInt64LE(24)).toBe(-1n);
+    expect([notice.length, notice.readUInt32LE(0)]).toEqual([40, 40]);
+    expect({
+      code: notice.readInt32LE(4),
+      offset: notice.readBigInt64LE(24),
+      size: notice.readBigUInt64LE(32),
+    }).toEqual(how);
     return Number(notice.readBigUInt64LE(16));
   });
 }
 
-beforeEach(() => {
-  vi.useFakeTimers();
+function greet(minor: number): void {
   channel = new FakeChannel();
   filesystem = new MemoryFileSystem();
   new Session(channel, filesystem, { log: () => {} }).start();
-  ask(Opcode.INIT, 0, u32(7, 45, 131072, 0x7fff_ffff));
+  ask(Opcode.INIT, 0, u32(7, minor, 131072, 0x7fff_ffff));
   file = Number(
     ask(Opcode.MKNOD, 1, Buffer.concat([u32(0o100644, 0, 0, 0), text('f')])).body.readBigUInt64LE(0),
   );
+}
+
+beforeEach(() => {
+  vi.useFakeTimers();
+  greet(45);
 });
 afterEach(() => {
   vi.useRealTimers();
@@ -117,6 +130,38 @@ test('an fsync of the file tells before it is answered', async () => {
   expect(channel.replies.length).toBe(answered + 1);
   expect(forgotten()).toEqual([file]);
   expect(channel.noticesBefore.at(-1)).toBe(1);
+});
+
+test('one fsync after the other tells once, until the kernel asks', async () => {
+  const sync = async () => {
+    filesystem.spaceChanged(file);
+    channel.deliver(message(Opcode.FSYNC, BigInt(file), Buffer.alloc(16)));
+    await vi.advanceTimersByTimeAsync(0);
+  };
+  await sync();
+  await sync();
+  expect(forgotten()).toEqual([file]);
+  ask(Opcode.GETATTR, file, Buffer.alloc(16));
+  await sync();
+  expect(forgotten()).toEqual([file, file]);
+});
+
+test('an fsync tells again what a thread may not have written yet', async () => {
+  filesystem.spaceChanged(file);
+  vi.advanceTimersByTime(A_WHILE);
+  channel.deliver(message(Opcode.FSYNC, BigInt(file), Buffer.alloc(16)));
+  await vi.advanceTimersByTimeAsync(0);
+  expect(forgotten()).toEqual([file, file]);
+});
+
+test.each([
+  [36, COUNTS_OUTDATED],
+  [35, ALL_OUTDATED],
+])('a kernel of protocol 7.%i is told in a way that moves no end of a file', (minor, how) => {
+  greet(minor);
+  filesystem.spaceChanged(file);
+  vi.advanceTimersByTime(A_WHILE);
+  expect(forgotten(how)).toEqual([file]);
 });
 
 test('an fsync of a file that did not change says nothing', async () => {
