@@ -22,8 +22,9 @@ export class Durability {
   readonly #committer: Committer;
   readonly #log: LossLog;
   #retry: WriteRetry | undefined;
-  /** Syncs under way. */
-  readonly #underWay = new Set<Promise<void>>();
+  /** Syncs under way, and who waits until there are none. */
+  #underWay = 0;
+  #ended: (() => void)[] = [];
 
   constructor(early: EarlyWrites, access: AccessTimes, committer: Committer, log: LossLog) {
     this.#early = early;
@@ -39,29 +40,40 @@ export class Durability {
   }
 
   /** FileSystem.sync */
-  async sync(inode?: number): Promise<void> {
-    await this.commit(inode);
-    const error = this.lost.errorOf(inode);
-    if (error !== undefined) throw error;
+  sync(inode?: number): Promise<void> {
+    return this.#sync(inode, true);
   }
 
   /** Everything that can be written is on disk when it resolves. @throws the error of the device */
-  commit(inode?: number): Promise<void> {
-    const work = this.#commit(inode).finally(() => this.#underWay.delete(work));
-    this.#underWay.add(work);
-    return work;
+  commit(): Promise<void> {
+    return this.#sync(undefined, false);
   }
 
-  async #commit(inode: number | undefined): Promise<void> {
-    if (this.#early.busy) await this.#early.settled();
-    if (this.lost.keepsAny) await this.#retry?.run(inode);
-    if (this.#access.size > 0) await this.#access.write(true);
-    await this.#committer.commit();
+  /** One function, and no promise more than has to be: of a process that writes and syncs in turns, this is half the work. */
+  async #sync(inode: number | undefined, tellsOfLosses: boolean): Promise<void> {
+    this.#underWay++;
+    try {
+      if (this.#early.busy) await this.#early.settled();
+      if (this.lost.keepsAny) await this.#retry?.run(inode);
+      if (this.#access.size > 0) await this.#access.write(true);
+      await this.#committer.commit();
+    } finally {
+      if (--this.#underWay === 0) this.#tellEnded();
+    }
+    const error = tellsOfLosses ? this.lost.errorOf(inode) : undefined;
+    if (error !== undefined) throw error;
+  }
+
+  #tellEnded(): void {
+    const waiting = this.#ended;
+    if (waiting.length === 0) return;
+    this.#ended = [];
+    for (const tell of waiting) tell();
   }
 
   /** Resolves when no sync is under way, and all losses are in the log. */
   async quiet(): Promise<void> {
-    await Promise.allSettled(this.#underWay);
+    while (this.#underWay > 0) await new Promise<void>((resolve) => this.#ended.push(resolve));
     await this.#committer.quiet();
     await this.#log.end();
   }

@@ -167,6 +167,7 @@ export class LostWrites {
 
   /** Why the inode's data, or any if none is named, was lost first; undefined if nothing is. */
   errorOf(inode?: number): FsError | undefined {
+    if (this.#files.size === 0) return undefined;
     for (const ranges of inode === undefined ? this.#files.values() : [this.#files.get(inode) ?? NONE]) {
       const first = ranges[0];
       if (first !== undefined) return first.error;
