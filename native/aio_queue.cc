@@ -18,6 +18,7 @@ uint16_t OpcodeOf(Operation operation, bool vector) {
     case Operation::kReadCached:
       return vector ? IOCB_CMD_PREADV : IOCB_CMD_PREAD;
     case Operation::kWrite:
+    case Operation::kWriteThrough:
       return vector ? IOCB_CMD_PWRITEV : IOCB_CMD_PWRITE;
     case Operation::kSync:
       return IOCB_CMD_FSYNC;
@@ -79,6 +80,7 @@ iocb* AioQueue::Prepare(const Request& request) {
   block->aio_resfd = static_cast<uint32_t>(signal_);
   block->aio_lio_opcode = OpcodeOf(request.operation, request.IsVector());
   if (request.IsSync()) return block;
+  if (request.operation == Operation::kWriteThrough) block->aio_rw_flags = RWF_DSYNC;
   block->aio_offset = request.offset;
   block->aio_buf = reinterpret_cast<uint64_t>(request.IsVector() ? static_cast<const void*>(request.Pieces())
                                                                  : request.piece.iov_base);

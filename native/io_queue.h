@@ -39,7 +39,7 @@
 namespace quarry {
 
 // Operations as JavaScript names them (src/native.ts); not the numbers of any kernel interface.
-enum class Operation : uint8_t { kRead, kWrite, kSync, kDataSync, kCancel, kReadCached, kCount };
+enum class Operation : uint8_t { kRead, kWrite, kSync, kDataSync, kCancel, kReadCached, kWriteThrough, kCount };
 
 class IoQueue : public EventSource, public PollOwner, public LoopResource {
  public:

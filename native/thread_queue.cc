@@ -83,6 +83,14 @@ int64_t ThreadQueue::Perform(const Request& request) {
       if (mapped) return mapped->Write(pieces, count, request.offset);
       result = pwritev(request.file, pieces, static_cast<int>(count), request.offset);
       break;
+    case Operation::kWriteThrough:
+      if (mapped) {
+        const int64_t written = mapped->Write(pieces, count, request.offset);
+        const int64_t synced = written < 0 ? 0 : mapped->Sync(true);
+        return synced < 0 ? synced : written;
+      }
+      result = pwritev2(request.file, pieces, static_cast<int>(count), request.offset, RWF_DSYNC);
+      break;
     default:
       const bool data_only = request.operation == Operation::kDataSync;
       if (mapped) return mapped->Sync(data_only);

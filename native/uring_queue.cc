@@ -30,6 +30,7 @@ uint8_t OpcodeOf(Operation operation, bool vector) {
     case Operation::kReadCached:
       return vector ? IORING_OP_READV : IORING_OP_READ;
     case Operation::kWrite:
+    case Operation::kWriteThrough:
       return vector ? IORING_OP_WRITEV : IORING_OP_WRITE;
     default:
       return IORING_OP_FSYNC;
@@ -182,6 +183,7 @@ void UringQueue::Fill(io_uring_sqe* entry, const Request& request) const {
     entry->off = static_cast<uint64_t>(request.offset);
     entry->addr = reinterpret_cast<uint64_t>(request.IsVector() ? static_cast<const void*>(request.Pieces())
                                                                 : request.piece.iov_base);
+    if (request.operation == Operation::kWriteThrough) entry->rw_flags = RWF_DSYNC;
     entry->len = request.IsVector() ? request.PieceCount() : static_cast<uint32_t>(request.length);
   }
   UseRegistered(entry, request);

@@ -69,6 +69,8 @@ export const QueueOperation = {
   cancel: 4,
   /** Like read; a ThreadQueue takes what the page cache has without a thread. */
   readCached: 5,
+  /** Like write, and durable when it ends. */
+  writeThrough: 6,
 } as const;
 
 /** Numbers in one entry: operation, file, memory id, memory offset, length, file offset, token, segment count. */

@@ -161,6 +161,24 @@ export class AioDevice implements Device {
     else this.#enqueue(QueueOperation.write, memory, memoryOffset, lengthBytes, deviceOffset, completion);
   }
 
+  writeThrough(
+    memory: Memory,
+    memoryOffset: number,
+    lengthBytes: number,
+    deviceOffset: number,
+    completion: IoCompletion,
+  ): void {
+    if (!this.isBlockDevice) {
+      const flushed = new WriteThenFlush(this.#lane, completion);
+      this.write(memory, memoryOffset, lengthBytes, deviceOffset, flushed);
+      return;
+    }
+    const error = transferError(this, memory, memoryOffset, lengthBytes, deviceOffset, true);
+    if (error !== 0 || lengthBytes === 0 || this.#closing) this.#refuse(completion, error);
+    else
+      this.#enqueue(QueueOperation.writeThrough, memory, memoryOffset, lengthBytes, deviceOffset, completion);
+  }
+
   flush(completion: IoCompletion): void {
     if (this.#closing) {
       this.#refuse(completion, EBADF);
@@ -225,6 +243,22 @@ export class AioDevice implements Device {
     this.#onClosed();
     this.#closed();
     this.#closed = undefined;
+  }
+}
+
+/**
+ * A write-through to a file. RWF_DSYNC would do, but not on every filesystem: FUSE leaves what is asynchronous to its server, and not
+ * all servers look at the flag.
+ */
+class WriteThenFlush implements IoCompletion {
+  constructor(
+    private readonly lane: Lane<IoCompletion>,
+    private readonly completion: IoCompletion,
+  ) {}
+
+  ioDone(errno: number): void {
+    if (errno === 0) this.lane.sync(QueueOperation.dataSync, this.completion);
+    else this.completion.ioDone(errno);
   }
 }
 

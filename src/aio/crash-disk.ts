@@ -151,11 +151,12 @@ class CrashDiskDevice extends LocalDevice {
     return !this.#scheduled && this.#queued.length === 0;
   }
 
-  #record(log: DeviceEvent[], { operation, memory, memoryOffset, lengthBytes, deviceOffset }: DeviceRequest) {
+  #record(log: DeviceEvent[], queued: DeviceRequest) {
+    const { operation, memory, memoryOffset, lengthBytes, deviceOffset, through = false } = queued;
     const request = this.#nextNumber++;
     if (operation === 'write' && memory) {
       const data = memory.bytes.slice(memoryOffset, memoryOffset + lengthBytes);
-      log.push({ kind: 'write-queued', request, deviceOffset, data });
+      log.push({ kind: 'write-queued', request, deviceOffset, data, through });
     } else if (operation === 'flush') log.push({ kind: 'flush-queued', request });
   }
 

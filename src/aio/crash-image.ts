@@ -5,6 +5,7 @@
  * was done. Power may be cut after any event of it. `crashImage` then makes one of the many disks that the
  * contract allows:
  *   a write that was done before some flush was queued, and that flush was done: there, whole
+ *   a write-through that was done: there, whole
  *   any other write: there, absent, or torn at 512-byte sectors, in any order with the others of its kind
  *
  * A write that failed may be there like one that never ended, until a flush queued after its failure is done; from
@@ -24,6 +25,8 @@ export type DeviceEvent =
       readonly request: number;
       readonly deviceOffset: number;
       readonly data: Uint8Array;
+      /** Durable as soon as it is done. */
+      readonly through?: boolean;
     }
   | { readonly kind: 'write-done'; readonly request: number }
   | { readonly kind: 'write-failed'; readonly request: number }
@@ -42,6 +45,7 @@ export interface RecordedDevice {
 interface RecordedWrite {
   readonly deviceOffset: number;
   readonly data: Uint8Array;
+  readonly through?: boolean;
   /** Place in the log where it was done or failed; undefined while in flight. */
   endedAt: number | undefined;
   failed: boolean;
@@ -86,7 +90,8 @@ function writesAt(
       endWrite(writes, event.request, at, event.kind === 'write-failed');
   }
   const all = [...writes.values()];
-  const isCovered = (write: RecordedWrite) => write.endedAt !== undefined && write.endedAt < coveredUntil;
+  const isCovered = ({ endedAt, through, failed }: RecordedWrite) =>
+    endedAt !== undefined && (endedAt < coveredUntil || (through === true && !failed));
   const durable = all.filter((write) => isCovered(write) && !write.failed);
   durable.sort((left, right) => (left.endedAt ?? 0) - (right.endedAt ?? 0));
   return { durable, volatile: all.filter((write) => !isCovered(write)) };

@@ -1,8 +1,8 @@
 /**
  * Every disk that power loss may leave: the Device contract, turned into an enumeration.
  *
- * A cursor walks over the log of a device. At each place the writes are of two kinds: those that a finished flush covers are on
- * the disk, whole; of the others (volatile) each sector may be there or not, on its own, because writes tear at
+ * A cursor walks over the log of a device. At each place the writes are of two kinds: those that a finished flush covers, and
+ * write-throughs that are done, are on the disk, whole; of the others (volatile) each sector may be there or not, on its own, because writes tear at
  * sectors and overtake each other. So a state is a choice, for every sector that volatile writes touch, of one content among
  * the durable one and those written since; this is all that subsets, order and tearing can make.
  *
@@ -45,9 +45,19 @@ interface VolatileWrite {
   readonly deviceOffset: number;
   readonly data: Uint8Array;
   readonly versions: readonly SectorVersion[];
+  readonly through: boolean;
   /** Place in the log where it ended; −1 while in flight. */
   endedAt: number;
   failed: boolean;
+}
+
+type QueuedWrite = Extract<DeviceEvent, { kind: 'write-queued' }>;
+
+function overlaps(one: VolatileWrite, other: VolatileWrite): boolean {
+  return (
+    one.deviceOffset < other.deviceOffset + other.data.length &&
+    other.deviceOffset < one.deviceOffset + one.data.length
+  );
 }
 
 /** A sector with what it may hold instead of its durable content. */
@@ -96,7 +106,7 @@ export class CrashCursor {
     const event = this.#log[this.#eventCount];
     if (event === undefined) return false;
     const at = this.#eventCount++;
-    if (event.kind === 'write-queued') this.#queue(event.request, event.deviceOffset, event.data);
+    if (event.kind === 'write-queued') this.#queue(event);
     else if (event.kind === 'flush-queued') this.#flushQueuedAt.set(event.request, at);
     else if (event.kind === 'flush-done') this.#cover(this.#flushQueuedAt.get(event.request) ?? -1);
     else if (event.kind !== 'flush-failed') this.#end(event.request, at, event.kind === 'write-failed');
@@ -108,13 +118,13 @@ export class CrashCursor {
     return this.#log[this.#eventCount]?.kind === 'write-queued';
   }
 
-  #queue(request: number, deviceOffset: number, data: Uint8Array): void {
+  #queue({ request, deviceOffset, data, through = false }: QueuedWrite): void {
     const versions: SectorVersion[] = [];
     for (let at = 0; at < data.length; at += CRASH_SECTOR_BYTES) {
       const sector = (deviceOffset + at) / CRASH_SECTOR_BYTES;
       versions.push(sectorVersion(sector, data.subarray(at, at + CRASH_SECTOR_BYTES)));
     }
-    this.#volatile.push({ request, deviceOffset, data, versions, endedAt: -1, failed: false });
+    this.#volatile.push({ request, deviceOffset, data, versions, through, endedAt: -1, failed: false });
     this.#changed();
   }
 
@@ -128,6 +138,16 @@ export class CrashCursor {
     if (write === undefined) throw new Error(`the log ends write ${request}, which it never began`);
     write.endedAt = at;
     write.failed = failed;
+    if (write.through && !failed) this.#endThrough(write);
+  }
+
+  /** Durable by itself. Nothing of ours writes the same sectors again before a flush; what older writes leave there is not worked out. */
+  #endThrough(write: VolatileWrite): void {
+    this.#volatile = this.#volatile.filter((other) => other !== write);
+    if (this.#volatile.some((other) => overlaps(other, write)))
+      throw new Error(`write-through ${write.request} overlaps a write that is not durable`);
+    this.#makeDurable(write);
+    this.#changed();
   }
 
   /** Writes that ended before the flush was queued are durable; those that failed before it are gone. */

@@ -52,6 +52,24 @@ export abstract class LocalDevice implements Device {
     this.#take({ operation: 'write', memory, memoryOffset, lengthBytes, deviceOffset, completion });
   }
 
+  writeThrough(
+    memory: Memory,
+    memoryOffset: number,
+    lengthBytes: number,
+    deviceOffset: number,
+    completion: IoCompletion,
+  ): void {
+    this.#take({
+      operation: 'write',
+      through: true,
+      memory,
+      memoryOffset,
+      lengthBytes,
+      deviceOffset,
+      completion,
+    });
+  }
+
   flush(completion: IoCompletion): void {
     this.#take({
       operation: 'flush',

@@ -12,6 +12,8 @@ const ROUNDS_PER_TURN = 64;
 /** A request with its rules checked. For a flush the numbers are 0 and the memory is undefined. */
 export interface DeviceRequest {
   readonly operation: 'read' | 'write' | 'flush';
+  /** Of a write: it is durable when it is done. */
+  readonly through?: boolean;
   readonly memory: Memory | undefined;
   readonly memoryOffset: number;
   readonly lengthBytes: number;

@@ -115,10 +115,11 @@ export class SimulatedDevice extends LocalDevice implements RecordedDevice {
 
   protected accept(asked: DeviceRequest): void {
     const made = { ...asked, request: this.#requests++, data: EMPTY, heldRounds: this.#holdBack() };
-    const { operation, request, deviceOffset } = made;
+    const { operation, request, deviceOffset, through } = made;
     if (operation === 'write') {
       made.data = bytesOf(asked).slice();
-      this.#log.push({ kind: 'write-queued', request, deviceOffset, data: made.data });
+      const event = { kind: 'write-queued', request, deviceOffset, data: made.data } as const;
+      this.#log.push(through ? { ...event, through } : event);
     } else if (operation === 'flush') this.#log.push({ kind: 'flush-queued', request });
     this.#queue.add(made);
   }

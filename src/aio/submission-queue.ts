@@ -276,7 +276,8 @@ export class SubmissionQueue<Completion> {
     const lane = requests.ownerOf(token);
     const early = movedBytes !== requests.entryBytes[token];
     const fraction = early ? movedBytes % lane.alignBytes : 0;
-    const writes = requests.operation[token] === QueueOperation.write;
+    const operation = requests.operation[token];
+    const writes = operation === QueueOperation.write || operation === QueueOperation.writeThrough;
     const goOnBytes = writes ? movedBytes - fraction : movedBytes;
     this.#advance(token, goOnBytes);
     if (writes && goOnBytes === 0) this.#end(token, EIO);

@@ -87,6 +87,19 @@ export async function writeBlocks(
   await transfers.done(device);
 }
 
+/** Writes one block, which survives power loss when this resolves. @throws FsError of the device */
+export async function writeBlockThrough(
+  device: Device,
+  memory: Memory,
+  memoryOffset: number,
+  block: number,
+  blockBytes: number,
+): Promise<void> {
+  const transfers = new Transfers();
+  device.writeThrough(memory, memoryOffset, blockBytes, block * blockBytes, transfers.add());
+  await transfers.done(device);
+}
+
 /** Reads `blocks` to memory from its start on, in this order. @throws FsError of the device */
 export async function readBlocks(
   device: Device,

@@ -4,7 +4,7 @@
  *   1 copy        the dirty frames, sealed, into memory, as they are between two operations: operations go on while that is done in small
  *                 steps, and a frame that one is about to change is copied before (picture.ts)
  *   2 log         descriptors and copies to the journal, then a flush, which also covers the data that the snapshot speaks of
- *   3 commit      the commit block to the journal, then a flush
+ *   3 commit      the commit block to the journal, durable when it is done
  *   ─────────     commit point: everything up to the snapshot survives; before it, nothing of it does
  *   4 checkpoint  now and then: all blocks that are only in the journal go home, a flush, and the tail of the journal moves up. It
  *                 works from copies of its own, made in step 1, and further commits go on meanwhile
@@ -238,10 +238,7 @@ export class Committer {
     if (transaction || this.#dataUnflushed) await this.#flush();
 
     // 3 commit
-    if (transaction) {
-      await this.#journal.writeCommit(transaction);
-      await this.#flush();
-    }
+    if (transaction) await this.#journal.writeCommit(transaction);
 
     // Commit point. What the snapshot freed may be handed out again: J6.
     this.#release(freed, olderCheckpoint);

@@ -10,7 +10,7 @@
  *
  * Invariants, cited in the code, the tests and docs/TESTING.md:
  *   J1  A commit block is queued only after everything else of its transaction, and the data it speaks of, is flushed.
- *   J2  No block of a transaction goes home before its commit block is flushed.
+ *   J2  No block of a transaction goes home before its commit block is durable.
  *   J3  The tail moves past a transaction only after its blocks, or younger copies of them, are flushed at home.
  *   J4  A place of the log is written again only after a head that leaves it out is flushed.
  *   J5  A metadata block that was freed is revoked in the transaction that freed it, so that no old copy of it is replayed over what
@@ -23,7 +23,7 @@
 import { strict as assert } from 'node:assert';
 import type { Device, Memory } from '../aio/device.ts';
 import { initialiseHeader, sealBlock } from './block-header.ts';
-import { flushDevice, Staging, writeBlocks } from './block-transfers.ts';
+import { flushDevice, Staging, writeBlocks, writeBlockThrough } from './block-transfers.ts';
 import type { Clock } from './clock.ts';
 import { BlockKind, JOURNAL_HEADS, JournalHead, JournalHeader } from './format.ts';
 import type { Layout } from './layout.ts';
@@ -180,10 +180,11 @@ export class Journal {
     return writeBlocks(this.#device, memory, 0, places.slice(0, -1), this.#layout.blockBytes);
   }
 
-  /** Writes the commit block; all before it must be flushed (J1). Not flushed. */
+  /** Writes the commit block, which is durable when this resolves; all before it must be flushed (J1). */
   writeCommit({ memory, places }: LoggedTransaction): Promise<void> {
     const { blockBytes } = this.#layout;
-    return writeBlocks(this.#device, memory, (places.length - 1) * blockBytes, places.slice(-1), blockBytes);
+    const last = places.length - 1;
+    return writeBlockThrough(this.#device, memory, last * blockBytes, places[last] as number, blockBytes);
   }
 
   /** Everything before the mark is flushed at home (J3): forget it. Its place is free when this resolves (J4). */

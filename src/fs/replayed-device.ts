@@ -51,6 +51,10 @@ export class ReplayedDevice implements Device {
     this.#answer(completion, Errno.EROFS);
   }
 
+  writeThrough(...write: Parameters<Device['writeThrough']>): void {
+    this.write(...write);
+  }
+
   flush(completion: IoCompletion): void {
     this.#answer(completion, 0);
   }

@@ -55,12 +55,12 @@ const COMMITTING: Mutation[] = [
     'await Promise.all([this.#journal.writeRecords(transaction), this.#journal.writeCommit(transaction)]);',
   ),
   mutation(
-    'no-flush-after-commit-block',
+    'commit-block-not-through',
     'sync ends before the commit block is durable',
     'rule-0-0',
-    'commit',
-    'await this.#journal.writeCommit(transaction);\n            await this.#flush();',
-    'await this.#journal.writeCommit(transaction);',
+    'block-transfers',
+    'device.writeThrough(',
+    'device.write(',
   ),
   mutation(
     'data-not-flushed',

@@ -80,6 +80,10 @@ export class WatchedDevice implements Device {
     this.#queue.add({ operation: 'write', memory, memoryOffset, lengthBytes, deviceOffset, completion });
   }
 
+  writeThrough(...write: Parameters<Device['writeThrough']>): void {
+    this.write(...write);
+  }
+
   flush(completion: IoCompletion): void {
     const nothing = { memory: undefined, memoryOffset: 0, lengthBytes: 0, deviceOffset: 0 };
     this.#queue.add({ operation: 'flush', ...nothing, completion });

@@ -174,7 +174,7 @@ describe.each(QUEUES)('the native %s', (kind) => {
       [write, id, 2 ** 60, 512, 0],
       [write, id, 0, 512, -512],
       [write, id, 0.5, 512, 0],
-      [6, id, 0, 512, 0],
+      [8, id, 0, 512, 0],
       [7, id, 0, 512, 0],
       [-1, id, 0, 512, 0],
       [read, id, 4096, 512, 0, 1], // its segment is not in memory

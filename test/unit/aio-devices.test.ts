@@ -86,6 +86,28 @@ describe.each(KINDS)('$name', ({ open }) => {
     expect(await flush(one)).toBe(0);
   });
 
+  test('writes through', async () => {
+    const one = device();
+    const memory = one.allocateMemory(8192);
+    memory.bytes.subarray(0, 4096).fill(0xcd);
+    const completion = new PromisedCompletion();
+    one.writeThrough(memory, 0, 4096, 65536, completion);
+    one.submit();
+    expect(await completion.promise).toBe(0);
+    expect(await read(one, memory, 4096, 4096, 65536)).toBe(0);
+    expect(memory.bytes.subarray(4096).every((byte) => byte === 0xcd)).toBe(true);
+  });
+
+  test('ends a write-through that is under way when it is closed', async () => {
+    const one = device();
+    const { completions, ended } = recorder(2);
+    const memory = one.allocateMemory(1024);
+    one.writeThrough(memory, 0, 512, 0, completions[0] as IoCompletion);
+    one.writeThrough(memory, 512, 512, 1, completions[1] as IoCompletion);
+    await one.close();
+    expect(ended.errnos.sort()).toEqual([0, EINVAL]);
+  });
+
   test('never ends a request inside the call that queued or submitted it', async () => {
     const one = device();
     const memory = one.allocateMemory(512);

@@ -26,6 +26,15 @@ async function write(
   return completion.promise;
 }
 
+function writeThrough(device: SimulatedDevice, offset: number, length: number, value: number) {
+  const memory = device.allocateMemory(length);
+  memory.bytes.fill(value);
+  const completion = new PromisedCompletion();
+  device.writeThrough(memory, 0, length, offset, completion);
+  device.submit();
+  return completion.promise;
+}
+
 async function flush(device: SimulatedDevice): Promise<number> {
   const completion = new PromisedCompletion();
   device.flush(completion);
@@ -65,6 +74,24 @@ describe('crash', () => {
       seen.add(values.every((value) => value === 1) ? 'absent' : values.includes(1) ? 'torn' : 'whole');
     }
     expect([...seen].sort()).toEqual(['absent', 'torn', 'whole']);
+  });
+
+  test('a write-through that is done is always there, and makes nothing else durable', async () => {
+    const device = new SimulatedDevice({ sizeBytes: SIZE });
+    await write(device, 0, 512, 1);
+    await writeThrough(device, 512, 512, 2);
+    const seen = new Set(SEEDS.map((seed) => sectors(device.crash(seed), 0, 2).join()));
+    expect([...seen].sort()).toEqual(['0,2', '1,2']);
+  });
+
+  test('a write-through that is under way, or failed, is like any write', async () => {
+    const device = new SimulatedDevice({ sizeBytes: SIZE });
+    device.fault = () => EIO;
+    expect(await writeThrough(device, 0, 512, 1)).toBe(EIO);
+    const asked = writeThrough(device, 512, 512, 2);
+    const seen = new Set(SEEDS.map((seed) => sectors(device.crash(seed), 0, 2).join()));
+    expect([...seen].sort()).toEqual(['0,0', '0,2', '1,0', '1,2']);
+    await asked;
   });
 
   test('unflushed writes may be there out of order', async () => {

@@ -20,6 +20,14 @@ function write(device: Device, sector: number, count: number, value: number): Pr
   return completion.promise;
 }
 
+function writeThrough(device: Device, sector: number, count: number, value: number): Promise<number> {
+  const memory = device.allocateMemory(count * SECTOR);
+  memory.bytes.fill(value);
+  const completion = new PromisedCompletion();
+  device.writeThrough(memory, 0, count * SECTOR, sector * SECTOR, completion);
+  return completion.promise;
+}
+
 function flush(device: Device): Promise<number> {
   const completion = new PromisedCompletion();
   device.flush(completion);
@@ -86,6 +94,30 @@ describe('a crash cursor', () => {
     const states = statesByPlace(log).at(-1);
     const heads = [...(states ?? [])].map((values) => values.slice(0, 3)).sort();
     expect(heads).toEqual(['1 0', '1 2', '1 3', '2 0', '2 2', '2 3']);
+  });
+
+  test('takes a write-through that is done for durable, and nothing else with it', async () => {
+    const disk = new CrashDisk(new Uint8Array(SECTORS * SECTOR));
+    const log: DeviceEvent[] = [];
+    const device = disk.device({ log });
+    const before = write(device, 0, 1, 1);
+    device.submit();
+    await before;
+    const through = writeThrough(device, 1, 1, 2);
+    const headsAt = (places: Set<string>[]) => [...(places.at(-1) ?? [])].map((values) => values.slice(0, 3));
+    expect(headsAt(statesByPlace(log)).sort()).toEqual(['0 0', '0 2', '1 0', '1 2']);
+    device.submit();
+    await through;
+    expect(headsAt(statesByPlace(log)).sort()).toEqual(['0 2', '1 2']);
+  });
+
+  test('refuses a write-through over what is not durable: what that leaves is not worked out', async () => {
+    const log: DeviceEvent[] = [];
+    const device = new CrashDisk(new Uint8Array(SECTORS * SECTOR)).device({ log });
+    const both = [write(device, 0, 2, 1), writeThrough(device, 1, 1, 2)];
+    device.submit();
+    await Promise.all(both);
+    expect(() => statesByPlace(log)).toThrow('write-through 1 overlaps');
   });
 
   test.each(Array.from({ length: 12 }, (_, seed) => seed))(
