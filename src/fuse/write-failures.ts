@@ -6,17 +6,20 @@
  * stop would never stop. So after a failed WRITE the kernel is told that the inode's attributes are stale. Before the next
  * write(2) it asks for them, by a GETATTR that names an open file, and that one is answered with the error.
  *
- * Each failure is told once, and forgotten when nobody has asked for some seconds: a later reader must not get it.
+ * Each failure is told once, and forgotten when nobody has asked for some seconds: a later reader must not get it. An answer with attributes that
+ * was on its way may make the kernel take them for fresh again; so while nobody has asked, a WRITE that fails a moment later has it told again.
  */
 import type { Notices } from './notices.ts';
 
 const REMEMBERED_MILLISECONDS = 5000;
+const MOMENT_MILLISECONDS = 5;
 /** More files at once than anybody writes to. */
 const MOST_INODES = 4096;
 
 interface Failure {
   readonly errno: number;
   readonly until: number;
+  toldAt: number;
 }
 
 export class WriteFailures {
@@ -26,9 +29,13 @@ export class WriteFailures {
   note(notices: Notices, inode: number, errno: number): void {
     const now = Date.now();
     const before = this.#byInode.get(inode);
-    if (before !== undefined && before.until > now) return;
-    if (this.#byInode.size >= MOST_INODES) this.#byInode.clear();
-    this.#byInode.set(inode, { errno, until: now + REMEMBERED_MILLISECONDS });
+    if (before !== undefined && before.until > now) {
+      if (now - before.toldAt < MOMENT_MILLISECONDS) return;
+      before.toldAt = now;
+    } else {
+      if (this.#byInode.size >= MOST_INODES) this.#byInode.clear();
+      this.#byInode.set(inode, { errno, until: now + REMEMBERED_MILLISECONDS, toldAt: now });
+    }
     notices.forgetAttributes(inode);
   }
 

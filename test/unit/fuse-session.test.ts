@@ -472,6 +472,17 @@ describe('data', () => {
     expect(ask(Opcode.GETATTR, inode, forOpenFile).error).toBe(0);
   });
 
+  test('a write that failed is told again a moment later, if an answer has come between', async () => {
+    const inode = makeFile('a');
+    const tooFar = writeBody(2n ** 53n, Buffer.from('data'));
+    ask(Opcode.WRITE, inode, tooFar);
+    expect(ask(Opcode.GETATTR, inode, Buffer.alloc(16)).error).toBe(0);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+    ask(Opcode.WRITE, inode, tooFar);
+    expect(channel.notifications.filter((notice) => notice.readInt32LE(4) === 2).length).toBe(2);
+    expect(ask(Opcode.GETATTR, inode, u32(1, 0, 0, 0)).error).toBe(-Errno.EFBIG);
+  });
+
   test('write refuses a length that was not sent, and an offset that is not exact', () => {
     expect(ask(Opcode.WRITE, 2, writeBody(0n, Buffer.from('data'), 0, 5)).error).toBe(-Errno.EINVAL);
     expect(ask(Opcode.WRITE, 2, writeBody(2n ** 53n, Buffer.from('data'))).error).toBe(-Errno.EFBIG);
