@@ -10,14 +10,14 @@ import { CorruptionError, fsError } from './errors.ts';
 import { Inode } from './format.ts';
 import type { InodeRef } from './inode.ts';
 import type { InodeTable } from './inode-table.ts';
-import { PAUSED, type Transaction } from './transaction.ts';
+import { PAUSED, type Transaction, UnfinishedWork } from './transaction.ts';
 
 /** Ancestors looked at in one step: well below a millisecond. */
 const ANCESTORS_PER_STEP = 1024;
 /** Beginnings after which a walk is not interrupted any more. */
 const MOST_BEGINNINGS = 8;
 
-export class AncestorWalk {
+class AncestorWalk extends UnfinishedWork {
   #at: number;
   /** A chain that goes in circles comes back to a mark that is set at 1, 2, 4, 8, … steps (Brent's algorithm). */
   #mark = 0;
@@ -31,6 +31,7 @@ export class AncestorWalk {
     readonly target: number,
     treeChanges: number,
   ) {
+    super();
     this.#at = target;
     this.#treeChanges = treeChanges;
   }
@@ -71,11 +72,14 @@ export class AncestorWalk {
 
 /** A directory must not move into itself or below. @throws EINVAL, CorruptionError, PAUSED */
 export function requireOutside(tx: Transaction, table: InodeTable, moving: InodeRef, target: InodeRef): void {
-  tx.walks ??= [];
-  let walk = tx.walks.find((one) => one.moving === moving.number && one.target === target.number);
-  if (walk === undefined) {
-    walk = new AncestorWalk(moving.number, target.number, tx.treeChanges);
-    tx.walks.push(walk);
+  tx.unfinished ??= [];
+  for (const work of tx.unfinished) {
+    if (!(work instanceof AncestorWalk) || work.moving !== moving.number || work.target !== target.number)
+      continue;
+    work.goOn(tx, table);
+    return;
   }
+  const walk = new AncestorWalk(moving.number, target.number, tx.treeChanges);
+  tx.unfinished.push(walk);
   walk.goOn(tx, table);
 }

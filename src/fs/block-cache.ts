@@ -1,3 +1,8 @@
+/** Who has to copy a frame before it changes: see picture.ts. */
+export interface FramePicture {
+  take(frame: Frame): void;
+}
+
 /**
  * The block cache: metadata blocks in memory, in frames of device memory.
  *
@@ -17,7 +22,6 @@ import { blockFault } from './block-header.ts';
 import { CorruptionError, fsErrorFromNumber } from './errors.ts';
 import { BlockHeader, BlockKind } from './format.ts';
 import { CACHE_CHUNK_BYTES, FIRST_CACHE_CHUNK_BYTES } from './limits.ts';
-import type { Picture } from './picture.ts';
 
 export class Frame {
   /** Block in the frame, −1 if none. */
@@ -43,7 +47,7 @@ export class Frame {
   /** The block was freed while its copy was being written: let go of it then. */
   doomed = false;
   /** The picture of a commit that has no copy of it yet, … */
-  picture: Picture | undefined;
+  picture: FramePicture | undefined;
   /** … and where that copy belongs: its number in the transaction that is logged, and among the blocks that go home. −1 where in none. */
   logPlace = -1;
   homePlace = -1;

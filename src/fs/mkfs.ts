@@ -112,7 +112,6 @@ async function writeMetadata(
   const cache = new BlockCache(device, layout.blockBytes, options.uuid, 256 * layout.blockBytes);
   const tx = new Transaction(cache, layout.blockBytes, options.uuid, clock, false);
   const space = new SpaceMap(tx, layout);
-  tx.space = space;
   space.usePolicy({ definition: firstFit });
   tx.begin();
   createSpace(tx, layout);

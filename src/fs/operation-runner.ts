@@ -13,12 +13,11 @@
  * An operation that fails leaves nothing behind. If that cannot be had, because taking it back failed too, the host is told
  * (`broken`) before anything else can happen.
  */
-import type { AncestorWalk } from './ancestor-walk.ts';
 import type { BlockCache, LoadWaiter } from './block-cache.ts';
 import { CorruptionError, FsError, fsError } from './errors.ts';
 import type { Operation } from './filesystem.ts';
 import { MAX_MISSES, MOST_MOMENTS, TURN_BUDGET_MILLISECONDS } from './limits.ts';
-import { BlockMiss, PAUSED, RESTING, type Transaction } from './transaction.ts';
+import { BlockMiss, PAUSED, RESTING, type Transaction, type UnfinishedWork } from './transaction.ts';
 import type { Turns } from './turns.ts';
 
 /** What the runner asks of the volume. */
@@ -63,8 +62,8 @@ class Waiting implements LoadWaiter {
   moments = 0;
   /** It waited for room in the journal or the cache, and has not been attempted since. */
   waitedForRoom = false;
-  /** How far it has come with the ancestors of directories. */
-  walks: AncestorWalk[] | undefined;
+  /** What it has done of work in steps. */
+  unfinished: UnfinishedWork[] | undefined;
 
   constructor(
     readonly runner: OperationRunner,
@@ -249,11 +248,11 @@ export class OperationRunner {
     const tx = this.#tx;
     tx.begin();
     tx.behindEarlyWrites = false;
-    tx.walks = undefined;
+    tx.unfinished = undefined;
     if (waiting !== undefined) {
       waiting.waitedForRoom = false;
       tx.behindEarlyWrites = waiting.behindEarlyWrites;
-      tx.walks = waiting.walks;
+      tx.unfinished = waiting.unfinished;
     }
     try {
       operation.perform(tx);
@@ -311,7 +310,7 @@ export class OperationRunner {
       return;
     }
     const waiting = before ?? new Waiting(this, operation);
-    waiting.walks = this.#tx.walks;
+    waiting.unfinished = this.#tx.unfinished;
     if (thrown instanceof BlockMiss) this.#load(thrown, waiting);
     else if (thrown === PAUSED) this.#line.push(operation, waiting);
     else if (thrown === JOURNAL_FULL) this.#waitForRoom(waiting);

@@ -4,12 +4,12 @@
  * A frame in the picture that is about to change, or to go, is copied before (`Transaction.modify`, `BlockCache.drop`); all others are
  * copied when their turn comes. So what is copied is what all of them held when the picture was begun, and no step of it is long.
  */
-import type { Frame } from './block-cache.ts';
+import type { Frame, FramePicture } from './block-cache.ts';
 
 /** Frames copied between two looks at the clock: some 50 µs of work. */
 const FRAMES_PER_STEP = 32;
 
-export class Picture {
+export class Picture implements FramePicture {
   #next = 0;
 
   /** @param copy makes the copy of one frame, now */

@@ -28,8 +28,19 @@ import {
   SummaryHeader,
 } from './format.ts';
 import type { Layout } from './layout.ts';
-import type { Transaction } from './transaction.ts';
-import type { PolicyCounters } from './volume-options.ts';
+import type { SpaceChangeKind, SpaceLedger, Transaction } from './transaction.ts';
+
+/** Counters of who decides which blocks are handed out. */
+export interface PolicyCounters {
+  readonly allocator: string;
+  /** The module that it came from; empty if it came with Quarry. */
+  readonly allocatorFile: string;
+  /** Why the built-in policy decides in its place, or its figures are missing; empty while all is well. */
+  readonly allocatorFault: string;
+  /** Requests that the built-in policy answered, because this one found nothing where there was something. */
+  readonly allocatorPassedOver: number;
+  readonly policy: Record<string, number>;
+}
 
 /** Blocks kept back for tree nodes, so that deleting works on a full volume. */
 export const KEPT_BACK_BLOCKS = 16;
@@ -230,7 +241,7 @@ export function createSpace(tx: Transaction, layout: Layout): void {
   }
 }
 
-export class SpaceMap {
+export class SpaceMap implements SpaceLedger {
   readonly #tx: Transaction;
   readonly #layout: Layout;
   readonly #disk: SpaceOnDisk;
@@ -249,6 +260,7 @@ export class SpaceMap {
     this.#disk = new SpaceOnDisk(tx, layout);
     this.#index = new SpaceIndex(this.#disk);
     this.#keptBack = Math.min(KEPT_BACK_BLOCKS, Math.floor(layout.spaceBlocks / 32));
+    tx.keepSpaceBy(this);
   }
 
   /** The free space as policies see it. */
@@ -375,7 +387,7 @@ export class SpaceMap {
   }
 
   /** Takes back one change of space in a transaction that fails; the bits are as before already. */
-  undo(kind: 'reserved' | 'claimed' | 'freed', start: number, length: number): void {
+  undo(kind: SpaceChangeKind, start: number, length: number): void {
     const run = { start, length };
     if (kind === 'claimed') this.#index.uncommitReserved(run);
     else if (kind === 'freed') this.#index.unquarantine(run, true);

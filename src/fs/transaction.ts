@@ -16,7 +16,6 @@
  * (T2) after `fail` no frame, no space count and no note differs from `begin`; (T3) a frame touched stays in its place until the end.
  */
 import { strict as assert } from 'node:assert';
-import type { AncestorWalk } from './ancestor-walk.ts';
 import type { BlockCache, Frame } from './block-cache.ts';
 import { initialiseHeader } from './block-header.ts';
 import type { Clock } from './clock.ts';
@@ -24,7 +23,6 @@ import { empty } from './empty.ts';
 import { CorruptionError, fsError } from './errors.ts';
 import type { TransactionHandle } from './filesystem.ts';
 import { type BlockKind, OwnerHeader } from './format.ts';
-import type { SpaceMap } from './space-map.ts';
 
 /** Thrown when a block is not in memory. One object serves all: an answer, not an accident. */
 export class BlockMiss extends Error {
@@ -40,29 +38,43 @@ export const RESTING = new Error('the volume is at rest');
 export const PAUSED = new Error('the rest comes later');
 
 /** Space that changed hands in the running transaction. */
+/** What happens to a run of blocks in a transaction. */
+export type SpaceChangeKind = 'reserved' | 'claimed' | 'freed';
+
 interface SpaceChange {
-  readonly kind: 'reserved' | 'claimed' | 'freed';
+  readonly kind: SpaceChangeKind;
   readonly start: number;
   readonly length: number;
 }
+
+/** Who counts the free space: told what becomes of the changes that a transaction noted. */
+export interface SpaceLedger {
+  /** The transaction stands: its freed blocks wait for the commit. */
+  freeingSucceeded(start: number, length: number): void;
+  /** It is taken back. */
+  undo(kind: SpaceChangeKind, start: number, length: number): void;
+}
+
+/** Work of an operation that is done in steps, and what a later run of it goes on from. Who keeps it here knows what it is. */
+export abstract class UnfinishedWork {}
 
 export class Transaction implements TransactionHandle {
   readonly miss = new BlockMiss('block not in memory');
   /** Inodes that lost their last name in this transaction. */
   readonly orphaned: number[] = [];
-  space: SpaceMap | undefined;
   /** The writes answered early before this operation are done. */
   behindEarlyWrites = false;
   /** Moves on whenever the inode table's map changes or a change of it may have been taken back. */
   changesOfTable = 0;
+  #space: SpaceLedger | undefined;
   readonly #clock: Clock;
   #timed = false;
   /** Read-only until the first change. */
   resting = false;
   /** Moves on whenever a directory gets another parent or is removed, or a change of that kind may have been taken back. */
   treeChanges = 0;
-  /** How far the running operation has come with the ancestors of directories, in this run and those before. */
-  walks: AncestorWalk[] | undefined;
+  /** Of the running operation, from this run and those before. */
+  unfinished: UnfinishedWork[] | undefined;
   #serial = 0;
   #running = false;
   readonly #modified: Frame[] = [];
@@ -151,7 +163,18 @@ export class Transaction implements TransactionHandle {
     this.#discarded.push(block);
   }
 
-  noteSpace(kind: SpaceChange['kind'], start: number, length: number): void {
+  /** Once, before the first change of space. */
+  keepSpaceBy(ledger: SpaceLedger): void {
+    assert(this.#space === undefined, 'free space is counted twice');
+    this.#space = ledger;
+  }
+
+  get #ledger(): SpaceLedger {
+    assert(this.#space, 'nobody counts the free space');
+    return this.#space;
+  }
+
+  noteSpace(kind: SpaceChangeKind, start: number, length: number): void {
     this.#spaceChanges.push({ kind, start, length });
   }
 
@@ -193,7 +216,7 @@ export class Transaction implements TransactionHandle {
     for (const frame of this.#created) cache.markDirty(frame);
     for (const block of this.#discarded) cache.free(block);
     for (const change of this.#spaceChanges) {
-      if (change.kind === 'freed') this.space?.freeingSucceeded(change.start, change.length);
+      if (change.kind === 'freed') this.#ledger.freeingSucceeded(change.start, change.length);
     }
   }
 
@@ -224,7 +247,7 @@ export class Transaction implements TransactionHandle {
   #undoSpace(): void {
     for (let i = this.#spaceChanges.length - 1; i >= 0; i--) {
       const change = this.#spaceChanges[i] as SpaceChange;
-      this.space?.undo(change.kind, change.start, change.length);
+      this.#ledger.undo(change.kind, change.start, change.length);
     }
   }
 

@@ -5,6 +5,7 @@ import type { PolicyOffer, WatchHook } from '../alloc/fenced-policy.ts';
 import type { Clock } from './clock.ts';
 import type { AccessRules } from './filesystem.ts';
 import type { LossCounters } from './lost-writes.ts';
+import type { PolicyCounters } from './space-map.ts';
 import type { TurnSource } from './turns.ts';
 
 export interface VolumeOptions {
@@ -42,18 +43,6 @@ export function policyOffer(options: VolumeOptions, log: (line: string) => void)
 
 /** What can be changed while a volume is mounted. */
 export type VolumeAdjustment = Pick<VolumeOptions, 'commitSeconds' | 'accessRules'>;
-
-/** Counters of who decides which blocks are handed out. */
-export interface PolicyCounters {
-  readonly allocator: string;
-  /** The module that it came from; empty if it came with Quarry. */
-  readonly allocatorFile: string;
-  /** Why the built-in policy decides in its place, or its figures are missing; empty while all is well. */
-  readonly allocatorFault: string;
-  /** Requests that the built-in policy answered, because this one found nothing where there was something. */
-  readonly allocatorPassedOver: number;
-  readonly policy: Record<string, number>;
-}
 
 /** Counters of a live mount, for `quarry stat`. */
 export interface VolumeCounters extends LossCounters, PolicyCounters {

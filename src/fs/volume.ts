@@ -132,7 +132,6 @@ export class Volume implements FileSystem<Transaction>, RunnerHost {
     this.#cache = new BlockCache(device, blockBytes, superblock.uuid, cacheBytes);
     this.#tx = new Transaction(this.#cache, blockBytes, superblock.uuid, clock, readOnly);
     this.#space = new SpaceMap(this.#tx, layout);
-    this.#tx.space = this.#space;
     this.#policy = policyOffer(options, this.#log);
     const extents = new ExtentMap(this.#space);
     this.#table = new InodeTable(layout, this.#space, extents);
