@@ -14,14 +14,14 @@
  *   count            bytes read and written, and flushes so far
  */
 import { createInterface } from 'node:readline';
-import { SeededRandom } from '../dist/aio/seeded-random.js';
-import { fsError } from '../dist/fs/errors.js';
+import { fsError } from '../dist/fs/base/errors.js';
 import { parseMountOptions } from '../dist/fuse/options.js';
 import { serve } from '../dist/fuse/serve.js';
 import { native } from '../dist/native.js';
+import { SeededRandom } from '../dist/sim/seeded-random.js';
 
-/** @typedef {import('../dist/fs/filesystem.js').FileSystem} FileSystem */
-/** @typedef {import('../dist/fs/filesystem.js').Attributes} Attributes */
+/** @typedef {import('../dist/fs/base/filesystem.js').FileSystem} FileSystem */
+/** @typedef {import('../dist/fs/base/filesystem.js').Attributes} Attributes */
 
 const SECTOR_BYTES = 512;
 const ROOT = 1;
@@ -63,7 +63,7 @@ class FaultDisk {
     request.finished(undefined);
   }
 
-  /** @param {import('../dist/fs/filesystem.js').ReadRequest} request */
+  /** @param {import('../dist/fs/base/filesystem.js').ReadRequest} request */
   read(request) {
     this.#end(request, () => {
       this.#mustWork('reads');
@@ -76,7 +76,7 @@ class FaultDisk {
     });
   }
 
-  /** @param {import('../dist/fs/filesystem.js').WriteRequest} request */
+  /** @param {import('../dist/fs/base/filesystem.js').WriteRequest} request */
   write(request) {
     this.#end(request, () => {
       this.#mustWork('writes');
@@ -135,7 +135,7 @@ class FaultDisk {
 
   // ---- a directory with one file ----
 
-  /** @param {import('../dist/fs/filesystem.js').Operation} operation */
+  /** @param {import('../dist/fs/base/filesystem.js').Operation} operation */
   execute(operation) {
     this.#end(operation, () => operation.perform(this));
   }
@@ -161,12 +161,12 @@ class FaultDisk {
     });
   }
 
-  /** @param {unknown} _ @param {number} __ @param {number} cookie @param {import('../dist/fs/filesystem.js').EntryVisitor} visit */
+  /** @param {unknown} _ @param {number} __ @param {number} cookie @param {import('../dist/fs/base/filesystem.js').EntryVisitor} visit */
   readDirectory(_, __, cookie, visit) {
     if (cookie === 0) visit(Buffer.from(NAME), DISK, 0o100000, 1);
   }
 
-  /** @param {unknown} _ @param {import('../dist/fs/filesystem.js').SpaceStatistics} into */
+  /** @param {unknown} _ @param {import('../dist/fs/base/filesystem.js').SpaceStatistics} into */
   statistics(_, into) {
     const blocks = this.#bytes.length / this.blockBytes;
     Object.assign(into, {

@@ -1,6 +1,6 @@
 // @ts-check
 /**
- * `npm run format-doc`: writes docs/FORMAT.md anew, from its template and src/fs/format.ts.
+ * `npm run format-doc`: writes docs/FORMAT.md anew, from its template and src/fs/format/format.ts.
  *
  *   npm run format-doc [-- --check]      with --check nothing is written; fails if the file is not up to date
  */
@@ -33,7 +33,7 @@ async function compiledModules() {
 }
 
 if (!(await build())) process.exit(1);
-const source = readFileSync(join(ROOT, 'src/fs/format.ts'), 'utf8');
+const source = readFileSync(join(ROOT, 'src/fs/format/format.ts'), 'utf8');
 const template = readFileSync(join(ROOT, 'scripts/format-doc/template.md'), 'utf8');
 const text = await makeFormatDocument(await compiledModules(), source, template);
 if (!process.argv.includes('--check')) {

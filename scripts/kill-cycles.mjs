@@ -36,7 +36,7 @@ import { parseArgs } from 'node:util';
 import { build, QUARRY } from './build.mjs';
 
 if (!existsSync(QUARRY) && !(await build())) process.exit(2);
-const { SeededRandom } = await import('../dist/aio/seeded-random.js');
+const { SeededRandom } = await import('../dist/sim/seeded-random.js');
 
 const COMMAND = process.env.QUARRY_COMMAND ?? QUARRY;
 const WRITER = fileURLToPath(new URL('kill-cycles/writer.mjs', import.meta.url));

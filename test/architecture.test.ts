@@ -1,5 +1,6 @@
 /**
- * Who may know whom, as a test: the layering `cli → fuse, check, lab → fs → alloc`, read from the import statements.
+ * Who may know whom, as a test: the layering `cli → fuse, check, lab → fs → alloc`, read from the import statements,
+ * those of types included: a reader has to follow them like any other.
  *
  * The tables below are the architecture; a new edge is added here on purpose or not at all. Besides, a few rules
  * about the text of the repository that a linter does not have.
@@ -21,28 +22,34 @@ const MAY_IMPORT: Record<string, RegExp[]> = {
   // Finds a user's policy by its file name; the policies themselves know nothing of files.
   'src/alloc/registry.ts': [/^src\/alloc\//, /^node:(fs|module|path|url)$/],
   'src/fs': [/^src\/alloc\//, /^src\/aio\/device\.ts$/, /^src\/crc32c\.ts$/, /^node:(assert|crypto)$/],
+  // Devices that no kernel is behind, for the laboratories and the tests.
+  'src/sim': [/^src\/aio\/(device|local-completions|transfer-rules)\.ts$/, /^node:(assert|os)$/],
   'src/aio': [/^src\/native\.ts$/, /^src\/crc32c\.ts$/, /^node:/],
   'src/fuse': [
-    /^src\/fs\/(filesystem|errors|limits)\.ts$/,
+    /^src\/fs\/base\/(filesystem|errors|limits)\.ts$/,
     /^src\/(native|path-bytes)\.ts$/,
     /^src\/aio\/device\.ts$/,
     /^node:/,
     /^fuse-native$/,
   ],
   'src/check': [
-    /^src\/fs\/(format|record|layout|name-hash|errors)\.ts$/,
+    /^src\/fs\/format\/(format|record|layout|name-hash)\.ts$/,
+    /^src\/fs\/base\/errors\.ts$/,
     /^src\/aio\/device\.ts$/,
     /^src\/crc32c\.ts$/,
     /^bitset$/,
   ],
-  'src/lab': [/^src\/(alloc|fs|aio)\//, /^node:/],
+  'src/lab': [/^src\/(alloc|fs|aio|sim)\//, /^node:/],
   'src/cli': [
-    /^src\/(alloc|fs|aio|fuse|check|lab)\//,
+    /^src\/(alloc|fs|aio|sim|fuse|check|lab)\//,
     /^src\/(native|path-bytes)\.ts$/,
     /^node:/,
     /^commander$/,
   ],
 };
+
+/** The rooms of src/fs from the ground up: a file imports from its own room and from those before it. */
+const FLOORS = ['base', 'format', 'transaction', 'tree', 'inodes', 'data', 'journal', 'life', ''];
 
 /** Programs: files that import someone's module at run time, and so may use `import()`. */
 const MAY_IMPORT_AT_RUN_TIME = /^src\/((cli|lab|fuse)\/|alloc\/registry\.ts$)/;
@@ -52,7 +59,7 @@ interface Source {
   /** Without comments. */
   code: string;
   lines: number;
-  imports: { target: string; typeOnly: boolean }[];
+  imports: { target: string }[];
 }
 
 function filesUnder(folder: string): string[] {
@@ -69,10 +76,9 @@ function withoutComments(text: string): string {
 function readSource(path: string): Source {
   const text = readFileSync(join(ROOT, path), 'utf8');
   const code = withoutComments(text);
-  const statements = code.matchAll(/^(?:import|export)\s(?:(type)\s)?(?:[^'";]*?\sfrom\s)?'([^']+)'/gm);
-  const imports = [...statements].map(([, type, specifier = '']) => ({
+  const statements = code.matchAll(/^(?:import|export)\s(?:[^'";]*?\sfrom\s)?'([^']+)'/gm);
+  const imports = [...statements].map(([, specifier = '']) => ({
     target: specifier.startsWith('.') ? relative(ROOT, join(ROOT, dirname(path), specifier)) : specifier,
-    typeOnly: type === 'type',
   }));
   return { path, code, lines: text.split('\n').length - 1, imports };
 }
@@ -114,13 +120,20 @@ describe('layering', () => {
     expect(dynamic.filter((path) => !MAY_IMPORT_AT_RUN_TIME.test(path))).toEqual([]);
   });
 
-  test('no module needs itself to load', () => {
-    const graph = new Map(
-      sources.map(({ path, imports }) => [
-        path,
-        imports.filter(({ typeOnly }) => !typeOnly).map(({ target }) => target),
-      ]),
+  test('each room of src/fs stands on those before it', () => {
+    const floorOf = (path: string) => FLOORS.indexOf(/^src\/fs\/(?:(.*)\/)?[^/]*$/.exec(path)?.[1] ?? '');
+    const inside = sources.filter(({ path }) => path.startsWith('src/fs/'));
+    expect(inside.filter(({ path }) => floorOf(path) < 0).map(({ path }) => path)).toEqual([]);
+    const upwards = inside.flatMap(({ path, imports }) =>
+      imports
+        .filter(({ target }) => target.startsWith('src/fs/') && floorOf(target) > floorOf(path))
+        .map(({ target }) => `${path} → ${target}`),
     );
+    expect(upwards).toEqual([]);
+  });
+
+  test('no module needs itself, not even its types', () => {
+    const graph = new Map(sources.map(({ path, imports }) => [path, imports.map(({ target }) => target)]));
     const done = new Set<string>();
     const cycles: string[] = [];
     const visit = (path: string, trail: string[]): void => {

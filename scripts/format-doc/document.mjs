@@ -2,10 +2,10 @@
 /**
  * docs/FORMAT.md from its template: prose with places for what is generated.
  *
- *   {{record Inode}}            the fields of a record, with offsets, sizes, types and comments of src/fs/format.ts
+ *   {{record Inode}}            the fields of a record, with offsets, sizes, types and comments of src/fs/format/format.ts
  *   {{table BlockKind}}         names and numbers
  *   {{constants MAGIC …}}       constants
- *   {{layout MIN_JOURNAL_BLOCKS}}   a constant of src/fs/layout.ts, as a number
+ *   {{layout MIN_JOURNAL_BLOCKS}}   a constant of src/fs/format/layout.ts, as a number
  *   {{example superblock}}      a piece of the worked example
  *
  * Everything that format.ts exports must have its place in the template.
@@ -32,7 +32,7 @@ class Generator {
   /** @param {string} name @param {Declaration['kind']} kind @returns {{ declaration: Declaration, value: any }} */
   #take(name, kind) {
     const declaration = this.#declarations.get(name);
-    if (declaration?.kind !== kind) throw new Error(`src/fs/format.ts exports no ${kind} ${name}`);
+    if (declaration?.kind !== kind) throw new Error(`src/fs/format/format.ts exports no ${kind} ${name}`);
     this.shown.add(name);
     return { declaration, value: this.modules.format[name] };
   }
@@ -64,7 +64,7 @@ function required(table, name) {
 
 /**
  * @param {import('./document').FormatModules} modules the compiled modules of src/
- * @param {string} source text of src/fs/format.ts
+ * @param {string} source text of src/fs/format/format.ts
  * @param {string} template
  * @returns {Promise<string>} the text of docs/FORMAT.md
  */
@@ -79,6 +79,7 @@ export async function makeFormatDocument(modules, source, template) {
   if (missing.length > 0)
     throw new Error(`the template leaves out ${missing.map(({ name }) => name).join(', ')}`);
   const unread = Object.keys(modules.format).filter((name) => !generator.shown.has(name));
-  if (unread.length > 0) throw new Error(`the reader of src/fs/format.ts did not find ${unread.join(', ')}`);
+  if (unread.length > 0)
+    throw new Error(`the reader of src/fs/format/format.ts did not find ${unread.join(', ')}`);
   return text;
 }

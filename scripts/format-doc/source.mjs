@@ -1,6 +1,6 @@
 // @ts-check
 /**
- * Reads the text of src/fs/format.ts: what it exports, in order, with the doc comment of each declaration and of each member. What the
+ * Reads the text of src/fs/format/format.ts: what it exports, in order, with the doc comment of each declaration and of each member. What the
  * declarations mean (offsets, sizes, values) is not read here but taken from the compiled module.
  */
 

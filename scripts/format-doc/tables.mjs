@@ -1,5 +1,5 @@
 // @ts-check
-/** Markdown tables of the declarations in src/fs/format.ts, aligned as the formatter wants them. */
+/** Markdown tables of the declarations in src/fs/format/format.ts, aligned as the formatter wants them. */
 
 /** @typedef {import('./source.mjs').Declaration} Declaration */
 /** @typedef {{ recordName: string, sizeBytes: number, fields: Record<string, { offset: number, lengthBytes: number, type: string }> }} RecordInfo */

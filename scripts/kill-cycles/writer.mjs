@@ -22,7 +22,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { SeededRandom } from '../../dist/aio/seeded-random.js';
+import { SeededRandom } from '../../dist/sim/seeded-random.js';
 import { CELL_BYTES, cellText, TreeModel } from './model.mjs';
 
 /** @typedef {import('./model.mjs').Operation} Operation */

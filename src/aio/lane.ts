@@ -4,8 +4,7 @@
  * A lane knows what is in line, how many are with the kernel, and whom to tell; when its requests move is decided by
  * the queue, which is also the only one to change the counters here. Made by `SubmissionQueue.openLane`.
  */
-import type { MemoryPiece } from './request-table.ts';
-import type { SubmissionQueue } from './submission-queue.ts';
+import type { MemoryPiece, RequestTable } from './request-table.ts';
 import { TokenRing } from './token-ring.ts';
 
 /** Told of the end of a request: bytes moved, 0 or a positive errno, and whether that was all that was asked for. */
@@ -27,6 +26,19 @@ export interface LaneOptions {
   readonly alignBytes: number;
 }
 
+/** What a lane needs of its queue. */
+export interface LaneQueue<Completion> {
+  readonly depth: number;
+  readonly requests: Pick<
+    RequestTable<Lane<Completion>, Completion>,
+    'memoryId' | 'memoryOffset' | 'fileOffset' | 'leftBytes' | 'inKernel' | 'pieces' | 'add'
+  >;
+  /** Puts a request in line. */
+  enqueue(lane: Lane<Completion>, token: number): void;
+  /** Ends a request that moves nothing, later. */
+  endSoon(token: number, errno: number): void;
+}
+
 /** The requests of one file or device. */
 export class Lane<Completion> {
   readonly file: number;
@@ -39,10 +51,10 @@ export class Lane<Completion> {
   inKernel = 0;
   unfinished = 0;
   continued = 0;
-  readonly #queue: SubmissionQueue<Completion>;
+  readonly #queue: LaneQueue<Completion>;
 
   /** Use `openLane`. */
-  constructor(queue: SubmissionQueue<Completion>, options: LaneOptions, onEnd: OnEnd<Completion>) {
+  constructor(queue: LaneQueue<Completion>, options: LaneOptions, onEnd: OnEnd<Completion>) {
     this.#queue = queue;
     this.file = options.file;
     this.descriptor = options.descriptor;

@@ -3,7 +3,7 @@
  * caller's own, nothing cached. Reads many at once; callers beyond the number of buffers wait their turn.
  */
 import { type Device, type Memory, PromisedCompletion } from '../aio/device.ts';
-import { MAX_BLOCK_BYTES } from '../fs/format.ts';
+import { MAX_BLOCK_BYTES } from '../fs/format/format.ts';
 
 /** Buffers, and so reads in flight. */
 const BUFFERS = 32;

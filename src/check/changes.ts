@@ -6,7 +6,7 @@
  * written in several: then each must stand by itself, and it does, since no repair moves a fact from one old block
  * to another; whatever is missing after a crash is found again by the next check.
  */
-import { BlockHeader, MAGIC_BYTES } from '../fs/format.ts';
+import { BlockHeader, MAGIC_BYTES } from '../fs/format/format.ts';
 import type { BlockTarget } from './block-target.ts';
 import type { JournalWriter } from './journal-writer.ts';
 import { type MetadataReader, sealBytes, viewOf } from './metadata-block.ts';

@@ -8,8 +8,8 @@
  * passes go on with what is left. Where there is no volume at all it throws `NotAVolumeError`.
  */
 import type { Device } from '../aio/device.ts';
-import { BlockHeader, Superblock } from '../fs/format.ts';
-import type { Layout } from '../fs/layout.ts';
+import { BlockHeader, Superblock } from '../fs/format/format.ts';
+import type { Layout } from '../fs/format/layout.ts';
 import { BlockSource } from './block-source.ts';
 import { type CheckContext, type CheckStatistics, LinkFacts } from './context.ts';
 import { checkDirectories } from './directory-pass.ts';

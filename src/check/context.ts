@@ -1,5 +1,5 @@
 /** What the passes of a check share: the disk map, the reader, the log, and the facts gathered so far. */
-import type { Layout } from '../fs/layout.ts';
+import type { Layout } from '../fs/format/layout.ts';
 import type { InodeFacts } from './inode-facts.ts';
 import type { MetadataReader } from './metadata-block.ts';
 import type { ProblemLog } from './problem.ts';

@@ -6,8 +6,8 @@ import {
   Inode,
   MAX_NAME_BYTES,
   TreeKind,
-} from '../fs/format.ts';
-import { COLLISIONS_PER_HASH, nameKey } from '../fs/name-hash.ts';
+} from '../fs/format/format.ts';
+import { COLLISIONS_PER_HASH, nameKey } from '../fs/format/name-hash.ts';
 import type { CheckContext } from './context.ts';
 import { nameIsAllowed } from './directory-pass.ts';
 import type { FoundInode } from './inode-record.ts';

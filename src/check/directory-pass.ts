@@ -12,8 +12,8 @@ import {
   MAX_LINKS,
   ROOT_INODE,
   TreeKind,
-} from '../fs/format.ts';
-import { COLLISIONS_PER_HASH, KEY_LIMIT, nameKey } from '../fs/name-hash.ts';
+} from '../fs/format/format.ts';
+import { COLLISIONS_PER_HASH, KEY_LIMIT, nameKey } from '../fs/format/name-hash.ts';
 import { type CheckContext, forEachConcurrently } from './context.ts';
 import type { DirectoryFacts } from './inode-facts.ts';
 import { bodyBytes } from './inode-record.ts';

@@ -2,8 +2,8 @@
  * The extents of one inode for a repair: saved from its tree, put in order, cut to what is possible, and parted from what
  * belongs to others. Pure list work, but for claiming and copying blocks.
  */
-import { ExtentRecord, MAX_FILE_BYTES, TreeKind } from '../fs/format.ts';
-import type { Layout } from '../fs/layout.ts';
+import { ExtentRecord, MAX_FILE_BYTES, TreeKind } from '../fs/format/format.ts';
+import type { Layout } from '../fs/format/layout.ts';
 import type { CheckContext } from './context.ts';
 import { viewOf } from './metadata-block.ts';
 import type { RepairContext } from './repair-context.ts';

@@ -2,7 +2,7 @@
  * What the checker remembers of every inode, in typed arrays: 12 bytes an inode. Directories
  * and orphans have more facts, kept in maps.
  */
-import { FILE_TYPE_MASK, FileType } from '../fs/format.ts';
+import { FILE_TYPE_MASK, FileType } from '../fs/format/format.ts';
 
 export interface DirectoryFacts {
   /** Parent that the inode itself names. */

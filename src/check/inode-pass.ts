@@ -4,7 +4,14 @@
  * Where a bitmap is missing or unreadable the records speak for themselves: a mode that is not 0 is in use.
  */
 import { BitSet } from 'bitset';
-import { BitmapHeader, BlockKind, HEADER_BYTES, INODE_BYTES, Inode, MAX_INODES } from '../fs/format.ts';
+import {
+  BitmapHeader,
+  BlockKind,
+  HEADER_BYTES,
+  INODE_BYTES,
+  Inode,
+  MAX_INODES,
+} from '../fs/format/format.ts';
 import { type CheckContext, forEachConcurrently } from './context.ts';
 import { checkInode } from './inode-record.ts';
 import type { InodeTable, TablePiece } from './inode-table.ts';

@@ -13,7 +13,7 @@ import {
   MAX_LINKS,
   MAX_SYMLINK_BYTES,
   NO_ID,
-} from '../fs/format.ts';
+} from '../fs/format/format.ts';
 import type { CheckContext, CheckStatistics } from './context.ts';
 import { type Extent, type ExtentWalkResult, walkExtents } from './extent-walk.ts';
 import { checkSymlinkBlocks, symlinkBlocks } from './symlink-check.ts';

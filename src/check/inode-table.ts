@@ -1,6 +1,6 @@
 /** Where inodes stand on disk: the extents of the inode table, found by the checker's own walk. */
-import { HEADER_BYTES, INODE_BYTES } from '../fs/format.ts';
-import type { Layout } from '../fs/layout.ts';
+import { HEADER_BYTES, INODE_BYTES } from '../fs/format/format.ts';
+import type { Layout } from '../fs/format/layout.ts';
 import type { Extent } from './extent-walk.ts';
 
 export interface InodePlace {

@@ -19,8 +19,8 @@ import {
   JournalRevoke,
   MAGIC_BYTES,
   RevokeEntry,
-} from '../fs/format.ts';
-import type { Layout } from '../fs/layout.ts';
+} from '../fs/format/format.ts';
+import type { Layout } from '../fs/format/layout.ts';
 import type { BlockSource } from './block-source.ts';
 import { blockChecksum, sameBytes, viewOf } from './metadata-block.ts';
 import type { ProblemLog } from './problem.ts';

@@ -16,7 +16,7 @@ import {
   JournalHead,
   JournalHeader,
   MAGIC_BYTES,
-} from '../fs/format.ts';
+} from '../fs/format/format.ts';
 import type { BlockTarget } from './block-target.ts';
 import type { JournalFacts, JournalOwner } from './journal-reader.ts';
 import { sealBytes, viewOf } from './metadata-block.ts';

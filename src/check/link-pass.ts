@@ -2,7 +2,7 @@
  * Passes 6 and 7: does every name lead somewhere and everything have a name: parents, the way to the root, link counts;
  * and the list of orphans, which have none.
  */
-import { FILE_TYPE_MASK, FileType, ROOT_INODE } from '../fs/format.ts';
+import { FILE_TYPE_MASK, FileType, ROOT_INODE } from '../fs/format/format.ts';
 import type { CheckContext } from './context.ts';
 import type { RootFacts } from './root-pass.ts';
 

@@ -5,7 +5,7 @@
  * saves the user the flood of problems that a missing block causes. Any other flaw makes the contents those of something else.
  */
 import { crc32c } from '../crc32c.ts';
-import { BlockHeader, BlockKind, MAGIC_BYTES } from '../fs/format.ts';
+import { BlockHeader, BlockKind, MAGIC_BYTES } from '../fs/format/format.ts';
 import type { BlockSource, ReadResult } from './block-source.ts';
 import type { ProblemLog, Stage } from './problem.ts';
 

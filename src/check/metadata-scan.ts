@@ -4,7 +4,13 @@
  * there is no bitmap, every block of the group is.
  */
 import { BitSet } from 'bitset';
-import { BlockHeader, BlockKind, HEADER_BYTES, SUMMARY_INITIALISED, SummaryEntry } from '../fs/format.ts';
+import {
+  BlockHeader,
+  BlockKind,
+  HEADER_BYTES,
+  SUMMARY_INITIALISED,
+  SummaryEntry,
+} from '../fs/format/format.ts';
 import type { CheckContext } from './context.ts';
 import { viewOf } from './metadata-block.ts';
 

@@ -10,7 +10,7 @@ import {
   MAX_SYMLINK_BYTES,
   OwnerHeader,
   TreeKind,
-} from '../fs/format.ts';
+} from '../fs/format/format.ts';
 import {
   blocksOf,
   copyShared,

@@ -2,7 +2,7 @@
  * Stage `directories`: every directory in which something was found wrong is written anew, with the entries that can be read
  * and that lead somewhere.
  */
-import { BlockKind, ROOT_INODE } from '../fs/format.ts';
+import { BlockKind, ROOT_INODE } from '../fs/format/format.ts';
 import {
   type Entry,
   giveUpDirectory,

@@ -20,7 +20,7 @@ import {
   TreeKind,
   UNMAPPED_ID,
   VolumeRoot,
-} from '../fs/format.ts';
+} from '../fs/format/format.ts';
 import { type SavedFile, saveExtents } from './file-extents.ts';
 import {
   type FoundInode,

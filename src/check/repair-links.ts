@@ -14,7 +14,7 @@ import {
   ROOT_INODE,
   TreeKind,
   VolumeRoot,
-} from '../fs/format.ts';
+} from '../fs/format/format.ts';
 import { type Entry, readEntries, withSoundNames, writeEntries } from './directory-entries.ts';
 import { saveExtents } from './file-extents.ts';
 import type { InodeFacts } from './inode-facts.ts';

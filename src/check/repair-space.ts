@@ -11,7 +11,7 @@ import {
   SummaryEntry,
   SummaryHeader,
   VolumeRoot,
-} from '../fs/format.ts';
+} from '../fs/format/format.ts';
 import { viewOf } from './metadata-block.ts';
 import type { RepairContext } from './repair-context.ts';
 import { lowestClear } from './space-map.ts';

@@ -9,7 +9,7 @@ import {
   SUPERBLOCK_BYTES,
   Superblock,
   VolumeState,
-} from '../fs/format.ts';
+} from '../fs/format/format.ts';
 import type { BlockTarget } from './block-target.ts';
 import type { CheckRun } from './checker.ts';
 import { sealBytes, viewOf } from './metadata-block.ts';

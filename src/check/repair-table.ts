@@ -17,8 +17,8 @@ import {
   TreeKind,
   VOLUME_ROOT_INODE_OFFSET,
   VolumeRoot,
-} from '../fs/format.ts';
-import type { Layout } from '../fs/layout.ts';
+} from '../fs/format/format.ts';
+import type { Layout } from '../fs/format/layout.ts';
 import { extentRecords, type SavedExtent, saveExtents } from './file-extents.ts';
 import { firstInodeOf } from './inode-pass.ts';
 import { GENERATION_LIMIT } from './inode-record.ts';

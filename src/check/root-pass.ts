@@ -6,7 +6,7 @@ import {
   Inode,
   VOLUME_ROOT_INODE_OFFSET,
   VolumeRoot,
-} from '../fs/format.ts';
+} from '../fs/format/format.ts';
 import type { CheckContext } from './context.ts';
 import { walkExtents } from './extent-walk.ts';
 import { GENERATION_LIMIT } from './inode-record.ts';

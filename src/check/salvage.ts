@@ -14,7 +14,7 @@ import {
   OwnerHeader,
   SLOT_BYTES,
   TreeKind,
-} from '../fs/format.ts';
+} from '../fs/format/format.ts';
 import type { CheckContext } from './context.ts';
 import { sameBytes, viewOf } from './metadata-block.ts';
 import { inspectNode, type NodeContents, type Region, recordLength } from './tree-node.ts';

@@ -6,7 +6,7 @@
  * visits more nodes than the volume has blocks, whatever circles are on disk.
  */
 import { BitSet } from 'bitset';
-import type { Layout } from '../fs/layout.ts';
+import type { Layout } from '../fs/format/layout.ts';
 
 /** Runs up to this length are claimed bit by bit. */
 const SHORT_RUN = 64;

@@ -12,7 +12,7 @@ import {
   SUMMARY_INITIALISED,
   SummaryEntry,
   SummaryHeader,
-} from '../fs/format.ts';
+} from '../fs/format/format.ts';
 import type { CheckContext } from './context.ts';
 import { viewOf } from './metadata-block.ts';
 import { lowestClear } from './space-map.ts';

@@ -15,8 +15,8 @@ import {
   SUPERBLOCK_BYTES,
   Superblock,
   VolumeState,
-} from '../fs/format.ts';
-import { Layout } from '../fs/layout.ts';
+} from '../fs/format/format.ts';
+import { Layout } from '../fs/format/layout.ts';
 import type { BlockSource } from './block-source.ts';
 import { blockChecksum, sameBytes, viewOf } from './metadata-block.ts';
 import type { ProblemLog } from './problem.ts';

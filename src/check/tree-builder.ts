@@ -12,7 +12,7 @@ import {
   OwnerHeader,
   SLOT_BYTES,
   TreeKind,
-} from '../fs/format.ts';
+} from '../fs/format/format.ts';
 import { viewOf } from './metadata-block.ts';
 import type { RepairContext } from './repair-context.ts';
 import type { Region } from './tree-node.ts';

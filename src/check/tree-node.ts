@@ -14,7 +14,7 @@ import {
   NodeHeader,
   SLOT_BYTES,
   TreeKind,
-} from '../fs/format.ts';
+} from '../fs/format/format.ts';
 
 /** A stretch of memory that holds a node: `at` to `at + length` of `view`. */
 export interface Region {

@@ -5,7 +5,7 @@
  * A subtree that cannot be read is reported and left out; the rest is still walked. Depth is bounded by the level,
  * which falls by one at every step, and work by the claims: a node that was claimed before is not entered.
  */
-import { BlockKind, BranchRecord, HEADER_BYTES, OwnerHeader, TreeKind } from '../fs/format.ts';
+import { BlockKind, BranchRecord, HEADER_BYTES, OwnerHeader, TreeKind } from '../fs/format/format.ts';
 import type { CheckContext } from './context.ts';
 import { viewOf } from './metadata-block.ts';
 import { inspectNode, type NodeContents, type Region } from './tree-node.ts';

@@ -5,7 +5,7 @@
  * Made after all claims are known, since what was not claimed by then is taken for vacant.
  */
 import { BitSet } from 'bitset';
-import { BlockKind, HEADER_BYTES } from '../fs/format.ts';
+import { BlockKind, HEADER_BYTES } from '../fs/format/format.ts';
 import type { CheckContext } from './context.ts';
 import type { Range } from './space-map.ts';
 

@@ -5,7 +5,7 @@
  * looks like ours. So nothing in it is a name to open, a process to end or text to print as it is.
  */
 import { ErrandError, runErrand, SilenceError } from '../fuse/errand.ts';
-import type { MountRecord } from '../fuse/mount.ts';
+import type { MountRecord } from '../fuse/mount-table.ts';
 import { ownerOf } from '../fuse/mount-table.ts';
 import {
   type AnswerPart,

@@ -34,8 +34,8 @@ import {
   TreeKind,
   VOLUME_ROOT_INODE_OFFSET,
   VolumeRoot,
-} from '../fs/format.ts';
-import type { RecordInfo } from '../fs/record.ts';
+} from '../fs/format/format.ts';
+import type { RecordInfo } from '../fs/format/record.ts';
 import { type FieldRow, fieldRows, headerRows } from './field-rows.ts';
 import { printableJson } from './printable.ts';
 

@@ -11,7 +11,8 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { abandonMount, findMount, type MountRecord } from '../fuse/mount.ts';
+import { abandonMount } from '../fuse/mount.ts';
+import { findMount, type MountRecord } from '../fuse/mount-table.ts';
 import { native } from '../native.ts';
 import { linkTarget } from '../path-bytes.ts';
 import { identify, NoAnswerError } from './ask-mount.ts';

@@ -4,7 +4,7 @@
  * Each subject is a function from a volume to a report: text for people, and the same as data for `--json`.
  */
 import { BlockSource } from '../check/block-source.ts';
-import { blockFault } from '../fs/block-header.ts';
+import { blockFault } from '../fs/format/block-header.ts';
 import {
   BitmapHeader,
   BlockKind,
@@ -19,7 +19,7 @@ import {
   SummaryEntry,
   SummaryHeader,
   Superblock,
-} from '../fs/format.ts';
+} from '../fs/format/format.ts';
 import { blockParts, entryName, hexLines, inodeParts, nameText, type Part, viewOf } from './block-parts.ts';
 import {
   argumentAt,

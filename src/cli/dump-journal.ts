@@ -6,7 +6,7 @@
  * (fs/journal-log.ts), so that the two cannot disagree.
  */
 import { BlockSource } from '../check/block-source.ts';
-import { blockFault } from '../fs/block-header.ts';
+import { blockFault } from '../fs/format/block-header.ts';
 import {
   BlockHeader,
   BlockKind,
@@ -17,10 +17,10 @@ import {
   JournalHeader,
   JournalRevoke,
   RevokeEntry,
-} from '../fs/format.ts';
-import { logBlock, logLength } from '../fs/journal.ts';
-import { readJournal, readJournalHead } from '../fs/journal-log.ts';
-import { NotAVolumeError } from '../fs/superblock.ts';
+} from '../fs/format/format.ts';
+import { NotAVolumeError } from '../fs/format/superblock.ts';
+import { logBlock, logLength } from '../fs/journal/journal.ts';
+import { readJournal, readJournalHead } from '../fs/journal/journal-log.ts';
 import { blockParts, type Part, viewOf } from './block-parts.ts';
 import type { DumpSource } from './dump-source.ts';
 import { failureLine } from './failure.ts';

@@ -7,7 +7,7 @@
  */
 import type { Device } from '../aio/device.ts';
 import { BlockSource } from '../check/block-source.ts';
-import { blockFault } from '../fs/block-header.ts';
+import { blockFault } from '../fs/format/block-header.ts';
 import {
   BlockHeader,
   BlockKind,
@@ -22,10 +22,10 @@ import {
   MAX_TREE_LEVEL,
   NodeHeader,
   VOLUME_ROOT_INODE_OFFSET,
-} from '../fs/format.ts';
-import type { Layout } from '../fs/layout.ts';
-import { recover } from '../fs/recovery.ts';
-import { NotAVolumeError, readSuperblock, type SuperblockImage } from '../fs/superblock.ts';
+} from '../fs/format/format.ts';
+import type { Layout } from '../fs/format/layout.ts';
+import { NotAVolumeError, readSuperblock, type SuperblockImage } from '../fs/format/superblock.ts';
+import { recover } from '../fs/journal/recovery.ts';
 import { nodeRecords, viewOf } from './block-parts.ts';
 import { CommandError, failureLine, targetError } from './failure.ts';
 import { openTarget } from './open-target.ts';

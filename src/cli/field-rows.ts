@@ -22,8 +22,18 @@ import {
   Superblock,
   TreeKind,
   VolumeState,
-} from '../fs/format.ts';
-import { Bytes, I64, type RecordInfo, type RecordTable, U8, U16, U32, U48, U64 } from '../fs/record.ts';
+} from '../fs/format/format.ts';
+import {
+  Bytes,
+  I64,
+  type RecordInfo,
+  type RecordTable,
+  U8,
+  U16,
+  U32,
+  U48,
+  U64,
+} from '../fs/format/record.ts';
 import { printableJson } from './printable.ts';
 import { formatUuid } from './uuids.ts';
 

@@ -5,8 +5,8 @@
  * itself in the kernel) the connection alone is ended: that lets go of whoever waits for it.
  */
 import { ErrandError, runErrand } from '../fuse/errand.ts';
-import { abandonMount, type MountRecord } from '../fuse/mount.ts';
-import { connectionOf } from '../fuse/mount-table.ts';
+import { abandonMount } from '../fuse/mount.ts';
+import { connectionOf, type MountRecord } from '../fuse/mount-table.ts';
 import { native } from '../native.ts';
 import { waitForRelease, waitForSource } from './dead-mount.ts';
 import { CommandError, failureLine } from './failure.ts';

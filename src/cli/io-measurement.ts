@@ -6,7 +6,7 @@
  */
 import { AlignedBuffer } from '../aio/file/aligned-buffer.ts';
 import type { AsyncFile, IoRequest } from '../aio/file/async-file.ts';
-import { SeededRandom } from '../aio/seeded-random.ts';
+import { SeededRandom } from '../sim/seeded-random.ts';
 import { LatencyHistogram } from './latency-histogram.ts';
 
 export const WORKLOADS = ['randread', 'randwrite', 'read', 'write'] as const;

@@ -3,7 +3,7 @@
  * machine has, nor ahead of one that the next will get. So times from us, times that the kernel keeps for cached writes, and
  * those of other filesystems come in the order of events. Two system calls, read once per change.
  */
-import type { Clock } from '../fs/clock.ts';
+import type { Clock } from '../fs/base/clock.ts';
 import { native } from '../native.ts';
 
 export class KernelClock implements Clock {

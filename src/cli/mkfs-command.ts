@@ -7,8 +7,13 @@
 import { randomBytes } from 'node:crypto';
 import { closeSync, existsSync, ftruncateSync, openSync, unlinkSync } from 'node:fs';
 import type { ByteRange } from '../fs/erase.ts';
-import { DEFAULT_BLOCK_BYTES, MAX_BLOCK_BYTES, MAX_LABEL_BYTES } from '../fs/format.ts';
-import { defaultJournalBlocks, type Layout, MIN_JOURNAL_BLOCKS, MIN_SPACE_BLOCKS } from '../fs/layout.ts';
+import { DEFAULT_BLOCK_BYTES, MAX_BLOCK_BYTES, MAX_LABEL_BYTES } from '../fs/format/format.ts';
+import {
+  defaultJournalBlocks,
+  type Layout,
+  MIN_JOURNAL_BLOCKS,
+  MIN_SPACE_BLOCKS,
+} from '../fs/format/layout.ts';
 import { formatVolume, planFormat } from '../fs/mkfs.ts';
 import { absolutePath, systemPath } from '../path-bytes.ts';
 import {

@@ -3,7 +3,7 @@
  * of its mounts does, wherever that is.
  */
 import { readlinkSync } from 'node:fs';
-import { type MountRecord, parseMountinfo } from '../fuse/mount.ts';
+import { type MountRecord, parseMountinfo } from '../fuse/mount-table.ts';
 import { printable } from './printable.ts';
 import { processName, processNumbers, readIfThere } from './processes.ts';
 

@@ -4,7 +4,7 @@
  */
 import { closeSync, readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { MountRecord } from '../fuse/mount.ts';
+import type { MountRecord } from '../fuse/mount-table.ts';
 import { connectionOf, ownerOf } from '../fuse/mount-table.ts';
 import { native } from '../native.ts';
 import { connectionIn, processNumbers } from './processes.ts';

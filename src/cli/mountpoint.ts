@@ -1,7 +1,6 @@
 /** Finding the mount that a user means, without touching it: whoever asks a mount whose daemon hangs, hangs as well. */
 import { basename, dirname, join } from 'node:path';
-import { findMount, type MountRecord, mountTable } from '../fuse/mount.ts';
-import { coversOf, ownerOf } from '../fuse/mount-table.ts';
+import { coversOf, findMount, type MountRecord, mountTable, ownerOf } from '../fuse/mount-table.ts';
 import { absolutePath, realPathOf } from '../path-bytes.ts';
 import { identify, NoAnswerError } from './ask-mount.ts';
 import { CommandError } from './failure.ts';

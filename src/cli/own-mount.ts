@@ -3,8 +3,7 @@
  *
  * It is remembered by its id and its filesystem's device number. Its path may change, and another mount's may become the same.
  */
-import { findMount, type MountRecord, mountTable } from '../fuse/mount.ts';
-import { coversOf } from '../fuse/mount-table.ts';
+import { coversOf, findMount, type MountRecord, mountTable } from '../fuse/mount-table.ts';
 
 export class OwnMount {
   readonly #made: MountRecord | undefined;

@@ -14,7 +14,7 @@ import type { AllocatorDefinition } from '../alloc/allocator.ts';
 import { HookOverrun, policyTitle, type WatchHook } from '../alloc/fenced-policy.ts';
 import { describeThrown, isInstance } from '../alloc/foreign-values.ts';
 import { loadAllocator } from '../alloc/registry.ts';
-import { FsError } from '../fs/errors.ts';
+import { FsError } from '../fs/base/errors.ts';
 import type { Volume } from '../fs/volume.ts';
 import { type HookWatchHandle, native } from '../native.ts';
 import { CommandError } from './failure.ts';

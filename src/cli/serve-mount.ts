@@ -8,9 +8,9 @@
  * from then on see mount-signals.ts.
  */
 import type { AioDevice } from '../aio/aio-device.ts';
-import { CorruptionError, LostDataError } from '../fs/errors.ts';
-import type { SpaceStatistics } from '../fs/filesystem.ts';
-import { NotAVolumeError } from '../fs/superblock.ts';
+import { CorruptionError, LostDataError } from '../fs/base/errors.ts';
+import type { SpaceStatistics } from '../fs/base/filesystem.ts';
+import { NotAVolumeError } from '../fs/format/superblock.ts';
 import { openVolume, type Volume } from '../fs/volume.ts';
 import { fuseNativeWarning, serveByFuseNative } from '../fuse/fuse-native-adapter.ts';
 import { MountError } from '../fuse/mount.ts';

@@ -15,7 +15,7 @@
  */
 import { closeSync, constants, fstatSync, openSync } from 'node:fs';
 import { constants as system } from 'node:os';
-import type { MountRecord } from '../fuse/mount.ts';
+import type { MountRecord } from '../fuse/mount-table.ts';
 import { native } from '../native.ts';
 import { systemPath } from '../path-bytes.ts';
 import { blockFacts, devicePath, loopDevices, storageIdOf } from './block-devices.ts';

@@ -7,8 +7,14 @@
  */
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { type MountRecord, mountTable, parseMountinfo, unescapeOctal } from '../fuse/mount.ts';
-import { connectionOf, ownerOf } from '../fuse/mount-table.ts';
+import {
+  connectionOf,
+  type MountRecord,
+  mountTable,
+  ownerOf,
+  parseMountinfo,
+  unescapeOctal,
+} from '../fuse/mount-table.ts';
 import { systemPath } from '../path-bytes.ts';
 import { blockFacts, devicePath, holdersOf, storageIdOf } from './block-devices.ts';
 import { connectionIn, processName, processNumbers, readIfThere } from './processes.ts';

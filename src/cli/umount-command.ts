@@ -8,7 +8,8 @@
  * second is told for what. A mount whose daemon was killed is taken away, used or not: nobody can read or write there any more.
  */
 import { SilenceError } from '../fuse/errand.ts';
-import { abandonMount, findMount, type MountRecord, unmount } from '../fuse/mount.ts';
+import { abandonMount, unmount } from '../fuse/mount.ts';
+import { findMount, type MountRecord } from '../fuse/mount-table.ts';
 import { ANSWER_SECONDS, identify, type MountIdentity, NoAnswerError } from './ask-mount.ts';
 import {
   argumentAt,

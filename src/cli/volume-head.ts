@@ -3,8 +3,8 @@
  * it opens a volume, so that its refusal is a clear word and the target untouched.
  */
 import { inspectSuperblock } from '../check/superblock-pass.ts';
-import { BlockHeader, SUPERBLOCK_BYTES, Superblock, VolumeState } from '../fs/format.ts';
-import type { Layout } from '../fs/layout.ts';
+import { BlockHeader, SUPERBLOCK_BYTES, Superblock, VolumeState } from '../fs/format/format.ts';
+import type { Layout } from '../fs/format/layout.ts';
 import { CommandError, targetError } from './failure.ts';
 import { formatSize } from './sizes.ts';
 import { notAVolume, type Target, withReader } from './target.ts';

@@ -8,10 +8,16 @@
  * backup. With the second it is gone. In no state may a part of it be overwritten while the rest can still be had.
  */
 import { type Device, PromisedCompletion } from '../aio/device.ts';
-import { flushDevice } from './block-transfers.ts';
-import { fsErrorFromNumber } from './errors.ts';
-import { MAGIC_BYTES, MAX_BLOCK_BYTES, MIN_BLOCK_BYTES, SUPERBLOCK_BYTES, Superblock } from './format.ts';
-import { Layout } from './layout.ts';
+import { fsErrorFromNumber } from './base/errors.ts';
+import {
+  MAGIC_BYTES,
+  MAX_BLOCK_BYTES,
+  MIN_BLOCK_BYTES,
+  SUPERBLOCK_BYTES,
+  Superblock,
+} from './format/format.ts';
+import { Layout } from './format/layout.ts';
+import { flushDevice } from './journal/block-transfers.ts';
 
 export interface ByteRange {
   readonly offsetBytes: number;

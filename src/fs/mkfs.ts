@@ -11,12 +11,9 @@
 
 import type { Device } from '../aio/device.ts';
 import firstFit from '../alloc/first-fit.ts';
-import { BlockCache } from './block-cache.ts';
-import { sealBlock } from './block-header.ts';
-import { flushDevice, Staging, writeBlocks } from './block-transfers.ts';
-import { type Clock, DateClock } from './clock.ts';
+import { type Clock, DateClock } from './base/clock.ts';
 import { type ByteRange, eraseVolume, zeroRanges } from './erase.ts';
-import { ExtentMap } from './extents.ts';
+import { sealBlock } from './format/block-header.ts';
 import {
   BlockKind,
   FileType,
@@ -25,14 +22,17 @@ import {
   TreeKind,
   VOLUME_ROOT_INODE_OFFSET,
   VolumeRoot,
-} from './format.ts';
-import { InodeTable } from './inode-table.ts';
-import { writeJournalHead } from './journal.ts';
-import { defaultJournalBlocks, Layout } from './layout.ts';
-import { createSpace, SpaceMap } from './space-map.ts';
-import { SuperblockImage } from './superblock.ts';
-import { Transaction } from './transaction.ts';
-import { initialiseTree } from './tree.ts';
+} from './format/format.ts';
+import { defaultJournalBlocks, Layout } from './format/layout.ts';
+import { SuperblockImage } from './format/superblock.ts';
+import { InodeTable } from './inodes/inode-table.ts';
+import { flushDevice, Staging, writeBlocks } from './journal/block-transfers.ts';
+import { writeJournalHead } from './journal/journal.ts';
+import { BlockCache } from './transaction/block-cache.ts';
+import { createSpace, SpaceMap } from './transaction/space-map.ts';
+import { Transaction } from './transaction/transaction.ts';
+import { ExtentMap } from './tree/extents.ts';
+import { initialiseTree } from './tree/tree.ts';
 
 /** Sequence number of what mkfs itself writes. */
 const FIRST_SEQUENCE = 1;

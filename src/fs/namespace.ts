@@ -4,18 +4,9 @@
  *
  * Permissions are the kernel's business (`default_permissions`); what is checked here keeps the tree a tree.
  */
-import { requireOutside } from './ancestor-walk.ts';
-import {
-  checkName,
-  type Directories,
-  isDot,
-  isDotDot,
-  requireDirectory,
-  requireLiveDirectory,
-} from './directory.ts';
-import { CorruptionError, fsError } from './errors.ts';
-import type { ExtentMap } from './extents.ts';
-import { type Caller, type CreateRequest, RenameFlag } from './filesystem.ts';
+
+import { CorruptionError, fsError } from './base/errors.ts';
+import { type Caller, type CreateRequest, RenameFlag } from './base/filesystem.ts';
 import {
   BlockKind,
   FILE_TYPE_MASK,
@@ -26,7 +17,21 @@ import {
   MAX_SYMLINK_BYTES,
   NO_ID,
   TreeKind,
-} from './format.ts';
+} from './format/format.ts';
+import { requireOutside } from './inodes/ancestor-walk.ts';
+import type { InodeTable } from './inodes/inode-table.ts';
+import { addOrphan } from './inodes/orphans.ts';
+import type { SpaceMap } from './transaction/space-map.ts';
+import type { Transaction } from './transaction/transaction.ts';
+import {
+  checkName,
+  type Directories,
+  isDot,
+  isDotDot,
+  requireDirectory,
+  requireLiveDirectory,
+} from './tree/directory.ts';
+import type { ExtentMap } from './tree/extents.ts';
 import {
   gidOf,
   type InodeRef,
@@ -42,12 +47,8 @@ import {
   sizeOf,
   touchChanged,
   touchModified,
-} from './inode.ts';
-import type { InodeTable } from './inode-table.ts';
-import { addOrphan } from './orphans.ts';
-import type { SpaceMap } from './space-map.ts';
-import type { Transaction } from './transaction.ts';
-import { initialiseTree, treeIsEmpty } from './tree.ts';
+} from './tree/inode.ts';
+import { initialiseTree, treeIsEmpty } from './tree/tree.ts';
 
 export class Namespace {
   readonly #table: InodeTable;

@@ -12,19 +12,8 @@
 
 import type { Device } from '../aio/device.ts';
 import type { PolicyOffer } from '../alloc/fenced-policy.ts';
-import { AccessTimes, RELATIVE_ACCESS } from './access-times.ts';
-import { BlockCache } from './block-cache.ts';
-import { DateClock } from './clock.ts';
-import { Committer } from './commit.ts';
-import { CommitSchedule } from './commit-schedule.ts';
-import { Directories, isDot, isDotDot, requireDirectory } from './directory.ts';
-import { Durability } from './durability.ts';
-import { EarlyWrites } from './early-writes.ts';
-import type { CorruptionError } from './errors.ts';
-import { ExtentMap } from './extents.ts';
-import { readFile } from './file-reader.ts';
-import { reapAll, reapInode, resizeFile } from './file-resizer.ts';
-import { writeFile } from './file-writer.ts';
+import { DateClock } from './base/clock.ts';
+import type { CorruptionError } from './base/errors.ts';
 import type {
   AttributeChanges,
   Attributes,
@@ -36,51 +25,62 @@ import type {
   ReadRequest,
   SpaceStatistics,
   WriteRequest,
-} from './filesystem.ts';
-import { MAX_NAME_BYTES, VolumeRoot } from './format.ts';
-import { Freeing } from './freeing.ts';
-import { BrokenTransactionError, failureInWords } from './health.ts';
-import { fillAttributes } from './inode.ts';
-import { changeInode } from './inode-changes.ts';
-import { InodePaths } from './inode-path.ts';
-import { InodeTable } from './inode-table.ts';
-import { IoEpochs } from './io-epochs.ts';
-import { Journal, logLength } from './journal.ts';
-import type { Layout } from './layout.ts';
+} from './base/filesystem.ts';
 import {
   DEFAULT_CACHE_BYTES,
   DEFAULT_COMMIT_SECONDS,
   extentsPerStep,
   MIN_CACHE_BYTES,
   MOMENT_MILLISECONDS,
-} from './limits.ts';
-import { LossLog } from './loss-log.ts';
-import { Namespace } from './namespace.ts';
-import { NodeReferences } from './node-references.ts';
-import {
-  BEHIND_EARLY_WRITES,
-  OperationRunner,
-  PromisedOperation,
-  type RunnerHost,
-} from './operation-runner.ts';
-import { PendingBlocks } from './pending-blocks.ts';
-import { RangeLocks } from './range-locks.ts';
-import { type Recovery, recover, replayText } from './recovery.ts';
-import { Rest } from './rest.ts';
-import { ScratchPool } from './scratch.ts';
-import { SpaceMap } from './space-map.ts';
-import { readSuperblock, type SuperblockImage } from './superblock.ts';
-import { Transaction } from './transaction.ts';
-import { Turns } from './turns.ts';
-import { VolumeMarks } from './volume-marks.ts';
+} from './base/limits.ts';
+import { Turns } from './base/turns.ts';
+import { EarlyWrites } from './data/early-writes.ts';
+import { readFile } from './data/file-reader.ts';
+import { reapAll, reapInode, resizeFile } from './data/file-resizer.ts';
+import { writeFile } from './data/file-writer.ts';
+import { Freeing } from './data/freeing.ts';
+import { IoEpochs } from './data/io-epochs.ts';
+import { LossLog } from './data/loss-log.ts';
+import { PendingBlocks } from './data/pending-blocks.ts';
+import { RangeLocks } from './data/range-locks.ts';
+import { ScratchPool } from './data/scratch.ts';
+import { scratchBytes } from './data/write-edges.ts';
+import type { WriteContext } from './data/write-plan.ts';
+import { MAX_NAME_BYTES, VolumeRoot } from './format/format.ts';
+import type { Layout } from './format/layout.ts';
+import { readSuperblock, type SuperblockImage } from './format/superblock.ts';
+import { AccessTimes, RELATIVE_ACCESS } from './inodes/access-times.ts';
+import { changeInode } from './inodes/inode-changes.ts';
+import { InodeTable } from './inodes/inode-table.ts';
+import { Committer } from './journal/commit.ts';
+import { Journal, logLength } from './journal/journal.ts';
+import { type Recovery, recover, replayText } from './journal/recovery.ts';
+import { CommitSchedule } from './life/commit-schedule.ts';
+import { Durability } from './life/durability.ts';
+import { BrokenTransactionError, failureInWords } from './life/health.ts';
+import { InodePaths } from './life/inode-path.ts';
+import { NodeReferences } from './life/node-references.ts';
+import { Rest } from './life/rest.ts';
+import { VolumeMarks } from './life/volume-marks.ts';
 import {
   policyOffer,
   type VolumeAdjustment,
   type VolumeCounters,
   type VolumeOptions,
-} from './volume-options.ts';
-import { scratchBytes } from './write-edges.ts';
-import type { WriteContext } from './write-plan.ts';
+} from './life/volume-options.ts';
+import { Namespace } from './namespace.ts';
+import { BlockCache } from './transaction/block-cache.ts';
+import {
+  BEHIND_EARLY_WRITES,
+  OperationRunner,
+  PromisedOperation,
+  type RunnerHost,
+} from './transaction/operation-runner.ts';
+import { SpaceMap } from './transaction/space-map.ts';
+import { Transaction } from './transaction/transaction.ts';
+import { Directories, isDot, isDotDot, requireDirectory } from './tree/directory.ts';
+import { ExtentMap } from './tree/extents.ts';
+import { fillAttributes } from './tree/inode.ts';
 
 export class Volume implements FileSystem<Transaction>, RunnerHost {
   readonly layout: Layout;

@@ -8,7 +8,7 @@
  * 64-bit fields become JavaScript numbers, which are exact to 2^53. `u64` gives what it can (values above
  * are too large to equal any real inode or size, and stay too large); `exactU64` refuses them.
  */
-import { type ErrnoName, fsError } from '../fs/errors.ts';
+import { type ErrnoName, fsError } from '../fs/base/errors.ts';
 
 export const FUSE_MAJOR = 7;
 /** Oldest minor version spoken (Linux 5.4), and the newest known. */

@@ -1,8 +1,8 @@
 /**
  * Operations on attributes: read, changed, and those of the whole volume.
  */
-import { fsError, fsErrorFromNumber } from '../fs/errors.ts';
-import type { TransactionHandle } from '../fs/filesystem.ts';
+import { fsError, fsErrorFromNumber } from '../fs/base/errors.ts';
+import type { TransactionHandle } from '../fs/base/filesystem.ts';
 import { GETATTR_FH, GetattrIn, Opcode, SetattrIn, SetattrValid, StatxIn } from './abi.ts';
 import { encodeAttrOut, encodeStatfsOut, encodeStatxOut, isRegularMode } from './encoding.ts';
 import { execute, metadata, type OperationRow, readAttributes, row } from './handler-parts.ts';

@@ -5,7 +5,7 @@
  */
 import { type FuseChannelHandle, native } from '../native.ts';
 import { MAX_BACKGROUND, MAX_TRANSFER_BYTES, PAGE_BYTES } from './negotiation.ts';
-import { HEAD_BYTES } from './request.ts';
+import { HEAD_BYTES } from './slot.ts';
 
 export type FuseChannel = Pick<
   FuseChannelHandle,

@@ -1,8 +1,8 @@
 /**
  * Operations on what is in files, symlinks and directories. Their answers stand in the payload.
  */
-import { fsError } from '../fs/errors.ts';
-import type { TransactionHandle } from '../fs/filesystem.ts';
+import { fsError } from '../fs/base/errors.ts';
+import type { TransactionHandle } from '../fs/base/filesystem.ts';
 import {
   InitFlag,
   Opcode,

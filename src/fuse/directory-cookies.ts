@@ -13,7 +13,7 @@
  * What is remembered is bounded: the oldest offset is forgotten when its place is needed. One that is not known any
  * more is refused, rather than that a listing leaves out names.
  */
-import { fsError } from '../fs/errors.ts';
+import { fsError } from '../fs/base/errors.ts';
 
 /** Cookies below this are offsets themselves: '.' and '..' must not share a group. */
 const PLAIN_COOKIES = 16;

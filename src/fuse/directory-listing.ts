@@ -10,8 +10,8 @@
  * cannot be read is listed without attributes, as the kernel allows, so that one damaged file does not hide
  * its directory; looking it up tells the error.
  */
-import { CorruptionError, FsError, fsError } from '../fs/errors.ts';
-import type { Attributes, EntryVisitor, FileSystem, TransactionHandle } from '../fs/filesystem.ts';
+import { CorruptionError, FsError, fsError } from '../fs/base/errors.ts';
+import type { Attributes, EntryVisitor, FileSystem, TransactionHandle } from '../fs/base/filesystem.ts';
 import { Dirent, Direntplus, EntryOut, type Wire } from './abi.ts';
 import type { BlockCounts } from './block-counts.ts';
 import { DirectoryCookies } from './directory-cookies.ts';

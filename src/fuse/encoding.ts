@@ -5,7 +5,7 @@
  * learns stays true until it asks for a change, and it may keep it for ever; where that is not so, the answer
  * says so (`attributesValidSeconds`).
  */
-import type { Attributes, SpaceStatistics } from '../fs/filesystem.ts';
+import type { Attributes, SpaceStatistics } from '../fs/base/filesystem.ts';
 import {
   Attr,
   AttrOut,

@@ -17,7 +17,7 @@
  *   long kernel caching: names and attributes are asked for again after a second, and as paths are all that libfuse
  *     2 knows, a change by one name of a hard link shows at its other names as late
  */
-import { CorruptionError, Errno, errnoOf, FsError, fsError } from '../fs/errors.ts';
+import { CorruptionError, Errno, errnoOf, FsError, fsError } from '../fs/base/errors.ts';
 import type {
   AttributeChanges,
   Attributes,
@@ -26,11 +26,12 @@ import type {
   ReadRequest,
   TransactionHandle,
   WriteRequest,
-} from '../fs/filesystem.ts';
+} from '../fs/base/filesystem.ts';
 import { type AlignedMemory, native } from '../native.ts';
 import { Opcode } from './abi.ts';
 import { emptyAttributes, emptyStatistics, preferredIoBytes } from './encoding.ts';
-import { findMount, MountError } from './mount.ts';
+import { MountError } from './mount.ts';
+import { findMount } from './mount-table.ts';
 import type { MountOptions } from './options.ts';
 import { isSynchronous, type SynchronousRequests, synchronousRequests } from './synchronous.ts';
 

@@ -4,8 +4,8 @@
  * `row` is a request that is answered by itself, `metadata` one that runs in a transaction, `entry` one whose
  * transaction ends with an entry in the answer, `refused` one that gets an errno, which the kernel remembers where it can.
  */
-import { type ErrnoName, fsError } from '../fs/errors.ts';
-import type { TransactionHandle } from '../fs/filesystem.ts';
+import { type ErrnoName, fsError } from '../fs/base/errors.ts';
+import type { TransactionHandle } from '../fs/base/filesystem.ts';
 import { encodeEntryOut } from './encoding.ts';
 import type { Handler, Request } from './request.ts';
 

@@ -4,7 +4,7 @@
  * Anything else is refused with ENOSYS, which the kernel hands on as ENOTTY. A restricted ioctl, as this is, has its size in the
  * command: the kernel brings that many bytes, and takes up to as many back.
  */
-import { fsError } from '../fs/errors.ts';
+import { fsError } from '../fs/base/errors.ts';
 import { IOCTL_DIR, IoctlIn, IoctlOut, Opcode, ROOT_NODE } from './abi.ts';
 import { endAfter, type OperationRow, row } from './handler-parts.ts';
 import { QUESTION_COMMAND, QuestionHead } from './questions.ts';

@@ -4,7 +4,7 @@
  * `attach` brings the functions when the mount is ready; until then, and for what has no function, the answer is an error. A function that
  * throws answers with its message. Nothing that is asked, and nothing that is thrown, harms the mount.
  */
-import { Errno } from '../fs/errors.ts';
+import { Errno } from '../fs/base/errors.ts';
 import {
   decodeQuestion,
   encodeAnswer,

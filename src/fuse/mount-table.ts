@@ -4,7 +4,70 @@
  * A mount is known by its id and by the device number of its filesystem. Its path is only where it happens to be now:
  * it can be moved, its parents renamed, and another mount put on top, and then the path leads to that one.
  */
-import type { MountRecord } from './mount.ts';
+import { readFileSync } from 'node:fs';
+import { pathBytes, pathText } from '../path-bytes.ts';
+
+export interface MountRecord {
+  /** Unique among the mounts there are. */
+  readonly id: number;
+  /** The mount that it is mounted in. */
+  readonly parentId: number;
+  /** Which directory of the filesystem is mounted: `/`, or another for a bind mount. */
+  readonly root: string;
+  /** `major:minor`, as the kernel names the mount's device and its bdi. */
+  readonly deviceNumbers: string;
+  readonly directory: string;
+  /** With subtype: `fuseblk.quarry`. */
+  readonly type: string;
+  readonly source: string;
+  /** Options of this mount alone, as the kernel shows them: `rw,noatime`. */
+  readonly flags: string;
+  /** Options of the filesystem, as the kernel shows them. */
+  readonly options: string;
+}
+
+/** proc(5): space, tab, newline and backslash are octal in mountinfo, and in the paths of other tables. */
+export function unescapeOctal(text: string): string {
+  const bytes = pathBytes(text).toString('latin1');
+  const plain = bytes.replace(/\\([0-7]{3})/g, (_, digits: string) =>
+    String.fromCharCode(Number.parseInt(digits, 8)),
+  );
+  return pathText(Buffer.from(plain, 'latin1'));
+}
+
+/** The mounts in the text of /proc/self/mountinfo, oldest first. */
+export function parseMountinfo(text: string): MountRecord[] {
+  const records: MountRecord[] = [];
+  for (const line of text.split('\n')) {
+    const fields = line.split(' ');
+    const separator = fields.indexOf('-');
+    const [id, parentId, deviceNumbers, root, directory, flags = ''] = fields;
+    const [, type, source, options = ''] = separator < 0 ? [] : fields.slice(separator);
+    if (!deviceNumbers || !root || !directory || !type || source === undefined) continue;
+    records.push({
+      id: Number(id),
+      parentId: Number(parentId),
+      root: unescapeOctal(root),
+      deviceNumbers,
+      directory: unescapeOctal(directory),
+      type: unescapeOctal(type),
+      source: unescapeOctal(source),
+      flags,
+      options: unescapeOctal(options),
+    });
+  }
+  return records;
+}
+
+/** The mounts that this process sees, oldest first. Does not touch them. */
+export function mountTable(): MountRecord[] {
+  return parseMountinfo(pathText(readFileSync('/proc/self/mountinfo')));
+}
+
+/** The topmost mount on `directory`, an absolute path without symlinks. Does not touch the mount. */
+export function findMount(directory: string): MountRecord | undefined {
+  return topmostOn(mountTable(), directory);
+}
 
 /** The mount that a path leads to. */
 export function topmostOn(mounts: readonly MountRecord[], directory: string): MountRecord | undefined {

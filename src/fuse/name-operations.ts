@@ -1,8 +1,8 @@
 /**
  * Operations on names: looked up, made, moved and taken away.
  */
-import { fsError } from '../fs/errors.ts';
-import { RenameFlag, type TransactionHandle } from '../fs/filesystem.ts';
+import { fsError } from '../fs/base/errors.ts';
+import { RenameFlag, type TransactionHandle } from '../fs/base/filesystem.ts';
 import { CreateIn, LinkIn, MkdirIn, MknodIn, Opcode, OpenOutFlag, Rename2In, RenameIn } from './abi.ts';
 import { encodeEntryOut, encodeNegativeEntry, encodeOpenOut, isDirectoryMode } from './encoding.ts';
 import {

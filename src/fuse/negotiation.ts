@@ -4,7 +4,7 @@
  * The kernel offers flags in INIT; `wanted` says which of them Quarry takes and why. A flag is taken only
  * where it is offered. What was agreed is a plain object that the session keeps.
  */
-import { type ErrnoName, fsError } from '../fs/errors.ts';
+import { type ErrnoName, fsError } from '../fs/base/errors.ts';
 import {
   FUSE_MAJOR,
   FUSE_MINOR_LEAST,

@@ -7,7 +7,7 @@
  */
 import { NotifyInvalInode, NotifyPrune, NotifyStore, OutHeader, type Wire } from './abi.ts';
 import type { FuseChannel } from './channel.ts';
-import { NOTICE_AT } from './request.ts';
+import { NOTICE_AT } from './slot.ts';
 
 const INVAL_INODE_BYTES = OutHeader.bytes + NotifyInvalInode.bytes;
 /** A negative offset: attributes only, no pages. */

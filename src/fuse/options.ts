@@ -6,14 +6,14 @@
  * nobody knows is one clear error, so that a misspelt option never mounts with less than was asked for.
  */
 
-import type { AccessRule, AccessRules } from '../fs/filesystem.ts';
+import type { AccessRule, AccessRules } from '../fs/base/filesystem.ts';
 import {
   DEFAULT_CACHE_BYTES,
   DEFAULT_COMMIT_SECONDS,
   MAX_CACHE_BYTES,
   MAX_COMMIT_SECONDS,
   MIN_CACHE_BYTES,
-} from '../fs/limits.ts';
+} from '../fs/base/limits.ts';
 
 /** Flags of mount(2), linux/mount.h. */
 export const MountFlag = {

@@ -6,7 +6,8 @@
  * mount says about them is not to be trusted.
  */
 import { native } from '../native.ts';
-import { MountError, type MountRecord } from './mount.ts';
+import { MountError } from './mount.ts';
+import type { MountRecord } from './mount-table.ts';
 import {
   applyMountOptions,
   MountFlag,

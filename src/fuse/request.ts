@@ -18,7 +18,7 @@
  */
 import { strict as assert } from 'node:assert';
 import type { Memory } from '../aio/device.ts';
-import { fsError } from '../fs/errors.ts';
+import { fsError } from '../fs/base/errors.ts';
 import type {
   AttributeChanges,
   Attributes,
@@ -30,7 +30,7 @@ import type {
   SpaceStatistics,
   TransactionHandle,
   WriteRequest,
-} from '../fs/filesystem.ts';
+} from '../fs/base/filesystem.ts';
 import { InHeader, OutHeader, type Wire } from './abi.ts';
 import type { BlockCounts } from './block-counts.ts';
 import type { CachedPages } from './cached-pages.ts';
@@ -39,15 +39,10 @@ import { DirectoryListing } from './directory-listing.ts';
 import { emptyAttributes, encodeOutHeader } from './encoding.ts';
 import type { MountAnswers } from './mount-answers.ts';
 import type { Agreement } from './negotiation.ts';
+import { HEAD_BYTES, NOTICE_AT, REQUEST_LEAD_BYTES } from './slot.ts';
 import type { UnwrittenFiles } from './unwritten-files.ts';
 import type { WriteFailures } from './write-failures.ts';
 
-/** Length of the head page; the payload follows. */
-export const HEAD_BYTES = 4096;
-/** A request starts this much before the payload: fuse_in_header and fuse_write_in. */
-export const REQUEST_LEAD_BYTES = 80;
-/** Where in the head page a notice is built (notices.ts): behind the longest short answer, and well before the request. */
-export const NOTICE_AT = HEAD_BYTES / 2;
 /** Longest answer in the head page. */
 const HEAD_ANSWER_BYTES = NOTICE_AT - OutHeader.bytes;
 

@@ -5,11 +5,12 @@
  * `session.closed`: the mount is gone and the volume clean.
  */
 import { closeSync } from 'node:fs';
-import type { FileSystem } from '../fs/filesystem.ts';
+import type { FileSystem } from '../fs/base/filesystem.ts';
 import type { FuseChannelHandle } from '../native.ts';
 import { openChannel } from './channel.ts';
 import { DirtyLimits } from './dirty-limits.ts';
-import { abandonMount, findMount, type MountRequest, mount, tuneBacking } from './mount.ts';
+import { abandonMount, type MountRequest, mount, tuneBacking } from './mount.ts';
+import { findMount } from './mount-table.ts';
 import { Session, type SessionOptions } from './session.ts';
 import { synchronousRequests } from './synchronous.ts';
 

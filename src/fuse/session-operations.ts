@@ -1,7 +1,7 @@
 /**
  * Operations of the mount itself: its beginning and end, and the references to inodes that the kernel gives back.
  */
-import { fsError } from '../fs/errors.ts';
+import { fsError } from '../fs/base/errors.ts';
 import { BatchForgetIn, ForgetIn, ForgetOne, InitIn, Opcode } from './abi.ts';
 import { endAfter, type OperationRow, row, succeed } from './handler-parts.ts';
 import { agree, decodeInit, encodeInitOut } from './negotiation.ts';

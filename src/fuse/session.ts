@@ -11,8 +11,8 @@
  *
  * `closed` resolves when the mount is gone and the volume is clean on disk; it rejects if that failed.
  */
-import { Errno, errnoOf, FsError, fsError } from '../fs/errors.ts';
-import type { FileSystem } from '../fs/filesystem.ts';
+import { Errno, errnoOf, FsError, fsError } from '../fs/base/errors.ts';
+import type { FileSystem } from '../fs/base/filesystem.ts';
 import { NotifyPrune, OPCODE_LIMIT, Opcode, Wire } from './abi.ts';
 import { BlockCounts } from './block-counts.ts';
 import { CachedPages } from './cached-pages.ts';

@@ -2,14 +2,15 @@
  * Examines one crash state: mounts it, which recovers it, compares what it shows with the oracle, unmounts it, and has the checker
  * look at what is left. Every now and then it also writes to the recovered volume, or mounts it read-only first.
  */
-import type { CrashDisk } from '../../src/aio/crash-disk.ts';
-import type { DeviceEvent } from '../../src/aio/crash-image.ts';
+
 import type { Device } from '../../src/aio/device.ts';
 import { checkVolume } from '../../src/check/checker.ts';
-import type { Clock } from '../../src/fs/clock.ts';
-import type { WriteRequest } from '../../src/fs/filesystem.ts';
-import { FileType, ROOT_INODE } from '../../src/fs/format.ts';
+import type { Clock } from '../../src/fs/base/clock.ts';
+import type { WriteRequest } from '../../src/fs/base/filesystem.ts';
+import { FileType, ROOT_INODE } from '../../src/fs/format/format.ts';
 import { openVolume, type Volume } from '../../src/fs/volume.ts';
+import type { CrashDisk } from '../../src/sim/crash-disk.ts';
+import type { DeviceEvent } from '../../src/sim/crash-image.ts';
 import type { Version } from './model.ts';
 import type { CrashWindow, Oracle } from './oracle.ts';
 import { readContents, readTree } from './recovered-tree.ts';

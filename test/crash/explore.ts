@@ -4,10 +4,10 @@
  *
  * A state has a name: its place in the log and its number there, `123.45`; of crashes during its recovery `123.45/17.3`.
  */
-import type { CrashDisk } from '../../src/aio/crash-disk.ts';
-import { hashOf, hashOfDisk, KeySet } from '../../src/aio/crash-hash.ts';
-import type { DeviceEvent } from '../../src/aio/crash-image.ts';
-import { type CrashBudget, CrashCursor, type CrashState } from '../../src/aio/crash-states.ts';
+import type { CrashDisk } from '../../src/sim/crash-disk.ts';
+import { hashOf, hashOfDisk, KeySet } from '../../src/sim/crash-hash.ts';
+import type { DeviceEvent } from '../../src/sim/crash-image.ts';
+import { type CrashBudget, CrashCursor, type CrashState } from '../../src/sim/crash-states.ts';
 import { examine } from './examine.ts';
 import { type CrashWindow, Oracle } from './oracle.ts';
 import type { Recorder } from './recorder.ts';

@@ -4,7 +4,7 @@
  * In turn: the scenarios; the sequences of one operation; those of two, scattered over all of them and none twice; random workloads, without
  * end. A run is cut off by time or by the number of states; the list is the same for the same seed.
  */
-import { SeededRandom } from '../../src/aio/seeded-random.ts';
+import { SeededRandom } from '../../src/sim/seeded-random.ts';
 import type { ExploreOptions } from './explore.ts';
 import { oneOperation, scenarioWorkloads, TWO_OPERATIONS, twoOperations } from './workloads.ts';
 

@@ -2,7 +2,7 @@
  * A long random mixture of operations, some of them under way at once, with syncs now and then: those waited for and those
  * in the background while more happens.
  */
-import type { SeededRandom } from '../../src/aio/seeded-random.ts';
+import type { SeededRandom } from '../../src/sim/seeded-random.ts';
 import type { NodeKind } from './model.ts';
 import { fill } from './operations.ts';
 import type { Recorder } from './recorder.ts';

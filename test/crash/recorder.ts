@@ -8,15 +8,15 @@
  * `sync` notes what must survive from its end on: the version at its call, and all data answered before it.
  */
 
-import type { DeviceEvent } from '../../src/aio/crash-image.ts';
 import type { Device } from '../../src/aio/device.ts';
-import { FsError, fsError, LostDataError } from '../../src/fs/errors.ts';
-import type { Caller, WriteRequest } from '../../src/fs/filesystem.ts';
-import { FileType, ROOT_INODE } from '../../src/fs/format.ts';
-import { extentsPerStep } from '../../src/fs/limits.ts';
-import type { Transaction } from '../../src/fs/transaction.ts';
+import { FsError, fsError, LostDataError } from '../../src/fs/base/errors.ts';
+import type { Caller, WriteRequest } from '../../src/fs/base/filesystem.ts';
+import { extentsPerStep } from '../../src/fs/base/limits.ts';
+import { FileType, ROOT_INODE } from '../../src/fs/format/format.ts';
+import type { Transaction } from '../../src/fs/transaction/transaction.ts';
 import type { Volume } from '../../src/fs/volume.ts';
 import { emptyAttributes } from '../../src/fuse/encoding.ts';
+import type { DeviceEvent } from '../../src/sim/crash-image.ts';
 import { type ContentChange, Model, type ModelNode, parentOf } from './model.ts';
 import { fillPattern } from './patterns.ts';
 

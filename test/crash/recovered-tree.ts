@@ -1,8 +1,8 @@
 /** Reads everything that a mounted volume holds: names and attributes in one transaction, then the bytes of all files. */
 import type { Device } from '../../src/aio/device.ts';
-import type { Attributes, ReadRequest } from '../../src/fs/filesystem.ts';
-import { FILE_TYPE_MASK, FileType, ROOT_INODE } from '../../src/fs/format.ts';
-import type { Transaction } from '../../src/fs/transaction.ts';
+import type { Attributes, ReadRequest } from '../../src/fs/base/filesystem.ts';
+import { FILE_TYPE_MASK, FileType, ROOT_INODE } from '../../src/fs/format/format.ts';
+import type { Transaction } from '../../src/fs/transaction/transaction.ts';
 import type { Volume } from '../../src/fs/volume.ts';
 import { emptyAttributes } from '../../src/fuse/encoding.ts';
 import { comparePaths, type NodeKind, type TreeEntry, treeSignature } from './model.ts';

@@ -7,7 +7,7 @@ import { copyFileSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { KeySet } from '../../src/aio/crash-hash.ts';
+import { KeySet } from '../../src/sim/crash-hash.ts';
 import type { WorkerOrders, WorkerReport } from './main.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));

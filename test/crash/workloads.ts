@@ -9,14 +9,15 @@
  * `sync` is what fsync, fdatasync, fsyncdir and syncfs are at the volume. What a workload without the last sync may leave is among the states
  * before it.
  */
-import { CrashDisk } from '../../src/aio/crash-disk.ts';
-import type { DeviceEvent } from '../../src/aio/crash-image.ts';
-import { SeededRandom } from '../../src/aio/seeded-random.ts';
-import { SimulatedDevice } from '../../src/aio/simulated-device.ts';
-import { SparseBytes } from '../../src/aio/sparse-bytes.ts';
+
+import { EVENT_LOOP } from '../../src/fs/base/turns.ts';
 import { formatVolume } from '../../src/fs/mkfs.ts';
-import { EVENT_LOOP } from '../../src/fs/turns.ts';
 import { openVolume } from '../../src/fs/volume.ts';
+import { CrashDisk } from '../../src/sim/crash-disk.ts';
+import type { DeviceEvent } from '../../src/sim/crash-image.ts';
+import { SeededRandom } from '../../src/sim/seeded-random.ts';
+import { SimulatedDevice } from '../../src/sim/simulated-device.ts';
+import { SparseBytes } from '../../src/sim/sparse-bytes.ts';
 import { CACHE_BYTES, StoppedClock } from './examine.ts';
 import type { Recorded } from './explore.ts';
 import { OPERATIONS, prepare } from './operations.ts';

@@ -3,11 +3,12 @@
  * every shape that the format knows: trees of three levels, holes, bodies inline and not, orphans, a truncation under way,
  * a journal to replay, a space of one group and of many, a full one.
  */
-import { SeededRandom } from '../../src/aio/seeded-random.ts';
-import type { Clock } from '../../src/fs/clock.ts';
-import { FsError } from '../../src/fs/errors.ts';
-import { BlockKind, FileType, Inode, ROOT_INODE, VolumeRoot } from '../../src/fs/format.ts';
+
+import type { Clock } from '../../src/fs/base/clock.ts';
+import { FsError } from '../../src/fs/base/errors.ts';
+import { BlockKind, FileType, Inode, ROOT_INODE, VolumeRoot } from '../../src/fs/format/format.ts';
 import { formatVolume } from '../../src/fs/mkfs.ts';
+import { SeededRandom } from '../../src/sim/seeded-random.ts';
 import { TestVolume } from '../suite/volume-harness.ts';
 import { type Base, Image, indexOf, layoutOf } from './image.ts';
 import { ImageBytes } from './image-bytes.ts';

@@ -5,11 +5,12 @@
  * thrown goes through to the caller, who has found a bug. Each step is bounded: a directory that goes in circles is entered once, a file
  * of a petabyte is read here and there.
  */
-import type { SeededRandom } from '../../src/aio/seeded-random.ts';
-import { CorruptionError, FsError } from '../../src/fs/errors.ts';
-import { type Attributes, RenameFlag } from '../../src/fs/filesystem.ts';
-import { FileType, ROOT_INODE } from '../../src/fs/format.ts';
+
+import { CorruptionError, FsError } from '../../src/fs/base/errors.ts';
+import { type Attributes, RenameFlag } from '../../src/fs/base/filesystem.ts';
+import { FileType, ROOT_INODE } from '../../src/fs/format/format.ts';
 import { emptyAttributes } from '../../src/fuse/encoding.ts';
+import type { SeededRandom } from '../../src/sim/seeded-random.ts';
 import { CALLER, type TestVolume } from '../suite/volume-harness.ts';
 
 /** No base has as many entries in all; more mean that a listing does not end. */

@@ -4,7 +4,7 @@
  * were sound before anybody touched them.
  */
 import { crc32c } from '../../src/crc32c.ts';
-import { sealBlock } from '../../src/fs/block-header.ts';
+import { sealBlock } from '../../src/fs/format/block-header.ts';
 import {
   BlockHeader,
   BlockKind,
@@ -24,8 +24,8 @@ import {
   Superblock,
   TreeKind,
   VOLUME_ROOT_INODE_OFFSET,
-} from '../../src/fs/format.ts';
-import { Layout } from '../../src/fs/layout.ts';
+} from '../../src/fs/format/format.ts';
+import { Layout } from '../../src/fs/format/layout.ts';
 import type { ImageBytes } from './image-bytes.ts';
 
 /** One block, taken out to be looked at or changed. */

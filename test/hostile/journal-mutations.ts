@@ -3,7 +3,6 @@
  * are not what their descriptor says. The commit block's checksum over the records is made right again too.
  */
 
-import type { SeededRandom } from '../../src/aio/seeded-random.ts';
 import { crc32c } from '../../src/crc32c.ts';
 import {
   BlockHeader,
@@ -14,7 +13,8 @@ import {
   JournalHead,
   JournalRevoke,
   RevokeEntry,
-} from '../../src/fs/format.ts';
+} from '../../src/fs/format/format.ts';
+import type { SeededRandom } from '../../src/sim/seeded-random.ts';
 import type { Block, Image } from './image.ts';
 import type { Mutation } from './raw-mutations.ts';
 

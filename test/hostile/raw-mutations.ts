@@ -2,8 +2,9 @@
  * Mutations that know nothing of the format beyond where blocks are: decay, torn and misplaced writes, cut images. Half of them make the
  * checksum of what they touched right again, so that the damage is not stopped at the door.
  */
-import type { SeededRandom } from '../../src/aio/seeded-random.ts';
-import { BlockHeader } from '../../src/fs/format.ts';
+
+import { BlockHeader } from '../../src/fs/format/format.ts';
+import type { SeededRandom } from '../../src/sim/seeded-random.ts';
 import { type Base, type Block, hasMagic, type Image, readBlock } from './image.ts';
 
 /** Changes the image. `other` is some other base, to take foreign blocks from. */

@@ -1,7 +1,7 @@
 /**
  * Mutations that know the format and lie in its terms, with right checksums: what an attacker writes, or a bug.
  */
-import type { SeededRandom } from '../../src/aio/seeded-random.ts';
+
 import {
   BitmapHeader,
   BlockHeader,
@@ -22,9 +22,10 @@ import {
   TreeKind,
   VOLUME_ROOT_INODE_OFFSET,
   VolumeRoot,
-} from '../../src/fs/format.ts';
-import { Layout } from '../../src/fs/layout.ts';
-import { Bytes, type RecordInfo, U8, U16, U32, U48 } from '../../src/fs/record.ts';
+} from '../../src/fs/format/format.ts';
+import { Layout } from '../../src/fs/format/layout.ts';
+import { Bytes, type RecordInfo, U8, U16, U32, U48 } from '../../src/fs/format/record.ts';
+import type { SeededRandom } from '../../src/sim/seeded-random.ts';
 import type { Image, InodePlace, NodePlace, RecordPlace } from './image.ts';
 import { recordOf } from './image.ts';
 import type { Mutation } from './raw-mutations.ts';

@@ -8,13 +8,14 @@
  *
  * An image may be refused at any step, for a reason; it may not crash a step, keep it busy for ever, or make it write where it must not.
  */
-import { SeededRandom } from '../../src/aio/seeded-random.ts';
+
 import { checkVolume, NotAVolumeError as NothingToCheck } from '../../src/check/checker.ts';
 import { repairVolume } from '../../src/check/repair.ts';
-import { CorruptionError, FsError } from '../../src/fs/errors.ts';
-import { BlockHeader, HEADER_BYTES } from '../../src/fs/format.ts';
-import type { Layout } from '../../src/fs/layout.ts';
-import { NotAVolumeError } from '../../src/fs/superblock.ts';
+import { CorruptionError, FsError } from '../../src/fs/base/errors.ts';
+import { BlockHeader, HEADER_BYTES } from '../../src/fs/format/format.ts';
+import type { Layout } from '../../src/fs/format/layout.ts';
+import { NotAVolumeError } from '../../src/fs/format/superblock.ts';
+import { SeededRandom } from '../../src/sim/seeded-random.ts';
 import { TestVolume } from '../suite/volume-harness.ts';
 import { FIXED_CLOCK } from './bases.ts';
 import { Exercise } from './exercise.ts';

@@ -1,7 +1,7 @@
 /** The end of a volume that met damage: what is under way is waited for, and nothing is said to have failed that did not. */
 import { expect, test } from 'vitest';
-import { CorruptionError } from '../../src/fs/errors.ts';
-import { FileType, ROOT_INODE } from '../../src/fs/format.ts';
+import { CorruptionError } from '../../src/fs/base/errors.ts';
+import { FileType, ROOT_INODE } from '../../src/fs/format/format.ts';
 import { openVolume } from '../../src/fs/volume.ts';
 import { CALLER } from '../suite/volume-harness.ts';
 import { baseNamed, FIXED_CLOCK } from './bases.ts';

@@ -4,8 +4,8 @@
  * be. It carries such requests out as errors, as a kernel would; the notes are in `offences`.
  */
 import type { Device, IoCompletion, Memory } from '../../src/aio/device.ts';
-import { bytesOf, type DeviceRequest, RequestQueue } from '../../src/aio/request-queue.ts';
 import { transferError } from '../../src/aio/transfer-rules.ts';
+import { bytesOf, type DeviceRequest, RequestQueue } from '../../src/sim/request-queue.ts';
 import type { ImageBytes } from './image-bytes.ts';
 
 const EIO = 5;

@@ -4,7 +4,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { askMount, NoAnswerError } from '../../src/cli/ask-mount.ts';
-import { findMount } from '../../src/fuse/mount.ts';
+import { findMount } from '../../src/fuse/mount-table.ts';
 import {
   describeQuarry,
   isMountPoint,

@@ -1,6 +1,6 @@
 /** Steps that look at everything, or take the caches away: they run alone. */
 
-import { SeededRandom } from '../../src/aio/seeded-random.ts';
+import { SeededRandom } from '../../src/sim/seeded-random.ts';
 import { someMasks } from './attribute-steps.ts';
 import type { Inode } from './model.ts';
 import {

@@ -3,7 +3,7 @@
  *
  * Every pick may find nothing; a step is not made then.
  */
-import type { SeededRandom } from '../../src/aio/seeded-random.ts';
+import type { SeededRandom } from '../../src/sim/seeded-random.ts';
 import { MOST_BYTES } from './content.ts';
 import type { Held, Inode, Kind, Model } from './model.ts';
 import { ROOT_USER, type Stage } from './stage.ts';

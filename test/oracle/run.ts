@@ -5,7 +5,7 @@
  * but every step of a batch leaves the same behind whatever the order. After a difference shorter lists of steps are tried, in
  * new directories of the same mount, as long as they show a difference of the same class.
  */
-import { SeededRandom } from '../../src/aio/seeded-random.ts';
+import { SeededRandom } from '../../src/sim/seeded-random.ts';
 import { lookStep } from './global-steps.ts';
 import { type AccessRule, NotApplicable } from './model.ts';
 import { Planner } from './planner.ts';

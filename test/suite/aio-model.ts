@@ -11,8 +11,8 @@ import { expect } from 'vitest';
 import { AlignedBuffer } from '../../src/aio/file/aligned-buffer.ts';
 import type { AsyncFile, IoRequest } from '../../src/aio/file/async-file.ts';
 import { AioError, CancelledError } from '../../src/aio/file/io-error.ts';
-import { SeededRandom } from '../../src/aio/seeded-random.ts';
 import { QueueOperation } from '../../src/native.ts';
+import { SeededRandom } from '../../src/sim/seeded-random.ts';
 import { pattern } from './aio-conformance-targets.ts';
 import type { FaultPlan } from './aio-faulty-queue.ts';
 

@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { sealBytes, viewOf } from '../../src/check/metadata-block.ts';
 import type { Terminal } from '../../src/cli/command.ts';
 import { runCommandLine } from '../../src/cli/program.ts';
-import { Superblock, VolumeRoot } from '../../src/fs/format.ts';
+import { Superblock, VolumeRoot } from '../../src/fs/format/format.ts';
 
 const BLOCK = 4096;
 let folder: string;

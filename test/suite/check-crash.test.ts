@@ -6,12 +6,12 @@
  *   CHECK_CRASH_STEP=1 CHECK_CRASH_CUTS=100 …                                                 tries more
  */
 import { beforeAll, describe, expect, test } from 'vitest';
-import { crashImage } from '../../src/aio/crash-image.ts';
-import type { MemoryDevice } from '../../src/aio/memory-device.ts';
-import { faultAtRate, SimulatedDevice } from '../../src/aio/simulated-device.ts';
 import { RepairWriteError } from '../../src/check/block-target.ts';
 import { checkVolume, NotAVolumeError } from '../../src/check/checker.ts';
 import { repairVolume } from '../../src/check/repair.ts';
+import { crashImage } from '../../src/sim/crash-image.ts';
+import type { MemoryDevice } from '../../src/sim/memory-device.ts';
+import { faultAtRate, SimulatedDevice } from '../../src/sim/simulated-device.ts';
 import { DAMAGES } from './check-damages.ts';
 import { Damager, SAMPLES } from './check-random-damage.ts';
 import { Image, makeSample, SIZE, sample } from './check-sample.ts';

@@ -19,7 +19,7 @@ import {
   Superblock,
   VOLUME_ROOT_INODE_OFFSET,
   VolumeRoot,
-} from '../../src/fs/format.ts';
+} from '../../src/fs/format/format.ts';
 import {
   BLOCK,
   blockOf,

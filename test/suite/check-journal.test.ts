@@ -3,9 +3,6 @@
  * files as the recovery of a mount.
  */
 import { beforeAll, describe, expect, test } from 'vitest';
-import { crashImage } from '../../src/aio/crash-image.ts';
-import { MemoryDevice } from '../../src/aio/memory-device.ts';
-import { SimulatedDevice } from '../../src/aio/simulated-device.ts';
 import { checkVolume } from '../../src/check/checker.ts';
 import { sealBytes, viewOf } from '../../src/check/metadata-block.ts';
 import { repairVolume } from '../../src/check/repair.ts';
@@ -18,8 +15,11 @@ import {
   SUPERBLOCK_BYTES,
   Superblock,
   VolumeState,
-} from '../../src/fs/format.ts';
+} from '../../src/fs/format/format.ts';
 import { formatVolume } from '../../src/fs/mkfs.ts';
+import { crashImage } from '../../src/sim/crash-image.ts';
+import { MemoryDevice } from '../../src/sim/memory-device.ts';
+import { SimulatedDevice } from '../../src/sim/simulated-device.ts';
 import { contentsOf } from './check-tree.ts';
 import { formatted, TestVolume } from './volume-harness.ts';
 

@@ -1,9 +1,9 @@
 /** An inode with one name more than an inode may have: the name goes, the file stays. */
 import { expect, test } from 'vitest';
-import { MemoryDevice } from '../../src/aio/memory-device.ts';
 import { checkVolume } from '../../src/check/checker.ts';
 import { repairVolume } from '../../src/check/repair.ts';
-import { EntryRecord, INODE_BODY_OFFSET, Inode, MAX_LINKS, NodeHeader } from '../../src/fs/format.ts';
+import { EntryRecord, INODE_BODY_OFFSET, Inode, MAX_LINKS, NodeHeader } from '../../src/fs/format/format.ts';
+import { MemoryDevice } from '../../src/sim/memory-device.ts';
 import { Image } from './check-sample.ts';
 import { formatted, TestVolume } from './volume-harness.ts';
 

@@ -1,10 +1,17 @@
 /** Random damage: volumes of several kinds, and changes to their metadata blocks that a seed makes. */
-import { crashImage } from '../../src/aio/crash-image.ts';
-import { MemoryDevice } from '../../src/aio/memory-device.ts';
-import { SeededRandom } from '../../src/aio/seeded-random.ts';
-import { SimulatedDevice } from '../../src/aio/simulated-device.ts';
+
 import { blockChecksum, viewOf } from '../../src/check/metadata-block.ts';
-import { BlockHeader, BlockKind, HEADER_BYTES, MAGIC_BYTES, SUPERBLOCK_BYTES } from '../../src/fs/format.ts';
+import {
+  BlockHeader,
+  BlockKind,
+  HEADER_BYTES,
+  MAGIC_BYTES,
+  SUPERBLOCK_BYTES,
+} from '../../src/fs/format/format.ts';
+import { crashImage } from '../../src/sim/crash-image.ts';
+import { MemoryDevice } from '../../src/sim/memory-device.ts';
+import { SeededRandom } from '../../src/sim/seeded-random.ts';
+import { SimulatedDevice } from '../../src/sim/simulated-device.ts';
 import { formatted, TestVolume } from './volume-harness.ts';
 
 const MIB = 1024 * 1024;

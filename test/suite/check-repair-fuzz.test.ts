@@ -7,9 +7,9 @@
  *   CHECK_FUZZ_SEED=17 CHECK_FUZZ_COUNT=1 npx vitest run test/suite/check-repair-fuzz.test.ts     repeats one
  */
 import { describe, expect, test } from 'vitest';
-import type { MemoryDevice } from '../../src/aio/memory-device.ts';
 import { checkVolume, NotAVolumeError } from '../../src/check/checker.ts';
 import { repairVolume } from '../../src/check/repair.ts';
+import type { MemoryDevice } from '../../src/sim/memory-device.ts';
 import { Damager, SAMPLES } from './check-random-damage.ts';
 import { TestVolume } from './volume-harness.ts';
 

@@ -3,7 +3,6 @@
  * not touch can be read as before, by a mount that knows nothing of it.
  */
 import { beforeAll, describe, expect, test } from 'vitest';
-import { SimulatedDevice } from '../../src/aio/simulated-device.ts';
 import { checkVolume } from '../../src/check/checker.ts';
 import { viewOf } from '../../src/check/metadata-block.ts';
 import { PROBLEMS, type ProblemCode } from '../../src/check/problem.ts';
@@ -19,7 +18,8 @@ import {
   Superblock,
   VOLUME_ROOT_INODE_OFFSET,
   VolumeState,
-} from '../../src/fs/format.ts';
+} from '../../src/fs/format/format.ts';
+import { SimulatedDevice } from '../../src/sim/simulated-device.ts';
 import { DAMAGES } from './check-damages.ts';
 import {
   BLOCK,

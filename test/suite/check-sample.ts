@@ -1,6 +1,5 @@
 /** A small volume with one of everything, and ways to find and damage what is in it. */
 import { PromisedCompletion } from '../../src/aio/device.ts';
-import { MemoryDevice } from '../../src/aio/memory-device.ts';
 import { blockChecksum, viewOf } from '../../src/check/metadata-block.ts';
 import {
   BlockHeader,
@@ -15,9 +14,10 @@ import {
   OwnerHeader,
   ROOT_INODE,
   SUPERBLOCK_BYTES,
-} from '../../src/fs/format.ts';
+} from '../../src/fs/format/format.ts';
 import { formatVolume } from '../../src/fs/mkfs.ts';
 import { openVolume, type Volume } from '../../src/fs/volume.ts';
+import { MemoryDevice } from '../../src/sim/memory-device.ts';
 
 export const BLOCK = 4096;
 export const SIZE = 8 * 1024 * 1024;

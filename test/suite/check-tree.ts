@@ -1,7 +1,7 @@
 /** What a volume shows to its users: every path, with a digest of what is there. */
 import { createHash } from 'node:crypto';
-import type { MemoryDevice } from '../../src/aio/memory-device.ts';
-import { FILE_TYPE_MASK, FileType, ROOT_INODE } from '../../src/fs/format.ts';
+import { FILE_TYPE_MASK, FileType, ROOT_INODE } from '../../src/fs/format/format.ts';
+import type { MemoryDevice } from '../../src/sim/memory-device.ts';
 import { TestVolume } from './volume-harness.ts';
 
 /** Reads at most this much of a file, in one piece. */

@@ -1,11 +1,11 @@
 /** What the kernel is answered about data that was lost: the session on request bytes, over a volume whose device fails when told to. */
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { SimulatedDevice } from '../../src/aio/simulated-device.ts';
-import { Errno } from '../../src/fs/errors.ts';
+import { Errno } from '../../src/fs/base/errors.ts';
 import { openVolume, type Volume } from '../../src/fs/volume.ts';
 import { Opcode, WriteFlag } from '../../src/fuse/abi.ts';
 import { Session } from '../../src/fuse/session.ts';
 import { OPEN_DSYNC } from '../../src/fuse/synchronous.ts';
+import { SimulatedDevice } from '../../src/sim/simulated-device.ts';
 import { FakeChannel, message, text, u32, u64 } from './fuse-fake-channel.ts';
 import { formatted } from './volume-harness.ts';
 

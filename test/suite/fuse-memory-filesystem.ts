@@ -5,7 +5,7 @@
  * operations back (`holdData`), and to fail. Operations that miss are rolled back by not having begun: the fake throws at
  * their first access, as a block cache would.
  */
-import { fsError } from '../../src/fs/errors.ts';
+import { fsError } from '../../src/fs/base/errors.ts';
 import type {
   AttributeChanges,
   Attributes,
@@ -18,7 +18,7 @@ import type {
   SpaceStatistics,
   TransactionHandle,
   WriteRequest,
-} from '../../src/fs/filesystem.ts';
+} from '../../src/fs/base/filesystem.ts';
 
 const TYPE = 0o170000;
 const DIRECTORY = 0o040000;

@@ -3,13 +3,13 @@
  * volume, or the new one complete; for a mount, and for the repair that a user tries next.
  */
 import { expect, test } from 'vitest';
-import { crashImage } from '../../src/aio/crash-image.ts';
-import { MemoryDevice } from '../../src/aio/memory-device.ts';
-import { SimulatedDevice } from '../../src/aio/simulated-device.ts';
 import { checkVolume, NotAVolumeError } from '../../src/check/checker.ts';
 import { repairVolume } from '../../src/check/repair.ts';
+import { NotAVolumeError as NotMountable } from '../../src/fs/format/superblock.ts';
 import { formatVolume } from '../../src/fs/mkfs.ts';
-import { NotAVolumeError as NotMountable } from '../../src/fs/superblock.ts';
+import { crashImage } from '../../src/sim/crash-image.ts';
+import { MemoryDevice } from '../../src/sim/memory-device.ts';
+import { SimulatedDevice } from '../../src/sim/simulated-device.ts';
 import { contentsOf } from './check-tree.ts';
 import { TestVolume } from './volume-harness.ts';
 

@@ -1,12 +1,12 @@
 /** Access times: which reads move them, what is said of them meanwhile, and what is on disk in the end. */
 import { expect, test, vi } from 'vitest';
-import { MemoryDevice } from '../../src/aio/memory-device.ts';
 import { checkVolume } from '../../src/check/checker.ts';
-import { AccessTimes } from '../../src/fs/access-times.ts';
-import type { Clock } from '../../src/fs/clock.ts';
-import type { AccessRules } from '../../src/fs/filesystem.ts';
-import { FileType } from '../../src/fs/format.ts';
-import { MOST_ACCESS_TIMES } from '../../src/fs/limits.ts';
+import type { Clock } from '../../src/fs/base/clock.ts';
+import type { AccessRules } from '../../src/fs/base/filesystem.ts';
+import { MOST_ACCESS_TIMES } from '../../src/fs/base/limits.ts';
+import { FileType } from '../../src/fs/format/format.ts';
+import { AccessTimes } from '../../src/fs/inodes/access-times.ts';
+import { MemoryDevice } from '../../src/sim/memory-device.ts';
 import { formatted, TestVolume } from './volume-harness.ts';
 
 const MIB = 1024 * 1024;

@@ -1,6 +1,6 @@
 /** The space that a file is said to use, from the moment a write to it is answered, and who is told that it changed. */
 import { expect, test } from 'vitest';
-import { MemoryDevice } from '../../src/aio/memory-device.ts';
+import { MemoryDevice } from '../../src/sim/memory-device.ts';
 import { formatted, TestVolume } from './volume-harness.ts';
 
 const MIB = 1024 * 1024;

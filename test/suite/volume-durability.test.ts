@@ -1,8 +1,8 @@
 /** What a volume promises of writes answered early, of sync, and of a device that fails. */
 import { describe, expect, test } from 'vitest';
-import { MemoryDevice } from '../../src/aio/memory-device.ts';
-import { SimulatedDevice } from '../../src/aio/simulated-device.ts';
 import { checkVolume } from '../../src/check/checker.ts';
+import { MemoryDevice } from '../../src/sim/memory-device.ts';
+import { SimulatedDevice } from '../../src/sim/simulated-device.ts';
 import { CALLER, formatted, TestVolume } from './volume-harness.ts';
 
 const MIB = 1024 * 1024;

@@ -3,12 +3,12 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
-import type { MemoryDevice } from '../../src/aio/memory-device.ts';
 import { checkVolume } from '../../src/check/checker.ts';
 import { repairVolume } from '../../src/check/repair.ts';
 import { runCommandLine } from '../../src/cli/program.ts';
-import { sealBlock } from '../../src/fs/block-header.ts';
-import { Superblock } from '../../src/fs/format.ts';
+import { sealBlock } from '../../src/fs/format/block-header.ts';
+import { Superblock } from '../../src/fs/format/format.ts';
+import type { MemoryDevice } from '../../src/sim/memory-device.ts';
 import { TestVolume } from './volume-harness.ts';
 
 const SIZE_BYTES = 2 * 1024 * 1024;

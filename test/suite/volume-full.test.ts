@@ -3,9 +3,9 @@
  * the last name is gone. What was removed makes room for what comes next, however close behind.
  */
 import { describe, expect, test } from 'vitest';
-import type { MemoryDevice } from '../../src/aio/memory-device.ts';
 import { checkVolume } from '../../src/check/checker.ts';
-import { KEPT_BACK_BLOCKS } from '../../src/fs/space-map.ts';
+import { KEPT_BACK_BLOCKS } from '../../src/fs/transaction/space-map.ts';
+import type { MemoryDevice } from '../../src/sim/memory-device.ts';
 import { TestVolume } from './volume-harness.ts';
 
 /** Journal, space, two superblocks and the volume root at their least. */

@@ -2,11 +2,12 @@
  * Random operations on a volume and on a naive model of it, step by step, with remounts between; at the end the
  * checker must find nothing, and after removing everything the free space must be what it was after mkfs.
  */
-import { MemoryDevice } from '../../src/aio/memory-device.ts';
-import { SeededRandom } from '../../src/aio/seeded-random.ts';
+
 import type { AllocatorDefinition } from '../../src/alloc/allocator.ts';
 import { checkVolume } from '../../src/check/checker.ts';
-import { FsError } from '../../src/fs/errors.ts';
+import { FsError } from '../../src/fs/base/errors.ts';
+import { MemoryDevice } from '../../src/sim/memory-device.ts';
+import { SeededRandom } from '../../src/sim/seeded-random.ts';
 import { formatted, TestVolume } from './volume-harness.ts';
 
 interface ModelFile {

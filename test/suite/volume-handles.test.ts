@@ -3,7 +3,7 @@
  * generations; see fuse_get_dentry in the kernel.
  */
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { FileType } from '../../src/fs/format.ts';
+import { FileType } from '../../src/fs/format/format.ts';
 import { TestVolume } from './volume-harness.ts';
 
 const DOT = new TextEncoder().encode('.');

@@ -1,7 +1,6 @@
 /** A volume in memory for tests: promises instead of callbacks, paths instead of inode numbers. */
 import type { Device } from '../../src/aio/device.ts';
-import { MemoryDevice } from '../../src/aio/memory-device.ts';
-import { fsError } from '../../src/fs/errors.ts';
+import { fsError } from '../../src/fs/base/errors.ts';
 import type {
   AttributeChanges,
   Attributes,
@@ -9,12 +8,13 @@ import type {
   ReadRequest,
   SpaceStatistics,
   WriteRequest,
-} from '../../src/fs/filesystem.ts';
-import { FileType, ROOT_INODE } from '../../src/fs/format.ts';
+} from '../../src/fs/base/filesystem.ts';
+import { FileType, ROOT_INODE } from '../../src/fs/format/format.ts';
+import type { VolumeOptions } from '../../src/fs/life/volume-options.ts';
 import { formatVolume } from '../../src/fs/mkfs.ts';
 import { openVolume, type Volume } from '../../src/fs/volume.ts';
-import type { VolumeOptions } from '../../src/fs/volume-options.ts';
 import { emptyAttributes } from '../../src/fuse/encoding.ts';
+import { MemoryDevice } from '../../src/sim/memory-device.ts';
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();

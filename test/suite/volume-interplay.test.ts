@@ -5,12 +5,12 @@
  * Nothing may wait for ever, whatever waits for what; and what power loss leaves at any moment is sound.
  */
 import { expect, test } from 'vitest';
-import { MemoryDevice } from '../../src/aio/memory-device.ts';
-import { SeededRandom } from '../../src/aio/seeded-random.ts';
-import { SimulatedDevice } from '../../src/aio/simulated-device.ts';
 import { checkVolume } from '../../src/check/checker.ts';
-import { Errno, FsError } from '../../src/fs/errors.ts';
-import type { TurnSource } from '../../src/fs/turns.ts';
+import { Errno, FsError } from '../../src/fs/base/errors.ts';
+import type { TurnSource } from '../../src/fs/base/turns.ts';
+import { MemoryDevice } from '../../src/sim/memory-device.ts';
+import { SeededRandom } from '../../src/sim/seeded-random.ts';
+import { SimulatedDevice } from '../../src/sim/simulated-device.ts';
 import { formatted, TestVolume } from './volume-harness.ts';
 
 const KIB = 1024;

@@ -1,10 +1,10 @@
 /** What the journal makes of a volume: recovery, shared commits, small journals, errors of the device. */
 import { describe, expect, test } from 'vitest';
-import { MemoryDevice } from '../../src/aio/memory-device.ts';
-import { SimulatedDevice } from '../../src/aio/simulated-device.ts';
 import { checkVolume } from '../../src/check/checker.ts';
-import { FsError } from '../../src/fs/errors.ts';
-import type { VolumeOptions } from '../../src/fs/volume-options.ts';
+import { FsError } from '../../src/fs/base/errors.ts';
+import type { VolumeOptions } from '../../src/fs/life/volume-options.ts';
+import { MemoryDevice } from '../../src/sim/memory-device.ts';
+import { SimulatedDevice } from '../../src/sim/simulated-device.ts';
 import { CALLER, formatted, TestVolume } from './volume-harness.ts';
 
 const MIB = 1024 * 1024;

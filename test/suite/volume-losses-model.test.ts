@@ -6,8 +6,8 @@
  * files that have such bytes.
  */
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { SeededRandom } from '../../src/aio/seeded-random.ts';
-import { SimulatedDevice } from '../../src/aio/simulated-device.ts';
+import { SeededRandom } from '../../src/sim/seeded-random.ts';
+import { SimulatedDevice } from '../../src/sim/simulated-device.ts';
 import { formatted, TestVolume } from './volume-harness.ts';
 
 const KIB = 1024;

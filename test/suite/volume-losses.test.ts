@@ -4,9 +4,9 @@
  * `lose` gives data to the volume as a cache does and sees to it that it fails; what a program sees of it later is asked with the device mended.
  */
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { MemoryDevice } from '../../src/aio/memory-device.ts';
-import { type Fault, SimulatedDevice } from '../../src/aio/simulated-device.ts';
 import { checkVolume } from '../../src/check/checker.ts';
+import { MemoryDevice } from '../../src/sim/memory-device.ts';
+import { type Fault, SimulatedDevice } from '../../src/sim/simulated-device.ts';
 import { formatted, TestVolume } from './volume-harness.ts';
 
 const MIB = 1024 * 1024;

@@ -5,9 +5,9 @@
  * see that an answer of ours is wrong. Here nothing stands in between.
  */
 import { beforeEach, describe, expect, test } from 'vitest';
-import type { Clock } from '../../src/fs/clock.ts';
-import { type Caller, RenameFlag } from '../../src/fs/filesystem.ts';
-import { FileType, MAX_LINKS, ROOT_INODE } from '../../src/fs/format.ts';
+import type { Clock } from '../../src/fs/base/clock.ts';
+import { type Caller, RenameFlag } from '../../src/fs/base/filesystem.ts';
+import { FileType, MAX_LINKS, ROOT_INODE } from '../../src/fs/format/format.ts';
 import { TestVolume } from './volume-harness.ts';
 
 const MIB = 1024 * 1024;

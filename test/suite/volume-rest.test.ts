@@ -1,11 +1,11 @@
 /** A volume at rest: clean on disk while it is mounted, woken by the first change, and never clean while something is not at home. */
 import { expect, test } from 'vitest';
-import { MemoryDevice } from '../../src/aio/memory-device.ts';
-import { SimulatedDevice } from '../../src/aio/simulated-device.ts';
 import { checkVolume } from '../../src/check/checker.ts';
-import { CorruptionError, Errno } from '../../src/fs/errors.ts';
-import { readSuperblock } from '../../src/fs/superblock.ts';
-import type { VolumeOptions } from '../../src/fs/volume-options.ts';
+import { CorruptionError, Errno } from '../../src/fs/base/errors.ts';
+import { readSuperblock } from '../../src/fs/format/superblock.ts';
+import type { VolumeOptions } from '../../src/fs/life/volume-options.ts';
+import { MemoryDevice } from '../../src/sim/memory-device.ts';
+import { SimulatedDevice } from '../../src/sim/simulated-device.ts';
 import { formatted, TestVolume } from './volume-harness.ts';
 
 const MIB = 1024 * 1024;

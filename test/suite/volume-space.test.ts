@@ -1,7 +1,7 @@
 /** What a volume says and does about its space when there is none left, or none yet. */
 import { expect, test } from 'vitest';
-import type { MemoryDevice } from '../../src/aio/memory-device.ts';
 import { checkVolume } from '../../src/check/checker.ts';
+import type { MemoryDevice } from '../../src/sim/memory-device.ts';
 import { TestVolume } from './volume-harness.ts';
 
 const MIB = 1024 * 1024;

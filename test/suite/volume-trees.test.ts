@@ -2,8 +2,8 @@
  * Trees of three levels that lose their records from the left: whole subtrees go, and what is left must still be keyed as it was (B3).
  */
 import { expect, test } from 'vitest';
-import { MemoryDevice } from '../../src/aio/memory-device.ts';
 import { checkVolume } from '../../src/check/checker.ts';
+import { MemoryDevice } from '../../src/sim/memory-device.ts';
 import { formatted, TestVolume } from './volume-harness.ts';
 
 const encoder = new TextEncoder();

@@ -3,9 +3,9 @@ import { constants } from 'node:os';
 import { afterEach, describe, expect, test } from 'vitest';
 import { openAioDevice } from '../../src/aio/aio-device.ts';
 import { type Device, type IoCompletion, PromisedCompletion } from '../../src/aio/device.ts';
-import { MemoryDevice } from '../../src/aio/memory-device.ts';
-import { SeededRandom } from '../../src/aio/seeded-random.ts';
-import { SimulatedDevice } from '../../src/aio/simulated-device.ts';
+import { MemoryDevice } from '../../src/sim/memory-device.ts';
+import { SeededRandom } from '../../src/sim/seeded-random.ts';
+import { SimulatedDevice } from '../../src/sim/simulated-device.ts';
 import { removeTemporaryImagesAfterAll, temporaryImage } from './aio-temporary.ts';
 
 const { EBADF, EINVAL, EROFS } = constants.errno;

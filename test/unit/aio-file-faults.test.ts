@@ -10,9 +10,9 @@ import { AlignedBuffer } from '../../src/aio/file/aligned-buffer.ts';
 import type { AsyncFile, EngineName, OpenFileOptions } from '../../src/aio/file/async-file.ts';
 import { AioError, TimeoutError } from '../../src/aio/file/io-error.ts';
 import { openFileOn } from '../../src/aio/file/open-file.ts';
-import { SeededRandom } from '../../src/aio/seeded-random.ts';
 import { SubmissionQueue } from '../../src/aio/submission-queue.ts';
 import { type IoQueueHandle, QUEUE_ENTRY_NUMBERS, QueueOperation } from '../../src/native.ts';
+import { SeededRandom } from '../../src/sim/seeded-random.ts';
 import { type Fault, type FaultPlan, type FaultyQueue, faultyLeases } from '../suite/aio-faulty-queue.ts';
 import { removeTemporaryImagesAfterAll, temporaryImage } from './aio-temporary.ts';
 

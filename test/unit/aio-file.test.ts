@@ -13,8 +13,8 @@ import { AioError, asAioError } from '../../src/aio/file/io-error.ts';
 import { openFile, openFileOn } from '../../src/aio/file/open-file.ts';
 import { OperationOrder } from '../../src/aio/file/operation-order.ts';
 import { type LeaseQueue, leaseQueue } from '../../src/aio/file/thread-queues.ts';
-import { SeededRandom } from '../../src/aio/seeded-random.ts';
 import { TokenRing } from '../../src/aio/token-ring.ts';
+import { SeededRandom } from '../../src/sim/seeded-random.ts';
 import { removeTemporaryImagesAfterAll, temporaryImage } from './aio-temporary.ts';
 
 const { EAGAIN, EPERM } = constants.errno;

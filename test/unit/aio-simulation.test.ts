@@ -1,12 +1,12 @@
 /** The simulated device and its crash images: as bad as the contract allows, and no worse. */
 import { constants } from 'node:os';
 import { describe, expect, test } from 'vitest';
-import { crashImage, type DeviceEvent } from '../../src/aio/crash-image.ts';
 import { PromisedCompletion } from '../../src/aio/device.ts';
-import { MemoryDevice } from '../../src/aio/memory-device.ts';
-import { SeededRandom } from '../../src/aio/seeded-random.ts';
-import { faultAtRate, SimulatedDevice } from '../../src/aio/simulated-device.ts';
-import { SparseBytes } from '../../src/aio/sparse-bytes.ts';
+import { crashImage, type DeviceEvent } from '../../src/sim/crash-image.ts';
+import { MemoryDevice } from '../../src/sim/memory-device.ts';
+import { SeededRandom } from '../../src/sim/seeded-random.ts';
+import { faultAtRate, SimulatedDevice } from '../../src/sim/simulated-device.ts';
+import { SparseBytes } from '../../src/sim/sparse-bytes.ts';
 
 const { EIO } = constants.errno;
 const SIZE = 1024 * 1024;

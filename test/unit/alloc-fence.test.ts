@@ -3,9 +3,9 @@
  * space is all there at the end, and the log says which policy, which hook and what.
  */
 import { describe, expect, test } from 'vitest';
-import { MemoryDevice } from '../../src/aio/memory-device.ts';
 import type { AllocatorDefinition } from '../../src/alloc/allocator.ts';
 import { checkVolume } from '../../src/check/checker.ts';
+import { MemoryDevice } from '../../src/sim/memory-device.ts';
 import { HOSTILE_POLICIES, type HostilePolicy, honest } from '../suite/hostile-policies.ts';
 import { fuzzVolume } from '../suite/volume-fuzz.ts';
 import { formatted, TestVolume } from '../suite/volume-harness.ts';

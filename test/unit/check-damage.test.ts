@@ -5,10 +5,10 @@
  * that is tried: so it is the contents that the checker has to see through.
  */
 import { beforeAll, describe, expect, test } from 'vitest';
-import { MemoryDevice } from '../../src/aio/memory-device.ts';
 import { checkVolume, NotAVolumeError } from '../../src/check/checker.ts';
 import { PROBLEMS, type ProblemCode, problemMessage } from '../../src/check/problem.ts';
-import { BlockKind, HEADER_BYTES, Inode, Superblock, VolumeRoot } from '../../src/fs/format.ts';
+import { BlockKind, HEADER_BYTES, Inode, Superblock, VolumeRoot } from '../../src/fs/format/format.ts';
+import { MemoryDevice } from '../../src/sim/memory-device.ts';
 import { DAMAGES } from '../suite/check-damages.ts';
 import {
   BLOCK,

@@ -5,11 +5,11 @@
  * that is tested: so it is the contents that the checker has to see through.
  */
 import { describe, expect, test } from 'vitest';
-import { MemoryDevice } from '../../src/aio/memory-device.ts';
 import { checkVolume } from '../../src/check/checker.ts';
-import { FileType, ROOT_INODE } from '../../src/fs/format.ts';
+import { FileType, ROOT_INODE } from '../../src/fs/format/format.ts';
 import { formatVolume } from '../../src/fs/mkfs.ts';
 import { openVolume, type Volume } from '../../src/fs/volume.ts';
+import { MemoryDevice } from '../../src/sim/memory-device.ts';
 
 const MIB = 1024 * 1024;
 const BLOCK_SIZES = [1024, 4096, 65536];

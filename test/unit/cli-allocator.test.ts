@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { isErrorOf } from '../../src/cli/policy-host.ts';
-import { fsError } from '../../src/fs/errors.ts';
+import { fsError } from '../../src/fs/base/errors.ts';
 
 const QUARRY = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'quarry-cli-allocator-'));

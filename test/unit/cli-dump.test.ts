@@ -3,10 +3,10 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { MemoryDevice } from '../../src/aio/memory-device.ts';
 import { runCommandLine } from '../../src/cli/program.ts';
-import { Superblock, VolumeRoot } from '../../src/fs/format.ts';
-import type { Layout } from '../../src/fs/layout.ts';
+import { Superblock, VolumeRoot } from '../../src/fs/format/format.ts';
+import type { Layout } from '../../src/fs/format/layout.ts';
+import { MemoryDevice } from '../../src/sim/memory-device.ts';
 import { formatted, TestVolume } from '../suite/volume-harness.ts';
 
 const BLOCK_BYTES = 4096;

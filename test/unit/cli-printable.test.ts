@@ -3,9 +3,9 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { MemoryDevice } from '../../src/aio/memory-device.ts';
 import { runCommandLine } from '../../src/cli/program.ts';
 import { formatVolume } from '../../src/fs/mkfs.ts';
+import { MemoryDevice } from '../../src/sim/memory-device.ts';
 import { TestVolume } from '../suite/volume-harness.ts';
 
 /** Clears the screen, ends the line, a C1 control that begins a sequence, delete, and a mark that turns the writing. */

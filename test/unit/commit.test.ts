@@ -1,17 +1,17 @@
 /** The order in which a commit talks to the device, one request at a time: the invariants of journal.ts as a transcript. */
 import { beforeEach, describe, expect, test } from 'vitest';
 import type { IoCompletion, Memory } from '../../src/aio/device.ts';
-import { MemoryDevice } from '../../src/aio/memory-device.ts';
-import { BlockCache, type Frame } from '../../src/fs/block-cache.ts';
-import { initialiseHeader } from '../../src/fs/block-header.ts';
-import { DateClock } from '../../src/fs/clock.ts';
-import { Committer } from '../../src/fs/commit.ts';
-import { BlockHeader, BlockKind, JOURNAL_HEADS } from '../../src/fs/format.ts';
-import { IoEpochs } from '../../src/fs/io-epochs.ts';
-import { Journal, writeJournalHead } from '../../src/fs/journal.ts';
-import { Layout } from '../../src/fs/layout.ts';
-import type { SpaceMap } from '../../src/fs/space-map.ts';
-import { Turns } from '../../src/fs/turns.ts';
+import { DateClock } from '../../src/fs/base/clock.ts';
+import { Turns } from '../../src/fs/base/turns.ts';
+import { IoEpochs } from '../../src/fs/data/io-epochs.ts';
+import { initialiseHeader } from '../../src/fs/format/block-header.ts';
+import { BlockHeader, BlockKind, JOURNAL_HEADS } from '../../src/fs/format/format.ts';
+import { Layout } from '../../src/fs/format/layout.ts';
+import { Committer } from '../../src/fs/journal/commit.ts';
+import { Journal, writeJournalHead } from '../../src/fs/journal/journal.ts';
+import { BlockCache, type Frame } from '../../src/fs/transaction/block-cache.ts';
+import type { SpaceMap } from '../../src/fs/transaction/space-map.ts';
+import { MemoryDevice } from '../../src/sim/memory-device.ts';
 
 const BLOCK = 1024;
 const layout = new Layout({ blockBytes: BLOCK, blockCount: 2048, journalBlocks: 64 });

@@ -1,12 +1,12 @@
 /** The enumeration of crash states: all that the Device contract allows, and nothing else. */
 import { describe, expect, test } from 'vitest';
-import { CrashDisk } from '../../src/aio/crash-disk.ts';
-import { hashOfDisk, KeySet, keyOf } from '../../src/aio/crash-hash.ts';
-import type { DeviceEvent } from '../../src/aio/crash-image.ts';
-import { CrashCursor } from '../../src/aio/crash-states.ts';
 import { type Device, PromisedCompletion } from '../../src/aio/device.ts';
-import { SeededRandom } from '../../src/aio/seeded-random.ts';
-import { SimulatedDevice } from '../../src/aio/simulated-device.ts';
+import { CrashDisk } from '../../src/sim/crash-disk.ts';
+import { hashOfDisk, KeySet, keyOf } from '../../src/sim/crash-hash.ts';
+import type { DeviceEvent } from '../../src/sim/crash-image.ts';
+import { CrashCursor } from '../../src/sim/crash-states.ts';
+import { SeededRandom } from '../../src/sim/seeded-random.ts';
+import { SimulatedDevice } from '../../src/sim/simulated-device.ts';
 
 const SECTORS = 16;
 const SECTOR = 512;

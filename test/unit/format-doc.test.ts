@@ -1,17 +1,17 @@
-/** docs/FORMAT.md says what src/fs/format.ts declares, all of it, and shows what a real volume holds. */
+/** docs/FORMAT.md says what src/fs/format/format.ts declares, all of it, and shows what a real volume holds. */
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { makeFormatDocument } from '../../scripts/format-doc/document.mjs';
-import * as memory from '../../src/aio/memory-device.ts';
 import * as firstFit from '../../src/alloc/first-fit.ts';
 import * as blockParts from '../../src/cli/block-parts.ts';
 import * as partsText from '../../src/cli/parts-text.ts';
 import * as crc32c from '../../src/crc32c.ts';
-import * as format from '../../src/fs/format.ts';
-import * as layout from '../../src/fs/layout.ts';
+import * as format from '../../src/fs/format/format.ts';
+import * as layout from '../../src/fs/format/layout.ts';
+import * as nameHash from '../../src/fs/format/name-hash.ts';
 import * as mkfs from '../../src/fs/mkfs.ts';
-import * as nameHash from '../../src/fs/name-hash.ts';
 import * as volume from '../../src/fs/volume.ts';
+import * as memory from '../../src/sim/memory-device.ts';
 
 const MODULES = {
   format,
@@ -30,7 +30,7 @@ function textOf(path: string): string {
   return readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
 }
 
-const source = textOf('src/fs/format.ts');
+const source = textOf('src/fs/format/format.ts');
 const template = textOf('scripts/format-doc/template.md');
 const committed = textOf('docs/FORMAT.md');
 

@@ -9,9 +9,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { MemoryDevice } from '../../src/aio/memory-device.ts';
-import { SeededRandom } from '../../src/aio/seeded-random.ts';
-import { FileType } from '../../src/fs/format.ts';
+import { FileType } from '../../src/fs/format/format.ts';
+import { MemoryDevice } from '../../src/sim/memory-device.ts';
+import { SeededRandom } from '../../src/sim/seeded-random.ts';
 import { formatted, TestVolume } from '../suite/volume-harness.ts';
 
 const READER = fileURLToPath(new URL('../format/reader.py', import.meta.url));

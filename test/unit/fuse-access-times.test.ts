@@ -1,6 +1,6 @@
 /** Which requests of the kernel move an access time: READ, READDIR, READDIRPLUS, READLINK, unless the file was opened to leave it alone. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { Clock } from '../../src/fs/clock.ts';
+import type { Clock } from '../../src/fs/base/clock.ts';
 import { Opcode } from '../../src/fuse/abi.ts';
 import { accessRules, parseMountOptions } from '../../src/fuse/options.ts';
 import { FuseVolume, readBody } from '../suite/fuse-volume.ts';

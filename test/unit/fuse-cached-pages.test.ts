@@ -1,6 +1,6 @@
 /** A write past the page cache takes the pages away that a READ may have filled with older bytes, before it is answered; on request bytes. */
 import { beforeEach, expect, test } from 'vitest';
-import { Errno, fsError } from '../../src/fs/errors.ts';
+import { Errno, fsError } from '../../src/fs/base/errors.ts';
 import { Opcode } from '../../src/fuse/abi.ts';
 import { Session } from '../../src/fuse/session.ts';
 import { FakeChannel, message, type Reply, text, u32, u64 } from '../suite/fuse-fake-channel.ts';

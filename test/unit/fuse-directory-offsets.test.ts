@@ -3,8 +3,8 @@
  * in our answer; and no name left out or told twice, however many share the upper bits of their keys.
  */
 import { describe, expect, test } from 'vitest';
-import { Errno } from '../../src/fs/errors.ts';
-import { nameKey } from '../../src/fs/name-hash.ts';
+import { Errno } from '../../src/fs/base/errors.ts';
+import { nameKey } from '../../src/fs/format/name-hash.ts';
 import { Opcode } from '../../src/fuse/abi.ts';
 import { DirectoryCookies } from '../../src/fuse/directory-cookies.ts';
 import { Session } from '../../src/fuse/session.ts';

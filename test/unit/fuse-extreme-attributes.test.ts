@@ -1,11 +1,11 @@
 /** Attributes at the ends of what the protocol can say: seconds of 64 bits, owners that are none, counts of 32-bit programs. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { MemoryDevice } from '../../src/aio/memory-device.ts';
 import { checkVolume } from '../../src/check/checker.ts';
-import { sealBlock } from '../../src/fs/block-header.ts';
-import { Errno } from '../../src/fs/errors.ts';
-import { FileType } from '../../src/fs/format.ts';
+import { Errno } from '../../src/fs/base/errors.ts';
+import { sealBlock } from '../../src/fs/format/block-header.ts';
+import { FileType } from '../../src/fs/format/format.ts';
 import { Opcode } from '../../src/fuse/abi.ts';
+import { MemoryDevice } from '../../src/sim/memory-device.ts';
 import { FuseVolume } from '../suite/fuse-volume.ts';
 import { formatted, TestVolume } from '../suite/volume-harness.ts';
 

@@ -1,7 +1,8 @@
 /** Mount options as texts, and what becomes of them. */
 import { describe, expect, test } from 'vitest';
-import { MIN_CACHE_BYTES } from '../../src/fs/limits.ts';
-import { helperOptions, parseMountinfo } from '../../src/fuse/mount.ts';
+import { MIN_CACHE_BYTES } from '../../src/fs/base/limits.ts';
+import { helperOptions } from '../../src/fuse/mount.ts';
+import { parseMountinfo } from '../../src/fuse/mount-table.ts';
 import {
   MountFlag,
   MountOptionError,

@@ -1,6 +1,6 @@
 /** What `-o remount,…` may ask for, and the flags that the kernel is given for it. */
 import { describe, expect, test } from 'vitest';
-import type { MountRecord } from '../../src/fuse/mount.ts';
+import type { MountRecord } from '../../src/fuse/mount-table.ts';
 import { MountFlag, parseMountOptions } from '../../src/fuse/options.ts';
 import {
   changedOptions,

@@ -1,6 +1,6 @@
 /** The FUSE session on request bytes, through a fake channel, against a filesystem in memory. */
 import { beforeEach, describe, expect, test } from 'vitest';
-import { CorruptionError, Errno, fsError } from '../../src/fs/errors.ts';
+import { CorruptionError, Errno, fsError } from '../../src/fs/base/errors.ts';
 import { InitFlag, Opcode } from '../../src/fuse/abi.ts';
 import { Session } from '../../src/fuse/session.ts';
 import { FakeChannel, message, type Reply, text, u32, u64 } from '../suite/fuse-fake-channel.ts';

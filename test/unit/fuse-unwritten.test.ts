@@ -3,7 +3,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { fsError } from '../../src/fs/errors.ts';
+import { fsError } from '../../src/fs/base/errors.ts';
 import { Opcode } from '../../src/fuse/abi.ts';
 import { DirtyLimits } from '../../src/fuse/dirty-limits.ts';
 import { Session } from '../../src/fuse/session.ts';

@@ -1,20 +1,20 @@
 /** The journal by itself: what is appended is read back, whole transactions only, and nothing stale is taken for new. */
 import { beforeEach, describe, expect, test } from 'vitest';
-import { MemoryDevice } from '../../src/aio/memory-device.ts';
-import { SeededRandom } from '../../src/aio/seeded-random.ts';
-import { Frame } from '../../src/fs/block-cache.ts';
-import { initialiseHeader } from '../../src/fs/block-header.ts';
-import { DateClock } from '../../src/fs/clock.ts';
-import { BlockKind } from '../../src/fs/format.ts';
+import { DateClock } from '../../src/fs/base/clock.ts';
+import { initialiseHeader } from '../../src/fs/format/block-header.ts';
+import { BlockKind } from '../../src/fs/format/format.ts';
+import { Layout } from '../../src/fs/format/layout.ts';
 import {
   Journal,
   type LoggedTransaction,
   logBlock,
   logLength,
   writeJournalHead,
-} from '../../src/fs/journal.ts';
-import { readJournal, readJournalHead } from '../../src/fs/journal-log.ts';
-import { Layout } from '../../src/fs/layout.ts';
+} from '../../src/fs/journal/journal.ts';
+import { readJournal, readJournalHead } from '../../src/fs/journal/journal-log.ts';
+import { Frame } from '../../src/fs/transaction/block-cache.ts';
+import { MemoryDevice } from '../../src/sim/memory-device.ts';
+import { SeededRandom } from '../../src/sim/seeded-random.ts';
 
 const BLOCK = 1024;
 const layout = new Layout({ blockBytes: BLOCK, blockCount: 2048, journalBlocks: 64 });

@@ -4,16 +4,16 @@
  * The clock of these volumes moves by a whole turn whenever it is looked at, so a turn is as short as it can be, whatever the machine.
  */
 import { beforeEach, describe, expect, test, vi } from 'vitest';
-import { MemoryDevice } from '../../src/aio/memory-device.ts';
 import { checkVolume } from '../../src/check/checker.ts';
-import { FileType, ROOT_INODE } from '../../src/fs/format.ts';
-import { Picture } from '../../src/fs/picture.ts';
-import { SpaceMap } from '../../src/fs/space-map.ts';
-import { Transaction } from '../../src/fs/transaction.ts';
-import { TurnLengths, type TurnSource } from '../../src/fs/turns.ts';
+import { TurnLengths, type TurnSource } from '../../src/fs/base/turns.ts';
+import { FileType, ROOT_INODE } from '../../src/fs/format/format.ts';
+import { Picture } from '../../src/fs/journal/picture.ts';
+import { SpaceMap } from '../../src/fs/transaction/space-map.ts';
+import { Transaction } from '../../src/fs/transaction/transaction.ts';
 import { Wire } from '../../src/fuse/abi.ts';
 import { DirectoryCookies } from '../../src/fuse/directory-cookies.ts';
 import { DirectoryListing, LONGEST_LISTING_BYTES } from '../../src/fuse/directory-listing.ts';
+import { MemoryDevice } from '../../src/sim/memory-device.ts';
 import { CALLER, formatted, TestVolume } from '../suite/volume-harness.ts';
 
 const BLOCK = 1024;

@@ -1,7 +1,13 @@
 /** Mounts that were moved, stacked and covered, as the mount table shows them. */
 import { describe, expect, test } from 'vitest';
-import { type MountRecord, parseMountinfo } from '../../src/fuse/mount.ts';
-import { connectionOf, coversOf, ownerOf, topmostOn } from '../../src/fuse/mount-table.ts';
+import {
+  connectionOf,
+  coversOf,
+  type MountRecord,
+  ownerOf,
+  parseMountinfo,
+  topmostOn,
+} from '../../src/fuse/mount-table.ts';
 
 function table(...lines: string[]): MountRecord[] {
   return parseMountinfo(lines.join('\n'));

@@ -1,8 +1,8 @@
 /** CRC-32C against published vectors, against its own slow form, and at its limits. */
 import { describe, expect, test } from 'vitest';
-import { SeededRandom } from '../../src/aio/seeded-random.ts';
 import { crc32c } from '../../src/crc32c.ts';
 import { native } from '../../src/native.ts';
+import { SeededRandom } from '../../src/sim/seeded-random.ts';
 
 const VECTORS: [string, Uint8Array, number][] = [
   ['nothing', new Uint8Array(0), 0],

@@ -1,10 +1,10 @@
 /** The watcher of the addon: it ends what never returns, and never anything else. */
 import { afterEach, expect, test } from 'vitest';
-import { MemoryDevice } from '../../src/aio/memory-device.ts';
 import type { AllocatorDefinition } from '../../src/alloc/allocator.ts';
 import { HookOverrun, type WatchHook } from '../../src/alloc/fenced-policy.ts';
 import { checkVolume } from '../../src/check/checker.ts';
 import { type HookWatchHandle, native } from '../../src/native.ts';
+import { MemoryDevice } from '../../src/sim/memory-device.ts';
 import { formatted, TestVolume } from '../suite/volume-harness.ts';
 
 const NEVER = 1 << 20;

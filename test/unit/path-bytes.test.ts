@@ -3,11 +3,11 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
-import { SeededRandom } from '../../src/aio/seeded-random.ts';
 import { exactWords } from '../../src/cli/exact-words.ts';
-import { parseMountinfo } from '../../src/fuse/mount.ts';
+import { parseMountinfo } from '../../src/fuse/mount-table.ts';
 import { native } from '../../src/native.ts';
 import { absolutePath, isUtf8, pathBytes, pathText, realPathOf, systemPath } from '../../src/path-bytes.ts';
+import { SeededRandom } from '../../src/sim/seeded-random.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'quarry-paths-'));
 afterAll(() => rmSync(directory, { recursive: true }));

@@ -1,16 +1,16 @@
 /** The order in which the journal and recovery talk to the device where a crash would show it, request by request. */
 import { describe, expect, test } from 'vitest';
 import type { IoCompletion, Memory } from '../../src/aio/device.ts';
-import { MemoryDevice } from '../../src/aio/memory-device.ts';
-import { BlockCache, Frame } from '../../src/fs/block-cache.ts';
-import { initialiseHeader } from '../../src/fs/block-header.ts';
-import { DateClock } from '../../src/fs/clock.ts';
-import { BlockKind, JOURNAL_HEADS, Superblock } from '../../src/fs/format.ts';
-import { Journal, writeJournalHead } from '../../src/fs/journal.ts';
-import { readJournal } from '../../src/fs/journal-log.ts';
-import { Layout } from '../../src/fs/layout.ts';
-import { recover } from '../../src/fs/recovery.ts';
-import { readSuperblock, type SuperblockImage } from '../../src/fs/superblock.ts';
+import { DateClock } from '../../src/fs/base/clock.ts';
+import { initialiseHeader } from '../../src/fs/format/block-header.ts';
+import { BlockKind, JOURNAL_HEADS, Superblock } from '../../src/fs/format/format.ts';
+import { Layout } from '../../src/fs/format/layout.ts';
+import { readSuperblock, type SuperblockImage } from '../../src/fs/format/superblock.ts';
+import { Journal, writeJournalHead } from '../../src/fs/journal/journal.ts';
+import { readJournal } from '../../src/fs/journal/journal-log.ts';
+import { recover } from '../../src/fs/journal/recovery.ts';
+import { BlockCache, Frame } from '../../src/fs/transaction/block-cache.ts';
+import { MemoryDevice } from '../../src/sim/memory-device.ts';
 import { formatted, TestVolume } from '../suite/volume-harness.ts';
 
 const BLOCK = 1024;

@@ -1,11 +1,11 @@
 /** Work of any length is done in steps: the stack does not grow with it, nor what an operation that failed leaves behind. */
 import { afterEach, describe, expect, test, vi } from 'vitest';
-import { MemoryDevice } from '../../src/aio/memory-device.ts';
 import firstFit from '../../src/alloc/first-fit.ts';
 import { checkVolume } from '../../src/check/checker.ts';
-import { fsError } from '../../src/fs/errors.ts';
-import { FileType, ROOT_INODE } from '../../src/fs/format.ts';
-import { SpaceMap } from '../../src/fs/space-map.ts';
+import { fsError } from '../../src/fs/base/errors.ts';
+import { FileType, ROOT_INODE } from '../../src/fs/format/format.ts';
+import { SpaceMap } from '../../src/fs/transaction/space-map.ts';
+import { MemoryDevice } from '../../src/sim/memory-device.ts';
 import { CALLER, formatted, TestVolume } from '../suite/volume-harness.ts';
 
 const BLOCK = 1024;

@@ -1,0 +1,216 @@
+/**
+ * What a FUSE layer may ask of a volume.
+ *
+ * Metadata operations are synchronous functions of cached metadata, made inside `execute`: `perform` runs
+ * from start to end without waiting, all or nothing; if a block it needs is not in memory, everything it
+ * changed goes back, the block is loaded, and it runs again from the top. So `perform` must leave no mark
+ * outside the transaction that a second run would not overwrite. `finished` is called exactly once at the
+ * end; for a cached operation both calls come before `execute` returns.
+ *
+ * Data operations (read, write, setAttributes with a size) move bytes and end by `finished` as well.
+ * Everything else that waits returns a promise.
+ */
+import type { Memory } from '../../aio/device.ts';
+
+/** Handle of one run of a transaction; valid only inside `perform`. */
+export interface TransactionHandle {
+  readonly readOnly: boolean;
+}
+
+export interface Operation<Tx = TransactionHandle> {
+  /** Does the work; throws `FsError` for the user, `CorruptionError` for the disk. */
+  perform(tx: Tx): void;
+  /** @param thrown undefined on success, otherwise what `perform` (or loading its blocks) threw; `errnoOf` makes an errno of it. Must not throw. */
+  finished(thrown: unknown): void;
+  /** It gives blocks back: out of space, it does not wait for others that do. */
+  readonly givesBack?: boolean;
+}
+
+/** The caller, from the request header. */
+export interface Caller {
+  uid: number;
+  gid: number;
+  umask: number;
+}
+
+/** Attributes of one inode; one object may be filled again and again. Times in seconds since 1970 (signed) and nanoseconds. */
+export interface Attributes {
+  inode: number;
+  generation: number;
+  /** File type and permissions. */
+  mode: number;
+  linkCount: number;
+  uid: number;
+  gid: number;
+  deviceNumber: number;
+  sizeBytes: number;
+  /** Space in use, in 512-byte units as stat(2) has it. */
+  sectors: number;
+  accessSeconds: number;
+  accessNanoseconds: number;
+  modifySeconds: number;
+  modifyNanoseconds: number;
+  changeSeconds: number;
+  changeNanoseconds: number;
+  birthSeconds: number;
+  birthNanoseconds: number;
+}
+
+/** Changes that setAttributes applies; a field that is undefined stays as it is. Seconds 'now' is the current time. */
+export interface AttributeChanges {
+  mode?: number | undefined;
+  uid?: number | undefined;
+  gid?: number | undefined;
+  accessSeconds?: number | 'now' | undefined;
+  accessNanoseconds?: number | undefined;
+  modifySeconds?: number | 'now' | undefined;
+  modifyNanoseconds?: number | undefined;
+  /** Where the kernel keeps ctime itself (writeback cache); otherwise any change sets it to now. */
+  changeSeconds?: number | undefined;
+  changeNanoseconds?: number | undefined;
+  /** Clear set-user-id, and set-group-id where the group may execute. */
+  killPrivileges?: boolean | undefined;
+}
+
+/** Which reads move an access time, see access-times.ts. */
+export type AccessRule = 'never' | 'relative' | 'always';
+
+/** What a mount was asked for: noatime, nodiratime, relatime, strictatime. */
+export interface AccessRules {
+  readonly files: AccessRule;
+  readonly directories: AccessRule;
+}
+
+export interface SpaceStatistics {
+  blockBytes: number;
+  /** Blocks that files can have at most: the space less its bitmaps and summaries. */
+  blocks: number;
+  freeBlocks: number;
+  /** Inodes in use, and how many more the free space could hold. */
+  inodes: number;
+  freeInodes: number;
+  maxNameBytes: number;
+}
+
+/** New object made by `create`: a file of any type but symlink. */
+export interface CreateRequest {
+  /** File type and permissions before the umask. */
+  mode: number;
+  deviceNumber: number;
+  caller: Caller;
+}
+
+/** Flags of renameat2(2). */
+export const RenameFlag = { noReplace: 1, exchange: 2, whiteout: 4 } as const;
+
+/** Visits one directory entry; returning false stops before it, and a later call may go on from `cookie` of the entry before. */
+export type EntryVisitor = (name: Uint8Array, inode: number, fileType: number, cookie: number) => boolean;
+
+/**
+ * One read. The filesystem fills memory so that `lengthBytes` bytes from `offsetBytes` (fewer at the end of the file)
+ * stand in `memory` from `resultOffset` on, and may use everything from `memoryOffset` for
+ * `lengthBytes + 2 blocks`. `memoryOffset` is page-aligned.
+ */
+export interface ReadRequest {
+  readonly inode: number;
+  readonly offsetBytes: number;
+  readonly lengthBytes: number;
+  readonly memory: Memory;
+  readonly memoryOffset: number;
+  /** The file's access time may move, by the rules of the mount. */
+  readonly movesAccessTime: boolean;
+  /** Set before `finished`: where the bytes stand, ≥ memoryOffset; and how many there are. */
+  resultOffset: number;
+  resultBytes: number;
+  finished(thrown: unknown): void;
+}
+
+/**
+ * One write: `lengthBytes` bytes stand in `memory` at `memoryOffset`, page-aligned, followed by 2 blocks of
+ * room that the filesystem may use. All or nothing.
+ */
+export interface WriteRequest {
+  readonly inode: number;
+  readonly offsetBytes: number;
+  readonly lengthBytes: number;
+  readonly memory: Memory;
+  readonly memoryOffset: number;
+  /** False where the kernel keeps mtime and ctime itself (writeback cache). */
+  readonly updateTimes: boolean;
+  /** Clear set-user-id and set-group-id as write(2) by an ordinary user does. */
+  readonly killPrivileges: boolean;
+  /** The caller's cache promised nothing yet: `finished` may come before the data is on the device; `sync` waits for it. */
+  readonly mayEndEarly: boolean;
+  /**
+   * The data comes from a cache, and who wrote it there may not hear how this ends: what is lost of it is kept with the inode, as it always is
+   * when the write was answered early. Default: as `mayEndEarly`.
+   */
+  readonly fromCache?: boolean;
+  /** Asked when the range is the write's: false if there is nothing to write any more. */
+  stillWanted?(): boolean;
+  finished(thrown: unknown): void;
+}
+
+export interface FileSystem<Tx extends TransactionHandle = TransactionHandle> {
+  readonly blockBytes: number;
+  readonly readOnly: boolean;
+  /** Space that files may still take, in bytes, as far as it is known without reading: infinite before anybody asked for `statistics`. */
+  readonly freeBytes: number;
+
+  execute(operation: Operation<Tx>): void;
+
+  // Inside Operation.perform:
+
+  /** Inode of `name` in `parent`, 0 if there is none. '.' and '..' are answered too. ENOTDIR. */
+  lookup(tx: Tx, parent: number, name: Uint8Array): number;
+  /** ESTALE if there is no such inode. */
+  readAttributes(tx: Tx, inode: number, into: Attributes): void;
+  /** The inode is being read other than by `read`: its access time moves, by the rules of the mount. */
+  accessed(tx: Tx, inode: number): void;
+  /** Everything but the size: see `setSize`. ctime becomes now, or as given. */
+  changeAttributes(tx: Tx, inode: number, changes: AttributeChanges): void;
+  /** Makes a file, directory or special file; applies umask and setgid directories. EEXIST, ENOSPC, ENAMETOOLONG, ENOENT (parent removed). */
+  create(tx: Tx, parent: number, name: Uint8Array, request: CreateRequest): number;
+  symlink(tx: Tx, parent: number, name: Uint8Array, target: Uint8Array, caller: Caller): number;
+  readSymlink(tx: Tx, inode: number): Uint8Array;
+  link(tx: Tx, inode: number, parent: number, name: Uint8Array): void;
+  unlink(tx: Tx, parent: number, name: Uint8Array): void;
+  removeDirectory(tx: Tx, parent: number, name: Uint8Array): void;
+  rename(
+    tx: Tx,
+    parent: number,
+    name: Uint8Array,
+    newParent: number,
+    newName: Uint8Array,
+    flags: number,
+  ): void;
+  /** Visits '.', '..' and the entries after `cookie` (0 = from the start). The name passed is valid during the visit only. */
+  readDirectory(tx: Tx, inode: number, cookie: number, visit: EntryVisitor): void;
+  statistics(tx: Tx, into: SpaceStatistics): void;
+
+  // Data, and what waits:
+
+  read(request: ReadRequest): void;
+  write(request: WriteRequest): void;
+  /** Truncates or extends to `sizeBytes`. EFBIG, EISDIR, EINVAL. */
+  setSize(inode: number, sizeBytes: number, killPrivileges: boolean): Promise<void>;
+  /**
+   * Everything done before the call is on disk when it resolves.
+   * @param inode whose lost data makes it fail; without it, anybody's does
+   * @throws the error of the device that ended all commits, or with which data was lost that has not been written again, cut off or removed
+   */
+  sync(inode?: number): Promise<void>;
+
+  /** From now on `changed` is told of each file whose space in use, as `readAttributes` gives it, a write changed. */
+  watchSpace?(changed: (inode: number) => void): void;
+
+  /** The kernel holds one more reference (lookup count) to the inode. */
+  acquire(inode: number): void;
+  /** The kernel gives `count` references back; an inode without names is freed when the last is gone. @returns whether it is */
+  forget(inode: number, count: number): boolean;
+
+  /** Hands queued device requests to the kernel; call once after a batch of operations. */
+  submit(): void;
+  /** Waits for what is in flight, writes everything, marks the volume clean, closes the device. */
+  unmount(): Promise<void>;
+}

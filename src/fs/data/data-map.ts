@@ -1,0 +1,36 @@
+/**
+ * From a range of a file to places on the device: what a read or write has to do, as a list of segments.
+ */
+
+import { empty } from '../base/empty.ts';
+import type { Transaction } from '../transaction/transaction.ts';
+import type { ExtentMap } from '../tree/extents.ts';
+import type { InodeRef } from '../tree/inode.ts';
+
+/** A stretch of file blocks that lies together on the device; `block` 0 is a hole. */
+export interface Segment {
+  fileBlock: number;
+  block: number;
+  length: number;
+  /** Reserved by this write, not in the extent map yet. */
+  fresh: boolean;
+}
+
+/** The segments of file blocks [first, end), in order, into `into`. */
+export function mapSegments(
+  tx: Transaction,
+  extents: ExtentMap,
+  inode: InodeRef,
+  first: number,
+  end: number,
+  into: Segment[],
+): void {
+  empty(into);
+  let at = first;
+  while (at < end) {
+    const mapping = extents.find(tx, inode, at);
+    const length = Math.min(mapping.length, end - at);
+    into.push({ fileBlock: at, block: mapping.block, length, fresh: false });
+    at += length;
+  }
+}

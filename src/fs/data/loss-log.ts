@@ -1,0 +1,72 @@
+/**
+ * Says in the log what was lost: one line per range, and where there are many, the first few of
+ * every ten seconds and then their sum.
+ *
+ * A line names the inode and, if one is found soon enough, a path; looking for it must not hold up
+ * whoever lost the data.
+ */
+import type { FsError } from '../base/errors.ts';
+
+const MOST_LINES = 10;
+const WINDOW_MILLISECONDS = 10_000;
+/** Files counted apart in a sum; more are said to be "more than". */
+const MOST_FILES = 100_000;
+
+export class LossLog {
+  readonly #log: (line: string) => void;
+  readonly #pathOf: (inode: number) => Promise<string | undefined>;
+  #lines = 0;
+  #ranges = 0;
+  #bytes = 0;
+  readonly #files = new Set<number>();
+  #window: NodeJS.Timeout | undefined;
+  /** Lines come in the order of the losses. */
+  #written: Promise<void> = Promise.resolve();
+
+  constructor(log: (line: string) => void, pathOf: (inode: number) => Promise<string | undefined>) {
+    this.#log = log;
+    this.#pathOf = pathOf;
+  }
+
+  /** Bytes [from, to) of the inode were lost; `kept`: they are still in memory. */
+  note(inode: number, from: number, to: number, error: FsError, kept: boolean): void {
+    this.#window ??= setTimeout(() => this.#endWindow(), WINDOW_MILLISECONDS).unref();
+    if (this.#lines++ < MOST_LINES) {
+      const what = `bytes ${from} to ${to - 1} could not be written (${error.code})`;
+      const then = kept
+        ? '; the next sync of the file tries again, if there is memory for it until then'
+        : '';
+      this.#written = this.#written.then(() => this.#write(inode, `${what}${then}`));
+      return;
+    }
+    this.#ranges++;
+    this.#bytes += to - from;
+    if (this.#files.size < MOST_FILES) this.#files.add(inode);
+  }
+
+  async #write(inode: number, what: string): Promise<void> {
+    const path = await this.#pathOf(inode);
+    const name = path === undefined ? `inode ${inode}` : `inode ${inode}, ${JSON.stringify(path)}`;
+    this.#log(`lost data of ${name}: ${what}`);
+  }
+
+  #endWindow(): void {
+    this.#window = undefined;
+    this.#lines = 0;
+    if (this.#ranges === 0) return;
+    const [ranges, bytes, files] = [this.#ranges, this.#bytes, this.#files.size];
+    const least = files === MOST_FILES ? 'at least ' : '';
+    const line = `lost data: ${ranges} more ranges, ${bytes} bytes in ${least}${files} files`;
+    this.#written = this.#written.then(() => this.#log(line));
+    this.#ranges = 0;
+    this.#bytes = 0;
+    this.#files.clear();
+  }
+
+  /** Says the sum so far; resolves when all is said. */
+  async end(): Promise<void> {
+    clearTimeout(this.#window);
+    this.#endWindow();
+    await this.#written;
+  }
+}

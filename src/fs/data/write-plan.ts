@@ -1,0 +1,216 @@
+/**
+ * The plan of a write: where each of its blocks is or will be, and what must happen around the data. It decides and reserves, and
+ * moves no bytes.
+ *
+ *   segments   the range as it lies on the device; those that are `fresh` were reserved here
+ *   edges      how much of the first and the last block is written, and what of it is old and has to be kept
+ *   body       what the inode's body held, if it has to move out to block 0
+ *   extra      a block before the range that is written too: block 0 with the body, or the old last block, whose end becomes zeros
+ *
+ * A plan is made inside a transaction and changes nothing on disk. A transaction that fails takes the reservations back, and the
+ * plan is made again from the top; after one that succeeds they are the writer's, to be recorded or given back.
+ */
+
+import { empty } from '../base/empty.ts';
+import type { WriteRequest } from '../base/filesystem.ts';
+import type { SpaceMap } from '../transaction/space-map.ts';
+import type { Transaction } from '../transaction/transaction.ts';
+import {
+  type InodeRef,
+  inlineBytes,
+  inlineCapacity,
+  isInline,
+  requireRegular,
+  sizeOf,
+} from '../tree/inode.ts';
+import { mapSegments, type Segment } from './data-map.ts';
+import type { FileContext } from './file-reader.ts';
+import type { Freeing } from './freeing.ts';
+import type { PendingBlocks } from './pending-blocks.ts';
+import type { ScratchPool } from './scratch.ts';
+
+/** What writing takes of a volume, beside what reading does. */
+export interface WriteContext extends FileContext {
+  readonly freeing: Freeing;
+  readonly space: SpaceMap;
+  readonly scratch: ScratchPool;
+  /** Extents that one transaction may enter or give back. */
+  readonly extentsPerStep: number;
+  /** Told when data reached the device's cache: the next sync has to flush. */
+  dataWritten(): void;
+  readonly pending: PendingBlocks;
+  /** Told when the space that a file is said to use changed by a write. */
+  spaceChanged(inode: number): void;
+}
+
+/** What comes of planning: device writes, then the record; the data fits the inode's body; or nothing before the whole file is locked. */
+export type PlanOutcome = 'transfer' | 'body' | 'widen';
+
+/** What the range is before anything is reserved. One array serves all plans: they are made one after the other. */
+const mapped: Segment[] = [];
+
+export class WritePlan {
+  /** Blocks of the file: the first, … */
+  readonly first: number;
+  /** … and the one behind the last. */
+  readonly end: number;
+  /** Bytes between the start of the first block and the data. */
+  readonly skew: number;
+  readonly offsetBytes: number;
+  /** Where the data ends in the file. */
+  readonly endByte: number;
+  /** Size of the file when the plan was made. */
+  size = 0;
+  readonly segments: Segment[] = [];
+  body: Uint8Array | undefined;
+  extra: Segment | undefined;
+  /** First byte of the extra block that becomes a zero (or holds the body). */
+  extraFrom = 0;
+  /** Bounds of the device write, in bytes from the start of the first block. */
+  writeFrom = 0;
+  writeTo = 0;
+  /** Bytes of the first block that were data before, and stand before the new: from `writeFrom` on they are read first. */
+  headKept = 0;
+  /** Bytes behind the new data, in its last sector, that were data before and are read first. */
+  tailKept = 0;
+  readonly #context: WriteContext;
+  readonly #inode: number;
+
+  constructor(context: WriteContext, request: WriteRequest) {
+    const { blockBytes } = context;
+    this.#context = context;
+    this.#inode = request.inode;
+    this.offsetBytes = request.offsetBytes;
+    this.endByte = request.offsetBytes + request.lengthBytes;
+    this.first = Math.floor(request.offsetBytes / blockBytes);
+    this.end = Math.ceil(this.endByte / blockBytes);
+    this.skew = request.offsetBytes - this.first * blockBytes;
+  }
+
+  /**
+   * @param wide the whole file is locked
+   * @throws EISDIR, EINVAL, EROFS, ENOSPC
+   */
+  make(tx: Transaction, inode: InodeRef, wide: boolean): PlanOutcome {
+    requireRegular(inode);
+    if (tx.readOnly) throw tx.refusal();
+    this.size = sizeOf(inode);
+    empty(this.segments);
+    this.body = undefined;
+    this.extra = undefined;
+    if (isInline(inode)) {
+      if (this.endByte <= inlineCapacity(inode)) return 'body';
+      // Only the holder of block 0 may move the body out.
+      if (this.first > 0 && !wide) return 'widen';
+      const goal = this.#planBody(tx, inode);
+      this.#reserveHole(tx, goal, this.first, this.end);
+    } else {
+      if (!this.#planOldTail(tx, inode, wide)) return 'widen';
+      this.#planRange(tx, inode);
+    }
+    this.#planEdges();
+    return 'transfer';
+  }
+
+  /** Returns the goal for the range. */
+  #planBody(tx: Transaction, inode: InodeRef): number {
+    if (this.size === 0) return -1;
+    this.body = inlineBytes(inode).slice(0, this.size);
+    if (this.first === 0) return -1;
+    const run = this.#reserve(tx, -1, 1);
+    this.extra = { fileBlock: 0, block: run.start, length: 1, fresh: true };
+    this.extraFrom = 0;
+    return run.start + 1;
+  }
+
+  /** Bytes behind the old end of the file, in a block before this write, must become zeros. False if that takes a wider lock. */
+  #planOldTail(tx: Transaction, inode: InodeRef, wide: boolean): boolean {
+    const { blockBytes, extents } = this.#context;
+    const tail = Math.floor(this.size / blockBytes);
+    const inTail = this.size - tail * blockBytes;
+    if (inTail === 0 || tail >= this.first) return true;
+    const { block } = extents.find(tx, inode, tail);
+    if (block === 0) return true;
+    if (!wide) return false;
+    this.extra = { fileBlock: tail, block, length: 1, fresh: false };
+    this.extraFrom = inTail;
+    return true;
+  }
+
+  #planRange(tx: Transaction, inode: InodeRef): void {
+    mapSegments(tx, this.#context.extents, inode, this.first, this.end, mapped);
+    for (const segment of mapped) {
+      if (segment.block !== 0) {
+        this.segments.push(segment);
+        continue;
+      }
+      const goal = this.#goal(tx, inode, segment.fileBlock);
+      this.#reserveHole(tx, goal, segment.fileBlock, segment.fileBlock + segment.length);
+    }
+  }
+
+  /** The block after the one before. */
+  #goal(tx: Transaction, inode: InodeRef, fileBlock: number): number {
+    const before = this.segments[this.segments.length - 1];
+    if (before) return before.block + before.length;
+    if (fileBlock === 0) return -1;
+    const { block } = this.#context.extents.find(tx, inode, fileBlock - 1);
+    return block === 0 ? -1 : block + 1;
+  }
+
+  #reserveHole(tx: Transaction, goal: number, first: number, end: number): void {
+    let at = first;
+    let next = goal;
+    while (at < end) {
+      const run = this.#reserve(tx, next, end - at);
+      this.segments.push({ fileBlock: at, block: run.start, length: run.length, fresh: true });
+      at += run.length;
+      next = run.start + run.length;
+    }
+  }
+
+  #reserve(tx: Transaction, goal: number, length: number): { start: number; length: number } {
+    return this.#context.space.reserve(tx, {
+      goal,
+      length,
+      minimum: 1,
+      inode: this.#inode,
+      kind: 'data',
+      stream: this.offsetBytes === this.size,
+    });
+  }
+
+  /** A fresh block is written whole; of a mapped one the sectors that change, and the zeros around data that was never there. */
+  #planEdges(): void {
+    const { blockBytes } = this.#context;
+    const { sectorBytes } = this.#context.device;
+    const head = this.segments[0] as Segment;
+    const beforeHead = this.size - this.first * blockBytes;
+    this.headKept = head.fresh ? 0 : Math.min(Math.max(beforeHead, 0), this.skew);
+    this.writeFrom = Math.floor(this.headKept / sectorBytes) * sectorBytes;
+
+    const tail = this.segments[this.segments.length - 1] as Segment;
+    const lastStart = (this.end - 1) * blockBytes;
+    const inLast = this.endByte - lastStart;
+    const sectorEnd = tail.fresh ? blockBytes : Math.ceil(inLast / sectorBytes) * sectorBytes;
+    const oldEnd = tail.fresh ? inLast : Math.min(Math.max(this.size - lastStart, inLast), sectorEnd);
+    this.tailKept = oldEnd - inLast;
+    this.writeTo = (this.end - 1 - this.first) * blockBytes + sectorEnd;
+  }
+
+  /** Blocks that the file will have more than before, without those of its tree. */
+  get freshBlocks(): number {
+    let blocks = this.extra?.fresh ? this.extra.length : 0;
+    for (const segment of this.segments) if (segment.fresh) blocks += segment.length;
+    return blocks;
+  }
+
+  /** The reservations from segment `recorded` on go back, with that of the extra block if nothing was recorded. */
+  giveBack(recorded: number): void {
+    const { space } = this.#context;
+    if (this.extra?.fresh && recorded === 0) space.unreserve(this.extra.block, this.extra.length);
+    for (const segment of this.segments.slice(recorded)) {
+      if (segment.fresh) space.unreserve(segment.block, segment.length);
+    }
+  }
+}

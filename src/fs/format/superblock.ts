@@ -1,0 +1,215 @@
+/**
+ * The superblock: identity and geometry of a volume, in the first 1024 bytes of block 0, with a backup in the last block.
+ *
+ * It is written at mkfs, and at mount and unmount to say whether the volume is clean; the backup at mkfs only.
+ */
+import { type Device, type Memory, PromisedCompletion } from '../../aio/device.ts';
+import type { Clock } from '../base/clock.ts';
+import { fsErrorFromNumber } from '../base/errors.ts';
+import { blockFault, initialiseHeader, sealBlock } from './block-header.ts';
+import {
+  BlockHeader,
+  BlockKind,
+  FORMAT_VERSION,
+  MAGIC,
+  MAGIC_BYTES,
+  MAX_LABEL_BYTES,
+  SUPERBLOCK_BYTES,
+  Superblock,
+  VolumeState,
+} from './format.ts';
+import { Layout } from './layout.ts';
+
+/** Why a device holds no volume that can be mounted: a sentence for the user. */
+export class NotAVolumeError extends Error {
+  override readonly name = 'NotAVolumeError';
+}
+
+export interface VolumeIdentity {
+  readonly label: string;
+  /** 16 bytes. */
+  readonly uuid: Uint8Array;
+  /** 8 bytes. */
+  readonly hashSeed: Uint8Array;
+}
+
+/** Feature bits that this program knows, in the sets of FORMAT.md that matter: none so far. */
+const KNOWN_READ_ONLY_FEATURES = 0;
+const KNOWN_INCOMPATIBLE_FEATURES = 0;
+
+/** Bytes of device memory that a superblock is read and written with: at least one sector. */
+const TRANSFER_BYTES = 4096;
+
+export class SuperblockImage {
+  readonly memory: Memory;
+  readonly view: DataView;
+
+  constructor(device: Device) {
+    this.memory = device.allocateMemory(TRANSFER_BYTES);
+    const { buffer, byteOffset, byteLength } = this.memory.bytes;
+    this.view = new DataView(buffer, byteOffset, byteLength);
+  }
+
+  get bytes(): Uint8Array {
+    return this.memory.bytes;
+  }
+
+  get uuid(): Uint8Array {
+    return BlockHeader.uuid.of(this.bytes, 0).slice();
+  }
+
+  get hashSeed(): Uint8Array {
+    return Superblock.hashSeed.of(this.bytes, 0).slice();
+  }
+
+  get label(): string {
+    const field = Superblock.label.of(this.bytes, 0);
+    const end = field.indexOf(0);
+    return new TextDecoder().decode(field.subarray(0, end < 0 ? field.length : end));
+  }
+
+  get isClean(): boolean {
+    return Superblock.state.get(this.view, 0) === VolumeState.clean;
+  }
+
+  /** @throws NotAVolumeError if the volume uses features with which whoever does not know them may only read */
+  requireWritable(): void {
+    const features = Superblock.readOnlyFeatures.get(this.view, 0);
+    if (features !== KNOWN_READ_ONLY_FEATURES) throw new NotAVolumeError(onlyReadable(features));
+  }
+
+  get sequence(): number {
+    return BlockHeader.sequence.get(this.view, 0);
+  }
+
+  /** @throws RangeError if the geometry makes no volume */
+  layout(): Layout {
+    return new Layout({
+      blockBytes: Superblock.blockBytes.get(this.view, 0),
+      blockCount: Superblock.blockCount.get(this.view, 0),
+      journalBlocks: Superblock.journalBlocks.get(this.view, 0),
+    });
+  }
+
+  /** Fills the image for a new volume. */
+  initialise(layout: Layout, identity: VolumeIdentity, clock: Clock): void {
+    const { view, bytes } = this;
+    bytes.fill(0);
+    initialiseHeader(view, bytes, 0, BlockKind.superblock, 0, identity.uuid);
+    Superblock.formatVersion.set(view, 0, FORMAT_VERSION);
+    Superblock.blockBytes.set(view, 0, layout.blockBytes);
+    Superblock.blockCount.set(view, 0, layout.blockCount);
+    Superblock.journalStart.set(view, 0, layout.journalStart);
+    Superblock.journalBlocks.set(view, 0, layout.journalBlocks);
+    Superblock.volumeRootBlock.set(view, 0, layout.volumeRootBlock);
+    Superblock.spaceStart.set(view, 0, layout.spaceStart);
+    Superblock.spaceBlocks.set(view, 0, layout.spaceBlocks);
+    Superblock.hashSeed.of(bytes, 0).set(identity.hashSeed);
+    const label = new TextEncoder().encode(identity.label);
+    if (label.length > MAX_LABEL_BYTES) throw new RangeError(`a label has at most ${MAX_LABEL_BYTES} bytes`);
+    Superblock.label.of(bytes, 0).set(label);
+    Superblock.createdSeconds.set(view, 0, clock.seconds);
+    Superblock.createdNanoseconds.set(view, 0, clock.nanoseconds);
+  }
+
+  markMounted(clock: Clock): void {
+    const { view } = this;
+    Superblock.state.set(view, 0, VolumeState.dirty);
+    Superblock.mountCount.set(view, 0, Superblock.mountCount.get(view, 0) + 1);
+    Superblock.mountedSeconds.set(view, 0, clock.seconds);
+    Superblock.mountedNanoseconds.set(view, 0, clock.nanoseconds);
+  }
+
+  markClean(clock: Clock): void {
+    const { view } = this;
+    Superblock.state.set(view, 0, VolumeState.clean);
+    Superblock.unmountedSeconds.set(view, 0, clock.seconds);
+    Superblock.unmountedNanoseconds.set(view, 0, clock.nanoseconds);
+  }
+
+  /** Seals the image and writes it as block `block` of the volume. Not flushed. */
+  async write(device: Device, block: number, blockBytes: number, sequence: number): Promise<void> {
+    BlockHeader.block.set(this.view, 0, block);
+    sealBlock(this.view, this.bytes, 0, blockBytes, sequence);
+    const completion = new PromisedCompletion();
+    const length = Math.min(TRANSFER_BYTES, Math.max(SUPERBLOCK_BYTES, device.sectorBytes));
+    device.write(this.memory, 0, length, block * blockBytes, completion);
+    device.submit();
+    await settled(completion);
+  }
+}
+
+/** Why a volume may be read and not written, for a volume with these unknown features. */
+export function onlyReadable(features: number): string {
+  return `it uses features with which this program may only read it (0x${features.toString(16)}): mount it with -o ro`;
+}
+
+async function settled(completion: PromisedCompletion): Promise<void> {
+  const errno = await completion.promise;
+  if (errno !== 0) throw fsErrorFromNumber(errno);
+}
+
+/**
+ * Reads and checks the superblock at the start of the device.
+ * @throws NotAVolumeError, FsError (EIO)
+ */
+export async function readSuperblock(device: Device): Promise<SuperblockImage> {
+  if (device.sizeBytes < TRANSFER_BYTES) throw new NotAVolumeError('it is too small to hold a Quarry volume');
+  const image = new SuperblockImage(device);
+  const completion = new PromisedCompletion();
+  device.read(image.memory, 0, TRANSFER_BYTES, 0, completion);
+  device.submit();
+  await settled(completion);
+  const fault = superblockFault(image, device.sizeBytes) ?? sectorFault(image, device.sectorBytes);
+  if (fault !== undefined) throw new NotAVolumeError(fault);
+  return image;
+}
+
+function superblockFault(image: SuperblockImage, deviceBytes: number): string | undefined {
+  const { view, bytes } = image;
+  if (!MAGIC_BYTES.every((byte, i) => bytes[i] === byte)) {
+    return `it holds no Quarry volume (no '${MAGIC}' at its start)`;
+  }
+  const fault = blockFault(view, bytes, 0, SUPERBLOCK_BYTES, 0, undefined);
+  if (fault !== undefined) return `its superblock is damaged (${fault}); 'quarry fsck' tells more`;
+  if (BlockHeader.kind.get(view, 0) !== BlockKind.superblock) return 'its first block is not a superblock';
+  const version = Superblock.formatVersion.get(view, 0);
+  if (version !== FORMAT_VERSION) {
+    return `it has format version ${version}, and this program knows only version ${FORMAT_VERSION}`;
+  }
+  const features = Superblock.incompatibleFeatures.get(view, 0);
+  if (features !== KNOWN_INCOMPATIBLE_FEATURES)
+    return `it uses features that this program does not know (0x${features.toString(16)})`;
+  if (Superblock.state.get(view, 0) === VolumeState.repairing)
+    return "a repair of it was cut off; 'quarry fsck -y' ends it";
+  return geometryFault(image, deviceBytes);
+}
+
+function sectorFault(image: SuperblockImage, sectorBytes: number): string | undefined {
+  const blockBytes = Superblock.blockBytes.get(image.view, 0);
+  if (blockBytes >= sectorBytes) return undefined;
+  return `its blocks of ${blockBytes} bytes are smaller than the device's sectors of ${sectorBytes}`;
+}
+
+function geometryFault(image: SuperblockImage, deviceBytes: number): string | undefined {
+  let layout: Layout;
+  try {
+    layout = image.layout();
+  } catch (thrown) {
+    return `its superblock makes no sense: ${(thrown as Error).message}`;
+  }
+  const { view } = image;
+  if (
+    Superblock.journalStart.get(view, 0) !== layout.journalStart ||
+    Superblock.spaceStart.get(view, 0) !== layout.spaceStart ||
+    Superblock.spaceBlocks.get(view, 0) !== layout.spaceBlocks ||
+    Superblock.volumeRootBlock.get(view, 0) !== layout.volumeRootBlock
+  ) {
+    return 'its superblock contradicts itself';
+  }
+  const needed = layout.blockCount * layout.blockBytes;
+  if (needed > deviceBytes) {
+    return `it is truncated: the volume has ${needed} bytes, the device ${deviceBytes}`;
+  }
+  return undefined;
+}

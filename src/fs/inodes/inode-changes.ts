@@ -1,0 +1,51 @@
+/** chmod, chown and utimensat on an inode, in the form in which FUSE's SETATTR brings them together. */
+import { fsError } from '../base/errors.ts';
+import type { AttributeChanges } from '../base/filesystem.ts';
+import { FILE_TYPE_MASK, Inode, NO_ID } from '../format/format.ts';
+import type { Transaction } from '../transaction/transaction.ts';
+import { dropPrivileges, type InodeRef, modeOf, touchChanged } from '../tree/inode.ts';
+
+/** @throws EINVAL for an owner that is none */
+function changeOwner(inode: InodeRef, changes: AttributeChanges): void {
+  if (changes.uid === NO_ID || changes.gid === NO_ID) throw fsError('EINVAL');
+  const { view } = inode.frame;
+  if (changes.uid !== undefined) Inode.uid.set(view, inode.at, changes.uid);
+  if (changes.gid !== undefined) Inode.gid.set(view, inode.at, changes.gid);
+}
+
+function changeMode(inode: InodeRef, changes: AttributeChanges): void {
+  if (changes.killPrivileges) dropPrivileges(inode);
+  if (changes.mode === undefined) return;
+  const mode = (modeOf(inode) & FILE_TYPE_MASK) | (changes.mode & 0o7777);
+  Inode.mode.set(inode.frame.view, inode.at, mode);
+}
+
+function changeTimes(tx: Transaction, inode: InodeRef, changes: AttributeChanges): void {
+  const { view } = inode.frame;
+  const { at } = inode;
+  const { accessSeconds, modifySeconds } = changes;
+  if (accessSeconds !== undefined) {
+    const now = accessSeconds === 'now';
+    Inode.accessSeconds.set(view, at, now ? tx.clock.seconds : accessSeconds);
+    Inode.accessNanoseconds.set(view, at, now ? tx.clock.nanoseconds : (changes.accessNanoseconds ?? 0));
+  }
+  if (modifySeconds !== undefined) {
+    const now = modifySeconds === 'now';
+    Inode.modifySeconds.set(view, at, now ? tx.clock.seconds : modifySeconds);
+    Inode.modifyNanoseconds.set(view, at, now ? tx.clock.nanoseconds : (changes.modifyNanoseconds ?? 0));
+  }
+}
+
+/** Applies the changes; ctime becomes now, or what the kernel gives. */
+export function changeInode(tx: Transaction, inode: InodeRef, changes: AttributeChanges): void {
+  tx.modify(inode.frame);
+  changeOwner(inode, changes);
+  changeMode(inode, changes);
+  changeTimes(tx, inode, changes);
+  if (changes.changeSeconds === undefined) {
+    touchChanged(inode, tx.clock);
+    return;
+  }
+  Inode.changeSeconds.set(inode.frame.view, inode.at, changes.changeSeconds);
+  Inode.changeNanoseconds.set(inode.frame.view, inode.at, changes.changeNanoseconds ?? 0);
+}

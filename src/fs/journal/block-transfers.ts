@@ -1,0 +1,123 @@
+/**
+ * Transfers of many metadata blocks between memory, where they stand one after the other, and their places on the device: neighbours go in
+ * one request, all requests in one submission. For commits, checkpoints, recovery and mkfs; the block cache reads for itself.
+ */
+import { type Device, type Memory, PromisedCompletion } from '../../aio/device.ts';
+import { fsErrorFromNumber } from '../base/errors.ts';
+import { MAX_METADATA_TRANSFER_BYTES } from '../base/limits.ts';
+
+/** Memory that grows to what is asked of it and is used again and again. What it held is lost when it grows. */
+export class Staging {
+  #memory: Memory | undefined;
+  #view: DataView = new DataView(new ArrayBuffer(0));
+  #lengthBytes = 0;
+
+  constructor(private readonly device: Device) {}
+
+  reserve(lengthBytes: number): { memory: Memory; bytes: Uint8Array; view: DataView } {
+    if (this.#memory === undefined || lengthBytes > this.#lengthBytes) {
+      this.#lengthBytes = 2 ** Math.ceil(Math.log2(Math.max(lengthBytes, 4096)));
+      this.#memory = this.device.allocateMemory(this.#lengthBytes);
+      const { buffer, byteOffset, byteLength } = this.#memory.bytes;
+      this.#view = new DataView(buffer, byteOffset, byteLength);
+    }
+    return { memory: this.#memory, bytes: this.#memory.bytes, view: this.#view };
+  }
+}
+
+/** Most writes that are queued at once: those of a large checkpoint would take the loop, and the queue, for themselves. */
+const MOST_TRANSFERS = 256;
+
+/** Requests under way, told together. */
+class Transfers {
+  readonly #promises: Promise<number>[] = [];
+
+  get count(): number {
+    return this.#promises.length;
+  }
+
+  add(): PromisedCompletion {
+    const completion = new PromisedCompletion();
+    this.#promises.push(completion.promise);
+    return completion;
+  }
+
+  /** @throws FsError of the first that failed; none is under way any more then */
+  async done(device: Device): Promise<void> {
+    device.submit();
+    for (const errno of await Promise.all(this.#promises)) if (errno !== 0) throw fsErrorFromNumber(errno);
+  }
+}
+
+/** The stretches of neighbours in `blocks`, each short enough for one transfer. */
+function* stretches(
+  blocks: readonly number[],
+  blockBytes: number,
+): Generator<{ index: number; count: number }> {
+  const most = Math.max(1, MAX_METADATA_TRANSFER_BYTES / blockBytes);
+  let first = 0;
+  for (let i = 1; i <= blocks.length; i++) {
+    const continues = i < blocks.length && blocks[i] === (blocks[i - 1] as number) + 1 && i - first < most;
+    if (continues) continue;
+    yield { index: first, count: i - first };
+    first = i;
+  }
+}
+
+/**
+ * Writes `blocks`, which stand in memory from `memoryOffset` on in this order.
+ * @throws FsError of the device
+ */
+export async function writeBlocks(
+  device: Device,
+  memory: Memory,
+  memoryOffset: number,
+  blocks: readonly number[],
+  blockBytes: number,
+): Promise<void> {
+  let transfers = new Transfers();
+  for (const { index, count } of stretches(blocks, blockBytes)) {
+    if (transfers.count === MOST_TRANSFERS) {
+      await transfers.done(device);
+      transfers = new Transfers();
+    }
+    const place = (blocks[index] as number) * blockBytes;
+    device.write(memory, memoryOffset + index * blockBytes, count * blockBytes, place, transfers.add());
+  }
+  await transfers.done(device);
+}
+
+/** Writes one block, which survives power loss when this resolves. @throws FsError of the device */
+export async function writeBlockThrough(
+  device: Device,
+  memory: Memory,
+  memoryOffset: number,
+  block: number,
+  blockBytes: number,
+): Promise<void> {
+  const transfers = new Transfers();
+  device.writeThrough(memory, memoryOffset, blockBytes, block * blockBytes, transfers.add());
+  await transfers.done(device);
+}
+
+/** Reads `blocks` to memory from its start on, in this order. @throws FsError of the device */
+export async function readBlocks(
+  device: Device,
+  memory: Memory,
+  blocks: readonly number[],
+  blockBytes: number,
+): Promise<void> {
+  const transfers = new Transfers();
+  for (const { index, count } of stretches(blocks, blockBytes)) {
+    const place = (blocks[index] as number) * blockBytes;
+    device.read(memory, index * blockBytes, count * blockBytes, place, transfers.add());
+  }
+  await transfers.done(device);
+}
+
+/** Everything written so far survives power loss when it resolves. @throws FsError of the device */
+export async function flushDevice(device: Device): Promise<void> {
+  const transfers = new Transfers();
+  device.flush(transfers.add());
+  await transfers.done(device);
+}

@@ -1,0 +1,135 @@
+/**
+ * Recovery: a volume that was not unmounted in order is brought to the state of its last commit.
+ *
+ *   1 read    the journal (journal-log.ts): what is to go home
+ *   2 home    the youngest copy of each block is written to its place
+ *   3 flush
+ *   4 head    a new head says that the log is empty, and is flushed
+ *
+ * A crash during 2 or 3 leaves the old head and the whole log, so the next mount does it all again; a crash during 4 leaves one head or the
+ * other, and both are right. A mount that may not write keeps the copies in memory instead (replayed-device.ts).
+ */
+import type { Device } from '../../aio/device.ts';
+import { CorruptionError } from '../base/errors.ts';
+import { MAX_METADATA_TRANSFER_BYTES } from '../base/limits.ts';
+import { blockFault } from '../format/block-header.ts';
+import { BlockHeader } from '../format/format.ts';
+import type { Layout } from '../format/layout.ts';
+import type { SuperblockImage } from '../format/superblock.ts';
+import { flushDevice, readBlocks, Staging, writeBlocks } from './block-transfers.ts';
+import { type JournalPosition, writeJournalHead } from './journal.ts';
+import { type JournalContents, readJournal, readJournalHead } from './journal-log.ts';
+import { ReplayedDevice } from './replayed-device.ts';
+import type { JournalIdentity } from './transaction-pages.ts';
+
+export interface Recovery {
+  /** The device to go on with: the same, or one that shows the replayed blocks over it. */
+  readonly device: Device;
+  readonly position: JournalPosition;
+  /** What was replayed; undefined if the volume was unmounted in order. */
+  readonly contents: JournalContents | undefined;
+}
+
+/** How a volume is to be mounted. */
+export interface RecoveryMode {
+  /** Nothing may be written. */
+  readonly readOnly: boolean;
+  /** False, for read-only mounts only: the journal is not looked at, and what is shown may be torn between commits. */
+  readonly replay: boolean;
+}
+
+/** For volumes that are never written to. */
+const NOWHERE: JournalPosition = { tail: 0, sequence: 0, generation: 0 };
+
+/**
+ * Makes a volume fit to be mounted.
+ * @throws NotAVolumeError if the journal is damaged, CorruptionError, FsError of the device
+ */
+export async function recover(
+  device: Device,
+  superblock: SuperblockImage,
+  { readOnly, replay: mayReplay }: RecoveryMode,
+): Promise<Recovery> {
+  const layout = superblock.layout();
+  const identity = { uuid: superblock.uuid, salt: superblock.hashSeed };
+  if (readOnly && (superblock.isClean || !mayReplay))
+    return { device, position: NOWHERE, contents: undefined };
+  if (superblock.isClean) {
+    return { device, position: await readJournalHead(device, layout, identity), contents: undefined };
+  }
+  const contents = await readJournal(device, layout, identity);
+  if (readOnly) {
+    const shown = await replayIntoMemory(device, layout, identity, contents);
+    return { device: shown, position: NOWHERE, contents };
+  }
+  return { device, position: await replay(device, layout, identity, contents), contents };
+}
+
+async function replay(
+  device: Device,
+  layout: Layout,
+  identity: JournalIdentity,
+  contents: JournalContents,
+): Promise<JournalPosition> {
+  const { blockBytes } = layout;
+  await eachBatch(device, layout, identity, contents, async (memory, homes) => {
+    await writeBlocks(device, memory, 0, homes, blockBytes);
+  });
+  await flushDevice(device);
+  const position = { ...contents.position, generation: contents.position.generation + 1 };
+  await writeJournalHead(device, layout, identity, position);
+  return position;
+}
+
+async function replayIntoMemory(
+  device: Device,
+  layout: Layout,
+  identity: JournalIdentity,
+  contents: JournalContents,
+): Promise<Device> {
+  const { blockBytes } = layout;
+  const blocks = new Map<number, Uint8Array>();
+  await eachBatch(device, layout, identity, contents, async ({ bytes }, homes) => {
+    for (const [i, home] of homes.entries()) {
+      blocks.set(home, bytes.slice(i * blockBytes, (i + 1) * blockBytes));
+    }
+  });
+  return new ReplayedDevice(device, blockBytes, blocks);
+}
+
+/** Reads the copies, a bounded number at a time, and checks them once more: they are about to be the volume. */
+async function eachBatch(
+  device: Device,
+  layout: Layout,
+  identity: JournalIdentity,
+  { homes, places, checksums }: JournalContents,
+  use: (memory: { readonly bytes: Uint8Array }, homes: readonly number[]) => Promise<void>,
+): Promise<void> {
+  const { blockBytes } = layout;
+  const most = Math.max(1, MAX_METADATA_TRANSFER_BYTES / blockBytes);
+  const { memory, bytes, view } = new Staging(device).reserve(Math.min(most, homes.length) * blockBytes);
+  for (let from = 0; from < homes.length; from += most) {
+    const batch = homes.slice(from, from + most);
+    await readBlocks(device, memory, places.slice(from, from + most), blockBytes);
+    for (const [i, home] of batch.entries()) {
+      const at = i * blockBytes;
+      const fault = blockFault(view, bytes, at, blockBytes, home, identity.uuid);
+      const same = BlockHeader.checksum.get(view, at) === checksums[from + i];
+      if (fault !== undefined || !same) {
+        throw new CorruptionError(places[from + i] as number, fault ?? 'changed while it was read');
+      }
+    }
+    await use(memory, batch);
+  }
+}
+
+/** What is said of a journal that was replayed. */
+export function replayText({ transactions, homes }: JournalContents, readOnly: boolean): string {
+  const what = `${plural(transactions, 'transaction')} (${plural(homes.length, 'block')})`;
+  const where = readOnly ? ' in memory, nothing is written' : '';
+  return `the volume was not unmounted in order: replayed ${what} of its journal${where}`;
+}
+
+export function plural(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`;
+}

@@ -1,0 +1,161 @@
+/**
+ * The pages of one transaction of the journal, in memory and in the order of the log.
+ *
+ *   descriptor, copies … descriptor, copies … revoke … commit
+ *
+ * The copies are made one by one and in any order, each in its place; then `finish` makes the pages that speak of them.
+ */
+import { strict as assert } from 'node:assert';
+import { crc32c } from '../../crc32c.ts';
+import type { Clock } from '../base/clock.ts';
+import { initialiseHeader, sealBlock } from '../format/block-header.ts';
+import {
+  BlockHeader,
+  BlockKind,
+  JournalCommit,
+  JournalDescriptor,
+  JournalEntry,
+  JournalHeader,
+  JournalRevoke,
+  RevokeEntry,
+} from '../format/format.ts';
+import type { Frame } from '../transaction/block-cache.ts';
+
+/** Whose journal it is: stamped on all of its blocks. */
+export interface JournalIdentity {
+  /** 16 bytes. */
+  readonly uuid: Uint8Array;
+  /** 8 bytes: `Superblock.hashSeed`. */
+  readonly salt: Uint8Array;
+}
+
+/** Entries in one descriptor. */
+export function entriesPerDescriptor(blockBytes: number): number {
+  return Math.floor((blockBytes - JournalDescriptor.sizeBytes) / JournalEntry.sizeBytes);
+}
+
+/** Numbers in one revoke block. */
+export function numbersPerRevoke(blockBytes: number): number {
+  return Math.floor((blockBytes - JournalRevoke.sizeBytes) / RevokeEntry.sizeBytes);
+}
+
+/** `JournalCommit.recordsChecksum` for records with these checksums. */
+export function checksumOfRecords(checksums: readonly number[]): number {
+  const bytes = new Uint8Array(checksums.length * 4);
+  const view = new DataView(bytes.buffer);
+  for (const [i, checksum] of checksums.entries()) view.setUint32(i * 4, checksum, true);
+  return crc32c(bytes, 0, bytes.length, 0);
+}
+
+/** What the pages are made for. */
+export interface TransactionShape {
+  readonly blockBytes: number;
+  /** Absolute blocks of the journal, one for each page. */
+  readonly places: readonly number[];
+  readonly sequence: number;
+  readonly copies: number;
+  readonly revoked: readonly number[];
+  readonly identity: JournalIdentity;
+  readonly clock: Clock;
+}
+
+export class TransactionPages {
+  readonly #perDescriptor: number;
+  /** The home of each copy. */
+  readonly #homes: Float64Array;
+  #copied = 0;
+  #page = 0;
+  /** The checksums of descriptors and revokes, for the commit block. */
+  readonly #checksums: number[] = [];
+
+  constructor(
+    private readonly view: DataView,
+    private readonly bytes: Uint8Array,
+    private readonly shape: TransactionShape,
+  ) {
+    this.#perDescriptor = entriesPerDescriptor(shape.blockBytes);
+    this.#homes = new Float64Array(shape.copies);
+  }
+
+  /** Makes copy number `index` of the transaction: the frame as it is now, sealed. */
+  copy(frame: Frame, index: number): void {
+    const { blockBytes, sequence } = this.shape;
+    const at = this.#pageOf(index) * blockBytes;
+    this.bytes.set(frame.bytes, at);
+    sealBlock(this.view, this.bytes, at, blockBytes, sequence);
+    this.#homes[index] = frame.block;
+    this.#copied++;
+  }
+
+  /** Each copy stands behind the descriptors of those before it, and its own. */
+  #pageOf(index: number): number {
+    return index + Math.floor(index / this.#perDescriptor) + 1;
+  }
+
+  /** Makes all other pages. */
+  finish(): void {
+    const { copies, revoked, places } = this.shape;
+    assert(this.#copied === copies, 'a transaction has every copy that it was given a place for');
+    for (let from = 0; from < copies; from += this.#perDescriptor) this.#addDescriptor(from);
+    const most = numbersPerRevoke(this.shape.blockBytes);
+    for (let from = 0; from < revoked.length; from += most) this.#addRevoke(revoked.slice(from, from + most));
+    this.#addCommit();
+    assert(this.#page === places.length, 'a transaction fills the pages that it was given');
+  }
+
+  /** The descriptor of the copies from `first` on. */
+  #addDescriptor(first: number): void {
+    const { view } = this;
+    const { blockBytes, copies } = this.shape;
+    const count = Math.min(this.#perDescriptor, copies - first);
+    const at = this.#begin(BlockKind.journalDescriptor);
+    JournalDescriptor.count.set(view, at, count);
+    let entry = at + JournalDescriptor.sizeBytes;
+    for (let index = first; index < first + count; index++) {
+      const copyAt = this.#page++ * blockBytes;
+      JournalEntry.block.set(view, entry, this.#homes[index] as number);
+      JournalEntry.checksum.set(view, entry, BlockHeader.checksum.get(view, copyAt));
+      entry += JournalEntry.sizeBytes;
+    }
+    this.#sealRecord(at);
+  }
+
+  #addRevoke(blocks: readonly number[]): void {
+    const { view } = this;
+    const at = this.#begin(BlockKind.journalRevoke);
+    JournalRevoke.count.set(view, at, blocks.length);
+    for (const [i, block] of blocks.entries()) {
+      RevokeEntry.block.set(view, at + JournalRevoke.sizeBytes + i * RevokeEntry.sizeBytes, block);
+    }
+    this.#sealRecord(at);
+  }
+
+  #addCommit(): void {
+    const { view } = this;
+    const { places, copies, revoked, clock } = this.shape;
+    const at = this.#begin(BlockKind.journalCommit);
+    JournalCommit.logBlocks.set(view, at, places.length);
+    JournalCommit.copies.set(view, at, copies);
+    JournalCommit.revokes.set(view, at, revoked.length);
+    JournalCommit.recordsChecksum.set(view, at, checksumOfRecords(this.#checksums));
+    JournalCommit.seconds.set(view, at, clock.seconds);
+    JournalCommit.nanoseconds.set(view, at, clock.nanoseconds);
+    this.#sealRecord(at);
+  }
+
+  /** A zeroed page with its header. Returns where it starts. */
+  #begin(kind: BlockKind): number {
+    const { blockBytes, places, identity } = this.shape;
+    const at = this.#page * blockBytes;
+    this.bytes.fill(0, at, at + blockBytes);
+    const place = places[this.#page++] as number;
+    initialiseHeader(this.view, this.bytes, at, kind, place, identity.uuid);
+    JournalHeader.salt.of(this.bytes, at).set(identity.salt);
+    return at;
+  }
+
+  #sealRecord(at: number): void {
+    sealBlock(this.view, this.bytes, at, this.shape.blockBytes, this.shape.sequence);
+    this.#checksums.push(BlockHeader.checksum.get(this.view, at));
+  }
+}

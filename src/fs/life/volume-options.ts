@@ -1,0 +1,74 @@
+/** What a volume is opened with, and what it counts while it is open. */
+import type { AllocatorDefinition, AllocatorOptions } from '../../alloc/allocator.ts';
+import { DEFAULT_ALLOCATOR } from '../../alloc/built-in.ts';
+import type { PolicyOffer, WatchHook } from '../../alloc/fenced-policy.ts';
+import type { Clock } from '../base/clock.ts';
+import type { AccessRules } from '../base/filesystem.ts';
+import type { TurnSource } from '../base/turns.ts';
+import type { LossCounters } from '../data/lost-writes.ts';
+import type { PolicyCounters } from '../transaction/space-map.ts';
+
+export interface VolumeOptions {
+  readOnly?: boolean | undefined;
+  /** False: a read-only mount does not look at the journal. Default: true. */
+  recovery?: boolean | undefined;
+  /** Budget of the metadata cache, in bytes. */
+  cacheBytes?: number | undefined;
+  allocator?: AllocatorDefinition | undefined;
+  allocatorOptions?: AllocatorOptions | undefined;
+  /** The module that the allocator came from, for messages. */
+  allocatorFile?: string | undefined;
+  /** Watches the calls into an allocator that is not of the program. */
+  watchHook?: WatchHook | undefined;
+  /** Seconds between commits; 0 = only at sync. */
+  commitSeconds?: number | undefined;
+  /** Which reads move access times. Default: relative. */
+  accessRules?: AccessRules | undefined;
+  log?: ((line: string) => void) | undefined;
+  clock?: Clock | undefined;
+  /** The event loop, and its clock. */
+  turns?: TurnSource | undefined;
+}
+
+/** The allocator with all that goes with it. */
+export function policyOffer(options: VolumeOptions, log: (line: string) => void): PolicyOffer {
+  return {
+    definition: options.allocator ?? DEFAULT_ALLOCATOR,
+    options: Object.freeze({ ...options.allocatorOptions }),
+    file: options.allocatorFile ?? '',
+    log,
+    watch: options.watchHook,
+  };
+}
+
+/** What can be changed while a volume is mounted. */
+export type VolumeAdjustment = Pick<VolumeOptions, 'commitSeconds' | 'accessRules'>;
+
+/** Counters of a live mount, for `quarry stat`. */
+export interface VolumeCounters extends LossCounters, PolicyCounters {
+  readonly readOnly: boolean;
+  /** Read-only until the first change. */
+  readonly resting: boolean;
+  readonly commits: number;
+  readonly checkpoints: number;
+  readonly flushes: number;
+  /** Blocks written to the journal, … */
+  readonly metadataBlocksLogged: number;
+  /** … and to their places by checkpoints. */
+  readonly metadataBlocksWritten: number;
+  readonly metadataBlocksRead: number;
+  readonly cacheMisses: number;
+  readonly cacheFrames: number;
+  readonly dirtyFrames: number;
+  /** Frames whose content is in the journal only. */
+  readonly loggedFrames: number;
+  /** Blocks of the journal's log, and how many of them are in use. */
+  readonly journalBlocks: number;
+  readonly journalUsedBlocks: number;
+  /** What made the volume read-only, if it was not damage: the error of the device, mostly. Empty if nothing did. */
+  readonly failure: string;
+  readonly inodesHeldByKernel: number;
+  readonly openOrphans: number;
+  readonly reservedBlocks: number;
+  readonly pendingBlocks: number;
+}

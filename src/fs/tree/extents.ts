@@ -1,0 +1,179 @@
+/**
+ * The extent map of a file: which blocks hold which file blocks.
+ *
+ * Records are (file block, block, length), in a tree keyed by file block (tree.ts). What no record covers is
+ * a hole and reads as zeros. Neighbours that continue each other on disk are kept as one record.
+ */
+import { CorruptionError } from '../base/errors.ts';
+import { ExtentRecord, TreeKind } from '../format/format.ts';
+import type { SpaceMap } from '../transaction/space-map.ts';
+import type { Transaction } from '../transaction/transaction.ts';
+import { addBlocks, type InodeRef } from './inode.ts';
+import { Cursor, type NodeSpace, Tree } from './tree.ts';
+
+/** Longest extent, so that its length fits the record. */
+const MAX_EXTENT_BLOCKS = 2 ** 31;
+/** Above every file block. */
+const END = 2 ** 48;
+
+/** What covers a file block: `block` 0 is a hole. `length` counts the blocks from there to the end of the extent or hole. */
+export interface Mapping {
+  block: number;
+  length: number;
+}
+
+/** Tree nodes of all trees, taken from and given back to the space. */
+export class TreeNodeSpace implements NodeSpace {
+  constructor(
+    readonly space: SpaceMap,
+    readonly kind: 'tree' | 'directory',
+  ) {}
+
+  allocateNode(tx: Transaction, inode: InodeRef): number {
+    const block = this.space.allocateOne(tx, inode.frame.block + 1, inode.number, this.kind);
+    tx.modify(inode.frame);
+    addBlocks(inode, 1);
+    return block;
+  }
+
+  freeNode(tx: Transaction, inode: InodeRef, block: number): void {
+    this.space.free(tx, block, 1);
+    tx.modify(inode.frame);
+    addBlocks(inode, -1);
+  }
+}
+
+export class ExtentMap {
+  readonly #space: SpaceMap;
+  readonly #tree: Tree;
+  readonly #reader = new Cursor();
+  readonly #mapping: Mapping = { block: 0, length: 0 };
+
+  constructor(space: SpaceMap) {
+    this.#space = space;
+    this.#tree = new Tree(TreeKind.extents, new TreeNodeSpace(space, 'tree'));
+  }
+
+  /** What covers `fileBlock`. The object returned is used again by the next call. */
+  find(tx: Transaction, inode: InodeRef, fileBlock: number): Mapping {
+    const cursor = this.#reader;
+    const mapping = this.#mapping;
+    mapping.block = 0;
+    if (cursor.seekFloor(tx, inode, TreeKind.extents, fileBlock)) {
+      const { key, at } = cursor;
+      const { view } = cursor.leaf;
+      const length = ExtentRecord.length.get(view, at);
+      if (fileBlock < key + length) {
+        mapping.block = this.#checked(cursor, length) + fileBlock - key;
+        mapping.length = key + length - fileBlock;
+        return mapping;
+      }
+      mapping.length = (cursor.next() ? cursor.key : END) - fileBlock;
+      return mapping;
+    }
+    const first = cursor.seek(tx, inode, TreeKind.extents, fileBlock);
+    mapping.length = (first ? cursor.key : END) - fileBlock;
+    return mapping;
+  }
+
+  /** First block of the extent under the cursor, known to lie in the space. */
+  #checked(cursor: Cursor, length: number): number {
+    const block = ExtentRecord.block.get(cursor.leaf.view, cursor.at);
+    if (!this.#space.contains(block, length)) {
+      throw new CorruptionError(
+        cursor.leaf.frame?.block ?? 0,
+        `extent of ${length} blocks at ${block} is outside the space`,
+      );
+    }
+    return block;
+  }
+
+  /** Maps `length` file blocks, a hole until now, to the blocks from `block` on, and counts them. */
+  insert(tx: Transaction, inode: InodeRef, fileBlock: number, block: number, length: number): void {
+    tx.modify(inode.frame);
+    addBlocks(inode, length);
+    if (inode.number === 0) tx.changesOfTable++;
+    if (this.#extendBefore(tx, inode, fileBlock, block, length)) return;
+    const { cursor } = this.#tree;
+    this.#tree.insert(tx, inode, fileBlock, ExtentRecord.sizeBytes);
+    const { view } = cursor.leaf;
+    const { at } = cursor;
+    ExtentRecord.block.set(view, at, block);
+    ExtentRecord.flags.set(view, at, 0);
+    ExtentRecord.length.set(view, at, length);
+    this.#joinNext(tx, inode, fileBlock);
+  }
+
+  /** Lengthens the extent before, if the new blocks continue it. */
+  #extendBefore(tx: Transaction, inode: InodeRef, fileBlock: number, block: number, length: number): boolean {
+    const { cursor } = this.#tree;
+    if (!cursor.seekFloor(tx, inode, TreeKind.extents, fileBlock)) return false;
+    const { key, at } = cursor;
+    const { view, frame } = cursor.leaf;
+    const before = ExtentRecord.length.get(view, at);
+    if (key + before > fileBlock)
+      throw new CorruptionError(inode.frame.block, `file block ${fileBlock} is mapped already`);
+    if (key + before !== fileBlock || ExtentRecord.block.get(view, at) + before !== block) return false;
+    if (before + length > MAX_EXTENT_BLOCKS || frame === undefined) return false;
+    tx.modify(frame);
+    ExtentRecord.length.set(view, at, before + length);
+    this.#joinNext(tx, inode, key);
+    return true;
+  }
+
+  /** Joins the extent at `fileBlock` with the one after it, if that one continues it on disk. */
+  #joinNext(tx: Transaction, inode: InodeRef, fileBlock: number): void {
+    const { cursor } = this.#tree;
+    cursor.seekFloor(tx, inode, TreeKind.extents, fileBlock);
+    const length = ExtentRecord.length.get(cursor.leaf.view, cursor.at);
+    const end = ExtentRecord.block.get(cursor.leaf.view, cursor.at) + length;
+    if (!cursor.next() || cursor.key !== fileBlock + length) return;
+    if (ExtentRecord.block.get(cursor.leaf.view, cursor.at) !== end) return;
+    const added = ExtentRecord.length.get(cursor.leaf.view, cursor.at);
+    if (length + added > MAX_EXTENT_BLOCKS) return;
+    this.#tree.remove(tx, inode);
+    cursor.seekFloor(tx, inode, TreeKind.extents, fileBlock);
+    this.#setLength(tx, length + added);
+  }
+
+  #setLength(tx: Transaction, length: number): void {
+    const { leaf, at } = this.#tree.cursor;
+    if (leaf.frame) tx.modify(leaf.frame);
+    ExtentRecord.length.set(leaf.view, at, length);
+  }
+
+  /**
+   * Makes a hole of the file blocks [from, to), from the end down, and frees their blocks; stops after `most` extents.
+   * @param metadata the blocks are metadata, whose frames go with them
+   * @returns true when nothing is left in the range
+   */
+  punch(tx: Transaction, inode: InodeRef, from: number, to: number, most: number, metadata = false): boolean {
+    const { cursor } = this.#tree;
+    for (let count = 0; count < most; count++) {
+      if (!cursor.seekFloor(tx, inode, TreeKind.extents, to - 1)) return true;
+      const { key } = cursor;
+      const length = ExtentRecord.length.get(cursor.leaf.view, cursor.at);
+      const block = this.#checked(cursor, length);
+      const first = Math.max(key, from);
+      const last = Math.min(key + length, to);
+      if (last <= first) return true;
+      tx.modify(inode.frame);
+      addBlocks(inode, first - last);
+      if (inode.number === 0) tx.changesOfTable++;
+      this.#space.free(tx, block + first - key, last - first);
+      if (metadata) for (let i = first; i < last; i++) tx.discard(block + i - key);
+      if (first > key) this.#setLength(tx, first - key);
+      else this.#tree.remove(tx, inode);
+      if (last < key + length) this.#insertTail(tx, inode, last, block + last - key, key + length - last);
+    }
+    return false;
+  }
+
+  #insertTail(tx: Transaction, inode: InodeRef, fileBlock: number, block: number, length: number): void {
+    this.#tree.insert(tx, inode, fileBlock, ExtentRecord.sizeBytes);
+    const { leaf, at } = this.#tree.cursor;
+    ExtentRecord.block.set(leaf.view, at, block);
+    ExtentRecord.flags.set(leaf.view, at, 0);
+    ExtentRecord.length.set(leaf.view, at, length);
+  }
+}
