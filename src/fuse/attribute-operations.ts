@@ -164,6 +164,7 @@ export const attributeOperations: readonly OperationRow[] = [
   [
     Opcode.SETATTR,
     row('setattr', {
+      changes: 'others',
       bodyBytes: SetattrIn.bytes,
       decode: decodeSetattr,
       begin: beginSetattr,

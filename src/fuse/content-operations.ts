@@ -1,10 +1,11 @@
 /**
  * Operations on what is in files, symlinks and directories. Their answers stand in the payload.
  */
-import { fsError } from '../fs/base/errors.ts';
+import { errnoOf, fsError } from '../fs/base/errors.ts';
 import type { TransactionHandle } from '../fs/base/filesystem.ts';
 import {
   InitFlag,
+  NotifyPrune,
   Opcode,
   OpenOutFlag,
   READ_LOCKOWNER,
@@ -108,6 +109,24 @@ function answerWrite(request: Request): void {
   request.answerShort(WriteOut.bytes);
 }
 
+/** A WRITE past the kernel's cache is answered when no page of it can be older; see cached-pages.ts. */
+function sendWrite(request: Request): number {
+  const { pastCache, inode, offsetBytes, lengthBytes, replyAt, replyBytes, conversation } = request;
+  if (pastCache && lengthBytes > 0 && conversation.cachedPages.mayHold(inode)) {
+    const { notices } = conversation;
+    if (notices.forgetPagesBefore(inode, offsetBytes, lengthBytes, replyAt, replyBytes) === 0) return 0;
+  }
+  return conversation.reply(request);
+}
+
+function writeOver({ inode, conversation }: Request, failure: unknown): void {
+  conversation.dirtyLimits?.written();
+  if (failure === undefined) return;
+  const { writeFailures, notices, agreement, unwrittenFiles } = conversation;
+  writeFailures.note(notices, inode, errnoOf(failure));
+  if ((agreement?.minor ?? 0) >= NotifyPrune.minor) unwrittenFiles.failed(inode);
+}
+
 /** Whoever has synced a file may look at once at the space it takes. */
 function answerSync(request: Request): void {
   request.conversation.blockCounts.settle(request.inode);
@@ -170,10 +189,13 @@ export const contentOperations: readonly OperationRow[] = [
   [
     Opcode.WRITE,
     row('write', {
+      changes: 'others',
       bodyBytes: WriteIn.bytes,
       decode: decodeWrite,
       begin: (request) => request.conversation.filesystem.write(request),
       answer: answerWrite,
+      send: sendWrite,
+      over: writeOver,
     }),
   ],
   [Opcode.FSYNC, row('fsync', { begin: beginSync, answer: answerSync })],

@@ -32,8 +32,9 @@ import { Opcode } from './abi.ts';
 import { emptyAttributes, emptyStatistics, preferredIoBytes } from './encoding.ts';
 import { MountError } from './mount.ts';
 import { findMount } from './mount-table.ts';
+import { handlerOf } from './operations.ts';
 import type { MountOptions } from './options.ts';
-import { isSynchronous, type SynchronousRequests, synchronousRequests } from './synchronous.ts';
+import { type SynchronousRequests, synchronousRequests, waitsForDisk } from './synchronous.ts';
 
 /** Ends a call: a negative errno, or a count, or 0; then the result. */
 type Answer = (status: number, ...result: unknown[]) => void;
@@ -208,7 +209,10 @@ export class PathCalls {
   table(synchronous: SynchronousRequests): Record<string, (...args: never[]) => void> {
     const calls = { ...this.#attributeCalls(), ...this.#nameCalls(), ...this.#fileCalls() };
     const waiting = Object.entries(calls).map(([name, call]) => {
-      return [name, isSynchronous(synchronous, opcodes[name] ?? 0) ? this.#durably(call) : call];
+      return [
+        name,
+        waitsForDisk(synchronous, handlerOf(opcodes[name] ?? 0).changes) ? this.#durably(call) : call,
+      ];
     });
     return Object.fromEntries(waiting);
   }

@@ -25,14 +25,21 @@ function answerEmpty(request: Request): void {
   request.answerError(0);
 }
 
+function reply(request: Request): number {
+  return request.conversation.reply(request);
+}
+
 const blank: Handler = {
   name: '',
+  changes: 'nothing',
   bodyBytes: 0,
   silent: false,
   decode: nothing,
   begin: succeed,
   perform: nothing,
   answer: answerEmpty,
+  send: reply,
+  over: nothing,
   reference: nothing,
 };
 
@@ -52,8 +59,8 @@ export function entry(name: string, parts: Parts): Handler {
   return metadata(name, { answer: answerEntry, reference: referenceEntry, ...parts });
 }
 
-export function refused(name: string, code: ErrnoName): Handler {
-  return row(name, { begin: (request) => request.finished(fsError(code)) });
+export function refused(name: string, code: ErrnoName, parts: Parts = {}): Handler {
+  return row(name, { begin: (request) => request.finished(fsError(code)), ...parts });
 }
 
 /** Waits for `work`, then ends the request. */

@@ -135,6 +135,17 @@ function performRename(request: Request, tx: TransactionHandle): void {
   if ((flags & RenameFlag.exchange) !== 0) request.exchangedDirectory = directoryAt(request, tx, inode, name);
 }
 
+/** A moved directory has another parent behind its `..`: what the kernel keeps of its listing goes before the answer. */
+function sendRename(request: Request): number {
+  const { movedDirectory, exchangedDirectory, replyAt, replyBytes, conversation } = request;
+  const first = movedDirectory || exchangedDirectory;
+  if (first === 0) return conversation.reply(request);
+  const { notices } = conversation;
+  if (movedDirectory !== 0 && exchangedDirectory !== 0) notices.forgetListing(exchangedDirectory);
+  const errno = notices.forgetPagesBefore(first, 0, 0, replyAt, replyBytes);
+  return errno === 0 ? 0 : conversation.reply(request);
+}
+
 /** The directory of this name, or 0 if it is something else. */
 function directoryAt(request: Request, tx: TransactionHandle, parent: number, name: Uint8Array): number {
   const { conversation, attributes } = request;
@@ -145,8 +156,8 @@ function directoryAt(request: Request, tx: TransactionHandle, parent: number, na
   return isDirectoryMode(attributes.mode) ? inode : 0;
 }
 
-const createParts: Parts = { perform: performCreate };
-const renameParts: Parts = { perform: performRename };
+const createParts: Parts = { changes: 'names', perform: performCreate };
+const renameParts: Parts = { changes: 'names', perform: performRename, send: sendRename };
 
 export const nameOperations: readonly OperationRow[] = [
   [Opcode.LOOKUP, entry('lookup', { decode: decodeName, perform: performLookup, answer: answerLookup })],
@@ -162,10 +173,13 @@ export const nameOperations: readonly OperationRow[] = [
       ...createParts,
     }),
   ],
-  [Opcode.SYMLINK, entry('symlink', { decode: decodeSymlink, perform: performSymlink })],
-  [Opcode.LINK, entry('link', { bodyBytes: LinkIn.bytes, decode: decodeLink, perform: performLink })],
-  [Opcode.UNLINK, metadata('unlink', { decode: decodeName, perform: performUnlink })],
-  [Opcode.RMDIR, metadata('rmdir', { decode: decodeName, perform: performRmdir })],
+  [Opcode.SYMLINK, entry('symlink', { changes: 'names', decode: decodeSymlink, perform: performSymlink })],
+  [
+    Opcode.LINK,
+    entry('link', { changes: 'names', bodyBytes: LinkIn.bytes, decode: decodeLink, perform: performLink }),
+  ],
+  [Opcode.UNLINK, metadata('unlink', { changes: 'names', decode: decodeName, perform: performUnlink })],
+  [Opcode.RMDIR, metadata('rmdir', { changes: 'names', decode: decodeName, perform: performRmdir })],
   [Opcode.RENAME, metadata('rename', { bodyBytes: RenameIn.bytes, decode: decodeRename, ...renameParts })],
   [
     Opcode.RENAME2,

@@ -1,8 +1,9 @@
 /**
  * What Quarry does with each opcode: the table.
  *
- * A row says how long its arguments are at least, how they are read, how the work begins, what a metadata
- * operation does in its transaction, and how the answer is built. The rows stand with their functions, by family.
+ * A row is the whole truth of its opcode: how long its arguments are at least, how they are read, how the work begins, what a
+ * metadata operation does in its transaction, what it changes, how the answer is built and sent, and what follows from it. The rows
+ * stand with their functions, by family.
  *
  * The server keeps no open-file state: file handles are always 0, and a node id is an inode number.
  */
@@ -22,15 +23,15 @@ const refusedOperations: readonly OperationRow[] = [
   [Opcode.ACCESS, refused('access', 'ENOSYS')],
 
   // Not yet: the kernel remembers ENOSYS, and falls back where it can (lseek, copy) or says EOPNOTSUPP.
-  [Opcode.SETXATTR, refused('setxattr', 'ENOSYS')],
+  [Opcode.SETXATTR, refused('setxattr', 'ENOSYS', { changes: 'others' })],
   [Opcode.GETXATTR, refused('getxattr', 'ENOSYS')],
   [Opcode.LISTXATTR, refused('listxattr', 'ENOSYS')],
-  [Opcode.REMOVEXATTR, refused('removexattr', 'ENOSYS')],
-  [Opcode.FALLOCATE, refused('fallocate', 'ENOSYS')],
+  [Opcode.REMOVEXATTR, refused('removexattr', 'ENOSYS', { changes: 'others' })],
+  [Opcode.FALLOCATE, refused('fallocate', 'ENOSYS', { changes: 'others' })],
   [Opcode.LSEEK, refused('lseek', 'ENOSYS')],
-  [Opcode.COPY_FILE_RANGE, refused('copy-file-range', 'ENOSYS')],
-  [Opcode.COPY_FILE_RANGE_64, refused('copy-file-range-64', 'ENOSYS')],
-  [Opcode.TMPFILE, refused('tmpfile', 'ENOSYS')],
+  [Opcode.COPY_FILE_RANGE, refused('copy-file-range', 'ENOSYS', { changes: 'others' })],
+  [Opcode.COPY_FILE_RANGE_64, refused('copy-file-range-64', 'ENOSYS', { changes: 'others' })],
+  [Opcode.TMPFILE, refused('tmpfile', 'ENOSYS', { changes: 'names' })],
   // Never: locks are the kernel's own, and the blocks of a file move.
   [Opcode.GETLK, refused('getlk', 'ENOSYS')],
   [Opcode.SETLK, refused('setlk', 'ENOSYS')],

@@ -36,9 +36,11 @@ import type { BlockCounts } from './block-counts.ts';
 import type { CachedPages } from './cached-pages.ts';
 import type { DirectoryCookies } from './directory-cookies.ts';
 import { DirectoryListing } from './directory-listing.ts';
+import type { DirtyLimits } from './dirty-limits.ts';
 import { emptyAttributes, encodeOutHeader } from './encoding.ts';
 import type { MountAnswers } from './mount-answers.ts';
 import type { Agreement } from './negotiation.ts';
+import type { Notices } from './notices.ts';
 import { HEAD_BYTES, NOTICE_AT, REQUEST_LEAD_BYTES } from './slot.ts';
 import type { UnwrittenFiles } from './unwritten-files.ts';
 import type { WriteFailures } from './write-failures.ts';
@@ -69,18 +71,32 @@ export interface Conversation {
   readonly unwrittenFiles: UnwrittenFiles;
   /** Failed WRITEs whose writers do not know yet. */
   readonly writeFailures: WriteFailures;
+  /** Follow the free space; undefined where nobody set them. */
+  readonly dirtyLimits: DirtyLimits | undefined;
+  /** What the kernel is told without having asked. */
+  readonly notices: Notices;
   /** To questions by ioctl; undefined where there are none. */
   readonly answers: MountAnswers | undefined;
   agreed(agreement: Agreement): void;
+  /** INIT was answered, and the kernel took the answer. */
+  greeted(): void;
+  /** INIT was refused. */
+  notUnderstood(): void;
+  /** Sends the reply that `answer` made. Returns 0, or the errno of the kernel. */
+  reply(request: Request): number;
   /** Unmounts the filesystem, once. */
   unmount(): Promise<void>;
   /** The end of a request: replies and releases its slot. */
   ended(request: Request, thrown: unknown): void;
 }
 
-/** What Quarry does with one opcode: a row of the table in operations.ts. */
+/** What an operation changes: whether -o dirsync and -o sync make it wait for the disk. */
+export type Changes = 'nothing' | 'names' | 'others';
+
+/** What Quarry does with one opcode, all of it: a row of the table in operations.ts. */
 export interface Handler {
   readonly name: string;
+  readonly changes: Changes;
   /** Least length of the arguments, after the header. */
   readonly bodyBytes: number;
   /** The kernel expects no reply. */
@@ -93,6 +109,14 @@ export interface Handler {
   perform(request: Request, tx: TransactionHandle): void;
   /** Builds the successful answer. */
   answer(request: Request): void;
+  /** Sends the answer, or the refusal. Returns 0, or the errno of the kernel. */
+  send(request: Request): number;
+  /**
+   * The last word on a request, when it was replied to.
+   * @param failure what it was refused for; undefined on success
+   * @param delivered the kernel took the reply, or expected none
+   */
+  over(request: Request, failure: unknown, delivered: boolean): void;
   /** Takes (or gives back, if the reply was not delivered) the references to inodes that the answer hands to the kernel. */
   reference(request: Request, taken: boolean): void;
 }

@@ -18,6 +18,11 @@ function answerInit(request: Request): void {
   request.answerShort(encodeInitOut(request.wire, request.answerAt, agreement));
 }
 
+function initOver({ conversation }: Request, failure: unknown, delivered: boolean): void {
+  if (failure !== undefined) conversation.notUnderstood();
+  else if (delivered) conversation.greeted();
+}
+
 /** Replied to when the volume is clean on disk: the kernel lets umount(2) of a fuseblk mount return then. */
 function beginDestroy(request: Request): void {
   endAfter(request, request.conversation.unmount());
@@ -52,7 +57,15 @@ function beginBatchForget(request: Request): void {
 }
 
 export const sessionOperations: readonly OperationRow[] = [
-  [Opcode.INIT, row('init', { bodyBytes: InitIn.leastBytes, decode: decodeInitRequest, answer: answerInit })],
+  [
+    Opcode.INIT,
+    row('init', {
+      bodyBytes: InitIn.leastBytes,
+      decode: decodeInitRequest,
+      answer: answerInit,
+      over: initOver,
+    }),
+  ],
   [Opcode.DESTROY, row('destroy', { begin: beginDestroy })],
   // Requests end soon by themselves, so there is nothing to interrupt.
   [Opcode.INTERRUPT, row('interrupt', { silent: true })],

@@ -13,7 +13,7 @@
  */
 import { Errno, errnoOf, FsError, fsError } from '../fs/base/errors.ts';
 import type { FileSystem } from '../fs/base/filesystem.ts';
-import { NotifyPrune, OPCODE_LIMIT, Opcode, Wire } from './abi.ts';
+import { OPCODE_LIMIT, Wire } from './abi.ts';
 import { BlockCounts } from './block-counts.ts';
 import { CachedPages } from './cached-pages.ts';
 import type { FuseChannel } from './channel.ts';
@@ -25,7 +25,7 @@ import type { Agreement } from './negotiation.ts';
 import { Notices } from './notices.ts';
 import { handlerOf, unknownOperation } from './operations.ts';
 import { type Conversation, Request } from './request.ts';
-import { isSynchronous, type SynchronousRequests } from './synchronous.ts';
+import { type SynchronousRequests, waitsForDisk } from './synchronous.ts';
 import { UnwrittenFiles } from './unwritten-files.ts';
 import { WriteFailures } from './write-failures.ts';
 
@@ -69,6 +69,7 @@ export class Session implements Conversation {
   readonly cachedPages = new CachedPages();
   readonly blockCounts: BlockCounts;
   readonly unwrittenFiles: UnwrittenFiles;
+  readonly notices: Notices;
   /** Follow the free space; undefined where nobody set them. */
   dirtyLimits: DirtyLimits | undefined = undefined;
   readonly space = emptyStatistics();
@@ -80,7 +81,6 @@ export class Session implements Conversation {
 
   readonly #channel: FuseChannel;
   readonly #wire: Wire;
-  readonly #notices: Notices;
   readonly #log: (message: string) => void;
   readonly #synchronous: SynchronousRequests;
   readonly #requests: Request[] = [];
@@ -103,9 +103,9 @@ export class Session implements Conversation {
     this.writebackCache = this.#synchronous !== 'all';
     this.#channel = channel;
     this.#wire = new Wire(channel.memory.bytes);
-    this.#notices = new Notices(channel, this.#wire, () => this.#agreement?.minor ?? 0);
-    this.blockCounts = new BlockCounts(this.#notices);
-    this.unwrittenFiles = new UnwrittenFiles(this.#notices);
+    this.notices = new Notices(channel, this.#wire, () => this.#agreement?.minor ?? 0);
+    this.blockCounts = new BlockCounts(this.notices);
+    this.unwrittenFiles = new UnwrittenFiles(this.notices);
     filesystem.watchSpace?.((inode) => this.blockCounts.changed(inode));
     this.#log = options.log;
     this.answers = options.answers;
@@ -169,7 +169,7 @@ export class Session implements Conversation {
     this.#pending++;
     const handler = handlerOf(request.opcode);
     request.handler = handler;
-    request.synchronous = isSynchronous(this.#synchronous, request.opcode);
+    request.synchronous = waitsForDisk(this.#synchronous, handler.changes);
     this.#countOf(request.opcode).requests++;
     try {
       if (request.bodyEnd - request.bodyAt < handler.bodyBytes) throw fsError('EINVAL');
@@ -195,17 +195,9 @@ export class Session implements Conversation {
     } catch (failure) {
       this.#logThrown(`reply to ${request.handler.name}`, failure);
     }
-    if (request.opcode === Opcode.WRITE) this.#writeEnded(request.inode, thrown);
     request.pending = false;
     this.#pending--;
     this.#channel.release(request.slot);
-  }
-
-  #writeEnded(inode: number, thrown: unknown): void {
-    this.dirtyLimits?.written();
-    if (thrown === undefined) return;
-    this.writeFailures.note(this.#notices, inode, errnoOf(thrown));
-    if ((this.#agreement?.minor ?? 0) >= NotifyPrune.minor) this.unwrittenFiles.failed(inode);
   }
 
   #endWhenDurable(request: Request): void {
@@ -220,38 +212,23 @@ export class Session implements Conversation {
     const { handler } = request;
     const failure = thrown === undefined ? this.#answer(request) : thrown;
     if (failure !== undefined) this.#refuse(request, failure);
-    if (handler.silent) return;
-    if (failure === undefined) handler.reference(request, true);
-    const errno = this.#send(request);
-    if (errno === 0) {
-      if (failure === undefined && handler.name === 'init') this.#greeted();
-      return;
-    }
-    if (failure === undefined) handler.reference(request, false);
+    const delivered = handler.silent || this.#send(request, failure === undefined);
+    handler.over(request, failure, delivered);
+  }
+
+  #send(request: Request, succeeded: boolean): boolean {
+    const { handler } = request;
+    if (succeeded) handler.reference(request, true);
+    const errno = handler.send(request);
+    if (errno === 0) return true;
+    if (succeeded) handler.reference(request, false);
     if (!NOBODY_WAITS.has(errno) && !this.#abandoned)
       this.#logLine(`the kernel refused the reply to ${handler.name}: errno ${errno}`);
+    return false;
   }
 
-  /** A WRITE past the kernel's cache is answered when no page of it can be older; see cached-pages.ts. */
-  #send(request: Request): number {
-    const { pastCache, inode, offsetBytes, lengthBytes, movedDirectory, replyAt, replyBytes } = request;
-    if (pastCache && lengthBytes > 0 && this.cachedPages.mayHold(inode)) {
-      const errno = this.#notices.forgetPagesBefore(inode, offsetBytes, lengthBytes, replyAt, replyBytes);
-      if (errno === 0) return 0;
-    }
-    if (movedDirectory !== 0 || request.exchangedDirectory !== 0) {
-      const errno = this.#sendMove(request);
-      if (errno === 0) return 0;
-    }
+  reply({ replyAt, replyBytes }: Request): number {
     return this.#channel.reply(replyAt, replyBytes);
-  }
-
-  /** A moved directory has another parent behind its `..`: what the kernel keeps of its listing goes before the answer. */
-  #sendMove({ movedDirectory, exchangedDirectory, replyAt, replyBytes }: Request): number {
-    const first = movedDirectory || exchangedDirectory;
-    const other = movedDirectory !== 0 ? exchangedDirectory : 0;
-    if (other !== 0) this.#notices.forgetListing(other);
-    return this.#notices.forgetPagesBefore(first, 0, 0, replyAt, replyBytes);
   }
 
   /** Builds the answer; returns what was thrown, if anything. */
@@ -268,11 +245,14 @@ export class Session implements Conversation {
     if (!(failure instanceof FsError)) this.#logThrown(request.handler.name, failure);
     this.#countOf(request.opcode).errors++;
     request.answerError(errnoOf(failure));
-    if (request.handler.name === 'init') this.#failInitialize(new Error(TOO_OLD_KERNEL));
   }
 
-  #greeted(): void {
+  greeted(): void {
     if (this.#agreement !== undefined) this.#initialize(this.#agreement);
+  }
+
+  notUnderstood(): void {
+    this.#failInitialize(new Error(TOO_OLD_KERNEL));
   }
 
   #onClosed(errno: number): void {

@@ -6,12 +6,12 @@
  *   otherwise    a WRITE of a file opened with O_DSYNC or O_SYNC that comes past the page cache: the kernel follows cached ones by an
  *                FSYNC of its own, but leaves these to the server
  *
- * The session waits for the filesystem's sync between the operation and its answer. Nobody has seen the
+ * What a request changes stands in its row (operations.ts). The session waits for the filesystem's sync between the operation and its answer. Nobody has seen the
  * change by then: names in it are locked in the kernel until the answer. With -o sync there is no writeback cache, so each write(2) is a
  * WRITE, and none is answered early.
  */
-import { Opcode } from './abi.ts';
 import { MountFlag } from './options.ts';
+import type { Changes } from './request.ts';
 
 /** What waits for the disk: no request by itself, those that change names, or all that change something. */
 export type SynchronousRequests = 'none' | 'names' | 'all';
@@ -19,37 +19,14 @@ export type SynchronousRequests = 'none' | 'names' | 'all';
 /** Open flag O_DSYNC of Linux on x86 and ARM; O_SYNC contains it. */
 export const OPEN_DSYNC = 0o10000;
 
-const nameChanges: ReadonlySet<number> = new Set([
-  Opcode.MKNOD,
-  Opcode.MKDIR,
-  Opcode.CREATE,
-  Opcode.SYMLINK,
-  Opcode.LINK,
-  Opcode.UNLINK,
-  Opcode.RMDIR,
-  Opcode.RENAME,
-  Opcode.RENAME2,
-  Opcode.TMPFILE,
-]);
-
-const otherChanges: ReadonlySet<number> = new Set([
-  Opcode.WRITE,
-  Opcode.SETATTR,
-  Opcode.SETXATTR,
-  Opcode.REMOVEXATTR,
-  Opcode.FALLOCATE,
-  Opcode.COPY_FILE_RANGE,
-  Opcode.COPY_FILE_RANGE_64,
-]);
-
 /** From the flags of mount(2). */
 export function synchronousRequests(mountFlags: number): SynchronousRequests {
   if ((mountFlags & MountFlag.synchronous) !== 0) return 'all';
   return (mountFlags & MountFlag.directorySynchronous) !== 0 ? 'names' : 'none';
 }
 
-/** Whether a request of this opcode is answered only when its change is on disk. */
-export function isSynchronous(synchronous: SynchronousRequests, opcode: number): boolean {
-  if (synchronous === 'none') return false;
-  return nameChanges.has(opcode) || (synchronous === 'all' && otherChanges.has(opcode));
+/** Whether what changes this is answered only when its change is on disk. */
+export function waitsForDisk(synchronous: SynchronousRequests, changes: Changes): boolean {
+  if (synchronous === 'none' || changes === 'nothing') return false;
+  return synchronous === 'all' || changes === 'names';
 }
