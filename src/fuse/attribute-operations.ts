@@ -57,26 +57,28 @@ const GROUP_EXECUTE = 0o0010;
 function decodeSetattr(request: Request): void {
   const { wire, bodyAt } = request;
   const valid = wire.u32(bodyAt + SetattrIn.valid);
-  request.killPrivileges = (valid & SetattrValid.KILL_SUIDGID) !== 0;
-  request.dropsPrivileges = (valid & SOMETHING) === 0;
-  request.flushesTimes = (valid & SOMETHING & ~FLUSHED_TIMES) === 0;
-  request.resizes = (valid & SetattrValid.SIZE) !== 0;
-  request.sizeBytes = request.resizes ? wire.exactU64(bodyAt + SetattrIn.size, 'EFBIG') : 0;
-  const killsByItself = request.killPrivileges && !request.resizes;
-  request.changesOther = (valid & OTHER_THAN_SIZE) !== 0 || killsByItself;
-  request.changes.killPrivileges = killsByItself || undefined;
+  request.setattr.killPrivileges = (valid & SetattrValid.KILL_SUIDGID) !== 0;
+  request.setattr.dropsPrivileges = (valid & SOMETHING) === 0;
+  request.setattr.flushesTimes = (valid & SOMETHING & ~FLUSHED_TIMES) === 0;
+  request.setattr.resizes = (valid & SetattrValid.SIZE) !== 0;
+  request.setattr.sizeBytes = request.setattr.resizes ? wire.exactU64(bodyAt + SetattrIn.size, 'EFBIG') : 0;
+  const killsByItself = request.setattr.killPrivileges && !request.setattr.resizes;
+  request.setattr.changesOther = (valid & OTHER_THAN_SIZE) !== 0 || killsByItself;
+  request.setattr.changes.killPrivileges = killsByItself || undefined;
   decodeOwnership(request, valid);
   decodeTimes(request, valid);
 }
 
-function decodeOwnership({ wire, bodyAt, changes }: Request, valid: number): void {
+function decodeOwnership({ wire, bodyAt, setattr }: Request, valid: number): void {
+  const { changes } = setattr;
   changes.mode =
     (valid & SetattrValid.MODE) !== 0 ? wire.u32(bodyAt + SetattrIn.mode) & PERMISSION_BITS : undefined;
   changes.uid = (valid & SetattrValid.UID) !== 0 ? wire.u32(bodyAt + SetattrIn.uid) : undefined;
   changes.gid = (valid & SetattrValid.GID) !== 0 ? wire.u32(bodyAt + SetattrIn.gid) : undefined;
 }
 
-function decodeTimes({ wire, bodyAt, changes }: Request, valid: number): void {
+function decodeTimes({ wire, bodyAt, setattr }: Request, valid: number): void {
+  const { changes } = setattr;
   const access = (valid & SetattrValid.ATIME) !== 0;
   const accessNow = (valid & SetattrValid.ATIME_NOW) !== 0;
   const modify = (valid & SetattrValid.MTIME) !== 0;
@@ -92,12 +94,12 @@ function decodeTimes({ wire, bodyAt, changes }: Request, valid: number): void {
 
 /** The size moves bytes and may take many transactions, so it comes first; the rest follows in one. */
 function beginSetattr(request: Request): void {
-  if (!request.resizes) {
+  if (!request.setattr.resizes) {
     execute(request);
     return;
   }
   const { filesystem } = request.conversation;
-  filesystem.setSize(request.inode, request.sizeBytes, request.killPrivileges).then(
+  filesystem.setSize(request.inode, request.setattr.sizeBytes, request.setattr.killPrivileges).then(
     () => {
       filesystem.execute(request);
       filesystem.submit();
@@ -108,13 +110,13 @@ function beginSetattr(request: Request): void {
 
 function performSetattr(request: Request, tx: TransactionHandle): void {
   const { filesystem, blockCounts } = request.conversation;
-  if (request.changesOther) filesystem.changeAttributes(tx, request.inode, request.changes);
-  if (request.flushesTimes) {
+  if (request.setattr.changesOther) filesystem.changeAttributes(tx, request.inode, request.setattr.changes);
+  if (request.setattr.flushesTimes) {
     filesystem.readAttributes(tx, request.inode, request.attributes);
     blockCounts.perhapsTold(request.inode);
   } else readAttributes(request, tx, request.inode);
-  const truncates = request.resizes && request.killPrivileges;
-  if (!request.dropsPrivileges && !truncates) return;
+  const truncates = request.setattr.resizes && request.setattr.killPrivileges;
+  if (!request.setattr.dropsPrivileges && !truncates) return;
   const kept = keptMode(request);
   if (kept === request.attributes.mode) return;
   filesystem.changeAttributes(tx, request.inode, { mode: kept & PERMISSION_BITS });
@@ -129,7 +131,8 @@ function performSetattr(request: Request, tx: TransactionHandle): void {
  * Set-group-id without execution by the group goes with a stranger's write only (setattr_should_drop_sgid in the kernel); we
  * know the caller's first group. Asked where no other bit is left to go, it is this one.
  */
-function keptMode({ attributes, caller, dropsPrivileges }: Request): number {
+function keptMode({ attributes, caller, setattr }: Request): number {
+  const { dropsPrivileges } = setattr;
   const { mode, gid } = attributes;
   if (!isRegularMode(mode)) return mode;
   const groupRuns = (mode & GROUP_EXECUTE) !== 0;

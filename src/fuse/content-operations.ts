@@ -22,14 +22,14 @@ import { OPEN_DSYNC } from './synchronous.ts';
 
 function performReadlink(request: Request, tx: TransactionHandle): void {
   const { filesystem } = request.conversation;
-  request.target = filesystem.readSymlink(tx, request.inode);
+  request.passed.bytes = filesystem.readSymlink(tx, request.inode);
   filesystem.accessed(tx, request.inode);
 }
 
 function answerReadlink(request: Request): void {
-  const { target, memoryOffset } = request;
-  request.wire.bytes.set(target, memoryOffset);
-  request.answerLong(memoryOffset, target.length);
+  const { passed, memoryOffset } = request;
+  request.wire.bytes.set(passed.bytes, memoryOffset);
+  request.answerLong(memoryOffset, passed.bytes.length);
 }
 
 const OPEN_ACCESS_MODE = 3;
@@ -44,20 +44,20 @@ function movesAccessTime(openFlags: number): boolean {
 
 /** READDIR and READDIRPLUS have READ's arguments; the offset is that of the entry before. */
 function decodeReaddir(request: Request): void {
-  const { wire, bodyAt, conversation } = request;
+  const { wire, bodyAt, conversation, list } = request;
   const offset = wire.exactU64(bodyAt + ReadIn.offset, 'EINVAL');
-  request.offsetBytes = conversation.directoryCookies.cookieAt(offset);
-  request.lengthBytes = Math.min(wire.u32(bodyAt + ReadIn.size), request.payloadBytes);
-  request.movesAccessTime = movesAccessTime(wire.u32(bodyAt + ReadIn.flags));
+  list.cookie = conversation.directoryCookies.cookieAt(offset);
+  list.lengthBytes = Math.min(wire.u32(bodyAt + ReadIn.size), request.payloadBytes);
+  list.movesAccessTime = movesAccessTime(wire.u32(bodyAt + ReadIn.flags));
 }
 
-function list(request: Request, tx: TransactionHandle, withAttributes: boolean): void {
-  const { listing, memoryOffset, lengthBytes, inode, offsetBytes } = request;
-  listing.begin(memoryOffset, lengthBytes, withAttributes ? tx : undefined);
+function performList(request: Request, tx: TransactionHandle, withAttributes: boolean): void {
+  const { listing, memoryOffset, list, inode } = request;
+  listing.begin(memoryOffset, list.lengthBytes, withAttributes ? tx : undefined);
   const { filesystem } = request.conversation;
-  filesystem.readDirectory(tx, inode, offsetBytes, listing.visit);
+  filesystem.readDirectory(tx, inode, list.cookie, listing.visit);
   listing.end();
-  if (request.movesAccessTime) filesystem.accessed(tx, inode);
+  if (list.movesAccessTime) filesystem.accessed(tx, inode);
 }
 
 function answerListing(request: Request): void {
@@ -67,51 +67,56 @@ function answerListing(request: Request): void {
 // Data.
 
 function decodeRead(request: Request): void {
-  const { wire, bodyAt } = request;
-  request.offsetBytes = wire.exactU64(bodyAt + ReadIn.offset, 'EOVERFLOW');
-  request.lengthBytes = wire.u32(bodyAt + ReadIn.size);
-  if (request.lengthBytes > request.payloadBytes) throw fsError('EINVAL');
-  request.movesAccessTime = movesAccessTime(wire.u32(bodyAt + ReadIn.flags));
+  const { wire, bodyAt, transfer } = request;
+  transfer.inode = request.inode;
+  transfer.offsetBytes = wire.exactU64(bodyAt + ReadIn.offset, 'EOVERFLOW');
+  transfer.lengthBytes = wire.u32(bodyAt + ReadIn.size);
+  if (transfer.lengthBytes > request.payloadBytes) throw fsError('EINVAL');
+  transfer.movesAccessTime = movesAccessTime(wire.u32(bodyAt + ReadIn.flags));
   if ((wire.u32(bodyAt + ReadIn.read_flags) & READ_LOCKOWNER) === 0) {
     request.conversation.cachedPages.filled(request.inode);
   }
-  request.resultOffset = request.memoryOffset;
-  request.resultBytes = 0;
+  transfer.resultOffset = request.memoryOffset;
+  transfer.resultBytes = 0;
 }
 
 function answerRead(request: Request): void {
-  request.answerLong(request.resultOffset, request.resultBytes);
+  const { transfer } = request;
+  request.answerLong(transfer.resultOffset, transfer.resultBytes);
 }
 
 function decodeWrite(request: Request): void {
-  const { wire, bodyAt, conversation } = request;
+  const { wire, bodyAt, conversation, transfer } = request;
+  transfer.inode = request.inode;
+  transfer.pastCache = false;
   const flags = wire.u32(bodyAt + WriteIn.write_flags);
   const cached = (flags & WriteFlag.CACHE) !== 0;
   const offsetAt = bodyAt + WriteIn.offset;
   // The filesystem refuses such an offset, however inexact, and notes what a cache loses by it.
-  request.offsetBytes = cached ? wire.u64(offsetAt) : wire.exactU64(offsetAt, 'EFBIG');
-  request.lengthBytes = wire.u32(bodyAt + WriteIn.size);
+  transfer.offsetBytes = cached ? wire.u64(offsetAt) : wire.exactU64(offsetAt, 'EFBIG');
+  transfer.lengthBytes = wire.u32(bodyAt + WriteIn.size);
   const receivedBytes = request.bodyEnd - request.memoryOffset;
-  if (request.lengthBytes !== receivedBytes || receivedBytes > request.payloadBytes) throw fsError('EINVAL');
+  if (transfer.lengthBytes !== receivedBytes || receivedBytes > request.payloadBytes) throw fsError('EINVAL');
   const { agreement } = conversation;
-  request.updateTimes = agreement === undefined || !agreedOn(agreement, InitFlag.WRITEBACK_CACHE);
+  transfer.updateTimes = agreement === undefined || !agreedOn(agreement, InitFlag.WRITEBACK_CACHE);
   if (!cached && (wire.u32(bodyAt + WriteIn.flags) & OPEN_DSYNC) !== 0) request.synchronous = true;
-  request.mayEndEarly = cached && !request.synchronous;
-  request.fromCache = cached;
-  request.killPrivileges = (flags & WriteFlag.KILL_SUIDGID) !== 0;
-  request.pastCache = !cached && (flags & WriteFlag.LOCKOWNER) !== 0;
+  transfer.mayEndEarly = cached && !request.synchronous;
+  transfer.fromCache = cached;
+  transfer.killPrivileges = (flags & WriteFlag.KILL_SUIDGID) !== 0;
+  transfer.pastCache = !cached && (flags & WriteFlag.LOCKOWNER) !== 0;
 }
 
 function answerWrite(request: Request): void {
-  const { wire, answerAt } = request;
-  wire.setU32(answerAt + WriteOut.size, request.lengthBytes);
+  const { wire, answerAt, transfer } = request;
+  wire.setU32(answerAt + WriteOut.size, transfer.lengthBytes);
   wire.setU32(answerAt + WriteOut.padding, 0);
   request.answerShort(WriteOut.bytes);
 }
 
 /** A WRITE past the kernel's cache is answered when no page of it can be older; see cached-pages.ts. */
 function sendWrite(request: Request): number {
-  const { pastCache, inode, offsetBytes, lengthBytes, replyAt, replyBytes, conversation } = request;
+  const { transfer, inode, replyAt, replyBytes, conversation } = request;
+  const { pastCache, offsetBytes, lengthBytes } = transfer;
   if (pastCache && lengthBytes > 0 && conversation.cachedPages.mayHold(inode)) {
     const { notices } = conversation;
     if (notices.forgetPagesBefore(inode, offsetBytes, lengthBytes, replyAt, replyBytes) === 0) return 0;
@@ -163,7 +168,7 @@ export const contentOperations: readonly OperationRow[] = [
     metadata('readdir', {
       bodyBytes: ReadIn.bytes,
       decode: decodeReaddir,
-      perform: (request, tx) => list(request, tx, false),
+      perform: (request, tx) => performList(request, tx, false),
       answer: answerListing,
     }),
   ],
@@ -172,7 +177,7 @@ export const contentOperations: readonly OperationRow[] = [
     metadata('readdirplus', {
       bodyBytes: ReadIn.bytes,
       decode: decodeReaddir,
-      perform: (request, tx) => list(request, tx, true),
+      perform: (request, tx) => performList(request, tx, true),
       answer: answerListing,
       reference: (request, taken) => request.listing.reference(taken),
     }),
@@ -182,7 +187,7 @@ export const contentOperations: readonly OperationRow[] = [
     row('read', {
       bodyBytes: ReadIn.bytes,
       decode: decodeRead,
-      begin: (request) => request.conversation.filesystem.read(request),
+      begin: (request) => request.conversation.filesystem.read(request.transfer),
       answer: answerRead,
     }),
   ],
@@ -192,7 +197,7 @@ export const contentOperations: readonly OperationRow[] = [
       changes: 'others',
       bodyBytes: WriteIn.bytes,
       decode: decodeWrite,
-      begin: (request) => request.conversation.filesystem.write(request),
+      begin: (request) => request.conversation.filesystem.write(request.transfer),
       answer: answerWrite,
       send: sendWrite,
       over: writeOver,

@@ -21,8 +21,8 @@ function decodeIoctl(request: Request): void {
   const inBytes = wire.u32(bodyAt + IoctlIn.in_size);
   const at = bodyAt + IoctlIn.bytes;
   if (inBytes < QuestionHead.bytes || at + inBytes > bodyEnd) throw fsError('EINVAL');
-  request.lengthBytes = wire.u32(bodyAt + IoctlIn.out_size);
-  request.target = wire.bytes.slice(at, at + inBytes);
+  request.passed.mostBytes = wire.u32(bodyAt + IoctlIn.out_size);
+  request.passed.bytes = wire.bytes.slice(at, at + inBytes);
 }
 
 function beginIoctl(request: Request): void {
@@ -33,16 +33,16 @@ async function ask(request: Request): Promise<void> {
   const { answers } = request.conversation;
   if (answers === undefined) throw fsError('ENOSYS');
   const { uid, gid } = request.caller;
-  const message = await answers.answer(request.target, { uid, gid, pid: request.callerPid });
-  if (message === undefined || message.length > request.lengthBytes) throw fsError('EINVAL');
-  request.target = message;
+  const message = await answers.answer(request.passed.bytes, { uid, gid, pid: request.callerPid });
+  if (message === undefined || message.length > request.passed.mostBytes) throw fsError('EINVAL');
+  request.passed.bytes = message;
 }
 
 function answerIoctl(request: Request): void {
-  const { wire, memoryOffset, target } = request;
+  const { wire, memoryOffset, passed } = request;
   wire.clear(memoryOffset, IoctlOut.bytes);
-  wire.bytes.set(target, memoryOffset + IoctlOut.bytes);
-  request.answerLong(memoryOffset, IoctlOut.bytes + target.length);
+  wire.bytes.set(passed.bytes, memoryOffset + IoctlOut.bytes);
+  request.answerLong(memoryOffset, IoctlOut.bytes + passed.bytes.length);
 }
 
 export const ioctlOperations: readonly OperationRow[] = [

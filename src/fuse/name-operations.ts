@@ -20,11 +20,11 @@ const PERMISSION_BITS = 0o7777;
 const DIRECTORY_TYPE = 0o040000;
 
 function decodeName(request: Request): void {
-  request.name = request.text(0);
+  request.names.name = request.text(0);
 }
 
 function performLookup(request: Request, tx: TransactionHandle): void {
-  const inode = request.conversation.filesystem.lookup(tx, request.inode, request.name);
+  const inode = request.conversation.filesystem.lookup(tx, request.inode, request.names.name);
   request.entryInode = inode;
   if (inode !== 0) foundEntry(request, tx, inode);
 }
@@ -37,31 +37,31 @@ function answerLookup(request: Request): void {
 
 function decodeMknod(request: Request): void {
   const { wire, bodyAt } = request;
-  request.mode = wire.u32(bodyAt + MknodIn.mode);
-  request.deviceNumber = wire.u32(bodyAt + MknodIn.rdev);
+  request.names.mode = wire.u32(bodyAt + MknodIn.mode);
+  request.names.deviceNumber = wire.u32(bodyAt + MknodIn.rdev);
   request.caller.umask = wire.u32(bodyAt + MknodIn.umask);
-  request.name = request.text(MknodIn.bytes);
+  request.names.name = request.text(MknodIn.bytes);
 }
 
 function decodeMkdir(request: Request): void {
   const { wire, bodyAt } = request;
-  request.mode = DIRECTORY_TYPE | (wire.u32(bodyAt + MkdirIn.mode) & PERMISSION_BITS);
-  request.deviceNumber = 0;
+  request.names.mode = DIRECTORY_TYPE | (wire.u32(bodyAt + MkdirIn.mode) & PERMISSION_BITS);
+  request.names.deviceNumber = 0;
   request.caller.umask = wire.u32(bodyAt + MkdirIn.umask);
-  request.name = request.text(MkdirIn.bytes);
+  request.names.name = request.text(MkdirIn.bytes);
 }
 
 function decodeCreate(request: Request): void {
   const { wire, bodyAt } = request;
-  request.mode = wire.u32(bodyAt + CreateIn.mode);
-  request.deviceNumber = 0;
+  request.names.mode = wire.u32(bodyAt + CreateIn.mode);
+  request.names.deviceNumber = 0;
   request.caller.umask = wire.u32(bodyAt + CreateIn.umask);
-  request.name = request.text(CreateIn.bytes);
+  request.names.name = request.text(CreateIn.bytes);
 }
 
 function performCreate(request: Request, tx: TransactionHandle): void {
   const { filesystem } = request.conversation;
-  foundEntry(request, tx, filesystem.create(tx, request.inode, request.name, request));
+  foundEntry(request, tx, filesystem.create(tx, request.inode, request.names.name, request.names));
 }
 
 /** Refused, CREATE becomes MKNOD without OPEN, and the file needs no RELEASE when it is closed. */
@@ -78,66 +78,76 @@ function answerCreate(request: Request): void {
 }
 
 function decodeSymlink(request: Request): void {
-  request.name = request.text(0);
-  request.newName = request.text(0);
+  request.names.name = request.text(0);
+  request.names.newName = request.text(0);
 }
 
 function performSymlink(request: Request, tx: TransactionHandle): void {
   const { filesystem } = request.conversation;
-  const { inode, name, newName, caller } = request;
-  foundEntry(request, tx, filesystem.symlink(tx, inode, name, newName, caller));
+  const { inode, names, caller } = request;
+  foundEntry(request, tx, filesystem.symlink(tx, inode, names.name, names.newName, caller));
 }
 
 function decodeLink(request: Request): void {
-  request.newParent = request.inode;
+  request.names.newParent = request.inode;
   request.inode = request.wire.exactU64(request.bodyAt + LinkIn.oldnodeid, 'ESTALE');
-  request.name = request.text(LinkIn.bytes);
+  request.names.name = request.text(LinkIn.bytes);
 }
 
 function performLink(request: Request, tx: TransactionHandle): void {
-  request.conversation.filesystem.link(tx, request.inode, request.newParent, request.name);
+  request.conversation.filesystem.link(tx, request.inode, request.names.newParent, request.names.name);
   foundEntry(request, tx, request.inode);
 }
 
 function performUnlink(request: Request, tx: TransactionHandle): void {
-  request.conversation.filesystem.unlink(tx, request.inode, request.name);
+  request.conversation.filesystem.unlink(tx, request.inode, request.names.name);
 }
 
 function performRmdir(request: Request, tx: TransactionHandle): void {
-  request.conversation.filesystem.removeDirectory(tx, request.inode, request.name);
+  request.conversation.filesystem.removeDirectory(tx, request.inode, request.names.name);
+}
+
+/** Nothing has moved yet, also where the arguments are refused. */
+function beginRename({ names }: Request): void {
+  names.movedDirectory = 0;
+  names.exchangedDirectory = 0;
 }
 
 function decodeRename(request: Request): void {
-  request.newParent = request.wire.exactU64(request.bodyAt + RenameIn.newdir, 'ESTALE');
-  request.flags = 0;
-  request.name = request.text(RenameIn.bytes);
-  request.newName = request.text(0);
+  beginRename(request);
+  request.names.newParent = request.wire.exactU64(request.bodyAt + RenameIn.newdir, 'ESTALE');
+  request.names.flags = 0;
+  request.names.name = request.text(RenameIn.bytes);
+  request.names.newName = request.text(0);
 }
 
 /** Flags that a rename may have. A whiteout is the business of an overlay's upper layer, which FUSE cannot be. */
 const RENAME_FLAGS = RenameFlag.noReplace | RenameFlag.exchange;
 
 function decodeRename2(request: Request): void {
+  beginRename(request);
   const { wire, bodyAt } = request;
-  request.newParent = wire.exactU64(bodyAt + Rename2In.newdir, 'ESTALE');
-  request.flags = wire.u32(bodyAt + Rename2In.flags);
-  if ((request.flags & ~RENAME_FLAGS) !== 0) throw fsError('EINVAL');
-  request.name = request.text(Rename2In.bytes);
-  request.newName = request.text(0);
+  request.names.newParent = wire.exactU64(bodyAt + Rename2In.newdir, 'ESTALE');
+  request.names.flags = wire.u32(bodyAt + Rename2In.flags);
+  if ((request.names.flags & ~RENAME_FLAGS) !== 0) throw fsError('EINVAL');
+  request.names.name = request.text(Rename2In.bytes);
+  request.names.newName = request.text(0);
 }
 
 function performRename(request: Request, tx: TransactionHandle): void {
   const { filesystem } = request.conversation;
-  const { inode, name, newParent, newName, flags } = request;
+  const { inode, names } = request;
+  const { name, newParent, newName, flags } = names;
   filesystem.rename(tx, inode, name, newParent, newName, flags);
   if (inode === newParent) return;
-  request.movedDirectory = directoryAt(request, tx, newParent, newName);
-  if ((flags & RenameFlag.exchange) !== 0) request.exchangedDirectory = directoryAt(request, tx, inode, name);
+  names.movedDirectory = directoryAt(request, tx, newParent, newName);
+  if ((flags & RenameFlag.exchange) !== 0) names.exchangedDirectory = directoryAt(request, tx, inode, name);
 }
 
 /** A moved directory has another parent behind its `..`: what the kernel keeps of its listing goes before the answer. */
 function sendRename(request: Request): number {
-  const { movedDirectory, exchangedDirectory, replyAt, replyBytes, conversation } = request;
+  const { names, replyAt, replyBytes, conversation } = request;
+  const { movedDirectory, exchangedDirectory } = names;
   const first = movedDirectory || exchangedDirectory;
   if (first === 0) return conversation.reply(request);
   const { notices } = conversation;

@@ -1,9 +1,9 @@
 /**
  * One request of the kernel, from its bytes in a slot to the reply.
  *
- * There is one Request per slot, made once and used again and again. It is itself the `Operation`,
- * `ReadRequest` or `WriteRequest` that the filesystem is given, so a cached metadata request allocates
- * nothing but the view of its name. Life of a request:
+ * There is one Request per slot, made once with the arguments of every family (arguments/) and used again and again. It is itself the
+ * `Operation` that the filesystem is given, and its `transfer` the read or write, so a cached metadata request
+ * allocates nothing but the view of its name. Life of a request:
  *
  *   receive   the header is read
  *   decode    the arguments are read out of the slot, once: the reply may later be built over them
@@ -20,18 +20,19 @@ import { strict as assert } from 'node:assert';
 import type { Memory } from '../aio/device.ts';
 import { fsError } from '../fs/base/errors.ts';
 import type {
-  AttributeChanges,
   Attributes,
   Caller,
-  CreateRequest,
   FileSystem,
   Operation,
-  ReadRequest,
   SpaceStatistics,
   TransactionHandle,
-  WriteRequest,
 } from '../fs/base/filesystem.ts';
 import { InHeader, OutHeader, type Wire } from './abi.ts';
+import { AttributeArguments } from './arguments/attributes.ts';
+import { ByteArguments } from './arguments/bytes.ts';
+import { ListingArguments } from './arguments/listing.ts';
+import { NameArguments } from './arguments/names.ts';
+import { Transfer } from './arguments/transfer.ts';
 import type { BlockCounts } from './block-counts.ts';
 import type { CachedPages } from './cached-pages.ts';
 import type { DirectoryCookies } from './directory-cookies.ts';
@@ -121,7 +122,7 @@ export interface Handler {
   reference(request: Request, taken: boolean): void;
 }
 
-export class Request implements Operation, ReadRequest, WriteRequest, CreateRequest {
+export class Request implements Operation {
   readonly slot: number;
   readonly wire: Wire;
   readonly conversation: Conversation;
@@ -140,53 +141,16 @@ export class Request implements Operation, ReadRequest, WriteRequest, CreateRequ
   readonly bodyAt: number;
   bodyEnd = 0;
 
-  // Arguments; each opcode uses some of them.
-  name: Uint8Array = new Uint8Array(0);
-  newName: Uint8Array = new Uint8Array(0);
-  newParent = 0;
-  /** RENAME: directories that got another parent, or 0. */
-  movedDirectory = 0;
-  exchangedDirectory = 0;
-  mode = 0;
-  deviceNumber = 0;
-  flags = 0;
-  offsetBytes = 0;
-  lengthBytes = 0;
-  updateTimes = false;
-  killPrivileges = false;
-  /** WRITE: it did not come through the page cache. */
-  pastCache = false;
-  mayEndEarly = false;
-  movesAccessTime = false;
-  fromCache = false;
-  /** SETATTR: a write by somebody without privileges is about to come. */
-  dropsPrivileges = false;
-  /** SETATTR: perhaps the kernel only hands over the times that it keeps. */
-  flushesTimes = false;
-  /** SETATTR: whether the size changes, to what, and whether anything else does. */
-  resizes = false;
-  sizeBytes = 0;
-  changesOther = false;
-  readonly changes: AttributeChanges = {
-    mode: undefined,
-    uid: undefined,
-    gid: undefined,
-    accessSeconds: undefined,
-    accessNanoseconds: undefined,
-    modifySeconds: undefined,
-    modifyNanoseconds: undefined,
-    changeSeconds: undefined,
-    changeNanoseconds: undefined,
-    killPrivileges: undefined,
-  };
+  // Arguments and results, by family of operations; a request uses those of its own.
+  readonly names: NameArguments;
+  readonly transfer: Transfer;
+  readonly setattr = new AttributeArguments();
+  readonly list = new ListingArguments();
+  readonly passed = new ByteArguments();
 
-  // Results.
   readonly attributes: Attributes = emptyAttributes();
   /** Inode of an entry reply, 0 for none. */
   entryInode = 0;
-  target: Uint8Array = new Uint8Array(0);
-  resultOffset = 0;
-  resultBytes = 0;
 
   // The reply, set by `answer`.
   replyAt = 0;
@@ -223,6 +187,8 @@ export class Request implements Operation, ReadRequest, WriteRequest, CreateRequ
     this.payloadBytes = slotBytes - HEAD_BYTES - 2 * conversation.filesystem.blockBytes;
     assert(this.payloadBytes >= HEAD_BYTES, 'a slot holds at least a page of payload');
     this.listing = new DirectoryListing(wire, conversation);
+    this.names = new NameArguments(this.caller);
+    this.transfer = new Transfer(this);
   }
 
   /** Reads the header of a request of `lengthBytes`; false if it is not whole. */
@@ -241,9 +207,6 @@ export class Request implements Operation, ReadRequest, WriteRequest, CreateRequ
     this.bodyEnd = at + lengthBytes;
     this.#textEnd = this.bodyAt;
     this.entryInode = 0;
-    this.pastCache = false;
-    this.movedDirectory = 0;
-    this.exchangedDirectory = 0;
     return true;
   }
 

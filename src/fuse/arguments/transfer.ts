@@ -1,0 +1,49 @@
+/**
+ * Arguments and results of READ and WRITE: the object that the filesystem is given.
+ *
+ * The bytes stand in the slot of the request, and `finished` ends that.
+ */
+import type { Memory } from '../../aio/device.ts';
+import type { ReadRequest, WriteRequest } from '../../fs/base/filesystem.ts';
+
+/** The request that the transfer belongs to. */
+interface Owner {
+  readonly memory: Memory;
+  readonly memoryOffset: number;
+  finished(thrown: unknown): void;
+}
+
+export class Transfer implements ReadRequest, WriteRequest {
+  inode = 0;
+  offsetBytes = 0;
+  lengthBytes = 0;
+  /** READ: the access time may move. */
+  movesAccessTime = false;
+  /** READ: where the bytes stand, and how many there are. */
+  resultOffset = 0;
+  resultBytes = 0;
+  /** WRITE: mtime and ctime are ours to move. */
+  updateTimes = false;
+  /** WRITE: set-user-id and set-group-id go. */
+  killPrivileges = false;
+  /** WRITE: it comes from the page cache … */
+  fromCache = false;
+  /** … and may be answered before the data is on the device. */
+  mayEndEarly = false;
+  /** WRITE: it went past the page cache, which may hold older bytes. */
+  pastCache = false;
+  readonly memory: Memory;
+  /** Of the payload: page-aligned. */
+  readonly memoryOffset: number;
+  readonly #owner: Owner;
+
+  constructor(owner: Owner) {
+    this.#owner = owner;
+    this.memory = owner.memory;
+    this.memoryOffset = owner.memoryOffset;
+  }
+
+  finished(thrown: unknown): void {
+    this.#owner.finished(thrown);
+  }
+}
