@@ -119,7 +119,13 @@ function performSetattr(request: Request, tx: TransactionHandle): void {
   if (!request.setattr.dropsPrivileges && !truncates) return;
   const kept = keptMode(request);
   if (kept === request.attributes.mode) return;
-  filesystem.changeAttributes(tx, request.inode, { mode: kept & PERMISSION_BITS });
+  // The time of change stays what the kernel said, or knows: it keeps that of cached files by itself, and moves it with what follows.
+  const { changeSeconds, changeNanoseconds } = request.attributes;
+  filesystem.changeAttributes(tx, request.inode, {
+    mode: kept & PERMISSION_BITS,
+    changeSeconds,
+    changeNanoseconds,
+  });
   readAttributes(request, tx, request.inode);
 }
 

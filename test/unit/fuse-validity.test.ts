@@ -113,4 +113,23 @@ describe('a SETATTR of nothing comes before the write of somebody without privil
     );
     return expect.poll(() => filesystem.node(inode).attributes.mode).toBe(0o100767);
   });
+
+  // The kernel keeps the time of change of cached files by itself: one that it does not know of would show when the inode leaves its memory.
+  test.each([
+    ['a truncation that gives a time of change leaves that', (1 << 3) | (1 << 10) | (1 << 11), 77],
+    ['one without leaves what there was', (1 << 3) | (1 << 11), 55],
+    ['so does the SETATTR of nothing', 1 << 6, 55],
+  ])('%s', async (_, valid, expected) => {
+    const inode = make('f', 0o100644);
+    Object.assign(filesystem.node(inode).attributes, { mode: 0o102767, gid: 0, changeSeconds: 55 });
+    channel.deliver(
+      message(
+        Opcode.SETATTR,
+        BigInt(inode),
+        Buffer.concat([u32(valid, 0), u64(0, 0, 0, 0, 0, 77), Buffer.alloc(32)]),
+      ),
+    );
+    await expect.poll(() => filesystem.node(inode).attributes.mode).toBe(0o100767);
+    expect(filesystem.node(inode).attributes.changeSeconds).toBe(expected);
+  });
 });
