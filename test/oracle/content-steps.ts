@@ -355,6 +355,7 @@ export function map(planner: Planner): Step | undefined {
       stage.touch(worker, found.inode);
       const { window } = await stage.call(worker, ROOT_USER, 'map', slot, bytes);
       found.mappedBytes = bytes;
+      found.inode.wasReadThroughCache();
       found.inode.wasRead(stage.mount.accessRule, window, stage.batch, false);
       found.inode.isCold = false;
     },

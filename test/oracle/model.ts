@@ -62,6 +62,8 @@ export class Inode {
   sizeMayBeUnflushed = false;
   /** Nothing of it is cached: the next read is seen by the filesystem. */
   isCold = false;
+  /** A READ of the kernel's own may still be on its way to the filesystem. */
+  mayBeReadAhead = false;
   /**
    * A page was read to write a part of it. The filesystem takes that for an access, of which the kernel's attributes do not
    * learn: until it forgets the inode, the time of access may be told as before or as moved, in turn.
@@ -126,13 +128,20 @@ export class Inode {
   /** A part of a page was written, and the rest read for it, perhaps. */
   wasReadToWrite(rule: AccessRule, span: Span, batch: number): void {
     this.wasRead(rule, span, batch, false);
+    this.mayBeReadAhead = true;
     this.mayHaveTwoAccessTimes = true;
   }
 
   /** Nothing of it is in the kernel's memory. */
   forgotten(): void {
     this.isCold = true;
+    this.mayBeReadAhead = false;
     this.mayHaveTwoAccessTimes = false;
+  }
+
+  /** It was read through the page cache: what the kernel reads beyond, it reads when the caller may have gone on. */
+  wasReadThroughCache(): void {
+    this.mayBeReadAhead = true;
   }
 
   /** Somebody read it. @param reachesFilesystem whether it cannot have been answered by a cache */

@@ -157,11 +157,14 @@ class Comparison {
 
   /**
    * With relatime a read moves the time of access where the file was changed since, and when the kernel hands over the change of a
-   * cached write is its own affair. Until when that may have been; undefined where the rule does not ask for it.
+   * cached write is its own affair. With strictatime every READ does, and those ahead of a caller come when it may have gone on.
+   * Until when that may have been; undefined where the rule does not ask for it.
    */
   #movesUnseen(): bigint | undefined {
     const { inode, stage, window } = this;
-    return stage.mount.accessRule === 'relatime' && inode.kind === 'file' ? window.to : undefined;
+    const { accessRule } = stage.mount;
+    const moves = accessRule === 'relatime' || (accessRule === 'strictatime' && inode.mayBeReadAhead);
+    return moves && inode.kind === 'file' ? window.to : undefined;
   }
 
   #blocks(isSettled: boolean): void {
@@ -229,6 +232,7 @@ export async function checkRead(
   const asked = way === 'mmap' ? expected.length : length;
   const answer = await stage.call(worker, ROOT_USER, 'read', slot, how, offset, asked, 32_768);
   const seen = stage.worker(worker).take(Number(answer.words[0]));
+  if (!way.startsWith('direct')) inode.wasReadThroughCache();
   noteRead(stage, inode, answer, expected.length > 0 && (inode.isCold || way.startsWith('direct')));
   stage.checks++;
   const difference = contentDifference(expected, seen, offset);

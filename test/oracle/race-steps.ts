@@ -135,6 +135,7 @@ async function readMeanwhile(
 }
 
 function noteRead(stage: Stage, inode: Inode, { window }: Answer): void {
+  inode.wasReadThroughCache();
   inode.wasRead(stage.mount.accessRule, window, stage.batch, false);
 }
 
