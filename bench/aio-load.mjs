@@ -1,9 +1,11 @@
 // @ts-check
 /**
- * One contender in a process of its own: `node aio-load.mjs '{"how":"uring","path":"/dev/loop0",…}'` prints its measurement.
+ * One contender in a process of its own: `node aio-load.mjs
+ * '{"how":"uring","path":"/dev/loop0",…}'` prints its measurement.
  *
- * Engines of `quarryfs/aio` by their names; `fs.read` is the callback interface of Node with O_DIRECT, `fs.promises` its
- * FileHandle: both are threads of libuv. A warm-up, which the compiler needs, is left out.
+ * Engines of `quarryfs/aio` by their names; `fs.read` is the callback interface of Node with
+ * O_DIRECT, `fs.promises` its FileHandle: both are threads of libuv. A warm-up, which the compiler
+ * needs, is left out.
  */
 import { closeSync, constants, openSync, promises, read, write } from 'node:fs';
 import { AlignedBuffer } from '../dist/aio/file/aligned-buffer.js';

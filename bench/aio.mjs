@@ -1,10 +1,11 @@
 // @ts-check
 /**
- * The engines of `quarryfs/aio` beside fio and Node's own calls, in one run. `npm run bench:aio -- --help`.
+ * The engines of `quarryfs/aio` beside fio and Node's own calls, in one run. `npm run bench:aio --
+ * --help`.
  *
- * For each run, each cell (workload, size of requests, depth) is measured by all contenders in turn, each in a process
- * of its own, so that what drifts on the machine drifts for all; the tables show medians. A contender that
- * fails in one cell loses that cell.
+ * For each run, each cell (workload, size of requests, depth) is measured by all contenders in
+ * turn, each in a process of its own, so that what drifts on the machine drifts for all; the tables
+ * show medians. A contender that fails in one cell loses that cell.
  */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, release } from 'node:os';
@@ -28,7 +29,10 @@ const CONTENDERS = [
 const DEFAULT_CONTENDERS = ['fio-libaio', 'fio-uring', 'aio', 'uring', 'direct', 'fs.read', 'fs.promises'];
 const TARGETS = ['loop', 'file'];
 
-/** @typedef {{ name: string, workload: 'randread' | 'randwrite' | 'read' | 'write', blockBytes: number, depth: number }} Cell */
+/**
+ * @typedef {{ name: string, workload: 'randread' | 'randwrite' | 'read' | 'write', blockBytes:
+ * number, depth: number }} Cell
+ */
 
 /** @type {Cell[]} */
 const CELLS = [
@@ -73,7 +77,11 @@ const DEVICE_BYTES = 2 ** 29;
 const undo = new Undo();
 let interrupted = false;
 
-/** @param {string | undefined} list @param {readonly string[]} known @param {readonly string[]} otherwise */
+/**
+ * @param {string | undefined} list
+ * @param {readonly string[]} known
+ * @param {readonly string[]} otherwise
+ */
 function listed(list, known, otherwise) {
   if (list === undefined) return [...otherwise];
   const names = list.split(',');
@@ -133,7 +141,13 @@ async function makeTarget(kind, folder) {
 
 /** @typedef {{ iops: number, cpuUs: number, p50Us: number, p99Us: number }} Result */
 
-/** @param {string} contender @param {string} path @param {Cell} cell @param {number} seconds @returns {Promise<Result>} */
+/**
+ * @param {string} contender
+ * @param {string} path
+ * @param {Cell} cell
+ * @param {number} seconds
+ * @returns {Promise<Result>}
+ */
 async function measureFio(contender, path, cell, seconds) {
   const output = await run('fio', [
     '--name=aio',
@@ -179,7 +193,10 @@ async function measureOne(contender, path, cell, options) {
   return JSON.parse(await run(process.execPath, [program, JSON.stringify(load)]));
 }
 
-/** Target, cell, contender → its results. @typedef {Record<string, Record<string, Record<string, Result[]>>>} Measured */
+/**
+ * Target, cell, contender → its results.
+ * @typedef {Record<string, Record<string, Record<string, Result[]>>>} Measured
+ */
 
 /** @param {Result[] | undefined} results @param {keyof Result} what */
 function medianOf(results, what) {

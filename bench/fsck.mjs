@@ -2,8 +2,9 @@
 /**
  * `quarry fsck` beside `e2fsck -f`, on equal trees in volumes of equal size: time and peak memory.
  *
- * The tree: directories of 10,000 files each, one file in ten with 4 KiB of data, on each filesystem in turn, mounted from the same loop
- * device. A checker runs three times, the device's pages dropped before each; the least counts, since nothing makes it faster than it is.
+ * The tree: directories of 10,000 files each, one file in ten with 4 KiB of data, on each
+ * filesystem in turn, mounted from the same loop device. A checker runs three times, the device's
+ * pages dropped before each; the least counts, since nothing makes it faster than it is.
  */
 import { spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';

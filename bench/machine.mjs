@@ -1,9 +1,11 @@
 // @ts-check
 /**
- * What the benchmark does to the machine, and how it takes all of it back: processes, loop devices, mounts, files.
+ * What the benchmark does to the machine, and how it takes all of it back: processes, loop devices,
+ * mounts, files.
  *
- * Everything that must be undone is pushed on one `Undo` stack the moment it exists; the stack runs from the
- * top at the end, after an error, and on Ctrl-C. Only processes started here are ended, by their number.
+ * Everything that must be undone is pushed on one `Undo` stack the moment it exists; the stack runs
+ * from the top at the end, after an error, and on Ctrl-C. Only processes started here are ended, by
+ * their number.
  */
 import { spawn } from 'node:child_process';
 import {
@@ -54,7 +56,10 @@ export class Undo {
   }
 }
 
-/** Children that run now, so that an interrupt can end them. @type {Set<import('node:child_process').ChildProcess>} */
+/**
+ * Children that run now, so that an interrupt can end them.
+ * @type {Set<import('node:child_process').ChildProcess>}
+ */
 const running = new Set();
 
 export function endCommands() {
@@ -191,11 +196,12 @@ export async function compile(source, folder) {
 }
 
 /**
- * Asks the kernel for a wake-up latency of nothing while the benchmark runs (PM QoS): an idle CPU polls instead of
- * halting. Without it a virtual machine measures its exits to the host, a bare one its sleep states.
+ * Asks the kernel for a wake-up latency of nothing while the benchmark runs (PM QoS): an idle CPU
+ * polls instead of halting. Without it a virtual machine measures its exits to the host, a bare one
+ * its sleep states.
  *
- * Busy loops of idle priority do the same at a price: the scheduler lets such a loop go first now and then, for a whole
- * tick, while a kernel thread waits.
+ * Busy loops of idle priority do the same at a price: the scheduler lets such a loop go first now
+ * and then, for a whole tick, while a kernel thread waits.
  * @param {Undo} undo
  * @returns {string} how the CPUs wait now
  */

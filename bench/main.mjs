@@ -2,9 +2,9 @@
 /**
  * Quarry beside other filesystems, on one device and in one run. `npm run bench -- --help`.
  *
- * For each run, each system is formatted on the same RAM-backed loop device and measured in turn, so that what drifts
- * on the machine drifts for all; the table shows medians. A system that fails in one group loses the rows of that group
- * and goes on with the next.
+ * For each run, each system is formatted on the same RAM-backed loop device and measured in turn,
+ * so that what drifts on the machine drifts for all; the table shows medians. A system that fails
+ * in one group loses the rows of that group and goes on with the next.
  */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, release } from 'node:os';
@@ -71,8 +71,9 @@ function readOptions() {
 }
 
 /**
- * Copies part of a real tree to memory, so that its own disk does not count: directories with the files in them, taken
- * evenly from all over `/usr/share`, so that sizes are mixed as they are there.
+ * Copies part of a real tree to memory, so that its own disk does not count: directories with the
+ * files in them, taken evenly from all over `/usr/share`, so that sizes are mixed as they are
+ * there.
  * @param {string | undefined} source all of this one instead
  * @param {string} folder
  * @param {number} limit files

@@ -1,5 +1,6 @@
 /*
- * The part of the benchmark that must cost nothing itself: one process that makes, looks at and removes names.
+ * The part of the benchmark that must cost nothing itself: one process that makes, looks at and
+ * removes names.
  *
  *   names create DIR COUNT BYTES    open(O_CREAT | O_EXCL), write BYTES if any, close
  *   names stat DIR COUNT            lstat of each of them

@@ -2,9 +2,9 @@
 /**
  * The rows: what is measured, in which unit, and how.
  *
- * Rows that need the same preparation form a group. A group gets a place with a freshly made, freshly mounted
- * filesystem, and answers with one number per row; bigger is better in all of them. `place.remount()`
- * unmounts, drops the caches and mounts again.
+ * Rows that need the same preparation form a group. A group gets a place with a freshly made,
+ * freshly mounted filesystem, and answers with one number per row; bigger is better in all of them.
+ * `place.remount()` unmounts, drops the caches and mounts again.
  */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';

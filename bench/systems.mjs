@@ -2,10 +2,10 @@
 /**
  * The systems under test: how each is made, mounted and unmounted on the same device.
  *
- * Each has the options an ordinary user of it gets by default. `quarry` may be named several times with
- * different mount options: `quarry:-o spin=0`; and `quarry@DIR` is that of another checkout, built, so that two states
- * of the code stand beside each other in one run. `raw` is the device without a filesystem: only the direct rows
- * make sense on it.
+ * Each has the options an ordinary user of it gets by default. `quarry` may be named several times
+ * with different mount options: `quarry:-o spin=0`; and `quarry@DIR` is that of another checkout,
+ * built, so that two states of the code stand beside each other in one run. `raw` is the device
+ * without a filesystem: only the direct rows make sense on it.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -23,7 +23,8 @@ const UNMOUNT_LIMIT_MS = 120_000;
  * @property {boolean} hasFiles false for the raw device
  * @property {string[]} needs programs without which it is left out
  * @property {(device: string) => Promise<unknown>} format
- * @property {(device: string, directory: string) => Promise<() => Promise<void>>} mount gives the way to unmount
+ * @property {(device: string, directory: string) => Promise<() => Promise<void>>} mount gives the
+ * way to unmount
  */
 
 /** @type {Record<string, (name: string, mountArguments: string[], checkout: string) => System>} */
@@ -120,7 +121,8 @@ async function mountDaemon(command, args, directory) {
 }
 
 /**
- * Reads `ext4,quarry:-o spin=0,layer=x,fuse2fs`: a comma parts two systems only where a system's name follows.
+ * Reads `ext4,quarry:-o spin=0,layer=x,fuse2fs`: a comma parts two systems only where a system's
+ * name follows.
  * @param {string} list
  * @returns {System[]}
  * @throws Error naming what is not known

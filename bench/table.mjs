@@ -1,6 +1,7 @@
 // @ts-check
 /**
- * From numbers to what is read: medians, ratios against the other systems, targets met or missed, one text table.
+ * From numbers to what is read: medians, ratios against the other systems, targets met or missed,
+ * one text table.
  */
 
 /**
@@ -19,7 +20,9 @@ export const TARGETS = [
   { rows: ['read-1m', 'write-1m'], over: 'fuse2fs', atLeast: 3 },
 ];
 
-/** @typedef {Record<string, Record<string, number[]>>} Measured system → row → the value of each run */
+/**
+ * @typedef {Record<string, Record<string, number[]>>} Measured system → row → the value of each run
+ */
 
 /** @param {number[] | undefined} values */
 export function median(values) {

@@ -1,10 +1,12 @@
 // @ts-check
 /**
- * How long others wait while one does much: the latency of a `stat` by another process under each long piece of work, and the longest
- * turn of the daemon's event loop meanwhile, as a table in Markdown.
+ * How long others wait while one does much: the latency of a `stat` by another process under each
+ * long piece of work, and the longest turn of the daemon's event loop meanwhile, as a table in
+ * Markdown.
  *
- * The name of each `stat` is a new one, so that each is a request to the daemon, of what its cache holds. The volume lies on a loop
- * device over a tmpfs; what is truncated, removed and listed is in the daemon's cache as far as that is large enough.
+ * The name of each `stat` is a new one, so that each is a request to the daemon, of what its cache
+ * holds. The volume lies on a loop device over a tmpfs; what is truncated, removed and listed is in
+ * the daemon's cache as far as that is large enough.
  */
 import { spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
@@ -41,11 +43,15 @@ const NAMES_PER_COMMIT_LOAD = '200000';
 const undo = new Undo();
 
 /**
- * @typedef {{ count: number, p50: number, p99: number, p999: number, most: number }} Latencies in ms
+ * @typedef {{ count: number, p50: number, p99: number, p999: number, most: number }} Latencies in
+ * ms
  * @typedef {{ what: string, prepare?: () => Promise<unknown>, work: () => Promise<unknown> }} Load
  */
 
-/** Calls stat from now on until `stop` is called, which resolves to what it saw. @param {string} directory */
+/**
+ * Calls stat from now on until `stop` is called, which resolves to what it saw.
+ * @param {string} directory
+ */
 async function startProbe(directory) {
   const child = spawn('python3', [LOADS, 'probe', directory], { stdio: ['pipe', 'pipe', 'inherit'] });
   const lines = createInterface(child.stdout)[Symbol.asyncIterator]();
@@ -57,7 +63,11 @@ async function startProbe(directory) {
   };
 }
 
-/** Turns so far, by the µs that they were shorter than. @param {string} directory @returns {Promise<Record<string, number>>} */
+/**
+ * Turns so far, by the µs that they were shorter than.
+ * @param {string} directory
+ * @returns {Promise<Record<string, number>>}
+ */
 async function turnsSoFar(directory) {
   const stat = JSON.parse(await run(process.execPath, [QUARRY, 'stat', '--json', directory]));
   return stat.turns.shorterThanMicroseconds;
@@ -80,7 +90,11 @@ async function measure(directory, { what, prepare, work }) {
   return [what, seconds.toFixed(1), count.toLocaleString('en'), ...times, longest.toPrecision(3)];
 }
 
-/** @param {string} directory @param {Record<string, string | boolean | undefined>} sizes @returns {Load[]} */
+/**
+ * @param {string} directory
+ * @param {Record<string, string | boolean | undefined>} sizes
+ * @returns {Load[]}
+ */
 function loads(directory, sizes) {
   const at = (/** @type {string} */ name) => join(directory, name);
   const load = (/** @type {unknown[]} */ ...words) => run('python3', [LOADS, ...words.map(String)]);

@@ -17,8 +17,8 @@
 //   hook_watch       calls into somebody else's JavaScript, watched
 //   device_probe, mount, limits, crc32c  plain functions
 //
-// No policy, no layout, no opcodes of FUSE but in relief. Addresses never reach JavaScript, and each length that comes
-// from it is checked here.
+// No policy, no layout, no opcodes of FUSE but in relief. Addresses never reach JavaScript, and
+// each length that comes from it is checked here.
 #include <napi.h>
 
 #include "aio_queue.h"
@@ -49,7 +49,8 @@ static Napi::Value SetSpin(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
-// turnLengths(): the longest call into JavaScript, in milliseconds, and how many were in each bucket.
+// turnLengths(): the longest call into JavaScript, in milliseconds, and how many were in each
+// bucket.
 static Napi::Value TurnLengthsOf(const Napi::CallbackInfo& info) {
   const TurnLengths& turns = Environment::Of(info.Env()).turns;
   Napi::Array numbers = Napi::Array::New(info.Env(), TurnLengths::kBuckets + 1);

@@ -48,8 +48,8 @@ IoQueue::Failure AioQueue::Open() {
   return {};
 }
 
-// io_submit takes a prefix, or names the first one's error: that one is refused and the next ones tried.
-// EAGAIN means no room: what remains waits for completions.
+// io_submit takes a prefix, or names the first one's error: that one is refused and the next ones
+// tried. EAGAIN means no room: what remains waits for completions.
 void AioQueue::HandOver() {
   batch_.clear();
   for (uint32_t index : queued_) batch_.push_back(Prepare(requests_[index]));
@@ -94,7 +94,8 @@ uint32_t AioQueue::Take(Completion* into, uint32_t most) {
   return taken;
 }
 
-// EINPROGRESS is the kernel's yes: the request's own event will come. EINVAL: this kind cannot be cancelled.
+// EINPROGRESS is the kernel's yes: the request's own event will come. EINVAL: this kind cannot be
+// cancelled.
 int AioQueue::CancelBelow(const Request& target, const Request&) {
   io_event unused;
   if (syscall(SYS_io_cancel, context_, &control_blocks_[target.index], &unused) == 0) return 0;
@@ -102,8 +103,8 @@ int AioQueue::CancelBelow(const Request& target, const Request&) {
   return errno == EINVAL ? EALREADY : errno;
 }
 
-// io_destroy returns when the kernel no longer touches our memory, and takes a grace period of RCU even when it
-// never did: nobody has to wait for that.
+// io_destroy returns when the kernel no longer touches our memory, and takes a grace period of RCU
+// even when it never did: nobody has to wait for that.
 void AioQueue::Stop() {
   const aio_context_t context = context_;
   context_ = 0;

@@ -1,9 +1,12 @@
-// Kernel AIO (io_submit) as an IoQueue. The completions are read from the ring in our memory, without a system call.
+// Kernel AIO (io_submit) as an IoQueue. The completions are read from the ring in our memory,
+// without a system call.
 //
-// One context serves any number of descriptors: the system has few (fs.aio-max-nr), and giving one back takes
-// the kernel tens of milliseconds. So an idle context is given back on a thread of its own.
+// One context serves any number of descriptors: the system has few (fs.aio-max-nr), and giving one
+// back takes the kernel tens of milliseconds. So an idle context is given back on a thread of its
+// own.
 //
-// Transfers of files and disks cannot be cancelled once submitted; the kernel says so (EINVAL), and so do we.
+// Transfers of files and disks cannot be cancelled once submitted; the kernel says so (EINVAL), and
+// so do we.
 #ifndef QUARRY_AIO_QUEUE_H
 #define QUARRY_AIO_QUEUE_H
 

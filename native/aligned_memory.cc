@@ -28,7 +28,8 @@ Mapping* Mapping::Create(size_t length, MemoryTable* table) {
   void* base = mmap(nullptr, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (base == MAP_FAILED) return nullptr;
   PreferHugePages(base, length);
-  // A fork while a transfer is under way must not leave its bytes to the child: kernels before 6.5 copied the page for us.
+  // A fork while a transfer is under way must not leave its bytes to the child: kernels before 6.5
+  // copied the page for us.
   madvise(base, length, MADV_DONTFORK);
   return new Mapping(static_cast<uint8_t*>(base), length, table);
 }
@@ -90,7 +91,8 @@ Napi::Object AlignedMemory::Make(Napi::Env env, size_t length) {
 }
 
 AlignedMemory* AlignedMemory::From(Napi::Env env, napi_value value) {
-  // The check of the tag would try to make an object of it, and leave an exception pending where that cannot be.
+  // The check of the tag would try to make an object of it, and leave an exception pending where
+  // that cannot be.
   napi_valuetype type = napi_undefined;
   if (napi_typeof(env, value, &type) != napi_ok || type != napi_object) return nullptr;
   bool tagged = false;

@@ -1,11 +1,12 @@
 // Memory that the kernel may read and write while JavaScript does other things.
 //
-// A Mapping is one mmap with a count of its users: the JavaScript object, the ArrayBuffer over it, and
-// each I/O in flight. It is unmapped when the last one lets go, so neither garbage collection nor a
-// detached ArrayBuffer can pull memory from under the kernel. The count belongs to the JavaScript thread.
+// A Mapping is one mmap with a count of its users: the JavaScript object, the ArrayBuffer over it,
+// and each I/O in flight. It is unmapped when the last one lets go, so neither garbage collection
+// nor a detached ArrayBuffer can pull memory from under the kernel. The count belongs to the
+// JavaScript thread.
 //
-// JavaScript names a mapping by its number in the environment's MemoryTable. A number that was never
-// given out, or whose mapping is gone, finds nothing.
+// JavaScript names a mapping by its number in the environment's MemoryTable. A number that was
+// never given out, or whose mapping is gone, finds nothing.
 #ifndef QUARRY_ALIGNED_MEMORY_H
 #define QUARRY_ALIGNED_MEMORY_H
 
@@ -22,7 +23,8 @@ class MemoryTable;
 
 class Mapping {
  public:
-  // Zeroed, page-aligned memory with one user, the caller; nullptr with errno set when there is none.
+  // Zeroed, page-aligned memory with one user, the caller; nullptr with errno set when there is
+  // none.
   static Mapping* Create(size_t length, MemoryTable* table);
 
   uint8_t* base() const { return base_; }
@@ -53,8 +55,8 @@ struct ReleaseMapping {
 // One use of a mapping.
 using HeldMapping = std::unique_ptr<Mapping, ReleaseMapping>;
 
-// Numbers for the live mappings of one environment. Outlives them: the table counts its mappings, and
-// frees itself when abandoned and empty, because ArrayBuffers may be finalized last.
+// Numbers for the live mappings of one environment. Outlives them: the table counts its mappings,
+// and frees itself when abandoned and empty, because ArrayBuffers may be finalized last.
 class MemoryTable {
  public:
   void Add(Mapping* mapping);

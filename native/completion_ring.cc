@@ -22,8 +22,8 @@ bool CompletionRing::HasEvents() const {
   return ring_->head != __atomic_load_n(&ring_->tail, __ATOMIC_ACQUIRE);
 }
 
-// The acquire load of the tail makes the events before it visible; the release store of the head tells
-// the kernel that we have read them.
+// The acquire load of the tail makes the events before it visible; the release store of the head
+// tells the kernel that we have read them.
 uint32_t CompletionRing::Take(io_event* into, uint32_t most) {
   if (!ring_) return TakeByCall(into, most);
   uint32_t head = ring_->head;

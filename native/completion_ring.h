@@ -1,8 +1,9 @@
-// The completion ring that the kernel maps into the process with each AIO context, read without a system call.
+// The completion ring that the kernel maps into the process with each AIO context, read without a
+// system call.
 //
-// The kernel writes events at `tail` and we consume at `head` (fs/aio.c, struct aio_ring). The layout is
-// recognised by its magic and by the absence of incompatible features; a kernel with another layout is
-// asked through io_getevents instead.
+// The kernel writes events at `tail` and we consume at `head` (fs/aio.c, struct aio_ring). The
+// layout is recognised by its magic and by the absence of incompatible features; a kernel with
+// another layout is asked through io_getevents instead.
 #ifndef QUARRY_COMPLETION_RING_H
 #define QUARRY_COMPLETION_RING_H
 

@@ -52,9 +52,9 @@ uint64_t LoadLittleEndian64(const uint8_t* bytes) {
 
 #if defined(__x86_64__)
 
-// Three independent streams hide the instruction's latency of three cycles. Their checksums are joined by
-// advancing one over as many zero bytes as the next stream is long, which is linear: four table look-ups.
-// A lane of 1360 makes a 4096-byte block three lanes and a rest of 16.
+// Three independent streams hide the instruction's latency of three cycles. Their checksums are
+// joined by advancing one over as many zero bytes as the next stream is long, which is linear: four
+// table look-ups. A lane of 1360 makes a 4096-byte block three lanes and a rest of 16.
 constexpr size_t kLane = 1360;
 
 struct LaneTables {

@@ -9,7 +9,8 @@
 
 namespace quarry {
 
-// The checksum of `length` bytes, continued from the checksum `seed` of what came before (0 to begin).
+// The checksum of `length` bytes, continued from the checksum `seed` of what came before (0 to
+// begin).
 uint32_t Crc32c(uint32_t seed, const uint8_t* bytes, size_t length);
 // The same, by tables alone: for other processors, and to test the fast one against.
 uint32_t Crc32cByTable(uint32_t seed, const uint8_t* bytes, size_t length);

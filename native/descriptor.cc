@@ -26,8 +26,8 @@ struct flock LockOf(const Napi::CallbackInfo& info) {
   return lock;
 }
 
-// A lock of the open file description: it ends with the descriptor, also when the process is killed, and holds
-// against other processes and against a second opening by this one.
+// A lock of the open file description: it ends with the descriptor, also when the process is
+// killed, and holds against other processes and against a second opening by this one.
 Napi::Value LockDescriptor(const Napi::CallbackInfo& info) {
   const int descriptor = static_cast<int>(IntegerArgument(info, 0, "descriptor", 0, INT32_MAX));
   struct flock lock = LockOf(info);

@@ -1,4 +1,5 @@
-// Open files, owned: a descriptor is closed with its object, or with the environment, at the latest.
+// Open files, owned: a descriptor is closed with its object, or with the environment, at the
+// latest.
 //
 // new Descriptor(number)   { number, close() }: a duplicate of an open descriptor, which stays with whoever opened it
 // lockDescriptor(number, kind, start, length)   0, or an errno at once: EAGAIN when another open of the file holds the lock

@@ -42,8 +42,8 @@ struct Failure {
   const char* detail = nullptr;
 };
 
-// STATX_DIOALIGN and the two fields it fills (linux/stat.h since 6.1), by their places in struct statx,
-// as the headers of the build machine may be older than its kernel.
+// STATX_DIOALIGN and the two fields it fills (linux/stat.h since 6.1), by their places in struct
+// statx, as the headers of the build machine may be older than its kernel.
 constexpr unsigned kStatxDioAlign = 0x2000;
 constexpr size_t kStatxBytes = 256;
 constexpr size_t kMaskOffset = 0;
@@ -75,8 +75,8 @@ Failure ProbeBlockDevice(int descriptor, Geometry* geometry) {
   return {};
 }
 
-// A lock of the open file description: it ends with the descriptor, also when the process is killed, and
-// holds against other processes and against a second opening by this one.
+// A lock of the open file description: it ends with the descriptor, also when the process is
+// killed, and holds against other processes and against a second opening by this one.
 Failure LockImage(int descriptor, bool read_only) {
   struct flock lock = {};
   lock.l_type = read_only ? F_RDLCK : F_WRLCK;
@@ -97,20 +97,22 @@ Failure Probe(int descriptor, const Wish& wish, Geometry* geometry) {
   return wish.exclusive ? LockImage(descriptor, wish.read_only) : Failure{};
 }
 
-// With O_NONBLOCK io_uring fails with EAGAIN where it should wait; it has done its duty when the file is open.
+// With O_NONBLOCK io_uring fails with EAGAIN where it should wait; it has done its duty when the
+// file is open.
 void MakeBlocking(int descriptor) {
   const int flags = fcntl(descriptor, F_GETFL);
   if (flags >= 0) fcntl(descriptor, F_SETFL, flags & ~O_NONBLOCK);
 }
 
-// O_EXCL without O_CREAT: the block device must not be mounted or held by anyone (open(2)); it means nothing on a file.
+// O_EXCL without O_CREAT: the block device must not be mounted or held by anyone (open(2)); it
+// means nothing on a file.
 int OpenFlags(const Wish& wish, bool block_device) {
   const int flags = (wish.read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NONBLOCK;
   return wish.exclusive && block_device ? flags | O_EXCL : flags;
 }
 
-// Opens directly if wished and possible; `direct` says whether it was. A host filesystem that knows no
-// O_DIRECT refuses it with EINVAL.
+// Opens directly if wished and possible; `direct` says whether it was. A host filesystem that knows
+// no O_DIRECT refuses it with EINVAL.
 int OpenAsWished(const char* path, int flags, bool* direct) {
   int descriptor = open(path, flags | (*direct ? O_DIRECT : 0));
   if (descriptor < 0 && errno == EINVAL && *direct) {
@@ -121,8 +123,9 @@ int OpenAsWished(const char* path, int flags, bool* direct) {
   return descriptor;
 }
 
-// Only what a volume can be on is opened at all: to open another device, or a FIFO, has effects. So the path is resolved first, and what it
-// led to is opened by that. Gives a descriptor, or −1 with errno.
+// Only what a volume can be on is opened at all: to open another device, or a FIFO, has effects. So
+// the path is resolved first, and what it led to is opened by that. Gives a descriptor, or −1 with
+// errno.
 int OpenTarget(const std::string& path, const Wish& wish, bool* direct) {
   *direct = wish.direct;
   const int place = open(path.c_str(), O_PATH | O_CLOEXEC);

@@ -6,7 +6,8 @@
 
 namespace quarry {
 
-// openDevice(path, { readOnly, exclusive, direct }), closeDevice(descriptor), probeDescriptor(descriptor)
+// openDevice(path, { readOnly, exclusive, direct }), closeDevice(descriptor),
+// probeDescriptor(descriptor)
 void DefineDeviceProbe(Napi::Env env, Napi::Object exports);
 
 }  // namespace quarry

@@ -1,8 +1,8 @@
 // What one JavaScript environment (the main thread, or a worker) has of this addon.
 //
-// Everything that holds a handle in the event loop is registered here, so that one cleanup hook closes it
-// all: a process that exits, or a worker that is terminated, at any moment leaves no handle behind and
-// no callback that could still run. After the hook no JavaScript is called.
+// Everything that holds a handle in the event loop is registered here, so that one cleanup hook
+// closes it all: a process that exits, or a worker that is terminated, at any moment leaves no
+// handle behind and no callback that could still run. After the hook no JavaScript is called.
 #ifndef QUARRY_ENVIRONMENT_H
 #define QUARRY_ENVIRONMENT_H
 
@@ -41,7 +41,8 @@ class Environment {
   void Remove(LoopResource* resource);
   void HandleOpened() { open_handles_++; }
   void HandleClosed();
-  // Does something slow on a thread of the pool, which the end of the environment waits for; here and now when that has come.
+  // Does something slow on a thread of the pool, which the end of the environment waits for; here
+  // and now when that has come.
   void RunOnThread(std::function<void()> work);
 
   uv_loop_t* const loop;

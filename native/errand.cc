@@ -48,7 +48,8 @@ struct Outcome {
 
 Outcome Failed(Step step) { return {errno, step, 0}; }
 
-// Everything below runs in the child, of which only the calling thread exists: system calls, and memory made before.
+// Everything below runs in the child, of which only the calling thread exists: system calls, and
+// memory made before.
 
 void CloseAllBut(int kept) {
   // close_range(2), without which the numbers are few enough to be tried.
@@ -67,7 +68,8 @@ void ResetSignals() {
   sigprocmask(SIG_SETMASK, &none, nullptr);
 }
 
-// Nothing is asked for: id and device come along, and whoever may not look into a mount learns them all the same.
+// Nothing is asked for: id and device come along, and whoever may not look into a mount learns them
+// all the same.
 bool Statx(int descriptor, uint8_t* record) {
   const int flags = AT_EMPTY_PATH | AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC;
   return syscall(SYS_statx, descriptor, "", flags, 0, record) == 0;
@@ -127,8 +129,9 @@ struct Place {
   }
 };
 
-// Whoever owns a directory on the way may put a link in its place at any moment. So the directory that holds the mountpoint is entered
-// first; in it nobody can move the name, as long as something is mounted there.
+// Whoever owns a directory on the way may put a link in its place at any moment. So the directory
+// that holds the mountpoint is entered first; in it nobody can move the name, as long as something
+// is mounted there.
 Outcome Unmount(const Place& place, uint64_t mount, int flags) {
   const int parent = open(place.parent.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
   if (parent < 0 || fchdir(parent) != 0) return Failed(kOpen);
@@ -144,8 +147,9 @@ bool OwnNamespace() {
   return unshare(CLONE_NEWNS) == 0 && mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0;
 }
 
-// In a mount namespace of the child's own what covers the mount is taken away, and the filesystem below made read-only, which writes
-// what is in the page cache. Nobody else sees the difference but in that.
+// In a mount namespace of the child's own what covers the mount is taken away, and the filesystem
+// below made read-only, which writes what is in the page cache. Nobody else sees the difference but
+// in that.
 Outcome Seal(const std::vector<std::string>& covers, const std::string& path, uint32_t major, uint32_t minor) {
   if (!OwnNamespace()) return Failed(kPrivate);
   for (const std::string& cover : covers) {
@@ -180,7 +184,8 @@ Outcome Abort(const char* path) {
 
 // And here the parent.
 
-// Runs `work` in a child, whose answer is in `bytes`. Gives the number of the child and the end of the pipe to read from.
+// Runs `work` in a child, whose answer is in `bytes`. Gives the number of the child and the end of
+// the pipe to read from.
 Napi::Value Start(Napi::Env env, const std::function<Outcome()>& work, const uint8_t* bytes = nullptr) {
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0) ThrowErrno(env, errno, "pipe2");
@@ -263,7 +268,8 @@ Napi::Value StartAbort(const Napi::CallbackInfo& info) {
   return Start(info.Env(), [&] { return Abort(path.c_str()); });
 }
 
-// endErrand(child): ends it if it is still at work, and forgets it. A child that cannot be ended is left to whoever inherits it.
+// endErrand(child): ends it if it is still at work, and forgets it. A child that cannot be ended is
+// left to whoever inherits it.
 Napi::Value EndErrand(const Napi::CallbackInfo& info) {
   const pid_t child = static_cast<pid_t>(IntegerArgument(info, 0, "child", 2, INT32_MAX));
   if (waitpid(child, nullptr, WNOHANG) != 0) return info.Env().Undefined();

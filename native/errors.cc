@@ -32,8 +32,8 @@ void AppendUtf8(uint32_t code, std::string* bytes) {
   for (int part = more - 1; part >= 0; part--) *bytes += static_cast<char>(0x80 | ((code >> (6 * part)) & 0x3f));
 }
 
-// The character at `*at`, which is moved to its last unit. A lone surrogate from U+DC80 on is a byte that was not UTF-8
-// (path-bytes.ts); others are replaced.
+// The character at `*at`, which is moved to its last unit. A lone surrogate from U+DC80 on is a
+// byte that was not UTF-8 (path-bytes.ts); others are replaced.
 void AppendCharacter(const std::u16string& text, size_t* at, std::string* bytes) {
   const char16_t unit = text[*at];
   if (IsHigh(unit) && *at + 1 < text.size() && IsLow(text[*at + 1])) {

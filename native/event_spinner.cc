@@ -17,11 +17,12 @@ constexpr uint64_t kShortestBudget = 5 * kMicrosecond;
 constexpr uint64_t kWakeUpCost = 50 * kMicrosecond;
 // Longest work away from the loop: what a timer or a signal may have to wait.
 constexpr uint64_t kLongestStay = 2000 * kMicrosecond;
-// Between two looks at the clock lies one try of the sources; after this long, somebody else had the processor.
+// Between two looks at the clock lies one try of the sources; after this long, somebody else had
+// the processor.
 constexpr uint64_t kTakenAway = 150 * kMicrosecond;
 constexpr uint64_t kContention = 100 * 1000 * kMicrosecond;
-// Longer than a tick of most kernels, so that the linger's end is not their next timer event: setting that costs a
-// virtual machine 20 µs.
+// Longer than a tick of most kernels, so that the linger's end is not their next timer event:
+// setting that costs a virtual machine 20 µs.
 constexpr uint64_t kLongestLinger = 5000 * kMicrosecond;
 // A process has one mount and few devices; more sources than these wait for the loop.
 constexpr size_t kMostLingering = 8;
@@ -157,7 +158,8 @@ bool EventSpinner::Linger(uint64_t now) {
   return std::any_of(descriptors, descriptors + count, [](const pollfd& one) { return one.revents != 0; });
 }
 
-// To the loop's next timer, which the loop reckons from its own time: that of its last look at the clock.
+// To the loop's next timer, which the loop reckons from its own time: that of its last look at the
+// clock.
 uint64_t EventSpinner::LongestLinger(uint64_t now) const {
   const int milliseconds = uv_backend_timeout(loop_);
   if (milliseconds < 0) return kLongestLinger;

@@ -1,17 +1,20 @@
-// Between work and the event loop: look for more work for a moment, then wait for it a moment, then leave.
+// Between work and the event loop: look for more work for a moment, then wait for it a moment, then
+// leave.
 //
-// A round trip through FUSE or a fast device takes less time than a turn of the event loop. So when a
-// source has just dispatched something, the spinner asks every source again, without blocking, until
-// nothing has come for the length of its budget: the spin. Then it blocks on their descriptors and on the loop's
-// own: the linger. That leaves the processor to whoever needs it and still saves the loop's turn. A flush by AIO goes
-// through a thread of the kernel that may need this very processor, so there is no spin while one is under way.
+// A round trip through FUSE or a fast device takes less time than a turn of the event loop. So when
+// a source has just dispatched something, the spinner asks every source again, without blocking,
+// until nothing has come for the length of its budget: the spin. Then it blocks on their
+// descriptors and on the loop's own: the linger. That leaves the processor to whoever needs it and
+// still saves the loop's turn. A flush by AIO goes through a thread of the kernel that may need
+// this very processor, so there is no spin while one is under way.
 //
-// It adapts: a spin in vain halves the budget, down to none; the full budget is back as soon as the loop
-// is woken so shortly after the last work that a spin would have caught it. An idle process sleeps, and
-// a process whose requests come slowly stops paying for spins that cannot hit. Who loses the processor in the midst of a
-// spin has competition for it, perhaps from the very one it waits for: there is no spin then for a tenth of a second.
-// A stay is bounded in time and in dispatches, and ends at once when the loop has something else to do, so timers,
-// signals and immediates run.
+// It adapts: a spin in vain halves the budget, down to none; the full budget is back as soon as the
+// loop is woken so shortly after the last work that a spin would have caught it. An idle process
+// sleeps, and a process whose requests come slowly stops paying for spins that cannot hit. Who
+// loses the processor in the midst of a spin has competition for it, perhaps from the very one it
+// waits for: there is no spin then for a tenth of a second. A stay is bounded in time and in
+// dispatches, and ends at once when the loop has something else to do, so timers, signals and
+// immediates run.
 #ifndef QUARRY_EVENT_SPINNER_H
 #define QUARRY_EVENT_SPINNER_H
 
@@ -27,13 +30,14 @@ class EventSource {
  public:
   // Takes what is ready and dispatches it to JavaScript; false when there was nothing.
   virtual bool TryDispatch() = 0;
-  // Called before the loop sleeps: makes sure it will be woken by the next event, and by no old one.
-  // True when something came in the meantime; the loop will then be woken for it, if it is not taken before.
+  // Called before the loop sleeps: makes sure it will be woken by the next event, and by no old
+  // one. True when something came in the meantime; the loop will then be woken for it, if it is not
+  // taken before.
   virtual bool PrepareToSleep() = 0;
   // What becomes readable with the next event; -1 when none is expected.
   virtual int SleepDescriptor() const = 0;
-  // Whether a thread of the kernel that may be bound to this very processor has to run first: a spin would only
-  // keep it from doing so.
+  // Whether a thread of the kernel that may be bound to this very processor has to run first: a
+  // spin would only keep it from doing so.
   virtual bool AwaitsKernelThread() const { return false; }
 
  protected:

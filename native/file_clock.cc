@@ -1,6 +1,7 @@
-// Since Linux 6.13 some filesystems stamp some changes with a time finer than the tick, and from then on no file gets an
-// older one: the kernel keeps a floor for its coarse clock. clock_gettime(2) does not tell that floor. A stamp of the kernel
-// does, so one is made, on a pipe that nobody else knows, and read back.
+// Since Linux 6.13 some filesystems stamp some changes with a time finer than the tick, and from
+// then on no file gets an older one: the kernel keeps a floor for its coarse clock.
+// clock_gettime(2) does not tell that floor. A stamp of the kernel does, so one is made, on a pipe
+// that nobody else knows, and read back.
 #include "file_clock.h"
 
 #include <fcntl.h>

@@ -23,7 +23,8 @@ constexpr int64_t kMostSlots = 4096;
 // Requests per call into JavaScript: enough to share its cost, few enough to answer the first soon.
 constexpr uint32_t kBatch = 16;
 
-// read(2) and write(2) without what glibc puts around them for pthread_cancel: two locked instructions each, for every request.
+// read(2) and write(2) without what glibc puts around them for pthread_cancel: two locked
+// instructions each, for every request.
 ssize_t Read(int descriptor, void* into, size_t length) { return syscall(SYS_read, descriptor, into, length); }
 ssize_t Write(int descriptor, const void* from, size_t length) { return syscall(SYS_write, descriptor, from, length); }
 
@@ -138,8 +139,9 @@ bool FuseChannel::TryDispatch() {
   return true;
 }
 
-// Fills `ready` until the kernel has no more, the batch is full, or the slots are. A request that we had to wait for goes to work
-// alone: it is likely the only one, and to learn that by one more read(2) would keep it waiting.
+// Fills `ready` until the kernel has no more, the batch is full, or the slots are. A request that
+// we had to wait for goes to work alone: it is likely the only one, and to learn that by one more
+// read(2) would keep it waiting.
 uint32_t FuseChannel::Receive() {
   int32_t* pairs = reinterpret_cast<int32_t*>(ready_->base());
   const uint32_t most = waited_ ? 1 : kBatch;
@@ -198,7 +200,8 @@ Napi::Value FuseChannel::Release(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
-// The head of a reply: [offset, offset + length) of the channel's memory, arguments `first` and the one after it.
+// The head of a reply: [offset, offset + length) of the channel's memory, arguments `first` and the
+// one after it.
 const uint8_t* FuseChannel::HeadArgument(const Napi::CallbackInfo& info, size_t* length, size_t first) {
   const int64_t most = static_cast<int64_t>(memory_->length());
   const int64_t offset = IntegerArgument(info, first, "offset", 0, most);

@@ -1,11 +1,11 @@
 // The kernel end of a FUSE mount: receives requests into page-placed slots, sends replies.
 //
-// A slot is a head page and a payload. A request is received 80 bytes before the end of the head page, so
-// that what follows fuse_in_header and fuse_write_in starts page-aligned and can go to the device as it
-// is. The protocol itself is not known here.
+// A slot is a head page and a payload. A request is received 80 bytes before the end of the head
+// page, so that what follows fuse_in_header and fuse_write_in starts page-aligned and can go to the
+// device as it is. The protocol itself is not known here.
 //
-// Receiving needs a free slot. When there is none the descriptor is not polled; release() starts it again.
-// After the end (ENODEV: unmounted, or another error) it is not read again.
+// Receiving needs a free slot. When there is none the descriptor is not polled; release() starts it
+// again. After the end (ENODEV: unmounted, or another error) it is not read again.
 #ifndef QUARRY_FUSE_CHANNEL_H
 #define QUARRY_FUSE_CHANNEL_H
 

@@ -123,7 +123,8 @@ class WatchThread {
     }
   }
 
-  // Counts what it sees, not the clock: a process that was stopped was not busy. Returns what there is to say.
+  // Counts what it sees, not the clock: a process that was stopped was not busy. Returns what there
+  // is to say.
   std::string Look() {
     const bool busy = inside_ || loading_;
     const bool same = busy ? call_ == seen_call_ : beats_ == seen_beats_;

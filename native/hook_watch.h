@@ -1,4 +1,5 @@
-// Watches calls into somebody else's JavaScript, from a thread of its own: one that never returns is told of, then ended.
+// Watches calls into somebody else's JavaScript, from a thread of its own: one that never returns
+// is told of, then ended.
 //
 // new HookWatch(subject, advice, overrun, tickMilliseconds, reportTicks, endTicks)
 //   guard(name, function, receiver)   a function that calls it, watched; throws `overrun` in place of what never returned
@@ -6,12 +7,14 @@
 //   beat()                            the loop has turned: called now and then, its absence is told of too
 //   close()
 //
-// A line goes to standard error after `reportTicks`, and the call is ended after `endTicks`, if it really used the processor
-// for half that time: a process that was stopped, or a call that waits in the kernel, is only told of. Ending is V8's own
-// termination, as Node's `vm` uses it for its timeouts: it unwinds all JavaScript up to the call here, and no `catch` of that
-// code sees it. Both sides hold the lock, so it can never hit what runs after the call.
+// A line goes to standard error after `reportTicks`, and the call is ended after `endTicks`, if it
+// really used the processor for half that time: a process that was stopped, or a call that waits in
+// the kernel, is only told of. Ending is V8's own termination, as Node's `vm` uses it for its
+// timeouts: it unwinds all JavaScript up to the call here, and no `catch` of that code sees it.
+// Both sides hold the lock, so it can never hit what runs after the call.
 //
-// V8's functions are looked up by name, so that the addon stays one that any version of Node loads; without them it only tells.
+// V8's functions are looked up by name, so that the addon stays one that any version of Node loads;
+// without them it only tells.
 #ifndef QUARRY_HOOK_WATCH_H
 #define QUARRY_HOOK_WATCH_H
 

@@ -86,7 +86,8 @@ void IoQueue::SubmitEntries(Napi::Env, uint32_t count) {
   HandOver();
 }
 
-// An entry that names no operation or lies outside its memory ends with EINVAL, as one the kernel refuses.
+// An entry that names no operation or lies outside its memory ends with EINVAL, as one the kernel
+// refuses.
 void IoQueue::Accept(const double* entry) {
   const uint32_t index = free_slots_.back();
   free_slots_.pop_back();
@@ -230,7 +231,8 @@ bool IoQueue::PrepareToSleep() {
   return true;
 }
 
-// Resets the eventfd. Done before looking for completions, never after: one between the two would be lost.
+// Resets the eventfd. Done before looking for completions, never after: one between the two would
+// be lost.
 void IoQueue::DrainSignal() {
   uint64_t count;
   if (read(signal_, &count, sizeof count) < 0) {

@@ -9,14 +9,16 @@
 //   close()      waits for what is under way, drops its results
 //   statistics() { submitted, submitCalls, completed, batches }
 //
-// `file` is a descriptor, or −1 − the number of a MappedFile. With a segment count the memory offset is the place of
-// the first segment, and the length is that of all. An entry that cancels names the token of another in its file
-// offset; its result is 0 when that one will end early, ENOENT or EALREADY when it will not.
+// `file` is a descriptor, or −1 − the number of a MappedFile. With a segment count the memory
+// offset is the place of the first segment, and the length is that of all. An entry that cancels
+// names the token of another in its file offset; its result is 0 when that one will end early,
+// ENOENT or EALREADY when it will not.
 //
-// Rules of use: never more than `depth` requests unfinished. Every entry accepted by submit() ends in exactly
-// one pair of one later onCompletions(count), also when the kernel refused it; submit() itself never
-// reports. An entry the kernel has no room for stays queued here and is handed over after the next
-// completions; if there are none to come, it ends with −EAGAIN and the caller may try later.
+// Rules of use: never more than `depth` requests unfinished. Every entry accepted by submit() ends
+// in exactly one pair of one later onCompletions(count), also when the kernel refused it; submit()
+// itself never reports. An entry the kernel has no room for stays queued here and is handed over
+// after the next completions; if there are none to come, it ends with −EAGAIN and the caller may
+// try later.
 //
 // The loop stays alive while a request is unfinished, and is not woken otherwise.
 #ifndef QUARRY_IO_QUEUE_H
@@ -93,8 +95,8 @@ class IoQueue : public EventSource, public PollOwner, public LoopResource {
   // Moves up to `most` completions out; those are no longer below.
   virtual uint32_t Take(Completion* into, uint32_t most) = 0;
   virtual bool HasCompletions() const = 0;
-  // Asks for `target`, which is below, to end early. 0 or an errno, as `cancel` is to end; −1: a completion of
-  // `cancel` will tell.
+  // Asks for `target`, which is below, to end early. 0 or an errno, as `cancel` is to end; −1: a
+  // completion of `cancel` will tell.
   virtual int CancelBelow(const Request& target, const Request& cancel) = 0;
   // Returns when nothing below touches our memory.
   virtual void Stop() = 0;
@@ -151,7 +153,8 @@ class IoQueue : public EventSource, public PollOwner, public LoopResource {
   double batches_ = 0;
 };
 
-// The JavaScript class of one kind of queue. `Kind` brings the virtual functions below, and a static kName.
+// The JavaScript class of one kind of queue. `Kind` brings the virtual functions below, and a
+// static kName.
 template <class Kind>
 class IoQueueObject : public Napi::ObjectWrap<Kind>, public IoQueue {
  public:

@@ -11,7 +11,8 @@
 
 namespace quarry {
 
-// Who is told. `status` is 0, or a negative errno when the descriptor is in error (libuv has then stopped polling).
+// Who is told. `status` is 0, or a negative errno when the descriptor is in error (libuv has then
+// stopped polling).
 class PollOwner {
  public:
   virtual void OnReadable(int status) = 0;

@@ -18,7 +18,8 @@ namespace quarry {
 
 namespace {
 
-// Address space is plenty, and mapping anew is not free: a mapping begins with this much room to grow.
+// Address space is plenty, and mapping anew is not free: a mapping begins with this much room to
+// grow.
 constexpr uint64_t kLeastRoomBytes = uint64_t{16} << 20;
 constexpr uint64_t kMostRoomBytes = uint64_t{1} << 30;
 constexpr uint64_t kPageBytes = 4096;
@@ -107,7 +108,8 @@ int64_t MappedContent::Sync(bool data_only) {
   int64_t size = 0;
   const int error = Size(&size);
   if (error != 0) return -error;
-  // Pages beyond the end are nothing that msync could write; the range in the file is what was ever touched.
+  // Pages beyond the end are nothing that msync could write; the range in the file is what was ever
+  // touched.
   const uint64_t mapped = std::min<uint64_t>(RoundedUp(static_cast<uint64_t>(size), kPageBytes), window->length);
   if (mapped > 0 && msync(window->base, mapped, MS_SYNC) != 0) return -errno;
   return (data_only ? fdatasync(descriptor_) : fsync(descriptor_)) == 0 ? 0 : -errno;
@@ -126,8 +128,8 @@ int MappedContent::Size(int64_t* size) const {
   return 0;
 }
 
-// Makes the file reach `end`, by writing the last byte of what is to be written there anyway. Unlike ftruncate that never
-// shortens the file, whoever else makes it longer meanwhile.
+// Makes the file reach `end`, by writing the last byte of what is to be written there anyway.
+// Unlike ftruncate that never shortens the file, whoever else makes it longer meanwhile.
 int MappedContent::Grow(int64_t end, const uint8_t* last_byte) const {
   int64_t size = 0;
   const int error = Size(&size);

@@ -69,7 +69,8 @@ int ReceivedDescriptor(int socket, ssize_t* received) {
   return descriptor;
 }
 
-// receiveDescriptor(socket): waits for a message with SCM_RIGHTS; -1 when the other end closed without one.
+// receiveDescriptor(socket): waits for a message with SCM_RIGHTS; -1 when the other end closed
+// without one.
 Napi::Value ReceiveDescriptor(const Napi::CallbackInfo& info) {
   const int socket = static_cast<int>(IntegerArgument(info, 0, "socket", 0, INT32_MAX));
   ssize_t received = 0;
@@ -78,7 +79,8 @@ Napi::Value ReceiveDescriptor(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), descriptor);
 }
 
-// setIoFlusher(): the kernel's memory reclaim must not wait for us; 0 or an errno (EPERM without CAP_SYS_RESOURCE).
+// setIoFlusher(): the kernel's memory reclaim must not wait for us; 0 or an errno (EPERM without
+// CAP_SYS_RESOURCE).
 Napi::Value SetIoFlusher(const Napi::CallbackInfo& info) {
   const int error = prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0) == 0 ? 0 : errno;
   return Napi::Number::New(info.Env(), error);

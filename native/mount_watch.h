@@ -1,4 +1,5 @@
-// Tells when the mount table of this process changes: mounts, their ends, and changes of their options.
+// Tells when the mount table of this process changes: mounts, their ends, and changes of their
+// options.
 //
 // new MountWatch(onChange)   { close() }: onChange(0) after each change, perhaps once for several
 //

@@ -14,7 +14,8 @@
 namespace quarry {
 
 namespace {
-// Notifications without a reply are hints: when the kernel takes none for so long, more of them help nobody.
+// Notifications without a reply are hints: when the kernel takes none for so long, more of them
+// help nobody.
 constexpr size_t kMostWaiting = 256;
 
 using Bytes = std::vector<uint8_t>;

@@ -1,8 +1,9 @@
 // Messages to the kernel that nobody asked for, written by a thread of their own.
 //
-// The kernel may make a notification wait for an inode that in turn waits for an answer of ours. On the loop that
-// would be a deadlock; here it only delays later notifications. The thread starts with the first message. It
-// keeps what it needs alive by itself, so the channel can go away at any time.
+// The kernel may make a notification wait for an inode that in turn waits for an answer of ours. On
+// the loop that would be a deadlock; here it only delays later notifications. The thread starts
+// with the first message. It keeps what it needs alive by itself, so the channel can go away at any
+// time.
 #ifndef QUARRY_NOTIFIER_H
 #define QUARRY_NOTIFIER_H
 
@@ -19,9 +20,11 @@ class Notifier {
   Notifier& operator=(const Notifier&) = delete;
   ~Notifier() { Stop(); }
 
-  // Writes a copy of the bytes to a duplicate of `descriptor`, soon. 0 or an errno; EAGAIN when too many wait.
+  // Writes a copy of the bytes to a duplicate of `descriptor`, soon. 0 or an errno; EAGAIN when too
+  // many wait.
   int Send(int descriptor, const uint8_t* bytes, size_t length);
-  // The same, and when that has been done, and not before, a copy of `reply`. An errno says that neither will be.
+  // The same, and when that has been done, and not before, a copy of `reply`. An errno says that
+  // neither will be.
   int SendBefore(int descriptor, const uint8_t* bytes, size_t length, const uint8_t* reply, size_t reply_length);
   // What waits is dropped; a write in progress ends by itself.
   void Stop();

@@ -43,7 +43,8 @@ Napi::Value ProcessHasEnded(const Napi::CallbackInfo& info) {
   return Napi::Boolean::New(info.Env(), ended);
 }
 
-// processExit(descriptor): as wait(2) tells it; −1 while it has not been collected, or where the kernel does not say.
+// processExit(descriptor): as wait(2) tells it; −1 while it has not been collected, or where the
+// kernel does not say.
 Napi::Value ProcessExit(const Napi::CallbackInfo& info) {
   ProcessInfo process = {};
   process.mask = kWantsExit;

@@ -21,7 +21,8 @@ namespace quarry {
 
 namespace {
 
-// No call that ends by itself takes so long; whoever waits for the mount waits once or twice as long.
+// No call that ends by itself takes so long; whoever waits for the mount waits once or twice as
+// long.
 constexpr std::chrono::milliseconds kBetweenLooks(500);
 constexpr int kPollMilliseconds = 20;
 // When nothing comes for so long, what the call waits for is held back.
@@ -83,7 +84,8 @@ Bytes Reply(const RequestHead& head, int error, size_t body_bytes) {
   return bytes;
 }
 
-// The answer to a request that `thread` can be waiting for while it closes a file; empty where it cannot.
+// The answer to a request that `thread` can be waiting for while it closes a file; empty where it
+// cannot.
 Bytes AnswerTo(const Bytes& request, uint32_t thread) {
   const RequestHead head = HeadOf(request);
   const TransferBody transfer = TransferOf(request);
@@ -95,8 +97,8 @@ Bytes AnswerTo(const Bytes& request, uint32_t thread) {
   return answer;
 }
 
-// Whether a request can take the place of another in the kernel, and nothing is lost if it fails: 2 if its caller hears that
-// himself, 1 if it may be read-ahead.
+// Whether a request can take the place of another in the kernel, and nothing is lost if it fails: 2
+// if its caller hears that himself, 1 if it may be read-ahead.
 int Refusable(const Bytes& request) {
   const uint32_t opcode = HeadOf(request).opcode;
   if (opcode != kRead && opcode != kWrite) return 0;

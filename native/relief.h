@@ -1,17 +1,22 @@
-// Takes the place of the loop's thread while that waits, within its own write(2) to /dev/fuse, for an answer of its own.
+// Takes the place of the loop's thread while that waits, within its own write(2) to /dev/fuse, for
+// an answer of its own.
 //
-// A reply may end a request of libaio whose file its owner has closed meanwhile. Then it is the server, on its way out of write(2),
-// who closes the file, and with it perhaps the last reference to a mount that was detached. The kernel has it write the
-// file's dirty pages and times first, and has it say DESTROY on a block device: requests to the server, which
-// cannot read them while it waits for their answers. Nothing but the end of the connection would end that.
+// A reply may end a request of libaio whose file its owner has closed meanwhile. Then it is the
+// server, on its way out of write(2), who closes the file, and with it perhaps the last reference
+// to a mount that was detached. The kernel has it write the file's dirty pages and times first, and
+// has it say DESTROY on a block device: requests to the server, which cannot read them while it
+// waits for their answers. Nothing but the end of the connection would end that.
 //
-// So the thread that replies marks its calls, which costs two stores, and another looks at the mark now and then. When a call has not ended
-// between two looks, it receives the requests, keeps them in their order for the loop, and answers at once those that the call can be waiting
-// for. None of these has an answer that anybody reads: done is what it says, and done it is by the loop, before anything that
-// was asked later. The loop's own answer comes too late, and the kernel says so (ENOENT).
+// So the thread that replies marks its calls, which costs two stores, and another looks at the mark
+// now and then. When a call has not ended between two looks, it receives the requests, keeps them
+// in their order for the loop, and answers at once those that the call can be waiting for. None of
+// these has an answer that anybody reads: done is what it says, and done it is by the loop, before
+// anything that was asked later. The loop's own answer comes too late, and the kernel says so
+// (ENOENT).
 //
-// The kernel lets a number of requests through at once that nobody waits for, and dirty pages are behind the others of them. Where the loop
-// has all of these, nothing comes any more, and one of those kept has to give way: it fails with EAGAIN.
+// The kernel lets a number of requests through at once that nobody waits for, and dirty pages are
+// behind the others of them. Where the loop has all of these, nothing comes any more, and one of
+// those kept has to give way: it fails with EAGAIN.
 #ifndef QUARRY_RELIEF_H
 #define QUARRY_RELIEF_H
 
@@ -29,14 +34,16 @@ class Relief {
   Relief& operator=(const Relief&) = delete;
   ~Relief() { Stop(); }
 
-  // Begins to look after calls of this thread on `descriptor`, from which no request of more than `most_bytes` is read. 0 or an errno.
+  // Begins to look after calls of this thread on `descriptor`, from which no request of more than
+  // `most_bytes` is read. 0 or an errno.
   int Start(int descriptor, size_t most_bytes);
   // Readable while requests are kept; -1 before the start.
   int signal() const;
   // What is kept stays so. A thread at work lets go of its duplicate of the descriptor soon.
   void Stop();
 
-  // Whether requests are kept. After each read(2) of the descriptor, and before it, what is kept goes first.
+  // Whether requests are kept. After each read(2) of the descriptor, and before it, what is kept
+  // goes first.
   bool Holding() const;
   // Moves the oldest request that is kept to `into`. Returns its length; 0 when none is any more.
   size_t Take(uint8_t* into);

@@ -1,7 +1,8 @@
 // A JavaScript function that the event loop calls.
 //
 // Each call is a turn of its own: when the function returns, process.nextTick callbacks and promise
-// reactions run. What it throws becomes an uncaughtException at once; no exception is ever left pending.
+// reactions run. What it throws becomes an uncaughtException at once; no exception is ever left
+// pending.
 #ifndef QUARRY_SCRIPT_CALLBACK_H
 #define QUARRY_SCRIPT_CALLBACK_H
 

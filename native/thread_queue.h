@@ -1,8 +1,9 @@
-// An IoQueue over ordinary system calls on the threads of libuv's pool: for the engines buffered, direct and mmap.
+// An IoQueue over ordinary system calls on the threads of libuv's pool: for the engines buffered,
+// direct and mmap.
 //
-// One request occupies one thread, so the owner keeps the depth at the number of threads. Reads of kind kReadCached are
-// first tried here and now with RWF_NOWAIT, which takes what the page cache has and never waits; a thread
-// would cost ten times the copy.
+// One request occupies one thread, so the owner keeps the depth at the number of threads. Reads of
+// kind kReadCached are first tried here and now with RWF_NOWAIT, which takes what the page cache
+// has and never waits; a thread would cost ten times the copy.
 #ifndef QUARRY_THREAD_QUEUE_H
 #define QUARRY_THREAD_QUEUE_H
 

@@ -1,7 +1,9 @@
-// How long the calls into JavaScript were, promise reactions included: what the event loop had to wait.
+// How long the calls into JavaScript were, promise reactions included: what the event loop had to
+// wait.
 //
-// A histogram by powers of two, of which each call costs two looks at the clock. Bucket number i counts calls shorter than 2^i µs that
-// are in none before it; the last one all others. src/fs/turns.ts counts the turns that begin in JavaScript in the same way.
+// A histogram by powers of two, of which each call costs two looks at the clock. Bucket number i
+// counts calls shorter than 2^i µs that are in none before it; the last one all others.
+// src/fs/turns.ts counts the turns that begin in JavaScript in the same way.
 #ifndef QUARRY_TURN_LENGTHS_H
 #define QUARRY_TURN_LENGTHS_H
 

@@ -127,7 +127,8 @@ IoQueue::Failure UringQueue::MapRings(const io_uring_params& params) {
   return {};
 }
 
-// Registered files and memory begin as empty tables; a kernel without them (before 5.19) does without.
+// Registered files and memory begin as empty tables; a kernel without them (before 5.19) does
+// without.
 IoQueue::Failure UringQueue::PrepareTables() {
   if (Register(ring_, IORING_REGISTER_EVENTFD, &signal_, 1) != 0) return {errno, "io_uring_register"};
   const std::vector<int> no_files(kFileSlots, -1);
@@ -144,7 +145,8 @@ IoQueue::Failure UringQueue::PrepareTables() {
   return {};
 }
 
-// Entries that the kernel did not take are taken back out of the ring: it reads the ring only inside the call.
+// Entries that the kernel did not take are taken back out of the ring: it reads the ring only
+// inside the call.
 void UringQueue::HandOver() {
   size_t done = 0;
   while (done < queued_.size()) {
@@ -226,8 +228,9 @@ bool UringQueue::HasCompletions() const {
 
 uint32_t UringQueue::Take(Completion* into, uint32_t most) {
   if (NeedsEnter()) {
-    // The eventfd tells once of work that waits for us: if we could not do it, we must come again by ourselves. Nor does the kernel do
-    // all of it at once, and what it did need not be a completion: a write for which the device had no room is issued anew.
+    // The eventfd tells once of work that waits for us: if we could not do it, we must come again
+    // by ourselves. Nor does the kernel do all of it at once, and what it did need not be a
+    // completion: a write for which the device had no room is issued anew.
     signal_is_stale_ = true;
     if (syscall(SYS_io_uring_enter, ring_, 0, 0, IORING_ENTER_GETEVENTS, nullptr, 0) < 0) Signal();
   }

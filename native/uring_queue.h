@@ -1,8 +1,9 @@
 // io_uring as an IoQueue, by its three system calls; no library.
 //
-// Submissions go through a ring of entries and one io_uring_enter per batch; completions are read from a ring in our memory,
-// and the eventfd tells of them. Where the kernel can (6.1), it leaves the last part of a completion to us
-// (DEFER_TASKRUN) and says so by a flag in memory: looking costs no system call.
+// Submissions go through a ring of entries and one io_uring_enter per batch; completions are read
+// from a ring in our memory, and the eventfd tells of them. Where the kernel can (6.1), it leaves
+// the last part of a completion to us (DEFER_TASKRUN) and says so by a flag in memory: looking
+// costs no system call.
 //
 // registerFile(descriptor)    the kernel keeps the open file at hand instead of looking it up for each request;
 //                             false when its table is full. unregisterFile(descriptor) must come before close(2).

@@ -1,9 +1,10 @@
 // @ts-check
 /**
- * The mount tests at full size, with what each of them saw: 20,000 files, 200,000 names, 1 GiB volumes, every block size.
+ * The mount tests at full size, with what each of them saw: 20,000 files, 200,000 names, 1 GiB
+ * volumes, every block size.
  *
- * `node scripts/acceptance.mjs [vitest arguments]`, as root, some minutes. The same tests as `npm test` runs, so a
- * failure here is repeated by `QUARRY_FULL=1 npx vitest run test/mount -t '…'`.
+ * `node scripts/acceptance.mjs [vitest arguments]`, as root, some minutes. The same tests as `npm
+ * test` runs, so a failure here is repeated by `QUARRY_FULL=1 npx vitest run test/mount -t '…'`.
  */
 import { build, localProgram, runHere } from './build.mjs';
 

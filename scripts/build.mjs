@@ -1,6 +1,7 @@
 // @ts-check
 /**
- * Builds what is out of date: the native addon (slow, seldom) and the TypeScript (always; it is incremental).
+ * Builds what is out of date: the native addon (slow, seldom) and the TypeScript (always; it is
+ * incremental).
  */
 import { spawn } from 'node:child_process';
 import { existsSync, readdirSync, statSync } from 'node:fs';

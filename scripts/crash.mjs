@@ -1,11 +1,12 @@
 // @ts-check
 /**
- * `npm run crash`: power is cut at every write, and what is left must mount by itself, be sound, and hold what was promised.
+ * `npm run crash`: power is cut at every write, and what is left must mount by itself, be sound,
+ * and hold what was promised.
  *
  *   npm run crash -- [--seed N] [--minutes M | --states N] [--workload NAME] [--state NAME] [--mutation NAME] [--workers N]
  *
- * Compiles test/crash with all of src it needs to a temporary folder, and runs test/crash/cli.ts there. A violation prints
- * the command that repeats it. docs/TESTING.md tells more.
+ * Compiles test/crash with all of src it needs to a temporary folder, and runs test/crash/cli.ts
+ * there. A violation prints the command that repeats it. docs/TESTING.md tells more.
  */
 import { copyFileSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';

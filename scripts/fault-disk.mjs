@@ -1,11 +1,13 @@
 // @ts-check
 /**
- * A disk that can be slow, fail, and lose power: one file, `disk`, on a FUSE mount, for a loop device on top of it.
+ * A disk that can be slow, fail, and lose power: one file, `disk`, on a FUSE mount, for a loop
+ * device on top of it.
  *
  *   node scripts/fault-disk.mjs DIRECTORY BYTES
  *
- * It lives in memory and has a write cache as the contract of src/aio/device.ts allows it: what was not flushed may be lost in any subset
- * of sectors. It takes commands on standard input and answers each with a line; unmounting ends it.
+ * It lives in memory and has a write cache as the contract of src/aio/device.ts allows it: what was
+ * not flushed may be lost in any subset of sectors. It takes commands on standard input and answers
+ * each with a line; unmounting ends it.
  *
  *   slow MS          each flush takes so long
  *   fail writes|flushes|reads|all, mend
@@ -37,7 +39,10 @@ class FaultDisk {
   failing = new Set();
   counts = { readBytes: 0, writtenBytes: 0, flushes: 0 };
   #bytes;
-  /** What sectors held when they were last flushed, of those written since. @type {Map<number, Uint8Array>} */
+  /**
+   * What sectors held when they were last flushed, of those written since.
+   * @type {Map<number, Uint8Array>}
+   */
   #unflushed = new Map();
   /** The same for flushes that are under way. @type {Set<Map<number, Uint8Array>>} */
   #flushing = new Set();
@@ -161,7 +166,12 @@ class FaultDisk {
     });
   }
 
-  /** @param {unknown} _ @param {number} __ @param {number} cookie @param {import('../dist/fs/base/filesystem.js').EntryVisitor} visit */
+  /**
+   * @param {unknown} _
+   * @param {number} __
+   * @param {number} cookie
+   * @param {import('../dist/fs/base/filesystem.js').EntryVisitor} visit
+   */
   readDirectory(_, __, cookie, visit) {
     if (cookie === 0) visit(Buffer.from(NAME), DISK, 0o100000, 1);
   }

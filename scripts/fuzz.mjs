@@ -4,9 +4,10 @@
  *
  *   npm run fuzz -- [--target alloc|volume|…] [--seed N] [--minutes M] [--rounds R]
  *
- * Without `--target` all targets run in turn and share the time (1 minute if nothing is said). Each target is a test file that reads
- * QUARRY_FUZZ_SEED, QUARRY_FUZZ_MINUTES and QUARRY_FUZZ_ROUNDS, and appends lines about what it did to the file
- * QUARRY_FUZZ_SUMMARY. A failure prints the seed and the command that repeats it.
+ * Without `--target` all targets run in turn and share the time (1 minute if nothing is said). Each
+ * target is a test file that reads QUARRY_FUZZ_SEED, QUARRY_FUZZ_MINUTES and QUARRY_FUZZ_ROUNDS,
+ * and appends lines about what it did to the file QUARRY_FUZZ_SUMMARY. A failure prints the seed
+ * and the command that repeats it.
  */
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -27,7 +28,12 @@ function refuse(message) {
   process.exit(2);
 }
 
-/** @param {string} name @param {string | undefined} text @param {number} fallback @param {number} least */
+/**
+ * @param {string} name
+ * @param {string | undefined} text
+ * @param {number} fallback
+ * @param {number} least
+ */
 function numberOf(name, text, fallback, least) {
   const value = text === undefined ? fallback : Number(text);
   if (!Number.isFinite(value) || value < least) refuse(`--${name} ${text} is not a number ≥ ${least}`);

@@ -1,12 +1,15 @@
 // @ts-check
 /**
- * `npm run hostile`: hostile images, thousands of them, each from a seed: mounted, read, written, checked, repaired.
+ * `npm run hostile`: hostile images, thousands of them, each from a seed: mounted, read, written,
+ * checked, repaired.
  *
  *   npm run hostile -- [--seed N] [--count M | --minutes M] [--workers W] [--image TEXT]… [--regressions] [--patience SECONDS]
  *
- * The images are tried in child processes with bounded memory (test/hostile/child.ts). One that ends its child, or keeps it busy for longer than
- * `--patience` seconds (20), is reported like any other failure, and a new child goes on with the next. Without `--count` or `--minutes` it is 2,000
- * images; `--regressions` adds those that found bugs once. Of each failure the shortest image is sought that fails the same way, by leaving out mutations. Exit status 1 if anything failed.
+ * The images are tried in child processes with bounded memory (test/hostile/child.ts). One that
+ * ends its child, or keeps it busy for longer than `--patience` seconds (20), is reported like any
+ * other failure, and a new child goes on with the next. Without `--count` or `--minutes` it is
+ * 2,000 images; `--regressions` adds those that found bugs once. Of each failure the shortest image
+ * is sought that fails the same way, by leaving out mutations. Exit status 1 if anything failed.
  */
 import { fork } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
@@ -25,7 +28,9 @@ const BATCH = 100;
 const SHOWN = 12;
 const SECONDS_BETWEEN_LINES = 60;
 
-/** @typedef {{ signature: string, detail: string, text: string, seed: number | undefined }} Found */
+/**
+ * @typedef {{ signature: string, detail: string, text: string, seed: number | undefined }} Found
+ */
 /** @typedef {{ images: number, found: Found[] }} BatchResult */
 /** @typedef {{ from?: number, count?: number, texts?: string[] }} Batch */
 
@@ -57,7 +62,12 @@ function readOptions() {
   }
 }
 
-/** @param {string} name @param {string | undefined} text @param {number} fallback @param {number} least */
+/**
+ * @param {string} name
+ * @param {string | undefined} text
+ * @param {number} fallback
+ * @param {number} least
+ */
 function numberOf(name, text, fallback, least) {
   const value = text === undefined ? fallback : Number(text);
   if (!Number.isFinite(value) || value < least) refuse(`--${name} ${text} is not a number ≥ ${least}`);
@@ -111,7 +121,8 @@ class Worker {
   }
 
   /**
-   * Tries a batch; one that the child does not survive is tried again without the image that ended it.
+   * Tries a batch; one that the child does not survive is tried again without the image that ended
+   * it.
    * @param {Batch} batch @returns {Promise<BatchResult>}
    */
   async run(batch) {
@@ -163,7 +174,11 @@ class Worker {
   }
 }
 
-/** Leaves out mutations as long as the failure stays the same. @param {Worker} worker @param {Found} found */
+/**
+ * Leaves out mutations as long as the failure stays the same.
+ * @param {Worker} worker
+ * @param {Found} found
+ */
 async function shortest(worker, found) {
   let { text } = found;
   for (let i = text.split('/').length - 1; i > 0; i--) {

@@ -1,20 +1,25 @@
 // @ts-check
 /**
- * Kills the daemon of a mount again and again, and looks whether all that was acknowledged is there afterwards.
+ * Kills the daemon of a mount again and again, and looks whether all that was acknowledged is there
+ * afterwards.
  *
  *   node scripts/kill-cycles.mjs [--cycles 200] [--seed N] [--writers 4] [--power PERCENT] [--first CYCLE] [--keep] [--verbose]
  *
- * A volume on a loop device is mounted by the command; writers change files in directories of their own and log outside the mount what
- * they begin and what has returned (kill-cycles/writer.mjs), while the tree of an earlier cycle is removed, so that blocks are used
- * again. At a random moment the daemon gets SIGKILL. Then `quarry mount` on the dangling mountpoint has to work, and the trees are judged by
- * the logs (kill-cycles/model.mjs has the rules). Now and then the dead mount is unmounted first, or the volume is unmounted in order at the
- * end, and `quarry fsck -n` has to find nothing.
+ * A volume on a loop device is mounted by the command; writers change files in directories of their
+ * own and log outside the mount what they begin and what has returned (kill-cycles/writer.mjs),
+ * while the tree of an earlier cycle is removed, so that blocks are used again. At a random moment
+ * the daemon gets SIGKILL. Then `quarry mount` on the dangling mountpoint has to work, and the
+ * trees are judged by the logs (kill-cycles/model.mjs has the rules). Now and then the dead mount
+ * is unmounted first, or the volume is unmounted in order at the end, and `quarry fsck -n` has to
+ * find nothing.
  *
- * SIGKILL alone loses nothing that was handed to the device. With --power the loop device is on a disk of fault-disk.mjs, and in so many of a hundred
- * cycles that one loses its power at the moment of the kill: any subset of the sectors that were not flushed is as before.
+ * SIGKILL alone loses nothing that was handed to the device. With --power the loop device is on a
+ * disk of fault-disk.mjs, and in so many of a hundred cycles that one loses its power at the moment
+ * of the kill: any subset of the sectors that were not flushed is as before.
  *
- * The seed decides what writers do and when the kill comes, not how far they are by then: a violation need not show again with the
- * same seed. So with a violation everything is kept: the image, the logs, what was expected. Exit status 1 then.
+ * The seed decides what writers do and when the kill comes, not how far they are by then: a
+ * violation need not show again with the same seed. So with a violation everything is kept: the
+ * image, the logs, what was expected. Exit status 1 then.
  */
 import { spawn } from 'node:child_process';
 import {
@@ -79,7 +84,12 @@ function readOptions() {
   }
 }
 
-/** @param {string} name @param {string | undefined} text @param {number} fallback @param {number} least */
+/**
+ * @param {string} name
+ * @param {string | undefined} text
+ * @param {number} fallback
+ * @param {number} least
+ */
 function numberOf(name, text, fallback, least) {
   const value = text === undefined ? fallback : Number(text);
   if (!Number.isSafeInteger(value) || value < least)
@@ -114,7 +124,12 @@ function run(program, args, limitMs = COMMAND_LIMIT_MS) {
 /** @param {...string} args */
 const quarry = (...args) => run(process.execPath, [COMMAND, ...args]);
 
-/** A result that has to be a success. @param {string} what @param {Promise<Result>} running @param {number[]} allowed */
+/**
+ * A result that has to be a success.
+ * @param {string} what
+ * @param {Promise<Result>} running
+ * @param {number[]} allowed
+ */
 async function demand(what, running, allowed = [0]) {
   const result = await running;
   if (!allowed.includes(result.status)) {
@@ -135,7 +150,10 @@ async function until(holds, limitMs = WRITER_LIMIT_MS) {
   return true;
 }
 
-/** The process that serves a directory, by its command line: nothing has to be asked of it. @param {string} directory */
+/**
+ * The process that serves a directory, by its command line: nothing has to be asked of it.
+ * @param {string} directory
+ */
 function daemonOf(directory) {
   for (const name of readdirSync('/proc').filter((entry) => /^\d+$/.test(entry))) {
     const words = readIfThere(join('/proc', name, 'cmdline')).split('\0');
@@ -212,7 +230,10 @@ class KillCycles {
       cuts: 0,
       lostSectors: 0,
     };
-    /** @type {{ tag: string, fingerprint: string } | undefined} The tree that nobody changes any more, and how it was found. */
+    /**
+     * @type {{ tag: string, fingerprint: string } | undefined} The tree that nobody changes any
+     * more, and how it was found.
+     */
     this.settled = undefined;
   }
 
@@ -277,7 +298,11 @@ class KillCycles {
       throw new Error(`${early.length} writers ended before the kill; see the ends of their logs`);
   }
 
-  /** The daemon is stopped first: it must not see the disk fail. @param {PowerDisk} disk @param {number} seed */
+  /**
+   * The daemon is stopped first: it must not see the disk fail.
+   * @param {PowerDisk} disk
+   * @param {number} seed
+   */
   async #cutAndKill(disk, seed) {
     process.kill(this.pid, 'SIGSTOP');
     try {
@@ -345,7 +370,10 @@ class KillCycles {
     return counts;
   }
 
-  /** Takes everything back, whatever state it is in. @param {boolean} keep the image and the logs */
+  /**
+   * Takes everything back, whatever state it is in.
+   * @param {boolean} keep the image and the logs
+   */
   async end(keep) {
     for (const child of this.children) child.kill('SIGKILL');
     if (this.pid !== 0) {

@@ -1,16 +1,19 @@
 // @ts-check
 /**
- * `npm run oracle`: random work of several processes on real mounts, and all that statx, listings and reads say beside a model.
+ * `npm run oracle`: random work of several processes on real mounts, and all that statx, listings
+ * and reads say beside a model.
  *
  *   npm run oracle -- [--seed N] [--minutes M | --rounds R] [--batches B] [--remounts K] [--without CLASS,…] [--system quarry|ext4|fuse2fs]
  *
- * One round is one seed: a volume, `--batches` batches of steps before each of `--remounts` remounts; the next round has the
- * next seed. Without a length it is 1 minute. `--without` leaves out classes of comparison, so that what is known to differ
- * does not hide the rest: access, attributes, blocks, content, direct-aio, error, handle, listing, parent, set-id, times. `--system ext4` plays it
- * on ext4, where nothing may differ: the oracle judged by the kernel's own. Needs root and a C compiler.
+ * One round is one seed: a volume, `--batches` batches of steps before each of `--remounts`
+ * remounts; the next round has the next seed. Without a length it is 1 minute. `--without` leaves
+ * out classes of comparison, so that what is known to differ does not hide the rest: access,
+ * attributes, blocks, content, direct-aio, error, handle, listing, parent, set-id, times. `--system
+ * ext4` plays it on ext4, where nothing may differ: the oracle judged by the kernel's own. Needs
+ * root and a C compiler.
  *
- * A difference ends the run with exit status 1, the shortest list of steps found that leads to it, and the command that
- * repeats the round. The rounds are played by test/mount/oracle.test.ts.
+ * A difference ends the run with exit status 1, the shortest list of steps found that leads to it,
+ * and the command that repeats the round. The rounds are played by test/mount/oracle.test.ts.
  */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -26,7 +29,12 @@ function refuse(message) {
   process.exit(2);
 }
 
-/** @param {string} name @param {string | undefined} text @param {number} fallback @param {number} least */
+/**
+ * @param {string} name
+ * @param {string | undefined} text
+ * @param {number} fallback
+ * @param {number} least
+ */
 function numberOf(name, text, fallback, least) {
   const value = text === undefined ? fallback : Number(text);
   if (!Number.isFinite(value) || value < least) refuse(`--${name} ${text} is not a number ≥ ${least}`);

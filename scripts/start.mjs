@@ -2,9 +2,10 @@
 /**
  * `npm start`: from a fresh checkout to a mounted filesystem.
  *
- * Builds what is missing, makes and formats `quarry.img` (sparse, 1 GiB) if there is none, mounts it on `mnt` in the
- * foreground, and says so. Ctrl-C or SIGTERM unmounts and leaves the image clean. The command does the work and
- * says itself what is wrong; this script only puts the steps in a row.
+ * Builds what is missing, makes and formats `quarry.img` (sparse, 1 GiB) if there is none, mounts
+ * it on `mnt` in the foreground, and says so. Ctrl-C or SIGTERM unmounts and leaves the image
+ * clean. The command does the work and says itself what is wrong; this script only puts the steps
+ * in a row.
  */
 import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
@@ -21,7 +22,9 @@ function isMounted() {
     .some((line) => line.split(' ')[4] === DIRECTORY);
 }
 
-/** The mount, in the foreground; Ctrl-C reaches it through this process only, so that it comes once. */
+/**
+ * The mount, in the foreground; Ctrl-C reaches it through this process only, so that it comes once.
+ */
 async function mount() {
   const child = spawn(process.execPath, [QUARRY, 'mount', '--foreground', IMAGE, DIRECTORY], {
     cwd: ROOT,

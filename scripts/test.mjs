@@ -2,9 +2,9 @@
 /**
  * `npm test`: format and lint, type check, build, tests. The last line is `N passed, N failed`.
  *
- * A step that fails counts as one failed test, and the steps after it still run where they can. Arguments go to
- * vitest: `npm test -- test/mount`. With CI=true, mount tests that cannot run here fail; otherwise they are skipped,
- * and the line before the last says how many.
+ * A step that fails counts as one failed test, and the steps after it still run where they can.
+ * Arguments go to vitest: `npm test -- test/mount`. With CI=true, mount tests that cannot run here
+ * fail; otherwise they are skipped, and the line before the last says how many.
  */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

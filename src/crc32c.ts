@@ -1,4 +1,7 @@
-/** CRC-32C for everyone above: one neutral place, so that the filesystem need not know the native addon. */
+/**
+ * CRC-32C for everyone above: one neutral place, so that the filesystem need not know the native
+ * addon.
+ */
 import { native } from './native.ts';
 
 /**

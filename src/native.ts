@@ -1,15 +1,18 @@
 /**
  * The native addon, seen from TypeScript: the one file that loads it.
  *
- * The addon makes system calls and nothing else. Addresses never reach JavaScript: memory is named by its
- * `AlignedMemory` object and offsets into it, and every length is checked natively. Callbacks are made
- * through the loop's own entry, so promises settled inside them run when they return, and what they throw
- * becomes an uncaught exception.
+ * The addon makes system calls and nothing else. Addresses never reach JavaScript: memory is named
+ * by its `AlignedMemory` object and offsets into it, and every length is checked natively.
+ * Callbacks are made through the loop's own entry, so promises settled inside them run when they
+ * return, and what they throw becomes an uncaught exception.
  */
 import { createRequire } from 'node:module';
 import type { Memory } from './aio/device.ts';
 
-/** Page-aligned, zeroed, anonymous memory of fixed length; unmapped when unreachable and no I/O uses it. */
+/**
+ * Page-aligned, zeroed, anonymous memory of fixed length; unmapped when unreachable and no I/O uses
+ * it.
+ */
 export interface AlignedMemory extends Memory {
   readonly bytes: Uint8Array;
 }
@@ -17,10 +20,10 @@ export interface AlignedMemory extends Memory {
 /**
  * Kernel end of a FUSE mount: an open `/dev/fuse`, non-blocking, with memory for requests.
  *
- * The memory is `slotCount` slots of `slotBytes`. In a slot the first 4096 bytes are the head page and the
- * rest is the payload. A request is received at `4096 − 80` from the start of its slot, so that the
- * payload of a WRITE (40 bytes of fuse_in_header, 40 of fuse_write_in) starts page-aligned. The bytes of the head page
- * before it are free for replies.
+ * The memory is `slotCount` slots of `slotBytes`. In a slot the first 4096 bytes are the head page
+ * and the rest is the payload. A request is received at `4096 − 80` from the start of its slot, so
+ * that the payload of a WRITE (40 bytes of fuse_in_header, 40 of fuse_write_in) starts
+ * page-aligned. The bytes of the head page before it are free for replies.
  */
 export interface FuseChannelHandle {
   readonly memory: AlignedMemory;
@@ -28,13 +31,19 @@ export interface FuseChannelHandle {
   readonly slotCount: number;
   /** Filled before each callback: pairs (slot, length in bytes) of the requests received. */
   readonly ready: Int32Array;
-  /** Starts receiving: `onRequests(count)` with `count` pairs in `ready`; `onClosed(errno)` once when the mount is gone (0 = unmounted, ENODEV). */
+  /**
+   * Starts receiving: `onRequests(count)` with `count` pairs in `ready`; `onClosed(errno)` once
+   * when the mount is gone (0 = unmounted, ENODEV).
+   */
   start(onRequests: (count: number) => void, onClosed: (errno: number) => void): void;
   /** The slot may receive again. */
   release(slot: number): void;
   /** write(2) of `lengthBytes` at `offset` of `memory` to the kernel; 0 or an errno. */
   reply(offset: number, lengthBytes: number): number;
-  /** writev(2) of a head at `offset` of the channel's memory and a body from any memory; 0 or an errno. */
+  /**
+   * writev(2) of a head at `offset` of the channel's memory and a body from any memory; 0 or an
+   * errno.
+   */
   replyWithBody(
     offset: number,
     lengthBytes: number,
@@ -42,30 +51,48 @@ export interface FuseChannelHandle {
     bodyOffset: number,
     bodyBytes: number,
   ): number;
-  /** Like `reply`, for a message that nobody asked for: copied, and written soon by a thread of its own, since the kernel may make it wait for us. */
+  /**
+   * Like `reply`, for a message that nobody asked for: copied, and written soon by a thread of its
+   * own, since the kernel may make it wait for us.
+   */
   notify(offset: number, lengthBytes: number): number;
-  /** `notify`, and when that is done, by the same thread, `reply` of `replyBytes` at `replyAt`, copied too; an errno says that neither will be. */
+  /**
+   * `notify`, and when that is done, by the same thread, `reply` of `replyBytes` at `replyAt`,
+   * copied too; an errno says that neither will be.
+   */
   notifyBefore(offset: number, lengthBytes: number, replyAt: number, replyBytes: number): number;
   /** Longest spin before going back to the event loop, in nanoseconds; 0 = never spin. */
   setSpin(nanoseconds: number): void;
-  /** Counters since start: requests, wake-ups of the event loop, spins that paid, spins that did not. */
+  /**
+   * Counters since start: requests, wake-ups of the event loop, spins that paid, spins that did
+   * not.
+   */
   statistics(): { requests: number; wakeups: number; spinHits: number; spinMisses: number };
   /** Stops receiving and closes the descriptor. Idempotent. */
   close(): void;
 }
 
-/** Memory as an IoQueue knows it: by the number that its entries name. The addon's own memory always has one. */
+/**
+ * Memory as an IoQueue knows it: by the number that its entries name. The addon's own memory always
+ * has one.
+ */
 export interface NumberedMemory extends AlignedMemory {
   readonly id: number;
 }
 
-/** Operations of an IoQueue, by the numbers that its entries name. Not those of any kernel interface. */
+/**
+ * Operations of an IoQueue, by the numbers that its entries name. Not those of any kernel
+ * interface.
+ */
 export const QueueOperation = {
   read: 0,
   write: 1,
   sync: 2,
   dataSync: 3,
-  /** Asks for another request to end early: the file offset of the entry is that one's token. Ends with 0, −ENOENT or −EALREADY. */
+  /**
+   * Asks for another request to end early: the file offset of the entry is that one's token. Ends
+   * with 0, −ENOENT or −EALREADY.
+   */
   cancel: 4,
   /** Like read; a ThreadQueue takes what the page cache has without a thread. */
   readCached: 5,
@@ -73,7 +100,10 @@ export const QueueOperation = {
   writeThrough: 6,
 } as const;
 
-/** Numbers in one entry: operation, file, memory id, memory offset, length, file offset, token, segment count. */
+/**
+ * Numbers in one entry: operation, file, memory id, memory offset, length, file offset, token,
+ * segment count.
+ */
 export const QUEUE_ENTRY_NUMBERS = 8;
 /** Numbers in one segment: memory id, memory offset, length. */
 export const QUEUE_SEGMENT_NUMBERS = 3;
@@ -81,37 +111,54 @@ export const QUEUE_SEGMENT_NUMBERS = 3;
 export const QUEUE_SEGMENTS_PER_ENTRY = 1024;
 
 /**
- * A queue of requests to the kernel, for any number of files. Which kind of kernel interface is below is all that its
- * kinds differ in; whoever uses one may be given another implementation.
+ * A queue of requests to the kernel, for any number of files. Which kind of kernel interface is
+ * below is all that its kinds differ in; whoever uses one may be given another implementation.
  *
- * An entry's file is a descriptor, or for a ThreadQueue −1 − the `id` of a MappedFile. With a segment count other than 0 the
- * memory offset is the place of its first segment in `segments`, and the length is that of all its segments.
+ * An entry's file is a descriptor, or for a ThreadQueue −1 − the `id` of a MappedFile. With a
+ * segment count other than 0 the memory offset is the place of its first segment in `segments`, and
+ * the length is that of all its segments.
  *
- * Never more than `depth` requests may be unfinished. Each entry handed to `submit` ends in exactly one
- * pair of one later `onCompletions(count)`, also when the kernel refuses it (EINVAL, for instance, for memory out
- * of bounds). A result of −EAGAIN means that the kernel has no room and nothing of ours in flight: try later.
+ * Never more than `depth` requests may be unfinished. Each entry handed to `submit` ends in exactly
+ * one pair of one later `onCompletions(count)`, also when the kernel refuses it (EINVAL, for
+ * instance, for memory out of bounds). A result of −EAGAIN means that the kernel has no room and
+ * nothing of ours in flight: try later.
  */
 export interface IoQueueHandle {
   /** `depth` entries of QUEUE_ENTRY_NUMBERS each, to be filled before `submit`. */
   readonly entries: Float64Array;
-  /** Segments of the entries in `entries`, QUEUE_SEGMENT_NUMBERS each; room for four of the largest entries. */
+  /**
+   * Segments of the entries in `entries`, QUEUE_SEGMENT_NUMBERS each; room for four of the largest
+   * entries.
+   */
   readonly segments: Float64Array;
-  /** Filled before each callback: pairs (token, result), where a result is bytes moved or a negative errno. */
+  /**
+   * Filled before each callback: pairs (token, result), where a result is bytes moved or a negative
+   * errno.
+   */
   readonly completions: Float64Array;
   /** Hands the first `count` entries to the kernel, in one system call where it has one. */
   submit(count: number): void;
   /** Waits, blocking, for what the kernel still has, and drops its results. Idempotent. */
   close(): void;
-  /** Counters: requests given to the kernel, system calls that did it, requests finished, batches of completions. */
+  /**
+   * Counters: requests given to the kernel, system calls that did it, requests finished, batches of
+   * completions.
+   */
   statistics(): { submitted: number; submitCalls: number; completed: number; batches: number };
 }
 
 /** An io_uring. */
 export interface UringQueueHandle extends IoQueueHandle {
-  /** The kernel keeps the open file at hand; false when its table has no room. Undo before closing the descriptor. */
+  /**
+   * The kernel keeps the open file at hand; false when its table has no room. Undo before closing
+   * the descriptor.
+   */
   registerFile(descriptor: number): boolean;
   unregisterFile(descriptor: number): void;
-  /** The kernel keeps the pages pinned, and the memory stays mapped, until it is unregistered; 0 or an errno (ENOMEM: RLIMIT_MEMLOCK). */
+  /**
+   * The kernel keeps the pages pinned, and the memory stays mapped, until it is unregistered; 0 or
+   * an errno (ENOMEM: RLIMIT_MEMLOCK).
+   */
   registerMemory(memory: AlignedMemory): number;
   unregisterMemory(memory: AlignedMemory): void;
 }
@@ -123,7 +170,10 @@ export interface MappedFileHandle {
   close(): void;
 }
 
-/** A duplicate of an open descriptor, with an owner: closed with this object when nobody closed it before. */
+/**
+ * A duplicate of an open descriptor, with an owner: closed with this object when nobody closed it
+ * before.
+ */
 export interface DescriptorHandle {
   readonly number: number;
   close(): void;
@@ -131,7 +181,10 @@ export interface DescriptorHandle {
 
 /** Watches calls into somebody else's JavaScript from a thread of its own. */
 export interface HookWatchHandle {
-  /** A function that calls `hook` on `receiver` with up to two arguments, watched; it throws `overrun` when the call had to be ended. */
+  /**
+   * A function that calls `hook` on `receiver` with up to two arguments, watched; it throws
+   * `overrun` when the call had to be ended.
+   */
   guard<T extends (...values: never[]) => unknown>(name: string, hook: T, receiver: unknown): T;
   /** A module is being loaded: if that computes without end, the process is ended. */
   loading(active: boolean): void;
@@ -145,7 +198,10 @@ export interface HookWatchHandle {
 export interface OpenDeviceOptions {
   /** Default false. */
   readonly readOnly?: boolean;
-  /** Refuse what is in use, with EBUSY: O_EXCL on a block device, a lock of the whole file on an image. Default true. */
+  /**
+   * Refuse what is in use, with EBUSY: O_EXCL on a block device, a lock of the whole file on an
+   * image. Default true.
+   */
   readonly exclusive?: boolean;
   /** Ask for O_DIRECT. Default true. */
   readonly direct?: boolean;
@@ -200,11 +256,20 @@ export const ERRAND_STEPS = [
   'abort',
 ] as const;
 
-/** What fails throws an Error with `code`, `errno` (negative), `syscall` and, where there is one, `path`. */
+/**
+ * What fails throws an Error with `code`, `errno` (negative), `syscall` and, where there is one,
+ * `path`.
+ */
 export interface NativeBinding {
-  /** CRC-32C (Castagnoli) of bytes [from, to), continued from `seed` (0 to begin). Finished form: crc32c("123456789") = 0xe3069283. */
+  /**
+   * CRC-32C (Castagnoli) of bytes [from, to), continued from `seed` (0 to begin). Finished form:
+   * crc32c("123456789") = 0xe3069283.
+   */
   crc32c(bytes: Uint8Array, from: number, to: number, seed: number): number;
-  /** The same without the processor's instruction; what other processors use, and a check on the fast one. */
+  /**
+   * The same without the processor's instruction; what other processors use, and a check on the
+   * fast one.
+   */
   crc32cByTable(bytes: Uint8Array, from: number, to: number, seed: number): number;
   AlignedMemory: new (lengthBytes: number) => NumberedMemory;
   FuseChannel: new (descriptor: number, slotBytes: number, slotCount: number) => FuseChannelHandle;
@@ -230,8 +295,8 @@ export interface NativeBinding {
     onChange: () => void,
   ) => { close(): void };
   /**
-   * A line on standard error, `subject` … `advice`, after `reportTicks` looks at the same call; its end, by throwing `overrun`,
-   * after `endTicks`, if it used the processor.
+   * A line on standard error, `subject` … `advice`, after `reportTicks` looks at the same call; its
+   * end, by throwing `overrun`, after `endTicks`, if it used the processor.
    */
   HookWatch: new (
     subject: string,
@@ -242,38 +307,49 @@ export interface NativeBinding {
     endTicks: number,
   ) => HookWatchHandle;
   /**
-   * A lock of the open file description: 0 none, 1 shared, 2 exclusive; on the whole file, or on a range of its bytes, whose length 0
-   * is to the end however far that moves. 0 or an errno, at once: EAGAIN when it is held elsewhere.
+   * A lock of the open file description: 0 none, 1 shared, 2 exclusive; on the whole file, or on a
+   * range of its bytes, whose length 0 is to the end however far that moves. 0 or an errno, at
+   * once: EAGAIN when it is held elsewhere.
    */
   lockDescriptor(descriptor: number, kind: 0 | 1 | 2, startBytes?: number, lengthBytes?: number): number;
   /** Whether such a lock is held elsewhere now; the descriptor needs no right to take it. */
   isLockedElsewhere(descriptor: number, kind: 1 | 2, startBytes?: number, lengthBytes?: number): boolean;
-  /** Turns O_DIRECT on or off, and O_NONBLOCK off. 0 or an errno: EINVAL when the filesystem knows no O_DIRECT. */
+  /**
+   * Turns O_DIRECT on or off, and O_NONBLOCK off. 0 or an errno: EINVAL when the filesystem knows
+   * no O_DIRECT.
+   */
   setDirect(descriptor: number, direct: boolean): number;
   /** Geometry of an open file or block device; ENOTBLK for anything else. */
   probeDescriptor(descriptor: number): DeviceGeometry;
   /**
-   * Longest spin of this thread's event loop before it sleeps, in nanoseconds; 0 = never. The same setting as
-   * `FuseChannelHandle.setSpin`: one spin serves every channel and queue.
+   * Longest spin of this thread's event loop before it sleeps, in nanoseconds; 0 = never. The same
+   * setting as `FuseChannelHandle.setSpin`: one spin serves every channel and queue.
    */
   setSpin(nanoseconds: number): void;
   /** The most that `setSpin` takes. */
   readonly longestSpinNanoseconds: number;
   /** Opens a block device or a regular file; ENOTBLK for anything else. */
   openDevice(path: string, options: OpenDeviceOptions): OpenedDevice;
-  /** LOOP_GET_STATUS64; undefined where the open device is no loop device, or has nothing behind it. */
+  /**
+   * LOOP_GET_STATUS64; undefined where the open device is no loop device, or has nothing behind it.
+   */
   loopBacking(descriptor: number): LoopBacking | undefined;
   closeDevice(descriptor: number): void;
-  /** mount(2). `flags` are MS_…; `data` is what the filesystem type takes, `fd=7,rootmode=40000,…`. */
+  /**
+   * mount(2). `flags` are MS_…; `data` is what the filesystem type takes, `fd=7,rootmode=40000,…`.
+   */
   mountFuse(source: string, directory: string, type: string, flags: number, data: string): void;
   /** umount2(2). `flags`: 2 = MNT_DETACH. */
   umount(directory: string, flags: number): void;
   /**
-   * Errands: calls that may wait for a FUSE server, each made by a child process, since not even a signal ends such a wait. What
-   * they give is the number of the child and a pipe, on which an outcome comes: an errno, the place of the
-   * step that failed in ERRAND_STEPS, and the answer.
+   * Errands: calls that may wait for a FUSE server, each made by a child process, since not even a
+   * signal ends such a wait. What they give is the number of the child and a pipe, on which an
+   * outcome comes: an errno, the place of the step that failed in ERRAND_STEPS, and the answer.
    */
-  /** ioctl(2) on the root of a mount, by user and group (−1: this process's). `bytes` go in, and as many come as the answer. */
+  /**
+   * ioctl(2) on the root of a mount, by user and group (−1: this process's). `bytes` go in, and as
+   * many come as the answer.
+   */
   startQuestion(
     path: string,
     mountId: number,
@@ -284,7 +360,10 @@ export interface NativeBinding {
   ): Errand;
   /** umount2(2), if the topmost mount at the path is this one. `flags`: 2 = MNT_DETACH. */
   startUnmount(path: string, mountId: number, flags: number): Errand;
-  /** Makes the filesystem of a mount that others cover read-only, and writes what the page cache has of it. */
+  /**
+   * Makes the filesystem of a mount that others cover read-only, and writes what the page cache has
+   * of it.
+   */
   startSeal(covers: readonly string[], path: string, deviceMajor: number, deviceMinor: number): Errand;
   /** Ends a FUSE connection from outside, through fusectl. */
   startAbort(connection: number): Errand;
@@ -293,23 +372,36 @@ export interface NativeBinding {
   /** pidfd_open(2): a descriptor to be closed, or a negative errno. */
   openProcess(pid: number): number;
   processHasEnded(descriptor: number): boolean;
-  /** The status of wait(2); −1 when its parent has not collected it yet, and on kernels before 6.15. */
+  /**
+   * The status of wait(2); −1 when its parent has not collected it yet, and on kernels before 6.15.
+   */
   processExit(descriptor: number): number;
   /** pidfd_send_signal(2): 0 or an errno. */
   signalProcess(descriptor: number, signal: number): number;
   /** socketpair(2), AF_UNIX stream, close-on-exec: give one end to fusermount3 as _FUSE_COMMFD. */
   socketPair(): [number, number];
-  /** Waits, blocking, for a descriptor sent with SCM_RIGHTS; −1 when the other end closed without one. */
+  /**
+   * Waits, blocking, for a descriptor sent with SCM_RIGHTS; −1 when the other end closed without
+   * one.
+   */
   receiveDescriptor(socket: number): number;
-  /** prctl(PR_SET_IO_FLUSHER): memory reclaim on our behalf must not wait for us. 0 or an errno (EPERM). */
+  /**
+   * prctl(PR_SET_IO_FLUSHER): memory reclaim on our behalf must not wait for us. 0 or an errno
+   * (EPERM).
+   */
   setIoFlusher(): number;
   /** Opens what `readFileClock` needs; one serves a process for its life. */
   openFileClock(): number;
   /** The time that the kernel would stamp a file with now, as [seconds, nanoseconds]. */
   readFileClock(descriptor: number, into: Float64Array): void;
-  /** How long the addon's calls into this thread's JavaScript were: the longest in ms, then how many in each bucket of turns.ts. */
+  /**
+   * How long the addon's calls into this thread's JavaScript were: the longest in ms, then how many
+   * in each bucket of turns.ts.
+   */
   turnLengths(): number[];
-  /** getrlimit(2): [soft, hard]; Infinity for no limit. `resource` is a number of Linux, RLIMIT_…. */
+  /**
+   * getrlimit(2): [soft, hard]; Infinity for no limit. `resource` is a number of Linux, RLIMIT_….
+   */
   resourceLimit(resource: number): [number, number];
   /** setrlimit(2). 0 or an errno. */
   setResourceLimit(resource: number, soft: number, hard: number): number;

@@ -1,9 +1,11 @@
 /**
- * Paths of any bytes as texts. A path is bytes to the kernel, and Node makes texts of them by UTF-8, which loses what is none.
+ * Paths of any bytes as texts. A path is bytes to the kernel, and Node makes texts of them by
+ * UTF-8, which loses what is none.
  *
- * Here each byte that is not part of UTF-8 becomes a lone surrogate, U+DC80 to U+DCFF, as Python does it: such a text can be
- * joined, cut and compared like any other, and `systemPath` gives back the very bytes, for the functions of node:fs. The addon
- * understands such texts itself. Shown to people they are question marks.
+ * Here each byte that is not part of UTF-8 becomes a lone surrogate, U+DC80 to U+DCFF, as Python
+ * does it: such a text can be joined, cut and compared like any other, and `systemPath` gives back
+ * the very bytes, for the functions of node:fs. The addon understands such texts itself. Shown to
+ * people they are question marks.
  */
 import { readlinkSync, realpathSync } from 'node:fs';
 import { isAbsolute, join, normalize, resolve } from 'node:path';

@@ -1,9 +1,9 @@
 /**
- * Who may know whom, as a test: the layering `cli → fuse, check, lab → fs → alloc`, read from the import statements,
- * those of types included: a reader has to follow them like any other.
+ * Who may know whom, as a test: the layering `cli → fuse, check, lab → fs → alloc`, read from the
+ * import statements, those of types included: a reader has to follow them like any other.
  *
- * The tables below are the architecture; a new edge is added here on purpose or not at all. Besides, a few rules
- * about the text of the repository that a linter does not have.
+ * The tables below are the architecture; a new edge is added here on purpose or not at all.
+ * Besides, a few rules about the text of the repository that a linter does not have.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
@@ -13,7 +13,10 @@ import { describe, expect, test } from 'vitest';
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const LINES_AT_MOST = 600;
 
-/** What files of a room may import, besides the room itself: paths from the root, or names of modules. */
+/**
+ * What files of a room may import, besides the room itself: paths from the root, or names of
+ * modules.
+ */
 const MAY_IMPORT: Record<string, RegExp[]> = {
   'src/native.ts': [/^src\/aio\/device\.ts$/, /^node:module$/],
   'src/crc32c.ts': [/^src\/native\.ts$/],
@@ -48,7 +51,10 @@ const MAY_IMPORT: Record<string, RegExp[]> = {
   ],
 };
 
-/** The rooms of src/fs from the ground up: a file imports from its own room and from those before it. */
+/**
+ * The rooms of src/fs from the ground up: a file imports from its own room and from those before
+ * it.
+ */
 const FLOORS = ['base', 'format', 'transaction', 'tree', 'inodes', 'data', 'journal', 'life', ''];
 
 /** Programs: files that import someone's module at run time, and so may use `import()`. */

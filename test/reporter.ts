@@ -1,8 +1,10 @@
 /**
- * A vitest reporter beside the default one: leaves the counts for `scripts/test.mjs`, and prints what a test saw.
+ * A vitest reporter beside the default one: leaves the counts for `scripts/test.mjs`, and prints
+ * what a test saw.
  *
- * `QUARRY_TEST_SUMMARY=FILE` gets `{ passed, failed, skipped }`; a test file that does not load counts as one
- * failure. `QUARRY_TEST_SEEN=1` prints each test with the notes it made by `annotate`.
+ * `QUARRY_TEST_SUMMARY=FILE` gets `{ passed, failed, skipped }`; a test file that does not load
+ * counts as one failure. `QUARRY_TEST_SEEN=1` prints each test with the notes it made by
+ * `annotate`.
  */
 import { writeFileSync } from 'node:fs';
 import type { Reporter, TestCase, TestModule } from 'vitest/node';

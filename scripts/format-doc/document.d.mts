@@ -1,4 +1,7 @@
-/** The modules of src/ that the document is made of: compiled ones for the script, the sources for the test. */
+/**
+ * The modules of src/ that the document is made of: compiled ones for the script, the sources for
+ * the test.
+ */
 export interface FormatModules {
   readonly format: typeof import('../../src/fs/format/format.ts');
   readonly layout: typeof import('../../src/fs/format/layout.ts');
@@ -12,5 +15,8 @@ export interface FormatModules {
   readonly partsText: typeof import('../../src/cli/parts-text.ts');
 }
 
-/** The text of docs/FORMAT.md, from the modules, the text of src/fs/format/format.ts and the template. */
+/**
+ * The text of docs/FORMAT.md, from the modules, the text of src/fs/format/format.ts and the
+ * template.
+ */
 export function makeFormatDocument(modules: FormatModules, source: string, template: string): Promise<string>;

@@ -22,14 +22,22 @@ class Generator {
   /** @type {Set<string>} */
   shown = new Set();
 
-  /** @param {Record<string, any>} modules @param {Declaration[]} declarations @param {Record<string, string>} example */
+  /**
+   * @param {Record<string, any>} modules
+   * @param {Declaration[]} declarations
+   * @param {Record<string, string>} example
+   */
   constructor(modules, declarations, example) {
     this.modules = modules;
     this.example = example;
     this.#declarations = new Map(declarations.map((declaration) => [declaration.name, declaration]));
   }
 
-  /** @param {string} name @param {Declaration['kind']} kind @returns {{ declaration: Declaration, value: any }} */
+  /**
+   * @param {string} name
+   * @param {Declaration['kind']} kind
+   * @returns {{ declaration: Declaration, value: any }}
+   */
   #take(name, kind) {
     const declaration = this.#declarations.get(name);
     if (declaration?.kind !== kind) throw new Error(`src/fs/format/format.ts exports no ${kind} ${name}`);

@@ -1,12 +1,17 @@
 // @ts-check
 /**
- * The worked example: a real volume, made in memory by the filesystem's own code with a fixed id, seed and clock, and shown
- * by the code of `quarry dump`. So what docs/FORMAT.md shows is what is on disk.
+ * The worked example: a real volume, made in memory by the filesystem's own code with a fixed id,
+ * seed and clock, and shown by the code of `quarry dump`. So what docs/FORMAT.md shows is what is
+ * on disk.
  *
- * One file is made and synced. Then the bytes are kept as a crash would leave them, the volume is unmounted, and they are kept again.
+ * One file is made and synced. Then the bytes are kept as a crash would leave them, the volume is
+ * unmounted, and they are kept again.
  */
 
-/** @typedef {import('./document').FormatModules & { tables: typeof import('./tables.mjs') }} FormatModules */
+/**
+ * @typedef {import('./document').FormatModules & { tables: typeof import('./tables.mjs') }}
+ * FormatModules
+ */
 
 const BLOCK_BYTES = 1024;
 const BLOCKS = 256;
@@ -125,7 +130,12 @@ function fenced(text) {
   return `\`\`\`text\n${text.trimEnd()}\n\`\`\``;
 }
 
-/** Blocks outside the journal that say they are of this kind. @param {FormatModules} modules @param {Uint8Array} image @param {number} kind */
+/**
+ * Blocks outside the journal that say they are of this kind.
+ * @param {FormatModules} modules
+ * @param {Uint8Array} image
+ * @param {number} kind
+ */
 function blocksOfKind({ format }, image, kind) {
   const blocks = [];
   for (let block = JOURNAL_BLOCKS; block < BLOCKS; block++) {
@@ -135,7 +145,11 @@ function blocksOfKind({ format }, image, kind) {
   return blocks;
 }
 
-/** Blocks that are not all zeros, by what they are. @param {FormatModules} modules @param {Uint8Array} image */
+/**
+ * Blocks that are not all zeros, by what they are.
+ * @param {FormatModules} modules
+ * @param {Uint8Array} image
+ */
 function mapText({ format }, image) {
   const names = new Map(Object.entries(format.BlockKind).map(([name, kind]) => [kind, name]));
   const lines = [];

@@ -1,20 +1,29 @@
 // @ts-check
 /**
- * Reads the text of src/fs/format/format.ts: what it exports, in order, with the doc comment of each declaration and of each member. What the
- * declarations mean (offsets, sizes, values) is not read here but taken from the compiled module.
+ * Reads the text of src/fs/format/format.ts: what it exports, in order, with the doc comment of
+ * each declaration and of each member. What the declarations mean (offsets, sizes, values) is not
+ * read here but taken from the compiled module.
  */
 
 /**
- * @typedef {{ name: string, kind: 'record' | 'table' | 'constant', comment: string, members: Map<string, string> }} Declaration
+ * @typedef {{ name: string, kind: 'record' | 'table' | 'constant', comment: string, members:
+ * Map<string, string> }} Declaration
  */
 
-/** The words of a comment: without stars, with its paragraphs and indented lines kept. @param {string[]} lines */
+/**
+ * The words of a comment: without stars, with its paragraphs and indented lines kept.
+ * @param {string[]} lines
+ */
 function commentText(lines) {
   const words = lines.map((line) => line.replace(/^\s*\/?\*{1,2}\/?\s?/, '').replace(/\s*\*\/\s*$/, ''));
   return words.join('\n').trim();
 }
 
-/** The doc comment that ends at line `end`, exclusive; empty if there is none. @param {string[]} lines @param {number} end */
+/**
+ * The doc comment that ends at line `end`, exclusive; empty if there is none.
+ * @param {string[]} lines
+ * @param {number} end
+ */
 function commentBefore(lines, end) {
   if (!(lines[end - 1] ?? '').trimEnd().endsWith('*/')) return '';
   let start = end - 1;
@@ -22,7 +31,11 @@ function commentBefore(lines, end) {
   return start < 0 ? '' : commentText(lines.slice(start, end));
 }
 
-/** Members of a declaration that begins at line `from`. @param {string[]} lines @param {number} from */
+/**
+ * Members of a declaration that begins at line `from`.
+ * @param {string[]} lines
+ * @param {number} from
+ */
 function membersFrom(lines, from) {
   /** @type {Map<string, string>} */
   const members = new Map();

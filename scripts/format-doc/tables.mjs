@@ -1,8 +1,14 @@
 // @ts-check
-/** Markdown tables of the declarations in src/fs/format/format.ts, aligned as the formatter wants them. */
+/**
+ * Markdown tables of the declarations in src/fs/format/format.ts, aligned as the formatter wants
+ * them.
+ */
 
 /** @typedef {import('./source.mjs').Declaration} Declaration */
-/** @typedef {{ recordName: string, sizeBytes: number, fields: Record<string, { offset: number, lengthBytes: number, type: string }> }} RecordInfo */
+/**
+ * @typedef {{ recordName: string, sizeBytes: number, fields: Record<string, { offset: number,
+ * lengthBytes: number, type: string }> }} RecordInfo
+ */
 
 /** @param {string[]} head @param {string[][]} rows @param {Set<number>} right columns of numbers */
 export function markdownTable(head, rows, right = new Set()) {
@@ -49,7 +55,11 @@ export function recordTable(declaration, record) {
   return `${title}\n\n${markdownTable(head, rows, new Set([0, 1]))}`;
 }
 
-/** Small numbers as they are, round large ones as powers, bits of a mode in octal. @param {unknown} value @param {boolean} octal */
+/**
+ * Small numbers as they are, round large ones as powers, bits of a mode in octal.
+ * @param {unknown} value
+ * @param {boolean} octal
+ */
 export function valueText(value, octal = false) {
   if (value instanceof Uint8Array)
     return [...value].map((byte) => byte.toString(16).padStart(2, '0')).join(' ');
@@ -59,7 +69,11 @@ export function valueText(value, octal = false) {
   return value >= 2 ** 20 && Number.isInteger(power) ? `2^${power}` : `${value}`;
 }
 
-/** A table of names and numbers. @param {Declaration} declaration @param {Record<string, number>} values */
+/**
+ * A table of names and numbers.
+ * @param {Declaration} declaration
+ * @param {Record<string, number>} values
+ */
 export function valueTable(declaration, values) {
   const octal = declaration.name === 'FileType';
   const rows = Object.entries(values).map(([name, value]) => [

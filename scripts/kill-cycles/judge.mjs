@@ -1,13 +1,16 @@
 // @ts-check
 /**
- * Compares a tree found after a crash with the log of its writer. Pure: the tree comes as data, so that tests can hand over bad ones.
+ * Compares a tree found after a crash with the log of its writer. Pure: the tree comes as data, so
+ * that tests can hand over bad ones.
  */
 import { CELL_BYTES, parseCell, signatureOf, TreeModel, ZERO } from './model.mjs';
 
 /**
  * @typedef {import('./model.mjs').Operation} Operation
- * @typedef {{ kind: 'folder' } | { kind: 'symlink', to: string } | { kind: 'file', inode: number, links: number, bytes: Uint8Array }} Found
- * @typedef {{ violations: string[], acknowledged: number, cells: number, operations: number }} Verdict
+ * @typedef {{ kind: 'folder' } | { kind: 'symlink', to: string } | { kind: 'file', inode: number,
+ * links: number, bytes: Uint8Array }} Found
+ * @typedef {{ violations: string[], acknowledged: number, cells: number, operations: number }}
+ * Verdict
  */
 
 /** Errors that a call ends with when the daemon dies. A write may have filled some pages before. */
@@ -17,7 +20,8 @@ const MOST_VIOLATIONS = 20;
 /**
  * Reads the lines of a log. A last line that is cut off is not there.
  * @param {string} log
- * @returns {{ operations: Operation[], returned: number, error: { code: string, operation: Operation } | undefined }} the operations begun, how
+ * @returns {{ operations: Operation[], returned: number, error: { code: string, operation:
+ * Operation } | undefined }} the operations begun, how
  *   many of them returned, and what the one after those ended with
  */
 export function readLog(log) {
@@ -62,7 +66,8 @@ export function judge(tag, log, tree) {
     violations.push(...differences(last, found));
     return verdict;
   }
-  // Equal names may be other files: one that was made again under its old name. Any state in which all is right will do.
+  // Equal names may be other files: one that was made again under its old name. Any state in which
+  // all is right will do.
   const tried = candidates.map((names) => judgeFiles(tag, names, model, tree));
   const best =
     tried.find(({ wrong }) => wrong.length === 0) ?? /** @type {(typeof tried)[0]} */ (tried.at(-1));
@@ -74,8 +79,10 @@ export function judge(tag, log, tree) {
 }
 
 /**
- * Performs the log, and keeps each state of the names since the last durable one that looks like what was found.
- * @param {TreeModel} model @param {Operation[]} operations @param {number} returned @param {string} found
+ * Performs the log, and keeps each state of the names since the last durable one that looks like
+ * what was found.
+ * @param {TreeModel} model @param {Operation[]} operations @param {number} returned @param {string}
+ * found
  */
 function perform(model, operations, returned, found) {
   /** @type {Map<string, import('./model.mjs').Node>[]} */
@@ -99,7 +106,8 @@ function perform(model, operations, returned, found) {
 }
 
 /**
- * @param {string} tag @param {Map<string, import('./model.mjs').Node>} names @param {TreeModel} model @param {Map<string, Found>} tree
+ * @param {string} tag @param {Map<string, import('./model.mjs').Node>} names @param {TreeModel}
+ * model @param {Map<string, Found>} tree
  */
 function judgeFiles(tag, names, model, tree) {
   /** @type {string[]} */

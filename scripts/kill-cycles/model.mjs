@@ -2,16 +2,18 @@
 /**
  * What a writer's log allows a volume to hold after a crash.
  *
- * A log is a list of operations of one process in one directory of its own, each noted before it begins and again when it has returned. The model
- * performs them one by one and keeps, for each file, what each of its cells may hold now:
+ * A log is a list of operations of one process in one directory of its own, each noted before it
+ * begins and again when it has returned. The model performs them one by one and keeps, for each
+ * file, what each of its cells may hold now:
  *
  *   data    a cell that was made durable holds its value of then or one that was written later, nothing else; where it was
  *           beyond the end of the file or a hole since then, it may be so again
  *   names   the tree of names is the one after operation k, for some k that is not before the last one that was made
  *           durable: whatever is synced, all names so far are on disk, as the order of names is kept
  *
- * A cell is 64 bytes that say whose they are: directory, file, number of the operation, place. So bytes of another file, of another
- * place, or of nobody are recognised. Files are whole numbers of cells.
+ * A cell is 64 bytes that say whose they are: directory, file, number of the operation, place. So
+ * bytes of another file, of another place, or of nobody are recognised. Files are whole numbers of
+ * cells.
  */
 
 export const CELL_BYTES = 64;
@@ -30,7 +32,8 @@ export const ABSENT = -1;
  *   | { op: 'fsync' | 'fdatasync', path: string, file: number }
  *   | { op: 'fsyncdir' | 'syncfs', path: string }} Operation
  *
- * @typedef {{ kind: 'folder' } | { kind: 'symlink', to: string } | { kind: 'file', file: number }} Node
+ * @typedef {{ kind: 'folder' } | { kind: 'symlink', to: string } | { kind: 'file', file: number }}
+ * Node
  */
 
 /** @param {string} tag @param {number} file @param {number} version @param {number} at */
@@ -38,7 +41,10 @@ export function cellText(tag, file, version, at) {
   return `${tag} f${file} v${version} @${at} `.padEnd(CELL_BYTES - 1, '.').concat('\n');
 }
 
-/** @param {string} text @returns {{ tag: string, file: number, version: number, at: number } | undefined} */
+/**
+ * @param {string} text
+ * @returns {{ tag: string, file: number, version: number, at: number } | undefined}
+ */
 export function parseCell(text) {
   const match = /^(\S+) f(\d+) v(\d+) @(\d+) \.*\n$/.exec(text);
   if (!match || text.length !== CELL_BYTES) return undefined;
@@ -50,7 +56,10 @@ export function parseCell(text) {
 export class FileModel {
   /** @type {number[]} */
   cells = [];
-  /** @type {Map<number, Set<number>>} Values of a cell since it was last durable, without its present one. */
+  /**
+   * @type {Map<number, Set<number>>} Values of a cell since it was last durable, without its
+   * present one.
+   */
   #older = new Map();
 
   /** @param {number} at */
@@ -150,7 +159,11 @@ export class TreeModel {
     }
   }
 
-  /** The operation has returned. @param {Operation} operation @returns {boolean} whether all names so far are durable */
+  /**
+   * The operation has returned.
+   * @param {Operation} operation
+   * @returns {boolean} whether all names so far are durable
+   */
   returned(operation) {
     const { op } = operation;
     if (op === 'fsync' || op === 'fdatasync') this.file(operation.file).durable();
@@ -180,7 +193,8 @@ function describe(node) {
 
 /**
  * Files are named by the first of their paths, so that a tree read from disk has the same text.
- * @param {[path: string, what: string][]} entries files as `file ` and anything that tells them apart
+ * @param {[path: string, what: string][]} entries files as `file ` and anything that tells them
+ * apart
  */
 export function signatureOf(entries) {
   const sorted = entries.sort(([a], [b]) => (a < b ? -1 : 1));

@@ -1,8 +1,9 @@
 // @ts-check
 /**
- * Reads the trees of all writers of one cycle and judges them by their logs: `reader.mjs DIRECTORY LOGS TAG WRITERS [EARLIER]`; prints a verdict
- * of all as JSON, with a fingerprint of the trees, and one of the directory EARLIER, which nobody has changed since. A process of its own, so
- * that a mount that hangs hangs nobody else.
+ * Reads the trees of all writers of one cycle and judges them by their logs: `reader.mjs DIRECTORY
+ * LOGS TAG WRITERS [EARLIER]`; prints a verdict of all as JSON, with a fingerprint of the trees,
+ * and one of the directory EARLIER, which nobody has changed since. A process of its own, so that a
+ * mount that hangs hangs nobody else.
  */
 import { createHash } from 'node:crypto';
 import { existsSync, lstatSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';

@@ -1,9 +1,11 @@
 // @ts-check
 /**
- * A process that changes files in a directory of its own until the filesystem dies under it, and logs elsewhere what it
- * begins and what has returned: `writer.mjs DIRECTORY LOG TAG SEED`. See model.mjs for what the log promises.
+ * A process that changes files in a directory of its own until the filesystem dies under it, and
+ * logs elsewhere what it begins and what has returned: `writer.mjs DIRECTORY LOG TAG SEED`. See
+ * model.mjs for what the log promises.
  *
- * The log is appended to by single writes before and after each call, so it is right whenever this process ends.
+ * The log is appended to by single writes before and after each call, so it is right whenever this
+ * process ends.
  */
 import { spawnSync } from 'node:child_process';
 import {
@@ -61,7 +63,11 @@ function pathsOf(kind) {
   return [...model.nodes].filter(([, node]) => node.kind === kind).map(([path]) => path);
 }
 
-/** The descriptor of a file, opened by the path if need be. @param {string} path @param {number} file */
+/**
+ * The descriptor of a file, opened by the path if need be.
+ * @param {string} path
+ * @param {number} file
+ */
 function descriptorOf(path, file) {
   const open = descriptors.get(file);
   if (open !== undefined) return open;
@@ -154,7 +160,11 @@ function someCells() {
   return 1 + below(2500);
 }
 
-/** @param {{ path: string, file: number }} named @param {'write' | 'dsync-write'} op @returns {Operation} */
+/**
+ * @param {{ path: string, file: number }} named
+ * @param {'write' | 'dsync-write'} op
+ * @returns {Operation}
+ */
 function writeTo(named, op) {
   const size = model.file(named.file).cells.length;
   const kind = below(4);
@@ -163,7 +173,10 @@ function writeTo(named, op) {
   return { op, ...named, at: first, cells: Math.min(someCells(), MOST_CELLS - first + 1) };
 }
 
-/** Write a new file beside, make it durable, put it in the old one's place, make that durable. @param {string} target */
+/**
+ * Write a new file beside, make it durable, put it in the old one's place, make that durable.
+ * @param {string} target
+ */
 function replace(target) {
   const path = newPath();
   const file = ++made;

@@ -1,12 +1,14 @@
 /**
- * A block device or image file, through O_DIRECT and the kernel's asynchronous I/O: io_submit, or io_uring.
+ * A block device or image file, through O_DIRECT and the kernel's asynchronous I/O: io_submit, or
+ * io_uring.
  *
  *   const device = openAioDevice('/dev/loop0', {});
  *   device.read(memory, 0, 4096, 0, completion);
  *   device.submit();
  *
- * Up to `queueDepth` requests are with the kernel; the others wait in line and follow as those end: all that is the
- * business of a SubmissionQueue of its own. A flush is an FDSYNC; while it is under way other requests go on.
+ * Up to `queueDepth` requests are with the kernel; the others wait in line and follow as those end:
+ * all that is the business of a SubmissionQueue of its own. A flush is an FDSYNC; while it is under
+ * way other requests go on.
  *
  * An idle device does not keep the process alive; an unfinished request does.
  */
@@ -26,7 +28,10 @@ import { transferError } from './transfer-rules.ts';
 
 const { EBADF, EINVAL, EIO } = constants.errno;
 
-/** What the system grants (fs.aio-max-nr) is shared by all; more than this gains nothing on any device we know. */
+/**
+ * What the system grants (fs.aio-max-nr) is shared by all; more than this gains nothing on any
+ * device we know.
+ */
 const DEFAULT_QUEUE_DEPTH = 256;
 
 /** Smaller memory is not worth one of the ring's few places. */
@@ -41,8 +46,8 @@ export interface AioDeviceOptions {
   /** Default false. */
   readonly readOnly?: boolean;
   /**
-   * Refuse with EBUSY what is mounted or open elsewhere. Default true; false when the kernel itself holds it for us
-   * (fuseblk).
+   * Refuse with EBUSY what is mounted or open elsewhere. Default true; false when the kernel itself
+   * holds it for us (fuseblk).
    */
   readonly exclusive?: boolean;
   /** Most requests with the kernel at once, 1 to 16384. Default 256. */
@@ -50,8 +55,8 @@ export interface AioDeviceOptions {
   /** Use only the first `sizeBytes`, a multiple of the sector. Default: everything. */
   readonly sizeBytes?: number;
   /**
-   * Accept an image whose host filesystem refuses O_DIRECT: I/O then goes through the host's page cache. Default
-   * false.
+   * Accept an image whose host filesystem refuses O_DIRECT: I/O then goes through the host's page
+   * cache. Default false.
    */
   readonly allowBuffered?: boolean;
   /** Called when the device is closed: whatever else was held for its sake can be let go. */
@@ -60,9 +65,10 @@ export interface AioDeviceOptions {
 
 /**
  * Opens a block device or an image file.
- * @throws Error with `code`: what open(2) says; EBUSY when it is in use; ENOTBLK when it is neither; EINVAL when
- * O_DIRECT is refused and buffered I/O not allowed; EAGAIN when fs.aio-max-nr is used up; ENOSYS or EPERM when
- * the engine is 'uring' and the system has no io_uring or forbids it.
+ * @throws Error with `code`: what open(2) says; EBUSY when it is in use; ENOTBLK when it is
+ * neither; EINVAL when O_DIRECT is refused and buffered I/O not allowed; EAGAIN when fs.aio-max-nr
+ * is used up; ENOSYS or EPERM when the engine is 'uring' and the system has no io_uring or forbids
+ * it.
  */
 export function openAioDevice(path: string, options: AioDeviceOptions = {}): AioDevice {
   const { readOnly = false, exclusive = true } = options;
@@ -128,8 +134,8 @@ export class AioDevice implements Device {
   }
 
   /**
-   * By io_uring, large memory stays pinned for the life of the device as far as the system allows: transfers then
-   * cost less.
+   * By io_uring, large memory stays pinned for the life of the device as far as the system allows:
+   * transfers then cost less.
    */
   allocateMemory(lengthBytes: number): Memory {
     const memory = new native.AlignedMemory(lengthBytes);
@@ -247,8 +253,8 @@ export class AioDevice implements Device {
 }
 
 /**
- * A write-through to a file. RWF_DSYNC would do, but not on every filesystem: FUSE leaves what is asynchronous to its server, and not
- * all servers look at the flag.
+ * A write-through to a file. RWF_DSYNC would do, but not on every filesystem: FUSE leaves what is
+ * asynchronous to its server, and not all servers look at the flag.
  */
 class WriteThenFlush implements IoCompletion {
   constructor(
@@ -274,7 +280,10 @@ function directRefused(path: string): NodeJS.ErrnoException {
   return Object.assign(error, { code: 'EINVAL', errno: -EINVAL, syscall: 'open', path });
 }
 
-/** Smallest unit that the device takes: no less than the 512 bytes that the contract of Device starts at. */
+/**
+ * Smallest unit that the device takes: no less than the 512 bytes that the contract of Device
+ * starts at.
+ */
 function sectorOf(opened: OpenedDevice): number {
   return Math.max(512, opened.logicalSectorBytes, opened.direct ? opened.offsetAlignBytes : 0);
 }

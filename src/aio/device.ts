@@ -1,16 +1,17 @@
 /**
  * The Device contract: where bytes are kept.
  *
- * A device moves bytes between its own aligned memory and byte offsets. Requests are queued by `read`,
- * `write`, `writeThrough` and `flush`, and handed over together by `submit`; each one ends with exactly one call of
- * `ioDone` on its completion, never from inside these calls themselves.
+ * A device moves bytes between its own aligned memory and byte offsets. Requests are queued by
+ * `read`, `write`, `writeThrough` and `flush`, and handed over together by `submit`; each one ends
+ * with exactly one call of `ioDone` on its completion, never from inside these calls themselves.
  *
- * The durability promise, on which everything above rests: after a flush is done, every write that was
- * done before that flush was queued survives power loss, and so does a `writeThrough` as soon as it is done; any other write may be
- * absent, torn at 512-byte sectors, or reordered.
+ * The durability promise, on which everything above rests: after a flush is done, every write that
+ * was done before that flush was queued survives power loss, and so does a `writeThrough` as soon
+ * as it is done; any other write may be absent, torn at 512-byte sectors, or reordered.
  *
- * Transfers must be multiples of `sectorBytes` in offset and length, at memory offsets that are multiples
- * of `sectorBytes`. A device completes short transfers itself: a completion means all bytes, or an error.
+ * Transfers must be multiples of `sectorBytes` in offset and length, at memory offsets that are
+ * multiples of `sectorBytes`. A device completes short transfers itself: a completion means all
+ * bytes, or an error.
  */
 
 /** Aligned memory that belongs to one device. `bytes` starts at a page boundary. */
@@ -31,7 +32,10 @@ export interface Device {
   readonly sectorBytes: number;
   readonly readOnly: boolean;
 
-  /** Aligned, zeroed memory for transfers of this device. Lives until the device is closed and it is unreachable. */
+  /**
+   * Aligned, zeroed memory for transfers of this device. Lives until the device is closed and it is
+   * unreachable.
+   */
   allocateMemory(lengthBytes: number): Memory;
 
   /** Queues a read of `lengthBytes` at `deviceOffset` into `memory` at `memoryOffset`. */
@@ -43,7 +47,10 @@ export interface Device {
     completion: IoCompletion,
   ): void;
 
-  /** Queues a write; `memory` must not change until the completion. On a read-only device it ends with EROFS. */
+  /**
+   * Queues a write; `memory` must not change until the completion. On a read-only device it ends
+   * with EROFS.
+   */
   write(
     memory: Memory,
     memoryOffset: number,
@@ -53,8 +60,9 @@ export interface Device {
   ): void;
 
   /**
-   * Queues a write that survives power loss as soon as it is done. It says nothing of other writes. Costs a round trip less than a write and a
-   * flush; a drive with FUA is spared the rest of its cache.
+   * Queues a write that survives power loss as soon as it is done. It says nothing of other writes.
+   * Costs a round trip less than a write and a flush; a drive with FUA is spared the rest of its
+   * cache.
    */
   writeThrough(
     memory: Memory,
@@ -68,8 +76,9 @@ export interface Device {
   flush(completion: IoCompletion): void;
 
   /**
-   * Hands everything queued to the kernel, in one system call where the queue depth allows it. What is queued from inside `ioDone` is
-   * handed over by the device itself, when it has told all completions at hand.
+   * Hands everything queued to the kernel, in one system call where the queue depth allows it. What
+   * is queued from inside `ioDone` is handed over by the device itself, when it has told all
+   * completions at hand.
    */
   submit(): void;
 
@@ -77,7 +86,9 @@ export interface Device {
   close(): Promise<void>;
 }
 
-/** Turns one device request into a promise, for paths where a promise costs nothing that matters. */
+/**
+ * Turns one device request into a promise, for paths where a promise costs nothing that matters.
+ */
 export class PromisedCompletion implements IoCompletion {
   readonly promise: Promise<number>;
   #resolve: (errno: number) => void = () => {};

@@ -1,13 +1,17 @@
 /**
  * The requests of one file or device, on their way through a SubmissionQueue.
  *
- * A lane knows what is in line, how many are with the kernel, and whom to tell; when its requests move is decided by
- * the queue, which is also the only one to change the counters here. Made by `SubmissionQueue.openLane`.
+ * A lane knows what is in line, how many are with the kernel, and whom to tell; when its requests
+ * move is decided by the queue, which is also the only one to change the counters here. Made by
+ * `SubmissionQueue.openLane`.
  */
 import type { MemoryPiece, RequestTable } from './request-table.ts';
 import { TokenRing } from './token-ring.ts';
 
-/** Told of the end of a request: bytes moved, 0 or a positive errno, and whether that was all that was asked for. */
+/**
+ * Told of the end of a request: bytes moved, 0 or a positive errno, and whether that was all that
+ * was asked for.
+ */
 export type OnEnd<Completion> = (
   completion: Completion,
   doneBytes: number,
@@ -46,7 +50,10 @@ export class Lane<Completion> {
   readonly depth: number;
   readonly alignBytes: number;
   readonly onEnd: OnEnd<Completion>;
-  /** For the queue: in line, with the kernel, not ended, and how often a transfer that stopped early went on. */
+  /**
+   * For the queue: in line, with the kernel, not ended, and how often a transfer that stopped early
+   * went on.
+   */
   readonly waiting = new TokenRing();
   inKernel = 0;
   unfinished = 0;

@@ -1,12 +1,16 @@
 /**
- * Ends requests that never reach a kernel: those that break the rules, and those of devices in memory.
+ * Ends requests that never reach a kernel: those that break the rules, and those of devices in
+ * memory.
  *
- * The Device contract says that no request ends inside the call that queued it. So ends are collected, and
- * told from a microtask of their own.
+ * The Device contract says that no request ends inside the call that queued it. So ends are
+ * collected, and told from a microtask of their own.
  */
 import type { IoCompletion } from './device.ts';
 
-/** Tells a completion; what it throws, although it must not, becomes an uncaught exception and harms no other. */
+/**
+ * Tells a completion; what it throws, although it must not, becomes an uncaught exception and harms
+ * no other.
+ */
 export function tell(completion: IoCompletion, errno: number): void {
   try {
     completion.ioDone(errno);

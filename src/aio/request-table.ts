@@ -1,9 +1,9 @@
 /**
  * The unfinished requests of a SubmissionQueue, as numbers in typed arrays.
  *
- * A request is a token: an index into these arrays, reused when it ends, so that the hot path allocates
- * nothing. The table doubles when it is full; how many requests there are at most is decided by whoever
- * owns the buffers.
+ * A request is a token: an index into these arrays, reused when it ends, so that the hot path
+ * allocates nothing. The table doubles when it is full; how many requests there are at most is
+ * decided by whoever owns the buffers.
  */
 const FIRST_CAPACITY = 256;
 
@@ -40,7 +40,10 @@ export class RequestTable<Owner, Completion> {
   #free: Int32Array = descending(0, FIRST_CAPACITY);
   #freeCount = FIRST_CAPACITY;
 
-  /** A new request; its numbers are for the caller to fill, except that nothing is done and nobody gave it up. */
+  /**
+   * A new request; its numbers are for the caller to fill, except that nothing is done and nobody
+   * gave it up.
+   */
   add(operation: number, owner: Owner, completion: Completion): number {
     if (this.#freeCount === 0) this.#grow();
     const token = this.#free[--this.#freeCount] as number;

@@ -6,16 +6,17 @@
  *   lane.transfer(QueueOperation.read, memoryId, 0, 4096, 65536, completion);
  *   queue.submit();
  *
- * A lane is the requests of one file. At most its `depth` of them, and the queue's `depth` of all lanes, are with the
- * kernel; the others wait in line. Lanes with something to do take turns at being first.
+ * A lane is the requests of one file. At most its `depth` of them, and the queue's `depth` of all
+ * lanes, are with the kernel; the others wait in line. Lanes with something to do take turns at
+ * being first.
  *
- * The rules that are kept here, once for everybody:
- *  1. A request is in the table before the kernel hears of it, so no completion can come too early.
- *  2. A transfer that stops early goes on where it stopped, in whole sectors: after a fraction of a sector a read has met the end
+ * The rules that are kept here, once for everybody: 1. A request is in the table before the kernel
+ * hears of it, so no completion can come too early. 2. A transfer that stops early goes on where it
+ * stopped, in whole sectors: after a fraction of a sector a read has met the end
  *     of the file, and a write does that sector again.
- *  3. A read ends short only at the end of the file. A write that moves nothing is EIO.
- *  4. EINTR goes back in line; EAGAIN too, after a pause.
- *  5. A request ends once, never from inside the call that queued or submitted it. `onEnd` must not throw.
+ * 3. A read ends short only at the end of the file. A write that moves nothing is EIO. 4. EINTR
+ * goes back in line; EAGAIN too, after a pause. 5. A request ends once, never from inside the call
+ * that queued or submitted it. `onEnd` must not throw.
  *
  * No promise, closure or object is made per request, apart from the pieces of a scattered one.
  */
@@ -35,7 +36,9 @@ const { EAGAIN, ECANCELED, EINTR, EINVAL, EIO } = constants.errno;
 
 /** Pause before asking again a kernel that had no room although nothing of ours was in flight. */
 const RETRY_MILLISECONDS = 1;
-/** Longest entry: below what the kernel moves in one call (2 GiB less a page), and whole sectors. */
+/**
+ * Longest entry: below what the kernel moves in one call (2 GiB less a page), and whole sectors.
+ */
 const LONGEST_ENTRY_BYTES = 1 << 30;
 
 /** Told whether the kernel gave a request up: 0 or a positive errno. */
@@ -78,7 +81,8 @@ export class SubmissionQueue<Completion> {
   }
 
   /**
-   * Hands over what waits. From inside `onEnd` it need not be called: the end of the batch does it, for all at once.
+   * Hands over what waits. From inside `onEnd` it need not be called: the end of the batch does it,
+   * for all at once.
    */
   submit(): void {
     if (!this.#completing) this.#handOver();
@@ -91,7 +95,10 @@ export class SubmissionQueue<Completion> {
     queueMicrotask(this.#submitScheduled);
   }
 
-  /** Waits, blocking, for what the kernel still has. Requests that have not ended never will: let them end first. */
+  /**
+   * Waits, blocking, for what the kernel still has. Requests that have not ended never will: let
+   * them end first.
+   */
   close(): void {
     this.#kernel.close();
   }
@@ -123,8 +130,8 @@ export class SubmissionQueue<Completion> {
   }
 
   /**
-   * Asks for a request to end early. `onCancelled` hears 0 when it will end with ECANCELED, and otherwise why it will
-   * not. Either way the request itself ends as all do.
+   * Asks for a request to end early. `onCancelled` hears 0 when it will end with ECANCELED, and
+   * otherwise why it will not. Either way the request itself ends as all do.
    */
   cancel(token: number, onCancelled: OnCancelled): void {
     const { requests } = this;

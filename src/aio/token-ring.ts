@@ -1,4 +1,6 @@
-/** A first-in-first-out line of request tokens, in a ring of numbers that doubles when it is full. */
+/**
+ * A first-in-first-out line of request tokens, in a ring of numbers that doubles when it is full.
+ */
 const FIRST_CAPACITY = 64;
 
 export class TokenRing {
@@ -24,7 +26,10 @@ export class TokenRing {
     return token;
   }
 
-  /** Takes a token out of wherever it stands, in time linear in the length. False when it is not there. */
+  /**
+   * Takes a token out of wherever it stands, in time linear in the length. False when it is not
+   * there.
+   */
   remove(token: number): boolean {
     const left = this.#inOrder().filter((other) => other !== token);
     if (left.length === this.#count) return false;

@@ -1,12 +1,16 @@
-/** The rules of use of a Device, checked in one place so that every kind of device refuses the same requests. */
+/**
+ * The rules of use of a Device, checked in one place so that every kind of device refuses the same
+ * requests.
+ */
 import { constants } from 'node:os';
 import type { Device, Memory } from './device.ts';
 
 const { EINVAL, EROFS } = constants.errno;
 
 /**
- * @returns 0 when the transfer keeps the rules of `device`, otherwise the errno that it ends with: EINVAL when
- * it is not in whole sectors, or leaves the device or the memory; EROFS for a write to a read-only device.
+ * @returns 0 when the transfer keeps the rules of `device`, otherwise the errno that it ends with:
+ * EINVAL when it is not in whole sectors, or leaves the device or the memory; EROFS for a write to
+ * a read-only device.
  */
 export function transferError(
   device: Device,

@@ -1,16 +1,18 @@
 /**
  * The allocator interface: which free blocks to hand out.
  *
- * The disk carries only a bitmap; it is the one truth about free space. An allocator is a *policy*: it looks
- * at the free space through `FreeSpace` and answers each request with a run of blocks. It takes and gives
- * back nothing by itself: the caller checks the answer, takes the blocks out of the free space, and tells
- * the policy of every run that becomes free again. So a wrong policy costs speed or space, never data, and
- * any policy can mount any volume. Whoever's module answers wrongly, or throws, is replaced by the built-in policy (fenced-policy.ts).
+ * The disk carries only a bitmap; it is the one truth about free space. An allocator is a *policy*:
+ * it looks at the free space through `FreeSpace` and answers each request with a run of blocks. It
+ * takes and gives back nothing by itself: the caller checks the answer, takes the blocks out of the
+ * free space, and tells the policy of every run that becomes free again. So a wrong policy costs
+ * speed or space, never data, and any policy can mount any volume. Whoever's module answers
+ * wrongly, or throws, is replaced by the built-in policy (fenced-policy.ts).
  *
- * Writing one: `export default defineAllocator({ name: 'mine', create(space, options) { … } })`, then
- * `quarry mount --allocator ./mine.js`.
+ * Writing one: `export default defineAllocator({ name: 'mine', create(space, options) { … } })`,
+ * then `quarry mount --allocator ./mine.js`.
  *
- * Block numbers here are *space* numbers: 0 to `space.blockCount − 1`, the managed part of the volume.
+ * Block numbers here are *space* numbers: 0 to `space.blockCount − 1`, the managed part of the
+ * volume.
  */
 
 /** A contiguous stretch of blocks, `start` to `start + length − 1`. */
@@ -23,7 +25,10 @@ export interface Run {
 export type AllocationKind = 'data' | 'directory' | 'tree' | 'inode';
 
 export interface AllocationRequest {
-  /** Where the run would best start, or −1 for no wish: the block after the last one of the same file. */
+  /**
+   * Where the run would best start, or −1 for no wish: the block after the last one of the same
+   * file.
+   */
   goal: number;
   /** Blocks wanted, ≥ 1. */
   length: number;
@@ -37,12 +42,13 @@ export interface AllocationRequest {
 }
 
 /**
- * The free space as a policy sees it: blocks that may be handed out now. Reserved blocks, and freed ones
- * that are not yet safe to reuse, are not free here.
+ * The free space as a policy sees it: blocks that may be handed out now. Reserved blocks, and freed
+ * ones that are not yet safe to reuse, are not free here.
  *
- * All searches are over 32-bit words with summary levels; none costs more than the log of the volume.
- * Any method may throw because a part of the bitmap is not in memory yet: let it pass. The caller loads that
- * part and asks again, so keep no state change before the last question to the space.
+ * All searches are over 32-bit words with summary levels; none costs more than the log of the
+ * volume. Any method may throw because a part of the bitmap is not in memory yet: let it pass. The
+ * caller loads that part and asks again, so keep no state change before the last question to the
+ * space.
  */
 export interface FreeSpace {
   /** Blocks managed, free or not. */
@@ -55,7 +61,10 @@ export interface FreeSpace {
 
   /** Free blocks in group `group`. Costs no I/O beyond the group summaries. */
   freeInGroup(group: number): number;
-  /** The first group ≥ `from` with at least `minimum` free blocks, or −1. Costs no I/O beyond the summaries. */
+  /**
+   * The first group ≥ `from` with at least `minimum` free blocks, or −1. Costs no I/O beyond the
+   * summaries.
+   */
   nextGroup(from: number, minimum: number): number;
   isFree(block: number): boolean;
   /** The first free block in [from, limit), or −1. */
@@ -63,16 +72,21 @@ export interface FreeSpace {
   /** Length of the free run that starts at `block`, at most `most`; 0 if `block` is in use. */
   freeRunLength(block: number, most: number): number;
   /**
-   * The first free run of at least `minimum` blocks that starts in [from, limit), cut to `length`; undefined if none.
+   * The first free run of at least `minimum` blocks that starts in [from, limit), cut to `length`;
+   * undefined if none.
    *
-   * On a fragmented volume a long run may have to be looked for in every group. With `patience` the search gives up after it
-   * has looked into that many groups; what it learnt is kept, and the next one goes on from there.
+   * On a fragmented volume a long run may have to be looked for in every group. With `patience` the
+   * search gives up after it has looked into that many groups; what it learnt is kept, and the next
+   * one goes on from there.
    */
   findRun(from: number, limit: number, minimum: number, length: number, patience?: number): Run | undefined;
 }
 
 export interface Allocator {
-  /** A free run of `minimum` to `length` blocks, or undefined if the space has none. Changes nothing in the space. */
+  /**
+   * A free run of `minimum` to `length` blocks, or undefined if the space has none. Changes nothing
+   * in the space.
+   */
   allocate(want: AllocationRequest): Run | undefined;
   /** The run was taken out of the free space: after each successful `allocate`. */
   taken?(run: Run, want: AllocationRequest): void;
@@ -82,16 +96,24 @@ export interface Allocator {
   forgetInode?(inode: number): void;
   /** Figures for the laboratory and `quarry stat`. */
   stats?(): Record<string, number>;
-  /** Throws an Error if the policy's own index disagrees with the space. For tests and the laboratory. */
+  /**
+   * Throws an Error if the policy's own index disagrees with the space. For tests and the
+   * laboratory.
+   */
   checkInvariants?(): void;
 }
 
-/** Options given as `--allocator-options key=value,…` or `-o alloc.key=value`; values stay strings. */
+/**
+ * Options given as `--allocator-options key=value,…` or `-o alloc.key=value`; values stay strings.
+ */
 export type AllocatorOptions = Readonly<Record<string, string>>;
 
 export interface AllocatorDefinition {
   readonly name: string;
-  /** The options that `create` knows, each with what it means; any other is then refused. Without it all are passed on. */
+  /**
+   * The options that `create` knows, each with what it means; any other is then refused. Without it
+   * all are passed on.
+   */
   readonly options?: Readonly<Record<string, string>> | undefined;
   create(space: FreeSpace, options: AllocatorOptions): Allocator;
 }

@@ -1,13 +1,14 @@
 /**
  * What earlier searches learnt: stretches of the space in which no free run of some length starts.
  *
- * A search for a long run on a full or fragmented volume may have to pass over everything there is. It notes what it has passed,
- * and the next one jumps over it; blocks that come back cut the note where it stops being true. So a volume is not
- * searched twice unless it changed, and a search that a missing block interrupted goes on where it was.
+ * A search for a long run on a full or fragmented volume may have to pass over everything there is.
+ * It notes what it has passed, and the next one jumps over it; blocks that come back cut the note
+ * where it stops being true. So a volume is not searched twice unless it changed, and a search that
+ * a missing block interrupted goes on where it was.
  *
- * A note {low, high, bound} says: for each block in [low, high), the free run that begins there has fewer than `bound`
- * blocks. Taking blocks never makes a note false. There are at most `MAX_NOTES`; the oldest goes first: a lost
- * note costs time only.
+ * A note {low, high, bound} says: for each block in [low, high), the free run that begins there has
+ * fewer than `bound` blocks. Taking blocks never makes a note false. There are at most `MAX_NOTES`;
+ * the oldest goes first: a lost note costs time only.
  */
 
 const MAX_NOTES = 32;

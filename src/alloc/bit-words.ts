@@ -1,9 +1,10 @@
 /**
  * Bits in 32-bit words: the leaf functions under every map of this folder.
  *
- * Bit i of an array is bit `i & 31` of word `i >>> 5`. A search looks at a word at a time (`Math.clz32`, masks), a range
- * operation touches each word once; nothing here loops over single bits. All functions are pure or change only
- * the array they are given, and trust their caller for bounds.
+ * Bit i of an array is bit `i & 31` of word `i >>> 5`. A search looks at a word at a time
+ * (`Math.clz32`, masks), a range operation touches each word once; nothing here loops over single
+ * bits. All functions are pure or change only the array they are given, and trust their caller for
+ * bounds.
  */
 
 export const WORD_BITS = 32;
@@ -25,7 +26,9 @@ export function countBits(word: number): number {
   return Math.imul((sum + (sum >>> 4)) & 0x0f0f0f0f, 0x01010101) >>> 24;
 }
 
-/** Where `count` set bits in a row begin in the word, or −1. `count` ≥ 1 (Hacker's Delight, 6-2). */
+/**
+ * Where `count` set bits in a row begin in the word, or −1. `count` ≥ 1 (Hacker's Delight, 6-2).
+ */
 export function runInWord(word: number, count: number): number {
   if (count > WORD_BITS) return -1;
   let starts = word;

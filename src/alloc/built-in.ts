@@ -1,15 +1,18 @@
 /**
  * The policies that come with Quarry.
  *
- * They are part of the program and asked directly; every other policy is somebody's, and asked through the fence
- * (fenced-policy.ts).
+ * They are part of the program and asked directly; every other policy is somebody's, and asked
+ * through the fence (fenced-policy.ts).
  */
 import type { AllocatorDefinition } from './allocator.ts';
 import firstFit from './first-fit.ts';
 import groupAndGoal from './group-and-goal.ts';
 import nextFit from './next-fit.ts';
 
-/** What a volume is mounted with if nobody says otherwise, and what decides in the place of a policy that is at fault. */
+/**
+ * What a volume is mounted with if nobody says otherwise, and what decides in the place of a policy
+ * that is at fault.
+ */
 export const DEFAULT_ALLOCATOR: AllocatorDefinition = groupAndGoal;
 
 /** By name. */

@@ -1,18 +1,22 @@
 /**
- * The fence around a policy of somebody else: whatever it does, the volume goes on, and it is said whose fault it was.
+ * The fence around a policy of somebody else: whatever it does, the volume goes on, and it is said
+ * whose fault it was.
  *
  *   in office ──throws, or answers wrongly──▶ dismissed     the built-in policy decides, until the unmount
  *       │ finds nothing where there is something
  *       └──▶ passed over: the built-in policy answers this one request
  *
- * A hook can throw anything, return anything, or never return: then the watch, where there is one, ends the call and
- * throws in its place. The policy gets copies of requests and runs, and a SpaceView; its answer is read once, into a run
- * of ours. Its hooks are read once too, when it is made.
+ * A hook can throw anything, return anything, or never return: then the watch, where there is one,
+ * ends the call and throws in its place. The policy gets copies of requests and runs, and a
+ * SpaceView; its answer is read once, into a run of ours. Its hooks are read once too, when it is
+ * made.
  *
- * What the *space* throws during `create` and `allocate` (a bitmap is not in memory) is no fault: it goes to the caller,
- * who asks again. In the other hooks nobody asks again, so a question that fails there ends the hook and nothing else.
+ * What the *space* throws during `create` and `allocate` (a bitmap is not in memory) is no fault:
+ * it goes to the caller, who asks again. In the other hooks nobody asks again, so a question that
+ * fails there ends the hook and nothing else.
  *
- * What `stats` does wrong costs the policy its figures only: whether somebody looks at a mount must not change it.
+ * What `stats` does wrong costs the policy its figures only: whether somebody looks at a mount must
+ * not change it.
  *
  * A fence against mistakes, not malice: the module runs in this process with all its rights.
  */
@@ -31,7 +35,10 @@ import { SpaceGate, SpaceView } from './space-view.ts';
 /** Most figures that a policy may show. */
 const MOST_FIGURES = 64;
 
-/** Thrown by a watched hook in place of what it never returned; the message says so: "did not return within 5 s". */
+/**
+ * Thrown by a watched hook in place of what it never returned; the message says so: "did not return
+ * within 5 s".
+ */
 export class HookOverrun extends Error {
   override readonly name = 'HookOverrun';
 }
@@ -40,7 +47,10 @@ export type HookName = 'create' | 'allocate' | 'taken' | 'release' | 'forgetInod
 
 type Hook = (...values: never[]) => unknown;
 
-/** Makes of a hook a function that is watched while it runs, and that throws a `HookOverrun` if it had to be ended. */
+/**
+ * Makes of a hook a function that is watched while it runs, and that throws a `HookOverrun` if it
+ * had to be ended.
+ */
 export type WatchHook = (name: HookName, hook: Hook, receiver: unknown) => Hook;
 
 /** A policy, and what goes with it. */
@@ -190,7 +200,10 @@ export class FencedPolicy implements Allocator {
     return {};
   }
 
-  /** The built-in policy decides from now on. `fault` says what the policy did: "allocate() threw: …". */
+  /**
+   * The built-in policy decides from now on. `fault` says what the policy did: "allocate() threw:
+   * …".
+   */
   dismiss(fault: string): void {
     if (this.#hooks === undefined) {
       this.#log(`${this.title}: ${fault}`);
@@ -291,7 +304,10 @@ export class FencedPolicy implements Allocator {
   }
 }
 
-/** The answer as a run of ours, or what is wrong with it. Reads it once: it may say something else the next time. */
+/**
+ * The answer as a run of ours, or what is wrong with it. Reads it once: it may say something else
+ * the next time.
+ */
 function runOf(answer: unknown): Run | string {
   if (typeof answer !== 'object' || answer === null) return 'it is not a run';
   try {
@@ -303,7 +319,10 @@ function runOf(answer: unknown): Run | string {
   }
 }
 
-/** The figures that are numbers, or what is wrong with them. May throw what the policy's objects throw. */
+/**
+ * The figures that are numbers, or what is wrong with them. May throw what the policy's objects
+ * throw.
+ */
 function figuresOf(stats: unknown): Record<string, number> | string {
   if (typeof stats !== 'object' || stats === null || typeof Reflect.get(stats, 'then') === 'function') {
     return `returned ${describeValue(stats)} instead of an object of numbers`;

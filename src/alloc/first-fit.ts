@@ -1,10 +1,10 @@
 /**
  * First-fit: the first hole from the front of the space that is large enough.
  *
- * It packs the volume to the front, and leaves the largest holes at its end. If no hole has the full length, the length
- * is halved until one has;
- * in a fragmented volume each request looks a little further for a longer one. Kind, goal and inode are ignored, and there is no state: what is known to be full is
- * remembered by the free space itself.
+ * It packs the volume to the front, and leaves the largest holes at its end. If no hole has the
+ * full length, the length is halved until one has; in a fragmented volume each request looks a
+ * little further for a longer one. Kind, goal and inode are ignored, and there is no state: what is
+ * known to be full is remembered by the free space itself.
  */
 import {
   type AllocationRequest,

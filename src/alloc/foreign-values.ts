@@ -1,8 +1,9 @@
 /**
  * What a stranger's code threw or answered, in words for a log.
  *
- * Nothing about such a value can be relied on: reading a property may throw, its text may be of any length, or full of
- * characters that a terminal obeys. So nothing here throws, and what comes out is short, printable and one line.
+ * Nothing about such a value can be relied on: reading a property may throw, its text may be of any
+ * length, or full of characters that a terminal obeys. So nothing here throws, and what comes out
+ * is short, printable and one line.
  */
 
 const MOST_CHARACTERS = 200;

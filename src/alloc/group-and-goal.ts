@@ -8,11 +8,12 @@
  *   3. A stream that cannot go on at its goal looks first for a hole of a whole window, so that files written
  *      at once do not interleave; a stream that goes on keeps a soft window clear ahead (stream-windows.ts).
  *
- * At each step the full length is tried before shorter ones; windows of others are respected in all steps, and ignored when
- * nothing else is left. It never refuses while a run of the minimum exists. A request costs a few searches per
- * length tried, none of which grows with the volume.
+ * At each step the full length is tried before shorter ones; windows of others are respected in all
+ * steps, and ignored when nothing else is left. It never refuses while a run of the minimum exists.
+ * A request costs a few searches per length tried, none of which grows with the volume.
  *
- * Option `window`: blocks of a window, 2048 if not given (8 MiB of 4 KiB blocks), at most a quarter of a group.
+ * Option `window`: blocks of a window, 2048 if not given (8 MiB of 4 KiB blocks), at most a quarter
+ * of a group.
  */
 import {
   type AllocationRequest,
@@ -96,7 +97,9 @@ class GroupAndGoal implements Allocator {
     return this.#front < blockCount ? this.#front : 0;
   }
 
-  /** Start of a group with no less than the average of free blocks, each inode from another one on. */
+  /**
+   * Start of a group with no less than the average of free blocks, each inode from another one on.
+   */
   #spread(inode: number): number {
     const { groupCount, groupBlocks, freeBlocks } = this.#space;
     const from = Math.imul(inode, 0x9e3779b1) >>> 0;
@@ -106,7 +109,10 @@ class GroupAndGoal implements Allocator {
     return Math.max(0, chosen) * groupBlocks;
   }
 
-  /** A run of at least `least`: forward from the origin in its group, in the rest of it and beyond, round the space. */
+  /**
+   * A run of at least `least`: forward from the origin in its group, in the rest of it and beyond,
+   * round the space.
+   */
   #around(origin: number, least: number, want: AllocationRequest, respectful: boolean): Run | undefined {
     const { groupBlocks, blockCount } = this.#space;
     const groupStart = origin - (origin % groupBlocks);

@@ -5,14 +5,15 @@
  *   someFree   1 bit per word, set = the word has a free block     (skips long stretches in use)
  *   allFree    1 bit per word, set = all 32 blocks are free        (skips long free stretches)
  *
- * A group has up to 523,776 blocks, so a level of summary is at most 16,368 bits: 512 words, the worst a search
- * skips over. `#longest` is an upper bound of the longest free run, learnt from a search that failed and
- * raised when blocks come back; it saves the next search for so much.
+ * A group has up to 523,776 blocks, so a level of summary is at most 16,368 bits: 512 words, the
+ * worst a search skips over. `#longest` is an upper bound of the longest free run, learnt from a
+ * search that failed and raised when blocks come back; it saves the next search for so much.
  *
- * Invariants: M1 both summaries agree with the words; M2 bits past the last block are clear; M3 `freeCount` is the number
- * of set bits; M4 no free run is longer than `#longest`.
+ * Invariants: M1 both summaries agree with the words; M2 bits past the last block are clear; M3
+ * `freeCount` is the number of set bits; M4 no free run is longer than `#longest`.
  *
- * Block numbers here count from the start of the group. The map knows nothing of groups, disks or policies.
+ * Block numbers here count from the start of the group. The map knows nothing of groups, disks or
+ * policies.
  */
 import {
   clearRange,
@@ -43,8 +44,10 @@ export class GroupMap {
   readonly #allFree: Uint32Array;
 
   /**
-   * @param used the bitmap: bit i of byte i >> 3 is 1 << (i & 7), set = in use; at least ceil(blockCount / 8) bytes
-   * @param held blocks that are not to be handed out although the bitmap has them free; 1 bit each, set = held
+   * @param used the bitmap: bit i of byte i >> 3 is 1 << (i & 7), set = in use; at least
+   * ceil(blockCount / 8) bytes
+   * @param held blocks that are not to be handed out although the bitmap has them free; 1 bit each,
+   * set = held
    */
   constructor(blockCount: number, used: Uint8Array, held?: Uint32Array) {
     this.blockCount = blockCount;
@@ -107,7 +110,9 @@ export class GroupMap {
     return at < 0 ? 0 : at * WORD_BITS + WORD_BITS - Math.clz32(~this.#words[at]);
   }
 
-  /** Start of the first free run of at least `minimum` blocks that starts in [from, limit), or −1. */
+  /**
+   * Start of the first free run of at least `minimum` blocks that starts in [from, limit), or −1.
+   */
   findRun(from: number, limit: number, minimum: number): number {
     if (minimum > this.#longest || minimum > this.#freeCount || from >= limit) return -1;
     let start: number;
@@ -158,7 +163,10 @@ export class GroupMap {
     }
   }
 
-  /** Runs of less than two words: word by word, carrying the free blocks at the end of the words before. */
+  /**
+   * Runs of less than two words: word by word, carrying the free blocks at the end of the words
+   * before.
+   */
   #findShortRun(from: number, limit: number, minimum: number): number {
     const words = this.#words;
     const wordLimit = wordsFor(limit);

@@ -1,8 +1,10 @@
 /**
- * Next-fit: the first hole that is large enough, searched from where the last one was taken, round the space.
+ * Next-fit: the first hole that is large enough, searched from where the last one was taken, round
+ * the space.
  *
- * It spreads the volume evenly, writes in rising order, and leaves freed blocks alone for a whole round. If no hole has the
- * full length, the length is halved until one has. Kind, goal and inode are ignored.
+ * It spreads the volume evenly, writes in rising order, and leaves freed blocks alone for a whole
+ * round. If no hole has the full length, the length is halved until one has. Kind, goal and inode
+ * are ignored.
  */
 import {
   type AllocationRequest,

@@ -1,9 +1,10 @@
 /**
  * Allocators by name or file.
  *
- * A word is looked up among the built-in policies; what has a slash or the ending of a module is a module of the user,
- * whose default export is an allocator definition. Such a module finds `quarryfs/alloc` wherever it lies: this package answers.
- * What it exports is read once, into a definition of ours.
+ * A word is looked up among the built-in policies; what has a slash or the ending of a module is a
+ * module of the user, whose default export is an allocator definition. Such a module finds
+ * `quarryfs/alloc` wherever it lies: this package answers. What it exports is read once, into a
+ * definition of ours.
  */
 import { existsSync } from 'node:fs';
 import { register } from 'node:module';
@@ -39,7 +40,10 @@ export function isModulePath(nameOrFile: string): boolean {
   return nameOrFile.includes('/') || /\.[cm]?[jt]s$/.test(nameOrFile);
 }
 
-/** @throws AllocatorLoadError if the definition says which options it knows, and one of these is not among them */
+/**
+ * @throws AllocatorLoadError if the definition says which options it knows, and one of these is not
+ * among them
+ */
 export function checkAllocatorOptions({ name, options }: AllocatorDefinition, given: AllocatorOptions): void {
   if (options === undefined) return;
   const known = Object.keys(options);
@@ -86,7 +90,10 @@ async function importDefault(file: string, path: string): Promise<unknown> {
   }
 }
 
-/** Hooks of Node's loader: who asks for `quarryfs/…`, from wherever, is answered as a file of this package would be. */
+/**
+ * Hooks of Node's loader: who asks for `quarryfs/…`, from wherever, is answered as a file of this
+ * package would be.
+ */
 const PACKAGE_RESOLVER = `
 let home;
 export function initialize(url) { home = url; }

@@ -1,12 +1,15 @@
 /**
- * The lengths that a search tries one after the other: the length wished for, then powers of two, at last the minimum.
+ * The lengths that a search tries one after the other: the length wished for, then powers of two,
+ * at last the minimum.
  *
- * Powers of two, so that different requests ask for the same lengths, and what one search learnt about the space
- * (see barren-stretches.ts) helps the next. Patience only for the minimum: a longer run is a wish, and not worth
- * reading every bitmap of a fragmented volume within one request.
+ * Powers of two, so that different requests ask for the same lengths, and what one search learnt
+ * about the space (see barren-stretches.ts) helps the next. Patience only for the minimum: a longer
+ * run is a wish, and not worth reading every bitmap of a fragmented volume within one request.
  */
 
-/** Groups that one search for a longer run looks into: half a millisecond where they are in memory. */
+/**
+ * Groups that one search for a longer run looks into: half a millisecond where they are in memory.
+ */
 const PATIENCE_GROUPS = 8;
 
 /** How many groups to look into for a run of `least` blocks where `minimum` would do. */

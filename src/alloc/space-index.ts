@@ -15,26 +15,32 @@
  *     └──unquarantine(run, false)── quarantined ◀──(owner clears it) quarantine──┘
  *                                     └──(owner sets it again) unquarantine(run, true)──▶ used      rolled back
  *
- * Rule for the owner: where an arrow says that a bit on disk changes, change the bitmap and all its counts (group, summaries,
- * total) and call the method in one synchronous step, in any order, with no question to the free space in between.
- * No method here changes the disk, and no arrow can fail with a miss.
+ * Rule for the owner: where an arrow says that a bit on disk changes, change the bitmap and all its
+ * counts (group, summaries, total) and call the method in one synchronous step, in any order, with
+ * no question to the free space in between. No method here changes the disk, and no arrow can fail
+ * with a miss.
  *
- * Numbers: `source.freeBlocks` counts the clear bits on disk, so it holds free + reserved + quarantined. It moves
- * with the owner's bits only: −length at commitReserved, +length at uncommitReserved, +length at quarantine,
- * −length at unquarantine(run, true); reserve, unreserve and unquarantine(run, false) leave it. Hence always
+ * Numbers: `source.freeBlocks` counts the clear bits on disk, so it holds free + reserved +
+ * quarantined. It moves with the owner's bits only: −length at commitReserved, +length at
+ * uncommitReserved, +length at quarantine, −length at unquarantine(run, true); reserve, unreserve
+ * and unquarantine(run, false) leave it. Hence always
  *   S1  freeBlocks = source.freeBlocks − reservedBlocks − quarantinedBlocks, and the same for every group;
  *   S2  a loaded map has exactly the blocks set that are clear on disk and not held (reserved or quarantined);
  *   S3  a held block is clear on disk.
  *
- * Memory: a group's map is built from the bitmap when first needed and dropped, least recently used first, when
- * the maps exceed their budget; a group with held blocks keeps a bitmap of these until they are settled.
+ * Memory: a group's map is built from the bitmap when first needed and dropped, least recently used
+ * first, when the maps exceed their budget; a group with held blocks keeps a bitmap of these until
+ * they are settled.
  */
 import type { AllocationRequest, FreeSpace, Run } from './allocator.ts';
 import { BarrenStretches } from './barren-stretches.ts';
 import { clearRange, countRange, setRange, wordsFor } from './bit-words.ts';
 import { GroupMap } from './group-map.ts';
 
-/** The free space as the disk has it. A method that is said to miss may throw; the caller then asks again from the top. */
+/**
+ * The free space as the disk has it. A method that is said to miss may throw; the caller then asks
+ * again from the top.
+ */
 export interface GroupSource {
   readonly blockCount: number;
   readonly groupBlocks: number;
@@ -43,11 +49,14 @@ export interface GroupSource {
   readonly freeBlocks: number;
   /** Clear bits in the group's bitmap, from the summaries; no bitmap needed. May miss. */
   freeInGroup(group: number): number;
-  /** First group ≥ `from` whose `freeInGroup` is ≥ `minimum`, or −1. May miss. Log-time over summary levels. */
+  /**
+   * First group ≥ `from` whose `freeInGroup` is ≥ `minimum`, or −1. May miss. Log-time over summary
+   * levels.
+   */
   nextGroup(from: number, minimum: number): number;
   /**
-   * The group's bitmap, ceil(blocks / 8) bytes: bit i of byte i >> 3 is 1 << (i & 7), set = in use. May miss. The view is
-   * valid only during the call.
+   * The group's bitmap, ceil(blocks / 8) bytes: bit i of byte i >> 3 is 1 << (i & 7), set = in use.
+   * May miss. The view is valid only during the call.
    */
   readBitmap(group: number): Uint8Array;
 }
@@ -55,12 +64,18 @@ export interface GroupSource {
 /** Bytes of maps kept in memory: enough for all groups of 2 TiB in blocks of 4 KiB. */
 export const DEFAULT_MAP_BUDGET_BYTES = 64 * 1024 * 1024;
 
-/** A policy that cannot be made, or whose answer was wrong; the request fails, the volume is untouched. */
+/**
+ * A policy that cannot be made, or whose answer was wrong; the request fails, the volume is
+ * untouched.
+ */
 export class PolicyError extends Error {
   override readonly name = 'PolicyError';
 }
 
-/** The disk contradicts itself: a group's bitmap does not have the free blocks that the summaries promise. */
+/**
+ * The disk contradicts itself: a group's bitmap does not have the free blocks that the summaries
+ * promise.
+ */
 export class SpaceMismatchError extends Error {
   override readonly name = 'SpaceMismatchError';
   readonly group: number;
@@ -203,7 +218,9 @@ export class SpaceIndex implements FreeSpace {
     );
   }
 
-  /** What is wrong with this answer, as the end of a sentence; undefined if nothing is. May miss. */
+  /**
+   * What is wrong with this answer, as the end of a sentence; undefined if nothing is. May miss.
+   */
   answerFault(run: Run, want: AllocationRequest): string | undefined {
     if (typeof run !== 'object' || run === null) return 'it is not a run';
     const shape = this.#shapeFault(run);
@@ -215,8 +232,8 @@ export class SpaceIndex implements FreeSpace {
   }
 
   /**
-   * Forgets what is only remembered, so that it is built anew from the bitmaps: after a question that may have been cut off
-   * anywhere. Questions change nothing else.
+   * Forgets what is only remembered, so that it is built anew from the bitmaps: after a question
+   * that may have been cut off anywhere. Questions change nothing else.
    */
   forgetMaps(): void {
     this.#maps.clear();
@@ -252,7 +269,9 @@ export class SpaceIndex implements FreeSpace {
     this.#giveBack(run);
   }
 
-  /** used → quarantined: the bits are clear on disk, but the blocks are not to be handed out yet. */
+  /**
+   * used → quarantined: the bits are clear on disk, but the blocks are not to be handed out yet.
+   */
   quarantine(run: Run): void {
     const group = this.#groupOfRun(run);
     this.#expectNotFree(group, run);
@@ -260,13 +279,19 @@ export class SpaceIndex implements FreeSpace {
     this.#quarantinedBlocks += run.length;
   }
 
-  /** quarantined → free; or, if the freeing transaction was rolled back and the bits are set again, → used. */
+  /**
+   * quarantined → free; or, if the freeing transaction was rolled back and the bits are set again,
+   * → used.
+   */
   unquarantine(run: Run, backToUsed: boolean): void {
     this.#settle(run, 'quarantined');
     if (!backToUsed) this.#giveBack(run);
   }
 
-  /** Compares everything in memory with the disk; costs a look at every group. For tests. @throws Error */
+  /**
+   * Compares everything in memory with the disk; costs a look at every group. For tests.
+   * @throws Error
+   */
   checkInvariants(): void {
     let free = 0;
     let reserved = 0;
@@ -386,7 +411,8 @@ export class SpaceIndex implements FreeSpace {
     const base = group * this.groupBlocks;
     const map = this.#maps.get(group);
     if (map === undefined) {
-      // How far the free run around it reaches is not known: anything in the group may start a long one now.
+      // How far the free run around it reaches is not known: anything in the group may start a long
+      // one now.
       this.#barren.freed(base, base + this.#groupLength(group));
       return;
     }

@@ -1,13 +1,15 @@
 /**
- * The free space as a policy of somebody else sees it: questions only, answered only while one of its hooks runs.
+ * The free space as a policy of somebody else sees it: questions only, answered only while one of
+ * its hooks runs.
  *
- * Nothing behind it can be reached or changed: the object, its class and its prototype are frozen, the index is private, and
- * answers are new objects. An argument that is no whole number, or names a group that does not exist, throws in the face of
- * the asker, before it becomes the number of a block. A question from a timer or a promise throws too: between two
- * hooks the space may be in the midst of a change.
+ * Nothing behind it can be reached or changed: the object, its class and its prototype are frozen,
+ * the index is private, and answers are new objects. An argument that is no whole number, or names
+ * a group that does not exist, throws in the face of the asker, before it becomes the number of a
+ * block. A question from a timer or a promise throws too: between two hooks the space may be in the
+ * midst of a change.
  *
- * What the index itself throws, above all that a bitmap is not in memory, is noted at the gate, so that it reaches the volume
- * also when the policy swallows it.
+ * What the index itself throws, above all that a bitmap is not in memory, is noted at the gate, so
+ * that it reaches the volume also when the policy swallows it.
  */
 import type { FreeSpace, Run } from './allocator.ts';
 import { describeValue } from './foreign-values.ts';

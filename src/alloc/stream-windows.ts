@@ -1,15 +1,19 @@
 /**
- * Soft windows: for each file that is being appended to, the stretch of the space where it will go on.
+ * Soft windows: for each file that is being appended to, the stretch of the space where it will go
+ * on.
  *
- * Several files written at once, each a piece at a time, would take turns along the disk and end up as many
- * fragments. A window keeps the way ahead of each clear: others look elsewhere while there is an elsewhere. It
- * takes no blocks out of the free space, promises nothing, and costs nothing when it is dropped.
+ * Several files written at once, each a piece at a time, would take turns along the disk and end up
+ * as many fragments. A window keeps the way ahead of each clear: others look elsewhere while there
+ * is an elsewhere. It takes no blocks out of the free space, promises nothing, and costs nothing
+ * when it is dropped.
  *
  * Windows never overlap. There are at most `MAX_WINDOWS`; the least recently used goes first.
  */
 import type { Run } from './allocator.ts';
 
-/** More writers at once than this cannot be told from random writes; each check is a walk over them. */
+/**
+ * More writers at once than this cannot be told from random writes; each check is a walk over them.
+ */
 const MAX_WINDOWS = 64;
 
 export interface Window {
@@ -36,7 +40,10 @@ export class StreamWindows {
     return first;
   }
 
-  /** The file goes on at `start`: keep up to `length` blocks from there clear, as far as no other window stands there. */
+  /**
+   * The file goes on at `start`: keep up to `length` blocks from there clear, as far as no other
+   * window stands there.
+   */
   move(inode: number, start: number, length: number): void {
     this.#windows.delete(inode);
     const other = this.inTheWay({ start, length }, inode);

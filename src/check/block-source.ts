@@ -1,6 +1,7 @@
 /**
- * Reads blocks of a device for the checker: a bounded set of buffers, each read copied out into bytes of the
- * caller's own, nothing cached. Reads many at once; callers beyond the number of buffers wait their turn.
+ * Reads blocks of a device for the checker: a bounded set of buffers, each read copied out into
+ * bytes of the caller's own, nothing cached. Reads many at once; callers beyond the number of
+ * buffers wait their turn.
  */
 import { type Device, type Memory, PromisedCompletion } from '../aio/device.ts';
 import { MAX_BLOCK_BYTES } from '../fs/format/format.ts';

@@ -1,4 +1,7 @@
-/** Writes blocks for the repair: bytes are copied into memory of the device, a bounded number of writes is in flight. */
+/**
+ * Writes blocks for the repair: bytes are copied into memory of the device, a bounded number of
+ * writes is in flight.
+ */
 import { type Device, type Memory, PromisedCompletion } from '../aio/device.ts';
 import { MAX_BLOCK_BYTES } from '../fs/format/format.ts';
 

@@ -1,10 +1,11 @@
 /**
  * The metadata blocks that a repair changes, gathered in memory until they are written.
  *
- * Blocks come in two sorts. A fresh one goes to a place that nothing uses, so it is written directly, and flushed, before
- * anything points to it. One changed in its place goes through the journal. A set that does not fit one transaction is
- * written in several: then each must stand by itself, and it does, since no repair moves a fact from one old block
- * to another; whatever is missing after a crash is found again by the next check.
+ * Blocks come in two sorts. A fresh one goes to a place that nothing uses, so it is written
+ * directly, and flushed, before anything points to it. One changed in its place goes through the
+ * journal. A set that does not fit one transaction is written in several: then each must stand by
+ * itself, and it does, since no repair moves a fact from one old block to another; whatever is
+ * missing after a crash is found again by the next check.
  */
 import { BlockHeader, MAGIC_BYTES } from '../fs/format/format.ts';
 import type { BlockTarget } from './block-target.ts';
@@ -56,13 +57,18 @@ export class Changes {
     return this.replace(block, kind);
   }
 
-  /** Copies a data block to a place where nothing was. A block that cannot be read becomes zeros. */
+  /**
+   * Copies a data block to a place where nothing was. A block that cannot be read becomes zeros.
+   */
   async copy(from: number, to: number): Promise<void> {
     const { bytes } = await this.#reader.raw(from);
     await this.#target.write(to * this.#reader.blockBytes, bytes);
   }
 
-  /** Writes what is there if it is much. For moments when what was changed so far can stand by itself. */
+  /**
+   * Writes what is there if it is much. For moments when what was changed so far can stand by
+   * itself.
+   */
   async settle(): Promise<void> {
     if (this.#blocks.size * this.#reader.blockBytes >= KEPT_BYTES) await this.commit();
   }

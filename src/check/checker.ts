@@ -1,11 +1,13 @@
 /**
- * The checker: is a volume sound? An independent reader of the format, which shares nothing with the filesystem but the
- * tables of records, the disk map and the hash of names, and believes nothing that it reads.
+ * The checker: is a volume sound? An independent reader of the format, which shares nothing with
+ * the filesystem but the tables of records, the disk map and the hash of names, and believes
+ * nothing that it reads.
  *
  *   superblock → journal → volume root → inode table → inodes and their extents → directories → connectivity → orphans → space
  *
- * `checkVolume` only reads. It never throws for what is on disk: damage becomes a problem in the result, and the
- * passes go on with what is left. Where there is no volume at all it throws `NotAVolumeError`.
+ * `checkVolume` only reads. It never throws for what is on disk: damage becomes a problem in the
+ * result, and the passes go on with what is left. Where there is no volume at all it throws
+ * `NotAVolumeError`.
  */
 import type { Device } from '../aio/device.ts';
 import { BlockHeader, Superblock } from '../fs/format/format.ts';
@@ -37,7 +39,9 @@ export interface CheckResult {
   readonly clean: boolean;
   /** What the superblock says: whether the volume was unmounted in order. */
   readonly state: 'clean' | 'dirty';
-  /** What the journal holds to be replayed: whole transactions, and blocks. No problem in itself. */
+  /**
+   * What the journal holds to be replayed: whole transactions, and blocks. No problem in itself.
+   */
   readonly journal: { readonly transactions: number; readonly blocks: number };
   readonly problems: readonly Problem[];
   /** All problems, also those beyond the ones kept. */
@@ -74,7 +78,8 @@ export async function checkVolume(device: Device, options: CheckOptions = {}): P
 
 /**
  * Checks, and keeps what was found.
- * @param isRepairing a repair is under way, and it is ours: that the superblock says so is no problem
+ * @param isRepairing a repair is under way, and it is ours: that the superblock says so is no
+ * problem
  * @throws NotAVolumeError
  */
 export async function runCheck(

@@ -1,4 +1,7 @@
-/** What the passes of a check share: the disk map, the reader, the log, and the facts gathered so far. */
+/**
+ * What the passes of a check share: the disk map, the reader, the log, and the facts gathered so
+ * far.
+ */
 import type { Layout } from '../fs/format/layout.ts';
 import type { InodeFacts } from './inode-facts.ts';
 import type { MetadataReader } from './metadata-block.ts';

@@ -1,4 +1,7 @@
-/** The entries of one directory for a repair: read from a tree that may be broken, made possible, and written as a new tree. */
+/**
+ * The entries of one directory for a repair: read from a tree that may be broken, made possible,
+ * and written as a new tree.
+ */
 import {
   EntryRecord,
   INODE_BODY_BYTES,
@@ -111,7 +114,9 @@ function withSuffix(name: Uint8Array, n: number): Uint8Array {
   return result;
 }
 
-/** Records in order of their keys. Of more names with one hash than have room the last are left out. */
+/**
+ * Records in order of their keys. Of more names with one hash than have room the last are left out.
+ */
 function entryRecords(check: CheckContext, entries: readonly Entry[]): TreeRecord[] {
   const keyed = entries.map((entry) => ({
     entry,

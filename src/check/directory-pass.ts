@@ -1,8 +1,9 @@
 /**
- * Pass 5: the tree of every directory, and every entry in it. By now the type of each inode is known.
+ * Pass 5: the tree of every directory, and every entry in it. By now the type of each inode is
+ * known.
  *
- * An entry's key is the hash of its name plus 0 to 255; names of one hash stand next to each other, so a name that is
- * there twice is found among its neighbours.
+ * An entry's key is the hash of its name plus 0 to 255; names of one hash stand next to each other,
+ * so a name that is there twice is found among its neighbours.
  */
 import {
   BlockKind,
@@ -87,7 +88,10 @@ export function printableName(name: Uint8Array): string {
   return `'${text}'`;
 }
 
-/** Whether these bytes may be the name of an entry: 1 to 255 bytes, no '/' and no NUL, not '.' and '..'. */
+/**
+ * Whether these bytes may be the name of an entry: 1 to 255 bytes, no '/' and no NUL, not '.' and
+ * '..'.
+ */
 export function nameIsAllowed(name: Uint8Array): boolean {
   if (name.length === 0 || name.includes(0) || name.includes(SLASH)) return false;
   return name.length > 2 || name.some((byte) => byte !== DOT);

@@ -1,6 +1,6 @@
 /**
- * Walks the extent tree of one inode: every extent is inside the space, belongs to nothing else, and begins
- * after the end of the one before.
+ * Walks the extent tree of one inode: every extent is inside the space, belongs to nothing else,
+ * and begins after the end of the one before.
  */
 import { ExtentRecord, MAX_FILE_BYTES, TreeKind } from '../fs/format/format.ts';
 import type { CheckContext } from './context.ts';

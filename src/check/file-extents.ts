@@ -1,6 +1,7 @@
 /**
- * The extents of one inode for a repair: saved from its tree, put in order, cut to what is possible, and parted from what
- * belongs to others. Pure list work, but for claiming and copying blocks.
+ * The extents of one inode for a repair: saved from its tree, put in order, cut to what is
+ * possible, and parted from what belongs to others. Pure list work, but for claiming and copying
+ * blocks.
  */
 import { ExtentRecord, MAX_FILE_BYTES, TreeKind } from '../fs/format/format.ts';
 import type { Layout } from '../fs/format/layout.ts';
@@ -29,8 +30,8 @@ export interface SavedFile extends SalvagedTree {
 const KNOWN_FLAGS = 0;
 
 /**
- * Saves the extents of an inode. Blocks that the check did not count as its own are claimed for it; what a stray leaf says
- * about blocks of others is not believed.
+ * Saves the extents of an inode. Blocks that the check did not count as its own are claimed for it;
+ * what a stray leaf says about blocks of others is not believed.
  */
 export async function saveExtents(
   context: CheckContext,
@@ -57,7 +58,10 @@ export async function saveExtents(
   return { ...tree, extents };
 }
 
-/** Cuts extents to the space and the largest file, and lets of two at the same file blocks the one before win. */
+/**
+ * Cuts extents to the space and the largest file, and lets of two at the same file blocks the one
+ * before win.
+ */
 function arrange({ layout, space }: CheckContext, found: readonly SavedExtent[]): SavedExtent[] {
   const limit = MAX_FILE_BYTES / layout.blockBytes;
   const inside = found.map((extent) => {

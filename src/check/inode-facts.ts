@@ -23,7 +23,10 @@ export interface OrphanFacts {
   readonly previous: number;
 }
 
-/** Inodes whose facts are kept together: few, so that inodes strewn over the table take little memory. */
+/**
+ * Inodes whose facts are kept together: few, so that inodes strewn over the table take little
+ * memory.
+ */
 const PAGE_INODES = 256;
 
 class PageFacts {
@@ -38,7 +41,10 @@ export class InodeFacts {
   readonly #pages = new Map<number, PageFacts>();
   readonly directories = new Map<number, DirectoryFacts>();
   readonly orphans = new Map<number, OrphanFacts>();
-  /** Files with extents behind their last block: up to file block `found`, the size ends at `expected`. */
+  /**
+   * Files with extents behind their last block: up to file block `found`, the size ends at
+   * `expected`.
+   */
   readonly beyondEnd = new Map<number, { readonly found: number; readonly expected: number }>();
   count = 0;
   /** The highest generation of an inode. */

@@ -1,7 +1,8 @@
 /**
  * Pass 5: every chunk of the inode table, its bitmap, and every inode in it.
  *
- * Where a bitmap is missing or unreadable the records speak for themselves: a mode that is not 0 is in use.
+ * Where a bitmap is missing or unreadable the records speak for themselves: a mode that is not 0 is
+ * in use.
  */
 import { BitSet } from 'bitset';
 import {
@@ -174,8 +175,8 @@ async function checkInodeBlock(
 }
 
 /**
- * The number of the first inode of a block, as at least two inodes in it agree that it is; undefined if they do not. One
- * alone that has another number is more likely to be wrong itself.
+ * The number of the first inode of a block, as at least two inodes in it agree that it is;
+ * undefined if they do not. One alone that has another number is more likely to be wrong itself.
  */
 export function firstInodeOf(view: DataView, inodesPerBlock: number): number | undefined {
   let first: number | undefined;

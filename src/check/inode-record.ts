@@ -1,6 +1,6 @@
 /**
- * One inode in use: its fields by themselves, and the extents of files. Trees of directories are left to the
- * pass of directories, which needs the types of all inodes.
+ * One inode in use: its fields by themselves, and the extents of files. Trees of directories are
+ * left to the pass of directories, which needs the types of all inodes.
  */
 import {
   FILE_TYPE_MASK,
@@ -174,7 +174,10 @@ function isZero(bytes: Uint8Array): boolean {
   return Buffer.compare(bytes, ZEROS.subarray(0, bytes.length)) === 0;
 }
 
-/** Walks the extents of a file or long symbolic link. @returns undefined where a part had to be left out */
+/**
+ * Walks the extents of a file or long symbolic link.
+ * @returns undefined where a part had to be left out
+ */
 async function walkBody(
   context: CheckContext,
   found: FoundInode,

@@ -1,10 +1,12 @@
 /**
- * Pass 2: the journal. Which transactions are to be replayed, and where the newest copy of each block is.
+ * Pass 2: the journal. Which transactions are to be replayed, and where the newest copy of each
+ * block is.
  *
- * From the tail that the newer valid head names, transaction after transaction with consecutive sequence numbers, to the
- * first that is not whole. A crash leaves a transaction without its commit block, never one whose commit block is there
- * and the rest is not: all before a commit block is flushed before it is written. So that, and a commit block that is not
- * due yet, are damage. Nothing is copied: later passes read a block that is to be replayed at its place in the log.
+ * From the tail that the newer valid head names, transaction after transaction with consecutive
+ * sequence numbers, to the first that is not whole. A crash leaves a transaction without its commit
+ * block, never one whose commit block is there and the rest is not: all before a commit block is
+ * flushed before it is written. So that, and a commit block that is not due yet, are damage.
+ * Nothing is copied: later passes read a block that is to be replayed at its place in the log.
  */
 import { crc32c } from '../crc32c.ts';
 import {
@@ -180,7 +182,9 @@ class JournalWalk {
     return { transactions, copies: sieve.copies(), index, sequence: beyond, generation: start.generation };
   }
 
-  /** The highest sequence number of a valid commit block anywhere in the log; 0 if there is none. */
+  /**
+   * The highest sequence number of a valid commit block anywhere in the log; 0 if there is none.
+   */
   async highest(): Promise<number> {
     let highest = 0;
     for (let index = 0; index < this.length; index++) {
@@ -191,8 +195,9 @@ class JournalWalk {
   }
 
   /**
-   * Without a head: where the longest run of whole transactions begins that ends with the youngest one. What of it is at home
-   * already does no harm to bring there again, since every later change of a block is in a later transaction.
+   * Without a head: where the longest run of whole transactions begins that ends with the youngest
+   * one. What of it is at home already does no harm to bring there again, since every later change
+   * of a block is in a later transaction.
    */
   async youngestRun(): Promise<HeadFacts> {
     const starts = new Map<number, { start: number; end: number }>();
@@ -222,7 +227,10 @@ class JournalWalk {
     return typeof (await this.transaction(start, sequence, this.length)) === 'object';
   }
 
-  /** The transaction at `start`; undefined if it was never committed, words if it was and is not whole. */
+  /**
+   * The transaction at `start`; undefined if it was never committed, words if it was and is not
+   * whole.
+   */
   async transaction(
     start: number,
     sequence: number,

@@ -1,5 +1,6 @@
 /**
- * Writes the changes of a repair through the journal, so that each transaction is there whole or not at all:
+ * Writes the changes of a repair through the journal, so that each transaction is there whole or
+ * not at all:
  *
  *   records → flush → commit block → flush (commit point) → blocks go home → flush → head that leaves it out → flush
  *
@@ -61,7 +62,10 @@ export class JournalWriter {
     return this.#sequence;
   }
 
-  /** Writes a head that says the log is empty, and flushes it. Everything replayed must be flushed at home. */
+  /**
+   * Writes a head that says the log is empty, and flushes it. Everything replayed must be flushed
+   * at home.
+   */
   async writeHead(): Promise<void> {
     const { layout } = this.#owner;
     this.#generation++;

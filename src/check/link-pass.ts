@@ -1,6 +1,6 @@
 /**
- * Passes 6 and 7: does every name lead somewhere and everything have a name: parents, the way to the root, link counts;
- * and the list of orphans, which have none.
+ * Passes 6 and 7: does every name lead somewhere and everything have a name: parents, the way to
+ * the root, link counts; and the list of orphans, which have none.
  */
 import { FILE_TYPE_MASK, FileType, ROOT_INODE } from '../fs/format/format.ts';
 import type { CheckContext } from './context.ts';
@@ -35,8 +35,8 @@ function checkParents({ inodes, log }: CheckContext): void {
 }
 
 /**
- * Follows the names upwards from each directory, each way once. What hangs below another lost directory comes back
- * with it and is not named; a circle has no top, and each directory on it is.
+ * Follows the names upwards from each directory, each way once. What hangs below another lost
+ * directory comes back with it and is not named; a circle has no top, and each directory on it is.
  */
 function checkReach({ inodes, links, log }: CheckContext): void {
   const seen = new Set<number>([ROOT_INODE]);
@@ -81,8 +81,9 @@ function checkFileLinks({ log }: CheckContext, inode: number, linkCount: number,
 }
 
 /**
- * Runs pass 7. On the list are inodes without a name, which wait to be freed, and files whose truncation is under way: they
- * alone may have blocks behind their end. A volume that was unmounted in order has neither.
+ * Runs pass 7. On the list are inodes without a name, which wait to be freed, and files whose
+ * truncation is under way: they alone may have blocks behind their end. A volume that was unmounted
+ * in order has neither.
  */
 export function checkOrphans(context: CheckContext, root: RootFacts, isClean: boolean): void {
   const { inodes, links, log, statistics } = context;

@@ -1,8 +1,9 @@
 /**
  * Is a block the metadata block it should be: magic, kind, own number, volume, checksum.
  *
- * A wrong checksum alone leaves the contents worth reading, since every reader here distrusts them anyway, and
- * saves the user the flood of problems that a missing block causes. Any other flaw makes the contents those of something else.
+ * A wrong checksum alone leaves the contents worth reading, since every reader here distrusts them
+ * anyway, and saves the user the flood of problems that a missing block causes. Any other flaw
+ * makes the contents those of something else.
  */
 import { crc32c } from '../crc32c.ts';
 import { BlockHeader, BlockKind, MAGIC_BYTES } from '../fs/format/format.ts';
@@ -55,7 +56,10 @@ interface Flaw {
   readonly expected?: string;
 }
 
-/** Where blocks are read from: the device, unless the journal has a newer copy, or a repair a changed one. */
+/**
+ * Where blocks are read from: the device, unless the journal has a newer copy, or a repair a
+ * changed one.
+ */
 export class MetadataReader {
   readonly #source: BlockSource;
   readonly #log: ProblemLog;
@@ -63,7 +67,10 @@ export class MetadataReader {
   readonly uuid: Uint8Array;
   /** Blocks whose newest copy is still in the journal: where it is there. */
   copies: ReadonlyMap<number, number> = new Map();
-  /** Blocks that a repair has changed and not written yet. Whoever reads one gets the bytes themselves. */
+  /**
+   * Blocks that a repair has changed and not written yet. Whoever reads one gets the bytes
+   * themselves.
+   */
   changed: ReadonlyMap<number, Uint8Array> = new Map();
 
   constructor(source: BlockSource, log: ProblemLog, blockBytes: number, uuid: Uint8Array) {
@@ -73,14 +80,18 @@ export class MetadataReader {
     this.uuid = uuid;
   }
 
-  /** Reads and verifies a block. @returns its bytes, or undefined if they are not worth looking at; then that is reported. */
+  /**
+   * Reads and verifies a block.
+   * @returns its bytes, or undefined if they are not worth looking at; then that is reported.
+   */
   async read(block: number, expected: Expectation): Promise<Uint8Array | undefined> {
     const bytes = await this.readAgain(block, expected);
     return bytes && this.#verify(bytes, block, expected) ? bytes : undefined;
   }
 
   /**
-   * Reads and verifies blocks that follow each other, in one transfer of at most 64 KiB where nothing newer is to be had of them.
+   * Reads and verifies blocks that follow each other, in one transfer of at most 64 KiB where
+   * nothing newer is to be had of them.
    * @returns what `read` does, for each
    */
   async readRun(
@@ -94,7 +105,10 @@ export class MetadataReader {
     return run.map((part, index) => (this.#verify(part, block + index, expected(index)) ? part : undefined));
   }
 
-  /** The bytes of blocks that follow each other, at most 64 KiB. @returns undefined for those that cannot be read */
+  /**
+   * The bytes of blocks that follow each other, at most 64 KiB.
+   * @returns undefined for those that cannot be read
+   */
   async rawRun(block: number, count: number): Promise<(Uint8Array | undefined)[]> {
     const run = await this.#run(block, count);
     if (run) return run;
@@ -123,7 +137,10 @@ export class MetadataReader {
     return undefined;
   }
 
-  /** Reads a block without a word in the log. @returns undefined unless it is a block of this kind, whatever its checksum */
+  /**
+   * Reads a block without a word in the log.
+   * @returns undefined unless it is a block of this kind, whatever its checksum
+   */
   async peek(block: number, kind: number): Promise<Uint8Array | undefined> {
     const { bytes, errno } = await this.raw(block);
     return errno === 0 && this.#flaw(bytes, block, kind) === undefined ? bytes : undefined;

@@ -1,7 +1,7 @@
 /**
- * Looks through the volume for metadata blocks that nothing leads to any more: they say themselves what they are. Only blocks
- * that the bitmaps say are in use and that nothing claims are looked at, since what was freed may still look alive; where
- * there is no bitmap, every block of the group is.
+ * Looks through the volume for metadata blocks that nothing leads to any more: they say themselves
+ * what they are. Only blocks that the bitmaps say are in use and that nothing claims are looked at,
+ * since what was freed may still look alive; where there is no bitmap, every block of the group is.
  */
 import { BitSet } from 'bitset';
 import {

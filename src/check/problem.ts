@@ -1,12 +1,13 @@
 /**
  * What can be wrong with a volume: the table of problems, and the log a check writes them to.
  *
- * Every problem has a code that never changes its meaning, a sentence with {places}, whether a repair of it could lose
- * anything, and what the repair does. `safe` ones only make derived facts (counts, bitmaps, links) agree with what the
- * volume says elsewhere. The pass that finds a problem decides which stage of the repair deals with it.
+ * Every problem has a code that never changes its meaning, a sentence with {places}, whether a
+ * repair of it could lose anything, and what the repair does. `safe` ones only make derived facts
+ * (counts, bitmaps, links) agree with what the volume says elsewhere. The pass that finds a problem
+ * decides which stage of the repair deals with it.
  *
- * The log is bounded: a volume of garbage cannot fill the memory. Beside the kept problems it remembers, for the repair, the inodes
- * concerned, as numbers.
+ * The log is bounded: a volume of garbage cannot fill the memory. Beside the kept problems it
+ * remembers, for the repair, the inodes concerned, as numbers.
  */
 
 export type Repair = 'safe' | 'ask';
@@ -479,7 +480,10 @@ export class ProblemLog {
   #unsafe = 0;
   pass: Pass = 'superblock';
 
-  /** @param found the stage of the repair that it is for, where it does not follow from the code or pass */
+  /**
+   * @param found the stage of the repair that it is for, where it does not follow from the code or
+   * pass
+   */
   report(code: ProblemCode, values: ProblemValues = {}, found?: Stage): void {
     const problem: ProblemKind = PROBLEMS[code];
     const stage = found ?? problem.stage ?? STAGE_OF_PASS[this.pass];
@@ -532,7 +536,10 @@ export class ProblemLog {
     return this.#unsafe;
   }
 
-  /** The kept ones by pass, inode and block, so that the order does not depend on the timing of reads. */
+  /**
+   * The kept ones by pass, inode and block, so that the order does not depend on the timing of
+   * reads.
+   */
   sorted(): Problem[] {
     return [...this.#kept].sort(compareProblems);
   }

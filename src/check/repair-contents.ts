@@ -1,4 +1,7 @@
-/** Rewrites what a file or symbolic link holds, from what could be saved of it. Used by the stages for inodes and for links. */
+/**
+ * Rewrites what a file or symbolic link holds, from what could be saved of it. Used by the stages
+ * for inodes and for links.
+ */
 import {
   BlockKind,
   HEADER_BYTES,
@@ -25,8 +28,8 @@ import { bytesOf, clearInode, type RepairContext } from './repair-context.ts';
 import { buildTree } from './tree-builder.ts';
 
 /**
- * What to do where blocks lie behind the end of the file: `keep-size` leaves them there for a later stage, `grow` moves the end
- * behind them, `cut` gives them up.
+ * What to do where blocks lie behind the end of the file: `keep-size` leaves them there for a later
+ * stage, `grow` moves the end behind them, `cut` gives them up.
  */
 export type EndOfFile = 'keep-size' | 'grow' | 'cut';
 
@@ -69,7 +72,10 @@ function cutAt(extents: readonly SavedExtent[], end: number): SavedExtent[] {
     .map((extent) => part(extent, 0, Math.min(extent.length, end - extent.fileBlock)));
 }
 
-/** Writes the tree and counts the blocks. Without room for it the file keeps the extents that fit its inode. */
+/**
+ * Writes the tree and counts the blocks. Without room for it the file keeps the extents that fit
+ * its inode.
+ */
 async function writeExtents(
   repair: RepairContext,
   found: FoundInode,
@@ -86,7 +92,10 @@ async function writeExtents(
   Inode.blocks.set(found.view, found.at, blocksOf(kept) + nodes);
 }
 
-/** Gives a symbolic link the target that can still be read, up to the first NUL; clears one that has none. */
+/**
+ * Gives a symbolic link the target that can still be read, up to the first NUL; clears one that has
+ * none.
+ */
 export async function rewriteSymlink(
   repair: RepairContext,
   found: FoundInode,

@@ -1,4 +1,7 @@
-/** What the stages of a repair share, and the steps that several of them need: finding, clearing and marking inodes. */
+/**
+ * What the stages of a repair share, and the steps that several of them need: finding, clearing and
+ * marking inodes.
+ */
 import { BitmapHeader, HEADER_BYTES, INODE_BYTES } from '../fs/format/format.ts';
 import type { Changes } from './changes.ts';
 import type { CheckContext } from './context.ts';

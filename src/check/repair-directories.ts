@@ -1,6 +1,6 @@
 /**
- * Stage `directories`: every directory in which something was found wrong is written anew, with the entries that can be read
- * and that lead somewhere.
+ * Stage `directories`: every directory in which something was found wrong is written anew, with the
+ * entries that can be read and that lead somewhere.
  */
 import { BlockKind, ROOT_INODE } from '../fs/format/format.ts';
 import {
@@ -51,7 +51,10 @@ function soundTargets({ check }: RepairContext, directory: number, entries: read
   });
 }
 
-/** Of several names of a directory the one in the directory that it has as its parent stays, else the one found first. */
+/**
+ * Of several names of a directory the one in the directory that it has as its parent stays, else
+ * the one found first.
+ */
 function mayHold(
   facts: { parent: number; namedIn: number; namedByParent: boolean } | undefined,
   directory: number,

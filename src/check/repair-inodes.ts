@@ -1,8 +1,10 @@
 /**
- * Stage `inodes`: fields that make no sense, the contents of files and symbolic links, and the inode bitmaps.
+ * Stage `inodes`: fields that make no sense, the contents of files and symbolic links, and the
+ * inode bitmaps.
  *
- * What can be saved of all broken files is saved, and its blocks claimed, before the first block is taken for anything
- * new. An inode of which nothing can be told any more is cleared; its name goes in a later stage.
+ * What can be saved of all broken files is saved, and its blocks claimed, before the first block is
+ * taken for anything new. An inode of which nothing can be told any more is cleared; its name goes
+ * in a later stage.
  */
 import {
   BitmapHeader,
@@ -50,7 +52,10 @@ const LOSES_NODES = [
   'block-shared',
 ] as const;
 
-/** Problems of a single inode after which its size or the way its contents are kept may have to change with them. */
+/**
+ * Problems of a single inode after which its size or the way its contents are kept may have to
+ * change with them.
+ */
 const CONCERNS_SHAPE = [
   'inode-size',
   'inode-flags',
@@ -91,7 +96,10 @@ function needsContents({ check: { log } }: RepairContext, inode: number): boolea
   return log.brokenContents.has(inode) || CONCERNS_SHAPE.some((code) => log.codes.has(code));
 }
 
-/** The leaves of these inodes to which no way leads. They are claimed, so that nothing new goes there. */
+/**
+ * The leaves of these inodes to which no way leads. They are claimed, so that nothing new goes
+ * there.
+ */
 export async function findStrayLeaves(
   { check }: RepairContext,
   inodes: ReadonlySet<number>,
@@ -128,7 +136,10 @@ export function holdsExtents(found: FoundInode): boolean {
   return (type === FileType.regular || type === FileType.symlink) && !isInline(found);
 }
 
-/** Makes the fields of an inode possible, each by itself. @returns false if nobody can tell what it was */
+/**
+ * Makes the fields of an inode possible, each by itself.
+ * @returns false if nobody can tell what it was
+ */
 function repairFields({ check }: RepairContext, found: FoundInode): boolean {
   const { view, at, inode } = found;
   const isUnknown = !TYPES.has(typeOf(found));

@@ -1,9 +1,9 @@
 /**
  * Stage `links`: the root directory, the orphans, what cannot be reached, parents and link counts.
  *
- * Orphans are freed and truncations finished as a mount after a crash does it. What has links and no name goes to
- * `/lost+found` under the name `#<inode>`; an empty file without a name is cleared. Of directories only the top of a lost tree
- * moves; the rest hangs below it.
+ * Orphans are freed and truncations finished as a mount after a crash does it. What has links and
+ * no name goes to `/lost+found` under the name `#<inode>`; an empty file without a name is cleared.
+ * Of directories only the top of a lost tree moves; the rest hangs below it.
  */
 import {
   FILE_TYPE_MASK,
@@ -40,7 +40,9 @@ export async function repairLinks(repair: RepairContext): Promise<void> {
   await new Reconnection(repair).run();
 }
 
-/** Makes the root directory, of the inode that is in its place where that still holds a directory. */
+/**
+ * Makes the root directory, of the inode that is in its place where that still holds a directory.
+ */
 async function makeRoot(repair: RepairContext): Promise<void> {
   const found = await editInode(repair, ROOT_INODE);
   if (!found) {
@@ -126,7 +128,10 @@ function unreachable({ directories }: InodeFacts): number[] {
   return [...directories.keys()].filter((inode) => !reached.get(inode));
 }
 
-/** Gives everything that has links a name, and every inode the parent and the link count that follow from the names. */
+/**
+ * Gives everything that has links a name, and every inode the parent and the link count that follow
+ * from the names.
+ */
 class Reconnection {
   readonly #repair: RepairContext;
   readonly #lost: Entry[] = [];
@@ -206,7 +211,9 @@ class Reconnection {
     }
   }
 
-  /** The directory `lost+found` of the root, made if it is not there; undefined without room for it. */
+  /**
+   * The directory `lost+found` of the root, made if it is not there; undefined without room for it.
+   */
   async #lostAndFound(): Promise<number | undefined> {
     const { check } = this.#repair;
     const root = await editInode(this.#repair, ROOT_INODE);
@@ -224,7 +231,10 @@ class Reconnection {
     return inode;
   }
 
-  /** Makes an empty directory of a free inode. If the table has none, it grows, and the next round finds one. */
+  /**
+   * Makes an empty directory of a free inode. If the table has none, it grows, and the next round
+   * finds one.
+   */
   async #newDirectory(): Promise<number | undefined> {
     const inode = await this.#freeInode();
     const found = inode === undefined ? undefined : await editInode(this.#repair, inode);

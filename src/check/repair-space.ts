@@ -1,6 +1,7 @@
 /**
- * Stage `space`: bitmaps and summaries are made to say what the check found to be in use; the counters of the volume root with
- * them. Whatever is broken here follows from the rest, so nothing can be lost.
+ * Stage `space`: bitmaps and summaries are made to say what the check found to be in use; the
+ * counters of the volume root with them. Whatever is broken here follows from the rest, so nothing
+ * can be lost.
  */
 import {
   BitmapHeader,
@@ -46,7 +47,10 @@ async function repairNode(repair: RepairContext, level: number, index: number): 
   return free;
 }
 
-/** Writes what a block should say, if it does not say it yet. Its header but for the common part is taken along. */
+/**
+ * Writes what a block should say, if it does not say it yet. Its header but for the common part is
+ * taken along.
+ */
 async function replaceIfOther(
   { changes }: RepairContext,
   block: number,

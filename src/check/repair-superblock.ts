@@ -1,6 +1,6 @@
 /**
- * The superblock and its backup, which are not in the journal: of the two one is always whole on disk, so the one that is not
- * relied on is written first, and flushed, before the other.
+ * The superblock and its backup, which are not in the journal: of the two one is always whole on
+ * disk, so the one that is not relied on is written first, and flushed, before the other.
  */
 import {
   BlockHeader,
@@ -16,8 +16,10 @@ import { sealBytes, viewOf } from './metadata-block.ts';
 import { DERIVED_FIELDS, type FoundSuperblock } from './superblock-pass.ts';
 
 /**
- * Makes both superblocks right, and says on disk that the volume is not to be mounted until the repair is done.
- * @param isReplay nothing is wrong, and only the journal is to be brought home: then a mount may do that as well
+ * Makes both superblocks right, and says on disk that the volume is not to be mounted until the
+ * repair is done.
+ * @param isReplay nothing is wrong, and only the journal is to be brought home: then a mount may do
+ * that as well
  */
 export async function beginRepair(
   target: BlockTarget,

@@ -1,9 +1,10 @@
 /**
  * Stage `table`: the volume root, and the inode table put together anew.
  *
- * An inode block says by the numbers of its inodes where in the table it belongs; a bitmap follows from the inodes. So whatever
- * block of the table can still be found, by the old tree or by looking through the volume, finds its place again. A block
- * of the table that cannot be read is left out, never overwritten: it may be someone else's.
+ * An inode block says by the numbers of its inodes where in the table it belongs; a bitmap follows
+ * from the inodes. So whatever block of the table can still be found, by the old tree or by looking
+ * through the volume, finds its place again. A block of the table that cannot be read is left out,
+ * never overwritten: it may be someone else's.
  */
 import {
   BitmapHeader,
@@ -41,7 +42,10 @@ export async function repairTable(repair: RepairContext): Promise<void> {
   await new TableBuilder(repair, view).run(root !== undefined);
 }
 
-/** Puts one more inode block into the table, whose inodes are all free. @returns false if there is no room */
+/**
+ * Puts one more inode block into the table, whose inodes are all free.
+ * @returns false if there is no room
+ */
 export async function growTable(repair: RepairContext): Promise<boolean> {
   const bytes = await repair.changes.edit(repair.check.layout.volumeRootBlock);
   return await new TableBuilder(repair, viewOf(bytes)).grow();
@@ -165,7 +169,10 @@ class TableBuilder {
       if (Inode.mode.get(viewOf(bytes), HEADER_BYTES + i * INODE_BYTES) !== 0) inUse.add(base + i);
   }
 
-  /** Adds what a table cannot be without: the first inode block, and a bitmap for each chunk that has inodes. */
+  /**
+   * Adds what a table cannot be without: the first inode block, and a bitmap for each chunk that
+   * has inodes.
+   */
   async #complete(): Promise<void> {
     const span = this.#layout.inodeBlocksPerChunk + 1;
     if (!this.#blocks.has(1)) {

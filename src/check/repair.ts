@@ -3,12 +3,13 @@
  *
  *   check → superblocks → journal brought home → ( stage → check ) … until nothing is found → superblock says clean
  *
- * A stage mends one layer, from what the check before it found, and the next check builds on what it left. The lowest layer
- * that is not sound is always the next. A stage that did not hold when it was tried a few times is tried coarsely, giving
- * up what resists; so a repair ends.
+ * A stage mends one layer, from what the check before it found, and the next check builds on what
+ * it left. The lowest layer that is not sound is always the next. A stage that did not hold when it
+ * was tried a few times is tried coarsely, giving up what resists; so a repair ends.
  *
- * Crash safety: the superblock says `repairing` before the first change and `clean` after the last flush. Changes go out as changes.ts
- * says. A repair that was cut off is begun again, from a volume that is no worse.
+ * Crash safety: the superblock says `repairing` before the first change and `clean` after the last
+ * flush. Changes go out as changes.ts says. A repair that was cut off is begun again, from a volume
+ * that is no worse.
  */
 import type { Device } from '../aio/device.ts';
 import { BlockSource } from './block-source.ts';
@@ -32,8 +33,9 @@ import { VacantBlocks } from './vacant-blocks.ts';
 export type RepairMode = 'safe' | 'all';
 
 /**
- * `clean`: there was nothing wrong; `corrected`: there was, and is not any more; `refused`: a repair is needed that could lose
- * something, and was not asked for; `failed`: something is still wrong.
+ * `clean`: there was nothing wrong; `corrected`: there was, and is not any more; `refused`: a
+ * repair is needed that could lose something, and was not asked for; `failed`: something is still
+ * wrong.
  */
 export type RepairOutcome = 'clean' | 'corrected' | 'refused' | 'failed';
 
@@ -65,8 +67,10 @@ const REPAIRS: Readonly<Partial<Record<Stage, (repair: RepairContext) => Promise
 };
 
 /**
- * Checks the volume and repairs what is wrong. Writes nothing to a volume that is sound and was unmounted in order.
- * @throws NotAVolumeError if there is none, or none that this version may change; RepairWriteError if the device fails
+ * Checks the volume and repairs what is wrong. Writes nothing to a volume that is sound and was
+ * unmounted in order.
+ * @throws NotAVolumeError if there is none, or none that this version may change; RepairWriteError
+ * if the device fails
  */
 export async function repairVolume(
   device: Device,
@@ -137,7 +141,10 @@ class RepairSession {
     return writer;
   }
 
-  /** Stage after stage until nothing is found, or nothing more is to be done. @returns the last check */
+  /**
+   * Stage after stage until nothing is found, or nothing more is to be done.
+   * @returns the last check
+   */
   async #mend(journal: JournalWriter): Promise<CheckRun> {
     let run = this.#first;
     while (!isSound(run) && !this.#isRefused(run) && this.#rounds < MOST_ROUNDS) {
@@ -172,7 +179,10 @@ class RepairSession {
     await changes.commit();
   }
 
-  /** Adds what a later check brought to light. That bitmaps and counts follow what was mended is no news. */
+  /**
+   * Adds what a later check brought to light. That bitmaps and counts follow what was mended is no
+   * news.
+   */
   #remember({ result }: CheckRun): void {
     const isFirst = result === this.#first.result;
     if (isFirst) this.#problemCount = result.problemCount;

@@ -1,4 +1,6 @@
-/** Passes 3 and 4: the volume root, and the extents of the inode table, whose inode stands in it. */
+/**
+ * Passes 3 and 4: the volume root, and the extents of the inode table, whose inode stands in it.
+ */
 import {
   BlockKind,
   INODE_BODY_BYTES,
@@ -22,7 +24,10 @@ export interface RootFacts {
   readonly nextGeneration: number;
 }
 
-/** @returns undefined, after a report, if the volume root is not to be had: then nothing else can be. */
+/**
+ * @returns undefined, after a report, if the volume root is not to be had: then nothing else can
+ * be.
+ */
 export async function readVolumeRoot(context: CheckContext): Promise<RootFacts | undefined> {
   context.log.pass = 'volume root';
   const block = context.layout.volumeRootBlock;

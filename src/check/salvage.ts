@@ -1,8 +1,9 @@
 /**
- * Saves what can be read of a damaged tree: every record of every leaf that can still be reached, in no particular order.
+ * Saves what can be read of a damaged tree: every record of every leaf that can still be reached,
+ * in no particular order.
  *
- * Of a node that breaks the rules the records that make sense by themselves are taken. A node is entered once, and only
- * from a level above its own, so neither depth nor work can run away.
+ * Of a node that breaks the rules the records that make sense by themselves are taken. A node is
+ * entered once, and only from a level above its own, so neither depth nor work can run away.
  */
 import {
   BlockHeader,
@@ -27,8 +28,9 @@ export interface SalvagedTree {
 }
 
 /**
- * How a record was come by: `checked`, the check came by its node too and counted it as the inode's own; `reached`, from
- * the root, through something broken; `stray`, in a leaf to which no way leads.
+ * How a record was come by: `checked`, the check came by its node too and counted it as the inode's
+ * own; `reached`, from the root, through something broken; `stray`, in a leaf to which no way
+ * leads.
  */
 export type Trust = 'checked' | 'reached' | 'stray';
 export type RecordVisitor = (view: DataView, at: number, key: number, trust: Trust) => void;
@@ -129,8 +131,8 @@ function lessThan(trust: Trust): Trust {
 }
 
 /**
- * The records of a broken node that lie inside it, if it is a node at all. Its parent knows its level, if it has one; what
- * the node says of it may be what is broken.
+ * The records of a broken node that lie inside it, if it is a node at all. Its parent knows its
+ * level, if it has one; what the node says of it may be what is broken.
  */
 function salvageNode(region: Region, kind: number, expected: number | undefined): NodeContents | undefined {
   const { view, at, length } = region;

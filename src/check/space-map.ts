@@ -1,9 +1,10 @@
 /**
- * Who owns a block, as the checker finds out by itself: one npm `bitset` per block group that holds anything,
- * to be compared with the bitmaps on disk at the end. Memory is that of the groups in use.
+ * Who owns a block, as the checker finds out by itself: one npm `bitset` per block group that holds
+ * anything, to be compared with the bitmaps on disk at the end. Memory is that of the groups in
+ * use.
  *
- * A block is claimed once. What is claimed again belongs to two, and a tree walk stops there, so no walk
- * visits more nodes than the volume has blocks, whatever circles are on disk.
+ * A block is claimed once. What is claimed again belongs to two, and a tree walk stops there, so no
+ * walk visits more nodes than the volume has blocks, whatever circles are on disk.
  */
 import { BitSet } from 'bitset';
 import type { Layout } from '../fs/format/layout.ts';
@@ -11,13 +12,19 @@ import type { Layout } from '../fs/format/layout.ts';
 /** Runs up to this length are claimed bit by bit. */
 const SHORT_RUN = 64;
 
-/** Sets bits `from` to `to` inclusive. `setRange` of bitset 5.3.0 loses the last word where `to` is its last bit. */
+/**
+ * Sets bits `from` to `to` inclusive. `setRange` of bitset 5.3.0 loses the last word where `to` is
+ * its last bit.
+ */
 export function setBits(set: BitSet, from: number, to: number): void {
   set.set(to, 1);
   if (from < to) set.setRange(from, (to & 31) === 31 ? to - 1 : to, 1);
 }
 
-/** The lowest bit that is not set. In the complement, `ntz` of bitset 5.3.0 does not see what lies beyond the last word kept. */
+/**
+ * The lowest bit that is not set. In the complement, `ntz` of bitset 5.3.0 does not see what lies
+ * beyond the last word kept.
+ */
 export function lowestClear(set: BitSet): number {
   const lowest = set.not().ntz();
   return Number.isFinite(lowest) ? lowest : set.data.length * 32;
@@ -154,7 +161,10 @@ function addRange(ranges: Range[], from: number, until: number): void {
   else ranges.push({ from, until });
 }
 
-/** Sets bits `from` to `to` of one group. @returns the ranges of those that were set before, counted within the group */
+/**
+ * Sets bits `from` to `to` of one group.
+ * @returns the ranges of those that were set before, counted within the group
+ */
 function claimIn(bits: BitSet, from: number, to: number): Range[] {
   const ranges: Range[] = [];
   if (to - from >= SHORT_RUN) {

@@ -1,8 +1,10 @@
 /**
- * Pass 8: the bitmaps against what the walks found to be in use, and the summaries against the bitmaps.
+ * Pass 8: the bitmaps against what the walks found to be in use, and the summaries against the
+ * bitmaps.
  *
- * Goes down the tree of summaries. What a summary says was never written must have no owner and exactly the
- * free blocks that mkfs means it to have; so a volume that was hardly used is checked without reading its groups.
+ * Goes down the tree of summaries. What a summary says was never written must have no owner and
+ * exactly the free blocks that mkfs means it to have; so a volume that was hardly used is checked
+ * without reading its groups.
  */
 import { BitSet } from 'bitset';
 import {
@@ -56,7 +58,10 @@ class SpaceCheck {
     this.#touched = context.space.touchedGroups();
   }
 
-  /** Checks a summary node and all below. @returns the free blocks there, as far as the bitmaps can be read. */
+  /**
+   * Checks a summary node and all below.
+   * @returns the free blocks there, as far as the bitmaps can be read.
+   */
   async node(level: number, index: number): Promise<number> {
     const { layout, log, reader } = this.#context;
     const block = layout.summaryBlock(level, index);

@@ -1,8 +1,9 @@
 /**
- * Pass 1: the superblock and its backup. Chooses which of the two to believe, and makes the disk map of it.
+ * Pass 1: the superblock and its backup. Chooses which of the two to believe, and makes the disk
+ * map of it.
  *
- * The first is believed if it is sound; else the backup if it is; else the first as far as its magic and
- * geometry hold. With none of them there is no volume to check.
+ * The first is believed if it is sound; else the backup if it is; else the first as far as its
+ * magic and geometry hold. With none of them there is no volume to check.
  */
 import {
   BlockHeader,
@@ -151,7 +152,10 @@ async function compareWithBackup(
   return (await evidence(source, backup)) > (await evidence(source, first)) ? backup : first;
 }
 
-/** How much of the volume speaks for a superblock: its volume root and the heads of its journal are where and whose it says. */
+/**
+ * How much of the volume speaks for a superblock: its volume root and the heads of its journal are
+ * where and whose it says.
+ */
 async function evidence(source: BlockSource, { bytes, layout }: FoundSuperblock): Promise<number> {
   const { blockBytes, journalStart, volumeRootBlock } = layout;
   const uuid = BlockHeader.uuid.of(bytes, 0);
@@ -208,7 +212,10 @@ function refuseUnknown({ view }: FoundSuperblock): void {
   );
 }
 
-/** @throws NotAVolumeError for a volume that may be looked at and not changed, since it has features that this version does not know */
+/**
+ * @throws NotAVolumeError for a volume that may be looked at and not changed, since it has features
+ * that this version does not know
+ */
 export function requireWritable({ view }: FoundSuperblock): void {
   const features = Superblock.readOnlyFeatures.get(view, 0);
   if (features === KNOWN_READ_ONLY_FEATURES) return;

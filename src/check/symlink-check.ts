@@ -1,6 +1,6 @@
 /**
- * A symbolic link whose target does not fit its inode: metadata blocks of the kind `symlink`, in order of the extent
- * tree, each with its header and then its part of the target.
+ * A symbolic link whose target does not fit its inode: metadata blocks of the kind `symlink`, in
+ * order of the extent tree, each with its header and then its part of the target.
  */
 import { BlockKind, HEADER_BYTES, OwnerHeader } from '../fs/format/format.ts';
 import type { CheckContext } from './context.ts';

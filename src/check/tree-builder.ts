@@ -1,7 +1,8 @@
 /**
- * Builds the tree of an inode anew from its records: leaves from left to right, then level over level until one node fits
- * the inode. Nodes go to vacant blocks, so that the old tree stays as it is until the inode points to the new one; on a
- * full volume the old nodes are used again, through the journal.
+ * Builds the tree of an inode anew from its records: leaves from left to right, then level over
+ * level until one node fits the inode. Nodes go to vacant blocks, so that the old tree stays as it
+ * is until the inode points to the new one; on a full volume the old nodes are used again, through
+ * the journal.
  */
 import {
   BlockKind,
@@ -38,7 +39,11 @@ export interface TreePlan {
 /** Nodes are filled to this share, so that the next insertion does not split each of them. */
 const FILL = 0.9;
 
-/** Builds the tree. @returns the number of its nodes beside the root, or undefined if there is no room: then nothing was changed */
+/**
+ * Builds the tree.
+ * @returns the number of its nodes beside the root, or undefined if there is no room: then nothing
+ * was changed
+ */
 export async function buildTree(repair: RepairContext, plan: TreePlan): Promise<number | undefined> {
   const builder = new TreeBuilder(repair, plan);
   return await builder.build();

@@ -3,8 +3,9 @@
  *
  *   region:  | NodeHeader | slots: u16 × count … |   free   | records and garbage, from heapStart to the end |
  *
- * `inspectNode` answers with the offsets of the records in order of their slots, or with what is wrong. After it has
- * answered with offsets, every record lies inside the region and no two overlap.
+ * `inspectNode` answers with the offsets of the records in order of their slots, or with what is
+ * wrong. After it has answered with offsets, every record lies inside the region and no two
+ * overlap.
  */
 import {
   BranchRecord,
@@ -29,7 +30,10 @@ export interface NodeContents {
   readonly records: number[];
 }
 
-/** Length of the record at `at`, at which at least `room` bytes follow; undefined if it does not fit. */
+/**
+ * Length of the record at `at`, at which at least `room` bytes follow; undefined if it does not
+ * fit.
+ */
 export function recordLength(region: Region, at: number, kind: number, level: number): number | undefined {
   const room = region.at + region.length - at;
   if (level > 0) return fitting(BranchRecord.sizeBytes, room);

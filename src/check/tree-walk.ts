@@ -1,9 +1,10 @@
 /**
- * Walks the tree of one inode in order of keys, and verifies it: node structure, levels, key order within and
- * across nodes, owner, and that no node is part of anything else.
+ * Walks the tree of one inode in order of keys, and verifies it: node structure, levels, key order
+ * within and across nodes, owner, and that no node is part of anything else.
  *
- * A subtree that cannot be read is reported and left out; the rest is still walked. Depth is bounded by the level,
- * which falls by one at every step, and work by the claims: a node that was claimed before is not entered.
+ * A subtree that cannot be read is reported and left out; the rest is still walked. Depth is
+ * bounded by the level, which falls by one at every step, and work by the claims: a node that was
+ * claimed before is not entered.
  */
 import { BlockKind, BranchRecord, HEADER_BYTES, OwnerHeader, TreeKind } from '../fs/format/format.ts';
 import type { CheckContext } from './context.ts';
@@ -122,7 +123,10 @@ class TreeWalk {
     }
   }
 
-  /** The children that can be entered, with the range of their keys. The first key of a node is the one its parent has for it. */
+  /**
+   * The children that can be entered, with the range of their keys. The first key of a node is the
+   * one its parent has for it.
+   */
   #children(node: Node, { records }: NodeContents): Child[] {
     const { view } = node.region;
     const keys = records.map((at) => BranchRecord.key.get(view, at));

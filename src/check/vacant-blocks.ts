@@ -1,6 +1,7 @@
 /**
- * Blocks for a repair to use: such as nothing on the volume claims. First those that the bitmaps, too, say are free; only when
- * there are none left, those that are marked as in use and belong to nothing.
+ * Blocks for a repair to use: such as nothing on the volume claims. First those that the bitmaps,
+ * too, say are free; only when there are none left, those that are marked as in use and belong to
+ * nothing.
  *
  * Made after all claims are known, since what was not claimed by then is taken for vacant.
  */

@@ -1,9 +1,14 @@
 /** The command lines that mount(8) and fsck(8) make, as command lines of `quarry`. */
 
-/** Options of fsck(8) front ends that mean nothing here: verbose, timing, no title, interactive, descriptor of a bar. */
+/**
+ * Options of fsck(8) front ends that mean nothing here: verbose, timing, no title, interactive,
+ * descriptor of a bar.
+ */
 const FSCK_PASSED_OVER = /^-(v|t|T|r|c|C\d*|M|P|R|s|V)$/;
 
-/** What fsck(8) gives to `fsck.quarry`: `-a`, `-p`, `-y`, `-n`, `-f`, `-C[fd]`, … and the target. */
+/**
+ * What fsck(8) gives to `fsck.quarry`: `-a`, `-p`, `-y`, `-n`, `-f`, `-C[fd]`, … and the target.
+ */
 export function fsckWords(args: readonly string[]): string[] {
   const words: string[] = ['fsck'];
   for (const word of args) {
@@ -13,7 +18,10 @@ export function fsckWords(args: readonly string[]): string[] {
   return words;
 }
 
-/** What a letter of `mount.quarry` means to `quarry mount`; -n (no mtab) and -v (verbose) mean nothing. */
+/**
+ * What a letter of `mount.quarry` means to `quarry mount`; -n (no mtab) and -v (verbose) mean
+ * nothing.
+ */
 const MOUNT_LETTERS: Readonly<Record<string, readonly string[]>> = {
   s: ['--sloppy'],
   f: ['--fake'],
@@ -25,7 +33,10 @@ const MOUNT_LETTERS: Readonly<Record<string, readonly string[]>> = {
 /** Options with a value that say nothing new: type and mount namespace. */
 const MOUNT_VALUES_PASSED_OVER = new Set(['-t', '-N']);
 
-/** What mount(8) gives to `mount.quarry`: source, directory, `[-sfnv] [-N namespace] [-o options] [-t type.subtype]`. */
+/**
+ * What mount(8) gives to `mount.quarry`: source, directory, `[-sfnv] [-N namespace] [-o options]
+ * [-t type.subtype]`.
+ */
 export function mountWords(args: readonly string[]): string[] {
   const words: string[] = ['mount'];
   for (let at = 0; at < args.length; at++) {
@@ -39,10 +50,16 @@ export function mountWords(args: readonly string[]): string[] {
   return words;
 }
 
-/** What a letter of `umount.fuse.quarry` means; -n, -v and -r (read-only if busy, which umount(8) does by itself) mean nothing. */
+/**
+ * What a letter of `umount.fuse.quarry` means; -n, -v and -r (read-only if busy, which umount(8)
+ * does by itself) mean nothing.
+ */
 const UMOUNT_LETTERS: Readonly<Record<string, readonly string[]>> = { l: ['--lazy'], f: ['--force'] };
 
-/** What umount(8) gives to `umount.fuse.quarry`: directory, `[-flnrv] [-N namespace] [-t type.subtype]`. */
+/**
+ * What umount(8) gives to `umount.fuse.quarry`: directory, `[-flnrv] [-N namespace] [-t
+ * type.subtype]`.
+ */
 export function umountWords(args: readonly string[]): string[] {
   const words: string[] = ['umount'];
   for (let at = 0; at < args.length; at++) {

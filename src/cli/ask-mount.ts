@@ -1,8 +1,10 @@
 /**
- * Asking a mount something: the question goes through the kernel to whoever serves it (fuse/questions.ts).
+ * Asking a mount something: the question goes through the kernel to whoever serves it
+ * (fuse/questions.ts).
  *
- * The answer is bounded in length and time, and is the word of that server about itself: a user can serve a mount that
- * looks like ours. So nothing in it is a name to open, a process to end or text to print as it is.
+ * The answer is bounded in length and time, and is the word of that server about itself: a user can
+ * serve a mount that looks like ours. So nothing in it is a name to open, a process to end or text
+ * to print as it is.
  */
 import { ErrandError, runErrand, SilenceError } from '../fuse/errand.ts';
 import type { MountRecord } from '../fuse/mount-table.ts';
@@ -24,8 +26,9 @@ export const ANSWER_SECONDS = 5;
 const LONGEST_SENTENCE = 500;
 
 /**
- * Why there is no answer. `dead`: nobody serves the mount any more. `silent`: its server does not answer in time. `foreign`: it is not
- * one of ours, or cannot be asked. `refused`: the answer is an error.
+ * Why there is no answer. `dead`: nobody serves the mount any more. `silent`: its server does not
+ * answer in time. `foreign`: it is not one of ours, or cannot be asked. `refused`: the answer is an
+ * error.
  */
 export type NoAnswerReason = 'dead' | 'silent' | 'foreign' | 'refused';
 
@@ -52,7 +55,10 @@ function explain(thrown: unknown, { directory }: MountRecord): unknown {
   return new NoAnswerError('foreign', `${directory} cannot be asked (${thrown.message})`);
 }
 
-/** The kernel lets nobody but its owner into a user's mount, not even root: root asks as that user, in a child. */
+/**
+ * The kernel lets nobody but its owner into a user's mount, not even root: root asks as that user,
+ * in a child.
+ */
 function identityFor(mount: MountRecord): readonly [user: number, group: number] {
   const { uid, gid, allowOther } = ownerOf(mount);
   const asOwner = process.geteuid?.() === 0 && uid !== 0 && !allowOther;

@@ -1,4 +1,7 @@
-/** What the kernel says of block devices: sysfs, and the state of loop devices. Reads only; asks nothing of a device that is not one. */
+/**
+ * What the kernel says of block devices: sysfs, and the state of loop devices. Reads only; asks
+ * nothing of a device that is not one.
+ */
 import { closeSync, constants, openSync, readdirSync, readFileSync, realpathSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { native } from '../native.ts';
@@ -78,7 +81,10 @@ function partitionFacts(directory: string): BlockFacts['partition'] {
   return { disk, startBytes: sectors('start'), sizeBytes: sectors('size') };
 }
 
-/** The device itself knows which file it has; only who may not open it goes by the path that sysfs has of it. */
+/**
+ * The device itself knows which file it has; only who may not open it goes by the path that sysfs
+ * has of it.
+ */
 function loopFacts(directory: string, deviceNumbers: string): BlockFacts['loop'] {
   const shown = textOf(join(directory, 'loop/backing_file'));
   if (shown === undefined) return undefined;

@@ -1,6 +1,7 @@
 /**
- * A metadata block taken apart for people: its header, its records, what is in its lists. Whatever the bytes are, the parts that can be read
- * are shown; a count or an offset that leads out of the block ends its list with a note.
+ * A metadata block taken apart for people: its header, its records, what is in its lists. Whatever
+ * the bytes are, the parts that can be read are shown; a count or an offset that leads out of the
+ * block ends its list with a note.
  */
 import {
   BitmapHeader,
@@ -256,7 +257,10 @@ export function blockParts(bytes: Uint8Array): Part[] | undefined {
   return [{ title: 'block header', rows: headerRows(bytes, shape.header) }, ...shape.parts(bytes)];
 }
 
-/** Bytes as lines of sixteen: offset, hexadecimal digits, letters. Lines that repeat the one before become a star. */
+/**
+ * Bytes as lines of sixteen: offset, hexadecimal digits, letters. Lines that repeat the one before
+ * become a star.
+ */
 export function hexLines(bytes: Uint8Array): string[] {
   const lines: string[] = [];
   let before = '';

@@ -1,8 +1,9 @@
 /**
- * What a command of `quarry` is: a row of data and a function. `program.ts` makes the parser of the table.
+ * What a command of `quarry` is: a row of data and a function. `program.ts` makes the parser of the
+ * table.
  *
- * A command gets the words of its command line as strings, judges them itself by a pure function, and returns its exit
- * status. What it throws becomes one line on standard error: see failure.ts.
+ * A command gets the words of its command line as strings, judges them itself by a pure function,
+ * and returns its exit status. What it throws becomes one line on standard error: see failure.ts.
  */
 
 import { printable, printableJson } from './printable.ts';

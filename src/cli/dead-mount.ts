@@ -1,12 +1,14 @@
 /**
- * Mounts that nobody serves any more: their daemon was killed, and each call into them ends with ENOTCONN.
+ * Mounts that nobody serves any more: their daemon was killed, and each call into them ends with
+ * ENOTCONN.
  *
- * Such a mount is taken away by whoever mounts there again, or asks for its end. Only one that surely is dead is touched: the
- * topmost mount at exactly this place is Quarry's by its type, and the kernel says that its connection is gone when it is
- * asked something. What its daemon had not committed is lost already; the volume recovers at its next mount.
+ * Such a mount is taken away by whoever mounts there again, or asks for its end. Only one that
+ * surely is dead is touched: the topmost mount at exactly this place is Quarry's by its type, and
+ * the kernel says that its connection is gone when it is asked something. What its daemon had not
+ * committed is lost already; the volume recovers at its next mount.
  *
- * A dead mount of a block device keeps the device as long as programs stand in it or have files of it open; an image file is free
- * when the process is gone. `waitForRelease` waits for either.
+ * A dead mount of a block device keeps the device as long as programs stand in it or have files of
+ * it open; an image file is free when the process is gone. `waitForRelease` waits for either.
  */
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -60,7 +62,10 @@ function leadsInto(link: string, directory: string): boolean {
   }
 }
 
-/** Processes that stand in the directory or have files below it open, as `name (pid)`. Does not touch the mount. */
+/**
+ * Processes that stand in the directory or have files below it open, as `name (pid)`. Does not
+ * touch the mount.
+ */
 function usersOf(directory: string): string[] {
   const users = processNumbers().filter((pid) => linksOf(pid).some((link) => leadsInto(link, directory)));
   return users.map(processName);
@@ -83,7 +88,10 @@ export async function clearDeadMount(mount: MountRecord): Promise<ClearedMount> 
   return { mount, users };
 }
 
-/** Takes away every dead mount on top of a directory. @throws MountError if that is not permitted */
+/**
+ * Takes away every dead mount on top of a directory.
+ * @throws MountError if that is not permitted
+ */
 export async function clearDeadMounts(directory: string): Promise<ClearedMount[]> {
   const cleared: ClearedMount[] = [];
   const path = mountpointPath(directory);
@@ -118,8 +126,9 @@ export async function waitForRelease(target: string, limitMs: number, otherwise:
 }
 
 /**
- * `waitForRelease` of what a mount shows as its source. Of another user's mount that is a text which he chose: the path of a device
- * that acts when it is opened, or one on which whoever looks waits for ever. Then there is nothing to wait for.
+ * `waitForRelease` of what a mount shows as its source. Of another user's mount that is a text
+ * which he chose: the path of a device that acts when it is opened, or one on which whoever looks
+ * waits for ever. Then there is nothing to wait for.
  */
 export async function waitForSource(mount: MountRecord, limitMs: number, otherwise: string): Promise<void> {
   if (isOwn(mount)) await waitForRelease(mount.source, limitMs, otherwise);

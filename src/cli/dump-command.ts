@@ -1,7 +1,9 @@
 /**
- * `quarry dump`: the inspector. Shows what stands on disk, record by record, as docs/FORMAT.md describes it; writes nothing.
+ * `quarry dump`: the inspector. Shows what stands on disk, record by record, as docs/FORMAT.md
+ * describes it; writes nothing.
  *
- * Each subject is a function from a volume to a report: text for people, and the same as data for `--json`.
+ * Each subject is a function from a volume to a report: text for people, and the same as data for
+ * `--json`.
  */
 import { BlockSource } from '../check/block-source.ts';
 import { blockFault } from '../fs/format/block-header.ts';
@@ -260,7 +262,10 @@ async function touchedGroups(source: DumpSource): Promise<GroupReport[]> {
   return groups;
 }
 
-/** The entries of a summary node that stand for something written: what they are of, and the free blocks they count. */
+/**
+ * The entries of a summary node that stand for something written: what they are of, and the free
+ * blocks they count.
+ */
 async function usedEntries(
   source: DumpSource,
   level: number,

@@ -1,9 +1,9 @@
 /**
- * The journal for `quarry dump`: its heads, every transaction of which the log still holds records, and which of them a
- * mount would replay.
+ * The journal for `quarry dump`: its heads, every transaction of which the log still holds records,
+ * and which of them a mount would replay.
  *
- * Records are gathered block by block from the tail around the ring. What a mount would do is asked of the mount's own reader
- * (fs/journal-log.ts), so that the two cannot disagree.
+ * Records are gathered block by block from the tail around the ring. What a mount would do is asked
+ * of the mount's own reader (fs/journal-log.ts), so that the two cannot disagree.
  */
 import { BlockSource } from '../check/block-source.ts';
 import { blockFault } from '../fs/format/block-header.ts';

@@ -1,9 +1,10 @@
 /**
- * What `quarry dump` reads from: the blocks of a target as a mount would see them, that is with the journal of a volume that was not unmounted in
- * order replayed in memory. Nothing is ever written.
+ * What `quarry dump` reads from: the blocks of a target as a mount would see them, that is with the
+ * journal of a volume that was not unmounted in order replayed in memory. Nothing is ever written.
  *
- * Finds inodes and directory entries with the format alone, so that what is sound can be looked at beside what is not. Walks
- * through trees go down one level at each step and visit no block twice, whatever the blocks say.
+ * Finds inodes and directory entries with the format alone, so that what is sound can be looked at
+ * beside what is not. Walks through trees go down one level at each step and visit no block twice,
+ * whatever the blocks say.
  */
 import type { Device } from '../aio/device.ts';
 import { BlockSource } from '../check/block-source.ts';
@@ -51,7 +52,9 @@ export function openForReading(target: Target): Device {
 
 export class DumpSource {
   readonly layout: Layout;
-  /** Why the blocks are shown as they are on disk although the volume was not unmounted in order. */
+  /**
+   * Why the blocks are shown as they are on disk although the volume was not unmounted in order.
+   */
   readonly journalFault: string | undefined;
   readonly #blocks: BlockSource;
 
@@ -79,7 +82,10 @@ export class DumpSource {
     }
   }
 
-  /** The bytes of a block. @throws CommandError if the volume has no such block or it cannot be read */
+  /**
+   * The bytes of a block.
+   * @throws CommandError if the volume has no such block or it cannot be read
+   */
   async block(number: number): Promise<Uint8Array> {
     const { blockBytes, blockCount } = this.layout;
     if (!(number >= 0 && number < blockCount)) {
@@ -133,7 +139,10 @@ export class DumpSource {
     return undefined;
   }
 
-  /** The leaf records of the tree whose root is in the inode's body, in order of keys. @throws CommandError at a damaged node */
+  /**
+   * The leaf records of the tree whose root is in the inode's body, in order of keys.
+   * @throws CommandError at a damaged node
+   */
   async *leafRecords(inode: Place, kind: BlockKind): AsyncGenerator<Place> {
     const base = inode.at + INODE_BODY_OFFSET;
     yield* this.#below({ ...inode, at: base }, INODE_BODY_BYTES, MAX_TREE_LEVEL, kind, new Set());

@@ -1,4 +1,7 @@
-/** The words of a command line as they were given: Node replaces what is not UTF-8, and /proc/self/cmdline has the bytes. */
+/**
+ * The words of a command line as they were given: Node replaces what is not UTF-8, and
+ * /proc/self/cmdline has the bytes.
+ */
 import { readFileSync } from 'node:fs';
 import { pathText } from '../path-bytes.ts';
 

@@ -1,7 +1,8 @@
 /**
  * Failures as the user sees them: one line that says what to do.
  *
- * A `CommandError` is such a line already. What comes from the system is put into words by its code.
+ * A `CommandError` is such a line already. What comes from the system is put into words by its
+ * code.
  */
 
 export class CommandError extends Error {

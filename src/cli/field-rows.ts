@@ -1,8 +1,8 @@
 /**
  * Records of the format read for people: any record, field by field, with what its value means.
  *
- * Made of the tables in fs/format.ts alone; a field added there shows up here by itself. Values beyond 2^53 are kept exact, as
- * bigint: a damaged block may hold anything.
+ * Made of the tables in fs/format.ts alone; a field added there shows up here by itself. Values
+ * beyond 2^53 are kept exact, as bigint: a damaged block may hold anything.
  */
 import {
   BlockHeader,
@@ -131,7 +131,8 @@ function isQuiet(name: string, bytes: Uint8Array): boolean {
 }
 
 /**
- * The fields of the record at `at`, without reserved ones that are zero and those that `skip` names.
+ * The fields of the record at `at`, without reserved ones that are zero and those that `skip`
+ * names.
  * @param bytes must hold the whole record
  */
 export function fieldRows(

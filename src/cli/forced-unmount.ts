@@ -1,8 +1,10 @@
 /**
- * The end of a mount by force: its daemon is killed, its connection ended, what is left of it taken away.
+ * The end of a mount by force: its daemon is killed, its connection ended, what is left of it taken
+ * away.
  *
- * Only a process that the kernel says serves this very connection is killed. Without one (it has ended, or waits for
- * itself in the kernel) the connection alone is ended: that lets go of whoever waits for it.
+ * Only a process that the kernel says serves this very connection is killed. Without one (it has
+ * ended, or waits for itself in the kernel) the connection alone is ended: that lets go of whoever
+ * waits for it.
  */
 import { ErrandError, runErrand } from '../fuse/errand.ts';
 import { abandonMount } from '../fuse/mount.ts';
@@ -66,7 +68,8 @@ export async function unmountByForce(mount: MountRecord): Promise<string> {
 }
 
 /**
- * Ends what holds a block device although no mount of it can be seen: a connection whose daemon died with its mount namespace.
+ * Ends what holds a block device although no mount of it can be seen: a connection whose daemon
+ * died with its mount namespace.
  * @returns what was done, as one line. @throws CommandError if there is nothing like that
  */
 export async function releaseByForce(name: string): Promise<string> {

@@ -5,7 +5,8 @@
  *   -p   replay the journal and repair what can lose nothing; anything more is left as it is, and said in one line
  *   -y   repair everything
  *
- * Exit statuses are those of fsck(8). A volume that was only not unmounted in order has no problem: it is 0 with any choice.
+ * Exit statuses are those of fsck(8). A volume that was only not unmounted in order has no problem:
+ * it is 0 with any choice.
  */
 import { type CheckOptions, type CheckResult, checkVolume, FsckExit } from '../check/checker.ts';
 import { PASSES, type Problem } from '../check/problem.ts';
@@ -54,7 +55,10 @@ const STATUS: Readonly<Record<Outcome, number>> = {
   failed: FsckExit.uncorrected,
 };
 
-/** What is to be done about problems: undefined is nothing. @throws UsageError if the options contradict each other */
+/**
+ * What is to be done about problems: undefined is nothing.
+ * @throws UsageError if the options contradict each other
+ */
 export function fsckMode(options: OptionValues): RepairMode | undefined {
   const given = {
     no: optionGiven(options, 'no'),

@@ -1,4 +1,7 @@
-/** `quarry info`: what the superblock of a volume says, and how full it is. Reads only; a mounted volume may be asked too. */
+/**
+ * `quarry info`: what the superblock of a volume says, and how full it is. Reads only; a mounted
+ * volume may be asked too.
+ */
 import { BlockSource } from '../check/block-source.ts';
 import { BlockHeader, BlockKind, HEADER_BYTES, SummaryHeader, VolumeRoot } from '../fs/format/format.ts';
 import type { Layout } from '../fs/format/layout.ts';

@@ -1,7 +1,9 @@
 /**
- * `quarry io`: how fast a block device or an image file is, by one of the engines of `quarryfs/aio`.
+ * `quarry io`: how fast a block device or an image file is, by one of the engines of
+ * `quarryfs/aio`.
  *
- * It reads. It writes only with --write, and then only to what nobody uses, and to what holds something known only with --force.
+ * It reads. It writes only with --write, and then only to what nobody uses, and to what holds
+ * something known only with --force.
  */
 import type { AsyncFile, EngineName } from '../aio/file/async-file.ts';
 import { openFile } from '../aio/file/open-file.ts';

@@ -1,8 +1,10 @@
 /**
- * The measurement of `quarry io`: keeps `depth` requests under way for a time, and notes how long each took.
+ * The measurement of `quarry io`: keeps `depth` requests under way for a time, and notes how long
+ * each took.
  *
- * Each of the `depth` slots has its own buffer and submits its next request from the end of the last, so that what ends together is
- * submitted together. What is submitted counts when it ends within the time; the rest is waited for and left out.
+ * Each of the `depth` slots has its own buffer and submits its next request from the end of the
+ * last, so that what ends together is submitted together. What is submitted counts when it ends
+ * within the time; the rest is waited for and left out.
  */
 import { AlignedBuffer } from '../aio/file/aligned-buffer.ts';
 import type { AsyncFile, IoRequest } from '../aio/file/async-file.ts';

@@ -1,8 +1,9 @@
 /**
- * How long many things took, in fixed memory: counts in buckets that grow with the time, so that each is off by 3 % at most.
+ * How long many things took, in fixed memory: counts in buckets that grow with the time, so that
+ * each is off by 3 % at most.
  *
- * Bucket of a time: its power of two, and the five bits after the first (as HdrHistogram does). Recording is a few
- * integer operations, for it stands in the hot path of a measurement.
+ * Bucket of a time: its power of two, and the five bits after the first (as HdrHistogram does).
+ * Recording is a few integer operations, for it stands in the hot path of a measurement.
  */
 
 const SUB_BITS = 5;

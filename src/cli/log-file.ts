@@ -1,11 +1,13 @@
 /**
- * The file behind the standard error of a daemon in the background: what it had to say, should nobody be able to ask it.
+ * The file behind the standard error of a daemon in the background: what it had to say, should
+ * nobody be able to ask it.
  *
  *   /run/quarry/<name>.log for root, $XDG_RUNTIME_DIR/quarry/<name>.log for others, else /tmp/quarry-<uid>/<name>.log
  *
- * Nothing depends on these files. They lie in a directory that only its owner can write, and that is looked at after it was opened:
- * what others prepared there (a link, a FIFO, a directory of theirs) is left alone, and the next place is tried. Without a
- * place there is no file, and the mount works all the same.
+ * Nothing depends on these files. They lie in a directory that only its owner can write, and that
+ * is looked at after it was opened: what others prepared there (a link, a FIFO, a directory of
+ * theirs) is left alone, and the next place is tried. Without a place there is no file, and the
+ * mount works all the same.
  */
 import { closeSync, constants, fstatSync, mkdirSync, openSync, rmSync, type Stats, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -78,7 +80,10 @@ function openFile(path: string, uid: number): number {
   throw new Error('not a file of ours');
 }
 
-/** Does something in the first directory that is ours; a file in it is reached through the open directory. */
+/**
+ * Does something in the first directory that is ours; a file in it is reached through the open
+ * directory.
+ */
 function inDirectoryOfOurs<T>(
   places: readonly string[],
   uid: number,
@@ -102,7 +107,10 @@ function ownId(): number {
   return process.geteuid?.() ?? 0;
 }
 
-/** Opens the log of a mountpoint to be appended to; undefined where there is no place that is only ours. */
+/**
+ * Opens the log of a mountpoint to be appended to; undefined where there is no place that is only
+ * ours.
+ */
 export function openLogFile(directory: string, places = logDirectories(ownId())): LogFile | undefined {
   const name = logName(directory);
   return inDirectoryOfOurs(places, ownId(), (within, path) => ({

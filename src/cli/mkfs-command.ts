@@ -1,8 +1,9 @@
 /**
  * `quarry mkfs`: makes a volume on a block device or image file.
  *
- * Everything is judged before the first byte is written: options, geometry, what the target holds, who uses it. Only then
- * is a missing image made, old signatures are wiped, and the volume is written.
+ * Everything is judged before the first byte is written: options, geometry, what the target holds,
+ * who uses it. Only then is a missing image made, old signatures are wiped, and the volume is
+ * written.
  */
 import { randomBytes } from 'node:crypto';
 import { closeSync, existsSync, ftruncateSync, openSync, unlinkSync } from 'node:fs';
@@ -81,7 +82,10 @@ function randomUuid(): Uint8Array {
   return uuid;
 }
 
-/** Superblock, journal, volume root, space and backup at their least; a senseless block size is left to the layout. */
+/**
+ * Superblock, journal, volume root, space and backup at their least; a senseless block size is left
+ * to the layout.
+ */
 function requireRoom(sizeBytes: number, blockBytes: number): void {
   const least = (MIN_JOURNAL_BLOCKS + MIN_SPACE_BLOCKS + 3) * blockBytes;
   if (blockBytes > MAX_BLOCK_BYTES || sizeBytes >= least) return;
@@ -143,7 +147,10 @@ function createImage(path: string, sizeBytes: number): void {
   }
 }
 
-/** Makes the volume. What is stale is wiped wherever it is, also behind a volume that takes a part of the device only. */
+/**
+ * Makes the volume. What is stale is wiped wherever it is, also behind a volume that takes a part
+ * of the device only.
+ */
 async function format(
   target: Target,
   request: MkfsRequest,

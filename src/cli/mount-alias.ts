@@ -1,5 +1,8 @@
 #!/usr/bin/env node
-/** `mount.quarry`: what mount(8) runs for `-t quarry` and lines of fstab. Exit statuses are those of mount(8). */
+/**
+ * `mount.quarry`: what mount(8) runs for `-t quarry` and lines of fstab. Exit statuses are those of
+ * mount(8).
+ */
 import { mountStatus, mountWords } from './alias-words.ts';
 import { startCommand } from './start.ts';
 

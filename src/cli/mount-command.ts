@@ -1,9 +1,10 @@
 /**
  * `quarry mount`: mounts a volume on a directory.
  *
- * In the background, which is the rule, this process starts the one that serves (the same command with --foreground, its own
- * session, working directory /), and waits on a pipe for one line: ready, or what is wrong. So the exit status is 0
- * only when the mount is usable, and an error is said here. Only the one that serves loads the filesystem.
+ * In the background, which is the rule, this process starts the one that serves (the same command
+ * with --foreground, its own session, working directory /), and waits on a pipe for one line:
+ * ready, or what is wrong. So the exit status is 0 only when the mount is usable, and an error is
+ * said here. Only the one that serves loads the filesystem.
  */
 import { spawn } from 'node:child_process';
 import { closeSync, writeSync } from 'node:fs';
@@ -30,7 +31,9 @@ import { type MountRequest, mountRequest, planMount } from './mount-request.ts';
 import { programPath } from './program-path.ts';
 import { remountVolume } from './remount-command.ts';
 
-/** Names the descriptor on which a serving process tells the one that started it how the mount went. */
+/**
+ * Names the descriptor on which a serving process tells the one that started it how the mount went.
+ */
 const NOTIFY_VARIABLE = 'QUARRY_NOTIFY_FD';
 /** Target and directory for the serving process. */
 const PATHS_VARIABLE = 'QUARRY_PATHS';
@@ -40,8 +43,8 @@ const STANDARD_ERROR = 2;
 const RELEASE_MILLISECONDS = 3000;
 
 /**
- * Options of Node that open its debugger, with dashes or underscores. A daemon has none, whatever the shell that mounted had; one in the
- * foreground may.
+ * Options of Node that open its debugger, with dashes or underscores. A daemon has none, whatever
+ * the shell that mounted had; one in the foreground may.
  */
 const DEBUGGER_OPTION = /^--(inspect|debug)([-_=]|$)/;
 
@@ -177,7 +180,10 @@ async function serveForParent(
   }
 }
 
-/** Takes away what a killed daemon left on the directory: mounting there again is all that has to be done after a crash. */
+/**
+ * Takes away what a killed daemon left on the directory: mounting there again is all that has to be
+ * done after a crash.
+ */
 async function clearMountpoint({ target, directory }: MountRequest, terminal: Terminal): Promise<void> {
   for (const { mount, users } of await clearDeadMounts(directory)) {
     say(terminal, `the daemon of ${mount.directory} had died; its mount is taken away`);

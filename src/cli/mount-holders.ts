@@ -1,6 +1,6 @@
 /**
- * Who else holds a mounted filesystem: bind mounts, and other mount namespaces, as /proc tells it. A filesystem ends when the last
- * of its mounts does, wherever that is.
+ * Who else holds a mounted filesystem: bind mounts, and other mount namespaces, as /proc tells it.
+ * A filesystem ends when the last of its mounts does, wherever that is.
  */
 import { readlinkSync } from 'node:fs';
 import { type MountRecord, parseMountinfo } from '../fuse/mount-table.ts';

@@ -1,8 +1,10 @@
 /**
- * What a daemon says: on standard error, which in the background is its log file, and in memory for whoever asks the mount.
+ * What a daemon says: on standard error, which in the background is its log file, and in memory for
+ * whoever asks the mount.
  *
- * A daemon may speak for months, so all of it is bounded, and the latest lines are always there: memory keeps the last
- * 64 KiB, the file its last half when it has grown to 1 MiB. A line that comes again is counted, and told at 10, 100, ….
+ * A daemon may speak for months, so all of it is bounded, and the latest lines are always there:
+ * memory keeps the last 64 KiB, the file its last half when it has grown to 1 MiB. A line that
+ * comes again is counted, and told at 10, 100, ….
  */
 import { fstatSync, ftruncateSync, readSync, writeSync } from 'node:fs';
 import { printable } from './printable.ts';

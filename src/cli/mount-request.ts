@@ -1,4 +1,7 @@
-/** What `quarry mount` is asked for: the command line, judged, and the look at target and directory before anything is opened. */
+/**
+ * What `quarry mount` is asked for: the command line, judged, and the look at target and directory
+ * before anything is opened.
+ */
 import { resolve } from 'node:path';
 import type { AllocatorDefinition, AllocatorOptions } from '../alloc/allocator.ts';
 import { DEFAULT_ALLOCATOR } from '../alloc/built-in.ts';

@@ -1,6 +1,7 @@
 /**
- * The process that serves a mount, proven by the kernel: it holds /dev/fuse open for this very connection
- * (`fuse_connection` in /proc/PID/fdinfo, Linux 6.17), and is held by a descriptor, so that no later process of its number is taken for it.
+ * The process that serves a mount, proven by the kernel: it holds /dev/fuse open for this very
+ * connection (`fuse_connection` in /proc/PID/fdinfo, Linux 6.17), and is held by a descriptor, so
+ * that no later process of its number is taken for it.
  */
 import { closeSync, readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -12,10 +13,16 @@ import { connectionIn, processNumbers } from './processes.ts';
 const SIGKILL = 9;
 const ESRCH = 3;
 const POLL_MILLISECONDS = 5;
-/** How long a process that has ended may wait for its parent to notice: only then its status is known. */
+/**
+ * How long a process that has ended may wait for its parent to notice: only then its status is
+ * known.
+ */
 const COLLECTION_MILLISECONDS = 1000;
 
-/** Which connections a process holds an end of; undefined stands for one that the kernel does not name. */
+/**
+ * Which connections a process holds an end of; undefined stands for one that the kernel does not
+ * name.
+ */
 function connectionsOf(pid: number): (number | undefined)[] {
   try {
     const numbers = readdirSync(`/proc/${pid}/fd`);
@@ -51,7 +58,8 @@ export class MountServer {
     if (!serves()) return undefined;
     const descriptor = native.openProcess(pid);
     if (descriptor < 0) return undefined;
-    // Once more: what the descriptor holds is the process that was looked at only if it still serves.
+    // Once more: what the descriptor holds is the process that was looked at only if it still
+    // serves.
     if (serves()) return new MountServer(pid, descriptor, proven);
     closeSync(descriptor);
     return undefined;
@@ -62,7 +70,10 @@ export class MountServer {
     return MountServer.#hold(pid, () => connectionsOf(pid).includes(connection), true);
   }
 
-  /** On a kernel that names no connections: a process of the mount's owner that serves some mount. It is waited for, and never killed. */
+  /**
+   * On a kernel that names no connections: a process of the mount's owner that serves some mount.
+   * It is waited for, and never killed.
+   */
   static believe(pid: number, uid: number): MountServer | undefined {
     const serves = () => ownerOfProcess(pid) === uid && connectionsOf(pid).includes(undefined);
     return MountServer.#hold(pid, serves, false);
@@ -108,7 +119,8 @@ export class MountServer {
 }
 
 /**
- * The server of a mount; undefined if none can be proven: it has ended, is another user's, or the kernel is older.
+ * The server of a mount; undefined if none can be proven: it has ended, is another user's, or the
+ * kernel is older.
  * @param likelyPid where to look first
  */
 export function serverOf(mount: MountRecord, likelyPid?: number): MountServer | undefined {

@@ -9,11 +9,13 @@
  *                                      ▼
  *                                   detached: out of the directory tree; gone when its last user is
  *
- * Signals between the mount and its first answer are remembered. A signal while another is at work, or while the volume is written at the
- * end, changes nothing: that much is said once. SIGHUP is as in other FUSE daemons: whose terminal is gone unmounts.
+ * Signals between the mount and its first answer are remembered. A signal while another is at work,
+ * or while the volume is written at the end, changes nothing: that much is said once. SIGHUP is as
+ * in other FUSE daemons: whose terminal is gone unmounts.
  *
- * The mount is looked up where it is now (own-mount.ts). One that another mount covers cannot be unmounted, and the other is not ours:
- * then everything is written, and the connection ended from this side.
+ * The mount is looked up where it is now (own-mount.ts). One that another mount covers cannot be
+ * unmounted, and the other is not ours: then everything is written, and the connection ended from
+ * this side.
  */
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
@@ -91,7 +93,8 @@ export class MountSignals {
 
   async #unmount(mount: SignalledMount): Promise<Stage> {
     const [place, ...others] = mount.place.places();
-    // Somebody else was faster: the session is writing what there is, or the last user is still there.
+    // Somebody else was faster: the session is writing what there is, or the last user is still
+    // there.
     if (place === undefined) return 'detached';
     const covers = mount.place.coversOf(place);
     if (covers.length > 0) return this.#endCovered(mount, place, covers, false);
@@ -125,7 +128,10 @@ export class MountSignals {
     return 'busy';
   }
 
-  /** Data that cannot be written does not keep the mount from ending. @returns what is on disk, in words */
+  /**
+   * Data that cannot be written does not keep the mount from ending.
+   * @returns what is on disk, in words
+   */
   async #sync(mount: SignalledMount): Promise<string> {
     try {
       await mount.sync();
@@ -162,7 +168,8 @@ export class MountSignals {
       const inUse = thrown instanceof ErrandError && thrown.code === 'EBUSY';
       if (inUse && !anyway)
         return this.#staysBusy(mount, `${directory} is covered, and files are open in it`);
-      // Without the right to a namespace of one's own, all that there is in the page cache is written.
+      // Without the right to a namespace of one's own, all that there is in the page cache is
+      // written.
       if (!inUse) await promisify(execFile)('sync');
     }
     this.#log(

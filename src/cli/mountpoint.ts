@@ -1,4 +1,7 @@
-/** Finding the mount that a user means, without touching it: whoever asks a mount whose daemon hangs, hangs as well. */
+/**
+ * Finding the mount that a user means, without touching it: whoever asks a mount whose daemon
+ * hangs, hangs as well.
+ */
 import { basename, dirname, join } from 'node:path';
 import { coversOf, findMount, type MountRecord, mountTable, ownerOf } from '../fuse/mount-table.ts';
 import { absolutePath, realPathOf } from '../path-bytes.ts';
@@ -16,14 +19,20 @@ function realPath(path: string): string | undefined {
   }
 }
 
-/** The absolute path of a mountpoint, with symbolic links followed in all but its last part: that one is not touched. */
+/**
+ * The absolute path of a mountpoint, with symbolic links followed in all but its last part: that
+ * one is not touched.
+ */
 export function mountpointPath(path: string): string {
   const absolute = absolutePath(path);
   if (absolute === '/') return absolute;
   return join(realPath(dirname(absolute)) ?? dirname(absolute), basename(absolute));
 }
 
-/** The topmost mount on a directory, or the one of a target; undefined if there is none. @throws CommandError if it is covered */
+/**
+ * The topmost mount on a directory, or the one of a target; undefined if there is none.
+ * @throws CommandError if it is covered
+ */
 export function mountNamed(name: string): MountRecord | undefined {
   const direct = findMount(mountpointPath(name));
   if (direct) return direct;
@@ -42,7 +51,10 @@ function mountOfTarget(path: string): MountRecord | undefined {
   );
 }
 
-/** By the bytes of the target: what the mount table calls a source is a text that anybody can choose. */
+/**
+ * By the bytes of the target: what the mount table calls a source is a text that anybody can
+ * choose.
+ */
 function servedMountOf(path: string): MountRecord | undefined {
   try {
     return mountOf(inspectTarget(path)) ?? abandonedMountOf(path);
@@ -57,7 +69,10 @@ export function isOurs(type: string): boolean {
   return /^fuse(blk)?\.quarry$/.test(type);
 }
 
-/** Whether the mount is root's or of the user who asks: what it says of its source can be believed then. */
+/**
+ * Whether the mount is root's or of the user who asks: what it says of its source can be believed
+ * then.
+ */
 export function isOwn(mount: MountRecord): boolean {
   const { uid } = ownerOf(mount);
   return uid === 0 || uid === process.geteuid?.();
@@ -75,7 +90,8 @@ async function answersAsOurs(mount: MountRecord): Promise<boolean> {
 }
 
 /**
- * The topmost mount on a directory, or of a target, that is Quarry's: by its type, or by its answer where another subtype was chosen.
+ * The topmost mount on a directory, or of a target, that is Quarry's: by its type, or by its answer
+ * where another subtype was chosen.
  * @throws CommandError
  */
 export async function requireMount(name: string): Promise<MountRecord> {

@@ -1,6 +1,7 @@
 /**
- * Targets, opened for good. Between the look at a path and its opening somebody else may put another file there, or a link to
- * one that he may not write himself; so what was opened must be what was looked at, and is held (storage-hold.ts).
+ * Targets, opened for good. Between the look at a path and its opening somebody else may put
+ * another file there, or a link to one that he may not write himself; so what was opened must be
+ * what was looked at, and is held (storage-hold.ts).
  */
 import { closeSync, constants, fstatSync, ftruncateSync, openSync } from 'node:fs';
 import { type AioDevice, type AioDeviceOptions, openAioDevice } from '../aio/aio-device.ts';
@@ -27,7 +28,10 @@ export function openTarget(target: Target, options: AioDeviceOptions): AioDevice
   }
 }
 
-/** Gives an image file another size. @throws CommandError if it is another by now; what the system says */
+/**
+ * Gives an image file another size.
+ * @throws CommandError if it is another by now; what the system says
+ */
 export function resizeImage(target: Target, sizeBytes: number): void {
   const descriptor = openSync(systemPath(target.path), constants.O_RDWR | constants.O_NONBLOCK);
   try {

@@ -1,5 +1,6 @@
 /**
- * Whether a target may be overwritten: the guard before everything that destroys what is there. Whoever asks holds its storage.
+ * Whether a target may be overwritten: the guard before everything that destroys what is there.
+ * Whoever asks holds its storage.
  */
 import { CommandError } from './failure.ts';
 import type { FoundSignature } from './signatures.ts';

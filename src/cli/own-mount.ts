@@ -1,7 +1,8 @@
 /**
  * Where the mount of this daemon is now.
  *
- * It is remembered by its id and its filesystem's device number. Its path may change, and another mount's may become the same.
+ * It is remembered by its id and its filesystem's device number. Its path may change, and another
+ * mount's may become the same.
  */
 import { coversOf, findMount, type MountRecord, mountTable } from '../fuse/mount-table.ts';
 
@@ -21,7 +22,10 @@ export class OwnMount {
     return this.#made?.deviceNumbers;
   }
 
-  /** Every place of its filesystem that this process can see: the mount itself first, then bind mounts. */
+  /**
+   * Every place of its filesystem that this process can see: the mount itself first, then bind
+   * mounts.
+   */
   places(): MountRecord[] {
     const made = this.#made;
     if (made === undefined) return [];

@@ -1,4 +1,7 @@
-/** Parts of blocks as text and as JSON: a table of fields for each record, one line for each entry of a list. */
+/**
+ * Parts of blocks as text and as JSON: a table of fields for each record, one line for each entry
+ * of a list.
+ */
 import type { Part } from './block-parts.ts';
 import { type FieldRow, jsonValue } from './field-rows.ts';
 

@@ -1,12 +1,16 @@
 /**
- * The daemon as the host of a user's allocator module: loads it, watches it, and knows its errors from the program's own.
+ * The daemon as the host of a user's allocator module: loads it, watches it, and knows its errors
+ * from the program's own.
  *
- * The fence around its hooks is in alloc/fenced-policy.ts. Here is what lies outside of them: a module that never finishes
- * loading, a hook that never returns (a thread of the addon watches, and ends it), what is thrown in a timer or rejected in
- * a promise, and calls such as `process.exit()` (process-fence.ts).
+ * The fence around its hooks is in alloc/fenced-policy.ts. Here is what lies outside of them: a
+ * module that never finishes loading, a hook that never returns (a thread of the addon watches, and
+ * ends it), what is thrown in a timer or rejected in a promise, and calls such as `process.exit()`
+ * (process-fence.ts).
  *
- * An error that nobody caught is the module's if its stack passes through the module's folder, or through nothing of the
- * program's (a stream of the module's fails without a frame of anybody): then the built-in policy takes over. Otherwise it is a fault of the program, which ends, as it does without a module.
+ * An error that nobody caught is the module's if its stack passes through the module's folder, or
+ * through nothing of the program's (a stream of the module's fails without a frame of anybody):
+ * then the built-in policy takes over. Otherwise it is a fault of the program, which ends, as it
+ * does without a module.
  */
 import { dirname } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -28,7 +32,10 @@ const REPORT_TICKS = 4;
 /** … and after how many the call is ended. */
 const END_TICKS = 10;
 const BEAT_MILLISECONDS = 1000;
-/** How long loading may wait for something. A module that does not wait but computes is ended after END_TICKS. */
+/**
+ * How long loading may wait for something. A module that does not wait but computes is ended after
+ * END_TICKS.
+ */
 const LOAD_MILLISECONDS = 5000;
 
 /** The program itself: the folder that has `cli`, `fs` and the others, built or not. */

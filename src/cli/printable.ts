@@ -1,4 +1,7 @@
-/** Text from elsewhere, made safe to show: nothing in it may steer a terminal or pretend to be another line. */
+/**
+ * Text from elsewhere, made safe to show: nothing in it may steer a terminal or pretend to be
+ * another line.
+ */
 
 /** Control characters, and the marks that turn the direction of writing. */
 const UNPRINTABLE = /[\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]/gu;

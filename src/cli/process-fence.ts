@@ -1,9 +1,10 @@
 /**
- * What a module of the user may not do to the daemon's process by mistake: end it, or change what belongs to the mount.
+ * What a module of the user may not do to the daemon's process by mistake: end it, or change what
+ * belongs to the mount.
  *
- * `process.exit()` in a policy would take the mount with it, `process.chdir()` may pin another filesystem. While the fence is up, such
- * functions throw, and the error's stack names whoever called. `endProcess` is the program's own way out. Reads,
- * and signals to other processes, pass.
+ * `process.exit()` in a policy would take the mount with it, `process.chdir()` may pin another
+ * filesystem. While the fence is up, such functions throw, and the error's stack names whoever
+ * called. `endProcess` is the program's own way out. Reads, and signals to other processes, pass.
  */
 
 /** Functions of `process` that throw for everybody. */

@@ -1,9 +1,15 @@
-/** What a command needs of the limits of its process, after they were raised as far as that goes (raise-limits.ts). */
+/**
+ * What a command needs of the limits of its process, after they were raised as far as that goes
+ * (raise-limits.ts).
+ */
 import { CommandError } from './failure.ts';
 import { limitOf } from './raise-limits.ts';
 import { formatSize } from './sizes.ts';
 
-/** What an engine that has started, the slots of a channel and some threads take of the address space, … */
+/**
+ * What an engine that has started, the slots of a channel and some threads take of the address
+ * space, …
+ */
 const LEAST_ADDRESS_BYTES = 1536 * 1024 * 1024;
 /** … and what of that counts as data. */
 const LEAST_DATA_BYTES = 512 * 1024 * 1024;

@@ -1,6 +1,6 @@
 /**
- * The parser of the command line, made of the table of commands, and the one place where a failure becomes a line on standard
- * error and an exit status.
+ * The parser of the command line, made of the table of commands, and the one place where a failure
+ * becomes a line on standard error and an exit status.
  */
 import { readFileSync } from 'node:fs';
 import { Argument, Command, CommanderError, Option } from 'commander';
@@ -16,7 +16,10 @@ import { exactWords } from './exact-words.ts';
 import { codeOf, failureLine, UsageError } from './failure.ts';
 import { FSCK_FAILURE_STATUS } from './start.ts';
 
-/** The commands, in the order of the help. A command line loads only the one it names: loading all takes longer than most run. */
+/**
+ * The commands, in the order of the help. A command line loads only the one it names: loading all
+ * takes longer than most run.
+ */
 const COMMANDS = new Map<string, () => Promise<CommandDefinition>>([
   ['mkfs', async () => (await import('./mkfs-command.ts')).mkfsCommand],
   ['mount', async () => (await import('./mount-command.ts')).mountCommand],
@@ -36,8 +39,9 @@ const USAGE_STATUS = 2;
 const heardStreams = new WeakSet<NodeJS.WriteStream>();
 
 /**
- * Writes to a stream whose reader may go away, as in `quarry dump … | head`. What nobody reads is lost without a word, and the
- * command goes on: a repair or a mount is not to end halfway because its words are not wanted.
+ * Writes to a stream whose reader may go away, as in `quarry dump … | head`. What nobody reads is
+ * lost without a word, and the command goes on: a repair or a mount is not to end halfway because
+ * its words are not wanted.
  */
 function writeTo(stream: NodeJS.WriteStream, text: string): void {
   if (!heardStreams.has(stream)) {

@@ -1,11 +1,14 @@
 /**
- * The limits of this process (ulimit, setrlimit(2)), raised at its start as far as the system lets us.
+ * The limits of this process (ulimit, setrlimit(2)), raised at its start as far as the system lets
+ * us.
  *
- * Whoever mounts has them for the sake of his own programs; a daemon that serves a volume for months cannot work under them, and some
- * (the size of files, processor time) would hit it long after the mount. Processes that this one starts inherit what it was given
- * here. What a command needs beyond that it says itself: process-limits.ts.
+ * Whoever mounts has them for the sake of his own programs; a daemon that serves a volume for
+ * months cannot work under them, and some (the size of files, processor time) would hit it long
+ * after the mount. Processes that this one starts inherit what it was given here. What a command
+ * needs beyond that it says itself: process-limits.ts.
  *
- * This file imports the addon and nothing else: with few files that may be open, more could not be loaded.
+ * This file imports the addon and nothing else: with few files that may be open, more could not be
+ * loaded.
  */
 import { native } from '../native.ts';
 
@@ -54,7 +57,10 @@ function raise(name: ResourceName, wanted: number): void {
   native.setResourceLimit(resource, Math.min(wanted, hard), hard);
 }
 
-/** Raises every limit that could be in the way. @returns a line that says why not even the rest of this program can run */
+/**
+ * Raises every limit that could be in the way.
+ * @returns a line that says why not even the rest of this program can run
+ */
 export function raiseLimits(): string | undefined {
   for (const name of UNLIMITED) raise(name, Number.POSITIVE_INFINITY);
   const [, hardFiles] = native.resourceLimit(Resource.openFiles);

@@ -1,6 +1,7 @@
 /**
- * `quarry mount -o remount,…`: the daemon is asked whether it can be, the kernel is told, then the daemon, which answers when a
- * volume that became read-only is clean on disk. mount(8) comes here too, where a helper of ours is installed.
+ * `quarry mount -o remount,…`: the daemon is asked whether it can be, the kernel is told, then the
+ * daemon, which answers when a volume that became read-only is clean on disk. mount(8) comes here
+ * too, where a helper of ours is installed.
  */
 import type { MountRecord } from '../fuse/mount-table.ts';
 import { MountFlag } from '../fuse/options.ts';

@@ -1,8 +1,10 @@
 /**
- * A remount, as the daemon sees it: what it is told by `quarry mount -o remount`, and what the mount table shows of a plain mount(8).
+ * A remount, as the daemon sees it: what it is told by `quarry mount -o remount`, and what the
+ * mount table shows of a plain mount(8).
  *
- * When the filesystem has become read-only the volume is put to rest: all at home and marked clean. It wakes by itself with the first change
- * after it is writable again, so nothing has to be noticed for that.
+ * When the filesystem has become read-only the volume is put to rest: all at home and marked clean.
+ * It wakes by itself with the first change after it is writable again, so nothing has to be noticed
+ * for that.
  */
 import type { Volume } from '../fs/volume.ts';
 import { accessRules, type MountOptions } from '../fuse/options.ts';

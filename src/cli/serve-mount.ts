@@ -3,9 +3,10 @@
  *
  *   claim the device → open the volume → mount → answer → (umount or a signal) → volume clean → end
  *
- * The target's storage is held until the volume is closed (storage-hold.ts). A block device that root mounts is claimed by the
- * kernel for the mount; until then by us, and let go of just before. Until the mount exists a signal ends the process, which a crash-safe volume does not mind;
- * from then on see mount-signals.ts.
+ * The target's storage is held until the volume is closed (storage-hold.ts). A block device that
+ * root mounts is claimed by the kernel for the mount; until then by us, and let go of just before.
+ * Until the mount exists a signal ends the process, which a crash-safe volume does not mind; from
+ * then on see mount-signals.ts.
  */
 import type { AioDevice } from '../aio/aio-device.ts';
 import { CorruptionError, LostDataError } from '../fs/base/errors.ts';

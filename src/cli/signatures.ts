@@ -1,8 +1,10 @@
 /**
- * What a target already holds: the magic numbers of filesystems, partition tables and volume managers, as a table.
+ * What a target already holds: the magic numbers of filesystems, partition tables and volume
+ * managers, as a table.
  *
- * Sources: the superblock probes of util-linux libblkid, and the on-disk headers of the systems themselves. Many put
- * a copy near the end of the device, or only there, so that a new filesystem at its start does not touch it.
+ * Sources: the superblock probes of util-linux libblkid, and the on-disk headers of the systems
+ * themselves. Many put a copy near the end of the device, or only there, so that a new filesystem
+ * at its start does not touch it.
  */
 
 import type { ByteRange } from '../fs/erase.ts';
@@ -55,7 +57,9 @@ const EDGE_UNIT_BYTES = 4 * KIB;
 const SWAP_PAGE_BYTES = [4 * KIB, 8 * KIB, 16 * KIB, 64 * KIB];
 const LVM_SECTORS = [0, 512, 1024, 1536];
 const MIB = 1024 * KIB;
-/** Where a Quarry volume that fills the target has the backup of its superblock, by its block size. */
+/**
+ * Where a Quarry volume that fills the target has the backup of its superblock, by its block size.
+ */
 const QUARRY_BLOCKS = [1, 2, 4, 8, 16, 32, 64].map((size) => size * KIB);
 /** The second header of LUKS2 follows the first, which has one of these sizes. */
 const LUKS2_HEADERS = [16, 32, 64, 128, 256, 512, 1024, 2048, 4096].map((size) => size * KIB);
@@ -124,7 +128,10 @@ function matches(found: Uint8Array, magic: Uint8Array): boolean {
   return found.length >= magic.length && magic.every((byte, index) => found[index] === byte);
 }
 
-/** The two labels at the start and the two at the end of a ZFS member, as far as they have an uberblock of either byte order. */
+/**
+ * The two labels at the start and the two at the end of a ZFS member, as far as they have an
+ * uberblock of either byte order.
+ */
 function findZfsLabels(read: ReadBytes, sizeBytes: number): FoundSignature[] {
   const last = Math.floor(sizeBytes / ZFS_LABEL_BYTES) * ZFS_LABEL_BYTES;
   const places = new Set([0, ZFS_LABEL_BYTES, last - 2 * ZFS_LABEL_BYTES, last - ZFS_LABEL_BYTES]);
@@ -143,8 +150,8 @@ function hasUberblock(ring: Uint8Array): boolean {
 }
 
 /**
- * Stretches of either end of the target that are not zero. Makers of RAID keep records of many kinds there, and more than any
- * table knows.
+ * Stretches of either end of the target that are not zero. Makers of RAID keep records of many
+ * kinds there, and more than any table knows.
  */
 export function findEdges(read: ReadBytes, sizeBytes: number): ByteRange[] {
   const tail = Math.max(0, sizeBytes - EDGE_BYTES);

@@ -1,4 +1,7 @@
-/** Sizes in bytes as people write and read them: `4096`, `512K`, `1G`, `1.5T`. Units are powers of 1024. */
+/**
+ * Sizes in bytes as people write and read them: `4096`, `512K`, `1G`, `1.5T`. Units are powers of
+ * 1024.
+ */
 import { UsageError } from './failure.ts';
 
 const UNITS = ['', 'K', 'M', 'G', 'T', 'P', 'E'] as const;

@@ -1,4 +1,7 @@
-/** `quarry stat`: the live counters of a mount, and the last lines of its log, as its daemon tells them. */
+/**
+ * `quarry stat`: the live counters of a mount, and the last lines of its log, as its daemon tells
+ * them.
+ */
 import { ANSWER_SECONDS, askMount, NoAnswerError } from './ask-mount.ts';
 import {
   argumentAt,
@@ -16,12 +19,17 @@ import { printable, printableJson } from './printable.ts';
 import { parseSeconds } from './seconds.ts';
 import { type Fact, factLines } from './table-text.ts';
 
-/** Counters nest less deeply, and have shorter names and values; JSON has all of what a server says. */
+/**
+ * Counters nest less deeply, and have shorter names and values; JSON has all of what a server says.
+ */
 const DEEPEST = 8;
 const LONGEST_NAME = 40;
 const LONGEST_VALUE = 600;
 
-/** Nested counters as facts with names such as `volume commits`. Empty groups and texts and what is missing are left out. */
+/**
+ * Nested counters as facts with names such as `volume commits`. Empty groups and texts and what is
+ * missing are left out.
+ */
 export function flattenCounters(value: unknown, path: readonly string[] = []): Fact[] {
   if (typeof value === 'object' && value !== null && path.length < DEEPEST) {
     return Object.entries(value).flatMap(([name, inner]) => flattenCounters(inner, [...path, inWords(name)]));

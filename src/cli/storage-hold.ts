@@ -5,13 +5,15 @@
  *   … work …
  *   hold.release()                             or the end of the process
  *
- * A hold is a claim (O_EXCL) of a block device, and on each layer below it a lock of the open file description on the range of
- * bytes that the target has of it (storage-layers.ts). Locks are advisory: every command that writes takes them, in the same
- * places, so that a loop device and its file, two loop devices, or two names of a file meet.
+ * A hold is a claim (O_EXCL) of a block device, and on each layer below it a lock of the open file
+ * description on the range of bytes that the target has of it (storage-layers.ts). Locks are
+ * advisory: every command that writes takes them, in the same places, so that a loop device and its
+ * file, two loop devices, or two names of a file meet.
  *
- * What others do is seen by the claims of the kernel: a block device below that is mounted, and loop devices over the same bytes that are.
- * Parts of a device that are not known, below a mapped device, are locked for sharing: logical volumes do not exclude each
- * other, and whoever holds the whole does.
+ * What others do is seen by the claims of the kernel: a block device below that is mounted, and
+ * loop devices over the same bytes that are. Parts of a device that are not known, below a mapped
+ * device, are locked for sharing: logical volumes do not exclude each other, and whoever holds the
+ * whole does.
  */
 import { closeSync, constants, fstatSync, openSync } from 'node:fs';
 import { constants as system } from 'node:os';
@@ -64,7 +66,10 @@ export class StorageHold {
     this.#locks = locks;
   }
 
-  /** Lets go of the block device itself, so that the kernel can claim it for a mount. The locks stay. */
+  /**
+   * Lets go of the block device itself, so that the kernel can claim it for a mount. The locks
+   * stay.
+   */
   releaseClaim(): void {
     if (this.#claim !== undefined) native.closeDevice(this.#claim);
     this.#claim = undefined;
@@ -106,7 +111,10 @@ export async function holding<T>(target: Target, mode: HoldMode, work: () => Pro
   }
 }
 
-/** Refuses what somebody else holds, as far as can be seen without holding it. @throws StorageInUse */
+/**
+ * Refuses what somebody else holds, as far as can be seen without holding it.
+ * @throws StorageInUse
+ */
 export function requireFreeStorage(target: Target): void {
   const layers = layersOf(target.id, target.path, blockFacts);
   refuseUsed(target, layers);
@@ -117,7 +125,10 @@ export function requireFreeStorage(target: Target): void {
   }
 }
 
-/** Where the target's bytes are mounted, by whatever name; undefined if they are not, or it cannot be seen. */
+/**
+ * Where the target's bytes are mounted, by whatever name; undefined if they are not, or it cannot
+ * be seen.
+ */
 export function mountOf(target: Target): MountRecord | undefined {
   const layers = layersOf(target.id, target.path, blockFacts);
   const { mount } = blockMountOf(layers) ?? {};
@@ -126,7 +137,10 @@ export function mountOf(target: Target): MountRecord | undefined {
   return locked && fileUser(locked.id, locked.path).mount;
 }
 
-/** Loop devices over bytes of the target, used or not: what is written by one way, the others do not see. */
+/**
+ * Loop devices over bytes of the target, used or not: what is written by one way, the others do not
+ * see.
+ */
 export function loopsOver(target: Target): string[] {
   return rivalsOf(layersOf(target.id, target.path, blockFacts)).map(devicePath);
 }
@@ -175,7 +189,10 @@ function claimDevice(target: Target, layers: readonly StorageLayer[]): number | 
   }
 }
 
-/** Locks of a disk by its partitions, and of slaves by what is made of them, are shared: each has a part of its own. */
+/**
+ * Locks of a disk by its partitions, and of slaves by what is made of them, are shared: each has a
+ * part of its own.
+ */
 function kindOf(layer: StorageLayer, mode: HoldMode): 1 | 2 {
   const whole = mode === 'exclusive' && layer.exact && layer.role !== 'partition';
   return whole ? EXCLUSIVE : SHARED;
@@ -185,7 +202,10 @@ function rangeOf({ startBytes, endBytes }: StorageLayer): [startBytes: number, l
   return [startBytes, Number.isFinite(endBytes) ? endBytes - startBytes : 0];
 }
 
-/** Takes the lock on a layer, if it can be had at all: some host filesystems have none, and some files no path any more. */
+/**
+ * Takes the lock on a layer, if it can be had at all: some host filesystems have none, and some
+ * files no path any more.
+ */
 function lockLayer(
   target: Target,
   layers: readonly StorageLayer[],

@@ -1,12 +1,14 @@
 /**
- * Whose bytes a target's bytes are. A loop device shows those of a file, a partition those of a disk, a mapped device those of
- * its slaves; so one volume can be reached by many names. What counts is the storage below: each layer down to the last, by its
- * identity and the range of bytes that the target has of it.
+ * Whose bytes a target's bytes are. A loop device shows those of a file, a partition those of a
+ * disk, a mapped device those of its slaves; so one volume can be reached by many names. What
+ * counts is the storage below: each layer down to the last, by its identity and the range of bytes
+ * that the target has of it.
  *
  *   /dev/loop1p1 ── /dev/loop1, from 1 MiB ── disk.img, from 1 MiB
  *
- * Two targets are one where they share bytes of a layer. Two loop devices over different parts of one file are two.
- * Pure: what the system knows of a block device comes from block-devices.ts, or from a test.
+ * Two targets are one where they share bytes of a layer. Two loop devices over different parts of
+ * one file are two. Pure: what the system knows of a block device comes from block-devices.ts, or
+ * from a test.
  */
 
 /** `file 8:1 1234`, device and inode of a file, or `device 7:0`. */
@@ -49,7 +51,10 @@ export type LayerRole = 'itself' | 'partition' | 'loop' | 'slave';
 export interface StorageLayer {
   readonly id: StorageId;
   readonly role: LayerRole;
-  /** A path by which it may be opened, to be checked; undefined for what is found by its device number. */
+  /**
+   * A path by which it may be opened, to be checked; undefined for what is found by its device
+   * number.
+   */
   readonly path: string | undefined;
   readonly startBytes: number;
   /** Infinity: to the end, wherever that is. */

@@ -1,9 +1,11 @@
 /**
- * Who uses a storage: for the words of a refusal, and to find the mount of a target. Nothing is ever refused for what is found
- * here: a source in the mount table is a text that anybody can choose, and may have named another file when it was written.
+ * Who uses a storage: for the words of a refusal, and to find the mount of a target. Nothing is
+ * ever refused for what is found here: a source in the mount table is a text that anybody can
+ * choose, and may have named another file when it was written.
  *
- * Mounts of block devices are found by device number. Who has an image is the process that holds the lock on it
- * (/proc/PID/fdinfo), and its mount is the one its connection has the number of. No path from a mount table is touched.
+ * Mounts of block devices are found by device number. Who has an image is the process that holds
+ * the lock on it (/proc/PID/fdinfo), and its mount is the one its connection has the number of. No
+ * path from a mount table is touched.
  */
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -75,7 +77,10 @@ function descriptorsOf(pid: string): [number: string, text: string][] {
   }
 }
 
-/** `8:1 1234` of a line such as `lock: 1: OFDLCK ADVISORY WRITE -1 08:01:1234 0 EOF`, whose numbers are hexadecimal but the inode's. */
+/**
+ * `8:1 1234` of a line such as `lock: 1: OFDLCK ADVISORY WRITE -1 08:01:1234 0 EOF`, whose numbers
+ * are hexadecimal but the inode's.
+ */
 function lockedFile(fdinfo: string): string | undefined {
   const found = /^lock:.* ([0-9a-f]+):([0-9a-f]+):(\d+) \S+ \S+$/m.exec(fdinfo);
   if (!found) return undefined;
@@ -101,7 +106,8 @@ function connectionsIn(descriptors: readonly string[]): number[] {
 
 /**
  * Who has a lock on this file: by its mount, if it has one in this namespace.
- * @param path what the mount table calls it, for where the kernel does not tell the connections of a process
+ * @param path what the mount table calls it, for where the kernel does not tell the connections of
+ * a process
  */
 export function fileUser(id: StorageId, path: string | undefined): StorageUser {
   const holders = lockHolders(id);
@@ -121,8 +127,8 @@ function isNamed({ type, source }: MountRecord, path: string | undefined): boole
 }
 
 /**
- * The mount of our own that names this path and is served by no process that can be seen: its daemon was killed, and holds
- * nothing any more that could be asked.
+ * The mount of our own that names this path and is served by no process that can be seen: its
+ * daemon was killed, and holds nothing any more that could be asked.
  */
 export function abandonedMountOf(path: string): MountRecord | undefined {
   const own = mountTable().filter(
@@ -146,8 +152,9 @@ function mayLieOn(deviceNumbers: string, fdinfo: string, mounts: readonly MountR
 }
 
 /**
- * Paths in /proc by which a file can be opened that other processes have open, and that has perhaps no other path any more. What lies on
- * another filesystem is not touched: its server may hang, and a FIFO or a device notices who opens it.
+ * Paths in /proc by which a file can be opened that other processes have open, and that has perhaps
+ * no other path any more. What lies on another filesystem is not touched: its server may hang, and
+ * a FIFO or a device notices who opens it.
  */
 export function openElsewhere(id: StorageId): string[] {
   const [, deviceNumbers, inode] = /^file (\S+) (\d+)$/.exec(id) ?? [];

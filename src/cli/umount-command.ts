@@ -3,9 +3,10 @@
  *
  *   is it served? ─▶ hold its daemon ─▶ umount(2) ─▶ wait for the daemon's end ─▶ its exit status tells how that went
  *
- * umount(2) returns before the daemon of an image file has finished, and at once if the filesystem is mounted elsewhere too. The
- * daemon is held before (mount-server.ts), so that its end is seen whatever comes later. Who waits for more than a
- * second is told for what. A mount whose daemon was killed is taken away, used or not: nobody can read or write there any more.
+ * umount(2) returns before the daemon of an image file has finished, and at once if the filesystem
+ * is mounted elsewhere too. The daemon is held before (mount-server.ts), so that its end is seen
+ * whatever comes later. Who waits for more than a second is told for what. A mount whose daemon was
+ * killed is taken away, used or not: nobody can read or write there any more.
  */
 import { SilenceError } from '../fuse/errand.ts';
 import { abandonMount, unmount } from '../fuse/mount.ts';
@@ -50,7 +51,10 @@ interface Unmounting {
   readonly signal: AbortSignal;
 }
 
-/** Says after a second who else holds the volume, and after longer that it is being written. @returns how to stop that */
+/**
+ * Says after a second who else holds the volume, and after longer that it is being written.
+ * @returns how to stop that
+ */
 function explainWaiting(work: Unmounting): () => void {
   const { mount, server, terminal } = work;
   const explain = (text: string) => {

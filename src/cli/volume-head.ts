@@ -1,6 +1,7 @@
 /**
- * The superblock of a target, read for people: what `info` prints, and the first look that every command takes before
- * it opens a volume, so that its refusal is a clear word and the target untouched.
+ * The superblock of a target, read for people: what `info` prints, and the first look that every
+ * command takes before it opens a volume, so that its refusal is a clear word and the target
+ * untouched.
  */
 import { inspectSuperblock } from '../check/superblock-pass.ts';
 import { BlockHeader, SUPERBLOCK_BYTES, Superblock, VolumeState } from '../fs/format/format.ts';

@@ -1,11 +1,13 @@
 /**
- * Making a device forget the volume it holds, so that no power cut brings it back: neither for a mount, which reads the
- * superblock at block 0, nor for a repair, which looks for the backup where it may stand.
+ * Making a device forget the volume it holds, so that no power cut brings it back: neither for a
+ * mount, which reads the superblock at block 0, nor for a repair, which looks for the backup where
+ * it may stand.
  *
  *   superblock ──flush── backups ──flush──  and only now may anything else be written
  *
- * With the first flush the old volume cannot be mounted, and is otherwise as it was: a repair finds all of it by the
- * backup. With the second it is gone. In no state may a part of it be overwritten while the rest can still be had.
+ * With the first flush the old volume cannot be mounted, and is otherwise as it was: a repair finds
+ * all of it by the backup. With the second it is gone. In no state may a part of it be overwritten
+ * while the rest can still be had.
  */
 import { type Device, PromisedCompletion } from '../aio/device.ts';
 import { fsErrorFromNumber } from './base/errors.ts';
@@ -27,7 +29,10 @@ export interface ByteRange {
 /** Zeros at most this much in one request. */
 const MOST_ZEROS_BYTES = 1024 * 1024;
 
-/** Erases the superblock and every backup of a volume that may be there. @throws FsError of the device */
+/**
+ * Erases the superblock and every backup of a volume that may be there.
+ * @throws FsError of the device
+ */
 export async function eraseVolume(device: Device): Promise<void> {
   const backups = await findBackups(device);
   await zeroRanges(device, [{ offsetBytes: 0, lengthBytes: SUPERBLOCK_BYTES }]);
@@ -37,7 +42,10 @@ export async function eraseVolume(device: Device): Promise<void> {
   await flushDevice(device);
 }
 
-/** Zeros the ranges, and what else is in their sectors, as far as the device has them. @throws FsError of the device */
+/**
+ * Zeros the ranges, and what else is in their sectors, as far as the device has them.
+ * @throws FsError of the device
+ */
 export async function zeroRanges(device: Device, ranges: readonly ByteRange[]): Promise<void> {
   const memory = device.allocateMemory(MOST_ZEROS_BYTES);
   const ended: Promise<number>[] = [];
@@ -60,7 +68,10 @@ function sectorsOf(device: Device, { offsetBytes, lengthBytes }: ByteRange): { f
   return { from, until: Math.min(until, sizeBytes) };
 }
 
-/** Where a backup of a superblock really stands: in the last block, of whatever size, or where the old superblock says. */
+/**
+ * Where a backup of a superblock really stands: in the last block, of whatever size, or where the
+ * old superblock says.
+ */
 async function findBackups(device: Device): Promise<ByteRange[]> {
   const places = new Set<number>();
   for (let size = MIN_BLOCK_BYTES; size <= MAX_BLOCK_BYTES; size *= 2) {
@@ -76,7 +87,10 @@ async function findBackups(device: Device): Promise<ByteRange[]> {
   return found;
 }
 
-/** Where the superblock at the start says that its backup stands: the old volume may be smaller than the device. */
+/**
+ * Where the superblock at the start says that its backup stands: the old volume may be smaller than
+ * the device.
+ */
 async function oldBackup(device: Device): Promise<number | undefined> {
   const head = await readHead(device, 0);
   if (!head || !isSuperblock(head)) return undefined;
@@ -97,7 +111,10 @@ function isSuperblock(head: DataView): boolean {
   return MAGIC_BYTES.every((byte, index) => head.getUint8(index) === byte);
 }
 
-/** The bytes of a superblock at this place; undefined where the device ends before, or cannot be read. */
+/**
+ * The bytes of a superblock at this place; undefined where the device ends before, or cannot be
+ * read.
+ */
 async function readHead(device: Device, offsetBytes: number): Promise<DataView | undefined> {
   const { from, until } = sectorsOf(device, { offsetBytes, lengthBytes: SUPERBLOCK_BYTES });
   if (offsetBytes < 0 || offsetBytes + SUPERBLOCK_BYTES > until) return undefined;

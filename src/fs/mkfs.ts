@@ -1,12 +1,14 @@
 /**
  * Making a volume: the volume's own code on an empty space.
  *
- * Written are the volume root, bitmap and summaries of the first group, the first chunk of the inode table with the
- * root directory, and the superblock twice; nothing else, however large the volume is.
+ * Written are the volume root, bitmap and summaries of the first group, the first chunk of the
+ * inode table with the root directory, and the superblock twice; nothing else, however large the
+ * volume is.
  *
  *   erase what was there ──flush── metadata and journal ──flush── backup ──flush── superblock ──flush
  *
- * So a power cut leaves the old volume, or none, or the new one complete. What a superblock speaks of is on the disk before it is.
+ * So a power cut leaves the old volume, or none, or the new one complete. What a superblock speaks
+ * of is on the disk before it is.
  */
 
 import type { Device } from '../aio/device.ts';
@@ -56,7 +58,10 @@ export interface FormatOptions {
   stale?: readonly ByteRange[];
 }
 
-/** The layout that a volume of this size gets. Writes nothing. @throws RangeError with a sentence for the user */
+/**
+ * The layout that a volume of this size gets. Writes nothing.
+ * @throws RangeError with a sentence for the user
+ */
 export function planFormat(
   sizeBytes: number,
   options: Pick<FormatOptions, 'blockBytes' | 'journalBlocks'>,
@@ -95,7 +100,10 @@ export async function formatVolume(device: Device, options: FormatOptions): Prom
   return layout;
 }
 
-/** Blocks that are not written in full and must not show what they held: the first one, and the heads of the journal. */
+/**
+ * Blocks that are not written in full and must not show what they held: the first one, and the
+ * heads of the journal.
+ */
 function staleBlocks({ blockBytes, journalStart }: Layout): ByteRange[] {
   return [
     { offsetBytes: 0, lengthBytes: blockBytes },

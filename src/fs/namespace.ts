@@ -1,8 +1,9 @@
 /**
- * The tree of names: create, link, unlink, rename and their kin, each a function of cached metadata in one
- * transaction. Semantics after POSIX.1-2017 and the Linux man pages named beside each.
+ * The tree of names: create, link, unlink, rename and their kin, each a function of cached metadata
+ * in one transaction. Semantics after POSIX.1-2017 and the Linux man pages named beside each.
  *
- * Permissions are the kernel's business (`default_permissions`); what is checked here keeps the tree a tree.
+ * Permissions are the kernel's business (`default_permissions`); what is checked here keeps the
+ * tree a tree.
  */
 
 import { CorruptionError, fsError } from './base/errors.ts';
@@ -64,8 +65,9 @@ export class Namespace {
   }
 
   /**
-   * '.' is any inode that has a name, as file handles ask for it; the others are names in a directory. An inode without one that is still
-   * open is in the kernel's memory, which does not ask for it: who asks has let go of it.
+   * '.' is any inode that has a name, as file handles ask for it; the others are names in a
+   * directory. An inode without one that is still open is in the kernel's memory, which does not
+   * ask for it: who asks has let go of it.
    */
   lookup(tx: Transaction, parent: number, name: Uint8Array): number {
     const directory = this.#table.get(tx, parent);
@@ -147,7 +149,8 @@ export class Namespace {
   }
 
   /**
-   * A new inode with the owner and group that a file made in this directory gets (inode_init_owner in the kernel).
+   * A new inode with the owner and group that a file made in this directory gets (inode_init_owner
+   * in the kernel).
    * @throws EOVERFLOW if the caller has no number here, as the kernel itself says it
    */
   #make(tx: Transaction, directory: InodeRef, request: CreateRequest): InodeRef {
@@ -353,7 +356,11 @@ function named(inode: InodeRef): number {
   return inode.number;
 }
 
-/** '..': @throws ESTALE of a directory that was removed, whose parent may be gone, and its number another's */
+/**
+ * '..':
+ * @throws ESTALE of a directory that was removed, whose parent may be gone, and its number
+ * another's
+ */
 function parentOf(directory: InodeRef): number {
   if (linkCountOf(directory) === 0) throw fsError('ESTALE');
   return Inode.parent.get(directory.frame.view, directory.at);

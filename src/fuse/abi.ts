@@ -1,12 +1,15 @@
 /**
- * The FUSE kernel protocol as bytes: opcodes, struct offsets and flag bits of linux/fuse.h, 7.31 to 7.45.
+ * The FUSE kernel protocol as bytes: opcodes, struct offsets and flag bits of linux/fuse.h, 7.31 to
+ * 7.45.
  *
- * This is the only file that knows how the kernel lays out a message. Every struct is a literal table
- * `{ bytes, field: offset, … }` with the field names of the header, and `Wire` reads and writes numbers at
- * byte offsets of the channel's memory. The protocol is host-endian; Quarry runs on little-endian machines.
+ * This is the only file that knows how the kernel lays out a message. Every struct is a literal
+ * table `{ bytes, field: offset, … }` with the field names of the header, and `Wire` reads and
+ * writes numbers at byte offsets of the channel's memory. The protocol is host-endian; Quarry runs
+ * on little-endian machines.
  *
- * 64-bit fields become JavaScript numbers, which are exact to 2^53. `u64` gives what it can (values above
- * are too large to equal any real inode or size, and stay too large); `exactU64` refuses them.
+ * 64-bit fields become JavaScript numbers, which are exact to 2^53. `u64` gives what it can (values
+ * above are too large to equal any real inode or size, and stay too large); `exactU64` refuses
+ * them.
  */
 import { type ErrnoName, fsError } from '../fs/base/errors.ts';
 
@@ -181,8 +184,9 @@ export const GETATTR_FH = 1;
 /** FUSE_NOTIFY_INVAL_INODE: stands in the error field of a message without a request. */
 export const NotifyInvalInode = { bytes: 24, code: 2, ino: 0, off: 8, len: 16 } as const;
 /**
- * FUSE_NOTIFY_STORE. One of no bytes beyond the file's end stores nothing, and has the kernel take the counts and times of the file
- * for outdated, but not its mode: from 7.36 on (Linux 5.17). Before 5.16 it would move the file's end.
+ * FUSE_NOTIFY_STORE. One of no bytes beyond the file's end stores nothing, and has the kernel take
+ * the counts and times of the file for outdated, but not its mode: from 7.36 on (Linux 5.17).
+ * Before 5.16 it would move the file's end.
  */
 export const NotifyStore = {
   bytes: 24,
@@ -270,7 +274,10 @@ export const SetattrValid = {
   KILL_SUIDGID: 1 << 11,
 } as const;
 
-/** FUSE_READ_LOCKOWNER: the kernel sets it where a read(2) goes past its page cache, and nowhere else. */
+/**
+ * FUSE_READ_LOCKOWNER: the kernel sets it where a read(2) goes past its page cache, and nowhere
+ * else.
+ */
 export const READ_LOCKOWNER = 1 << 1;
 /** LOCKOWNER, as with READ, where a write(2) goes past the page cache. */
 export const WriteFlag = { CACHE: 1 << 0, LOCKOWNER: 1 << 1, KILL_SUIDGID: 1 << 2 } as const;
@@ -278,7 +285,10 @@ export const WriteFlag = { CACHE: 1 << 0, LOCKOWNER: 1 << 1, KILL_SUIDGID: 1 << 
 export const IOCTL_DIR = 1 << 4;
 export const OpenOutFlag = { KEEP_CACHE: 1 << 1, CACHE_DIR: 1 << 3 } as const;
 
-/** Bits 0–31 of the flags of INIT. Bits 32 and up travel in `flags2`, and only with INIT_EXT; none of those is used yet. */
+/**
+ * Bits 0–31 of the flags of INIT. Bits 32 and up travel in `flags2`, and only with INIT_EXT; none
+ * of those is used yet.
+ */
 export const InitFlag = {
   ASYNC_READ: 1 << 0,
   ATOMIC_O_TRUNC: 1 << 3,

@@ -92,7 +92,9 @@ function decodeTimes({ wire, bodyAt, setattr }: Request, valid: number): void {
   changes.changeNanoseconds = change ? wire.u32(bodyAt + SetattrIn.ctimensec) : undefined;
 }
 
-/** The size moves bytes and may take many transactions, so it comes first; the rest follows in one. */
+/**
+ * The size moves bytes and may take many transactions, so it comes first; the rest follows in one.
+ */
 function beginSetattr(request: Request): void {
   if (!request.setattr.resizes) {
     execute(request);
@@ -119,7 +121,8 @@ function performSetattr(request: Request, tx: TransactionHandle): void {
   if (!request.setattr.dropsPrivileges && !truncates) return;
   const kept = keptMode(request);
   if (kept === request.attributes.mode) return;
-  // The time of change stays what the kernel said, or knows: it keeps that of cached files by itself, and moves it with what follows.
+  // The time of change stays what the kernel said, or knows: it keeps that of cached files by
+  // itself, and moves it with what follows.
   const { changeSeconds, changeNanoseconds } = request.attributes;
   filesystem.changeAttributes(tx, request.inode, {
     mode: kept & PERMISSION_BITS,
@@ -132,10 +135,12 @@ function performSetattr(request: Request, tx: TransactionHandle): void {
 /**
  * The mode that a write or a truncation by somebody without CAP_FSETID leaves.
  *
- * Before such a write the kernel finds in its own copy of the mode that bits have to go, and says so by a SETATTR of nothing. It
- * goes on with the mode in our answer, so that nobody can run the file as its owner between the write and the next look at its attributes.
- * Set-group-id without execution by the group goes with a stranger's write only (setattr_should_drop_sgid in the kernel); we
- * know the caller's first group. Asked where no other bit is left to go, it is this one.
+ * Before such a write the kernel finds in its own copy of the mode that bits have to go, and says
+ * so by a SETATTR of nothing. It goes on with the mode in our answer, so that nobody can run the
+ * file as its owner between the write and the next look at its attributes. Set-group-id without
+ * execution by the group goes with a stranger's write only (setattr_should_drop_sgid in the
+ * kernel); we know the caller's first group. Asked where no other bit is left to go, it is this
+ * one.
  */
 function keptMode({ attributes, caller, setattr }: Request): number {
   const { dropsPrivileges } = setattr;

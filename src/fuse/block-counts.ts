@@ -1,12 +1,14 @@
 /**
  * Keeps the kernel's idea of st_blocks true.
  *
- * The kernel has the count that the last answer gave, and asks again by itself after a close only. A WRITE that changes the count while the
- * file is open, or is recorded after it was closed, would leave it wrong for good, and `tar -S` takes a file
- * with bytes and without blocks for a hole. So whatever changes it makes it `stale`, until some answer tells the new one. Of what is
- * still stale a moment later the kernel is told so by a notice, and asks when somebody wants to know; until then, further changes need
- * no word. The moment is there because most files are told by an answer that comes anyway: cp sets times after it has written, and
- * the answer to that has the count. Who asked for the file to be synced need not wait even for the moment (`settle`).
+ * The kernel has the count that the last answer gave, and asks again by itself after a close only.
+ * A WRITE that changes the count while the file is open, or is recorded after it was closed, would
+ * leave it wrong for good, and `tar -S` takes a file with bytes and without blocks for a hole. So
+ * whatever changes it makes it `stale`, until some answer tells the new one. Of what is still stale
+ * a moment later the kernel is told so by a notice, and asks when somebody wants to know; until
+ * then, further changes need no word. The moment is there because most files are told by an answer
+ * that comes anyway: cp sets times after it has written, and the answer to that has the count. Who
+ * asked for the file to be synced need not wait even for the moment (`settle`).
  */
 import type { Notices } from './notices.ts';
 
@@ -17,7 +19,9 @@ const MOST_FILES = 4096;
 
 export class BlockCounts {
   readonly #notices: Notices;
-  /** Files of which the kernel may have a count that is not so any more, and when it will be told. */
+  /**
+   * Files of which the kernel may have a count that is not so any more, and when it will be told.
+   */
   readonly #stale = new Map<number, number>();
   /** Files of which it was told, and has not asked since; true: and has read it for certain. */
   readonly #outdated = new Map<number, boolean>();

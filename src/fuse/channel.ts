@@ -26,14 +26,18 @@ export type FuseChannel = Pick<
  * callers that wait. Memory is touched as it is needed. */
 const SLOT_COUNT = MAX_BACKGROUND + MAX_BACKGROUND / 2;
 
-/** Length of a slot for a filesystem of this block size: head page, the longest transfer, room for two blocks. */
+/**
+ * Length of a slot for a filesystem of this block size: head page, the longest transfer, room for
+ * two blocks.
+ */
 export function slotBytesFor(blockBytes: number): number {
   const bytes = HEAD_BYTES + MAX_TRANSFER_BYTES + 2 * blockBytes;
   return Math.ceil(bytes / PAGE_BYTES) * PAGE_BYTES;
 }
 
 /**
- * @param descriptor an open /dev/fuse that is mounted or about to be; the channel owns it from here.
+ * @param descriptor an open /dev/fuse that is mounted or about to be; the channel owns it from
+ * here.
  * @param spinNanoseconds longest spin before sleeping; 0 = never.
  */
 export function openChannel(

@@ -37,7 +37,10 @@ const OPEN_WRITE_ONLY = 1;
 /** Open flag O_NOATIME of Linux on x86 and ARM. */
 const OPEN_NO_ACCESS_TIME = 0o1000000;
 
-/** By the flags of the open file. Through one for writing only, the kernel reads what surrounds the bytes written. */
+/**
+ * By the flags of the open file. Through one for writing only, the kernel reads what surrounds the
+ * bytes written.
+ */
 function movesAccessTime(openFlags: number): boolean {
   return (openFlags & OPEN_NO_ACCESS_TIME) === 0 && (openFlags & OPEN_ACCESS_MODE) !== OPEN_WRITE_ONLY;
 }
@@ -113,7 +116,9 @@ function answerWrite(request: Request): void {
   request.answerShort(WriteOut.bytes);
 }
 
-/** A WRITE past the kernel's cache is answered when no page of it can be older; see cached-pages.ts. */
+/**
+ * A WRITE past the kernel's cache is answered when no page of it can be older; see cached-pages.ts.
+ */
 function sendWrite(request: Request): number {
   const { transfer, inode, replyAt, replyBytes, conversation } = request;
   const { pastCache, offsetBytes, lengthBytes } = transfer;

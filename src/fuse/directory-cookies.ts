@@ -5,13 +5,14 @@
  *            16 + n         behind all cookies of group n: those with the same upper bits
  *            2^30 + 2^20 …  behind one cookie within a group; which one is remembered here
  *
- * So nearly every offset is a function of the cookie alone: it outlives the mount and costs no memory. Groups of more than one
- * entry are rare (466 pairs are expected among a million names), and within one only the last entry has the offset of the
- * group. The others need offsets of their own, because the kernel may stop behind any entry: a program whose
- * buffer is shorter than our answer goes on from there.
+ * So nearly every offset is a function of the cookie alone: it outlives the mount and costs no
+ * memory. Groups of more than one entry are rare (466 pairs are expected among a million names),
+ * and within one only the last entry has the offset of the group. The others need offsets of their
+ * own, because the kernel may stop behind any entry: a program whose buffer is shorter than our
+ * answer goes on from there.
  *
- * What is remembered is bounded: the oldest offset is forgotten when its place is needed. One that is not known any
- * more is refused, rather than that a listing leaves out names.
+ * What is remembered is bounded: the oldest offset is forgotten when its place is needed. One that
+ * is not known any more is refused, rather than that a listing leaves out names.
  */
 import { fsError } from '../fs/base/errors.ts';
 

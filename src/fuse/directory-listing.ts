@@ -1,14 +1,16 @@
 /**
- * The answer to READDIR and READDIRPLUS, filled entry by entry as the filesystem visits a directory.
+ * The answer to READDIR and READDIRPLUS, filled entry by entry as the filesystem visits a
+ * directory.
  *
- * `begin` says where and how much, `visit` is passed to `readDirectory`, `bytes` is what came of it. A run
- * that misses a block is begun again and overwrites what the first left.
+ * `begin` says where and how much, `visit` is passed to `readDirectory`, `bytes` is what came of
+ * it. A run that misses a block is begun again and overwrites what the first left.
  *
- * What offset an entry has shows when the next one is visited, also one that finds no room; see directory-cookies.ts.
+ * What offset an entry has shows when the next one is visited, also one that finds no room; see
+ * directory-cookies.ts.
  *
- * In READDIRPLUS each entry but '.' and '..' hands the kernel a reference to its inode. An inode that
- * cannot be read is listed without attributes, as the kernel allows, so that one damaged file does not hide
- * its directory; looking it up tells the error.
+ * In READDIRPLUS each entry but '.' and '..' hands the kernel a reference to its inode. An inode
+ * that cannot be read is listed without attributes, as the kernel allows, so that one damaged file
+ * does not hide its directory; looking it up tells the error.
  */
 import { CorruptionError, FsError, fsError } from '../fs/base/errors.ts';
 import type { Attributes, EntryVisitor, FileSystem, TransactionHandle } from '../fs/base/filesystem.ts';
@@ -25,7 +27,9 @@ import {
   encodeEntryOut,
 } from './encoding.ts';
 
-/** Longest answer, some 2000 names: whoever asks for more asks again, and others come in between. */
+/**
+ * Longest answer, some 2000 names: whoever asks for more asks again, and others come in between.
+ */
 export const LONGEST_LISTING_BYTES = 64 * 1024;
 
 const DOT = 0x2e;
@@ -82,7 +86,9 @@ export class DirectoryListing {
     this.#lastOffset = -1;
   }
 
-  /** @throws FsError EINVAL if not even one entry found room: an empty answer would mean the end. */
+  /**
+   * @throws FsError EINVAL if not even one entry found room: an empty answer would mean the end.
+   */
   end(): void {
     this.#withAttributes = undefined;
     if (this.#refused && this.bytes === 0) throw fsError('EINVAL');

@@ -1,18 +1,23 @@
 /**
  * How much of a mount may be dirty in the page cache: no more than there is room for.
  *
- * A write(2) ends when its pages are dirty. That they find no room on the disk shows when they are written back, so whoever writes is
- * told too late by as much as the kernel lets be dirty: with FUSE's own limit hardly anything, which is slow, and without one a fifth of the
- * memory, which may be a hundred times the volume. So the limit follows the free space, in steps. While that is more than the kernel would let be
- * dirty anyway, there is none.
+ * A write(2) ends when its pages are dirty. That they find no room on the disk shows when they are
+ * written back, so whoever writes is told too late by as much as the kernel lets be dirty: with
+ * FUSE's own limit hardly anything, which is slow, and without one a fifth of the memory, which may
+ * be a hundred times the volume. So the limit follows the free space, in steps. While that is more
+ * than the kernel would let be dirty anyway, there is none.
  *
- * The limits are those of the mount's backing device in sysfs. Who may not set them keeps the kernel's.
+ * The limits are those of the mount's backing device in sysfs. Who may not set them keeps the
+ * kernel's.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 
 /** With less than this a single writer waits for each of its WRITEs. */
 const LEAST_BYTES = 8 << 20;
-/** Under a limit the kernel gives a device that was idle a small share of it at first, and slows its writer down; this much is always granted. */
+/**
+ * Under a limit the kernel gives a device that was idle a small share of it at first, and slows its
+ * writer down; this much is always granted.
+ */
 const GRANTED_BYTES = 256 << 20;
 /** The limit is set anew when the free space is so much less or more than when it was set. */
 const TIGHTEN_AT = 0.75;

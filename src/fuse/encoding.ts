@@ -1,9 +1,9 @@
 /**
  * Answers as bytes: attributes, entries, statx and statfs in the kernel's layout.
  *
- * Pure functions of their arguments onto a `Wire`. Only this daemon changes the volume, so what the kernel
- * learns stays true until it asks for a change, and it may keep it for ever; where that is not so, the answer
- * says so (`attributesValidSeconds`).
+ * Pure functions of their arguments onto a `Wire`. Only this daemon changes the volume, so what the
+ * kernel learns stays true until it asks for a change, and it may keep it for ever; where that is
+ * not so, the answer says so (`attributesValidSeconds`).
  */
 import type { Attributes, SpaceStatistics } from '../fs/base/filesystem.ts';
 import {
@@ -24,10 +24,16 @@ import {
 /** Validity of names and attributes in the kernel: 68 years. */
 const FOREVER_SECONDS = 0x7fff_ffff;
 
-/** Kernels up to 6.17 keep no partial page where st_blksize is less than a page, and lose bytes with the writeback cache. */
+/**
+ * Kernels up to 6.17 keep no partial page where st_blksize is less than a page, and lose bytes with
+ * the writeback cache.
+ */
 const LEAST_PREFERRED_BYTES = 4096;
 
-/** More inodes than this are said to be this many: statfs(2) of a 32-bit program fails of a larger number. */
+/**
+ * More inodes than this are said to be this many: statfs(2) of a 32-bit program fails of a larger
+ * number.
+ */
 const MOST_FILES = 0xffff_ffff;
 const FILE_TYPE_MASK = 0o170000;
 const REGULAR = 0o100000;
@@ -43,8 +49,9 @@ export function isRegularMode(mode: number): boolean {
 }
 
 /**
- * How long the kernel may believe the attributes. A write clears set-user-id and set-group-id on our side (HANDLE_KILLPRIV_V2), and
- * the kernel goes on with the mode that it has: it must ask again before it lets anybody run such a file.
+ * How long the kernel may believe the attributes. A write clears set-user-id and set-group-id on
+ * our side (HANDLE_KILLPRIV_V2), and the kernel goes on with the mode that it has: it must ask
+ * again before it lets anybody run such a file.
  */
 export function attributesValidSeconds(mode: number): number {
   return (mode & SET_ID_BITS) !== 0 && isRegularMode(mode) ? 0 : FOREVER_SECONDS;
@@ -81,7 +88,9 @@ export function preferredIoBytes(blockBytes: number): number {
   return Math.max(blockBytes, LEAST_PREFERRED_BYTES);
 }
 
-/** Copies a `unique` of the request at `from` bit for bit: its high bit is a flag of the kernel's. */
+/**
+ * Copies a `unique` of the request at `from` bit for bit: its high bit is a flag of the kernel's.
+ */
 export function encodeOutHeader(
   wire: Wire,
   at: number,
@@ -144,7 +153,10 @@ export function encodeEntryOut(
   return EntryOut.bytes;
 }
 
-/** Writes the fuse_entry_out of a name that does not exist, which the kernel then remembers; returns its length. */
+/**
+ * Writes the fuse_entry_out of a name that does not exist, which the kernel then remembers; returns
+ * its length.
+ */
 export function encodeNegativeEntry(wire: Wire, at: number): number {
   wire.clear(at, EntryOut.bytes);
   wire.set64(at + EntryOut.entry_valid, FOREVER_SECONDS);

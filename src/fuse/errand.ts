@@ -1,8 +1,10 @@
 /**
- * Errands: system calls that may wait for a FUSE server, made by child processes of the addon, and given up when they take too long.
+ * Errands: system calls that may wait for a FUSE server, made by child processes of the addon, and
+ * given up when they take too long.
  *
- * A process that waits for a server which has taken its request cannot even be killed. So nothing that may wait for a mount is
- * called from here directly; a child that does not come back is left behind, and this process ends when it likes.
+ * A process that waits for a server which has taken its request cannot even be killed. So nothing
+ * that may wait for a mount is called from here directly; a child that does not come back is left
+ * behind, and this process ends when it likes.
  */
 import { Socket } from 'node:net';
 import { getSystemErrorName } from 'node:util';

@@ -1,9 +1,9 @@
 /**
  * The second FUSE layer, `-o layer=fuse-native`: libfuse 2 through the fuse-native package.
  *
- * fuse-native calls with paths; each call walks its path by lookups and does its work in one transaction
- * of the same filesystem. It is for those who want libfuse 2, and to compare with. It is an optional dependency, loaded when
- * asked for.
+ * fuse-native calls with paths; each call walks its path by lookups and does its work in one
+ * transaction of the same filesystem. It is for those who want libfuse 2, and to compare with. It
+ * is an optional dependency, loaded when asked for.
  *
  * What fuse-native 2.2 cannot carry, and so is not to be had on this layer:
  *   the caller: files are made as the user who runs the daemon, and their group. So others are let in only with an explicit
@@ -113,8 +113,8 @@ export interface FuseNativeMount {
 }
 
 /**
- * fuse-native knows few of libfuse's options. The rest is passed behind the name: its options are one text,
- * split at commas.
+ * fuse-native knows few of libfuse's options. The rest is passed behind the name: its options are
+ * one text, split at commas.
  */
 function libfuseOptions({ source, options }: FuseNativeRequest): Record<string, unknown> {
   const name = (options.fsname ?? source).replace(/[\\,]/g, '\\$&');
@@ -205,7 +205,10 @@ export class PathCalls {
     this.#preferredBytes = preferredIoBytes(filesystem.blockBytes);
   }
 
-  /** The calls by the names that fuse-native gives them; those that `synchronous` says are answered when their change is on disk. */
+  /**
+   * The calls by the names that fuse-native gives them; those that `synchronous` says are answered
+   * when their change is on disk.
+   */
   table(synchronous: SynchronousRequests): Record<string, (...args: never[]) => void> {
     const calls = { ...this.#attributeCalls(), ...this.#nameCalls(), ...this.#fileCalls() };
     const waiting = Object.entries(calls).map(([name, call]) => {
@@ -380,7 +383,10 @@ export class PathCalls {
 
   // Ways to answer.
 
-  /** One transaction; what `work` returns makes the results afterwards, or answers by itself and returns nothing. */
+  /**
+   * One transaction; what `work` returns makes the results afterwards, or answers by itself and
+   * returns nothing.
+   */
   #run(answer: Answer, work: (tx: TransactionHandle) => () => unknown[] | undefined): void {
     let finish: () => unknown[] | undefined = () => [];
     this.#filesystem.execute({

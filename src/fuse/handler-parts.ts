@@ -1,8 +1,9 @@
 /**
  * What the rows of the operation table are made of.
  *
- * `row` is a request that is answered by itself, `metadata` one that runs in a transaction, `entry` one whose
- * transaction ends with an entry in the answer, `refused` one that gets an errno, which the kernel remembers where it can.
+ * `row` is a request that is answered by itself, `metadata` one that runs in a transaction, `entry`
+ * one whose transaction ends with an entry in the answer, `refused` one that gets an errno, which
+ * the kernel remembers where it can.
  */
 import { type ErrnoName, fsError } from '../fs/base/errors.ts';
 import type { TransactionHandle } from '../fs/base/filesystem.ts';
@@ -84,7 +85,9 @@ function referenceEntry(request: Request, taken: boolean): void {
   else filesystem.forget(entryInode, 1);
 }
 
-/** Reads the attributes that the answer will carry. What changes after this has to be told again. */
+/**
+ * Reads the attributes that the answer will carry. What changes after this has to be told again.
+ */
 export function readAttributes(request: Request, tx: TransactionHandle, inode: number): void {
   const { filesystem, blockCounts } = request.conversation;
   filesystem.readAttributes(tx, inode, request.attributes);

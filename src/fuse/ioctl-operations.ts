@@ -1,8 +1,10 @@
 /**
- * IOCTL: questions to the mount (questions.ts), by the one command that they have, on the root directory.
+ * IOCTL: questions to the mount (questions.ts), by the one command that they have, on the root
+ * directory.
  *
- * Anything else is refused with ENOSYS, which the kernel hands on as ENOTTY. A restricted ioctl, as this is, has its size in the
- * command: the kernel brings that many bytes, and takes up to as many back.
+ * Anything else is refused with ENOSYS, which the kernel hands on as ENOTTY. A restricted ioctl, as
+ * this is, has its size in the command: the kernel brings that many bytes, and takes up to as many
+ * back.
  */
 import { fsError } from '../fs/base/errors.ts';
 import { IOCTL_DIR, IoctlIn, IoctlOut, Opcode, ROOT_NODE } from './abi.ts';

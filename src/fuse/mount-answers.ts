@@ -1,8 +1,9 @@
 /**
  * What a mount answers to questions (questions.ts): who may ask, the work, and answers in parts.
  *
- * `attach` brings the functions when the mount is ready; until then, and for what has no function, the answer is an error. A function that
- * throws answers with its message. Nothing that is asked, and nothing that is thrown, harms the mount.
+ * `attach` brings the functions when the mount is ready; until then, and for what has no function,
+ * the answer is an error. A function that throws answers with its message. Nothing that is asked,
+ * and nothing that is thrown, harms the mount.
  */
 import { Errno } from '../fs/base/errors.ts';
 import {

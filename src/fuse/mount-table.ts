@@ -1,8 +1,10 @@
 /**
- * What the mount table says about one mount: its place in the tree of mounts, who covers it, whose it is.
+ * What the mount table says about one mount: its place in the tree of mounts, who covers it, whose
+ * it is.
  *
- * A mount is known by its id and by the device number of its filesystem. Its path is only where it happens to be now:
- * it can be moved, its parents renamed, and another mount put on top, and then the path leads to that one.
+ * A mount is known by its id and by the device number of its filesystem. Its path is only where it
+ * happens to be now: it can be moved, its parents renamed, and another mount put on top, and then
+ * the path leads to that one.
  */
 import { readFileSync } from 'node:fs';
 import { pathBytes, pathText } from '../path-bytes.ts';
@@ -26,7 +28,10 @@ export interface MountRecord {
   readonly options: string;
 }
 
-/** proc(5): space, tab, newline and backslash are octal in mountinfo, and in the paths of other tables. */
+/**
+ * proc(5): space, tab, newline and backslash are octal in mountinfo, and in the paths of other
+ * tables.
+ */
 export function unescapeOctal(text: string): string {
   const bytes = pathBytes(text).toString('latin1');
   const plain = bytes.replace(/\\([0-7]{3})/g, (_, digits: string) =>
@@ -64,7 +69,9 @@ export function mountTable(): MountRecord[] {
   return parseMountinfo(pathText(readFileSync('/proc/self/mountinfo')));
 }
 
-/** The topmost mount on `directory`, an absolute path without symlinks. Does not touch the mount. */
+/**
+ * The topmost mount on `directory`, an absolute path without symlinks. Does not touch the mount.
+ */
 export function findMount(directory: string): MountRecord | undefined {
   return topmostOn(mountTable(), directory);
 }
@@ -91,7 +98,10 @@ function chainOf(mounts: readonly MountRecord[], mount: MountRecord): Set<number
   return chain;
 }
 
-/** The mounts on the way of the path that hide this one, in the order in which they would have to go. */
+/**
+ * The mounts on the way of the path that hide this one, in the order in which they would have to
+ * go.
+ */
 export function coversOf(mounts: readonly MountRecord[], mount: MountRecord): MountRecord[] {
   const known = chainOf(mounts, mount);
   const below = new Set(known);
@@ -135,7 +145,10 @@ export function deviceOf({ deviceNumbers }: MountRecord): readonly [major: numbe
   return [major, minor];
 }
 
-/** The number of a FUSE connection in fusectl and in /proc/PID/fdinfo: the kernel's own dev_t of its filesystem. */
+/**
+ * The number of a FUSE connection in fusectl and in /proc/PID/fdinfo: the kernel's own dev_t of its
+ * filesystem.
+ */
 export function connectionOf(mount: MountRecord): number {
   const [major, minor] = deviceOf(mount);
   return major * 2 ** 20 + minor;

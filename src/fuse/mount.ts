@@ -1,13 +1,13 @@
 /**
  * Mounting and unmounting: how an open /dev/fuse becomes a directory of files, and ends to be one.
  *
- * Root mounts by mount(2): as `fuseblk` on a block device, so that umount(2) waits until the volume is
- * clean, and as `fuse` on an image file. Anybody else asks fusermount3, the set-user-id helper of libfuse, which
- * mounts and passes the descriptor back over a socket.
+ * Root mounts by mount(2): as `fuseblk` on a block device, so that umount(2) waits until the volume
+ * is clean, and as `fuse` on an image file. Anybody else asks fusermount3, the set-user-id helper
+ * of libfuse, which mounts and passes the descriptor back over a socket.
  *
- * From the moment of the mount until the session answers, whoever touches the directory waits. So this
- * file never looks at the mountpoint afterwards: the kernel's mountinfo tells what there is to know. And umount(2), which
- * waits for the server's answers, is called by a child: see errand.ts.
+ * From the moment of the mount until the session answers, whoever touches the directory waits. So
+ * this file never looks at the mountpoint afterwards: the kernel's mountinfo tells what there is to
+ * know. And umount(2), which waits for the server's answers, is called by a child: see errand.ts.
  *
  * Every error is one line that says what to do.
  */
@@ -31,11 +31,16 @@ export interface MountRequest {
   /** As `checkMountpoint` gave it. */
   readonly directory: string;
   readonly options: MountOptions;
-  /** Gives up an exclusive hold (O_EXCL) on the block device: the kernel takes its own at the mount. */
+  /**
+   * Gives up an exclusive hold (O_EXCL) on the block device: the kernel takes its own at the mount.
+   */
   releaseClaim?(): void;
 }
 
-/** A block of the page cache, and the least that every block device can do: see LEAST_PREFERRED_BYTES in encoding.ts. */
+/**
+ * A block of the page cache, and the least that every block device can do: see
+ * LEAST_PREFERRED_BYTES in encoding.ts.
+ */
 const FUSEBLK_BLOCK_BYTES = 4096;
 const UMOUNT_LAZILY = 2;
 const NEVER: AbortSignal = new AbortController().signal;
@@ -100,10 +105,11 @@ function openFuseDevice(): number {
 /**
  * Holds the mount namespace of this process, so that its end can never wait for itself.
  *
- * The last process of a namespace ends its mounts when it exits, and for a `fuseblk` mount the kernel then waits for
- * the server's answer to DESTROY. A server that was killed there would wait for its own answer for ever, since the
- * kernel gives up the namespace before the files. With this file open it is the files that give the
- * namespace up, the one opened last first: /dev/fuse is closed, which ends the connection, and then the namespace.
+ * The last process of a namespace ends its mounts when it exits, and for a `fuseblk` mount the
+ * kernel then waits for the server's answer to DESTROY. A server that was killed there would wait
+ * for its own answer for ever, since the kernel gives up the namespace before the files. With this
+ * file open it is the files that give the namespace up, the one opened last first: /dev/fuse is
+ * closed, which ends the connection, and then the namespace.
  *
  * To be called just before /dev/fuse is opened, since the order of the numbers counts.
  */
@@ -315,9 +321,9 @@ async function unmountByHelper(directory: string, ...flags: string[]): Promise<v
 }
 
 /**
- * Unmounts the mount that its path leads to. umount(2) is called in a child, so whoever serves the mount may call this. For a
- * `fuseblk` mount the volume is clean when it resolves; for others the daemon is still at it, until it lets go
- * of its target.
+ * Unmounts the mount that its path leads to. umount(2) is called in a child, so whoever serves the
+ * mount may call this. For a `fuseblk` mount the volume is clean when it resolves; for others the
+ * daemon is still at it, until it lets go of its target.
  *
  * @throws MountError, with what to do where the mount is busy; SilenceError if `signal` comes first
  */
@@ -327,8 +333,8 @@ export async function unmount(mount: MountRecord, signal: AbortSignal = NEVER): 
 }
 
 /**
- * Makes the filesystem of a mount that `covers` hide read-only, and so has all of the page cache written, without touching
- * what covers it.
+ * Makes the filesystem of a mount that `covers` hide read-only, and so has all of the page cache
+ * written, without touching what covers it.
  *
  * @throws ErrandError: EBUSY while somebody has a file open for writing
  */
@@ -346,7 +352,8 @@ const bdiSettings: readonly (readonly [file: string, value: string])[] = [
 ];
 
 /**
- * Raises the limits of the mount's backing device, where that is permitted; after INIT, which sets them. Never fails.
+ * Raises the limits of the mount's backing device, where that is permitted; after INIT, which sets
+ * them. Never fails.
  * @returns the device's directory in sysfs, which stays right wherever the mount is moved to
  */
 export function tuneBacking(directory: string): string | undefined {

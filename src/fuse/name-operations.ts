@@ -29,7 +29,10 @@ function performLookup(request: Request, tx: TransactionHandle): void {
   if (inode !== 0) foundEntry(request, tx, inode);
 }
 
-/** A missing name is an entry without inode, not ENOENT: the kernel remembers it as long as the others. */
+/**
+ * A missing name is an entry without inode, not ENOENT: the kernel remembers it as long as the
+ * others.
+ */
 function answerLookup(request: Request): void {
   if (request.entryInode !== 0) answerEntry(request);
   else request.answerShort(encodeNegativeEntry(request.wire, request.answerAt));
@@ -121,7 +124,10 @@ function decodeRename(request: Request): void {
   request.names.newName = request.text(0);
 }
 
-/** Flags that a rename may have. A whiteout is the business of an overlay's upper layer, which FUSE cannot be. */
+/**
+ * Flags that a rename may have. A whiteout is the business of an overlay's upper layer, which FUSE
+ * cannot be.
+ */
 const RENAME_FLAGS = RenameFlag.noReplace | RenameFlag.exchange;
 
 function decodeRename2(request: Request): void {
@@ -144,7 +150,10 @@ function performRename(request: Request, tx: TransactionHandle): void {
   if ((flags & RenameFlag.exchange) !== 0) names.exchangedDirectory = directoryAt(request, tx, inode, name);
 }
 
-/** A moved directory has another parent behind its `..`: what the kernel keeps of its listing goes before the answer. */
+/**
+ * A moved directory has another parent behind its `..`: what the kernel keeps of its listing goes
+ * before the answer.
+ */
 function sendRename(request: Request): number {
   const { names, replyAt, replyBytes, conversation } = request;
   const { movedDirectory, exchangedDirectory } = names;

@@ -1,8 +1,8 @@
 /**
  * The first exchange: which protocol version, which features, which limits.
  *
- * The kernel offers flags in INIT; `wanted` says which of them Quarry takes and why. A flag is taken only
- * where it is offered. What was agreed is a plain object that the session keeps.
+ * The kernel offers flags in INIT; `wanted` says which of them Quarry takes and why. A flag is
+ * taken only where it is offered. What was agreed is a plain object that the session keeps.
  */
 import { type ErrnoName, fsError } from '../fs/base/errors.ts';
 import {
@@ -24,7 +24,10 @@ const MAX_PAGES = MAX_TRANSFER_BYTES / PAGE_BYTES;
 /** Taken down by the kernel to the read_ahead_kb of the mount, which is raised after mounting. */
 const MAX_READAHEAD_BYTES = 4 << 20;
 
-/** Requests for read-ahead and writeback in flight at once; the kernel's default of 12 starves a disk of depth 32. */
+/**
+ * Requests for read-ahead and writeback in flight at once; the kernel's default of 12 starves a
+ * disk of depth 32.
+ */
 export const MAX_BACKGROUND = 64;
 const CONGESTION_THRESHOLD = (MAX_BACKGROUND * 3) / 4;
 

@@ -1,9 +1,10 @@
 /**
  * What the kernel is told without having asked: that something it has cached is not so any more.
  *
- * A notice is built in a corner of the first slot that neither a request nor a reply uses, and is copied or written before the
- * call returns. The kernel may make a notice wait for an inode or a page that waits for an answer of ours, so they are written by a
- * thread of their own, except where the inode cannot go away and no page is touched (`forgetBlocksNow`).
+ * A notice is built in a corner of the first slot that neither a request nor a reply uses, and is
+ * copied or written before the call returns. The kernel may make a notice wait for an inode or a
+ * page that waits for an answer of ours, so they are written by a thread of their own, except where
+ * the inode cannot go away and no page is touched (`forgetBlocksNow`).
  */
 import { NotifyInvalInode, NotifyPrune, NotifyStore, OutHeader, type Wire } from './abi.ts';
 import type { FuseChannel } from './channel.ts';
@@ -28,23 +29,30 @@ export class Notices {
     this.#minor = minor;
   }
 
-  /** The attributes have to be asked for again. False if so much waits that this could not be said now. */
+  /**
+   * The attributes have to be asked for again. False if so much waits that this could not be said
+   * now.
+   */
   forgetAttributes(inode: number): boolean {
     this.#invalidate(inode, NO_PAGES, 0);
     return this.#channel.notify(NOTICE_AT, INVAL_INODE_BYTES) === 0;
   }
 
   /**
-   * Who wants to know how much space the file takes has to ask again. False if so much waits that this could not be said now.
+   * Who wants to know how much space the file takes has to ask again. False if so much waits that
+   * this could not be said now.
    *
-   * FUSE_NOTIFY_INVAL_INODE would have all attributes asked for again, the mode among them, which the kernel looks at for every write(2): a file's
-   * writer would wait behind his own data.
+   * FUSE_NOTIFY_INVAL_INODE would have all attributes asked for again, the mode among them, which
+   * the kernel looks at for every write(2): a file's writer would wait behind his own data.
    */
   forgetBlocks(inode: number): boolean {
     return this.#channel.notify(NOTICE_AT, this.#outdate(inode)) === 0;
   }
 
-  /** The same, done when this returns: only while a request of the kernel on an open file holds the inode. */
+  /**
+   * The same, done when this returns: only while a request of the kernel on an open file holds the
+   * inode.
+   */
   forgetBlocksNow(inode: number): void {
     this.#channel.reply(NOTICE_AT, this.#outdate(inode));
   }
@@ -55,7 +63,10 @@ export class Notices {
     this.#channel.notify(NOTICE_AT, INVAL_INODE_BYTES);
   }
 
-  /** The cached pages of the range (length 0: to the end) go, then the reply goes out. @returns 0, or the errno with which neither will */
+  /**
+   * The cached pages of the range (length 0: to the end) go, then the reply goes out.
+   * @returns 0, or the errno with which neither will
+   */
   forgetPagesBefore(
     inode: number,
     offsetBytes: number,

@@ -1,9 +1,10 @@
 /**
  * What Quarry does with each opcode: the table.
  *
- * A row is the whole truth of its opcode: how long its arguments are at least, how they are read, how the work begins, what a
- * metadata operation does in its transaction, what it changes, how the answer is built and sent, and what follows from it. The rows
- * stand with their functions, by family.
+ * A row is the whole truth of its opcode: how long its arguments are at least, how they are read,
+ * how the work begins, what a metadata operation does in its transaction, what it changes, how the
+ * answer is built and sent, and what follows from it. The rows stand with their functions, by
+ * family.
  *
  * The server keeps no open-file state: file handles are always 0, and a node id is an inode number.
  */
@@ -22,7 +23,8 @@ const refusedOperations: readonly OperationRow[] = [
   // default_permissions: the kernel checks access by itself.
   [Opcode.ACCESS, refused('access', 'ENOSYS')],
 
-  // Not yet: the kernel remembers ENOSYS, and falls back where it can (lseek, copy) or says EOPNOTSUPP.
+  // Not yet: the kernel remembers ENOSYS, and falls back where it can (lseek, copy) or says
+  // EOPNOTSUPP.
   [Opcode.SETXATTR, refused('setxattr', 'ENOSYS', { changes: 'others' })],
   [Opcode.GETXATTR, refused('getxattr', 'ENOSYS')],
   [Opcode.LISTXATTR, refused('listxattr', 'ENOSYS')],

@@ -1,9 +1,10 @@
 /**
  * The `-o` options of a mount: what `mount.quarry` and `quarry mount` accept, as a table.
  *
- * `parseMountOptions` takes the texts as they stand on the command line and in fstab, and gives a typed
- * object. What mount(8) keeps for itself (nofail, noauto, user, x-…) is accepted and does nothing; what
- * nobody knows is one clear error, so that a misspelt option never mounts with less than was asked for.
+ * `parseMountOptions` takes the texts as they stand on the command line and in fstab, and gives a
+ * typed object. What mount(8) keeps for itself (nofail, noauto, user, x-…) is accepted and does
+ * nothing; what nobody knows is one clear error, so that a misspelt option never mounts with less
+ * than was asked for.
  */
 
 import type { AccessRule, AccessRules } from '../fs/base/filesystem.ts';
@@ -30,7 +31,10 @@ export const MountFlag = {
   lazyTime: 1 << 25,
 } as const;
 
-/** Which reads move access times under these flags, as path_mount in the kernel has it: relatime unless told otherwise. */
+/**
+ * Which reads move access times under these flags, as path_mount in the kernel has it: relatime
+ * unless told otherwise.
+ */
 export function accessRules(flags: number): AccessRules {
   const strict = (flags & MountFlag.strictAccessTime) !== 0;
   const none = (flags & MountFlag.noAccessTime) !== 0;
@@ -86,8 +90,8 @@ interface Limits {
 }
 
 /**
- * The one table of them. A value that passes here is one that whoever uses it takes as it is: the addon (`kLongestSpin` is
- * the same number), the cache, mount(2).
+ * The one table of them. A value that passes here is one that whoever uses it takes as it is: the
+ * addon (`kLongestSpin` is the same number), the cache, mount(2).
  */
 export const OPTION_LIMITS = {
   spinNanoseconds: { least: 0, most: 1_000_000, otherwise: 50_000 },
@@ -308,7 +312,10 @@ function showBytes(bytes: number): string {
   return unit === undefined || bytes === 0 ? String(bytes) : `${bytes / unit[1]}${unit[0]}`;
 }
 
-/** Options in a text, split at commas; `\,` and `\\` stand for themselves, as in mount(8) and libfuse. */
+/**
+ * Options in a text, split at commas; `\,` and `\\` stand for themselves, as in mount(8) and
+ * libfuse.
+ */
 export function splitOptions(text: string): string[] {
   const options: string[] = [];
   let option = '';
@@ -358,7 +365,10 @@ function applyOption(options: MountOptions, option: string): void {
   rule.apply(options, value ?? '');
 }
 
-/** Applies the texts of `-o` options, in order. @throws MountOptionError with one line for the user */
+/**
+ * Applies the texts of `-o` options, in order.
+ * @throws MountOptionError with one line for the user
+ */
 export function applyMountOptions(options: MountOptions, texts: readonly string[]): void {
   for (const text of texts) {
     for (const option of splitOptions(text)) applyOption(options, option);
@@ -369,7 +379,8 @@ export function applyMountOptions(options: MountOptions, texts: readonly string[
  * Reads the texts of all `-o` options, in order; later ones win.
  *
  * @param texts each a comma-separated list.
- * @param asRoot whether the mount is made by root, whose mounts are open to everybody, as ext4's are, but not those of fuse-native.
+ * @param asRoot whether the mount is made by root, whose mounts are open to everybody, as ext4's
+ * are, but not those of fuse-native.
  * @throws MountOptionError with one line for the user.
  */
 export function parseMountOptions(texts: readonly string[], asRoot: boolean): MountOptions {

@@ -1,12 +1,14 @@
 /**
  * Questions to a mount: what an ioctl(2) on its root directory carries, in both directions.
  *
- * The kernel brings a question to whoever serves the mount and to nobody else, and says whose it is; so no file is needed by
- * which a daemon is found, and nobody can answer in its place. What comes back is the word of that mount's server
- * about itself, no more: a user may serve a mount of his own and answer as he likes.
+ * The kernel brings a question to whoever serves the mount and to nobody else, and says whose it
+ * is; so no file is needed by which a daemon is found, and nobody can answer in its place. What
+ * comes back is the word of that mount's server about itself, no more: a user may serve a mount of
+ * his own and answer as he likes.
  *
- * One command number stands for all questions: its size, for the kernel to copy, is that of the longest message. An answer is JSON, and
- * one that is longer comes in parts: the first part brings a token, and the next ones are asked for by token and offset.
+ * One command number stands for all questions: its size, for the kernel to copy, is that of the
+ * longest message. An answer is JSON, and one that is longer comes in parts: the first part brings
+ * a token, and the next ones are asked for by token and offset.
  *
  *   question  | head | payload …                    answer  | head | part of the text …
  */
@@ -143,7 +145,10 @@ export function encodeAnswer({ errno, token, offset, totalBytes, part }: AnswerP
   return bytes;
 }
 
-/** undefined for what no server of Quarry says. The numbers are within their bounds, the text is anybody's. */
+/**
+ * undefined for what no server of Quarry says. The numbers are within their bounds, the text is
+ * anybody's.
+ */
 export function decodeAnswer(bytes: Uint8Array): AnswerPart | undefined {
   const view = viewOf(bytes);
   if (bytes.length < AnswerHead.bytes || !isOurs(view)) return undefined;

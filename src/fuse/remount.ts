@@ -1,9 +1,10 @@
 /**
  * New options for a mount that exists: which there can be, and how the kernel is told.
  *
- * `ro`, `rw`, the access times, the restrictions of mount(8) and `commit` can change; whatever else is named has to be as it is,
- * since mount(8) hands over what fstab and the mount table say as well. Who remounts works out the kernel's flags by himself: what the server of a
- * mount says about them is not to be trusted.
+ * `ro`, `rw`, the access times, the restrictions of mount(8) and `commit` can change; whatever else
+ * is named has to be as it is, since mount(8) hands over what fstab and the mount table say as
+ * well. Who remounts works out the kernel's flags by himself: what the server of a mount says about
+ * them is not to be trusted.
  */
 import { native } from '../native.ts';
 import { MountError } from './mount.ts';
@@ -105,7 +106,10 @@ function canChange(before: MountOptions, after: MountOptions): boolean {
   return others(before) === others(after);
 }
 
-/** The flags that the mount has after a remount with these words, of which others than flags are left out. */
+/**
+ * The flags that the mount has after a remount with these words, of which others than flags are
+ * left out.
+ */
 export function remountFlags(mount: MountRecord, words: readonly string[]): number {
   const present: MountOptions = { ...parseMountOptions([], true), flags: flagsOf(mount) };
   const { flags } = changedOptions(present, words.filter(isFlagChange));
@@ -117,7 +121,10 @@ function isFlagChange(word: string): boolean {
   return isFlagWord(word) || /^(no)?(suid|dev|exec|atime|diratime|relatime|strictatime)$/.test(word);
 }
 
-/** Gives a mount other flags. Waits until the kernel's cache is written where it becomes read-only. @throws MountError */
+/**
+ * Gives a mount other flags. Waits until the kernel's cache is written where it becomes read-only.
+ * @throws MountError
+ */
 export function remount({ directory, source }: MountRecord, flags: number): void {
   try {
     native.mountFuse(source, directory, '', (flags | REMOUNT_FLAG) >>> 0, '');

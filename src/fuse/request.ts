@@ -1,9 +1,10 @@
 /**
  * One request of the kernel, from its bytes in a slot to the reply.
  *
- * There is one Request per slot, made once with the arguments of every family (arguments/) and used again and again. It is itself the
- * `Operation` that the filesystem is given, and its `transfer` the read or write, so a cached metadata request
- * allocates nothing but the view of its name. Life of a request:
+ * There is one Request per slot, made once with the arguments of every family (arguments/) and used
+ * again and again. It is itself the `Operation` that the filesystem is given, and its `transfer`
+ * the read or write, so a cached metadata request allocates nothing but the view of its name. Life
+ * of a request:
  *
  *   receive   the header is read
  *   decode    the arguments are read out of the slot, once: the reply may later be built over them
@@ -12,9 +13,9 @@
  *   finished  hands it back to the session, which waits for the disk if it is `synchronous`, calls `answer`, sends, and
  *             releases the slot
  *
- * Slot: | head page, 4096 bytes … request from −80 | payload … | room for 2 blocks |
- * A short reply is built at the start of the head page, a long one in the payload with its header directly
- * before the bytes, so that either is one write(2) and no copy.
+ * Slot: | head page, 4096 bytes … request from −80 | payload … | room for 2 blocks | A short reply
+ * is built at the start of the head page, a long one in the payload with its header directly before
+ * the bytes, so that either is one write(2) and no copy.
  */
 import { strict as assert } from 'node:assert';
 import type { Memory } from '../aio/device.ts';
@@ -118,7 +119,10 @@ export interface Handler {
    * @param delivered the kernel took the reply, or expected none
    */
   over(request: Request, failure: unknown, delivered: boolean): void;
-  /** Takes (or gives back, if the reply was not delivered) the references to inodes that the answer hands to the kernel. */
+  /**
+   * Takes (or gives back, if the reply was not delivered) the references to inodes that the answer
+   * hands to the kernel.
+   */
   reference(request: Request, taken: boolean): void;
 }
 
@@ -211,8 +215,8 @@ export class Request implements Operation {
   }
 
   /**
-   * The NUL-terminated bytes that start `skippedBytes` after the text before (or after the start of the
-   * arguments): a view of the slot, not a copy.
+   * The NUL-terminated bytes that start `skippedBytes` after the text before (or after the start of
+   * the arguments): a view of the slot, not a copy.
    *
    * @throws FsError EINVAL if they are empty or not terminated.
    */

@@ -27,7 +27,10 @@ function openOrClose(descriptor: number, request: ServeRequest): FuseChannelHand
   }
 }
 
-/** Waits for the kernel's greeting. On failure closes the channel, which ends the connection, and unmounts the filesystem. */
+/**
+ * Waits for the kernel's greeting. On failure closes the channel, which ends the connection, and
+ * unmounts the filesystem.
+ */
 async function greet(channel: FuseChannelHandle, session: Session): Promise<void> {
   session.start();
   try {
@@ -47,7 +50,9 @@ async function startSession(descriptor: number, request: ServeRequest): Promise<
   return session;
 }
 
-/** Takes a mount away that could not be served: the topmost on its directory, if that is still it. */
+/**
+ * Takes a mount away that could not be served: the topmost on its directory, if that is still it.
+ */
 async function abandonOwn({ directory, options }: ServeRequest): Promise<void> {
   const mount = findMount(directory);
   if (mount?.type.endsWith(`.${options.subtype}`)) await abandonMount(mount).catch(() => {});
@@ -66,8 +71,8 @@ async function limitDirtyPages(session: Session, backing: string): Promise<void>
 /**
  * Mounts `request.filesystem` and begins to serve it.
  *
- * @throws MountError, or what the channel or the kernel's greeting failed with. Nothing stays mounted then; if
- * it was a MountError, the filesystem is untouched and the caller's to unmount.
+ * @throws MountError, or what the channel or the kernel's greeting failed with. Nothing stays
+ * mounted then; if it was a MountError, the filesystem is untouched and the caller's to unmount.
  */
 export async function serve(request: ServeRequest): Promise<Session> {
   const { directory } = request;

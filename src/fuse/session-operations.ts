@@ -1,5 +1,6 @@
 /**
- * Operations of the mount itself: its beginning and end, and the references to inodes that the kernel gives back.
+ * Operations of the mount itself: its beginning and end, and the references to inodes that the
+ * kernel gives back.
  */
 import { fsError } from '../fs/base/errors.ts';
 import { BatchForgetIn, ForgetIn, ForgetOne, InitIn, Opcode } from './abi.ts';
@@ -23,7 +24,10 @@ function initOver({ conversation }: Request, failure: unknown, delivered: boolea
   else if (delivered) conversation.greeted();
 }
 
-/** Replied to when the volume is clean on disk: the kernel lets umount(2) of a fuseblk mount return then. */
+/**
+ * Replied to when the volume is clean on disk: the kernel lets umount(2) of a fuseblk mount return
+ * then.
+ */
 function beginDestroy(request: Request): void {
   endAfter(request, request.conversation.unmount());
 }

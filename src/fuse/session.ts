@@ -1,15 +1,17 @@
 /**
  * The life of one mount: requests come in from the channel, go to the filesystem, and are answered.
  *
- * Invariants:
- *  1. Every request is ended exactly once, by `ended`: one reply (none where the kernel expects none), one
+ * Invariants: 1. Every request is ended exactly once, by `ended`: one reply (none where the kernel
+ * expects none), one
  *     release of its slot. Nothing else replies or releases.
- *  2. No exception leaves `#onRequests` or `ended`: what is not an answer for the user becomes EIO and a
+ * 2. No exception leaves `#onRequests` or `ended`: what is not an answer for the user becomes EIO
+ * and a
  *     line in the log.
- *  3. After each batch the filesystem hands its queued I/O over.
- *  4. The filesystem is unmounted once: at DESTROY, which is answered afterwards, or when the mount is gone.
+ * 3. After each batch the filesystem hands its queued I/O over. 4. The filesystem is unmounted
+ * once: at DESTROY, which is answered afterwards, or when the mount is gone.
  *
- * `closed` resolves when the mount is gone and the volume is clean on disk; it rejects if that failed.
+ * `closed` resolves when the mount is gone and the volume is clean on disk; it rejects if that
+ * failed.
  */
 import { Errno, errnoOf, FsError, fsError } from '../fs/base/errors.ts';
 import type { FileSystem } from '../fs/base/filesystem.ts';
@@ -32,7 +34,10 @@ import { WriteFailures } from './write-failures.ts';
 export interface SessionOptions {
   /** Receives each line for the log, without newline. */
   readonly log: (message: string) => void;
-  /** Answer CREATE, at the price of a RELEASE per created file; otherwise the kernel uses MKNOD. Default false. */
+  /**
+   * Answer CREATE, at the price of a RELEASE per created file; otherwise the kernel uses MKNOD.
+   * Default false.
+   */
   readonly atomicCreate?: boolean;
   /** Which requests wait for the disk by themselves, see synchronous.ts. Default none. */
   readonly synchronous?: SynchronousRequests;
@@ -56,7 +61,10 @@ export interface SessionStatistics {
   readonly channel: ReturnType<FuseChannel['statistics']>;
 }
 
-/** write(2) says this when the request was given up meanwhile, or the mount is gone: nobody waits for the reply. */
+/**
+ * write(2) says this when the request was given up meanwhile, or the mount is gone: nobody waits
+ * for the reply.
+ */
 const NOBODY_WAITS: ReadonlySet<number> = new Set([Errno.ENOENT, Errno.ENODEV]);
 
 export class Session implements Conversation {
@@ -74,7 +82,10 @@ export class Session implements Conversation {
   dirtyLimits: DirtyLimits | undefined = undefined;
   readonly space = emptyStatistics();
   readonly answers: MountAnswers | undefined;
-  /** Resolves when the kernel's INIT was answered: the mount is usable. Rejects if the kernel is too old or the mount went away first. */
+  /**
+   * Resolves when the kernel's INIT was answered: the mount is usable. Rejects if the kernel is too
+   * old or the mount went away first.
+   */
   readonly initialized: Promise<Agreement>;
   /** Resolves when the mount is gone and the filesystem is unmounted. */
   readonly closed: Promise<void>;
@@ -275,8 +286,9 @@ export class Session implements Conversation {
   }
 
   /**
-   * Ends the connection from this side, for a mount that cannot be taken out of the directory tree: whoever calls into it from now on
-   * gets ENOTCONN. `closed` tells when the filesystem is unmounted.
+   * Ends the connection from this side, for a mount that cannot be taken out of the directory tree:
+   * whoever calls into it from now on gets ENOTCONN. `closed` tells when the filesystem is
+   * unmounted.
    */
   abandon(): void {
     this.#abandoned = true;

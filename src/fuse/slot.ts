@@ -13,5 +13,8 @@
 export const HEAD_BYTES = 4096;
 /** A request starts this much before the payload: fuse_in_header and fuse_write_in. */
 export const REQUEST_LEAD_BYTES = 80;
-/** Where in the head page a notice is built (notices.ts): behind the longest short answer, and well before the request. */
+/**
+ * Where in the head page a notice is built (notices.ts): behind the longest short answer, and well
+ * before the request.
+ */
 export const NOTICE_AT = HEAD_BYTES / 2;

@@ -6,14 +6,18 @@
  *   otherwise    a WRITE of a file opened with O_DSYNC or O_SYNC that comes past the page cache: the kernel follows cached ones by an
  *                FSYNC of its own, but leaves these to the server
  *
- * What a request changes stands in its row (operations.ts). The session waits for the filesystem's sync between the operation and its answer. Nobody has seen the
- * change by then: names in it are locked in the kernel until the answer. With -o sync there is no writeback cache, so each write(2) is a
- * WRITE, and none is answered early.
+ * What a request changes stands in its row (operations.ts). The session waits for the filesystem's
+ * sync between the operation and its answer. Nobody has seen the change by then: names in it are
+ * locked in the kernel until the answer. With -o sync there is no writeback cache, so each write(2)
+ * is a WRITE, and none is answered early.
  */
 import { MountFlag } from './options.ts';
 import type { Changes } from './request.ts';
 
-/** What waits for the disk: no request by itself, those that change names, or all that change something. */
+/**
+ * What waits for the disk: no request by itself, those that change names, or all that change
+ * something.
+ */
 export type SynchronousRequests = 'none' | 'names' | 'all';
 
 /** Open flag O_DSYNC of Linux on x86 and ARM; O_SYNC contains it. */

@@ -1,10 +1,12 @@
 /**
  * Files of which the kernel shows more than was written.
  *
- * With the writeback cache the kernel keeps the size of a file by itself, and believes no answer about it: a write(2) that ended when its pages
- * were dirty has moved the end, and if those pages cannot be written the end stays where it is, and the pages stay in the cache, as if they
- * had been, until the inode leaves the kernel's memory. So after a failed WRITE the kernel is asked to let go of the inode. It does not while the
- * file is open, and does not say so; it is asked again, first soon, then less often, until it gives the inode up.
+ * With the writeback cache the kernel keeps the size of a file by itself, and believes no answer
+ * about it: a write(2) that ended when its pages were dirty has moved the end, and if those pages
+ * cannot be written the end stays where it is, and the pages stay in the cache, as if they had
+ * been, until the inode leaves the kernel's memory. So after a failed WRITE the kernel is asked to
+ * let go of the inode. It does not while the file is open, and does not say so; it is asked again,
+ * first soon, then less often, until it gives the inode up.
  */
 import type { Notices } from './notices.ts';
 

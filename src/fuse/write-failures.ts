@@ -1,13 +1,15 @@
 /**
  * Tells a writer that its cached writes do not reach the disk.
  *
- * With the writeback cache a write(2) is done when its pages are dirty; that the volume is full shows later, when they
- * are written back, and the kernel reports it at fsync and close only. A program that writes until it is told to
- * stop would never stop. So after a failed WRITE the kernel is told that the inode's attributes are stale. Before the next
- * write(2) it asks for them, by a GETATTR that names an open file, and that one is answered with the error.
+ * With the writeback cache a write(2) is done when its pages are dirty; that the volume is full
+ * shows later, when they are written back, and the kernel reports it at fsync and close only. A
+ * program that writes until it is told to stop would never stop. So after a failed WRITE the kernel
+ * is told that the inode's attributes are stale. Before the next write(2) it asks for them, by a
+ * GETATTR that names an open file, and that one is answered with the error.
  *
- * Each failure is told once, and forgotten when nobody has asked for some seconds: a later reader must not get it. An answer with attributes that
- * was on its way may make the kernel take them for fresh again; so while nobody has asked, a WRITE that fails a moment later has it told again.
+ * Each failure is told once, and forgotten when nobody has asked for some seconds: a later reader
+ * must not get it. An answer with attributes that was on its way may make the kernel take them for
+ * fresh again; so while nobody has asked, a WRITE that fails a moment later has it told again.
  */
 import type { Notices } from './notices.ts';
 

@@ -1,13 +1,15 @@
 /**
- * A small disk in one flat buffer that can be set back: made for examining thousands of crash states a second.
+ * A small disk in one flat buffer that can be set back: made for examining thousands of crash
+ * states a second.
  *
  *   const mark = disk.mark();          what follows can be undone
  *   disk.write(offset, bytes);         before a sector changes, its content goes on the undo stack
  *   disk.device({ log })               a Device over the same bytes, whose writes are undone too
  *   disk.rollback(mark);               as it was, at the cost of the sectors changed since
  *
- * Devices end their requests in order, in rounds of microtasks; if they get a log, they record in it what crash states are made of.
- * The memory they hand out belongs to the disk: `recycle`, called when no device is in use, takes all of it back.
+ * Devices end their requests in order, in rounds of microtasks; if they get a log, they record in
+ * it what crash states are made of. The memory they hand out belongs to the disk: `recycle`, called
+ * when no device is in use, takes all of it back.
  */
 
 import type { Device, Memory } from '../aio/device.ts';

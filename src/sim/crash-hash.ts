@@ -1,8 +1,9 @@
 /**
  * The content of a disk as a number that is cheap to keep up to date.
  *
- * Each sector has a hash of its place and content; the disk's is the XOR of all of them, so changing a sector costs two
- * exclusive-ors. 53 bits: among a million disks two different ones are taken for the same with a chance of 1 in 20,000.
+ * Each sector has a hash of its place and content; the disk's is the XOR of all of them, so
+ * changing a sector costs two exclusive-ors. 53 bits: among a million disks two different ones are
+ * taken for the same with a chance of 1 in 20,000.
  */
 import { CRASH_SECTOR_BYTES } from './crash-image.ts';
 

@@ -1,15 +1,15 @@
 /**
  * What a disk may hold after power loss: the Device contract, turned into images.
  *
- * A device log is the history of a device as its user saw it: when each write and flush was queued, and when it
- * was done. Power may be cut after any event of it. `crashImage` then makes one of the many disks that the
- * contract allows:
+ * A device log is the history of a device as its user saw it: when each write and flush was queued,
+ * and when it was done. Power may be cut after any event of it. `crashImage` then makes one of the
+ * many disks that the contract allows:
  *   a write that was done before some flush was queued, and that flush was done: there, whole
  *   a write-through that was done: there, whole
  *   any other write: there, absent, or torn at 512-byte sectors, in any order with the others of its kind
  *
- * A write that failed may be there like one that never ended, until a flush queued after its failure is done; from
- * then on it is absent.
+ * A write that failed may be there like one that never ended, until a flush queued after its
+ * failure is done; from then on it is absent.
  */
 import { MemoryDevice } from './memory-device.ts';
 import { SeededRandom } from './seeded-random.ts';
@@ -61,7 +61,8 @@ export function crashImage(device: RecordedDevice, eventCount: number, seed: num
   const content = device.initialContent.clone();
   const { durable, volatile } = writesAt(device.log, eventCount);
   for (const write of durable) content.write(write.deviceOffset, write.data);
-  // A seed is also a taste: some lose nearly everything, some nearly nothing, and ends are where bugs live.
+  // A seed is also a taste: some lose nearly everything, some nearly nothing, and ends are where
+  // bugs live.
   const survival = random.pick([0, 0.1, 0.5, 0.9, 1]);
   const tearing = random.pick([0, 0.3, 1]);
   for (const write of random.shuffle(volatile)) {

@@ -1,16 +1,19 @@
 /**
  * Every disk that power loss may leave: the Device contract, turned into an enumeration.
  *
- * A cursor walks over the log of a device. At each place the writes are of two kinds: those that a finished flush covers, and
- * write-throughs that are done, are on the disk, whole; of the others (volatile) each sector may be there or not, on its own, because writes tear at
- * sectors and overtake each other. So a state is a choice, for every sector that volatile writes touch, of one content among
- * the durable one and those written since; this is all that subsets, order and tearing can make.
+ * A cursor walks over the log of a device. At each place the writes are of two kinds: those that a
+ * finished flush covers, and write-throughs that are done, are on the disk, whole; of the others
+ * (volatile) each sector may be there or not, on its own, because writes tear at sectors and
+ * overtake each other. So a state is a choice, for every sector that volatile writes touch, of one
+ * content among the durable one and those written since; this is all that subsets, order and
+ * tearing can make.
  *
  *   const cursor = new CrashCursor(disk, log, hashOfDisk(disk.bytes));
  *   while (cursor.step()) for (const state of cursor.states(budget)) …   state.overlay on top of the disk
  *
- * The disk holds the durable state of the place while the cursor is there. Few choices are enumerated wholly, many are
- * sampled: first the likely troublemakers (prefixes, one write missing, one alone, each cut), then at random.
+ * The disk holds the durable state of the place while the cursor is there. Few choices are
+ * enumerated wholly, many are sampled: first the likely troublemakers (prefixes, one write missing,
+ * one alone, each cut), then at random.
  */
 import type { CrashDisk } from './crash-disk.ts';
 import { type ContentHash, keyOf, type SectorVersion, sectorVersion } from './crash-hash.ts';
@@ -66,7 +69,10 @@ interface Choice {
   readonly others: SectorVersion[];
 }
 
-/** What a volatile write does to the choices: their indexes, and the content it gives them (undefined: the durable one). */
+/**
+ * What a volatile write does to the choices: their indexes, and the content it gives them
+ * (undefined: the durable one).
+ */
 interface Effect {
   readonly indexes: number[];
   readonly contents: (SectorVersion | undefined)[];
@@ -113,7 +119,10 @@ export class CrashCursor {
     return true;
   }
 
-  /** Does the next event add to what is volatile? Then the states of the next place include those of this one. */
+  /**
+   * Does the next event add to what is volatile? Then the states of the next place include those of
+   * this one.
+   */
   get growsNext(): boolean {
     return this.#log[this.#eventCount]?.kind === 'write-queued';
   }
@@ -141,7 +150,10 @@ export class CrashCursor {
     if (write.through && !failed) this.#endThrough(write);
   }
 
-  /** Durable by itself. Nothing of ours writes the same sectors again before a flush; what older writes leave there is not worked out. */
+  /**
+   * Durable by itself. Nothing of ours writes the same sectors again before a flush; what older
+   * writes leave there is not worked out.
+   */
   #endThrough(write: VolatileWrite): void {
     this.#volatile = this.#volatile.filter((other) => other !== write);
     if (this.#volatile.some((other) => overlaps(other, write)))
@@ -150,7 +162,10 @@ export class CrashCursor {
     this.#changed();
   }
 
-  /** Writes that ended before the flush was queued are durable; those that failed before it are gone. */
+  /**
+   * Writes that ended before the flush was queued are durable; those that failed before it are
+   * gone.
+   */
   #cover(flushQueuedAt: number): void {
     this.#coveredUntil = Math.max(this.#coveredUntil, flushQueuedAt);
     const isCovered = ({ endedAt }: VolatileWrite) => endedAt >= 0 && endedAt < this.#coveredUntil;
@@ -184,7 +199,10 @@ export class CrashCursor {
 
   // ---- states ----
 
-  /** The states of this place, some of them more than once. The generator must be at its end before the next step. */
+  /**
+   * The states of this place, some of them more than once. The generator must be at its end before
+   * the next step.
+   */
   *states(budget: CrashBudget): Generator<CrashState> {
     const choices = this.#findChoices();
     let ordinal = 0;
@@ -351,7 +369,9 @@ function* singleSectors(
   }
 }
 
-/** A random state; each has a taste: nearly nothing lost, nearly all, by whole writes or by sectors. */
+/**
+ * A random state; each has a taste: nearly nothing lost, nearly all, by whole writes or by sectors.
+ */
 function sampled(choices: readonly Choice[], effects: readonly Effect[], random: SeededRandom): Selection {
   const survival = random.pick([0.1, 0.5, 0.8, 0.95]);
   if (random.chance(0.4)) {

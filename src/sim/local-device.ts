@@ -1,8 +1,9 @@
 /**
- * What devices without a kernel share: requests become objects, those that break the rules are refused, and close waits for the rest.
+ * What devices without a kernel share: requests become objects, those that break the rules are
+ * refused, and close waits for the rest.
  *
- * A device of this kind says what it does with a request that keeps the rules (`accept`), and whether it has any left (`idle`); it calls
- * `closeIfIdle` when it may have come to its end.
+ * A device of this kind says what it does with a request that keeps the rules (`accept`), and
+ * whether it has any left (`idle`); it calls `closeIfIdle` when it may have come to its end.
  */
 import { constants } from 'node:os';
 import type { Device, IoCompletion, Memory } from '../aio/device.ts';

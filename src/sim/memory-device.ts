@@ -1,8 +1,9 @@
 /**
- * A device in RAM, for tests and experiments: same rules, same order of events as a real one, no disk.
+ * A device in RAM, for tests and experiments: same rules, same order of events as a real one, no
+ * disk.
  *
- * Memory is taken only where something was written. Content outlives the device: `reopen()` gives a fresh device over the
- * same bytes, as mounting again does, and `clone()` one over a copy.
+ * Memory is taken only where something was written. Content outlives the device: `reopen()` gives a
+ * fresh device over the same bytes, as mounting again does, and `clone()` one over a copy.
  */
 import { tell } from '../aio/local-completions.ts';
 import { LocalDevice } from './local-device.ts';

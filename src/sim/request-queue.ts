@@ -1,9 +1,10 @@
 /**
- * What devices without a kernel have in common: requests as objects, queued, submitted, and carried out later.
+ * What devices without a kernel have in common: requests as objects, queued, submitted, and carried
+ * out later.
  *
- * Requests run in rounds, from a microtask, so never inside the call that queued or submitted them. What completions queue is
- * submitted at the end of the round. A round that
- * causes the next one keeps the event loop waiting; every sixty-fourth lets it turn.
+ * Requests run in rounds, from a microtask, so never inside the call that queued or submitted them.
+ * What completions queue is submitted at the end of the round. A round that causes the next one
+ * keeps the event loop waiting; every sixty-fourth lets it turn.
  */
 import type { IoCompletion, Memory } from '../aio/device.ts';
 
@@ -35,7 +36,10 @@ export class RequestQueue {
   readonly #carryOut: (submitted: DeviceRequest[]) => DeviceRequest[];
   readonly #run = () => this.#round();
 
-  /** @param carryOut ends some or all of the submitted requests; returns those that it left for the next round. */
+  /**
+   * @param carryOut ends some or all of the submitted requests; returns those that it left for the
+   * next round.
+   */
   constructor(carryOut: (submitted: DeviceRequest[]) => DeviceRequest[]) {
     this.#carryOut = carryOut;
   }

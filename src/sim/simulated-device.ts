@@ -1,9 +1,9 @@
 /**
  * A device in RAM that behaves as badly as the Device contract allows, repeatably.
  *
- * Requests end in a random order, some much later than others; chosen ones fail. Everything written and flushed is
- * recorded, so that `crash(seed)`, or `crashImage` at any earlier place of the log, gives a disk that power loss
- * may leave. The same seed and the same use give the same behaviour.
+ * Requests end in a random order, some much later than others; chosen ones fail. Everything written
+ * and flushed is recorded, so that `crash(seed)`, or `crashImage` at any earlier place of the log,
+ * gives a disk that power loss may leave. The same seed and the same use give the same behaviour.
  */
 import { strict as assert } from 'node:assert';
 import { tell } from '../aio/local-completions.ts';
@@ -23,7 +23,9 @@ export interface FaultSite {
   readonly ordinal: number;
 }
 
-/** Decides whether a request fails: 0, or the errno it ends with. A failed write changes nothing. */
+/**
+ * Decides whether a request fails: 0, or the errno it ends with. A failed write changes nothing.
+ */
 export type Fault = (site: FaultSite) => number;
 
 export interface SimulatedDeviceOptions {
@@ -35,7 +37,10 @@ export interface SimulatedDeviceOptions {
   readonly readOnly?: boolean;
   /** What the device holds at first, which is taken as durable; default: zeros. It is copied. */
   readonly content?: SparseBytes;
-  /** Share of the requests that are held back for many rounds, while others overtake them; default 0. */
+  /**
+   * Share of the requests that are held back for many rounds, while others overtake them; default
+   * 0.
+   */
   readonly stragglers?: number;
   /** Default: none fails. */
   readonly fault?: Fault;
@@ -104,7 +109,9 @@ export class SimulatedDevice extends LocalDevice implements RecordedDevice {
     this.#queue.submit();
   }
 
-  /** One disk that power loss right now may leave; requests in flight may have reached it, or not. */
+  /**
+   * One disk that power loss right now may leave; requests in flight may have reached it, or not.
+   */
   crash(seed: number): MemoryDevice {
     return crashImage(this, this.#log.length, seed);
   }
@@ -154,7 +161,10 @@ export class SimulatedDevice extends LocalDevice implements RecordedDevice {
   }
 }
 
-/** The memory of a write belongs to the device until its completion; who changes it gets torn data on a real disk. */
+/**
+ * The memory of a write belongs to the device until its completion; who changes it gets torn data
+ * on a real disk.
+ */
 function assertUnchanged(request: RecordedRequest): void {
   const now = bytesOf(request);
   assert(

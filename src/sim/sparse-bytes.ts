@@ -1,6 +1,6 @@
 /**
- * A long row of bytes of which only the touched parts take memory: chunks of 64 KiB in a map. What was never
- * written reads as zeros. A volume of 1 TiB is cheap as long as little of it is written.
+ * A long row of bytes of which only the touched parts take memory: chunks of 64 KiB in a map. What
+ * was never written reads as zeros. A volume of 1 TiB is cheap as long as little of it is written.
  */
 const CHUNK_BYTES = 65536;
 

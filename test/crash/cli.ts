@@ -3,7 +3,8 @@
  *
  *   npm run crash -- [--seed N] [--minutes M | --states N] [--workload NAME] [--state NAME] [--mutation NAME] [--workers N]
  *
- * Runs until time is up, so many states were found, or the first violation. Exit 1 if there was one.
+ * Runs until time is up, so many states were found, or the first violation. Exit 1 if there was
+ * one.
  */
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';

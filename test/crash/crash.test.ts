@@ -1,6 +1,7 @@
 /**
- * The crash simulator in `npm test`: at least 20,000 distinct states without a violation; and every mutation of the journal
- * and of the order of writes is found. `npm run crash` does the same for as long as you like.
+ * The crash simulator in `npm test`: at least 20,000 distinct states without a violation; and every
+ * mutation of the journal and of the order of writes is found. `npm run crash` does the same for as
+ * long as you like.
  */
 import { availableParallelism } from 'node:os';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';

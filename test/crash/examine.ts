@@ -1,6 +1,7 @@
 /**
- * Examines one crash state: mounts it, which recovers it, compares what it shows with the oracle, unmounts it, and has the checker
- * look at what is left. Every now and then it also writes to the recovered volume, or mounts it read-only first.
+ * Examines one crash state: mounts it, which recovers it, compares what it shows with the oracle,
+ * unmounts it, and has the checker look at what is left. Every now and then it also writes to the
+ * recovered volume, or mounts it read-only first.
  */
 
 import type { Device } from '../../src/aio/device.ts';
@@ -103,7 +104,10 @@ async function contentFault(
   return oracle.contentFault(window, candidates, tree.files, contents);
 }
 
-/** Makes a file and a directory, writes, and removes the directory again: what recovery left must carry new work. */
+/**
+ * Makes a file and a directory, writes, and removes the directory again: what recovery left must
+ * carry new work.
+ */
 async function use(volume: Volume, device: Device): Promise<void> {
   const caller = { uid: 0, gid: 0, umask: 0 };
   const name = (text: string) => new TextEncoder().encode(text);

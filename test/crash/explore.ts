@@ -1,8 +1,9 @@
 /**
- * All crash states of one recorded workload, each different one examined; and for some of them all crashes during recovery
- * and unmount, to a chosen depth.
+ * All crash states of one recorded workload, each different one examined; and for some of them all
+ * crashes during recovery and unmount, to a chosen depth.
  *
- * A state has a name: its place in the log and its number there, `123.45`; of crashes during its recovery `123.45/17.3`.
+ * A state has a name: its place in the log and its number there, `123.45`; of crashes during its
+ * recovery `123.45/17.3`.
  */
 import type { CrashDisk } from '../../src/sim/crash-disk.ts';
 import { hashOf, hashOfDisk, KeySet } from '../../src/sim/crash-hash.ts';
@@ -14,7 +15,10 @@ import type { Recorder } from './recorder.ts';
 
 export interface ExploreOptions {
   readonly seed: number;
-  /** Of the states of a recovery whose key divides by it, the crashes during recovery are examined; 0: of none. */
+  /**
+   * Of the states of a recovery whose key divides by it, the crashes during recovery are examined;
+   * 0: of none.
+   */
   readonly recoveryEvery: number;
   /** How often a crash hits the recovery from a crash. */
   readonly depth: number;

@@ -1,6 +1,7 @@
 /**
- * One worker of a crash run, a process of its own: takes workloads off the plan until time is up or it is told to stop, and
- * tells its parent what it found. `process.argv[2]` holds its orders as JSON.
+ * One worker of a crash run, a process of its own: takes workloads off the plan until time is up or
+ * it is told to stop, and tells its parent what it found. `process.argv[2]` holds its orders as
+ * JSON.
  */
 import { explore } from './explore.ts';
 import { closeness, plannedWorkloads } from './plan.ts';

@@ -1,12 +1,14 @@
 /**
  * What a volume has to look like after each operation: a naive model, and its history.
  *
- * Every event of the model (an operation began, took effect, or is known to be durable) happens at a tick. Whenever names,
- * attributes or sizes change there is a new version: a snapshot of the tree. Content is kept apart: for each file the list of
- * writes and truncations, with the ticks between which they took effect.
+ * Every event of the model (an operation began, took effect, or is known to be durable) happens at
+ * a tick. Whenever names, attributes or sizes change there is a new version: a snapshot of the
+ * tree. Content is kept apart: for each file the list of writes and truncations, with the ticks
+ * between which they took effect.
  *
- * Most operations are one transaction whose moment is known exactly: the version is made then. Writes answered early and
- * truncations are not; between their begin and their end the file has several possible sizes.
+ * Most operations are one transaction whose moment is known exactly: the version is made then.
+ * Writes answered early and truncations are not; between their begin and their end the file has
+ * several possible sizes.
  */
 
 export type NodeKind = 'file' | 'directory' | 'symlink';

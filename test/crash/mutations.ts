@@ -1,9 +1,10 @@
 /**
- * Bugs put in on purpose: each breaks one rule of the journal or of the order of writes, in a copy of the compiled product.
- * A crash run over such a copy has to find it; otherwise the simulator is blind there. Nothing of this is in the product.
+ * Bugs put in on purpose: each breaks one rule of the journal or of the order of writes, in a copy
+ * of the compiled product. A crash run over such a copy has to find it; otherwise the simulator is
+ * blind there. Nothing of this is in the product.
  *
- * An edit replaces a string that occurs exactly once in its file, so a mutation that has lost its place in the code fails
- * at once instead of testing nothing.
+ * An edit replaces a string that occurs exactly once in its file, so a mutation that has lost its
+ * place in the code fails at once instead of testing nothing.
  */
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,10 +1,11 @@
 /**
- * The operations of the ACE family (Mohan et al., "Finding Crash-Consistency Bugs with Bounded Black-Box Crash Testing",
- * OSDI 2018), on its small set of names, as a table: each row makes one change, alone and from a known start.
+ * The operations of the ACE family (Mohan et al., "Finding Crash-Consistency Bugs with Bounded
+ * Black-Box Crash Testing", OSDI 2018), on its small set of names, as a table: each row makes one
+ * change, alone and from a known start.
  *
- * The start has the directories A, A/C and B, and files of three sorts: `foo` with data in blocks, `A/foo` with data inside the
- * inode, `B/foo` with a hole. The names `bar` are free. Behind the end of `foo` stands old data. The volume is
- * nearly full.
+ * The start has the directories A, A/C and B, and files of three sorts: `foo` with data in blocks,
+ * `A/foo` with data inside the inode, `B/foo` with a hole. The names `bar` are free. Behind the end
+ * of `foo` stands old data. The volume is nearly full.
  */
 import type { Recorder } from './recorder.ts';
 

@@ -1,9 +1,10 @@
 /**
  * What a volume may show after a crash at a place of the device log.
  *
- * The journal commits transactions in order, so names, attributes and sizes must be those of one version of the model, no
- * older than the last one that a finished sync promised, no younger than the crash. Content is written before the transaction that
- * speaks of it is durable, and in place, so at each byte of a file in version v stands
+ * The journal commits transactions in order, so names, attributes and sizes must be those of one
+ * version of the model, no older than the last one that a finished sync promised, no younger than
+ * the crash. Content is written before the transaction that speaks of it is durable, and in place,
+ * so at each byte of a file in version v stands
  *   what the changes that were over at v, or that a sync waited for, left there,
  *   or what any later change that had begun before the crash put there,
  * and nothing else ever. Changes that were under way together may have either order.
@@ -65,7 +66,10 @@ export class Oracle {
       : '\nit is the tree of no version at all';
   }
 
-  /** What is wrong with the bytes of the files in the best of the versions; undefined if nothing is in one of them. */
+  /**
+   * What is wrong with the bytes of the files in the best of the versions; undefined if nothing is
+   * in one of them.
+   */
   contentFault(
     window: CrashWindow,
     versions: readonly Version[],
@@ -202,7 +206,10 @@ function allowedPatterns(
   return sure.length === 0 ? [0, ...patterns] : patterns;
 }
 
-/** Mostly all bytes come from one write: that is tried first, as a whole; then neighbour by neighbour. */
+/**
+ * Mostly all bytes come from one write: that is tried first, as a whole; then neighbour by
+ * neighbour.
+ */
 function firstDifference(content: Uint8Array, from: number, to: number, allowed: readonly number[]): number {
   const expected = new Uint8Array(to - from);
   for (const pattern of allowed) {

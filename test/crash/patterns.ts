@@ -1,10 +1,14 @@
 /**
- * Bytes that say where they come from: each write has a number, and its bytes depend on that number and their place in
- * the file, so that a byte which turns up elsewhere, or stayed away, is noticed. What the disk held before anything was written is
- * poison, recognisable too. No byte of either is zero.
+ * Bytes that say where they come from: each write has a number, and its bytes depend on that number
+ * and their place in the file, so that a byte which turns up elsewhere, or stayed away, is noticed.
+ * What the disk held before anything was written is poison, recognisable too. No byte of either is
+ * zero.
  */
 
-/** Patterns repeat after so many bytes of a file: a prime, so that no shift by whole sectors goes unnoticed. */
+/**
+ * Patterns repeat after so many bytes of a file: a prime, so that no shift by whole sectors goes
+ * unnoticed.
+ */
 const PERIOD_BYTES = 7919;
 /** Numbers of writes up to here have patterns of their own. */
 const PATTERNS = 4096;

@@ -1,8 +1,9 @@
 /**
  * Which workloads a run takes, in which order, and how closely it looks at each.
  *
- * In turn: the scenarios; the sequences of one operation; those of two, scattered over all of them and none twice; random workloads, without
- * end. A run is cut off by time or by the number of states; the list is the same for the same seed.
+ * In turn: the scenarios; the sequences of one operation; those of two, scattered over all of them
+ * and none twice; random workloads, without end. A run is cut off by time or by the number of
+ * states; the list is the same for the same seed.
  */
 import { SeededRandom } from '../../src/sim/seeded-random.ts';
 import type { ExploreOptions } from './explore.ts';
@@ -61,7 +62,10 @@ function greatestCommonDivisor(left: number, right: number): number {
   return right === 0 ? left : greatestCommonDivisor(right, left % right);
 }
 
-/** How closely: short workloads nearly wholly; of four random ones, three in passing and one in more detail; or all in passing. */
+/**
+ * How closely: short workloads nearly wholly; of four random ones, three in passing and one in more
+ * detail; or all in passing.
+ */
 export function closeness(name: string, seed: number, inPassing = false): ExploreOptions {
   const [family, number] = name.split('-');
   if (inPassing) return { seed, ...PASSING };

@@ -1,6 +1,6 @@
 /**
- * A long random mixture of operations, some of them under way at once, with syncs now and then: those waited for and those
- * in the background while more happens.
+ * A long random mixture of operations, some of them under way at once, with syncs now and then:
+ * those waited for and those in the background while more happens.
  */
 import type { SeededRandom } from '../../src/sim/seeded-random.ts';
 import type { NodeKind } from './model.ts';
@@ -65,7 +65,10 @@ class RandomWorkload {
     await this.recorder.symlink('t'.repeat(length), this.#newPath());
   }
 
-  /** Blocks that are in the journal as metadata, and maybe on their way home, are freed and get data. */
+  /**
+   * Blocks that are in the journal as metadata, and maybe on their way home, are freed and get
+   * data.
+   */
   async #metadataBecomesData(): Promise<void> {
     const { recorder, random } = this;
     const paths = Array.from({ length: random.pick([1, 1, 5]) }, () => this.#newPath());

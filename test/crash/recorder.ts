@@ -1,11 +1,13 @@
 /**
  * Runs operations on a volume over a recording device, and keeps the model and its history in step.
  *
- * Names are resolved inside the transaction of the operation, and the model follows inside `finished`, which a volume calls in the
- * same breath in which the transaction succeeds; so the versions of the model are in the order of the transactions, also
- * when many operations are under way. What the volume refuses (ENOSPC, ENOENT, …) leaves the model alone.
+ * Names are resolved inside the transaction of the operation, and the model follows inside
+ * `finished`, which a volume calls in the same breath in which the transaction succeeds; so the
+ * versions of the model are in the order of the transactions, also when many operations are under
+ * way. What the volume refuses (ENOSPC, ENOENT, …) leaves the model alone.
  *
- * `sync` notes what must survive from its end on: the version at its call, and all data answered before it.
+ * `sync` notes what must survive from its end on: the version at its call, and all data answered
+ * before it.
  */
 
 import type { Device } from '../../src/aio/device.ts';
@@ -32,7 +34,9 @@ export interface RecordingDevice extends Device {
 export interface DurableMark {
   readonly position: number;
   readonly version: number;
-  /** Files whose early writes were waited for: they are at least so large, unless truncated later. */
+  /**
+   * Files whose early writes were waited for: they are at least so large, unless truncated later.
+   */
   readonly floors: readonly { id: number; sizeBytes: number; truncations: number }[];
 }
 
@@ -47,7 +51,10 @@ interface OpenWrite {
 export interface WriteStyle {
   /** The answer may come before the data is on the device. */
   readonly early?: boolean;
-  /** As the kernel's writeback cache asks for: a write within the file then needs no transaction at all. */
+  /**
+   * As the kernel's writeback cache asks for: a write within the file then needs no transaction at
+   * all.
+   */
   readonly keepTimes?: boolean;
 }
 

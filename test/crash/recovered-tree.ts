@@ -1,4 +1,7 @@
-/** Reads everything that a mounted volume holds: names and attributes in one transaction, then the bytes of all files. */
+/**
+ * Reads everything that a mounted volume holds: names and attributes in one transaction, then the
+ * bytes of all files.
+ */
 import type { Device } from '../../src/aio/device.ts';
 import type { Attributes, ReadRequest } from '../../src/fs/base/filesystem.ts';
 import { FILE_TYPE_MASK, FileType, ROOT_INODE } from '../../src/fs/format/format.ts';

@@ -1,6 +1,7 @@
 /**
- * A crash run: compiles this folder with all it imports to a folder of its own, starts workers there, and puts together what they
- * find. Compiled code runs several times faster here than in a test runner, and a copy can be mutated (mutations.ts).
+ * A crash run: compiles this folder with all it imports to a folder of its own, starts workers
+ * there, and puts together what they find. Compiled code runs several times faster here than in a
+ * test runner, and a copy can be mutated (mutations.ts).
  */
 import { type ChildProcess, fork, spawn } from 'node:child_process';
 import { copyFileSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';

@@ -1,6 +1,6 @@
 /**
- * Short workloads made on purpose: each brings about the one situation that a rule of the journal is there for. They run on a device
- * that keeps the order of requests, and on ones that do not.
+ * Short workloads made on purpose: each brings about the one situation that a rule of the journal
+ * is there for. They run on a device that keeps the order of requests, and on ones that do not.
  */
 import { prepare } from './operations.ts';
 import type { Recorder } from './recorder.ts';
@@ -22,7 +22,10 @@ function scenario(name: string, journalBlocks: number, halfFull: boolean, run: S
   return { name, journalBlocks, halfFull, run };
 }
 
-/** Blocks of long symlinks are freed, and get data: first those that are in the journal, or on their way home. */
+/**
+ * Blocks of long symlinks are freed, and get data: first those that are in the journal, or on their
+ * way home.
+ */
 async function metadataBecomesData(recorder: Recorder): Promise<void> {
   for (const path of LONG_NAMES) await recorder.symlink('t'.repeat(1500), path);
   await recorder.sync();

@@ -6,8 +6,8 @@
  *   rule-N-S      scenario N, on the device with seed S: 0 keeps the order of requests
  *   random-S      a long random mixture from seed S: names, data, syncs, many at once, on one of several shapes of volume
  *
- * `sync` is what fsync, fdatasync, fsyncdir and syncfs are at the volume. What a workload without the last sync may leave is among the states
- * before it.
+ * `sync` is what fsync, fdatasync, fsyncdir and syncfs are at the volume. What a workload without
+ * the last sync may leave is among the states before it.
  */
 
 import { EVENT_LOOP } from '../../src/fs/base/turns.ts';
@@ -78,7 +78,10 @@ export function describeWorkload(name: string): string {
   return parts.map((part) => (/^\d+$/.test(part) ? OPERATIONS[Number(part)]?.name : part)).join(', ');
 }
 
-/** Runs the workload. @throws Error if there is none of this name, or the volume disagrees with the model already */
+/**
+ * Runs the workload.
+ * @throws Error if there is none of this name, or the volume disagrees with the model already
+ */
 export async function record(name: string): Promise<Recorded> {
   const [family, ...parts] = name.split('-');
   if (family === 'random') return recordRandom(Number(parts[0]));

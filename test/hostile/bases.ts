@@ -1,7 +1,8 @@
 /**
- * The base volumes: small and rich, always the same bytes, made when first asked for. Between them they have every kind of block and
- * every shape that the format knows: trees of three levels, holes, bodies inline and not, orphans, a truncation under way,
- * a journal to replay, a space of one group and of many, a full one.
+ * The base volumes: small and rich, always the same bytes, made when first asked for. Between them
+ * they have every kind of block and every shape that the format knows: trees of three levels,
+ * holes, bodies inline and not, orphans, a truncation under way, a journal to replay, a space of
+ * one group and of many, a full one.
  */
 
 import type { Clock } from '../../src/fs/base/clock.ts';
@@ -134,7 +135,10 @@ async function fillOrphans(volume: TestVolume, random: SeededRandom): Promise<vo
   await volume.rmdir('/held-directory');
 }
 
-/** Puts the sparse file of `fillOrphans` at the head of the orphan list with a shorter size: a truncation cut short. */
+/**
+ * Puts the sparse file of `fillOrphans` at the head of the orphan list with a shorter size: a
+ * truncation cut short.
+ */
 function cutShort(image: Image): void {
   const { inodes } = image.index;
   const rootBlock = image.kind(BlockKind.volumeRoot)[0];
@@ -155,7 +159,9 @@ function cutShort(image: Image): void {
   image.edit(rootBlock, ({ view }) => VolumeRoot.firstOrphan.set(view, 0, target.number));
 }
 
-/** Several commits, so that a journal has transactions that name the same blocks, and freed ones. */
+/**
+ * Several commits, so that a journal has transactions that name the same blocks, and freed ones.
+ */
 async function fillDirty(volume: TestVolume, random: SeededRandom): Promise<void> {
   await fillSmall(volume, random);
   for (let round = 0; round < 4; round++) {

@@ -1,8 +1,11 @@
 /**
- * The process in which images are tried: it may crash, hang or eat memory, and its parent (scripts/hostile.mjs) notices.
+ * The process in which images are tried: it may crash, hang or eat memory, and its parent
+ * (scripts/hostile.mjs) notices.
  *
- * It takes work over IPC: `{ from, count }` for the images of these seeds, or `{ texts }` for images given as text. Before each image it writes its
- * text into the file named by its argument, so that the parent knows which one it was whatever happens; after each batch it sends what it found.
+ * It takes work over IPC: `{ from, count }` for the images of these seeds, or `{ texts }` for
+ * images given as text. Before each image it writes its text into the file named by its argument,
+ * so that the parent knows which one it was whatever happens; after each batch it sends what it
+ * found.
  */
 import { openSync, writeSync } from 'node:fs';
 import { parseSpecification, type Specification, specificationOf, textOf } from './specification.ts';

@@ -1,9 +1,11 @@
 /**
- * What is done to a mounted image: everything that can be reached is looked at and read, then a little of everything is changed.
+ * What is done to a mounted image: everything that can be reached is looked at and read, then a
+ * little of everything is changed.
  *
- * Whatever the disk says, an operation ends well or with an error of the volume (`FsError`, `CorruptionError`); anything else that is
- * thrown goes through to the caller, who has found a bug. Each step is bounded: a directory that goes in circles is entered once, a file
- * of a petabyte is read here and there.
+ * Whatever the disk says, an operation ends well or with an error of the volume (`FsError`,
+ * `CorruptionError`); anything else that is thrown goes through to the caller, who has found a bug.
+ * Each step is bounded: a directory that goes in circles is entered once, a file of a petabyte is
+ * read here and there.
  */
 
 import { CorruptionError, FsError } from '../../src/fs/base/errors.ts';

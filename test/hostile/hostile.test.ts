@@ -1,6 +1,7 @@
 /**
- * Hostile images in `npm test`: a thousand of them from a fixed seed, and every image that found a bug once. They are tried in child
- * processes by the runner, as `npm run hostile` does, so that one that hangs or dies is told with the command that repeats it.
+ * Hostile images in `npm test`: a thousand of them from a fixed seed, and every image that found a
+ * bug once. They are tried in child processes by the runner, as `npm run hostile` does, so that one
+ * that hangs or dies is told with the command that repeats it.
  */
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';

@@ -1,6 +1,7 @@
 /**
- * The bytes of one image: shares the chunks of its base volume until they are written, so that making an image costs
- * next to nothing, whatever the size of the volume. What neither holds reads as zeros.
+ * The bytes of one image: shares the chunks of its base volume until they are written, so that
+ * making an image costs next to nothing, whatever the size of the volume. What neither holds reads
+ * as zeros.
  */
 const CHUNK_BYTES = 65536;
 

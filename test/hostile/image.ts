@@ -1,7 +1,7 @@
 /**
- * An image as the mutations see it: blocks to read and to write back, with their checksums made right again; and an
- * index of what the base volume has where, made once per base, so that an edit can choose among the inodes, tree nodes and entries that
- * were sound before anybody touched them.
+ * An image as the mutations see it: blocks to read and to write back, with their checksums made
+ * right again; and an index of what the base volume has where, made once per base, so that an edit
+ * can choose among the inodes, tree nodes and entries that were sound before anybody touched them.
  */
 import { crc32c } from '../../src/crc32c.ts';
 import { sealBlock } from '../../src/fs/format/block-header.ts';
@@ -42,7 +42,10 @@ export interface InodePlace {
   readonly mode: number;
 }
 
-/** A tree node: a block of its own, or the body of an inode. `base` is where its region begins in the block. */
+/**
+ * A tree node: a block of its own, or the body of an inode. `base` is where its region begins in
+ * the block.
+ */
 export interface NodePlace {
   readonly owner: number;
   readonly block: number;

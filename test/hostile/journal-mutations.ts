@@ -1,6 +1,7 @@
 /**
- * Mutations of the journal: heads, descriptors, revokes and commits with absurd counts, targets and sequences, and copies that
- * are not what their descriptor says. The commit block's checksum over the records is made right again too.
+ * Mutations of the journal: heads, descriptors, revokes and commits with absurd counts, targets and
+ * sequences, and copies that are not what their descriptor says. The commit block's checksum over
+ * the records is made right again too.
  */
 
 import { crc32c } from '../../src/crc32c.ts';
@@ -21,7 +22,9 @@ import type { Mutation } from './raw-mutations.ts';
 const ODD = [0, 1, 2, 63, 64, 65535, 2 ** 31, 2 ** 32 - 1];
 const ODD_LONG = [...ODD, 2 ** 32, 2 ** 48 - 1, 2 ** 53 - 1, 2 ** 53, 2 ** 63];
 
-/** The records of the journal that stand in their own places: descriptors, revokes, commits, heads. */
+/**
+ * The records of the journal that stand in their own places: descriptors, revokes, commits, heads.
+ */
 function records(image: Image, ...kinds: number[]): number[] {
   return image.index.journal.filter((number) => {
     const { view } = image.block(number);
@@ -126,7 +129,10 @@ function spoilRevoke(image: Image, random: SeededRandom, { view }: Block): void 
   RevokeEntry.block.set(view, at, random.pick([...ODD_LONG, random.pick(image.index.metadata)]));
 }
 
-/** A copy in the log with other contents, and a descriptor that agrees: what is replayed is what the attacker likes. */
+/**
+ * A copy in the log with other contents, and a descriptor that agrees: what is replayed is what the
+ * attacker likes.
+ */
 function journalCopy(image: Image, random: SeededRandom): void {
   const descriptors = records(image, BlockKind.journalDescriptor);
   if (descriptors.length === 0) return;

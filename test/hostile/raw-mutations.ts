@@ -1,6 +1,7 @@
 /**
- * Mutations that know nothing of the format beyond where blocks are: decay, torn and misplaced writes, cut images. Half of them make the
- * checksum of what they touched right again, so that the damage is not stopped at the door.
+ * Mutations that know nothing of the format beyond where blocks are: decay, torn and misplaced
+ * writes, cut images. Half of them make the checksum of what they touched right again, so that the
+ * damage is not stopped at the door.
  */
 
 import { BlockHeader } from '../../src/fs/format/format.ts';

@@ -1,6 +1,7 @@
 /**
- * The images that found bugs, shortest first of their kind, with what happened before it was mended. An image is a line of text
- * (specification.ts); `npm run hostile -- --image TEXT` tries one.
+ * The images that found bugs, shortest first of their kind, with what happened before it was
+ * mended. An image is a line of text (specification.ts); `npm run hostile -- --image TEXT` tries
+ * one.
  */
 export interface Regression {
   readonly image: string;

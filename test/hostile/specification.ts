@@ -1,6 +1,7 @@
 /**
- * What an image is, in one line of text: `base/mutation:seed/mutation:seed/…`. The same line gives the same image as long as the base and
- * the mutations named do what they did; other mutations may come and go. A seed stands for a line: `specificationOf`.
+ * What an image is, in one line of text: `base/mutation:seed/mutation:seed/…`. The same line gives
+ * the same image as long as the base and the mutations named do what they did; other mutations may
+ * come and go. A seed stands for a line: `specificationOf`.
  */
 import { SeededRandom } from '../../src/sim/seeded-random.ts';
 import { BASE_NAMES, baseNamed } from './bases.ts';

@@ -1,5 +1,6 @@
 /**
- * Mutations that know the format and lie in its terms, with right checksums: what an attacker writes, or a bug.
+ * Mutations that know the format and lie in its terms, with right checksums: what an attacker
+ * writes, or a bug.
  */
 
 import {
@@ -30,7 +31,10 @@ import type { Image, InodePlace, NodePlace, RecordPlace } from './image.ts';
 import { recordOf } from './image.ts';
 import type { Mutation } from './raw-mutations.ts';
 
-/** A number that some code may not expect: edges of types, places of the volume, numbers of inodes, and one beside the old one. */
+/**
+ * A number that some code may not expect: edges of types, places of the volume, numbers of inodes,
+ * and one beside the old one.
+ */
 function oddNumber(image: Image, random: SeededRandom, old: number): number {
   const { layout, index } = image;
   const choices: (() => number)[] = [
@@ -196,7 +200,10 @@ function keyLie(image: Image, random: SeededRandom): void {
   });
 }
 
-/** A child pointer to itself, to its parent, to another tree, to what is no tree at all, and out of the volume. */
+/**
+ * A child pointer to itself, to its parent, to another tree, to what is no tree at all, and out of
+ * the volume.
+ */
 function childLie(image: Image, random: SeededRandom): void {
   const { branches, nodes, metadata, used } = image.index;
   if (branches.length === 0) return;
@@ -221,7 +228,9 @@ function childLie(image: Image, random: SeededRandom): void {
   image.edit(place.node.block, ({ view }) => BranchRecord.child.set(view, place.at, random.pick(targets)));
 }
 
-/** A tree that goes in circles: a branch to its own block, levels and keys adjusted to look right. */
+/**
+ * A tree that goes in circles: a branch to its own block, levels and keys adjusted to look right.
+ */
 function treeCycle(image: Image, random: SeededRandom): void {
   const { branches, nodes } = image.index;
   const blocks = nodes.filter(({ base }) => base === HEADER_BYTES);
@@ -286,7 +295,10 @@ function extentLie(image: Image, random: SeededRandom): void {
   });
 }
 
-/** A name for an inode that is free, or the root, or of the inode table, or in no table at all; or a name that is none. */
+/**
+ * A name for an inode that is free, or the root, or of the inode table, or in no table at all; or a
+ * name that is none.
+ */
 function entryLie(image: Image, random: SeededRandom): void {
   const { entries, inodes } = image.index;
   const place = random.pick(entries);

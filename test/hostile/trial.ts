@@ -1,12 +1,14 @@
 /**
- * One image through everything: mounted read-only, mounted and changed, checked, repaired. Returns what went wrong, if anything did.
+ * One image through everything: mounted read-only, mounted and changed, checked, repaired. Returns
+ * what went wrong, if anything did.
  *
  *   read-only   mount, walk, unmount: not a byte is written
  *   mount       mount, walk, change, sync, unmount: writes go only where the format has a place for them
  *   check       the checker ends and writes nothing
  *   repair      `fsck -y`, then `fsck -n` is clean, then it mounts, and the walk meets no error
  *
- * An image may be refused at any step, for a reason; it may not crash a step, keep it busy for ever, or make it write where it must not.
+ * An image may be refused at any step, for a reason; it may not crash a step, keep it busy for
+ * ever, or make it write where it must not.
  */
 
 import { checkVolume, NotAVolumeError as NothingToCheck } from '../../src/check/checker.ts';
@@ -30,7 +32,9 @@ const MOST_REQUESTS = 60_000;
 const MOST_LOOKS_AT_A_BLOCK = 12;
 
 export interface Failure {
-  /** The step that failed, and how, without what differs from image to image: to tell bugs apart. */
+  /**
+   * The step that failed, and how, without what differs from image to image: to tell bugs apart.
+   */
   readonly signature: string;
   readonly detail: string;
 }
@@ -39,7 +43,10 @@ const FEW_INODES = 8;
 
 class Broken extends Error {}
 
-/** Nothing here waits for anything but the device, which answers in the turn after; so many turns without a request are a promise forgotten. */
+/**
+ * Nothing here waits for anything but the device, which answers in the turn after; so many turns
+ * without a request are a promise forgotten.
+ */
 const PATIENCE_TURNS = 100;
 
 /** @throws Broken if the work stops without an end */
@@ -72,7 +79,10 @@ function expectRefusal(thrown: unknown): void {
   if (!isRefusal(thrown)) throw thrown;
 }
 
-/** What may be written where, on a volume of this layout: never anything but itself over a block with a place of its own. */
+/**
+ * What may be written where, on a volume of this layout: never anything but itself over a block
+ * with a place of its own.
+ */
 function rulesOf(layout: Layout): WriteRule {
   const { blockBytes, journalStart, volumeRootBlock, spaceStart, spaceBlocks } = layout;
   return (offset, bytes) => {
@@ -121,7 +131,10 @@ interface MountStyle {
   readonly strict?: boolean;
 }
 
-/** Errors of a sound volume: it is full, the name is taken, the directory not empty, the inode not of the right type, … */
+/**
+ * Errors of a sound volume: it is full, the name is taken, the directory not empty, the inode not
+ * of the right type, …
+ */
 const DESERVED = new Set<string>([
   'ENOSPC',
   'EEXIST',
@@ -174,7 +187,10 @@ class Trial {
     await this.#repair(this.#seed % 2 === 0 ? this.#original.fork() : written, mounted);
   }
 
-  /** `fsck -y`, after which there is nothing left to find, and nothing that the volume stumbles over. */
+  /**
+   * `fsck -y`, after which there is nothing left to find, and nothing that the volume stumbles
+   * over.
+   */
   async #repair(bytes: ImageBytes, mounted: boolean): Promise<void> {
     const blocks = bytes.sizeBytes / this.#blockBytes;
     const device = new WatchedDevice(bytes, { mostRequests: MOST_REQUESTS + MOST_LOOKS_AT_A_BLOCK * blocks });
@@ -233,7 +249,8 @@ class Trial {
     }
     const exercise = new Exercise(volume, new SeededRandom(this.#seed));
     try {
-      // The first damage met makes the volume read-only: half of the images are changed before much of them was seen.
+      // The first damage met makes the volume read-only: half of the images are changed before much
+      // of them was seen.
       const isBlind = how.change === true && !how.strict && this.#seed % 4 >= 2;
       await finished(exercise.walk(isBlind ? FEW_INODES : undefined), device);
       if (how.change) await finished(exercise.change(), device);

@@ -1,4 +1,7 @@
-/** The end of a volume that met damage: what is under way is waited for, and nothing is said to have failed that did not. */
+/**
+ * The end of a volume that met damage: what is under way is waited for, and nothing is said to have
+ * failed that did not.
+ */
 import { expect, test } from 'vitest';
 import { CorruptionError } from '../../src/fs/base/errors.ts';
 import { FileType, ROOT_INODE } from '../../src/fs/format/format.ts';

@@ -1,7 +1,8 @@
 /**
- * A device over the bytes of an image that watches who uses it: it counts requests, so that work without end is noticed, and
- * notes every request that a sound program never makes: outside of the device, not in whole sectors, or a write where none may
- * be. It carries such requests out as errors, as a kernel would; the notes are in `offences`.
+ * A device over the bytes of an image that watches who uses it: it counts requests, so that work
+ * without end is noticed, and notes every request that a sound program never makes: outside of the
+ * device, not in whole sectors, or a write where none may be. It carries such requests out as
+ * errors, as a kernel would; the notes are in `offences`.
  */
 import type { Device, IoCompletion, Memory } from '../../src/aio/device.ts';
 import { transferError } from '../../src/aio/transfer-rules.ts';
@@ -51,7 +52,10 @@ export class WatchedDevice implements Device {
     return { bytes };
   }
 
-  /** Nobody uses the device any more, nor its memory: later devices may have that. Fresh memory would take half of the time of a trial. */
+  /**
+   * Nobody uses the device any more, nor its memory: later devices may have that. Fresh memory
+   * would take half of the time of a trial.
+   */
   retire(): void {
     for (const bytes of this.#memory.splice(0)) {
       const list = retired.get(bytes.length);

@@ -1,8 +1,14 @@
-/** Access times on a real mount: what stat says after the kernel asked for data, by each rule of the mount. */
+/**
+ * Access times on a real mount: what stat says after the kernel asked for data, by each rule of the
+ * mount.
+ */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { describeMount, MIB, Volume } from './harness.ts';
 
-/** Prints which of file, directory and symlink have another access time after they were read past the caches. */
+/**
+ * Prints which of file, directory and symlink have another access time after they were read past
+ * the caches.
+ */
 const READ_ALL = `
 import mmap, os, sys, time
 linked = []

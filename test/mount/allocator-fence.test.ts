@@ -1,11 +1,17 @@
-/** A user's allocator on a real mount: what it does wrong in and outside of its hooks, the mount goes on and says whose fault it was. */
+/**
+ * A user's allocator on a real mount: what it does wrong in and outside of its hooks, the mount
+ * goes on and says whose fault it was.
+ */
 import { writeFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { describeQuarry, MIB, quarry, until, Volume } from './harness.ts';
 
 const HONEST = 'space.findRun(0, space.blockCount, want.minimum, want.length)';
 
-/** A module whose `create` runs `prologue`, and whose policy has these members besides an honest `allocate`. */
+/**
+ * A module whose `create` runs `prologue`, and whose policy has these members besides an honest
+ * `allocate`.
+ */
 function moduleText(prologue: string, members = ''): string {
   return `export default { name: 'mine', create(space) {
     ${prologue}

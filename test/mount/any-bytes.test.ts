@@ -1,4 +1,7 @@
-/** Images and mountpoints whose path is not UTF-8: every command reaches them, and nothing is made under another name. */
+/**
+ * Images and mountpoints whose path is not UTF-8: every command reaches them, and nothing is made
+ * under another name.
+ */
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { describeQuarry, MIB, QUARRY, shell, shellResult, Volume } from './harness.ts';
 

@@ -1,4 +1,7 @@
-/** What is not a sound volume, and what is not a sensible command: one clear line, not zero, and nothing touched. */
+/**
+ * What is not a sound volume, and what is not a sensible command: one clear line, not zero, and
+ * nothing touched.
+ */
 import { closeSync, openSync, readSync, writeSync } from 'node:fs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import {
@@ -88,7 +91,8 @@ describeQuarry('bad input', () => {
       closeSync(descriptor);
       const before = await shell(`sha256sum < '${flipped}'`);
       const result = await quarry('mount', flipped, volume.directory);
-      // Either refused, or mounted by the copy of the superblock; never a crash, never silence about it.
+      // Either refused, or mounted by the copy of the superblock; never a crash, never silence
+      // about it.
       if (result.status === 0) {
         expect((await quarry('umount', volume.directory)).status).toBe(0);
       } else {

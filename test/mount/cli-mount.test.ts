@@ -1,4 +1,7 @@
-/** The command on real mounts: the helpers of mount(8), mkfs(8) and fsck(8), signals on a busy mount, allocators, stat. */
+/**
+ * The command on real mounts: the helpers of mount(8), mkfs(8) and fsck(8), signals on a busy
+ * mount, allocators, stat.
+ */
 import { spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';

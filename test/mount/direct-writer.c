@@ -1,11 +1,13 @@
 /*
- * Writes past the page cache at depth, by libaio or io_uring, as databases do. No library: system calls only.
+ * Writes past the page cache at depth, by libaio or io_uring, as databases do. No library: system
+ * calls only.
  *
  *   direct-writer ENGINE once FILE             writes the first 4 KiB of FILE again, as they are
  *   direct-writer ENGINE cycle FILE SECONDS    fills FILE with one byte, then with the next, while threads read it through the page
  *                                              cache; after each round a cached read must find that round's byte everywhere
  *
- * ENGINE is aio, uring or sync. Exit status 0: done; 1: stale bytes, told on standard output; 2: the machine does not have it.
+ * ENGINE is aio, uring or sync. Exit status 0: done; 1: stale bytes, told on standard output; 2:
+ * the machine does not have it.
  */
 #define _GNU_SOURCE
 #include <errno.h>

@@ -1,4 +1,7 @@
-/** When a change is on disk: fsync, fdatasync, O_DSYNC, O_SYNC, syncfs, -o sync, -o dirsync, -o commit; and what many syncs at once cost. */
+/**
+ * When a change is on disk: fsync, fdatasync, O_DSYNC, O_SYNC, syncfs, -o sync, -o dirsync, -o
+ * commit; and what many syncs at once cost.
+ */
 import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';

@@ -1,4 +1,7 @@
-/** The end of a mount while the device is slow or fails: signals, however many, lose nothing; what could not be written is said. */
+/**
+ * The end of a mount while the device is slow or fails: signals, however many, lose nothing; what
+ * could not be written is said.
+ */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type FaultDisk, volumeOnFaultDisk } from './fault-disk.ts';
@@ -121,7 +124,8 @@ describeQuarry('on a disk of moods', () => {
     await volume.mount('-o', 'commit=3600');
     await volume.python(FILL);
     await volume.shell('sync file-399 && rm file-7 && mv file-8 file-9 && echo more >> file-10');
-    // The commit of file-399 took all names along; the data of the others had left the page cache when they were closed.
+    // The commit of file-399 took all names along; the data of the others had left the page cache
+    // when they were closed.
     await disk.say('cut 9');
     volume.daemon?.kill('SIGKILL');
     await volume.daemonEnd();

@@ -1,4 +1,7 @@
-/** A loop device on a disk that is slow, fails or loses power when a test says so: scripts/fault-disk.mjs in a child process. */
+/**
+ * A loop device on a disk that is slow, fails or loses power when a test says so:
+ * scripts/fault-disk.mjs in a child process.
+ */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,4 +1,7 @@
-/** What programs do to the bytes of files: every block size of dd, holes, many writers, random work beside a twin. */
+/**
+ * What programs do to the bytes of files: every block size of dd, holes, many writers, random work
+ * beside a twin.
+ */
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { describeMount, FULL, GIB, KIB, MIB, run, Volume } from './harness.ts';

@@ -1,4 +1,7 @@
-/** What the mount table shows as the source of another user's mount is his word: root's commands open nothing by it. */
+/**
+ * What the mount table shows as the source of another user's mount is his word: root's commands
+ * open nothing by it.
+ */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';

@@ -19,7 +19,10 @@ describeMount.each([{ blockBytes: 4 * KIB }, { blockBytes: KIB }])(
     afterAll(() => volume?.destroy());
     beforeEach(() => volume.shell('rm -rf ./*'));
 
-    /** The freed space may come back a moment later: after the last inode is forgotten, or with the next commit. */
+    /**
+     * The freed space may come back a moment later: after the last inode is forgotten, or with the
+     * next commit.
+     */
     async function expectSpaceBack(): Promise<void> {
       await expect.poll(freeBlocks, { timeout: 20_000 }).toBeGreaterThanOrEqual(free - 8);
     }

@@ -1,8 +1,14 @@
-/** open_by_handle_at(2) on a real mount: what `name_to_handle_at` gave is good until the inode is gone, whatever the kernel has forgotten meanwhile. */
+/**
+ * open_by_handle_at(2) on a real mount: what `name_to_handle_at` gave is good until the inode is
+ * gone, whatever the kernel has forgotten meanwhile.
+ */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { describeMount, MIB, Volume } from './harness.ts';
 
-/** `take` writes the handles of the paths to a file outside; `open` opens them and says what became of each. */
+/**
+ * `take` writes the handles of the paths to a file outside; `open` opens them and says what became
+ * of each.
+ */
 const PROGRAM = `
 import ctypes, errno, json, os, stat, sys
 libc = ctypes.CDLL(None, use_errno=True)
@@ -39,7 +45,8 @@ describeMount('file handles', () => {
     await volume.shell(
       'mkdir -p d/deep; echo -n text > d/file; ln -s nowhere link; mkfifo fifo; mknod device c 1 3',
     );
-    // Directories last: to connect one to the root, the kernel lists its parent, and has the others in its cache then.
+    // Directories last: to connect one to the root, the kernel lists its parent, and has the others
+    // in its cache then.
     const paths = ['d/file', 'link', 'fifo', 'device', '.', 'd/deep', 'd'];
     const handles = volume.scratch.file('handles');
     const look = `${PROGRAM}

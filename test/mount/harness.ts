@@ -1,12 +1,14 @@
 /**
- * Real mounts for tests: a volume on a loop device or in an image file, mounted by the command in a child process.
+ * Real mounts for tests: a volume on a loop device or in an image file, mounted by the command in a
+ * child process.
  *
- * Nothing here, and nothing in a test, touches a mount from this process: a system call into a mount whose daemon is slow
- * or hung would stop the event loop that has to notice. Everything goes through `shell` and `python`, which start
- * children, give them a limit, and kill their whole process group when it is over.
+ * Nothing here, and nothing in a test, touches a mount from this process: a system call into a
+ * mount whose daemon is slow or hung would stop the event loop that has to notice. Everything goes
+ * through `shell` and `python`, which start children, give them a limit, and kill their whole
+ * process group when it is over.
  *
- * `QUARRY_TEST_SYSTEM=ext4` or `fuse2fs` puts another filesystem in Quarry's place: a test that fails there is wrong itself.
- * `QUARRY_FULL=1` asks for full sizes.
+ * `QUARRY_TEST_SYSTEM=ext4` or `fuse2fs` puts another filesystem in Quarry's place: a test that
+ * fails there is wrong itself. `QUARRY_FULL=1` asks for full sizes.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import {
@@ -117,7 +119,10 @@ export function shellResult(script: string, options: CommandOptions = {}): Promi
   return run('bash', ['-c', script], options);
 }
 
-/** Runs a Python program that must succeed; `sys.argv[1:]` are the arguments. @returns its standard output */
+/**
+ * Runs a Python program that must succeed; `sys.argv[1:]` are the arguments.
+ * @returns its standard output
+ */
 export async function python(
   program: string,
   args: string[] = [],
@@ -126,14 +131,20 @@ export async function python(
   return mustSucceed(program, await run('python3', ['-c', program, ...args], options));
 }
 
-/** Lets go of the mounts of other tests: a namespace of its own has a copy of each, and holds its volume as long as it lives. */
+/**
+ * Lets go of the mounts of other tests: a namespace of its own has a copy of each, and holds its
+ * volume as long as it lives.
+ */
 function leaveOthers(kept: string): string {
   return `{ grep -E ' - fuse(blk)?[.]quarry ' /proc/self/mountinfo || true; } | cut -d ' ' -f 5 | while read -r other; do
     [ "$other" = '${kept}' ] || umount --lazy "$other" || true
   done`;
 }
 
-/** A bash script for a mount namespace of its own, as arguments of unshare(1). @param kept the only mount that it holds too */
+/**
+ * A bash script for a mount namespace of its own, as arguments of unshare(1).
+ * @param kept the only mount that it holds too
+ */
 export function namespaceArguments(script: string, kept = ''): string[] {
   return ['--mount', 'bash', '-euo', 'pipefail', '-c', `${leaveOthers(kept)}\n${script}`];
 }
@@ -144,7 +155,8 @@ export function runInNamespace(script: string): Promise<CommandResult> {
 }
 
 /**
- * Ends the FUSE connection of a mount from outside, as nothing else does when its server waits for itself in the kernel.
+ * Ends the FUSE connection of a mount from outside, as nothing else does when its server waits for
+ * itself in the kernel.
  * @param deviceNumbers `major:minor` of the mount
  */
 export function abortConnection(deviceNumbers: string): Promise<CommandResult> {
@@ -154,7 +166,10 @@ export function abortConnection(deviceNumbers: string): Promise<CommandResult> {
   return run('unshare', ['--mount', 'sh', '-c', abort]);
 }
 
-/** The process goes on after the work, also when this one is killed in the midst of it: a server that stands still hangs whoever calls sync(2). */
+/**
+ * The process goes on after the work, also when this one is killed in the midst of it: a server
+ * that stands still hangs whoever calls sync(2).
+ */
 export async function whileStopped<T>(child: ChildProcess | undefined, work: () => Promise<T>): Promise<T> {
   const script = 'kill -STOP "$1" && echo stopped && read -r _; kill -CONT "$1"';
   const keeper = spawn('bash', ['-c', script, 'bash', String(child?.pid)], {
@@ -223,7 +238,10 @@ export class Scratch {
     return join(this.path, name);
   }
 
-  /** A real tree of some thousand files that stands still: packages of this project. @returns its path */
+  /**
+   * A real tree of some thousand files that stands still: packages of this project.
+   * @returns its path
+   */
   async realTree(): Promise<string> {
     const tree = this.file('real-tree');
     await shell(`mkdir '${tree}' && tar -c --exclude=./.vite --exclude=./.cache . | tar -xp -C '${tree}'`, {
@@ -296,7 +314,10 @@ function system(): System {
   return found;
 }
 
-/** A formatted target with a place to mount it; `destroy` takes everything back, whatever state it is in. */
+/**
+ * A formatted target with a place to mount it; `destroy` takes everything back, whatever state it
+ * is in.
+ */
 export class Volume {
   readonly scratch = new Scratch();
   readonly directory = join(this.scratch.path, 'mnt');
@@ -382,7 +403,9 @@ export class Volume {
     return this.#daemonSaid;
   }
 
-  /** Unmounts, has the checker look at it read-only, and fails with its findings if there are any. */
+  /**
+   * Unmounts, has the checker look at it read-only, and fails with its findings if there are any.
+   */
   async unmountAndCheck(): Promise<void> {
     await this.unmount();
     mustSucceed(`check ${this.target}`, await system().check(this.target));
@@ -430,8 +453,9 @@ export class Volume {
 }
 
 /**
- * One line per file below `directory`, sorted: type, mode, owner, group, links, size, mtime in nanoseconds, link target.
- * Sizes and link counts of directories are the filesystem's own affair and left out unless `all`.
+ * One line per file below `directory`, sorted: type, mode, owner, group, links, size, mtime in
+ * nanoseconds, link target. Sizes and link counts of directories are the filesystem's own affair
+ * and left out unless `all`.
  */
 export function listing(directory: string, all = false): Promise<string> {
   const owned = all ? '%n %s %C@ %i' : '-';

@@ -1,6 +1,7 @@
 // @ts-check
 /**
- * Trees with one thing wrong each, for the judge of the kill cycles: whether it would see a loss. Run by killed.test.ts.
+ * Trees with one thing wrong each, for the judge of the kill cycles: whether it would see a loss.
+ * Run by killed.test.ts.
  */
 import { strict as assert } from 'node:assert';
 import { judge } from '../../scripts/kill-cycles/judge.mjs';
@@ -29,7 +30,12 @@ function logOf(returned, error) {
   return [...lines, ...(error ? [{ error }] : [])].map((line) => `${JSON.stringify(line)}\n`).join('');
 }
 
-/** A file of cells given as versions; 0 is a hole. @param {number} file @param {number[]} versions @returns {Found} */
+/**
+ * A file of cells given as versions; 0 is a hole.
+ * @param {number} file
+ * @param {number[]} versions
+ * @returns {Found}
+ */
 function fileOf(file, versions, { links = 1, inode = file } = {}) {
   const cells = versions.map((version, at) =>
     version === 0 ? '\0'.repeat(CELL_BYTES) : cellText(TAG, file, version, at),
@@ -41,7 +47,9 @@ function fileOf(file, versions, { links = 1, inode = file } = {}) {
 const folder = { kind: 'folder' };
 const log = logOf(7, 'ENOTCONN');
 
-/** @type {[what: string, log: string, tree: Record<string, Found>, expected: RegExp | undefined][]} */
+/**
+ * @type {[what: string, log: string, tree: Record<string, Found>, expected: RegExp | undefined][]}
+ */
 const cases = [
   ['all of it', log, { d: folder, 'd/a': fileOf(1, [3, 5, 5, 5]), c: fileOf(2, [7]) }, undefined],
   ['before the rename', log, { d: folder, 'd/a': fileOf(1, [3, 3, 5, 5]), b: fileOf(2, []) }, undefined],

@@ -1,4 +1,7 @@
-/** A writer on a small volume is told soon that it is full, and the size that he left is what was written. */
+/**
+ * A writer on a small volume is told soon that it is full, and the size that he left is what was
+ * written.
+ */
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { describeQuarry, MIB, Volume } from './harness.ts';
 
@@ -47,7 +50,8 @@ for number in range(3):
 `);
     const taken = text.trim().split('\n').map(Number);
     expect(taken[0]).toBeGreaterThan(SIZE / 2);
-    // Some 38 MB as a rule; the kernel looks at its limits now and then, and with both processors busy it once took 135 MB.
+    // Some 38 MB as a rule; the kernel looks at its limits now and then, and with both processors
+    // busy it once took 135 MB.
     expect(Math.min(...taken)).toBeLessThan(2 * SIZE);
     expect(Math.max(...taken)).toBeLessThan(8 * SIZE);
     const size = await settledSize('file');

@@ -1,4 +1,7 @@
-/** Who reads a file through the page cache while another writes past it finds what was written, with every engine. */
+/**
+ * Who reads a file through the page cache while another writes past it finds what was written, with
+ * every engine.
+ */
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { describeMount, FULL, MIB, shell, Volume } from './harness.ts';

@@ -1,9 +1,11 @@
 /**
- * Who writes to another's set-user-id file does not become that user by running it, whatever the kernel has cached of it.
+ * Who writes to another's set-user-id file does not become that user by running it, whatever the
+ * kernel has cached of it.
  *
- * In each case the file is root's, the kernel has its mode in its cache (it was listed and run), and a stranger with write permission
- * writes to it without changing a byte. Then its copy of `id` must print the stranger's own numbers, and the kernel must know of the new mode
- * without having asked: somebody may be about to run the file.
+ * In each case the file is root's, the kernel has its mode in its cache (it was listed and run),
+ * and a stranger with write permission writes to it without changing a byte. Then its copy of `id`
+ * must print the stranger's own numbers, and the kernel must know of the new mode without having
+ * asked: somebody may be about to run the file.
  */
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';

@@ -1,6 +1,6 @@
 /**
- * The space that a file uses is told truly, whatever the kernel has cached of it: `tar -S` and its relatives take a file with bytes and
- * without blocks for a hole, and save zeros.
+ * The space that a file uses is told truly, whatever the kernel has cached of it: `tar -S` and its
+ * relatives take a file with bytes and without blocks for a hole, and save zeros.
  */
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';

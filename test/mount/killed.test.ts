@@ -1,4 +1,7 @@
-/** A daemon that was killed: nothing is left dangling, what was acknowledged is there, and nobody else's mount is touched. */
+/**
+ * A daemon that was killed: nothing is left dangling, what was acknowledged is there, and nobody
+ * else's mount is touched.
+ */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,14 +1,16 @@
 /*
- * Has a FUSE server drop the last reference to a file, as libaio does it: a request past the page cache outlives the descriptor it was made
- * on, so that the file is closed by whoever completes the request, which is the server in its write(2) of the reply.
+ * Has a FUSE server drop the last reference to a file, as libaio does it: a request past the page
+ * cache outlives the descriptor it was made on, so that the file is closed by whoever completes the
+ * request, which is the server in its write(2) of the reply.
  *
  *   last-reference detached FILE SERVER MOUNTPOINT   the mount is detached meanwhile: the file is the last that holds the filesystem
  *   last-reference pages FILE SERVER                 other pages of the file are dirty meanwhile
  *   last-reference times FILE SERVER                 only its times are
  *   last-reference crowd FILE SERVER                 as pages, while a second process has more to read than the kernel lets through at once
  *
- * SERVER is the number of a process, which is stopped while all that is prepared, and goes on in any case. FILE has two blocks of 64 KiB.
- * Exit status 0: the request was completed, and of the crowd's all but a few, which failed with EAGAIN; 2: the machine does not have it.
+ * SERVER is the number of a process, which is stopped while all that is prepared, and goes on in
+ * any case. FILE has two blocks of 64 KiB. Exit status 0: the request was completed, and of the
+ * crowd's all but a few, which failed with EAGAIN; 2: the machine does not have it.
  */
 #define _GNU_SOURCE
 #include <errno.h>

@@ -1,6 +1,6 @@
 /**
- * A daemon that is the one to close a file, on its way out of answering a request past the page cache: it never waits for an answer of its
- * own.
+ * A daemon that is the one to close a file, on its way out of answering a request past the page
+ * cache: it never waits for an answer of its own.
  */
 import { fileURLToPath } from 'node:url';
 import { afterEach, expect, test } from 'vitest';

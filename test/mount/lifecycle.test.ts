@@ -1,4 +1,7 @@
-/** How mounts begin and end: daemons, signals, busy mounts, kills, read-only, and users without rights. */
+/**
+ * How mounts begin and end: daemons, signals, busy mounts, kills, read-only, and users without
+ * rights.
+ */
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -186,8 +189,8 @@ describeQuarry('an ordinary user', () => {
   afterEach(() => volume?.destroy());
 
   /**
-   * 'nobody', in a mount namespace where /dev/fuse is open to all as on a desktop. The project folder may be closed to
-   * others, so it is seen through a bind mount.
+   * 'nobody', in a mount namespace where /dev/fuse is open to all as on a desktop. The project
+   * folder may be closed to others, so it is seen through a bind mount.
    */
   test('mounts an image of his own through fusermount3', async (context) => {
     if (

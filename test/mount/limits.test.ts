@@ -1,4 +1,7 @@
-/** What a mount takes over from the shell that made it: limits of processes, and the ways into Node's debugger. */
+/**
+ * What a mount takes over from the shell that made it: limits of processes, and the ways into
+ * Node's debugger.
+ */
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -20,7 +23,10 @@ async function daemonOf(directory: string): Promise<number> {
   return stat.pid;
 }
 
-/** Does the process listen on a port? Whoever may connect to a debugger's may do all that the process may. */
+/**
+ * Does the process listen on a port? Whoever may connect to a debugger's may do all that the
+ * process may.
+ */
 function listens(pid: number): boolean {
   const sockets = new Set<string>();
   for (const name of readdirSync(`/proc/${pid}/fd`)) {

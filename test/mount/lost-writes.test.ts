@@ -1,4 +1,7 @@
-/** Whose error it is when cached data cannot be written: on a disk that fails when told to, and on a thin image whose host is full for a while. */
+/**
+ * Whose error it is when cached data cannot be written: on a disk that fails when told to, and on a
+ * thin image whose host is full for a while.
+ */
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type FaultDisk, volumeOnFaultDisk } from './fault-disk.ts';
 import { describeQuarry, MIB, quarry, Scratch, shell, until, Volume } from './harness.ts';
@@ -63,7 +66,10 @@ describeQuarry('data that a failing disk did not take', () => {
     await disk?.end();
   });
 
-  /** Files A (short writes), B (long ones) and C; A and B are overwritten while the disk fails, which works again afterwards. */
+  /**
+   * Files A (short writes), B (long ones) and C; A and B are overwritten while the disk fails,
+   * which works again afterwards.
+   */
   async function loseAAndB(): Promise<void> {
     await program(
       volume,

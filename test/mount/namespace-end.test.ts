@@ -1,4 +1,7 @@
-/** A mount whose namespace ends with its daemon, as when a container is stopped: nothing hangs, and the device is free. */
+/**
+ * A mount whose namespace ends with its daemon, as when a container is stopped: nothing hangs, and
+ * the device is free.
+ */
 import { spawn } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,4 +1,7 @@
-/** One volume, one owner: a target in use is refused by every other name of the same bytes, and by no name that is only a name. */
+/**
+ * One volume, one owner: a target in use is refused by every other name of the same bytes, and by
+ * no name that is only a name.
+ */
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { describeQuarry, MIB, quarry, shell, shellResult, Volume } from './harness.ts';
 
@@ -43,7 +46,10 @@ describeQuarry('one volume, one owner', () => {
     (target: string) => ['io', '--write', '--force', '--rw', 'write', '--seconds', '1', target],
   ];
 
-  /** Commands that would write to the target, or read what changes meanwhile, end with one line that names the mount. */
+  /**
+   * Commands that would write to the target, or read what changes meanwhile, end with one line that
+   * names the mount.
+   */
   async function expectInUse(target: string, commands = WRITERS): Promise<string> {
     let said = '';
     for (const args of commands.map((command) => command(target))) {

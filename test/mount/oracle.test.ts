@@ -1,8 +1,10 @@
 /**
- * The attribute and content oracle: random work of several processes, by every way of reading and writing, beside a model.
+ * The attribute and content oracle: random work of several processes, by every way of reading and
+ * writing, beside a model.
  *
- * All that statx, listings and reads say, with warm caches, with cold ones and after a remount, is what the model says.
- * `npm run oracle` plays the same for as long as you like; it sets the variables below.
+ * All that statx, listings and reads say, with warm caches, with cold ones and after a remount, is
+ * what the model says. `npm run oracle` plays the same for as long as you like; it sets the
+ * variables below.
  */
 import { appendFileSync } from 'node:fs';
 import { afterAll, beforeAll, expect, test } from 'vitest';

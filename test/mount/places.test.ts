@@ -1,4 +1,7 @@
-/** A mount that is not where it was: moved, renamed, covered, mounted twice. It is found, and its daemon ends it and nothing else. */
+/**
+ * A mount that is not where it was: moved, renamed, covered, mounted twice. It is found, and its
+ * daemon ends it and nothing else.
+ */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,4 +1,7 @@
-/** The POSIX cases of `cases.py` on one mount, each in a directory of its own; then the volume must be sound. */
+/**
+ * The POSIX cases of `cases.py` on one mount, each in a directory of its own; then the volume must
+ * be sound.
+ */
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';

@@ -1,4 +1,7 @@
-/** A mount that becomes read-only, by quarry or by mount(8), leaves a clean volume; writable again, it takes the first write. */
+/**
+ * A mount that becomes read-only, by quarry or by mount(8), leaves a clean volume; writable again,
+ * it takes the first write.
+ */
 import { afterEach, expect, test } from 'vitest';
 import { describeQuarry, MIB, QUARRY, quarry, shell, shellResult, until, Volume } from './harness.ts';
 

@@ -1,4 +1,7 @@
-/** What programs of 32 bits without large files can stand: offsets of directory entries below 2^31, and counts of statfs below 2^32. */
+/**
+ * What programs of 32 bits without large files can stand: offsets of directory entries below 2^31,
+ * and counts of statfs below 2^32.
+ */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { describeQuarry, GIB, Volume } from './harness.ts';
 

@@ -1,10 +1,13 @@
-/** Times come in the order of events, across filesystems too: what was made later is never older. */
+/**
+ * Times come in the order of events, across filesystems too: what was made later is never older.
+ */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { describeMount, MIB, Volume } from './harness.ts';
 
 /**
- * One event after another, here and on tmpfs, each followed by a look at the time that it left: since Linux 6.13 tmpfs stamps what
- * was looked at more finely than the tick. Prints the pairs of which the later one is older.
+ * One event after another, here and on tmpfs, each followed by a look at the time that it left:
+ * since Linux 6.13 tmpfs stamps what was looked at more finely than the tick. Prints the pairs of
+ * which the later one is older.
  */
 const PROGRAM = `
 import os, sys

@@ -1,5 +1,6 @@
 /**
- * A real tree goes onto the mount by `cp -a` and is the same there, also after unmounting and mounting again.
+ * A real tree goes onto the mount by `cp -a` and is the same there, also after unmounting and
+ * mounting again.
  */
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -16,7 +17,10 @@ import {
   Volume,
 } from './harness.ts';
 
-/** What few trees have: every type, mode bits, owners, odd times, holes, hard links, names of any bytes. */
+/**
+ * What few trees have: every type, mode bits, owners, odd times, holes, hard links, names of any
+ * bytes.
+ */
 const ODDITIES = `
 import os, socket, stat, sys
 os.chdir(sys.argv[1])

@@ -1,4 +1,7 @@
-/** Whom the commands believe: the kernel, and a mount about itself; nothing that somebody else could prepare. */
+/**
+ * Whom the commands believe: the kernel, and a mount about itself; nothing that somebody else could
+ * prepare.
+ */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

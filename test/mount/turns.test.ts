@@ -1,4 +1,7 @@
-/** Work without a bound on a real mount: it comes to its end, others are served meanwhile, and what is left behind is sound. */
+/**
+ * Work without a bound on a real mount: it comes to its end, others are served meanwhile, and what
+ * is left behind is sound.
+ */
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { describeQuarry, MIB, quarry, shell, Volume } from './harness.ts';
 
@@ -22,7 +25,8 @@ describeQuarry('a file in very many pieces', () => {
   let volume: Volume;
   beforeEach(async () => {
     volume = await Volume.make({ sizeBytes: 300 * MIB, blockBytes: 1024 }, { mounted: false });
-    // With the least journal a step is a few pieces, and their number is that of a file ten times as large.
+    // With the least journal a step is a few pieces, and their number is that of a file ten times
+    // as large.
     await shell(
       `node '${process.env.QUARRY_COMMAND ?? 'dist/cli/main.js'}' mkfs -qf -b 1K -J 64K '${volume.target}'`,
     );

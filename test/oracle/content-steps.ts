@@ -362,7 +362,9 @@ export function map(planner: Planner): Step | undefined {
   };
 }
 
-/** Stores through a mapping that stays; times move at the first store into a page, or have moved. */
+/**
+ * Stores through a mapping that stays; times move at the first store into a page, or have moved.
+ */
 export function store(planner: Planner): Step | undefined {
   const held = planner.pickHeld((candidate) => candidate.mappedBytes > 0);
   if (!held) return undefined;

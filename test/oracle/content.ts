@@ -1,8 +1,8 @@
 /**
  * The bytes of a file of the model, and which blocks of the volume they may take.
  *
- * Bytes behind the end are zeros. Every write has a pattern of its own, so that a byte says which write it came from and
- * for which place.
+ * Bytes behind the end are zeros. Every write has a pattern of its own, so that a byte says which
+ * write it came from and for which place.
  */
 
 /** The longest file. */
@@ -11,7 +11,10 @@ const CELL_BYTES = 16;
 /** Smallest block of a volume: what was written is kept track of in these. */
 const UNIT_BYTES = 1024;
 
-/** The bytes of write number `step` for [offset, offset + length): "#step@cell" in cells of 16 bytes. */
+/**
+ * The bytes of write number `step` for [offset, offset + length): "#step@cell" in cells of 16
+ * bytes.
+ */
 export function pattern(step: number, offset: number, length: number): Buffer {
   const first = Math.floor(offset / CELL_BYTES);
   const last = Math.floor((offset + length - 1) / CELL_BYTES);

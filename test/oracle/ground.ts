@@ -1,4 +1,7 @@
-/** A real volume of the mount harness as the ground of a round, with the workers compiled from worker.c. */
+/**
+ * A real volume of the mount harness as the ground of a round, with the workers compiled from
+ * worker.c.
+ */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { MIB, run, SYSTEM, until, Volume } from '../mount/harness.ts';
@@ -17,8 +20,9 @@ const EXCHANGE_BYTES = MOST_BYTES + 65_536;
 let asking: ChildProcess | undefined;
 
 /**
- * The kernel goes through all mounts of the machine for it, and waits for each whose server is stopped or ends just now. So a
- * process of its own asks, and is left behind if that takes too long; nobody else asks until it has ended.
+ * The kernel goes through all mounts of the machine for it, and waits for each whose server is
+ * stopped or ends just now. So a process of its own asks, and is left behind if that takes too
+ * long; nobody else asks until it has ended.
  */
 async function dropAllCaches(): Promise<boolean> {
   const isUnderWay = () => asking?.exitCode === null && asking.signalCode === null;

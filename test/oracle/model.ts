@@ -1,8 +1,10 @@
 /**
- * What the volume has to say: a tree of inodes with attributes, and the rules of Linux by which calls change them.
+ * What the volume has to say: a tree of inodes with attributes, and the rules of Linux by which
+ * calls change them.
  *
- * Nothing here asks the mount. Where a call leaves something open (a time within the call, whether a cached read moves the time of
- * access), the model holds all that may be (`Moment`); what was told once is what must be told again (`learn`).
+ * Nothing here asks the mount. Where a call leaves something open (a time within the call, whether
+ * a cached read moves the time of access), the model holds all that may be (`Moment`); what was
+ * told once is what must be told again (`learn`).
  */
 import { Content } from './content.ts';
 import { Moment, type Span } from './moment.ts';
@@ -65,8 +67,9 @@ export class Inode {
   /** A READ of the kernel's own may still be on its way to the filesystem. */
   mayBeReadAhead = false;
   /**
-   * A page was read to write a part of it. The filesystem takes that for an access, of which the kernel's attributes do not
-   * learn: until it forgets the inode, the time of access may be told as before or as moved, in turn.
+   * A page was read to write a part of it. The filesystem takes that for an access, of which the
+   * kernel's attributes do not learn: until it forgets the inode, the time of access may be told as
+   * before or as moved, in turn.
    */
   mayHaveTwoAccessTimes = false;
   /** As `name_to_handle_at` told it. */
@@ -118,7 +121,10 @@ export class Inode {
     this.mode &= ~SET_USER;
   }
 
-  /** The bits after `chown` by root, which clears them of files and spares those of mandatory locking. */
+  /**
+   * The bits after `chown` by root, which clears them of files and spares those of mandatory
+   * locking.
+   */
   dropSetIdsAtChown(): void {
     if (this.kind === 'directory') return;
     this.mode &= ~SET_USER;
@@ -139,7 +145,10 @@ export class Inode {
     this.mayHaveTwoAccessTimes = false;
   }
 
-  /** It was read through the page cache: what the kernel reads beyond, it reads when the caller may have gone on. */
+  /**
+   * It was read through the page cache: what the kernel reads beyond, it reads when the caller may
+   * have gone on.
+   */
   wasReadThroughCache(): void {
     this.mayBeReadAhead = true;
   }
@@ -193,7 +202,9 @@ function byName([left]: [string, unknown], [right]: [string, unknown]): number {
   return left < right ? -1 : 1;
 }
 
-/** A path names what is not there, or not of the right kind: a step that was left out is missing. */
+/**
+ * A path names what is not there, or not of the right kind: a step that was left out is missing.
+ */
 export class NotApplicable extends Error {}
 
 export class Model {
@@ -231,8 +242,8 @@ export class Model {
   }
 
   /**
-   * Every name with its inode, directories before what is in them; the root is ''. The order is that of the names, not that
-   * in which steps of a batch happened to end.
+   * Every name with its inode, directories before what is in them; the root is ''. The order is
+   * that of the names, not that in which steps of a batch happened to end.
    */
   *names(from = this.root, path = ''): Generator<[string, Inode]> {
     yield [path, from];

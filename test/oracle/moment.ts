@@ -1,8 +1,9 @@
 /**
  * What a time stamp may be: spans of nanoseconds since 1970, of which one holds it.
  *
- * A call that stamps does so between its begin and its end, so afterwards the stamp is a span. Once it was read it is exactly
- * that, until the next call that stamps: whoever asks later, with a cold cache or after a remount, must be told the same.
+ * A call that stamps does so between its begin and its end, so afterwards the stamp is a span. Once
+ * it was read it is exactly that, until the next call that stamps: whoever asks later, with a cold
+ * cache or after a remount, must be told the same.
  */
 
 export interface Span {
@@ -43,7 +44,10 @@ export class Moment {
     return first;
   }
 
-  /** Stamped in that span; calls of one batch run at the same time, and any of them may have been the last. */
+  /**
+   * Stamped in that span; calls of one batch run at the same time, and any of them may have been
+   * the last.
+   */
   set(span: Span, batch: number): void {
     if (batch === this.#batch) this.#add(span);
     else this.#spans = [span];
@@ -67,8 +71,9 @@ export class Moment {
   }
 
   /**
-   * As `allows`, for a time that the kernel moves when it likes: it reads ahead, around a fault, and for the rest of a page, and does
-   * not wait for what it reads so. If it was perhaps moved at all, it may have been at any moment since it was told.
+   * As `allows`, for a time that the kernel moves when it likes: it reads ahead, around a fault,
+   * and for the rest of a page, and does not wait for what it reads so. If it was perhaps moved at
+   * all, it may have been at any moment since it was told.
    *
    * @param until a later moment up to which it may have been moved whatever the model knows
    */

@@ -183,7 +183,9 @@ export function rmdir(planner: Planner): Step | undefined {
   };
 }
 
-/** Renames anything to anywhere: to a free name, over another inode, not over it, or in exchange. */
+/**
+ * Renames anything to anywhere: to a free name, over another inode, not over it, or in exchange.
+ */
 export function rename(planner: Planner): Step | undefined {
   const from = planner.pick();
   if (!from) return undefined;
@@ -263,7 +265,10 @@ export function createAgain(planner: Planner): Step | undefined {
   };
 }
 
-/** Somebody runs a set-user-id program, changes it, and runs it again: it has lost what it was trusted with. */
+/**
+ * Somebody runs a set-user-id program, changes it, and runs it again: it has lost what it was
+ * trusted with.
+ */
 export function changeProgram(planner: Planner): Step | undefined {
   const path = planner.newPath();
   if (path === undefined || !planner.stage.compares('set-id')) return undefined;

@@ -1,9 +1,10 @@
 /**
  * Compares what the mount says with the model: statx, listings, bytes by every way of reading.
  *
- * One comparison serves warm caches, cold ones, and a volume that was mounted again: what was told once is learned by the
- * model, so any later answer that differs is found. statx is asked in narrow questions first, because the kernel
- * answers each field from what it keeps if it takes that for valid, and a full question would mend what is stale.
+ * One comparison serves warm caches, cold ones, and a volume that was mounted again: what was told
+ * once is learned by the model, so any later answer that differs is found. statx is asked in narrow
+ * questions first, because the kernel answers each field from what it keeps if it takes that for
+ * valid, and a full question would mend what is stale.
  */
 import { constants } from 'node:fs';
 import { contentDifference } from './content.ts';
@@ -156,9 +157,10 @@ class Comparison {
   }
 
   /**
-   * With relatime a read moves the time of access where the file was changed since, and when the kernel hands over the change of a
-   * cached write is its own affair. With strictatime every READ does, and those ahead of a caller come when it may have gone on.
-   * Until when that may have been; undefined where the rule does not ask for it.
+   * With relatime a read moves the time of access where the file was changed since, and when the
+   * kernel hands over the change of a cached write is its own affair. With strictatime every READ
+   * does, and those ahead of a caller come when it may have gone on. Until when that may have been;
+   * undefined where the rule does not ask for it.
    */
   #movesUnseen(): bigint | undefined {
     const { inode, stage, window } = this;
@@ -183,7 +185,10 @@ class Comparison {
   }
 }
 
-/** Narrow questions about one inode, then a full one. @param where its path, or the file that holds it open */
+/**
+ * Narrow questions about one inode, then a full one.
+ * @param where its path, or the file that holds it open
+ */
 export async function checkAttributes(
   stage: Stage,
   worker: number,
@@ -223,7 +228,8 @@ export async function checkRead(
   );
   if (way === 'mmap' && expected.length === 0) return;
   stage.touch(worker, inode);
-  // A direct read flushes its own range only: behind the end that FUSE's server knows it may be short.
+  // A direct read flushes its own range only: behind the end that FUSE's server knows it may be
+  // short.
   if (inode.sizeMayBeUnflushed && way.startsWith('direct')) {
     await stage.call(worker, ROOT_USER, 'fdatasync', slot);
     inode.sizeMayBeUnflushed = false;
@@ -240,8 +246,9 @@ export async function checkRead(
 }
 
 /**
- * Whether a read is seen by the filesystem at all is known only where nothing is cached; and the filesystem need not have heard
- * of the newest time of modification, by which `relatime` decides, unless all was settled before.
+ * Whether a read is seen by the filesystem at all is known only where nothing is cached; and the
+ * filesystem need not have heard of the newest time of modification, by which `relatime` decides,
+ * unless all was settled before.
  */
 function noteRead(stage: Stage, inode: Inode, answer: Answer, isUncached: boolean): void {
   inode.wasRead(stage.mount.accessRule, answer.window, stage.batch, isUncached && inode.isCold);

@@ -1,5 +1,6 @@
 /**
- * What random steps are made from: a source of numbers, the model as it is before the batch, and picks from both.
+ * What random steps are made from: a source of numbers, the model as it is before the batch, and
+ * picks from both.
  *
  * Every pick may find nothing; a step is not made then.
  */

@@ -1,8 +1,9 @@
 /**
- * Readers of a file while others write it: afterwards, and from then on, everybody reads what was written.
+ * Readers of a file while others write it: afterwards, and from then on, everybody reads what was
+ * written.
  *
- * What a reader gets meanwhile may be old or new, byte by byte; nothing else may come of it. What it leaves in the kernel's
- * cache must not stay there in place of what was written directly.
+ * What a reader gets meanwhile may be old or new, byte by byte; nothing else may come of it. What
+ * it leaves in the kernel's cache must not stay there in place of what was written directly.
  */
 import { constants } from 'node:fs';
 import { pattern } from './content.ts';
@@ -79,7 +80,10 @@ async function asRace(a: Race, inode: Inode, check: () => Promise<void>): Promis
   }
 }
 
-/** When a write has returned, a buffered read gives its bytes, whatever readers have put into the cache meanwhile. */
+/**
+ * When a write has returned, a buffered read gives its bytes, whatever readers have put into the
+ * cache meanwhile.
+ */
 async function writeAll(stage: Stage, inode: Inode, a: Race): Promise<void> {
   await stage.open(0, ROOT_USER, PASSING_SLOT, constants.O_RDWR | constants.O_DIRECT, a.path);
   await stage.open(0, ROOT_USER, CHECK_SLOT, constants.O_RDONLY, a.path);

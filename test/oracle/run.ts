@@ -1,9 +1,11 @@
 /**
- * Rounds of the oracle: a volume, four workers, some hundred batches of random steps, looks in between, remounts.
+ * Rounds of the oracle: a volume, four workers, some hundred batches of random steps, looks in
+ * between, remounts.
  *
- * The seed of a round decides the volume and every step. What runs at the same time may be interleaved otherwise next time,
- * but every step of a batch leaves the same behind whatever the order. After a difference shorter lists of steps are tried, in
- * new directories of the same mount, as long as they show a difference of the same class.
+ * The seed of a round decides the volume and every step. What runs at the same time may be
+ * interleaved otherwise next time, but every step of a batch leaves the same behind whatever the
+ * order. After a difference shorter lists of steps are tried, in new directories of the same mount,
+ * as long as they show a difference of the same class.
  */
 import { SeededRandom } from '../../src/sim/seeded-random.ts';
 import { lookStep } from './global-steps.ts';
@@ -122,7 +124,10 @@ interface Shorter {
   message: string;
 }
 
-/** Leaves out as many steps as it can, halves first. @returns undefined if not even the longest list shows it again */
+/**
+ * Leaves out as many steps as it can, halves first.
+ * @returns undefined if not even the longest list shows it again
+ */
 async function shrink(
   ground: Ground,
   options: RoundOptions,
@@ -151,7 +156,10 @@ async function shrink(
   return best;
 }
 
-/** Plays some steps on a stage of their own, and looks at all. @returns the difference of that class */
+/**
+ * Plays some steps on a stage of their own, and looks at all.
+ * @returns the difference of that class
+ */
 async function tryAgain(
   ground: Ground,
   options: RoundOptions,

@@ -1,8 +1,10 @@
 /**
- * Where steps are played: the workers, the model, the mount's nature, and the log of what was done to which inode.
+ * Where steps are played: the workers, the model, the mount's nature, and the log of what was done
+ * to which inode.
  *
- * A step is one random operation with all its particulars, so that it can be played again on another stage without the steps
- * between; if one that it builds on was left out, it throws NotApplicable before it does anything.
+ * A step is one random operation with all its particulars, so that it can be played again on
+ * another stage without the steps between; if one that it builds on was left out, it throws
+ * NotApplicable before it does anything.
  */
 import { constants } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -13,7 +15,10 @@ export const ROOT_USER: User = { uid: 0, gid: 0 };
 /** Slots of a worker that steps and checks use in passing; the others hold files open. */
 export const PASSING_SLOT = 15;
 export const CHECK_SLOT = 14;
-/** A filesystem may tell the kernel of new counts of blocks some milliseconds late; long against that. */
+/**
+ * A filesystem may tell the kernel of new counts of blocks some milliseconds late; long against
+ * that.
+ */
 const NOTICE_MS = 100;
 
 /** What is compared, and may be left out to get at the rest. */
@@ -44,7 +49,10 @@ export class Difference extends Error {
   }
 }
 
-/** Two steps may run at the same time if no key of one has another value in the other. ALONE is unlike itself. */
+/**
+ * Two steps may run at the same time if no key of one has another value in the other. ALONE is
+ * unlike itself.
+ */
 export type Claims = ReadonlyMap<string, string>;
 export const ALONE = 'alone';
 
@@ -198,7 +206,10 @@ export class Stage {
     for (const held of this.model.allHeld()) await this.closeHeld(held);
   }
 
-  /** Everything is written and recorded, by whoever it was, and what is told to the kernel by notices is told. */
+  /**
+   * Everything is written and recorded, by whoever it was, and what is told to the kernel by
+   * notices is told.
+   */
   async settle(): Promise<void> {
     await this.open(0, ROOT_USER, CHECK_SLOT, constants.O_RDONLY | constants.O_DIRECTORY, '');
     await this.call(0, ROOT_USER, 'syncfs', CHECK_SLOT);
@@ -216,7 +227,10 @@ export class Stage {
     return new Set([...this.model.named().keys(), ...this.model.allHeld().map(({ inode }) => inode)]);
   }
 
-  /** Nothing of what is not open is in the kernel's memory afterwards, if all is settled and it could be done. */
+  /**
+   * Nothing of what is not open is in the kernel's memory afterwards, if all is settled and it
+   * could be done.
+   */
   async dropCaches(isSettled: boolean): Promise<void> {
     const isDone = await this.mount.dropCaches();
     if (isDone) this.drops++;

@@ -4,12 +4,15 @@
  *   worker MOUNT EXCHANGE BYTES   commands from standard input, one a line, until its end
  *   worker                        prints its effective user: the program that is run from the mount
  *
- * A command is "UID GID VERB ARGUMENTS"; the call is made as that user, without capabilities unless it is 0. Paths are
- * below the directory of the mount that "base" names, and hold no spaces. The answer is "BEFORE AFTER ok …" or "BEFORE AFTER errno NUMBER", where BEFORE is the coarse
- * clock that the kernel stamps with and AFTER the exact one, in nanoseconds. Bytes to write, and bytes that were read, lie in the
- * file EXCHANGE, which is mapped, so that they need no pipe and are aligned for O_DIRECT.
+ * A command is "UID GID VERB ARGUMENTS"; the call is made as that user, without capabilities unless
+ * it is 0. Paths are below the directory of the mount that "base" names, and hold no spaces. The
+ * answer is "BEFORE AFTER ok …" or "BEFORE AFTER errno NUMBER", where BEFORE is the coarse clock
+ * that the kernel stamps with and AFTER the exact one, in nanoseconds. Bytes to write, and bytes
+ * that were read, lie in the file EXCHANGE, which is mapped, so that they need no pipe and are
+ * aligned for O_DIRECT.
  *
- * libaio and io_uring are done by their system calls: a request is cut into pieces that are all under way at once.
+ * libaio and io_uring are done by their system calls: a request is cut into pieces that are all
+ * under way at once.
  */
 #define _GNU_SOURCE
 #include <dirent.h>

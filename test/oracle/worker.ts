@@ -1,7 +1,8 @@
 /**
  * A process that does system calls on the mount, one at a time (worker.c), and its bytes.
  *
- * Bytes go through a file in memory that the process has mapped: `put` before a write, `take` after a read.
+ * Bytes go through a file in memory that the process has mapped: `put` before a write, `take` after
+ * a read.
  */
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { closeSync, ftruncateSync, openSync, readSync, rmSync, writeSync } from 'node:fs';
@@ -39,7 +40,10 @@ export class Worker {
   #path: string;
   #isClosed = false;
 
-  /** @param program the compiled worker.c @param folder outside of the mount, for the exchange file */
+  /**
+   * @param program the compiled worker.c
+   * @param folder outside of the mount, for the exchange file
+   */
   constructor(index: number, program: string, mount: string, folder: string, exchangeBytes: number) {
     this.index = index;
     this.#path = join(folder, `exchange-${index}`);

@@ -7,7 +7,10 @@ import type { Cases } from './aio-conformance.ts';
 import { expectRefused } from './aio-conformance-refusals.ts';
 import { pattern } from './aio-conformance-targets.ts';
 
-/** Appends many records at once, taking the files in turn, and expects them whole, side by side, in the order of the calls. */
+/**
+ * Appends many records at once, taking the files in turn, and expects them whole, side by side, in
+ * the order of the calls.
+ */
 async function expectRecordsInOrder(files: readonly AsyncFile[], path: string, start: number): Promise<void> {
   const records = Array.from({ length: 60 }, (_, at) => pattern(1 + ((at * 613) % 5000), at));
   const appends = records.map((record, at) => (files[at % files.length] as AsyncFile).append(record));

@@ -11,7 +11,10 @@ import { expectRefused, rejectionOf } from './aio-conformance-refusals.ts';
 
 const AT_ONCE = { wait: false } as const;
 
-/** Another program that locks by fcntl(2): answers 'held' or 'refused', and holds until it is told to end. */
+/**
+ * Another program that locks by fcntl(2): answers 'held' or 'refused', and holds until it is told
+ * to end.
+ */
 async function lockInChild(path: string, kind: LockKind): Promise<{ child: ChildProcess; answer: string }> {
   const program = `
 import fcntl, sys

@@ -1,8 +1,9 @@
 /**
  * Mistakes that engines of this kind have made, each with a test on the real kernel that names it.
  *
- * Where a mistake needs a kernel that misbehaves, its test is in aio-file-faults.test.ts; where it needs a device that is slow, in
- * aio-conformance-slow.test.ts; and a wait that spins shows in aio-lifecycle.test.ts.
+ * Where a mistake needs a kernel that misbehaves, its test is in aio-file-faults.test.ts; where it
+ * needs a device that is slow, in aio-conformance-slow.test.ts; and a wait that spins shows in
+ * aio-lifecycle.test.ts.
  */
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';

@@ -1,4 +1,7 @@
-/** Conformance: reads at an offset and at the position, whole and in pieces, up to the end and beyond it. */
+/**
+ * Conformance: reads at an offset and at the position, whole and in pieces, up to the end and
+ * beyond it.
+ */
 import { truncateSync } from 'node:fs';
 import { expect } from 'vitest';
 import { AlignedBuffer } from '../../src/aio/file/aligned-buffer.ts';
@@ -13,8 +16,8 @@ const FILLER = 0xee;
 const MANY_PIECES = 2500;
 
 /**
- * Reads into memory filled before, and looks at every byte of it. By O_DIRECT the kernel itself zeros what a read asks for after the
- * end of the file, on filesystems made of iomap (ext4, XFS).
+ * Reads into memory filled before, and looks at every byte of it. By O_DIRECT the kernel itself
+ * zeros what a read asks for after the end of the file, on filesystems made of iomap (ext4, XFS).
  */
 async function expectRead(place: Place, into: Uint8Array, offset: number): Promise<void> {
   const file = await place.open({ flags: 'r' });

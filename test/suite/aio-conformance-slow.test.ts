@@ -1,7 +1,9 @@
 /**
- * Requests that are really under way, on a loop device that the kernel slows down: deadlines, signals, cancelling, closing.
+ * Requests that are really under way, on a loop device that the kernel slows down: deadlines,
+ * signals, cancelling, closing.
  *
- * Of several requests at far apart places only the first is answered soon; the others sit in the kernel.
+ * Of several requests at far apart places only the first is answered soon; the others sit in the
+ * kernel.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeAll, describe, expect, test } from 'vitest';
@@ -40,7 +42,10 @@ describe.skipIf(SLOWNESS_OBSTACLE !== '' && !process.env.CI).each(ENGINES)('%s',
     return file;
   }
 
-  /** Reads that nothing has in a cache: with the last close of a device the kernel forgets its pages. */
+  /**
+   * Reads that nothing has in a cache: with the last close of a device the kernel forgets its
+   * pages.
+   */
   function submitReads(file: AsyncFile, options: object = {}): IoRequest[] {
     const step = DEVICE_BYTES / REQUESTS;
     return Array.from({ length: REQUESTS }, (_, at) =>

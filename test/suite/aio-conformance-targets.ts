@@ -1,9 +1,10 @@
 /**
- * What the conformance suite of asynchronous files runs on: a file on a disk, a loop device, a file on tmpfs.
+ * What the conformance suite of asynchronous files runs on: a file on a disk, a loop device, a file
+ * on tmpfs.
  *
- * A target is made once per test file and filled anew before each case, past the page cache and the engine under test.
- * Everything is taken back when the test file ends. Loop devices need root: without it their cases are skipped, and
- * with CI set they run and fail.
+ * A target is made once per test file and filled anew before each case, past the page cache and the
+ * engine under test. Everything is taken back when the test file ends. Loop devices need root:
+ * without it their cases are skipped, and with CI set they run and fail.
  */
 import { execFileSync } from 'node:child_process';
 import {
@@ -85,7 +86,10 @@ export function makeLoopDevice(sizeBytes: number, ...losetupOptions: string[]): 
 
 const THROTTLE = '/sys/fs/cgroup/blkio/blkio.throttle.';
 
-/** Why devices cannot be slowed down here, or '': it needs root, and the blkio controller of cgroup 1 over this process. */
+/**
+ * Why devices cannot be slowed down here, or '': it needs root, and the blkio controller of cgroup
+ * 1 over this process.
+ */
 function slownessObstacle(): string {
   if (!IS_ROOT) return 'not root';
   try {
@@ -100,7 +104,10 @@ function slownessObstacle(): string {
 
 export const SLOWNESS_OBSTACLE = slownessObstacle();
 
-/** Lets at most so many requests per second reach the device; 0 = all. Those beyond wait in the kernel. */
+/**
+ * Lets at most so many requests per second reach the device; 0 = all. Those beyond wait in the
+ * kernel.
+ */
 export function slowDown(device: string, requestsPerSecond: number): void {
   const numbers = readFileSync(`/sys/block/${basename(device)}/dev`, 'utf8').trim();
   for (const kind of ['read', 'write']) {

@@ -1,5 +1,8 @@
 // @ts-check
-/** A few requests, one after the other, to be watched by strace: `node aio-conformance-traced.mjs ENGINE PATH`. */
+/**
+ * A few requests, one after the other, to be watched by strace: `node aio-conformance-traced.mjs
+ * ENGINE PATH`.
+ */
 import { AlignedBuffer, openFile } from '../../dist/aio/file/open-file.js';
 
 const [engine, path = ''] = process.argv.slice(2);

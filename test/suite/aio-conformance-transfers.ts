@@ -1,4 +1,6 @@
-/** Conformance: memory that its owner gives away, or shrinks, while a request is under way with it. */
+/**
+ * Conformance: memory that its owner gives away, or shrinks, while a request is under way with it.
+ */
 import { expect } from 'vitest';
 import { AlignedBuffer } from '../../src/aio/file/aligned-buffer.ts';
 import type { AsyncFile } from '../../src/aio/file/async-file.ts';

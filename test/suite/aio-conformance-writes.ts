@@ -1,4 +1,7 @@
-/** Conformance: writes at an offset and at the position, whole and in pieces, inside the file and past its end. */
+/**
+ * Conformance: writes at an offset and at the position, whole and in pieces, inside the file and
+ * past its end.
+ */
 import { statSync } from 'node:fs';
 import { expect } from 'vitest';
 import { AlignedBuffer } from '../../src/aio/file/aligned-buffer.ts';

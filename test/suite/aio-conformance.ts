@@ -1,8 +1,10 @@
 /**
- * The conformance suite of asynchronous files: one table of cases, run for each engine on each kind of target.
+ * The conformance suite of asynchronous files: one table of cases, run for each engine on each kind
+ * of target.
  *
- * A case is a name and a function of a `Place`. What an engine or a target cannot do is no reason to leave a case out: the case says
- * which error is the documented one. `aio-conformance-*.test.ts` run the table, one test file for each kind of target.
+ * A case is a name and a function of a `Place`. What an engine or a target cannot do is no reason
+ * to leave a case out: the case says which error is the documented one. `aio-conformance-*.test.ts`
+ * run the table, one test file for each kind of target.
  */
 import { describe, test } from 'vitest';
 import { appendCases } from './aio-conformance-append.ts';
@@ -22,7 +24,10 @@ import {
 import { transferCases } from './aio-conformance-transfers.ts';
 import { writeCases } from './aio-conformance-writes.ts';
 
-/** What an engine must do, by name. A case gets a target with known content, and files it opens there are closed after it. */
+/**
+ * What an engine must do, by name. A case gets a target with known content, and files it opens
+ * there are closed after it.
+ */
 export type Cases = Readonly<Record<string, (place: Place) => Promise<void>>>;
 
 const TABLE: Readonly<Record<string, Cases>> = {

@@ -1,8 +1,9 @@
 /**
- * A kernel queue that misbehaves on purpose: stops transfers early, fails them, has no room, or takes its time.
+ * A kernel queue that misbehaves on purpose: stops transfers early, fails them, has no room, or
+ * takes its time.
  *
- * It stands where a native queue would, and passes on to a real one what it does not spoil. A short transfer is a real
- * one of fewer bytes, so the bytes that should have moved did, and no others.
+ * It stands where a native queue would, and passes on to a real one what it does not spoil. A short
+ * transfer is a real one of fewer bytes, so the bytes that should have moved did, and no others.
  */
 
 import type { FileRequest } from '../../src/aio/file/file-request.ts';
@@ -32,7 +33,10 @@ export type Fault =
   | { readonly kind: 'lie'; readonly bytes: number }
   /** It ends with a negative errno, or with 0, and moves nothing. */
   | { readonly kind: 'result'; readonly result: number }
-  /** It is handed over only after so many turns of the event loop, at least one, as the rest of a partial io_submit is. */
+  /**
+   * It is handed over only after so many turns of the event loop, at least one, as the rest of a
+   * partial io_submit is.
+   */
   | { readonly kind: 'late'; readonly turns: number };
 
 export type FaultPlan = (entry: SeenEntry) => Fault | undefined;
@@ -160,7 +164,10 @@ function shorten(entry: Float64Array, segments: Float64Array, bytes: number): vo
   if (segments.length > 0) entry[7] = count;
 }
 
-/** A source of queues for `openFileOn`, each of them faulty; the queues are in `queues` as they are made. */
+/**
+ * A source of queues for `openFileOn`, each of them faulty; the queues are in `queues` as they are
+ * made.
+ */
 export function faultyLeases(plan: FaultPlan): { lease: LeaseQueue; queues: FaultyQueue[] } {
   const queues: FaultyQueue[] = [];
   const lease: LeaseQueue = (kind, _, depth) => {

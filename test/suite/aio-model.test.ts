@@ -1,8 +1,9 @@
 /**
- * Asynchronous files do what a model does: random operations, many in flight, with faults below the engine.
+ * Asynchronous files do what a model does: random operations, many in flight, with faults below the
+ * engine.
  *
- * A failure is shrunk and printed with its seed and path; `AIO_MODEL_SEED=… npx vitest run test/suite/aio-model.test.ts`
- * repeats it. `AIO_MODEL_RUNS` asks for more.
+ * A failure is shrunk and printed with its seed and path; `AIO_MODEL_SEED=… npx vitest run
+ * test/suite/aio-model.test.ts` repeats it. `AIO_MODEL_RUNS` asks for more.
  */
 import fc from 'fast-check';
 import { describe, test } from 'vitest';

@@ -1,9 +1,11 @@
 /**
- * A model of an asynchronous file, and what a property test does to both: batches of operations, all of a batch under way at once.
+ * A model of an asynchronous file, and what a property test does to both: batches of operations,
+ * all of a batch under way at once.
  *
- * The model is the bytes of the file. Where more than one outcome is allowed it says so for each byte: what a failed or
- * cancelled write was about may be old or new, and a read beside writes sees either. After each batch the file is looked at
- * by other means, every byte must be one that is allowed, and the model goes on from there.
+ * The model is the bytes of the file. Where more than one outcome is allowed it says so for each
+ * byte: what a failed or cancelled write was about may be old or new, and a read beside writes sees
+ * either. After each batch the file is looked at by other means, every byte must be one that is
+ * allowed, and the model goes on from there.
  */
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
@@ -74,7 +76,10 @@ export const batches: fc.Arbitrary<ModelBatch[]> = fc.array(
   { minLength: 1, maxLength: 5 },
 );
 
-/** Faults below the engine: short transfers, delays, interruptions, and now and then an error for good. */
+/**
+ * Faults below the engine: short transfers, delays, interruptions, and now and then an error for
+ * good.
+ */
 export function faultsOf(seed: number, unit: number): FaultPlan {
   const random = new SeededRandom(seed);
   return ({ operation: kind, lengthBytes }) => {
@@ -175,9 +180,13 @@ export class FileModel {
     }
   }
 
-  /** Where an append that failed would have gone is not told: it may leave bytes, or a hole, anywhere behind the end. */
+  /**
+   * Where an append that failed would have gone is not told: it may leave bytes, or a hole,
+   * anywhere behind the end.
+   */
   #append(length: number, writes: ModelWrite[]): Promise<unknown> {
-    // A write past the end beside an append may lie where that goes: the batch has one or the other.
+    // A write past the end beside an append may lie where that goes: the batch has one or the
+    // other.
     const end = this.content.length;
     const meets = writes.some(({ offset, bytes }) => offset + bytes.length > end && offset >= 0);
     if (meets) return Promise.resolve();
@@ -191,7 +200,10 @@ export class FileModel {
     }, expectInjected);
   }
 
-  /** Every byte that was read is that of before the batch, or one that a write of the batch put there. */
+  /**
+   * Every byte that was read is that of before the batch, or one that a write of the batch put
+   * there.
+   */
   #judgeRead(
     { offset, into, count }: { offset: number; into: Buffer; count: number },
     writes: ModelWrite[],
@@ -241,7 +253,9 @@ function expectInjected(error: unknown): void {
   expect((error as AioError).code).toBe('EIO');
 }
 
-/** True when it moved what it should; false when it failed by an injected error or was cancelled. */
+/**
+ * True when it moved what it should; false when it failed by an injected error or was cancelled.
+ */
 async function expectEnd(request: IoRequest, wanted: number | undefined): Promise<boolean> {
   try {
     const count = await request.wait();

@@ -1,9 +1,9 @@
 /**
  * A disk for the tests of the allocators, and its owner.
  *
- * `FakeDisk` is a GroupSource over plain bitmaps that can miss like the real one: what it was asked for is "not in
- * memory", it throws, and has it the next time. `Owner` does what the volume does with a SpaceIndex and a
- * policy, in the order that the index asks for.
+ * `FakeDisk` is a GroupSource over plain bitmaps that can miss like the real one: what it was asked
+ * for is "not in memory", it throws, and has it the next time. `Owner` does what the volume does
+ * with a SpaceIndex and a policy, in the order that the index asks for.
  */
 import type { AllocationRequest, Allocator, AllocatorDefinition, Run } from '../../src/alloc/allocator.ts';
 import { clearRange, countRange, setRange } from '../../src/alloc/bit-words.ts';

@@ -1,13 +1,14 @@
 /**
  * The model-based fuzz of the allocators.
  *
- * A volume of a few groups, an index with room for a few maps, a disk that misses at random, and a policy, against a model
- * that could not be simpler: npm `bitset`s of the blocks in use, reserved and quarantined. Each step does one thing that
- * a volume does, and compares. All decisions come from the seed.
+ * A volume of a few groups, an index with room for a few maps, a disk that misses at random, and a
+ * policy, against a model that could not be simpler: npm `bitset`s of the blocks in use, reserved
+ * and quarantined. Each step does one thing that a volume does, and compares. All decisions come
+ * from the seed.
  *
- * What is compared: each answer against the model (free, long enough, inside one group; refused only if no such run
- * exists), each question to the free space against a plain loop over the model, the counts at every step,
- * and all invariants now and then.
+ * What is compared: each answer against the model (free, long enough, inside one group; refused
+ * only if no such run exists), each question to the free space against a plain loop over the model,
+ * the counts at every step, and all invariants now and then.
  */
 import BitSet from 'bitset';
 import type { AllocatorDefinition, Run } from '../../src/alloc/allocator.ts';
@@ -283,7 +284,8 @@ export class AllocatorFuzz {
   // ---- the model ----
 
   #mark(set: BitSet, run: Run, value: 0 | 1): void {
-    // Not setRange: bitset 5.3.0 does nothing where a range ends at the last bit of the word it began in.
+    // Not setRange: bitset 5.3.0 does nothing where a range ends at the last bit of the word it
+    // began in.
     for (let block = run.start; block < run.start + run.length; block++) set.set(block, value);
   }
 

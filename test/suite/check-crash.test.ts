@@ -1,6 +1,6 @@
 /**
- * Power cuts during a repair: whatever a cut leaves, a second repair ends with a sound volume, in which every file is still
- * there that the repair kept when nothing disturbed it.
+ * Power cuts during a repair: whatever a cut leaves, a second repair ends with a sound volume, in
+ * which every file is still there that the repair kept when nothing disturbed it.
  *
  *   CHECK_CRASH_SEED=17 CHECK_CRASH_COUNT=1 npx vitest run test/suite/check-crash.test.ts     repeats one random damage
  *   CHECK_CRASH_STEP=1 CHECK_CRASH_CUTS=100 …                                                 tries more
@@ -29,7 +29,9 @@ const SEED = Number(process.env.CHECK_CRASH_SEED ?? 1);
 const COUNT = Number(process.env.CHECK_CRASH_COUNT ?? 3);
 const TIMEOUT = 30_000 + COUNT * CUTS * 1000;
 
-/** What the damaged volume has in common with the sound one, by path: what a repair must not lose. */
+/**
+ * What the damaged volume has in common with the sound one, by path: what a repair must not lose.
+ */
 async function keptBy(device: MemoryDevice, before: Map<string, string>): Promise<string[]> {
   const now = await contentsOf(device);
   return [...before].filter(([path, hash]) => now.get(path) === hash).map(([path]) => path);

@@ -1,4 +1,7 @@
-/** Kinds of damage to the sample: what is done, and what the checker has to say. Used by the tests of the check and of the repair. */
+/**
+ * Kinds of damage to the sample: what is done, and what the checker has to say. Used by the tests
+ * of the check and of the repair.
+ */
 import type { ProblemCode } from '../../src/check/problem.ts';
 import {
   BitmapHeader,

@@ -1,6 +1,6 @@
 /**
- * The checker's own reading of the journal: what it says of a volume that lost its power, and that its replay leaves the same
- * files as the recovery of a mount.
+ * The checker's own reading of the journal: what it says of a volume that lost its power, and that
+ * its replay leaves the same files as the recovery of a mount.
  */
 import { beforeAll, describe, expect, test } from 'vitest';
 import { checkVolume } from '../../src/check/checker.ts';

@@ -1,4 +1,6 @@
-/** Random damage: volumes of several kinds, and changes to their metadata blocks that a seed makes. */
+/**
+ * Random damage: volumes of several kinds, and changes to their metadata blocks that a seed makes.
+ */
 
 import { blockChecksum, viewOf } from '../../src/check/metadata-block.ts';
 import {

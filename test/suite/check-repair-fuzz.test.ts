@@ -1,8 +1,10 @@
 /**
- * Repair of volumes with random damage: after `-y` a check finds nothing, always, and the volume can be used.
+ * Repair of volumes with random damage: after `-y` a check finds nothing, always, and the volume
+ * can be used.
  *
- * Metadata blocks are flipped, zeroed, spliced, and given pointers and counts that lead anywhere; mostly the checksums are
- * made right again. The samples: small and large blocks, hardly any free space, a journal that is still to be replayed.
+ * Metadata blocks are flipped, zeroed, spliced, and given pointers and counts that lead anywhere;
+ * mostly the checksums are made right again. The samples: small and large blocks, hardly any free
+ * space, a journal that is still to be replayed.
  *
  *   CHECK_FUZZ_SEED=17 CHECK_FUZZ_COUNT=1 npx vitest run test/suite/check-repair-fuzz.test.ts     repeats one
  */

@@ -1,6 +1,7 @@
 /**
- * Repairs, kind by kind: each damage of the table is repaired with `-y`, a second check finds nothing, and what the damage did
- * not touch can be read as before, by a mount that knows nothing of it.
+ * Repairs, kind by kind: each damage of the table is repaired with `-y`, a second check finds
+ * nothing, and what the damage did not touch can be read as before, by a mount that knows nothing
+ * of it.
  */
 import { beforeAll, describe, expect, test } from 'vitest';
 import { checkVolume } from '../../src/check/checker.ts';
@@ -43,7 +44,10 @@ beforeAll(async () => {
   before = await contentsOf(sample);
 });
 
-/** Paths of which a damage leaves nothing, or something else, to be found; none where nothing is said. */
+/**
+ * Paths of which a damage leaves nothing, or something else, to be found; none where nothing is
+ * said.
+ */
 const LOSES: Readonly<Record<string, RegExp>> = {
   type: /^\/fifo$/,
   'another type': /^\/fifo$/,
@@ -100,7 +104,9 @@ const exchangeTable: Damage = async (image) => {
   }
 };
 
-/** Damage beyond single fields; what is gone altogether, and what several things say of each other. */
+/**
+ * Damage beyond single fields; what is gone altogether, and what several things say of each other.
+ */
 const MORE: [what: string, damage: Damage, codes: ProblemCode[]][] = [
   [
     'a superblock of garbage',

@@ -7,7 +7,10 @@ import { TestVolume } from './volume-harness.ts';
 /** Reads at most this much of a file, in one piece. */
 const MOST_BYTES = 1024 * 1024;
 
-/** By path: type, size and digest of the contents. What cannot be read is `broken`. The device is not changed. */
+/**
+ * By path: type, size and digest of the contents. What cannot be read is `broken`. The device is
+ * not changed.
+ */
 export async function contentsOf(device: MemoryDevice): Promise<Map<string, string>> {
   const volume = await TestVolume.open(device.clone());
   const found = new Map<string, string>();

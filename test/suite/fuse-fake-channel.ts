@@ -1,8 +1,8 @@
 /**
  * A FUSE channel without a kernel: requests are given as bytes, replies are kept as bytes.
  *
- * It holds the session to the rules of the real one: a slot is received into only when free, released only
- * when taken, and every reply must be as long as its header says.
+ * It holds the session to the rules of the real one: a slot is received into only when free,
+ * released only when taken, and every reply must be as long as its header says.
  */
 import { strict as assert } from 'node:assert';
 import type { FuseChannel } from '../../src/fuse/channel.ts';

@@ -1,4 +1,7 @@
-/** What the kernel is answered about data that was lost: the session on request bytes, over a volume whose device fails when told to. */
+/**
+ * What the kernel is answered about data that was lost: the session on request bytes, over a volume
+ * whose device fails when told to.
+ */
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { Errno } from '../../src/fs/base/errors.ts';
 import { openVolume, type Volume } from '../../src/fs/volume.ts';

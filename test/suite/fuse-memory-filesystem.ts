@@ -1,9 +1,10 @@
 /**
- * A small filesystem in memory behind the `FileSystem` interface, to try the FUSE layer without a volume.
+ * A small filesystem in memory behind the `FileSystem` interface, to try the FUSE layer without a
+ * volume.
  *
- * It logs every call with the values it was given, can be told to miss a block (`misses`), to hold data
- * operations back (`holdData`), and to fail. Operations that miss are rolled back by not having begun: the fake throws at
- * their first access, as a block cache would.
+ * It logs every call with the values it was given, can be told to miss a block (`misses`), to hold
+ * data operations back (`holdData`), and to fail. Operations that miss are rolled back by not
+ * having begun: the fake throws at their first access, as a block cache would.
  */
 import { fsError } from '../../src/fs/base/errors.ts';
 import type {

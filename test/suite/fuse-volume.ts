@@ -1,4 +1,7 @@
-/** The FUSE session over a real volume in memory: requests are bytes, and so are the answers. No kernel. */
+/**
+ * The FUSE session over a real volume in memory: requests are bytes, and so are the answers. No
+ * kernel.
+ */
 import { Opcode } from '../../src/fuse/abi.ts';
 import { Session } from '../../src/fuse/session.ts';
 import { FakeChannel, message, type Reply, text, u32, u64 } from './fuse-fake-channel.ts';

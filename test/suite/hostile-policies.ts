@@ -1,11 +1,15 @@
 /**
  * Policies that do everything wrong: each hook × each misdeed, as data.
  *
- * All of them would mount and work if it were not for the one thing. `says` is what the log must say of it.
+ * All of them would mount and work if it were not for the one thing. `says` is what the log must
+ * say of it.
  */
 import type { AllocationRequest, Allocator, FreeSpace, Run } from '../../src/alloc/allocator.ts';
 
-/** What becomes of it: the built-in policy for good, or for one request; its figures lost; refused at the mount; or no harm at all. */
+/**
+ * What becomes of it: the built-in policy for good, or for one request; its figures lost; refused
+ * at the mount; or no harm at all.
+ */
 export type Outcome = 'dismissed' | 'passed over' | 'without figures' | 'refused' | 'in office';
 
 export interface HostilePolicy {

@@ -1,6 +1,7 @@
 /**
- * Power cuts while a volume is made over another one. Whatever a cut leaves is one of three: the old volume as it was, no
- * volume, or the new one complete; for a mount, and for the repair that a user tries next.
+ * Power cuts while a volume is made over another one. Whatever a cut leaves is one of three: the
+ * old volume as it was, no volume, or the new one complete; for a mount, and for the repair that a
+ * user tries next.
  */
 import { expect, test } from 'vitest';
 import { checkVolume, NotAVolumeError } from '../../src/check/checker.ts';
@@ -23,7 +24,10 @@ function options(blockBytes: number, label: string, id: number) {
   return { blockBytes, label, uuid, hashSeed: new Uint8Array(8).fill(id), uid: 0, gid: 0 };
 }
 
-/** A volume with files large and small, unmounted in order, which fills the first `sizeBytes` of the device. */
+/**
+ * A volume with files large and small, unmounted in order, which fills the first `sizeBytes` of the
+ * device.
+ */
 async function oldVolume(blockBytes: number, sizeBytes: number): Promise<MemoryDevice> {
   const device = new MemoryDevice(sizeBytes);
   await formatVolume(device, options(blockBytes, 'old', 1));

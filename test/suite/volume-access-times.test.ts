@@ -1,4 +1,7 @@
-/** Access times: which reads move them, what is said of them meanwhile, and what is on disk in the end. */
+/**
+ * Access times: which reads move them, what is said of them meanwhile, and what is on disk in the
+ * end.
+ */
 import { expect, test, vi } from 'vitest';
 import { checkVolume } from '../../src/check/checker.ts';
 import type { Clock } from '../../src/fs/base/clock.ts';

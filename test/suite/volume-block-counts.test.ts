@@ -1,4 +1,7 @@
-/** The space that a file is said to use, from the moment a write to it is answered, and who is told that it changed. */
+/**
+ * The space that a file is said to use, from the moment a write to it is answered, and who is told
+ * that it changed.
+ */
 import { expect, test } from 'vitest';
 import { MemoryDevice } from '../../src/sim/memory-device.ts';
 import { formatted, TestVolume } from './volume-harness.ts';

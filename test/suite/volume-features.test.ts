@@ -1,4 +1,6 @@
-/** Feature bits that this version does not know, as FORMAT.md says: pass over, only read, refuse. */
+/**
+ * Feature bits that this version does not know, as FORMAT.md says: pass over, only read, refuse.
+ */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

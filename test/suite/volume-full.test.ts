@@ -1,6 +1,7 @@
 /**
- * A full volume of the least size, used as the kernel uses it: it holds each inode that it was told of, and forgets it a moment after
- * the last name is gone. What was removed makes room for what comes next, however close behind.
+ * A full volume of the least size, used as the kernel uses it: it holds each inode that it was told
+ * of, and forgets it a moment after the last name is gone. What was removed makes room for what
+ * comes next, however close behind.
  */
 import { describe, expect, test } from 'vitest';
 import { checkVolume } from '../../src/check/checker.ts';
@@ -13,7 +14,10 @@ const LEAST_BLOCKS = 64 + 64 + 3;
 /** Rounds of filling and removing. */
 const ROUNDS = 6;
 
-/** When the kernel says that it has forgotten an inode: before the next request, behind it, or a little later. */
+/**
+ * When the kernel says that it has forgotten an inode: before the next request, behind it, or a
+ * little later.
+ */
 const FORGETS = {
   'at once': (forget: () => void) => forget(),
   'in the same turn, behind the next request': (forget: () => void) => queueMicrotask(forget),

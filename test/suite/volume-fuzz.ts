@@ -1,6 +1,7 @@
 /**
- * Random operations on a volume and on a naive model of it, step by step, with remounts between; at the end the
- * checker must find nothing, and after removing everything the free space must be what it was after mkfs.
+ * Random operations on a volume and on a naive model of it, step by step, with remounts between; at
+ * the end the checker must find nothing, and after removing everything the free space must be what
+ * it was after mkfs.
  */
 
 import type { AllocatorDefinition } from '../../src/alloc/allocator.ts';

@@ -1,6 +1,6 @@
 /**
- * File handles: the kernel finds an inode that it holds no more by looking up '.' in it, whatever its type, and compares
- * generations; see fuse_get_dentry in the kernel.
+ * File handles: the kernel finds an inode that it holds no more by looking up '.' in it, whatever
+ * its type, and compares generations; see fuse_get_dentry in the kernel.
  */
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { FileType } from '../../src/fs/format/format.ts';

@@ -1,8 +1,10 @@
 /**
- * Everything at once, on a small volume and in the shortest turns: writes answered early, some of which find no room on the host or on
- * the volume, access times, files that are removed while they are held, syncs, commits by the clock, and rests.
+ * Everything at once, on a small volume and in the shortest turns: writes answered early, some of
+ * which find no room on the host or on the volume, access times, files that are removed while they
+ * are held, syncs, commits by the clock, and rests.
  *
- * Nothing may wait for ever, whatever waits for what; and what power loss leaves at any moment is sound.
+ * Nothing may wait for ever, whatever waits for what; and what power loss leaves at any moment is
+ * sound.
  */
 import { expect, test } from 'vitest';
 import { checkVolume } from '../../src/check/checker.ts';

@@ -1,4 +1,7 @@
-/** What the journal makes of a volume: recovery, shared commits, small journals, errors of the device. */
+/**
+ * What the journal makes of a volume: recovery, shared commits, small journals, errors of the
+ * device.
+ */
 import { describe, expect, test } from 'vitest';
 import { checkVolume } from '../../src/check/checker.ts';
 import { FsError } from '../../src/fs/base/errors.ts';
@@ -193,7 +196,8 @@ describe('a small journal', () => {
     await formatted(device, 1024, 64);
     const volume = await TestVolume.open(device);
     const inodes = [await volume.create('/a'), await volume.create('/b')] as const;
-    // Two files block by block in turn, until the volume is full; then one of them goes and leaves holes of one block.
+    // Two files block by block in turn, until the volume is full; then one of them goes and leaves
+    // holes of one block.
     await expect(
       (async () => {
         for (let i = 0; ; i++) {

@@ -1,9 +1,10 @@
 /**
- * Random writes, failures, truncations and syncs of a few files, against a model that knows for each
- * byte what was written last and what became of it: on the device, kept in memory, or lost for good.
+ * Random writes, failures, truncations and syncs of a few files, against a model that knows for
+ * each byte what was written last and what became of it: on the device, kept in memory, or lost for
+ * good.
  *
- * The volume must show every byte that is not lost for good, and its syncs must fail for exactly the
- * files that have such bytes.
+ * The volume must show every byte that is not lost for good, and its syncs must fail for exactly
+ * the files that have such bytes.
  */
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { SeededRandom } from '../../src/sim/seeded-random.ts';

@@ -1,7 +1,9 @@
 /**
- * Whose error it is when data that was accepted cannot be written: on a volume over a simulated device that fails when told to.
+ * Whose error it is when data that was accepted cannot be written: on a volume over a simulated
+ * device that fails when told to.
  *
- * `lose` gives data to the volume as a cache does and sees to it that it fails; what a program sees of it later is asked with the device mended.
+ * `lose` gives data to the volume as a cache does and sees to it that it fails; what a program sees
+ * of it later is asked with the device mended.
  */
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { checkVolume } from '../../src/check/checker.ts';
@@ -212,7 +214,8 @@ describe('a loss ends', () => {
     const blocks = 2000;
     const wanted = data(blocks * KIB, 9);
     const seen = new Set<string>();
-    // With so many blocks left beside its data, the tree of its extents finds room, or not in a later step.
+    // With so many blocks left beside its data, the tree of its extents finds room, or not in a
+    // later step.
     for (const spare of [0, 60]) {
       const small = new MemoryDevice(6 * MIB);
       await formatted(small, KIB, 128);

@@ -1,8 +1,8 @@
 /**
  * What names, owners and times do, asked of the volume itself.
  *
- * On a mount the kernel answers many of these questions before they reach us, so a mount test cannot
- * see that an answer of ours is wrong. Here nothing stands in between.
+ * On a mount the kernel answers many of these questions before they reach us, so a mount test
+ * cannot see that an answer of ours is wrong. Here nothing stands in between.
  */
 import { beforeEach, describe, expect, test } from 'vitest';
 import type { Clock } from '../../src/fs/base/clock.ts';

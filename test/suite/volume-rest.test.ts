@@ -1,4 +1,7 @@
-/** A volume at rest: clean on disk while it is mounted, woken by the first change, and never clean while something is not at home. */
+/**
+ * A volume at rest: clean on disk while it is mounted, woken by the first change, and never clean
+ * while something is not at home.
+ */
 import { expect, test } from 'vitest';
 import { checkVolume } from '../../src/check/checker.ts';
 import { CorruptionError, Errno } from '../../src/fs/base/errors.ts';
@@ -14,7 +17,10 @@ async function isClean(device: MemoryDevice): Promise<boolean> {
   return (await readSuperblock(device.clone())).isClean;
 }
 
-/** Mounts a copy of what is on the device now. @returns the names in its root; the journal must not be needed if it is clean */
+/**
+ * Mounts a copy of what is on the device now.
+ * @returns the names in its root; the journal must not be needed if it is clean
+ */
 async function namesOnDisk(device: MemoryDevice): Promise<string[]> {
   const copy = device.clone();
   expect((await checkVolume(copy.clone())).problems).toEqual([]);
@@ -156,7 +162,10 @@ async function settles(promise: Promise<unknown>): Promise<boolean> {
   return Promise.race([promise.then(() => true), late]);
 }
 
-/** A volume on which `meanwhile` is called whenever the device is asked for something, and which is put to rest then. */
+/**
+ * A volume on which `meanwhile` is called whenever the device is asked for something, and which is
+ * put to rest then.
+ */
 async function restMeanwhile(
   options: VolumeOptions,
   begin: (volume: TestVolume, device: SimulatedDevice) => Promise<() => void>,

@@ -1,5 +1,6 @@
 /**
- * Trees of three levels that lose their records from the left: whole subtrees go, and what is left must still be keyed as it was (B3).
+ * Trees of three levels that lose their records from the left: whole subtrees go, and what is left
+ * must still be keyed as it was (B3).
  */
 import { expect, test } from 'vitest';
 import { checkVolume } from '../../src/check/checker.ts';

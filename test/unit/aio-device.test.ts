@@ -1,4 +1,7 @@
-/** What only a device on a kernel has: opening, refusing, files that shrink, and processes that compete for one image. */
+/**
+ * What only a device on a kernel has: opening, refusing, files that shrink, and processes that
+ * compete for one image.
+ */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { constants, tmpdir } from 'node:os';
@@ -228,7 +231,10 @@ describe.each(QUEUES)('the native %s', (kind) => {
   });
 });
 
-/** Programs that end at every stage of a device's life: each must end with its own exit code, and no crash. */
+/**
+ * Programs that end at every stage of a device's life: each must end with its own exit code, and no
+ * crash.
+ */
 describe.each(QUEUES)('with an %s a process may end', (kind) => {
   const SETUP = `
     const native = require(${JSON.stringify(ADDON)});
@@ -338,8 +344,9 @@ describe.each(QUEUES)('with an %s a process may end', (kind) => {
 });
 
 /**
- * A completion that comes between the last look at the ring and the reset of the eventfd, at the end of a stay in the
- * spin, must still wake the loop. A chain of reads about as long as the spin meets that moment within a second.
+ * A completion that comes between the last look at the ring and the reset of the eventfd, at the
+ * end of a stay in the spin, must still wake the loop. A chain of reads about as long as the spin
+ * meets that moment within a second.
  */
 test.each([20_000, 200_000])(
   'no completion is lost at the end of a spin of %d ns',

@@ -261,7 +261,10 @@ function flush(device: Device): Promise<number> {
   return completion.promise;
 }
 
-/** Completions that record how each request ended; `all` settles when every one has. A second end is an error. */
+/**
+ * Completions that record how each request ended; `all` settles when every one has. A second end is
+ * an error.
+ */
 function recorder(count: number) {
   const ended = { count: 0, errnos: new Array<number | undefined>(count).fill(undefined) };
   let resolve = () => {};

@@ -1,4 +1,7 @@
-/** The examples of docs/AIO.md: the document shows the programs of examples/aio as they are, and they do what they say. */
+/**
+ * The examples of docs/AIO.md: the document shows the programs of examples/aio as they are, and
+ * they do what they say.
+ */
 import { execFile } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,7 +1,8 @@
 // @ts-check
 /**
- * Writes and reads back 64 blocks a few times with one engine, and prints which engine it was, or the error:
- * `node aio-file-child.mjs ENGINE PATH`. Meant to be run under a tracer that makes system calls fail.
+ * Writes and reads back 64 blocks a few times with one engine, and prints which engine it was, or
+ * the error: `node aio-file-child.mjs ENGINE PATH`. Meant to be run under a tracer that makes
+ * system calls fail.
  */
 import { AlignedBuffer, openFile } from '../../dist/aio/file/open-file.js';
 

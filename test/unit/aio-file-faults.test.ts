@@ -1,5 +1,6 @@
 /**
- * Files on kernel queues that misbehave: short transfers, errors, no room, late hand-overs, completions that come too early.
+ * Files on kernel queues that misbehave: short transfers, errors, no room, late hand-overs,
+ * completions that come too early.
  *
  * Each mistake that weaker engines of this kind make has its test here or in the conformance suite.
  */
@@ -299,7 +300,10 @@ function randomFaults(random: SeededRandom, unit: number): FaultPlan {
   };
 }
 
-/** Operations on places that do not meet, all under way at once; returns what the file should hold then. */
+/**
+ * Operations on places that do not meet, all under way at once; returns what the file should hold
+ * then.
+ */
 async function oneRound(file: AsyncFile, model: Buffer, random: SeededRandom): Promise<Buffer> {
   const lanes = 8;
   const width = Math.floor(model.length / lanes);
@@ -307,7 +311,8 @@ async function oneRound(file: AsyncFile, model: Buffer, random: SeededRandom): P
   const pending: Promise<unknown>[] = [];
   const appended: Buffer[] = [];
   for (let lane = 0; lane < lanes; lane++) {
-    // Whole pages, or anything inside one lane but the pages at its borders, which direct I/O would share.
+    // Whole pages, or anything inside one lane but the pages at its borders, which direct I/O would
+    // share.
     const aligned = random.below(2) === 0;
     const unit = aligned ? SECTOR : 1;
     const space = Math.floor((width - 2 * SECTOR) / unit);

@@ -1,5 +1,6 @@
 /**
- * Engines under a kernel that refuses: system calls fail by the hand of strace, below everything that is ours.
+ * Engines under a kernel that refuses: system calls fail by the hand of strace, below everything
+ * that is ours.
  *
  * Without strace these tests cannot be; with CI set they are run all the same, and fail.
  */

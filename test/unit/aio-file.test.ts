@@ -1,6 +1,6 @@
 /**
- * The parts of asynchronous files by themselves: buffers, pools, the order of operations, lines of tokens, queues and
- * their choice.
+ * The parts of asynchronous files by themselves: buffers, pools, the order of operations, lines of
+ * tokens, queues and their choice.
  */
 import { spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
@@ -338,7 +338,10 @@ test('a mapped file that another process cuts short while it is read gives what 
   await file.close();
 });
 
-/** What the descriptors of this process lead to, as far as it is the file or what an engine opens: the test runner has others. */
+/**
+ * What the descriptors of this process lead to, as far as it is the file or what an engine opens:
+ * the test runner has others.
+ */
 function openedFor(path: string): string[] {
   const targets = readdirSync('/proc/self/fd').map((descriptor) => {
     try {

@@ -1,8 +1,10 @@
 // @ts-check
 /**
- * Stages of life in which a process that uses `quarryfs/aio` may end, or be looked at: `node aio-lifecycle-child.mjs STAGE ENGINE PATH [DETAIL]`.
+ * Stages of life in which a process that uses `quarryfs/aio` may end, or be looked at: `node
+ * aio-lifecycle-child.mjs STAGE ENGINE PATH [DETAIL]`.
  *
- * Some stages end the process on purpose in the midst of things. The others print one line of JSON, and fail by an exception.
+ * Some stages end the process on purpose in the midst of things. The others print one line of JSON,
+ * and fail by an exception.
  */
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -15,7 +17,10 @@ const IN_FLIGHT = 8;
 
 /** @typedef {import('../../dist/aio/file/async-file.js').AsyncFile} AsyncFile */
 
-/** Descriptors of this process but pipes, sockets and what Node itself has open, by what they lead to. */
+/**
+ * Descriptors of this process but pipes, sockets and what Node itself has open, by what they lead
+ * to.
+ */
 function openDescriptors() {
   return readdirSync('/proc/self/fd')
     .map((name) => {
@@ -30,7 +35,10 @@ function openDescriptors() {
     );
 }
 
-/** What of the system this process holds: descriptors of files, io_urings, rings of kernel AIO, which show in its memory map. */
+/**
+ * What of the system this process holds: descriptors of files, io_urings, rings of kernel AIO,
+ * which show in its memory map.
+ */
 function held() {
   const rings = readFileSync('/proc/self/maps', 'utf8')
     .split('\n')
@@ -171,7 +179,10 @@ const STAGES = {
     tell({ before, after: held() });
   },
 
-  /** Also while they load the addon, make a queue, and open: what open(2) then gives nobody has, so descriptors do not count. */
+  /**
+   * Also while they load the addon, make a queue, and open: what open(2) then gives nobody has, so
+   * descriptors do not count.
+   */
   'workers that are terminated at any moment': async () => {
     for (let delayMs = 0; delayMs < 60; delayMs += 4) {
       const [worker] = startWorkers(1, 'busy worker');
@@ -189,7 +200,10 @@ const STAGES = {
     tell({ before, after: held() });
   },
 
-  /** Node closes, by number, what a worker opened through it: a number that was closed must not be that of another thread's file. */
+  /**
+   * Node closes, by number, what a worker opened through it: a number that was closed must not be
+   * that of another thread's file.
+   */
   'a worker that ends takes no descriptor of another thread': async () => {
     const [worker] = startWorkers(1, 'worker that closes and waits');
     if (!worker) return;
@@ -322,9 +336,9 @@ const STAGES = {
 
 const run = STAGES[stage];
 if (!run) throw new Error(`no stage '${stage}'`);
-// Not awaited here: Node aborts when a worker is terminated while a module with an await of its own is evaluated
-// (nodejs/node issue 43182 and its successors). A stage that is still open when nothing keeps the process alive is a failure
-// all the same.
+// Not awaited here: Node aborts when a worker is terminated while a module with an await of its own
+// is evaluated (nodejs/node issue 43182 and its successors). A stage that is still open when
+// nothing keeps the process alive is a failure all the same.
 process.exitCode = 13;
 run().finally(() => {
   process.exitCode = undefined;

@@ -1,6 +1,6 @@
 /**
- * The life of processes that use asynchronous files, seen from outside: they may end at any stage, by any way, and neither
- * crash nor leave anything behind; and with nothing to do they do nothing.
+ * The life of processes that use asynchronous files, seen from outside: they may end at any stage,
+ * by any way, and neither crash nor leave anything behind; and with nothing to do they do nothing.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -21,7 +21,9 @@ const CHILD = fileURLToPath(new URL('aio-lifecycle-child.mjs', import.meta.url))
 const LIMIT_MS = 60_000;
 /** What the shared context of a thread asks for. */
 const SLOTS_OF_A_PROCESS = 256;
-/** Opens of the engines that hold something of the kernel's besides descriptors, and of the others. */
+/**
+ * Opens of the engines that hold something of the kernel's besides descriptors, and of the others.
+ */
 const MANY_OPENS: Partial<Record<string, number>> = { aio: 10_000, uring: 10_000 };
 const SOME_OPENS = 1000;
 const HAS_STRACE = existsSync('/usr/bin/strace');
@@ -66,8 +68,9 @@ function slotsInUse(): number {
 }
 
 /**
- * None of so many processes has left its slots behind. They are given back a little after the end, and other tests and mounts hold
- * some as well: what a process itself holds, its stages look up in its memory map.
+ * None of so many processes has left its slots behind. They are given back a little after the end,
+ * and other tests and mounts hold some as well: what a process itself holds, its stages look up in
+ * its memory map.
  */
 async function expectSlotsGivenBack(before: number, processes: number): Promise<void> {
   const most = before + (processes * SLOTS_OF_A_PROCESS) / 2;

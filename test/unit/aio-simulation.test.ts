@@ -225,7 +225,8 @@ describe('the memory device', () => {
 });
 
 test('xoshiro128** follows its definition', () => {
-  // The reference algorithm in 64-bit arithmetic, from a state that is recovered by running it on BigInt.
+  // The reference algorithm in 64-bit arithmetic, from a state that is recovered by running it on
+  // BigInt.
   const mask = 0xffffffffn;
   const rotl = (value: bigint, bits: bigint) => ((value << bits) | (value >> (32n - bits))) & mask;
   const state = splitMix(12345);

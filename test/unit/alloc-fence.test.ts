@@ -1,6 +1,7 @@
 /**
- * The fence: whatever a policy of somebody else does, every operation succeeds, every byte is right, the checker finds nothing, the
- * space is all there at the end, and the log says which policy, which hook and what.
+ * The fence: whatever a policy of somebody else does, every operation succeeds, every byte is
+ * right, the checker finds nothing, the space is all there at the end, and the log says which
+ * policy, which hook and what.
  */
 import { describe, expect, test } from 'vitest';
 import type { AllocatorDefinition } from '../../src/alloc/allocator.ts';
@@ -18,7 +19,10 @@ function pattern(file: number, length: number): Uint8Array {
   return new Uint8Array(length).map((_, at) => (at * 31 + file * 7 + 1) & 0xff);
 }
 
-/** Creates, appends in turn, removes half, and fills the holes. Nothing of it may fail: the volume is never half full. */
+/**
+ * Creates, appends in turn, removes half, and fills the holes. Nothing of it may fail: the volume
+ * is never half full.
+ */
 async function work(volume: TestVolume): Promise<void> {
   await volume.mkdir('/d');
   const inodes: number[] = [];

@@ -1,6 +1,6 @@
 /**
- * The fuzz of all allocators. In `npm test` it is short, with fixed seeds; `npm run fuzz` says by environment from which
- * seed on and for how long (scripts/fuzz.mjs).
+ * The fuzz of all allocators. In `npm test` it is short, with fixed seeds; `npm run fuzz` says by
+ * environment from which seed on and for how long (scripts/fuzz.mjs).
  */
 import { appendFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';

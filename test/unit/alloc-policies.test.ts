@@ -1,4 +1,7 @@
-/** The shared suite on every built-in policy and on a user's module, what each policy is for, and the registry. */
+/**
+ * The shared suite on every built-in policy and on a user's module, what each policy is for, and
+ * the registry.
+ */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,4 +1,6 @@
-/** The two things that bitset gets wrong at the borders of its words, done right for the checker. */
+/**
+ * The two things that bitset gets wrong at the borders of its words, done right for the checker.
+ */
 import { BitSet } from 'bitset';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';

@@ -1,8 +1,10 @@
 /**
- * The checker on damaged volumes: each kind of damage is found by its code, and none makes it throw or hang.
+ * The checker on damaged volumes: each kind of damage is found by its code, and none makes it throw
+ * or hang.
  *
- * Damage is done to a copy of a sound volume, and the checksum of the block made right again, unless it is the checksum
- * that is tried: so it is the contents that the checker has to see through.
+ * Damage is done to a copy of a sound volume, and the checksum of the block made right again,
+ * unless it is the checksum that is tried: so it is the contents that the checker has to see
+ * through.
  */
 import { beforeAll, describe, expect, test } from 'vitest';
 import { checkVolume, NotAVolumeError } from '../../src/check/checker.ts';
@@ -135,7 +137,8 @@ describe('garbage', () => {
         const metadata = Object.values(BlockKind).flatMap((kind) => image.ofKind(kind));
         for (let i = 0; i <= random(40); i++) {
           const block = metadata[random(metadata.length)] as Block;
-          // Headers stay, so that the checker does not stop at them; small offsets are where the structure is.
+          // Headers stay, so that the checker does not stop at them; small offsets are where the
+          // structure is.
           const at = HEADER_BYTES + random(random(2) === 0 ? 200 : BLOCK - HEADER_BYTES);
           block.bytes[at] = random(256);
           await block.seal();

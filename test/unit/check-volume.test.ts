@@ -1,8 +1,9 @@
 /**
- * The checker on volumes made by the filesystem: sound ones are clean, and each kind of damage is found by its code.
+ * The checker on volumes made by the filesystem: sound ones are clean, and each kind of damage is
+ * found by its code.
  *
- * Damage is done to a copy of the bytes, and the checksum of the block made right again, unless it is the checksum itself
- * that is tested: so it is the contents that the checker has to see through.
+ * Damage is done to a copy of the bytes, and the checksum of the block made right again, unless it
+ * is the checksum itself that is tested: so it is the contents that the checker has to see through.
  */
 import { describe, expect, test } from 'vitest';
 import { checkVolume } from '../../src/check/checker.ts';

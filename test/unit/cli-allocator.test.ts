@@ -1,4 +1,7 @@
-/** The command and a user's allocator module, as far as no mount is needed: `mount --fake` loads it and judges its options. */
+/**
+ * The command and a user's allocator module, as far as no mount is needed: `mount --fake` loads it
+ * and judges its options.
+ */
 import { spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,4 +1,7 @@
-/** What others chose the length of, a server's answer or the name of a directory, stays within bounds. */
+/**
+ * What others chose the length of, a server's answer or the name of a directory, stays within
+ * bounds.
+ */
 import { describe, expect, test } from 'vitest';
 import { logName } from '../../src/cli/log-file.ts';
 import { flattenCounters } from '../../src/cli/stat-command.ts';

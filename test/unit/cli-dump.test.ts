@@ -1,4 +1,6 @@
-/** `quarry dump` on image files: a volume as a crash leaves it, the same unmounted, and broken ones. */
+/**
+ * `quarry dump` on image files: a volume as a crash leaves it, the same unmounted, and broken ones.
+ */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

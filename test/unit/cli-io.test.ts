@@ -1,4 +1,7 @@
-/** `quarry io`: its command line, its arithmetic, what it refuses to overwrite, and a short run of each kind. */
+/**
+ * `quarry io`: its command line, its arithmetic, what it refuses to overwrite, and a short run of
+ * each kind.
+ */
 import { execFileSync } from 'node:child_process';
 import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,4 +1,6 @@
-/** A path that leads to something else than it did when it was looked at: nothing is written there. */
+/**
+ * A path that leads to something else than it did when it was looked at: nothing is written there.
+ */
 import {
   mkdirSync,
   mkdtempSync,

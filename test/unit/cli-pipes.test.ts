@@ -1,4 +1,7 @@
-/** Commands whose reader goes away: no word about it, the work is done, and the exit status is the command's own. */
+/**
+ * Commands whose reader goes away: no word about it, the work is done, and the exit status is the
+ * command's own.
+ */
 import { execFile } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -10,7 +13,10 @@ const QUARRY = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url))
 const directory = mkdtempSync(join(tmpdir(), 'quarry-pipes-'));
 const image = join(directory, 'volume.img');
 
-/** Runs `quarry WORDS` into a reader that ends at once. @returns exit status and what was said on standard error */
+/**
+ * Runs `quarry WORDS` into a reader that ends at once.
+ * @returns exit status and what was said on standard error
+ */
 function intoNothing(words: string, redirection = ''): Promise<{ status: number; said: string }> {
   const script = `'${process.execPath}' '${QUARRY}' ${words} ${redirection} | true; exit \${PIPESTATUS[0]}`;
   return new Promise((resolve) => {

@@ -1,4 +1,7 @@
-/** What comes from a disk, a path or a name is shown so that it steers no terminal and makes no line of its own. */
+/**
+ * What comes from a disk, a path or a name is shown so that it steers no terminal and makes no line
+ * of its own.
+ */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,7 +11,10 @@ import { formatVolume } from '../../src/fs/mkfs.ts';
 import { MemoryDevice } from '../../src/sim/memory-device.ts';
 import { TestVolume } from '../suite/volume-harness.ts';
 
-/** Clears the screen, ends the line, a C1 control that begins a sequence, delete, and a mark that turns the writing. */
+/**
+ * Clears the screen, ends the line, a C1 control that begins a sequence, delete, and a mark that
+ * turns the writing.
+ */
 const HOSTILE = 'a\x1b[2Jb\nquarry: c\u009b31md\x7fe\u202ef';
 // biome-ignore-start lint/suspicious/noControlCharactersInRegex: they are what must not be there
 const STEERS = /[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]/;

@@ -1,4 +1,7 @@
-/** The parts of the command that are pure: sizes, ids, signatures, words of the aliases, judged command lines, records. */
+/**
+ * The parts of the command that are pure: sizes, ids, signatures, words of the aliases, judged
+ * command lines, records.
+ */
 
 import { describe, expect, test } from 'vitest';
 import { PROBLEMS } from '../../src/check/problem.ts';

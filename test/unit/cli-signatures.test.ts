@@ -1,7 +1,7 @@
 /**
- * What others left at the far ends of a device: recognised, refused without --force, and gone after it. The bytes are put where the
- * systems themselves put them; where wipefs(8) is there, it says first that it takes them for what they are, and then that it
- * finds nothing any more.
+ * What others left at the far ends of a device: recognised, refused without --force, and gone after
+ * it. The bytes are put where the systems themselves put them; where wipefs(8) is there, it says
+ * first that it takes them for what they are, and then that it finds nothing any more.
  */
 import { execFileSync } from 'node:child_process';
 import { closeSync, ftruncateSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs';

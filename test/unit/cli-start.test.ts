@@ -1,4 +1,7 @@
-/** The beginning of every command, by each name that it has: limits are looked at, and no debugger comes with the environment. */
+/**
+ * The beginning of every command, by each name that it has: limits are looked at, and no debugger
+ * comes with the environment.
+ */
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
@@ -6,7 +9,10 @@ import { withoutDebugger } from '../../src/cli/mount-command.ts';
 
 const FOLDER = fileURLToPath(new URL('../../dist/cli/', import.meta.url));
 
-/** Runs one of the programs where no more than 20 files may be open, without the right to raise that. */
+/**
+ * Runs one of the programs where no more than 20 files may be open, without the right to raise
+ * that.
+ */
 function withFewFiles(program: string, ...words: string[]): Promise<{ status: number; said: string }> {
   const drop =
     process.geteuid?.() === 0 ? 'setpriv --bounding-set=-sys_resource --inh-caps=-sys_resource' : '';

@@ -1,4 +1,7 @@
-/** The order in which a commit talks to the device, one request at a time: the invariants of journal.ts as a transcript. */
+/**
+ * The order in which a commit talks to the device, one request at a time: the invariants of
+ * journal.ts as a transcript.
+ */
 import { beforeEach, describe, expect, test } from 'vitest';
 import type { IoCompletion, Memory } from '../../src/aio/device.ts';
 import { DateClock } from '../../src/fs/base/clock.ts';

@@ -1,4 +1,7 @@
-/** docs/FORMAT.md says what src/fs/format/format.ts declares, all of it, and shows what a real volume holds. */
+/**
+ * docs/FORMAT.md says what src/fs/format/format.ts declares, all of it, and shows what a real
+ * volume holds.
+ */
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { makeFormatDocument } from '../../scripts/format-doc/document.mjs';

@@ -1,6 +1,7 @@
 /**
- * Is docs/FORMAT.md enough to read a volume? A reader in another language that uses nothing but what it says (test/format/reader.py) reads
- * volumes as a crash leaves them and unmounted ones, and finds what was written.
+ * Is docs/FORMAT.md enough to read a volume? A reader in another language that uses nothing but
+ * what it says (test/format/reader.py) reads volumes as a crash leaves them and unmounted ones, and
+ * finds what was written.
  */
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';

@@ -1,4 +1,7 @@
-/** Which requests of the kernel move an access time: READ, READDIR, READDIRPLUS, READLINK, unless the file was opened to leave it alone. */
+/**
+ * Which requests of the kernel move an access time: READ, READDIR, READDIRPLUS, READLINK, unless
+ * the file was opened to leave it alone.
+ */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Clock } from '../../src/fs/base/clock.ts';
 import { Opcode } from '../../src/fuse/abi.ts';

@@ -1,4 +1,7 @@
-/** The kernel does not keep a count of blocks that a write has changed since; on request bytes, with the clock in hand. */
+/**
+ * The kernel does not keep a count of blocks that a write has changed since; on request bytes, with
+ * the clock in hand.
+ */
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { Opcode } from '../../src/fuse/abi.ts';
 import { Session } from '../../src/fuse/session.ts';
@@ -26,7 +29,10 @@ function setattr(valid: number): void {
   ask(Opcode.SETATTR, file, Buffer.concat([u32(valid, 0), Buffer.alloc(80)]));
 }
 
-/** A store of no bytes where no file ends: the kernel takes counts and times for outdated, and nothing else. */
+/**
+ * A store of no bytes where no file ends: the kernel takes counts and times for outdated, and
+ * nothing else.
+ */
 const COUNTS_OUTDATED = { code: 4, offset: 2n ** 62n, size: 0n };
 /** No pages: all attributes are outdated. */
 const ALL_OUTDATED = { code: 2, offset: -1n, size: 0n };

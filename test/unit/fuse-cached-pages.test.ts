@@ -1,4 +1,7 @@
-/** A write past the page cache takes the pages away that a READ may have filled with older bytes, before it is answered; on request bytes. */
+/**
+ * A write past the page cache takes the pages away that a READ may have filled with older bytes,
+ * before it is answered; on request bytes.
+ */
 import { beforeEach, expect, test } from 'vitest';
 import { Errno, fsError } from '../../src/fs/base/errors.ts';
 import { Opcode } from '../../src/fuse/abi.ts';

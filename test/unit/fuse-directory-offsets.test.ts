@@ -1,6 +1,7 @@
 /**
- * Offsets of directory entries: below 2^31, so that 32-bit programs can list; each good to go on from, wherever the kernel stopped
- * in our answer; and no name left out or told twice, however many share the upper bits of their keys.
+ * Offsets of directory entries: below 2^31, so that 32-bit programs can list; each good to go on
+ * from, wherever the kernel stopped in our answer; and no name left out or told twice, however many
+ * share the upper bits of their keys.
  */
 import { describe, expect, test } from 'vitest';
 import { Errno } from '../../src/fs/base/errors.ts';

@@ -1,4 +1,7 @@
-/** Attributes at the ends of what the protocol can say: seconds of 64 bits, owners that are none, counts of 32-bit programs. */
+/**
+ * Attributes at the ends of what the protocol can say: seconds of 64 bits, owners that are none,
+ * counts of 32-bit programs.
+ */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { checkVolume } from '../../src/check/checker.ts';
 import { Errno } from '../../src/fs/base/errors.ts';
@@ -98,7 +101,10 @@ describe('an owner that is none', () => {
   });
 });
 
-/** The device with another owner where the marks 0xabcdef01 and 0xabcdef02 stand, and the block sealed again. */
+/**
+ * The device with another owner where the marks 0xabcdef01 and 0xabcdef02 stand, and the block
+ * sealed again.
+ */
 function ownersReplaced(device: MemoryDevice, id: number): MemoryDevice {
   const copy = device.clone();
   for (let place = 0; place < copy.sizeBytes; place += 4096) {

@@ -1,4 +1,7 @@
-/** A directory that gets another parent has another `..`: the kernel's copy of its listing goes before the answer. */
+/**
+ * A directory that gets another parent has another `..`: the kernel's copy of its listing goes
+ * before the answer.
+ */
 import { beforeEach, expect, test } from 'vitest';
 import { Opcode } from '../../src/fuse/abi.ts';
 import { text, u32, u64 } from '../suite/fuse-fake-channel.ts';

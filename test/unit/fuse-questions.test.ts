@@ -1,4 +1,7 @@
-/** Questions to a mount: the ioctl as bytes, who may ask, answers in parts, and what no server of ours would say. */
+/**
+ * Questions to a mount: the ioctl as bytes, who may ask, answers in parts, and what no server of
+ * ours would say.
+ */
 import { beforeEach, describe, expect, test } from 'vitest';
 import { Errno } from '../../src/fs/base/errors.ts';
 import { Opcode } from '../../src/fuse/abi.ts';

@@ -1,4 +1,7 @@
-/** Requests that are answered when their change is on disk: -o sync, -o dirsync, O_DSYNC past the page cache. */
+/**
+ * Requests that are answered when their change is on disk: -o sync, -o dirsync, O_DSYNC past the
+ * page cache.
+ */
 import { beforeEach, describe, expect, test } from 'vitest';
 import { Errno, fsError } from '../../src/fs/base/errors.ts';
 import type { WriteRequest } from '../../src/fs/base/filesystem.ts';

@@ -1,4 +1,7 @@
-/** What happens in the kernel when writes do not find room: limits that follow the free space, and inodes it is asked to let go of. */
+/**
+ * What happens in the kernel when writes do not find room: limits that follow the free space, and
+ * inodes it is asked to let go of.
+ */
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,4 +1,7 @@
-/** For how long the kernel may believe what it is told, on request bytes: attributes that a write may change are not given for ever. */
+/**
+ * For how long the kernel may believe what it is told, on request bytes: attributes that a write
+ * may change are not given for ever.
+ */
 import { beforeEach, describe, expect, test } from 'vitest';
 import { Opcode } from '../../src/fuse/abi.ts';
 import { Session } from '../../src/fuse/session.ts';
@@ -35,7 +38,10 @@ function setattr(inode: number, valid: number, size = 0): Buffer {
   );
 }
 
-/** Every answer that carries the attributes of a file named 'f', and where in it their validity stands. */
+/**
+ * Every answer that carries the attributes of a file named 'f', and where in it their validity
+ * stands.
+ */
 const ANSWERS: Record<string, (inode: number) => bigint> = {
   lookup: () => ask(Opcode.LOOKUP, ROOT, text('f')).readBigUInt64LE(24),
   link: (inode) => ask(Opcode.LINK, ROOT, Buffer.concat([u64(inode), text('other')])).readBigUInt64LE(24),
@@ -114,7 +120,8 @@ describe('a SETATTR of nothing comes before the write of somebody without privil
     return expect.poll(() => filesystem.node(inode).attributes.mode).toBe(0o100767);
   });
 
-  // The kernel keeps the time of change of cached files by itself: one that it does not know of would show when the inode leaves its memory.
+  // The kernel keeps the time of change of cached files by itself: one that it does not know of
+  // would show when the inode leaves its memory.
   test.each([
     ['a truncation that gives a time of change leaves that', (1 << 3) | (1 << 10) | (1 << 11), 77],
     ['one without leaves what there was', (1 << 3) | (1 << 11), 55],

@@ -1,4 +1,7 @@
-/** The journal by itself: what is appended is read back, whole transactions only, and nothing stale is taken for new. */
+/**
+ * The journal by itself: what is appended is read back, whole transactions only, and nothing stale
+ * is taken for new.
+ */
 import { beforeEach, describe, expect, test } from 'vitest';
 import { DateClock } from '../../src/fs/base/clock.ts';
 import { initialiseHeader } from '../../src/fs/format/block-header.ts';

@@ -1,7 +1,9 @@
 /**
- * Long work gives the loop back: no turn has more than its share of steps, and requests have theirs in between.
+ * Long work gives the loop back: no turn has more than its share of steps, and requests have theirs
+ * in between.
  *
- * The clock of these volumes moves by a whole turn whenever it is looked at, so a turn is as short as it can be, whatever the machine.
+ * The clock of these volumes moves by a whole turn whenever it is looked at, so a turn is as short
+ * as it can be, whatever the machine.
  */
 import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { checkVolume } from '../../src/check/checker.ts';
@@ -51,7 +53,10 @@ async function open(journalBlocks?: number): Promise<TestVolume> {
   return TestVolume.open(device, { turns, cacheBytes: 64 * 1024 * 1024 });
 }
 
-/** Runs `work`, and returns the most transactions that one turn held, requests of the test's own aside. */
+/**
+ * Runs `work`, and returns the most transactions that one turn held, requests of the test's own
+ * aside.
+ */
 async function transactionsPerTurn(work: () => Promise<unknown>): Promise<number> {
   const begin = vi.spyOn(Transaction.prototype, 'begin');
   let most = 0;

@@ -1,4 +1,7 @@
-/** The log of a daemon: bounded, the latest always there; and its file, in a directory that somebody else has prepared. */
+/**
+ * The log of a daemon: bounded, the latest always there; and its file, in a directory that somebody
+ * else has prepared.
+ */
 
 import { execFileSync } from 'node:child_process';
 import {

@@ -1,6 +1,7 @@
 /**
- * Calls functions of the addon in every wrong way. What is thrown must be an error that can be shown; a line on standard output
- * tells of anything else. A call that aborts ends this process, and the last line on standard error names it.
+ * Calls functions of the addon in every wrong way. What is thrown must be an error that can be
+ * shown; a line on standard output tells of anything else. A call that aborts ends this process,
+ * and the last line on standard error names it.
  *
  *   node native-arguments-child.mjs           lists what there is to call
  *   node native-arguments-child.mjs NAME …    calls these
@@ -30,7 +31,9 @@ const proxy = new Proxy({}, { get: throwing, has: throwing, getPrototypeOf: thro
 const revoked = Proxy.revocable({}, {});
 revoked.revoke();
 
-/** No small numbers: they are descriptors that this process needs. And none that may be a process. */
+/**
+ * No small numbers: they are descriptors that this process needs. And none that may be a process.
+ */
 const VALUES = [
   undefined,
   null,

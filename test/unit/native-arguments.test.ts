@@ -1,4 +1,7 @@
-/** The addon takes any argument: what it cannot use is an error that can be caught, and never the end of the process. */
+/**
+ * The addon takes any argument: what it cannot use is an error that can be caught, and never the
+ * end of the process.
+ */
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';

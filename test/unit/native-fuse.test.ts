@@ -1,4 +1,7 @@
-/** The FUSE channel against the kernel: a server in a child process, its user here. Needs root and /dev/fuse. */
+/**
+ * The FUSE channel against the kernel: a server in a child process, its user here. Needs root and
+ * /dev/fuse.
+ */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, rmdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,4 +1,7 @@
-/** The notifier's thread: what it is given is copied, and a reply follows its notification. A socket stands for /dev/fuse. */
+/**
+ * The notifier's thread: what it is given is copied, and a reply follows its notification. A socket
+ * stands for /dev/fuse.
+ */
 import { closeSync, readSync } from 'node:fs';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type FuseChannelHandle, native } from '../../src/native.ts';

@@ -1,4 +1,7 @@
-/** What is no target is not even opened: to open a FIFO lets a writer through, and some devices begin to act. */
+/**
+ * What is no target is not even opened: to open a FIFO lets a writer through, and some devices
+ * begin to act.
+ */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import {
   closeSync,

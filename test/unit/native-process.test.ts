@@ -1,4 +1,6 @@
-/** Processes by descriptors: their end and its status, also when the number is another's by then. */
+/**
+ * Processes by descriptors: their end and its status, also when the number is another's by then.
+ */
 import { spawn } from 'node:child_process';
 import { closeSync } from 'node:fs';
 import { expect, test } from 'vitest';

@@ -1,4 +1,7 @@
-/** The order in which the journal and recovery talk to the device where a crash would show it, request by request. */
+/**
+ * The order in which the journal and recovery talk to the device where a crash would show it,
+ * request by request.
+ */
 import { describe, expect, test } from 'vitest';
 import type { IoCompletion, Memory } from '../../src/aio/device.ts';
 import { DateClock } from '../../src/fs/base/clock.ts';

@@ -1,4 +1,7 @@
-/** Work of any length is done in steps: the stack does not grow with it, nor what an operation that failed leaves behind. */
+/**
+ * Work of any length is done in steps: the stack does not grow with it, nor what an operation that
+ * failed leaves behind.
+ */
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import firstFit from '../../src/alloc/first-fit.ts';
 import { checkVolume } from '../../src/check/checker.ts';
@@ -11,7 +14,10 @@ import { CALLER, formatted, TestVolume } from '../suite/volume-harness.ts';
 const BLOCK = 1024;
 /** In steps of a few extents, some thousand of them: more than any stack has room for. */
 const EXTENTS = 24_000;
-/** Pieces of a write, as many as that takes; the time to find room for them grows faster than their number. */
+/**
+ * Pieces of a write, as many as that takes; the time to find room for them grows faster than their
+ * number.
+ */
 const PIECES = 12_000;
 const encoder = new TextEncoder();
 

@@ -1,9 +1,9 @@
 /**
  * Memory for direct I/O: page-aligned Buffers outside the JavaScript heap.
  *
- * An aligned buffer is an ordinary Buffer, and so is each `subarray` of it. Its memory stays mapped as long as a view is
- * reachable or the kernel uses it, so garbage collection cannot pull it from under a request; nor can a transfer to
- * another thread, which gets a copy.
+ * An aligned buffer is an ordinary Buffer, and so is each `subarray` of it. Its memory stays mapped
+ * as long as a view is reachable or the kernel uses it, so garbage collection cannot pull it from
+ * under a request; nor can a transfer to another thread, which gets a copy.
  */
 import { type NumberedMemory, native } from '../../native.ts';
 
@@ -29,7 +29,10 @@ export const AlignedBuffer = {
     return made;
   },
 
-  /** Whether direct I/O can use these bytes as they are, at an address that is a multiple of `alignBytes`. */
+  /**
+   * Whether direct I/O can use these bytes as they are, at an address that is a multiple of
+   * `alignBytes`.
+   */
   isAligned(bytes: Uint8Array, alignBytes = 4096): boolean {
     return memories.has(bytes.buffer) && bytes.byteOffset % alignBytes === 0;
   },

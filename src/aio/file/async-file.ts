@@ -14,12 +14,14 @@
  *   aio       O_DIRECT through the kernel's asynchronous I/O (io_submit)
  *   uring     O_DIRECT through io_uring
  *
- * A call begins when it is made, and calls run beside each other: nothing but `sync`, `datasync`, `truncate`,
- * `close` and the calls on the file's position (`read`, `write`, `seek`) waits for an earlier one. What is submitted
- * within one turn of the event loop goes to the kernel in one system call.
+ * A call begins when it is made, and calls run beside each other: nothing but `sync`, `datasync`,
+ * `truncate`, `close` and the calls on the file's position (`read`, `write`, `seek`) waits for an
+ * earlier one. What is submitted within one turn of the event loop goes to the kernel in one system
+ * call.
  *
- * Offsets and lengths are in bytes, times in milliseconds unless the name says otherwise. A buffer belongs to the
- * call until its promise settles; after a timeout or an abort, until `IoRequest.whenReleased` resolves.
+ * Offsets and lengths are in bytes, times in milliseconds unless the name says otherwise. A buffer
+ * belongs to the call until its promise settles; after a timeout or an abort, until
+ * `IoRequest.whenReleased` resolves.
  */
 import type { Stats } from 'node:fs';
 import type { Readable, Writable } from 'node:stream';
@@ -43,39 +45,42 @@ export type Vector = Buffers | readonly Uint8Array[];
 /** How to open a file. Every option has a default. */
 export interface OpenFileOptions {
   /**
-   * Default 'auto': the first of uring, aio, direct, buffered that works for this file on this system. With a name
-   * the engine is that one or the opening fails.
+   * Default 'auto': the first of uring, aio, direct, buffered that works for this file on this
+   * system. With a name the engine is that one or the opening fails.
    */
   readonly engine?: EngineName | 'auto';
   /**
-   * As for `fs.open`: 'r', 'r+', 'w', 'w+', 'wx', 'wx+', 'a', 'a+', 'ax', 'ax+', or a number of O_… bits. Default
-   * 'r'. With 'a', `write` goes to the end of the file as `append` does; `writeAt` writes where it is told.
+   * As for `fs.open`: 'r', 'r+', 'w', 'w+', 'wx', 'wx+', 'a', 'a+', 'ax', 'ax+', or a number of O_…
+   * bits. Default 'r'. With 'a', `write` goes to the end of the file as `append` does; `writeAt`
+   * writes where it is told.
    */
   readonly flags?: string | number;
   /** Permission bits of a file that is created, less the umask. Default 0o666. */
   readonly mode?: number;
   /**
-   * Lock the file as it is opened; fails with EBUSY at once when somebody holds it. Default: no lock. See
-   * `AsyncFile.lock`.
+   * Lock the file as it is opened; fails with EBUSY at once when somebody holds it. Default: no
+   * lock. See `AsyncFile.lock`.
    */
   readonly lock?: LockKind;
   /**
-   * Most requests of this file with the kernel at once, 1 to 4096; others wait their turn. Default 128. The
-   * engines on threads never run more at once than libuv has threads (UV_THREADPOOL_SIZE, 4).
+   * Most requests of this file with the kernel at once, 1 to 4096; others wait their turn. Default
+   * 128. The engines on threads never run more at once than libuv has threads (UV_THREADPOOL_SIZE,
+   * 4).
    */
   readonly queueDepth?: number;
   /** Deadline of each request that does not bring its own, in milliseconds; 0 = none. Default 0. */
   readonly timeoutMs?: number;
   /**
-   * What to do with offsets, lengths or memory that O_DIRECT cannot take. 'auto': go through a buffer of our own, at
-   * the price of a copy. 'strict': refuse with AlignmentError. Default 'auto'. Engines buffered and mmap take
-   * anything.
+   * What to do with offsets, lengths or memory that O_DIRECT cannot take. 'auto': go through a
+   * buffer of our own, at the price of a copy. 'strict': refuse with AlignmentError. Default
+   * 'auto'. Engines buffered and mmap take anything.
    */
   readonly align?: 'auto' | 'strict';
   /**
-   * Longest time to look for a completion before sleeping, in microseconds, 0 to 1000; 0 = sleep at once. It adapts:
-   * waits that a look cannot shorten stop it, and an idle file never costs processor time. The looking is one for the
-   * thread: the longest wish of its open files. Default 50.
+   * Longest time to look for a completion before sleeping, in microseconds, 0 to 1000; 0 = sleep at
+   * once. It adapts: waits that a look cannot shorten stop it, and an idle file never costs
+   * processor time. The looking is one for the thread: the longest wish of its open files. Default
+   * 50.
    */
   readonly spinUs?: number;
 }
@@ -94,7 +99,9 @@ export interface ResolvedOptions {
   readonly spinUs: number;
 }
 
-/** What the file's storage needs of direct I/O, in bytes; both are 1 for engines buffered and mmap. */
+/**
+ * What the file's storage needs of direct I/O, in bytes; both are 1 for engines buffered and mmap.
+ */
 export interface Alignment {
   /** Offsets and lengths must be multiples of this (STATX_DIOALIGN, or BLKSSZGET). */
   readonly offsetBytes: number;
@@ -105,13 +112,13 @@ export interface Alignment {
 /** Options of a single call. */
 export interface RequestOptions {
   /**
-   * Deadline of this request in milliseconds from now, and for calls on the position from their turn; 0 = none.
-   * Default: that of the file.
+   * Deadline of this request in milliseconds from now, and for calls on the position from their
+   * turn; 0 = none. Default: that of the file.
    */
   readonly timeoutMs?: number;
   /**
-   * Gives the request up: its promise rejects with an AbortError at once. See `IoRequest.cancel` for what the kernel
-   * does.
+   * Gives the request up: its promise rejects with an AbortError at once. See `IoRequest.cancel`
+   * for what the kernel does.
    */
   readonly signal?: AbortSignal;
 }
@@ -119,8 +126,9 @@ export interface RequestOptions {
 /** Options of a call of the request level. */
 export interface SubmitOptions extends RequestOptions {
   /**
-   * Called once when the request has ended, instead of a promise: the cheapest way to hear of many requests. What it
-   * throws becomes an uncaught exception. Requests that it submits go to the kernel together.
+   * Called once when the request has ended, instead of a promise: the cheapest way to hear of many
+   * requests. What it throws becomes an uncaught exception. Requests that it submits go to the
+   * kernel together.
    */
   readonly onDone?: (request: IoRequest) => void;
 }
@@ -145,8 +153,8 @@ export type RequestOperation = 'read' | 'write' | 'sync' | 'datasync';
 /** What became of a wish to cancel. */
 export type CancelOutcome =
   /**
-   * It did not happen, or not wholly (`transferredBytes`); `wait()` rejects with CancelledError, and the buffer is
-   * free.
+   * It did not happen, or not wholly (`transferredBytes`); `wait()` rejects with CancelledError,
+   * and the buffer is free.
    */
   | 'cancelled'
   /** The kernel does not let go of it. It goes on, and `wait()` tells its true end. */
@@ -166,7 +174,10 @@ export interface IoRequest {
   readonly state: RequestState;
   /** Whether `state` is final. */
   readonly isDone: boolean;
-  /** Whether the kernel is done with the buffer. Later than `isDone` only after a timeout or an abort. */
+  /**
+   * Whether the kernel is done with the buffer. Later than `isDone` only after a timeout or an
+   * abort.
+   */
   readonly isReleased: boolean;
   /** Bytes moved, once the request is released; 0 before. */
   readonly transferredBytes: number;
@@ -175,14 +186,14 @@ export interface IoRequest {
   /** Milliseconds from the submission to the end, or to now while it is unfinished. */
   readonly latency: number;
   /**
-   * The end of the request: the bytes moved. The same promise however often it is asked for. A failure that nobody
-   * waits for is no unhandled rejection; it stays in `error`.
+   * The end of the request: the bytes moved. The same promise however often it is asked for. A
+   * failure that nobody waits for is no unhandled rejection; it stays in `error`.
    */
   wait(): Promise<number>;
   /**
-   * Asks for the request to be given up. A request that is still queued is cancelled for certain. Kernel AIO cannot
-   * cancel transfers of files and disks, nor can a thread inside a system call: 'running'. io_uring is asked, and
-   * mostly too late.
+   * Asks for the request to be given up. A request that is still queued is cancelled for certain.
+   * Kernel AIO cannot cancel transfers of files and disks, nor can a thread inside a system call:
+   * 'running'. io_uring is asked, and mostly too late.
    */
   cancel(): Promise<CancelOutcome>;
   /** Resolves when the kernel is done with the buffer; never rejects. */
@@ -204,7 +215,8 @@ export interface Appended {
 /** Options of `lock`. */
 export interface LockOptions extends RequestOptions {
   /**
-   * Wait for the present holder; false: fail at once with EBUSY. Default true. `timeoutMs` and `signal` end the wait.
+   * Wait for the present holder; false: fail at once with EBUSY. Default true. `timeoutMs` and
+   * `signal` end the wait.
    */
   readonly wait?: boolean;
 }
@@ -216,8 +228,8 @@ export interface ChunkOptions {
   /** Byte after the last. Default: the end of the file. */
   readonly end?: number;
   /**
-   * Bytes per chunk, a multiple of `alignment.offsetBytes`. Default 65536. The first may be shorter, so that the
-   * others are aligned.
+   * Bytes per chunk, a multiple of `alignment.offsetBytes`. Default 65536. The first may be
+   * shorter, so that the others are aligned.
    */
   readonly chunkBytes?: number;
   /** Chunks read ahead, 1 to 64. Default 4. */
@@ -229,7 +241,10 @@ export interface ChunkOptions {
 export interface WriteStreamOptions {
   /** Where to begin. Default 0. */
   readonly start?: number;
-  /** Bytes per write, a multiple of `alignment.offsetBytes`; what is written is gathered up to it. Default 65536. */
+  /**
+   * Bytes per write, a multiple of `alignment.offsetBytes`; what is written is gathered up to it.
+   * Default 65536.
+   */
   readonly chunkBytes?: number;
   /** Writes under way at once, 1 to 64. Default 4. */
   readonly depth?: number;
@@ -249,7 +264,10 @@ export interface FileStatistics {
   readonly continued: number;
 }
 
-/** Rejections of every method: AioError and its kin (io-error.ts); after `close`, an AioError with code EBADF. */
+/**
+ * Rejections of every method: AioError and its kin (io-error.ts); after `close`, an AioError with
+ * code EBADF.
+ */
 export interface AsyncFile {
   /** The file descriptor. It belongs to the file: use it, but do not close it. */
   readonly fd: number;
@@ -264,63 +282,76 @@ export interface AsyncFile {
   stat(): Promise<Stats>;
 
   /**
-   * Fills `bytes` from the file's position, and moves it by what was read. Resolves to the bytes read: fewer than
-   * asked for only at the end of the file, then 0. Calls on the position run one after the other, in the order they
-   * were made.
+   * Fills `bytes` from the file's position, and moves it by what was read. Resolves to the bytes
+   * read: fewer than asked for only at the end of the file, then 0. Calls on the position run one
+   * after the other, in the order they were made.
    */
   read(bytes: Bytes, options?: RequestOptions): Promise<number>;
   /**
-   * Fills `bytes` from `offset`. Resolves to the bytes read: fewer than asked for only at the end of the file, then
-   * 0. A direct read that meets the end may clear what follows in `bytes`, up to a block of the filesystem.
+   * Fills `bytes` from `offset`. Resolves to the bytes read: fewer than asked for only at the end
+   * of the file, then
+   * 0. A direct read that meets the end may clear what follows in `bytes`, up to a block of the
+   *    filesystem.
    */
   readAt(bytes: Bytes, offset: number, options?: RequestOptions): Promise<number>;
-  /** Like `readAt` into several pieces, filled in order (scatter). Any number of pieces, not just IOV_MAX. */
+  /**
+   * Like `readAt` into several pieces, filled in order (scatter). Any number of pieces, not just
+   * IOV_MAX.
+   */
   readAtv(vector: Vector, offset: number, options?: RequestOptions): Promise<number>;
 
   /**
-   * Writes all of `bytes` at the file's position, and moves it; for files opened with 'a', at the end. Resolves to
-   * `bytes.length`.
+   * Writes all of `bytes` at the file's position, and moves it; for files opened with 'a', at the
+   * end. Resolves to `bytes.length`.
    */
   write(bytes: Bytes, options?: RequestOptions): Promise<number>;
   /**
-   * Writes all of `bytes` at `offset`. Resolves to `bytes.length`; what stopped halfway rejects, with
-   * `transferredBytes` in the error.
+   * Writes all of `bytes` at `offset`. Resolves to `bytes.length`; what stopped halfway rejects,
+   * with `transferredBytes` in the error.
    */
   writeAt(bytes: Bytes, offset: number, options?: RequestOptions): Promise<number>;
   /**
-   * Like `writeAt` from several pieces (gather). Any number of pieces; more than IOV_MAX are several system calls.
+   * Like `writeAt` from several pieces (gather). Any number of pieces; more than IOV_MAX are
+   * several system calls.
    */
   writeAtv(vector: Vector, offset: number, options?: RequestOptions): Promise<number>;
 
   /**
-   * Writes at the end of the file. Each append gets its own range when it is called, so concurrent ones never
-   * overlap, and lie in the order of the calls; also those of other files opened on the same inode by this thread.
-   * Other processes must be kept out by `lock`. EINVAL on a block device, which has no end to move.
+   * Writes at the end of the file. Each append gets its own range when it is called, so concurrent
+   * ones never overlap, and lie in the order of the calls; also those of other files opened on the
+   * same inode by this thread. Other processes must be kept out by `lock`. EINVAL on a block
+   * device, which has no end to move.
    */
   append(data: Bytes | Vector, options?: RequestOptions): Promise<Appended>;
 
   /**
-   * Moves the position: `whence` 0 from the start, 1 from the position, 2 from the end. Resolves to the new one.
-   * EINVAL for any other `whence`, and for a position that would be negative or no integer.
+   * Moves the position: `whence` 0 from the start, 1 from the position, 2 from the end. Resolves to
+   * the new one. EINVAL for any other `whence`, and for a position that would be negative or no
+   * integer.
    */
   seek(offset: number, whence?: 0 | 1 | 2): Promise<number>;
 
   /**
-   * Sets the length. Runs alone: after everything submitted before, and before everything submitted later. EINVAL on
-   * a block device.
+   * Sets the length. Runs alone: after everything submitted before, and before everything submitted
+   * later. EINVAL on a block device.
    */
   truncate(lengthBytes: number): Promise<void>;
 
-  /** fsync(2), after every write submitted before this call has ended: those that succeeded survive power loss. */
+  /**
+   * fsync(2), after every write submitted before this call has ended: those that succeeded survive
+   * power loss.
+   */
   sync(options?: RequestOptions): Promise<void>;
-  /** fdatasync(2): like `sync`, without times and other things that reading the data does not need. */
+  /**
+   * fdatasync(2): like `sync`, without times and other things that reading the data does not need.
+   */
   datasync(options?: RequestOptions): Promise<void>;
 
   /**
-   * Locks the whole file against other processes and against other opens by this one (an open file description lock,
-   * fcntl(2): advisory, released by `unlock`, by `close`, and by the death of the process). A second call changes the
-   * kind. EBUSY when it is held elsewhere and `wait` is false. 'exclusive' needs a file open for writing, 'shared'
-   * one open for reading: else EBADF.
+   * Locks the whole file against other processes and against other opens by this one (an open file
+   * description lock, fcntl(2): advisory, released by `unlock`, by `close`, and by the death of the
+   * process). A second call changes the kind. EBUSY when it is held elsewhere and `wait` is false.
+   * 'exclusive' needs a file open for writing, 'shared' one open for reading: else EBADF.
    */
   lock(kind?: LockKind, options?: LockOptions): Promise<void>;
   /** Releases the lock; nothing happens when there is none. */
@@ -329,15 +360,15 @@ export interface AsyncFile {
   /** Resolves when everything submitted before has ended, well or badly. */
   drain(): Promise<void>;
   /**
-   * Lets everything submitted before end, then releases lock and descriptor. Idempotent: the same promise each time.
-   * Later calls are refused.
+   * Lets everything submitted before end, then releases lock and descriptor. Idempotent: the same
+   * promise each time. Later calls are refused.
    */
   close(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
 
   /**
-   * The request level: returns at once; the request goes to the kernel at the end of this turn, with all others.
-   * Arguments that make no sense throw.
+   * The request level: returns at once; the request goes to the kernel at the end of this turn,
+   * with all others. Arguments that make no sense throw.
    */
   submitRead(bytes: Bytes, offset: number, options?: SubmitOptions): IoRequest;
   submitWrite(bytes: Bytes, offset: number, options?: SubmitOptions): IoRequest;
@@ -346,33 +377,36 @@ export interface AsyncFile {
   submitSync(options?: SubmitOptions): IoRequest;
   submitDatasync(options?: SubmitOptions): IoRequest;
   /**
-   * Submits several operations, and hands them to the kernel now, in one system call as far as the queue has room.
+   * Submits several operations, and hands them to the kernel now, in one system call as far as the
+   * queue has room.
    */
   submitAll(operations: readonly IoOperation[], options?: SubmitOptions): IoRequest[];
   /** Hands to the kernel what was submitted so far, without waiting for the end of this turn. */
   flushSubmissions(): void;
 
   /**
-   * Pins the whole aligned memory that `bytes` is part of for this file's engine, until `unregisterMemory` or
-   * `close`: each transfer then spares the kernel looking up its pages (uring: a tenth of the processor time of a 4
-   * KiB read, half of that of 1 MiB). The memory is not freed before. False when the engine has no such thing, or has
-   * no room: 64 memories per thread, RLIMIT_MEMLOCK. A TypeError for memory that is not from `AlignedBuffer.allocate`
-   * or a `BufferPool`.
+   * Pins the whole aligned memory that `bytes` is part of for this file's engine, until
+   * `unregisterMemory` or `close`: each transfer then spares the kernel looking up its pages
+   * (uring: a tenth of the processor time of a 4 KiB read, half of that of 1 MiB). The memory is
+   * not freed before. False when the engine has no such thing, or has no room: 64 memories per
+   * thread, RLIMIT_MEMLOCK. A TypeError for memory that is not from `AlignedBuffer.allocate` or a
+   * `BufferPool`.
    */
   registerMemory(bytes: Uint8Array): boolean;
   /** Undoes `registerMemory`; nothing happens when there is nothing to undo. */
   unregisterMemory(bytes: Uint8Array): void;
 
   /**
-   * The content in pieces, read ahead. Each chunk is yours to keep. `for await (const chunk of file)` is `chunks()`.
+   * The content in pieces, read ahead. Each chunk is yours to keep. `for await (const chunk of
+   * file)` is `chunks()`.
    */
   chunks(options?: ChunkOptions): AsyncGenerator<Buffer, void, undefined>;
   [Symbol.asyncIterator](): AsyncGenerator<Buffer, void, undefined>;
   /** The content as a Node stream. It does not close the file. */
   createReadStream(options?: ChunkOptions): Readable;
   /**
-   * A Node stream that writes in aligned chunks, several at once; only the last may be short. It does not close the
-   * file.
+   * A Node stream that writes in aligned chunks, several at once; only the last may be short. It
+   * does not close the file.
    */
   createWriteStream(options?: WriteStreamOptions): Writable;
 
@@ -380,12 +414,13 @@ export interface AsyncFile {
 }
 
 /**
- * Opens a regular file or a block device; `openFile` of open-file.ts, which is what `quarryfs/aio` exports.
+ * Opens a regular file or a block device; `openFile` of open-file.ts, which is what `quarryfs/aio`
+ * exports.
  *
- * Rejects with an AioError: what open(2) says; EINVAL when the engine needs O_DIRECT and the filesystem refuses it;
- * EAGAIN when fs.aio-max-nr is used up; ENOSYS or EPERM when io_uring is not there or not allowed; EBUSY when the
- * lock is held elsewhere; EISDIR or ENOTBLK for what is neither file nor block device. With engine 'auto' the engines
- * that the system refuses are passed over. An option that makes no sense rejects with a TypeError or RangeError that
- * names it.
+ * Rejects with an AioError: what open(2) says; EINVAL when the engine needs O_DIRECT and the
+ * filesystem refuses it; EAGAIN when fs.aio-max-nr is used up; ENOSYS or EPERM when io_uring is not
+ * there or not allowed; EBUSY when the lock is held elsewhere; EISDIR or ENOTBLK for what is
+ * neither file nor block device. With engine 'auto' the engines that the system refuses are passed
+ * over. An option that makes no sense rejects with a TypeError or RangeError that names it.
  */
 export type OpenFile = (path: string, options?: OpenFileOptions) => Promise<AsyncFile>;

@@ -5,8 +5,9 @@
  *   const buffer = await pool.acquire();
  *   try { await file.readAt(buffer, 0); } finally { pool.release(buffer); }
  *
- * The memory is one mapping, so that the kernel can use huge pages. When all are lent, `acquire` waits, first
- * come first served: this is what bounds the work of a program. Give a buffer back only after its request is released.
+ * The memory is one mapping, so that the kernel can use huge pages. When all are lent, `acquire`
+ * waits, first come first served: this is what bounds the work of a program. Give a buffer back
+ * only after its request is released.
  */
 import { AlignedBuffer } from './aligned-buffer.ts';
 

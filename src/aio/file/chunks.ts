@@ -1,8 +1,8 @@
 /**
  * A file in pieces, in order, with a few of them read ahead.
  *
- * Chunks lie at multiples of their length, so that direct I/O reads them without a detour. Several share one piece of
- * aligned memory, which lives as long as any of them.
+ * Chunks lie at multiples of their length, so that direct I/O reads them without a detour. Several
+ * share one piece of aligned memory, which lives as long as any of them.
  */
 import { AlignedBuffer } from './aligned-buffer.ts';
 import type { AsyncFile, ChunkOptions, IoRequest } from './async-file.ts';

@@ -1,7 +1,9 @@
 /**
- * Locks between processes, and between opens of one process: open file description locks on the whole file (fcntl(2)).
+ * Locks between processes, and between opens of one process: open file description locks on the
+ * whole file (fcntl(2)).
  *
- * Waiting is asking again, ever less often: a thread blocked in fcntl could neither be timed out nor aborted.
+ * Waiting is asking again, ever less often: a thread blocked in fcntl could neither be timed out
+ * nor aborted.
  */
 import { constants } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';

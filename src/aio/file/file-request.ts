@@ -3,9 +3,9 @@
  *
  *   submitted → (behind a truncation) → in line → with the kernel → released
  *
- * It settles once: when it is released, or before that by its deadline, its signal, or `cancel`. What settles before
- * it is released goes on in the kernel, and the file's order of operations knows it until then. How its bytes move is
- * its host's business; the host calls `ended`.
+ * It settles once: when it is released, or before that by its deadline, its signal, or `cancel`.
+ * What settles before it is released goes on in the kernel, and the file's order of operations
+ * knows it until then. How its bytes move is its host's business; the host calls `ended`.
  */
 import { constants } from 'node:os';
 import type { NumberedMemory } from '../../native.ts';
@@ -35,8 +35,9 @@ export interface RequestHost {
 /**
  * What a request moves. For a sync, nothing.
  *
- * The caller's views may lose their memory while the request is under way: transferred to a worker, or shrunk. So
- * places and lengths are those of the submission, and the views are looked at only to copy, with `isThere` before.
+ * The caller's views may lose their memory while the request is under way: transferred to a worker,
+ * or shrunk. So places and lengths are those of the submission, and the views are looked at only to
+ * copy, with `isThere` before.
  */
 export interface Payload {
   /** The only piece; undefined for a vector or a sync. */
@@ -58,13 +59,18 @@ export class FileRequest implements IoRequest {
   readonly operation: RequestOperation;
   readonly lengthBytes: number;
   readonly payload: Payload;
-  /** Changes only for an append that waits for a truncation: its place is the end of the file then. */
+  /**
+   * Changes only for an append that waits for a truncation: its place is the end of the file then.
+   */
   offset: number;
   transferredBytes = 0;
   error: Error | undefined;
   isReleased = false;
 
-  /** Where it goes, set by its host: in which phase, in which line, under which token, through which memory of ours. */
+  /**
+   * Where it goes, set by its host: in which phase, in which line, under which token, through which
+   * memory of ours.
+   */
   phase: Phase | undefined;
   queue: SubmissionQueue<FileRequest> | undefined;
   lane: Lane<FileRequest> | undefined;
@@ -154,7 +160,10 @@ export class FileRequest implements IoRequest {
     return this.#settled === 'cancelled' ? 'cancelled' : 'finished';
   }
 
-  /** Nothing was or will be given to the kernel: the request is over. The host may still have to leave its phase. */
+  /**
+   * Nothing was or will be given to the kernel: the request is over. The host may still have to
+   * leave its phase.
+   */
   release(): void {
     if (this.isReleased) return;
     this.isReleased = true;
@@ -197,7 +206,10 @@ export class FileRequest implements IoRequest {
     };
   }
 
-  /** Takes what was read out of our memory, and gives that back; returns the bytes of it that were asked for. */
+  /**
+   * Takes what was read out of our memory, and gives that back; returns the bytes of it that were
+   * asked for.
+   */
   #fromScratch(doneBytes: number): number {
     const scratch = this.scratch as NumberedMemory;
     const count = Math.min(Math.max(0, doneBytes - this.scratchHeadBytes), this.lengthBytes);
@@ -288,7 +300,10 @@ function isThere({ bytes, vector, lengthBytes }: Payload): boolean {
   return there === lengthBytes;
 }
 
-/** Fills the pieces of a payload from `from`, as far as that goes; false when they are not there any more. */
+/**
+ * Fills the pieces of a payload from `from`, as far as that goes; false when they are not there any
+ * more.
+ */
 function scatter(from: Uint8Array, payload: Payload): boolean {
   if (!isThere(payload)) return false;
   // V8 may take the length of a view for what it was before its memory went: the copy is the proof.

@@ -1,7 +1,9 @@
 /**
- * The end of a file as its appenders know it: where the next append begins while others are under way.
+ * The end of a file as its appenders know it: where the next append begins while others are under
+ * way.
  *
- * All files that this thread has open on one inode share one tail, so their appends never overlap either.
+ * All files that this thread has open on one inode share one tail, so their appends never overlap
+ * either.
  */
 import { fstatSync } from 'node:fs';
 

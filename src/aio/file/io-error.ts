@@ -1,5 +1,6 @@
 /**
- * What goes wrong with a file, as Errors that say everything known: the system's code, the call, the file, the range.
+ * What goes wrong with a file, as Errors that say everything known: the system's code, the call,
+ * the file, the range.
  *
  *   AioError            the system refused: `code` is 'ENOSPC', 'EIO', …
  *   AlignmentError      O_DIRECT cannot take this offset, length or memory, and `align` is 'strict'
@@ -23,7 +24,9 @@ export interface ErrorPlace {
   readonly transferredBytes?: number;
 }
 
-/** An error of a system call, shaped as those of Node: `code`, negative `errno`, `syscall`, `path`. */
+/**
+ * An error of a system call, shaped as those of Node: `code`, negative `errno`, `syscall`, `path`.
+ */
 export class AioError extends Error implements NodeJS.ErrnoException {
   override name = 'AioError';
   readonly code: string;

@@ -4,8 +4,9 @@
  *   await using file = await openFile('/dev/loop0', { engine: 'uring' });
  *   for await (const chunk of file) …
  *
- * The file is opened once; then an engine takes it, or says why it cannot. With engine 'auto' the next one is tried:
- * io_uring is often forbidden, the system's AIO slots may be used up, a filesystem may know no O_DIRECT.
+ * The file is opened once; then an engine takes it, or says why it cannot. With engine 'auto' the
+ * next one is tried: io_uring is often forbidden, the system's AIO slots may be used up, a
+ * filesystem may know no O_DIRECT.
  */
 import { close, constants, fstat, ftruncate, type Stats } from 'node:fs';
 import { constants as system } from 'node:os';
@@ -97,7 +98,10 @@ export async function openFileOn(
   }
 }
 
-/** Gives the file to the first engine that can have it. @throws AioError, with what the first engine said */
+/**
+ * Gives the file to the first engine that can have it.
+ * @throws AioError, with what the first engine said
+ */
 function takeOver(
   opened: OpenedFile,
   engines: readonly EngineName[],

@@ -1,17 +1,19 @@
 /**
  * Which operations of a file may run beside each other, and what comes after what.
  *
- * Operations join phases. Direct writes run beside each other; so do writes through the page cache; but not one kind
- * beside the other, since a page written back whole would undo a direct write to a part of it. A truncation runs
- * alone. Reads run beside both kinds of writes. A phase opens when every earlier one that it cannot run beside is
- * over, and operations join the last phase or start a new one, so nobody is overtaken and nobody starves.
+ * Operations join phases. Direct writes run beside each other; so do writes through the page cache;
+ * but not one kind beside the other, since a page written back whole would undo a direct write to a
+ * part of it. A truncation runs alone. Reads run beside both kinds of writes. A phase opens when
+ * every earlier one that it cannot run beside is over, and operations join the last phase or start
+ * a new one, so nobody is overtaken and nobody starves.
  *
  *   const phase = order.enter('direct');
  *   if (phase.open) start(); else phase.waiting.push(start);
  *   …
  *   order.leave(phase);
  *
- * `afterAll` calls back when everything that has entered so far has left: the barrier of sync, drain and close.
+ * `afterAll` calls back when everything that has entered so far has left: the barrier of sync,
+ * drain and close.
  */
 export type OperationKind = 'read' | 'direct' | 'cached' | 'alone';
 

@@ -1,8 +1,8 @@
 /**
  * AsyncFile over a RequestRouter: the calls that users make, the file's position, and its end.
  *
- * Calls on the position form a chain of their own, since each begins where the one before ended. Everything else goes
- * to the router as it comes.
+ * Calls on the position form a chain of their own, since each begins where the one before ended.
+ * Everything else goes to the router as it comes.
  */
 import { fstat, ftruncate, type Stats } from 'node:fs';
 import { constants } from 'node:os';
@@ -37,7 +37,10 @@ import { chunkReadable, chunkWritable } from './streams.ts';
 const { EINVAL } = constants.errno;
 const NO_OPTIONS: SubmitOptions = {};
 
-/** Closes the storage of a file that nobody reaches any more, when its requests, which may be in line still, have ended. */
+/**
+ * Closes the storage of a file that nobody reaches any more, when its requests, which may be in
+ * line still, have ended.
+ */
 const forgotten = new FinalizationRegistry<RequestRouter>((router) => {
   void router.drained().then(() => router.storage.release());
 });
@@ -304,7 +307,10 @@ export class QueuedFile implements AsyncFile {
   }
 }
 
-/** O_APPEND, which no descriptor of ours has: the kernel would let go of the offsets that we give it. */
+/**
+ * O_APPEND, which no descriptor of ours has: the kernel would let go of the offsets that we give
+ * it.
+ */
 export const APPEND = 0o2000;
 
 function waited(submit: () => FileRequest): Promise<number> {

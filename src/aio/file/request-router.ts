@@ -8,10 +8,11 @@
  *   read of an unaligned range                              the engine's queue, the sectors around it, through memory of ours
  *   write of an unaligned range                             the page cache, through memory of ours
  *
- * For engines that are not direct every range is aligned. An unaligned write could be a read, a change and a write of
- * whole sectors as well; but at the end of the file it would have to write past it and cut the file again, and what
- * another process writes to the same sectors meanwhile would be lost. The page cache does that right. It and direct
- * writes to the same page do not mix, so they are kept apart (operation-order.ts).
+ * For engines that are not direct every range is aligned. An unaligned write could be a read, a
+ * change and a write of whole sectors as well; but at the end of the file it would have to write
+ * past it and cut the file again, and what another process writes to the same sectors meanwhile
+ * would be lost. The page cache does that right. It and direct writes to the same page do not mix,
+ * so they are kept apart (operation-order.ts).
  */
 import { constants } from 'node:os';
 import { QueueOperation } from '../../native.ts';
@@ -94,7 +95,10 @@ export class RequestRouter implements RequestHost {
     return this.#transfer(operation, payload, payload.pieces !== undefined, offset, options);
   }
 
-  /** A write at the end of the file, whose place is taken now, or after the truncation that is still to come. */
+  /**
+   * A write at the end of the file, whose place is taken now, or after the truncation that is still
+   * to come.
+   */
   append(pieces: Iterable<Uint8Array>, options: SubmitOptions): FileRequest {
     const payload = this.#payloadOf(pieces);
     const usable = payload.pieces !== undefined;

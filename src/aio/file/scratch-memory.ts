@@ -1,8 +1,8 @@
 /**
  * Aligned memory of our own, for requests whose memory or range direct I/O cannot take.
  *
- * Pieces come in powers of two and are kept for the next request, up to a bound; above the largest kept size
- * each is made for its request. Their content is whatever the last request left.
+ * Pieces come in powers of two and are kept for the next request, up to a bound; above the largest
+ * kept size each is made for its request. Their content is whatever the last request left.
  */
 import { type NumberedMemory, native } from '../../native.ts';
 

@@ -1,8 +1,9 @@
 /**
- * The open descriptors of one file and the queues they use: what must be given back when the file is closed, or forgotten.
+ * The open descriptors of one file and the queues they use: what must be given back when the file
+ * is closed, or forgotten.
  *
- * It knows nothing of the AsyncFile above it, so that a file which nobody reaches any more can be collected, and
- * its storage closed after it.
+ * It knows nothing of the AsyncFile above it, so that a file which nobody reaches any more can be
+ * collected, and its storage closed after it.
  */
 import { close, closeSync, open } from 'node:fs';
 import { constants } from 'node:os';
@@ -110,7 +111,10 @@ export class Storage {
     this.tail = shareTail(opened.inodeKey);
   }
 
-  /** A second way to the file, through the page cache, for what direct I/O cannot take. Opened with the first use. */
+  /**
+   * A second way to the file, through the page cache, for what direct I/O cannot take. Opened with
+   * the first use.
+   */
   cachedRoute(): Promise<Route> {
     this.#cachedRoute ??= this.#openCached();
     return this.#cachedRoute;
@@ -153,8 +157,9 @@ export class Storage {
 }
 
 /**
- * Takes an open descriptor out of the hands of Node, which closes what a worker opened, by number, when that ends: the number
- * that we closed long ago may be somebody else's by then. Ours is a duplicate that only we know.
+ * Takes an open descriptor out of the hands of Node, which closes what a worker opened, by number,
+ * when that ends: the number that we closed long ago may be somebody else's by then. Ours is a
+ * duplicate that only we know.
  */
 export function takeDescriptor(number: number): DescriptorHandle {
   const ours = new native.Descriptor(number);

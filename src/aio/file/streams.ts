@@ -1,4 +1,6 @@
-/** Files as Node streams: read ahead by chunks, written in aligned chunks with several under way. */
+/**
+ * Files as Node streams: read ahead by chunks, written in aligned chunks with several under way.
+ */
 import { Readable, Writable } from 'node:stream';
 import type { AsyncFile, ChunkOptions, WriteStreamOptions } from './async-file.ts';
 import { checkedChunk, checkedDepth, readChunks, Slab } from './chunks.ts';
@@ -10,7 +12,10 @@ export function chunkReadable(file: AsyncFile, options: ChunkOptions): Readable 
   return Readable.from(readChunks(file, options), { objectMode: false, highWaterMark });
 }
 
-/** A stream that writes what it is given from `start` on. Does not close the file. @throws RangeError */
+/**
+ * A stream that writes what it is given from `start` on. Does not close the file.
+ * @throws RangeError
+ */
 export function chunkWritable(file: AsyncFile, options: WriteStreamOptions): Writable {
   return new ChunkWriter(file, options);
 }

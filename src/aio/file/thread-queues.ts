@@ -1,9 +1,10 @@
 /**
  * The kernel queues of this thread, shared by its open files.
  *
- * An AIO context takes from a limit of the whole system and tens of milliseconds to give back, so there is one for
- * all files, one io_uring, and one queue of threads. A queue is made with the first file that needs it and closed
- * a moment after the last one is gone. A file that wants a deeper queue than the shared one gets its own.
+ * An AIO context takes from a limit of the whole system and tens of milliseconds to give back, so
+ * there is one for all files, one io_uring, and one queue of threads. A queue is made with the
+ * first file that needs it and closed a moment after the last one is gone. A file that wants a
+ * deeper queue than the shared one gets its own.
  */
 import { type IoQueueHandle, type NumberedMemory, native, type UringQueueHandle } from '../../native.ts';
 import { SubmissionQueue } from '../submission-queue.ts';
@@ -22,7 +23,9 @@ const DEFAULT_THREADS = 4;
 /** The use of a queue by one file. */
 export interface QueueLease {
   readonly queue: SubmissionQueue<FileRequest>;
-  /** Pins memory for this queue, where its kind knows that; false when it does not, or has no room. */
+  /**
+   * Pins memory for this queue, where its kind knows that; false when it does not, or has no room.
+   */
   registerMemory(memory: NumberedMemory): boolean;
   /** Undoes as many calls of `registerMemory` as there were by this lease. */
   unregisterMemory(memory: NumberedMemory): void;
@@ -138,7 +141,9 @@ function depthOf(kind: QueueKind): number {
   return Number.isInteger(wished) && wished >= 1 && wished <= 1024 ? wished : DEFAULT_THREADS;
 }
 
-/** How long this thread looks for completions before it sleeps: the longest wish of its open files. */
+/**
+ * How long this thread looks for completions before it sleeps: the longest wish of its open files.
+ */
 const spinWishes: number[] = [];
 
 /** Adds a wish, in microseconds; call the result to take it back. */

@@ -1,4 +1,7 @@
-/** The time of day as the filesystem stamps it; `read` fills the two fields, so that a time stamp costs no object. */
+/**
+ * The time of day as the filesystem stamps it; `read` fills the two fields, so that a time stamp
+ * costs no object.
+ */
 export interface Clock {
   /** Seconds since 1970. */
   seconds: number;
@@ -8,7 +11,10 @@ export interface Clock {
   roughSeconds(): number;
 }
 
-/** Time from Date: milliseconds only, but everywhere. The mount passes one with the kernel's own granularity. */
+/**
+ * Time from Date: milliseconds only, but everywhere. The mount passes one with the kernel's own
+ * granularity.
+ */
 export class DateClock implements Clock {
   seconds = 0;
   nanoseconds = 0;

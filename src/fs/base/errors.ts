@@ -78,7 +78,10 @@ export function fsErrorFromNumber(errno: number): FsError {
   return fsError(byNumber.get(errno) ?? 'EIO');
 }
 
-/** Data that was accepted could not be written, and files still lack it: said at the end of a mount. `code` is the first one's. */
+/**
+ * Data that was accepted could not be written, and files still lack it: said at the end of a mount.
+ * `code` is the first one's.
+ */
 export class LostDataError extends FsError {
   constructor(code: ErrnoName, what: string) {
     super(code);
@@ -97,7 +100,9 @@ export class CorruptionError extends Error {
   }
 }
 
-/** The errno that a thrown value means to the user: EUCLEAN for corruption, EIO for a bug of ours. */
+/**
+ * The errno that a thrown value means to the user: EUCLEAN for corruption, EIO for a bug of ours.
+ */
 export function errnoOf(thrown: unknown): number {
   if (thrown instanceof FsError) return thrown.errno;
   if (thrown instanceof CorruptionError) return Errno.EUCLEAN;

@@ -1,14 +1,15 @@
 /**
  * What a FUSE layer may ask of a volume.
  *
- * Metadata operations are synchronous functions of cached metadata, made inside `execute`: `perform` runs
- * from start to end without waiting, all or nothing; if a block it needs is not in memory, everything it
- * changed goes back, the block is loaded, and it runs again from the top. So `perform` must leave no mark
- * outside the transaction that a second run would not overwrite. `finished` is called exactly once at the
- * end; for a cached operation both calls come before `execute` returns.
+ * Metadata operations are synchronous functions of cached metadata, made inside `execute`:
+ * `perform` runs from start to end without waiting, all or nothing; if a block it needs is not in
+ * memory, everything it changed goes back, the block is loaded, and it runs again from the top. So
+ * `perform` must leave no mark outside the transaction that a second run would not overwrite.
+ * `finished` is called exactly once at the end; for a cached operation both calls come before
+ * `execute` returns.
  *
- * Data operations (read, write, setAttributes with a size) move bytes and end by `finished` as well.
- * Everything else that waits returns a promise.
+ * Data operations (read, write, setAttributes with a size) move bytes and end by `finished` as
+ * well. Everything else that waits returns a promise.
  */
 import type { Memory } from '../../aio/device.ts';
 
@@ -20,7 +21,10 @@ export interface TransactionHandle {
 export interface Operation<Tx = TransactionHandle> {
   /** Does the work; throws `FsError` for the user, `CorruptionError` for the disk. */
   perform(tx: Tx): void;
-  /** @param thrown undefined on success, otherwise what `perform` (or loading its blocks) threw; `errnoOf` makes an errno of it. Must not throw. */
+  /**
+   * @param thrown undefined on success, otherwise what `perform` (or loading its blocks) threw;
+   * `errnoOf` makes an errno of it. Must not throw.
+   */
   finished(thrown: unknown): void;
   /** It gives blocks back: out of space, it does not wait for others that do. */
   readonly givesBack?: boolean;
@@ -33,7 +37,10 @@ export interface Caller {
   umask: number;
 }
 
-/** Attributes of one inode; one object may be filled again and again. Times in seconds since 1970 (signed) and nanoseconds. */
+/**
+ * Attributes of one inode; one object may be filled again and again. Times in seconds since 1970
+ * (signed) and nanoseconds.
+ */
 export interface Attributes {
   inode: number;
   generation: number;
@@ -56,7 +63,10 @@ export interface Attributes {
   birthNanoseconds: number;
 }
 
-/** Changes that setAttributes applies; a field that is undefined stays as it is. Seconds 'now' is the current time. */
+/**
+ * Changes that setAttributes applies; a field that is undefined stays as it is. Seconds 'now' is
+ * the current time.
+ */
 export interface AttributeChanges {
   mode?: number | undefined;
   uid?: number | undefined;
@@ -103,13 +113,16 @@ export interface CreateRequest {
 /** Flags of renameat2(2). */
 export const RenameFlag = { noReplace: 1, exchange: 2, whiteout: 4 } as const;
 
-/** Visits one directory entry; returning false stops before it, and a later call may go on from `cookie` of the entry before. */
+/**
+ * Visits one directory entry; returning false stops before it, and a later call may go on from
+ * `cookie` of the entry before.
+ */
 export type EntryVisitor = (name: Uint8Array, inode: number, fileType: number, cookie: number) => boolean;
 
 /**
- * One read. The filesystem fills memory so that `lengthBytes` bytes from `offsetBytes` (fewer at the end of the file)
- * stand in `memory` from `resultOffset` on, and may use everything from `memoryOffset` for
- * `lengthBytes + 2 blocks`. `memoryOffset` is page-aligned.
+ * One read. The filesystem fills memory so that `lengthBytes` bytes from `offsetBytes` (fewer at
+ * the end of the file) stand in `memory` from `resultOffset` on, and may use everything from
+ * `memoryOffset` for `lengthBytes + 2 blocks`. `memoryOffset` is page-aligned.
  */
 export interface ReadRequest {
   readonly inode: number;
@@ -126,8 +139,8 @@ export interface ReadRequest {
 }
 
 /**
- * One write: `lengthBytes` bytes stand in `memory` at `memoryOffset`, page-aligned, followed by 2 blocks of
- * room that the filesystem may use. All or nothing.
+ * One write: `lengthBytes` bytes stand in `memory` at `memoryOffset`, page-aligned, followed by 2
+ * blocks of room that the filesystem may use. All or nothing.
  */
 export interface WriteRequest {
   readonly inode: number;
@@ -139,11 +152,15 @@ export interface WriteRequest {
   readonly updateTimes: boolean;
   /** Clear set-user-id and set-group-id as write(2) by an ordinary user does. */
   readonly killPrivileges: boolean;
-  /** The caller's cache promised nothing yet: `finished` may come before the data is on the device; `sync` waits for it. */
+  /**
+   * The caller's cache promised nothing yet: `finished` may come before the data is on the device;
+   * `sync` waits for it.
+   */
   readonly mayEndEarly: boolean;
   /**
-   * The data comes from a cache, and who wrote it there may not hear how this ends: what is lost of it is kept with the inode, as it always is
-   * when the write was answered early. Default: as `mayEndEarly`.
+   * The data comes from a cache, and who wrote it there may not hear how this ends: what is lost of
+   * it is kept with the inode, as it always is when the write was answered early. Default: as
+   * `mayEndEarly`.
    */
   readonly fromCache?: boolean;
   /** Asked when the range is the write's: false if there is nothing to write any more. */
@@ -154,7 +171,10 @@ export interface WriteRequest {
 export interface FileSystem<Tx extends TransactionHandle = TransactionHandle> {
   readonly blockBytes: number;
   readonly readOnly: boolean;
-  /** Space that files may still take, in bytes, as far as it is known without reading: infinite before anybody asked for `statistics`. */
+  /**
+   * Space that files may still take, in bytes, as far as it is known without reading: infinite
+   * before anybody asked for `statistics`.
+   */
   readonly freeBytes: number;
 
   execute(operation: Operation<Tx>): void;
@@ -165,11 +185,16 @@ export interface FileSystem<Tx extends TransactionHandle = TransactionHandle> {
   lookup(tx: Tx, parent: number, name: Uint8Array): number;
   /** ESTALE if there is no such inode. */
   readAttributes(tx: Tx, inode: number, into: Attributes): void;
-  /** The inode is being read other than by `read`: its access time moves, by the rules of the mount. */
+  /**
+   * The inode is being read other than by `read`: its access time moves, by the rules of the mount.
+   */
   accessed(tx: Tx, inode: number): void;
   /** Everything but the size: see `setSize`. ctime becomes now, or as given. */
   changeAttributes(tx: Tx, inode: number, changes: AttributeChanges): void;
-  /** Makes a file, directory or special file; applies umask and setgid directories. EEXIST, ENOSPC, ENAMETOOLONG, ENOENT (parent removed). */
+  /**
+   * Makes a file, directory or special file; applies umask and setgid directories. EEXIST, ENOSPC,
+   * ENAMETOOLONG, ENOENT (parent removed).
+   */
   create(tx: Tx, parent: number, name: Uint8Array, request: CreateRequest): number;
   symlink(tx: Tx, parent: number, name: Uint8Array, target: Uint8Array, caller: Caller): number;
   readSymlink(tx: Tx, inode: number): Uint8Array;
@@ -184,7 +209,10 @@ export interface FileSystem<Tx extends TransactionHandle = TransactionHandle> {
     newName: Uint8Array,
     flags: number,
   ): void;
-  /** Visits '.', '..' and the entries after `cookie` (0 = from the start). The name passed is valid during the visit only. */
+  /**
+   * Visits '.', '..' and the entries after `cookie` (0 = from the start). The name passed is valid
+   * during the visit only.
+   */
   readDirectory(tx: Tx, inode: number, cookie: number, visit: EntryVisitor): void;
   statistics(tx: Tx, into: SpaceStatistics): void;
 
@@ -197,16 +225,24 @@ export interface FileSystem<Tx extends TransactionHandle = TransactionHandle> {
   /**
    * Everything done before the call is on disk when it resolves.
    * @param inode whose lost data makes it fail; without it, anybody's does
-   * @throws the error of the device that ended all commits, or with which data was lost that has not been written again, cut off or removed
+   * @throws the error of the device that ended all commits, or with which data was lost that has
+   * not been written again, cut off or removed
    */
   sync(inode?: number): Promise<void>;
 
-  /** From now on `changed` is told of each file whose space in use, as `readAttributes` gives it, a write changed. */
+  /**
+   * From now on `changed` is told of each file whose space in use, as `readAttributes` gives it, a
+   * write changed.
+   */
   watchSpace?(changed: (inode: number) => void): void;
 
   /** The kernel holds one more reference (lookup count) to the inode. */
   acquire(inode: number): void;
-  /** The kernel gives `count` references back; an inode without names is freed when the last is gone. @returns whether it is */
+  /**
+   * The kernel gives `count` references back; an inode without names is freed when the last is
+   * gone.
+   * @returns whether it is
+   */
   forget(inode: number, count: number): boolean;
 
   /** Hands queued device requests to the kernel; call once after a batch of operations. */

@@ -1,9 +1,10 @@
 /**
  * Turns: how long work may hold the event loop before others have theirs.
  *
- * A turn is what runs between two looks of the loop at its events. Work of any length is cut into steps (operation-runner.ts), and a
- * turn takes steps until its budget is spent; the rest comes in a later turn, with requests that have arrived
- * meanwhile in between. `TurnLengths` counts how long turns were, for `quarry stat` and the tests.
+ * A turn is what runs between two looks of the loop at its events. Work of any length is cut into
+ * steps (operation-runner.ts), and a turn takes steps until its budget is spent; the rest comes in
+ * a later turn, with requests that have arrived meanwhile in between. `TurnLengths` counts how long
+ * turns were, for `quarry stat` and the tests.
  */
 
 import { TURN_BUDGET_MILLISECONDS } from './limits.ts';
@@ -80,14 +81,20 @@ export class Turns {
   }
 }
 
-/** Buckets of a histogram: number i counts turns shorter than 2^i µs that are in none before it; the last one all others. */
+/**
+ * Buckets of a histogram: number i counts turns shorter than 2^i µs that are in none before it; the
+ * last one all others.
+ */
 export const TURN_BUCKETS = 24;
 
 /** The lengths of turns as `quarry stat` shows them. */
 export interface TurnSummary {
   readonly count: number;
   readonly longestMilliseconds: number;
-  /** Turns by their length: those shorter than so many µs, and as long as the number before it. Only those that are. */
+  /**
+   * Turns by their length: those shorter than so many µs, and as long as the number before it. Only
+   * those that are.
+   */
   readonly shorterThanMicroseconds: Record<string, number>;
 }
 
@@ -101,7 +108,10 @@ export class TurnLengths {
     if (milliseconds > this.#longestMilliseconds) this.#longestMilliseconds = milliseconds;
   }
 
-  /** Of these turns, and of others that were counted elsewhere: `[longest in ms, count of each bucket …]`. */
+  /**
+   * Of these turns, and of others that were counted elsewhere: `[longest in ms, count of each
+   * bucket …]`.
+   */
   summary(others: ArrayLike<number> = []): TurnSummary {
     const shorterThanMicroseconds: Record<string, number> = {};
     let count = 0;

@@ -1,5 +1,6 @@
 /**
- * From a range of a file to places on the device: what a read or write has to do, as a list of segments.
+ * From a range of a file to places on the device: what a read or write has to do, as a list of
+ * segments.
  */
 
 import { empty } from '../base/empty.ts';

@@ -1,16 +1,17 @@
 /**
  * Writes that are answered before their data is on the device.
  *
- * The caller's page cache promises nothing until fsync, so a small write may be answered when its space is reserved and its data copied;
- * the device write and the record follow behind its back, under the range lock that the write holds all along. Whoever
- * must not overtake it waits: `sync` for all that began before it, a read or truncation of the
- * same file for all that are on their way to it. So does a new name for the file: who writes a file, closes it and
- * renames it over another does not find an empty one after a crash, though he never called fsync. Until the size is
- * recorded, `sizeOf` tells what it will be. Memory is bounded; when it is used up, writes are answered when they are
- * done, as large ones always are.
+ * The caller's page cache promises nothing until fsync, so a small write may be answered when its
+ * space is reserved and its data copied; the device write and the record follow behind its back,
+ * under the range lock that the write holds all along. Whoever must not overtake it waits: `sync`
+ * for all that began before it, a read or truncation of the same file for all that are on their way
+ * to it. So does a new name for the file: who writes a file, closes it and renames it over another
+ * does not find an empty one after a crash, though he never called fsync. Until the size is
+ * recorded, `sizeOf` tells what it will be. Memory is bounded; when it is used up, writes are
+ * answered when they are done, as large ones always are.
  *
- * What such a write loses is kept with its inode (lost-writes.ts), which may hold on to copies of it: memory that nobody else has is asked
- * back from there.
+ * What such a write loses is kept with its inode (lost-writes.ts), which may hold on to copies of
+ * it: memory that nobody else has is asked back from there.
  */
 import type { Device, Memory } from '../../aio/device.ts';
 import { IoEpochs } from './io-epochs.ts';

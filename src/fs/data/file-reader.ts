@@ -1,10 +1,12 @@
 /**
- * Reading: look up the blocks in one synchronous step, then one batch of device reads into the caller's memory.
+ * Reading: look up the blocks in one synchronous step, then one batch of device reads into the
+ * caller's memory.
  *
- * Holes and what inode bodies hold are filled in by hand. A read takes no locks, since freed blocks are not reused while
- * it is in flight (io-epochs.ts); except where a write answered early is on its way, or data that could not be written
- * is kept in memory, and is laid over what the device has (lost-writes.ts). Device reads are widened to whole sectors,
- * so the result may begin a little after the start of the memory.
+ * Holes and what inode bodies hold are filled in by hand. A read takes no locks, since freed blocks
+ * are not reused while it is in flight (io-epochs.ts); except where a write answered early is on
+ * its way, or data that could not be written is kept in memory, and is laid over what the device
+ * has (lost-writes.ts). Device reads are widened to whole sectors, so the result may begin a little
+ * after the start of the memory.
  */
 import type { Device, IoCompletion } from '../../aio/device.ts';
 import { empty } from '../base/empty.ts';

@@ -1,9 +1,10 @@
 /**
  * Truncating, extending, and freeing whole files.
  *
- * Giving back blocks has no bound, so it is a chain of bounded transactions. The first one moves the size (or drops
- * the last name) and puts the inode on the orphan list if work is left; the last one takes it off. After a crash the mount
- * finds the inode there and goes on. The steps get in the runner's line, so that others come in between.
+ * Giving back blocks has no bound, so it is a chain of bounded transactions. The first one moves
+ * the size (or drops the last name) and puts the inode on the orphan list if work is left; the last
+ * one takes it off. After a crash the mount finds the inode there and goes on. The steps get in the
+ * runner's line, so that others come in between.
  */
 import { PromisedCompletion } from '../../aio/device.ts';
 import { CorruptionError, fsError, fsErrorFromNumber } from '../base/errors.ts';
@@ -104,7 +105,10 @@ function hasExtents(inode: InodeRef): boolean {
   return (type === FileType.regular || type === FileType.symlink) && !isInline(inode);
 }
 
-/** One step of freeing an inode; true when it is gone. @throws CorruptionError if it is a directory that others depend on */
+/**
+ * One step of freeing an inode; true when it is gone.
+ * @throws CorruptionError if it is a directory that others depend on
+ */
 function release(context: WriteContext, tx: Transaction, inode: InodeRef): boolean {
   if (isDirectory(inode) && (inode.number === ROOT_INODE || !treeIsEmpty(inode))) {
     throw new CorruptionError(inode.frame.block, `directory ${inode.number} has no name, and is not empty`);
@@ -218,7 +222,10 @@ class Resize implements LockHolder {
     return this.#setSize(tx, inode);
   }
 
-  /** Times move with the size only: the kernel, which keeps them for files, says so itself where they move without. */
+  /**
+   * Times move with the size only: the kernel, which keeps them for files, says so itself where
+   * they move without.
+   */
   #setSize(tx: Transaction, inode: InodeRef): Next {
     tx.modify(inode.frame);
     if (this.size !== sizeOf(inode)) touchModified(inode, tx.clock);
@@ -289,7 +296,10 @@ class Resize implements LockHolder {
     return this.#step((tx, inode) => this.#setSize(tx, inode));
   }
 
-  /** Writes the block from `from` on out of scratch memory, which `change` fills; reads the first sector before if it is to be kept in part. */
+  /**
+   * Writes the block from `from` on out of scratch memory, which `change` fills; reads the first
+   * sector before if it is to be kept in part.
+   */
   async #transferBlock(
     block: number,
     from: number,
@@ -334,7 +344,10 @@ export async function resizeFile(
   await new Resize(context, inode, size, killPrivileges).run();
 }
 
-/** Frees every inode on the orphan list, and ends truncations that a crash cut short. Returns how many there were. */
+/**
+ * Frees every inode on the orphan list, and ends truncations that a crash cut short. Returns how
+ * many there were.
+ */
 export async function reapAll(context: WriteContext): Promise<number> {
   for (let count = 0; ; count++) {
     const next = new PromisedOperation((tx) => firstOrphan(tx, context.table));

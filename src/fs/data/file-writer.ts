@@ -6,15 +6,17 @@
  *                      new ones reserved
  *                      write-plan.ts  write-edges.ts  here
  *
- * A crash before the record leaks nothing and shows nothing: reserved blocks are free on disk. A write in very many pieces is recorded in several
- * transactions, from the front, the size with them. Data that fits
- * into the inode's body goes there in the plan's transaction, and that is all. A small write from a cache is answered after the
- * plan (early-writes.ts): its space is sure then. What a write from a cache loses is kept with the inode, and what any write brings
- * to its place makes good what was lost there before (lost-writes.ts).
+ * A crash before the record leaks nothing and shows nothing: reserved blocks are free on disk. A
+ * write in very many pieces is recorded in several transactions, from the front, the size with
+ * them. Data that fits into the inode's body goes there in the plan's transaction, and that is all.
+ * A small write from a cache is answered after the plan (early-writes.ts): its space is sure then.
+ * What a write from a cache loses is kept with the inode, and what any write brings to its place
+ * makes good what was lost there before (lost-writes.ts).
  *
- * What lies in a block behind the end of the file is undefined on disk. Whoever moves the end outwards makes zeros of it: the
- * part in the blocks written here is zeroed on the way, an old last block before them (`old tail`) on its own. For that, and
- * for a body to be moved out to block 0 when the write begins elsewhere, the lock is widened to the whole file and the plan made again.
+ * What lies in a block behind the end of the file is undefined on disk. Whoever moves the end
+ * outwards makes zeros of it: the part in the blocks written here is zeroed on the way, an old last
+ * block before them (`old tail`) on its own. For that, and for a body to be moved out to block 0
+ * when the write begins elsewhere, the lock is widened to the whole file and the plan made again.
  */
 import type { IoCompletion, Memory } from '../../aio/device.ts';
 import { FsError, fsError, fsErrorFromNumber } from '../base/errors.ts';
@@ -145,7 +147,10 @@ class WriteTask implements Operation<Transaction>, IoCompletion, LockHolder, Wri
     } else this.#answer(thrown);
   }
 
-  /** What came to its place, and what did not. Before the lock is given up: whoever has it next may write the same bytes. */
+  /**
+   * What came to its place, and what did not. Before the lock is given up: whoever has it next may
+   * write the same bytes.
+   */
   #account(thrown: unknown): void {
     const { offsetBytes, endByte } = this.#plan;
     const writtenTo = thrown === undefined ? endByte : this.#recordedTo();

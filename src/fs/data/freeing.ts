@@ -1,8 +1,9 @@
 /**
- * Blocks that are being given back in steps: who finds the volume out of space meanwhile waits for them.
+ * Blocks that are being given back in steps: who finds the volume out of space meanwhile waits for
+ * them.
  *
- * A task counts from its first step, or from when it has its lock, to its last. One that still waits for a lock does not: whoever
- * holds that lock may be the one who waits for space.
+ * A task counts from its first step, or from when it has its lock, to its last. One that still
+ * waits for a lock does not: whoever holds that lock may be the one who waits for space.
  */
 
 export class Freeing {

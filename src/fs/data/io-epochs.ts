@@ -1,9 +1,10 @@
 /**
  * Which data transfers may still touch a block that was freed?
  *
- * Every transfer enters the current epoch when its blocks are looked up and leaves it when it is done. Freed blocks are put behind the
- * epoch that was current when their freeing became durable: when no transfer of that epoch or an earlier one is in flight,
- * nothing can reach them any more, and they may be handed out again.
+ * Every transfer enters the current epoch when its blocks are looked up and leaves it when it is
+ * done. Freed blocks are put behind the epoch that was current when their freeing became durable:
+ * when no transfer of that epoch or an earlier one is in flight, nothing can reach them any more,
+ * and they may be handed out again.
  */
 
 interface Gate {
@@ -13,7 +14,10 @@ interface Gate {
 
 export class IoEpochs {
   #current = 0;
-  /** Transfers in flight, by epoch; only epochs that have some, in their order, since only the current one is ever added. */
+  /**
+   * Transfers in flight, by epoch; only epochs that have some, in their order, since only the
+   * current one is ever added.
+   */
   readonly #inFlight = new Map<number, number>();
   /** By epoch. */
   readonly #gates: Gate[] = [];
@@ -35,7 +39,9 @@ export class IoEpochs {
     this.#openGates();
   }
 
-  /** Calls `open` when every transfer that has entered so far has left; at once if there is none. */
+  /**
+   * Calls `open` when every transfer that has entered so far has left; at once if there is none.
+   */
   afterAllSoFar(open: () => void): void {
     this.#gates.push({ epoch: this.#current, open });
     this.#current++;

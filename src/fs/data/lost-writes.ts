@@ -16,13 +16,13 @@
  * What may pass by itself (a full host below a thin image) is tried again at the next sync of the
  * file (write-retry.ts); not what the volume itself has no room for: its writer is told, and would
  * see a size that the file never had. For that the data is copied into the memory of
- * early-writes.ts, which asks the oldest copies back when it has nothing else. A file with copies shows
- * them: they are laid over what the device has, and count in the size, so that it reads the same
- * whether the caller's cache still has it or not. What is lost for good reads as what the device
- * has.
+ * early-writes.ts, which asks the oldest copies back when it has nothing else. A file with copies
+ * shows them: they are laid over what the device has, and count in the size, so that it reads the
+ * same whether the caller's cache still has it or not. What is lost for good reads as what the
+ * device has.
  *
- * Whatever makes or ends a loss still holds the lock of its range (range-locks.ts), so that what was
- * written last is what counts.
+ * Whatever makes or ends a loss still holds the lock of its range (range-locks.ts), so that what
+ * was written last is what counts.
  */
 
 import { type ErrnoName, errnoOf, FsError, fsErrorFromNumber, LostDataError } from '../base/errors.ts';

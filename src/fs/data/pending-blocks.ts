@@ -1,8 +1,8 @@
 /**
  * Blocks of files that writes answered early will have added when they are recorded.
  *
- * Whoever wrote may look at his file at once, and must find the space in use that it will be; a file with bytes and without blocks is
- * taken for a hole by programs that save holes.
+ * Whoever wrote may look at his file at once, and must find the space in use that it will be; a
+ * file with bytes and without blocks is taken for a hole by programs that save holes.
  */
 export class PendingBlocks {
   readonly #byInode = new Map<number, number>();

@@ -1,7 +1,9 @@
 /**
- * Locks on ranges of file blocks, per inode: whoever changes the map or parts of a block holds its range.
+ * Locks on ranges of file blocks, per inode: whoever changes the map or parts of a block holds its
+ * range.
  *
- * First come, first served: a request waits for every earlier one that overlaps it, granted or not, so nobody starves.
+ * First come, first served: a request waits for every earlier one that overlaps it, granted or not,
+ * so nobody starves.
  */
 
 export interface LockHolder {

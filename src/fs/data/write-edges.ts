@@ -1,13 +1,16 @@
 /**
- * The edges of a write: makes whole blocks, or whole sectors, of data that begins and ends anywhere.
+ * The edges of a write: makes whole blocks, or whole sectors, of data that begins and ends
+ * anywhere.
  *
- * The caller's memory stands for whole blocks: the byte at `memoryOffset` is the start of the first block. So data that does not
- * begin on a block boundary is moved up first, and the edges around it are filled:
+ * The caller's memory stands for whole blocks: the byte at `memoryOffset` is the start of the first
+ * block. So data that does not begin on a block boundary is moved up first, and the edges around it
+ * are filled:
  *   in a fresh block       with zeros (or what the inode's body held), and the whole block is written;
  *   in a mapped block      not at all where the edge is a sector boundary, else with the rest of that sector, read first.
  *
- * `fillEdges` does what can be done at once and queues the reads; `mergeEdges` takes over what was read. How much has to be filled
- * is the plan's decision (write-plan.ts). Sectors read and the extra block stand in scratch memory:
+ * `fillEdges` does what can be done at once and queues the reads; `mergeEdges` takes over what was
+ * read. How much has to be filled is the plan's decision (write-plan.ts). Sectors read and the
+ * extra block stand in scratch memory:
  *
  *   0                        edgesFrom             + SECTOR_ROOM
  *   extra block, if any    | sector of the head  | sector of the tail
@@ -16,7 +19,9 @@ import type { Memory } from '../../aio/device.ts';
 import type { Segment } from './data-map.ts';
 import type { WritePlan } from './write-plan.ts';
 
-/** Room in scratch memory beside one block: the sectors at the two edges, each at most this long. */
+/**
+ * Room in scratch memory beside one block: the sectors at the two edges, each at most this long.
+ */
 const SECTOR_ROOM = 4096;
 
 /** Where the edge sectors stand in scratch memory. */
@@ -72,7 +77,10 @@ function fillFromBody(image: WriteImage, plan: WritePlan, body: Uint8Array, data
   if (dataEnd < body.length) memory.bytes.set(body.subarray(dataEnd), memoryOffset + dataEnd);
 }
 
-/** Reads the sector at `from`, counted from the start of the first block, which lies in the segment, to an edge place. */
+/**
+ * Reads the sector at `from`, counted from the start of the first block, which lies in the segment,
+ * to an edge place.
+ */
 function readEdge(
   image: WriteImage,
   plan: WritePlan,

@@ -1,14 +1,15 @@
 /**
- * The plan of a write: where each of its blocks is or will be, and what must happen around the data. It decides and reserves, and
- * moves no bytes.
+ * The plan of a write: where each of its blocks is or will be, and what must happen around the
+ * data. It decides and reserves, and moves no bytes.
  *
  *   segments   the range as it lies on the device; those that are `fresh` were reserved here
  *   edges      how much of the first and the last block is written, and what of it is old and has to be kept
  *   body       what the inode's body held, if it has to move out to block 0
  *   extra      a block before the range that is written too: block 0 with the body, or the old last block, whose end becomes zeros
  *
- * A plan is made inside a transaction and changes nothing on disk. A transaction that fails takes the reservations back, and the
- * plan is made again from the top; after one that succeeds they are the writer's, to be recorded or given back.
+ * A plan is made inside a transaction and changes nothing on disk. A transaction that fails takes
+ * the reservations back, and the plan is made again from the top; after one that succeeds they are
+ * the writer's, to be recorded or given back.
  */
 
 import { empty } from '../base/empty.ts';
@@ -43,10 +44,16 @@ export interface WriteContext extends FileContext {
   spaceChanged(inode: number): void;
 }
 
-/** What comes of planning: device writes, then the record; the data fits the inode's body; or nothing before the whole file is locked. */
+/**
+ * What comes of planning: device writes, then the record; the data fits the inode's body; or
+ * nothing before the whole file is locked.
+ */
 export type PlanOutcome = 'transfer' | 'body' | 'widen';
 
-/** What the range is before anything is reserved. One array serves all plans: they are made one after the other. */
+/**
+ * What the range is before anything is reserved. One array serves all plans: they are made one
+ * after the other.
+ */
 const mapped: Segment[] = [];
 
 export class WritePlan {
@@ -69,7 +76,10 @@ export class WritePlan {
   /** Bounds of the device write, in bytes from the start of the first block. */
   writeFrom = 0;
   writeTo = 0;
-  /** Bytes of the first block that were data before, and stand before the new: from `writeFrom` on they are read first. */
+  /**
+   * Bytes of the first block that were data before, and stand before the new: from `writeFrom` on
+   * they are read first.
+   */
   headKept = 0;
   /** Bytes behind the new data, in its last sector, that were data before and are read first. */
   tailKept = 0;
@@ -123,7 +133,10 @@ export class WritePlan {
     return run.start + 1;
   }
 
-  /** Bytes behind the old end of the file, in a block before this write, must become zeros. False if that takes a wider lock. */
+  /**
+   * Bytes behind the old end of the file, in a block before this write, must become zeros. False if
+   * that takes a wider lock.
+   */
   #planOldTail(tx: Transaction, inode: InodeRef, wide: boolean): boolean {
     const { blockBytes, extents } = this.#context;
     const tail = Math.floor(this.size / blockBytes);
@@ -180,7 +193,10 @@ export class WritePlan {
     });
   }
 
-  /** A fresh block is written whole; of a mapped one the sectors that change, and the zeros around data that was never there. */
+  /**
+   * A fresh block is written whole; of a mapped one the sectors that change, and the zeros around
+   * data that was never there.
+   */
   #planEdges(): void {
     const { blockBytes } = this.#context;
     const { sectorBytes } = this.#context.device;
@@ -205,7 +221,10 @@ export class WritePlan {
     return blocks;
   }
 
-  /** The reservations from segment `recorded` on go back, with that of the extra block if nothing was recorded. */
+  /**
+   * The reservations from segment `recorded` on go back, with that of the extra block if nothing
+   * was recorded.
+   */
   giveBack(recorded: number): void {
     const { space } = this.#context;
     if (this.extra?.fresh && recorded === 0) space.unreserve(this.extra.block, this.extra.length);

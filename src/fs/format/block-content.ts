@@ -1,13 +1,15 @@
 /**
- * The inside of metadata blocks, checked once when a block comes from the device: a right checksum says that somebody meant the block to be
- * so, not that it is sound. After this, whoever reads the block may follow its offsets and counts without looking.
+ * The inside of metadata blocks, checked once when a block comes from the device: a right checksum
+ * says that somebody meant the block to be so, not that it is sound. After this, whoever reads the
+ * block may follow its offsets and counts without looking.
  *
  *   tree nodes   records lie inside the heap, do not overlap, and their keys strictly increase
  *   inodes       type, flags and size go together, and the root node in the body is sound; one that is not spoils no other in its block
  *   summaries    the entries make up the sum
  *
- * What takes a second block to be seen is checked where both are at hand: levels, owners and ranges of keys in tree.ts, places of extents in
- * extents.ts, bitmaps against counts in the room of allocation.
+ * What takes a second block to be seen is checked where both are at hand: levels, owners and ranges
+ * of keys in tree.ts, places of extents in extents.ts, bitmaps against counts in the room of
+ * allocation.
  */
 import {
   BlockKind,
@@ -40,7 +42,10 @@ const FILE_BLOCK_LIMIT = 2 ** 48;
 const SLASH = 0x2f;
 const TWO_32 = 4294967296;
 
-/** What is wrong inside a block of this kind, or undefined. Inodes are not looked at: see `inodeFaults`. */
+/**
+ * What is wrong inside a block of this kind, or undefined. Inodes are not looked at: see
+ * `inodeFaults`.
+ */
 export function contentFault(view: DataView, bytes: Uint8Array, kind: number): string | undefined {
   const size = bytes.length - HEADER_BYTES;
   if (kind === BlockKind.extentNode)
@@ -153,7 +158,9 @@ function keyOf(view: DataView, base: number, slot: number): number {
   return view.getUint32(at, true) + view.getUint32(at + 4, true) * TWO_32;
 }
 
-/** Bytes that the records take, or what is wrong with one of them. Leaves their places in `starts`. */
+/**
+ * Bytes that the records take, or what is wrong with one of them. Leaves their places in `starts`.
+ */
 function recordsLength(
   view: DataView,
   bytes: Uint8Array,

@@ -1,8 +1,8 @@
 /**
  * Sealing and checking metadata blocks: header fields and the checksum.
  *
- * A block is sealed when it is copied out for writing and checked when it has been read; in between, in the
- * cache, its checksum field means nothing.
+ * A block is sealed when it is copied out for writing and checked when it has been read; in
+ * between, in the cache, its checksum field means nothing.
  */
 import { crc32c } from '../../crc32c.ts';
 import { CorruptionError } from '../base/errors.ts';
@@ -47,7 +47,10 @@ function sameBytes(a: Uint8Array, aFrom: number, b: Uint8Array): boolean {
   return true;
 }
 
-/** What is wrong with the block at `at`, or undefined. `uuid` undefined accepts any. The checksum field is left as it was. */
+/**
+ * What is wrong with the block at `at`, or undefined. `uuid` undefined accepts any. The checksum
+ * field is left as it was.
+ */
 export function blockFault(
   view: DataView,
   bytes: Uint8Array,

@@ -4,9 +4,9 @@
  *   block 0        1 … J              J+1           J+2 …                              last
  *   superblock  |  journal (J blocks) | volume root | space: groups of blocks …      | backup superblock
  *
- * Little-endian. Block numbers are absolute (block 0 is the superblock) and fit 48 bits. Every metadata
- * block starts with `BlockHeader`: who it is, whose it is, and a CRC-32C over the block with the
- * checksum field as zero. Data blocks carry nothing but data.
+ * Little-endian. Block numbers are absolute (block 0 is the superblock) and fit 48 bits. Every
+ * metadata block starts with `BlockHeader`: who it is, whose it is, and a CRC-32C over the block
+ * with the checksum field as zero. Data blocks carry nothing but data.
  *
  * What belongs to whom:
  *   superblock    geometry and identity; written at mkfs, mount and unmount only
@@ -112,21 +112,28 @@ export const SummaryHeader = record('summary header', HEADER_BYTES, {
 export const SummaryEntry = record('summary entry', 16, {
   /** Free blocks of the group, or under that node. */
   freeBlocks: new U64(0),
-  /** `SUMMARY_INITIALISED`, or 0 where the block it speaks of was never written and is as mkfs means it. */
+  /**
+   * `SUMMARY_INITIALISED`, or 0 where the block it speaks of was never written and is as mkfs means
+   * it.
+   */
   flags: new U32(8),
   reserved: new U32(12),
 });
 export const SUMMARY_INITIALISED = 1;
 
 export const INODE_BYTES = 480;
-/** Table space per inode: `blockBytes / INODE_STRIDE_BYTES` inodes in a block, packed after its header. */
+/**
+ * Table space per inode: `blockBytes / INODE_STRIDE_BYTES` inodes in a block, packed after its
+ * header.
+ */
 export const INODE_STRIDE_BYTES = 512;
 export const INODE_BODY_OFFSET = 144;
 export const INODE_BODY_BYTES = INODE_BYTES - INODE_BODY_OFFSET;
 
 /**
  * An inode. The body holds, by file type and flags: the data of a small file or short symlink
- * (`InodeFlag.inlineData`), or the root node of its extent tree or directory tree; for devices nothing.
+ * (`InodeFlag.inlineData`), or the root node of its extent tree or directory tree; for devices
+ * nothing.
  */
 export const Inode = record('inode', INODE_BYTES, {
   /** File type and permission bits as in stat(2); 0 in a free inode. */
@@ -157,7 +164,10 @@ export const Inode = record('inode', INODE_BYTES, {
   reserved1: new U32(92),
   /** For a directory, the inode of its parent (the root's parent is the root). */
   parent: new U64(96),
-  /** Orphan list (inodes without a name that are still open or being freed, and files being truncated); 0 ends it. */
+  /**
+   * Orphan list (inodes without a name that are still open or being freed, and files being
+   * truncated); 0 ends it.
+   */
   nextOrphan: new U64(104),
   previousOrphan: new U64(112),
   /** Block of extended attributes that do not fit inline; 0 if none. Kept for a later feature. */
@@ -171,7 +181,10 @@ export const Inode = record('inode', INODE_BYTES, {
   body: new Bytes(INODE_BODY_OFFSET, INODE_BODY_BYTES),
 });
 
-/** No user and no group: (uid_t) −1. What it owned nobody could remove, so it is not stored, and read as `UNMAPPED_ID`. */
+/**
+ * No user and no group: (uid_t) −1. What it owned nobody could remove, so it is not stored, and
+ * read as `UNMAPPED_ID`.
+ */
 export const NO_ID = 0xffff_ffff;
 /** The owner in place of one that has no number here, as the kernel's overflowuid. */
 export const UNMAPPED_ID = 65534;
@@ -209,13 +222,19 @@ export const NodeHeader = record('node header', 8, {
   /** Bytes of removed records inside the heap. */
   garbage: new U16(6),
 });
-/** After the node header, one u16 per record, in order of keys: its offset from the start of the region. */
+/**
+ * After the node header, one u16 per record, in order of keys: its offset from the start of the
+ * region.
+ */
 export const SLOT_BYTES = 2;
 export const TreeKind = { extents: 1, directory: 2 } as const;
 /** No sound tree is higher. */
 export const MAX_TREE_LEVEL = 12;
 
-/** Every tree record starts with its key. In inner nodes the child holds the keys from this one up to the next. The first key of a node is the key its parent has for it, and 0 along the left edge. */
+/**
+ * Every tree record starts with its key. In inner nodes the child holds the keys from this one up
+ * to the next. The first key of a node is the key its parent has for it, and 0 along the left edge.
+ */
 export const BranchRecord = record('branch record', 16, {
   /** Lowest key that the child may hold. */
   key: new U64(0),
@@ -258,7 +277,10 @@ export const VolumeState = {
   clean: 0,
   /** Mounted, or not unmounted in order. */
   dirty: 1,
-  /** A repair was begun and did not end. Not to be mounted: blocks in use may be free by the bitmaps. */
+  /**
+   * A repair was begun and did not end. Not to be mounted: blocks in use may be free by the
+   * bitmaps.
+   */
   repairing: 2,
 } as const;
 
@@ -312,7 +334,9 @@ export const VolumeRoot = record('volume root', 960, {
   inodeTable: new Bytes(64, INODE_BYTES),
   /** Inodes in use, the root directory included. */
   inodeCount: new U64(544),
-  /** No chunk of the inode table below this one has a free inode. A hint that must not be too high. */
+  /**
+   * No chunk of the inode table below this one has a free inode. A hint that must not be too high.
+   */
   firstFreeChunk: new U64(552),
   /** First inode of the orphan list, or 0. */
   firstOrphan: new U64(560),
@@ -323,22 +347,27 @@ export const VolumeRoot = record('volume root', 960, {
 export const VOLUME_ROOT_INODE_OFFSET = 64;
 
 /**
- * The journal: blocks 0 and 1 of it are the two heads, the rest is the log, used as a ring. A transaction in the log is
+ * The journal: blocks 0 and 1 of it are the two heads, the rest is the log, used as a ring. A
+ * transaction in the log is
  *
  *   descriptor, copies of the blocks it names   as often as needed
  *   revoke                                      as often as needed
  *   commit                                      one, written when all before it is durable
  *
- * all with the sequence number of the transaction in their header, and all with their place in the journal as `BlockHeader.block`. A copy is the sealed
- * block as it goes home, header and checksum included. Replay begins at the tail that the newer valid head names, takes
- * transactions with consecutive sequence numbers, and ends at the first that is not whole.
+ * all with the sequence number of the transaction in their header, and all with their place in the
+ * journal as `BlockHeader.block`. A copy is the sealed block as it goes home, header and checksum
+ * included. Replay begins at the tail that the newer valid head names, takes transactions with
+ * consecutive sequence numbers, and ends at the first that is not whole.
  */
 export const JOURNAL_HEADS = 2;
 
 /** `special` of the blocks of the journal itself. */
 export const JournalHeader = record('journal header', HEADER_BYTES, {
   common: new Bytes(0, 48),
-  /** `Superblock.hashSeed`: random at each mkfs, so what a former volume of the same uuid left behind is told apart. */
+  /**
+   * `Superblock.hashSeed`: random at each mkfs, so what a former volume of the same uuid left
+   * behind is told apart.
+   */
   salt: new Bytes(48, 8),
   reserved: new U64(56),
 });
@@ -372,7 +401,9 @@ export const JournalEntry = record('journal entry', 16, {
   reserved2: new U32(12),
 });
 
-/** Blocks freed by the transaction: copies of them in it and in older transactions are not replayed. */
+/**
+ * Blocks freed by the transaction: copies of them in it and in older transactions are not replayed.
+ */
 export const JournalRevoke = record('journal revoke', 72, {
   /** `JournalHeader`, of kind `journalRevoke`. */
   header: new Bytes(0, HEADER_BYTES),
@@ -394,7 +425,10 @@ export const JournalCommit = record('journal commit', 104, {
   copies: new U32(68),
   /** … and of its revokes, in all. */
   revokes: new U32(72),
-  /** CRC-32C over the checksum fields of its descriptor and revoke blocks, as they follow each other in the log. */
+  /**
+   * CRC-32C over the checksum fields of its descriptor and revoke blocks, as they follow each other
+   * in the log.
+   */
   recordsChecksum: new U32(76),
   /** When it was committed; for people only. */
   seconds: new I64(80),

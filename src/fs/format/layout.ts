@@ -1,12 +1,13 @@
 /**
- * The disk map: where everything with a fixed place stands. Pure arithmetic over the geometry, shared by mkfs, the volume
- * and the checker.
+ * The disk map: where everything with a fixed place stands. Pure arithmetic over the geometry,
+ * shared by mkfs, the volume and the checker.
  *
- * The space is cut into groups. A group bitmap fills one block, so a group has `bitsPerBlock` blocks. Group
- * g begins with its bitmap (offset 0). Over the groups stands a tree of summary nodes with `summaryFanout`
- * entries each: the node i of level L covers the groups from i·fanout^L and lives in the first of them, at
- * offset L. So nothing on disk says where a summary is, a level costs one block per fanout^L groups,
- * and blocks that were never touched need not be written: their parent's entry says "as mkfs means it".
+ * The space is cut into groups. A group bitmap fills one block, so a group has `bitsPerBlock`
+ * blocks. Group g begins with its bitmap (offset 0). Over the groups stands a tree of summary nodes
+ * with `summaryFanout` entries each: the node i of level L covers the groups from i·fanout^L and
+ * lives in the first of them, at offset L. So nothing on disk says where a summary is, a level
+ * costs one block per fanout^L groups, and blocks that were never touched need not be written:
+ * their parent's entry says "as mkfs means it".
  *
  * Space numbers count from the start of the space; block numbers are absolute.
  */
@@ -35,7 +36,9 @@ const DEFAULT_JOURNAL_BYTES = 64 * 1024 * 1024;
 export const MIN_SPACE_BLOCKS = 64;
 /** Inode blocks are allocated and given back in clusters of this many bytes, … */
 const INODE_CLUSTER_BYTES = 65536;
-/** … but not more blocks: a cluster is made in one transaction, which must fit the smallest journal. */
+/**
+ * … but not more blocks: a cluster is made in one transaction, which must fit the smallest journal.
+ */
 const MOST_CLUSTER_BLOCKS = 16;
 
 /** Journal size that mkfs takes if none is given: 1/64 of the volume, 64 blocks to 64 MiB. */
@@ -159,7 +162,10 @@ export class Layout {
     return this.groupLength(group) - this.groupMetadataBlocks(group);
   }
 
-  /** Free blocks under summary node `index` of `level` (or group, at level 0) when nothing there was ever allocated. */
+  /**
+   * Free blocks under summary node `index` of `level` (or group, at level 0) when nothing there was
+   * ever allocated.
+   */
   pristineFree(level: number, index: number): number {
     if (level === 0) return this.pristineGroupFree(index);
     const span = this.summaryFanout ** level;

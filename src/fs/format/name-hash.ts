@@ -1,11 +1,12 @@
 /**
- * Directory keys: a seeded 44-bit hash of the name, then 8 bits that tell names of equal hash apart.
+ * Directory keys: a seeded 44-bit hash of the name, then 8 bits that tell names of equal hash
+ * apart.
  *
- * The seed is the volume's own, so that nobody can prepare names that collide. A key is below 2^52 and so
- * exact as a number; it serves as the readdir cookie, stable while other names come and go.
+ * The seed is the volume's own, so that nobody can prepare names that collide. A key is below 2^52
+ * and so exact as a number; it serves as the readdir cookie, stable while other names come and go.
  *
- * The hash is two lanes of the MurmurHash3 (x86, 32-bit; Austin Appleby, public domain) block and final steps, taken byte by byte:
- * names are short, and the lanes differ in seed only.
+ * The hash is two lanes of the MurmurHash3 (x86, 32-bit; Austin Appleby, public domain) block and
+ * final steps, taken byte by byte: names are short, and the lanes differ in seed only.
  */
 export const COLLISIONS_PER_HASH = 256;
 /** All keys are below this. */

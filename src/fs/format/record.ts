@@ -1,9 +1,10 @@
 /**
  * Fixed-layout little-endian records, declared as literal tables of offsets.
  *
- * `record(name, size, table)` checks at load that the fields follow each other without gap or overlap and
- * end at `size`. Every field reads and writes itself: `Inode.mode.get(view, at)`, where `at` is the offset
- * of the record within the view. Nothing is decoded into objects: the bytes are the truth.
+ * `record(name, size, table)` checks at load that the fields follow each other without gap or
+ * overlap and end at `size`. Every field reads and writes itself: `Inode.mode.get(view, at)`, where
+ * `at` is the offset of the record within the view. Nothing is decoded into objects: the bytes are
+ * the truth.
  */
 
 const TWO_32 = 4294967296;
@@ -67,7 +68,10 @@ export class U48 extends Field {
   }
 }
 
-/** Unsigned 64 bits. Values above 2^53 do not occur in a sound volume; `get` then returns the nearest number, which no range check lets pass. */
+/**
+ * Unsigned 64 bits. Values above 2^53 do not occur in a sound volume; `get` then returns the
+ * nearest number, which no range check lets pass.
+ */
 export class U64 extends Field {
   constructor(offset: number) {
     super(offset, 8, 'u64');
@@ -83,7 +87,10 @@ export class U64 extends Field {
   }
 }
 
-/** Signed 64 bits, for seconds before and after 1970: what is not exact as a number is the last one that is, in either direction. */
+/**
+ * Signed 64 bits, for seconds before and after 1970: what is not exact as a number is the last one
+ * that is, in either direction.
+ */
 export class I64 extends Field {
   constructor(offset: number) {
     super(offset, 8, 'i64');

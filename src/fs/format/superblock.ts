@@ -1,7 +1,9 @@
 /**
- * The superblock: identity and geometry of a volume, in the first 1024 bytes of block 0, with a backup in the last block.
+ * The superblock: identity and geometry of a volume, in the first 1024 bytes of block 0, with a
+ * backup in the last block.
  *
- * It is written at mkfs, and at mount and unmount to say whether the volume is clean; the backup at mkfs only.
+ * It is written at mkfs, and at mount and unmount to say whether the volume is clean; the backup at
+ * mkfs only.
  */
 import { type Device, type Memory, PromisedCompletion } from '../../aio/device.ts';
 import type { Clock } from '../base/clock.ts';
@@ -72,7 +74,10 @@ export class SuperblockImage {
     return Superblock.state.get(this.view, 0) === VolumeState.clean;
   }
 
-  /** @throws NotAVolumeError if the volume uses features with which whoever does not know them may only read */
+  /**
+   * @throws NotAVolumeError if the volume uses features with which whoever does not know them may
+   * only read
+   */
   requireWritable(): void {
     const features = Superblock.readOnlyFeatures.get(this.view, 0);
     if (features !== KNOWN_READ_ONLY_FEATURES) throw new NotAVolumeError(onlyReadable(features));

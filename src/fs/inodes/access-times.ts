@@ -3,14 +3,16 @@
  *
  *   read ──touched──▶ gathered ──write──▶ the inode's block, which a commit takes along as any other
  *
- * Reading costs no transaction so: a look at times that lie beside the size, and now and then an entry in a map. What is asked of an inode in
- * between is answered from the map (`overlay`); who sets the time himself (`forget`) has the last word.
+ * Reading costs no transaction so: a look at times that lie beside the size, and now and then an
+ * entry in a map. What is asked of an inode in between is answered from the map (`overlay`); who
+ * sets the time himself (`forget`) has the last word.
  *
- * The rules are the kernel's (relatime_need_update): 'relative' moves the time when the file was changed since it was last read, or
- * when that is a day ago. The map is bounded: half full it is written, and when it is full, reads leave no mark for a while.
+ * The rules are the kernel's (relatime_need_update): 'relative' moves the time when the file was
+ * changed since it was last read, or when that is a day ago. The map is bounded: half full it is
+ * written, and when it is full, reads leave no mark for a while.
  *
- * An access time is never worth an error, nor that a volume at rest wakes: what cannot be written is let go of. A crash
- * may lose those of the last seconds.
+ * An access time is never worth an error, nor that a volume at rest wakes: what cannot be written
+ * is let go of. A crash may lose those of the last seconds.
  */
 import type { AccessRules, Attributes, Operation } from '../base/filesystem.ts';
 import { MOST_ACCESS_TIMES } from '../base/limits.ts';
@@ -105,7 +107,8 @@ export class AccessTimes {
   /**
    * Brings what is gathered into the blocks of the inodes, in bounded steps. Never throws.
    *
-   * @param cachedOnly leave out those whose blocks would have to be read first: a sync does not wait for them
+   * @param cachedOnly leave out those whose blocks would have to be read first: a sync does not
+   * wait for them
    */
   async write(cachedOnly: boolean): Promise<void> {
     // Neighbours share blocks.

@@ -1,10 +1,11 @@
 /**
  * May a directory be moved into another one? Only if it is not one of its ancestors, or itself.
  *
- * The chain of parents can be longer than a turn may last, so it is walked in steps: an operation that pauses, or has to load a
- * block, keeps its walks and goes on where they stopped when it is performed again. What was found on the way holds as
- * long as no directory has another parent and none was removed (`Transaction.treeChanges`); otherwise the walk begins anew, and after
- * some beginnings it is made at once.
+ * The chain of parents can be longer than a turn may last, so it is walked in steps: an operation
+ * that pauses, or has to load a block, keeps its walks and goes on where they stopped when it is
+ * performed again. What was found on the way holds as long as no directory has another parent and
+ * none was removed (`Transaction.treeChanges`); otherwise the walk begins anew, and after some
+ * beginnings it is made at once.
  */
 import { CorruptionError, fsError } from '../base/errors.ts';
 import { Inode } from '../format/format.ts';
@@ -19,7 +20,10 @@ const MOST_BEGINNINGS = 8;
 
 class AncestorWalk extends UnfinishedWork {
   #at: number;
-  /** A chain that goes in circles comes back to a mark that is set at 1, 2, 4, 8, … steps (Brent's algorithm). */
+  /**
+   * A chain that goes in circles comes back to a mark that is set at 1, 2, 4, 8, … steps (Brent's
+   * algorithm).
+   */
   #mark = 0;
   #steps = 0;
   #nextMark = 1;

@@ -1,4 +1,6 @@
-/** chmod, chown and utimensat on an inode, in the form in which FUSE's SETATTR brings them together. */
+/**
+ * chmod, chown and utimensat on an inode, in the form in which FUSE's SETATTR brings them together.
+ */
 import { fsError } from '../base/errors.ts';
 import type { AttributeChanges } from '../base/filesystem.ts';
 import { FILE_TYPE_MASK, Inode, NO_ID } from '../format/format.ts';

@@ -3,9 +3,10 @@
  *
  *   chunk c:   | bitmap block | inode block | inode block | …      one bit per inode, `bitsPerBlock` of them
  *
- * The table is sparse. A cluster of inode blocks appears when its first inode is made and goes when its last one is
- * freed, so there is no fixed number of inodes and no space set aside. Inode n is bit n mod `bitsPerBlock` of chunk
- * n div `bitsPerBlock`. The lowest free number is taken: inodes made together lie together.
+ * The table is sparse. A cluster of inode blocks appears when its first inode is made and goes when
+ * its last one is freed, so there is no fixed number of inodes and no space set aside. Inode n is
+ * bit n mod `bitsPerBlock` of chunk n div `bitsPerBlock`. The lowest free number is taken: inodes
+ * made together lie together.
  */
 
 import { CorruptionError, fsError } from '../base/errors.ts';
@@ -50,7 +51,9 @@ export class InodeTable {
   readonly #layout: Layout;
   readonly #space: SpaceMap;
   readonly #extents: ExtentMap;
-  /** What the map said last of a stretch of the table; good while `changesOfTable` stays the same. */
+  /**
+   * What the map said last of a stretch of the table; good while `changesOfTable` stays the same.
+   */
   readonly #last = { first: 0, end: 0, block: 0, changes: -1 };
 
   constructor(layout: Layout, space: SpaceMap, extents: ExtentMap) {
@@ -195,7 +198,10 @@ export class InodeTable {
     return -1;
   }
 
-  /** Where the new inode goes; makes its cluster (or as much of it as there is room for) if the table has a hole there. */
+  /**
+   * Where the new inode goes; makes its cluster (or as much of it as there is room for) if the
+   * table has a hole there.
+   */
   #placeForNew(tx: Transaction, number: number): InodeRef {
     const inode = this.#place(tx, number);
     if (inode !== undefined) return inode;
@@ -222,7 +228,9 @@ export class InodeTable {
     return this.#place(tx, number) as InodeRef;
   }
 
-  /** Frees the inode, whose body holds no blocks any more, and what of the table is needless then. */
+  /**
+   * Frees the inode, whose body holds no blocks any more, and what of the table is needless then.
+   */
   free(tx: Transaction, inode: InodeRef): void {
     const layout = this.#layout;
     const { number } = inode;
@@ -247,7 +255,10 @@ export class InodeTable {
     this.#shrink(tx, frame, chunk, index, used);
   }
 
-  /** Gives back the cluster of inode `index` if it has no inode left, and the whole chunk if it is empty. */
+  /**
+   * Gives back the cluster of inode `index` if it has no inode left, and the whole chunk if it is
+   * empty.
+   */
   #shrink(tx: Transaction, bitmap: Frame, chunk: number, index: number, used: number): void {
     const layout = this.#layout;
     const perCluster = layout.inodeClusterBlocks * layout.inodesPerBlock;

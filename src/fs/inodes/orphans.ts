@@ -1,8 +1,9 @@
 /**
- * The orphan list: inodes with work left that must survive a crash. Those without a name are freed when
- * nobody holds them any more; those with a name are being truncated.
+ * The orphan list: inodes with work left that must survive a crash. Those without a name are freed
+ * when nobody holds them any more; those with a name are being truncated.
  *
- * A doubly linked list through the inodes, its head in the volume root. It is on disk so that a mount after a crash finds it.
+ * A doubly linked list through the inodes, its head in the volume root. It is on disk so that a
+ * mount after a crash finds it.
  */
 import { CorruptionError } from '../base/errors.ts';
 import { Inode, VolumeRoot } from '../format/format.ts';
@@ -25,7 +26,10 @@ function listed(tx: Transaction, table: InodeTable, number: number): InodeRef {
   return table.get(tx, number);
 }
 
-/** @throws CorruptionError if a link of the list does not lead where its counterpart comes from: such a list may go in circles */
+/**
+ * @throws CorruptionError if a link of the list does not lead where its counterpart comes from:
+ * such a list may go in circles
+ */
 function expectLink(inode: InodeRef, found: number, expected: number): void {
   if (found === expected) return;
   throw new CorruptionError(

@@ -1,12 +1,16 @@
 /**
- * Transfers of many metadata blocks between memory, where they stand one after the other, and their places on the device: neighbours go in
- * one request, all requests in one submission. For commits, checkpoints, recovery and mkfs; the block cache reads for itself.
+ * Transfers of many metadata blocks between memory, where they stand one after the other, and their
+ * places on the device: neighbours go in one request, all requests in one submission. For commits,
+ * checkpoints, recovery and mkfs; the block cache reads for itself.
  */
 import { type Device, type Memory, PromisedCompletion } from '../../aio/device.ts';
 import { fsErrorFromNumber } from '../base/errors.ts';
 import { MAX_METADATA_TRANSFER_BYTES } from '../base/limits.ts';
 
-/** Memory that grows to what is asked of it and is used again and again. What it held is lost when it grows. */
+/**
+ * Memory that grows to what is asked of it and is used again and again. What it held is lost when
+ * it grows.
+ */
 export class Staging {
   #memory: Memory | undefined;
   #view: DataView = new DataView(new ArrayBuffer(0));
@@ -25,7 +29,10 @@ export class Staging {
   }
 }
 
-/** Most writes that are queued at once: those of a large checkpoint would take the loop, and the queue, for themselves. */
+/**
+ * Most writes that are queued at once: those of a large checkpoint would take the loop, and the
+ * queue, for themselves.
+ */
 const MOST_TRANSFERS = 256;
 
 /** Requests under way, told together. */

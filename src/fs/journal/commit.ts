@@ -9,11 +9,13 @@
  *   4 checkpoint  now and then: all blocks that are only in the journal go home, a flush, and the tail of the journal moves up. It
  *                 works from copies of its own, made in step 1, and further commits go on meanwhile
  *
- * One commit runs at a time, and one checkpoint. Whoever asks for a commit while one runs shares the next one with all others who ask: a hundred
- * concurrent fsyncs cost two commits. A commit without metadata is a flush.
+ * One commit runs at a time, and one checkpoint. Whoever asks for a commit while one runs shares
+ * the next one with all others who ask: a hundred concurrent fsyncs cost two commits. A commit
+ * without metadata is a flush.
  *
- * The invariants J1 to J8 are listed in journal.ts. The first error of the device ends it all (`failure`): what is on the disk is doubtful then, so
- * nothing more is written, and the volume becomes read-only. `stop` ends it as well, when what is in memory is doubtful.
+ * The invariants J1 to J8 are listed in journal.ts. The first error of the device ends it all
+ * (`failure`): what is on the disk is doubtful then, so nothing more is written, and the volume
+ * becomes read-only. `stop` ends it as well, when what is in memory is doubtful.
  */
 
 import type { Device, Memory } from '../../aio/device.ts';
@@ -48,7 +50,10 @@ interface FramesToLog extends LoggedTransaction {
   readonly frames: readonly Frame[];
 }
 
-/** What a transaction changed, in blocks. `changedFrames` is cheaper to know than `newlyDirty`, and at least as large. */
+/**
+ * What a transaction changed, in blocks. `changedFrames` is cheaper to know than `newlyDirty`, and
+ * at least as large.
+ */
 interface ChangedBlocks {
   readonly changedFrames: number;
   readonly newlyDirty: number;
@@ -110,7 +115,10 @@ export class Committer {
     return this.#failure;
   }
 
-  /** No commit is begun any more: every one fails with this error. One that runs goes on, since it has its copies. */
+  /**
+   * No commit is begun any more: every one fails with this error. One that runs goes on, since it
+   * has its copies.
+   */
   stop(error: Error): void {
     this.#fail(error);
   }
@@ -142,7 +150,10 @@ export class Committer {
     return dirtyFrames + loggedFrames > budgetFrames * DIRTY_SHARE && this.#failure === undefined;
   }
 
-  /** Would the journal take all that is dirty, and what the transaction changed (J8)? @throws Error if it never could */
+  /**
+   * Would the journal take all that is dirty, and what the transaction changed (J8)?
+   * @throws Error if it never could
+   */
   hasRoomFor(changed: ChangedBlocks): boolean {
     const { changedFrames, freedBlocks } = changed;
     if (this.#fits(changedFrames, freedBlocks) || this.#fits(changed.newlyDirty, freedBlocks)) return true;
@@ -156,7 +167,10 @@ export class Committer {
     return this.#journal.cost(dirtyFrames + frames, freedBlocks + freed) <= this.#journal.freeBlocks;
   }
 
-  /** Everything done before the call survives power loss when it resolves. @throws the error of the device */
+  /**
+   * Everything done before the call survives power loss when it resolves.
+   * @throws the error of the device
+   */
   commit(): Promise<void> {
     if (this.#running === undefined) {
       if (this.#failure) return Promise.reject(this.#failure);
@@ -175,7 +189,11 @@ export class Committer {
     return this.#next;
   }
 
-  /** Commits and brings everything home: the journal is empty when it resolves, but for what was done meanwhile. @throws the error of the device */
+  /**
+   * Commits and brings everything home: the journal is empty when it resolves, but for what was
+   * done meanwhile.
+   * @throws the error of the device
+   */
   async makeRoom(): Promise<void> {
     if (this.#checkpoint === undefined) {
       this.#checkpointWanted ||= this.#journal.usedBlocks > 0 || this.#cache.dirtyFrames > 0;
@@ -185,14 +203,20 @@ export class Committer {
     if (this.#failure) throw this.#failure;
   }
 
-  /** Commits, and waits until what was freed before is out of reach of checkpoints (J6). @throws the error of the device */
+  /**
+   * Commits, and waits until what was freed before is out of reach of checkpoints (J6).
+   * @throws the error of the device
+   */
   async makeFree(): Promise<void> {
     await this.commit();
     await this.#checkpoint;
     await this.#handingOut;
   }
 
-  /** Nothing is dirty and the journal is empty when it resolves. Nothing may be changed meanwhile. @throws the error of the device */
+  /**
+   * Nothing is dirty and the journal is empty when it resolves. Nothing may be changed meanwhile.
+   * @throws the error of the device
+   */
   async drain(): Promise<void> {
     do await this.makeRoom();
     while (this.needed || this.#journal.usedBlocks > 0);
@@ -261,7 +285,10 @@ export class Committer {
     return { ...transaction, frames };
   }
 
-  /** Step 1, bit by bit: what all these frames hold now. What is logged goes home as well, if anything does. Undefined when that was all. */
+  /**
+   * Step 1, bit by bit: what all these frames hold now. What is logged goes home as well, if
+   * anything does. Undefined when that was all.
+   */
   #copy(transaction: FramesToLog | undefined, checkpoint: Checkpoint | undefined): Promise<void> | undefined {
     const picture = new Picture(checkpoint?.frames ?? transaction?.frames ?? [], (frame) => {
       if (frame.logPlace >= 0) transaction?.pages.copy(frame, frame.logPlace);
@@ -313,7 +340,10 @@ export class Committer {
     );
   }
 
-  /** All that is only in the journal, this commit included; none of it is written before the commit point (J2). */
+  /**
+   * All that is only in the journal, this commit included; none of it is written before the commit
+   * point (J2).
+   */
   #takeCheckpoint(): Checkpoint | undefined {
     if (this.#checkpoint !== undefined || !this.#checkpointDue) return undefined;
     this.#checkpointWanted = false;

@@ -5,9 +5,10 @@
  *   walk   from the tail that the newer head names, transaction by transaction, to the first that is not whole
  *   sift   of each block the youngest copy that no later transaction revoked
  *
- * The end of the log is the first transaction without a valid commit block: power was lost before it was committed. By J1 a commit block
- * is only ever written when all before it is durable; so a commit block whose transaction is not whole, or one behind the end with a
- * sequence number that was not due yet, is no trace of a crash but damage, and nothing is replayed then.
+ * The end of the log is the first transaction without a valid commit block: power was lost before
+ * it was committed. By J1 a commit block is only ever written when all before it is durable; so a
+ * commit block whose transaction is not whole, or one behind the end with a sequence number that
+ * was not due yet, is no trace of a crash but damage, and nothing is replayed then.
  *
  * Nothing is written here. Memory: some 20 bytes for each block of the log.
  */
@@ -66,7 +67,10 @@ interface Transaction {
   readonly revoked: number[];
 }
 
-/** No volume lives to see this many transactions; beyond it numbers could not grow by one for ever (J7). */
+/**
+ * No volume lives to see this many transactions; beyond it numbers could not grow by one for ever
+ * (J7).
+ */
 const COUNTER_LIMIT = 2 ** 52;
 
 function damaged(what: string): NotAVolumeError {
@@ -200,7 +204,10 @@ class JournalLog {
     };
   }
 
-  /** The transaction at `index`, or undefined if it was not committed. @throws NotAVolumeError if it was, and is not whole */
+  /**
+   * The transaction at `index`, or undefined if it was not committed.
+   * @throws NotAVolumeError if it was, and is not whole
+   */
   #transaction(start: number, sequence: number, left: number): Transaction | undefined {
     const copies: Transaction['copies'] = [];
     const revoked: number[] = [];
@@ -270,7 +277,10 @@ class Sieve {
     this.revokes += transaction.revoked.length;
   }
 
-  /** In order of their blocks; without those that were revoked by their own transaction or a later one (J5). */
+  /**
+   * In order of their blocks; without those that were revoked by their own transaction or a later
+   * one (J5).
+   */
   youngest(): { home: number; index: number; checksum: number }[] {
     const copies: { home: number; index: number; checksum: number }[] = [];
     for (const [home, { index, checksum, sequence }] of this.#youngest) {

@@ -5,8 +5,8 @@
  *   log          … | transaction S | transaction S+1 | … | free … |      from the tail, round and round
  *   transaction  descriptor, copies … descriptor, copies … revoke … commit
  *
- * This file appends to the log and moves the tail. When that is to happen is the committer's business (commit.ts); reading a
- * log after a crash is journal-log.ts.
+ * This file appends to the log and moves the tail. When that is to happen is the committer's
+ * business (commit.ts); reading a log after a crash is journal-log.ts.
  *
  * Invariants, cited in the code, the tests and docs/TESTING.md:
  *   J1  A commit block is queued only after everything else of its transaction, and the data it speaks of, is flushed.
@@ -147,8 +147,8 @@ export class Journal {
   }
 
   /**
-   * Takes the places of a transaction with `copies` copies. Its pages are to be filled, and finished, before it is written. Their memory is
-   * used again by the next call.
+   * Takes the places of a transaction with `copies` copies. Its pages are to be filled, and
+   * finished, before it is written. Their memory is used again by the next call.
    */
   begin(copies: number, revoked: readonly number[]): LoggedTransaction {
     const { blockBytes } = this.#layout;
@@ -180,14 +180,20 @@ export class Journal {
     return writeBlocks(this.#device, memory, 0, places.slice(0, -1), this.#layout.blockBytes);
   }
 
-  /** Writes the commit block, which is durable when this resolves; all before it must be flushed (J1). */
+  /**
+   * Writes the commit block, which is durable when this resolves; all before it must be flushed
+   * (J1).
+   */
   writeCommit({ memory, places }: LoggedTransaction): Promise<void> {
     const { blockBytes } = this.#layout;
     const last = places.length - 1;
     return writeBlockThrough(this.#device, memory, last * blockBytes, places[last] as number, blockBytes);
   }
 
-  /** Everything before the mark is flushed at home (J3): forget it. Its place is free when this resolves (J4). */
+  /**
+   * Everything before the mark is flushed at home (J3): forget it. Its place is free when this
+   * resolves (J4).
+   */
   async moveTail(mark: JournalMark): Promise<void> {
     const generation = ++this.#generation;
     const position = { tail: mark.index, sequence: mark.sequence, generation };

@@ -1,8 +1,9 @@
 /**
  * A picture of frames as they are at one moment, taken bit by bit while operations go on.
  *
- * A frame in the picture that is about to change, or to go, is copied before (`Transaction.modify`, `BlockCache.drop`); all others are
- * copied when their turn comes. So what is copied is what all of them held when the picture was begun, and no step of it is long.
+ * A frame in the picture that is about to change, or to go, is copied before (`Transaction.modify`,
+ * `BlockCache.drop`); all others are copied when their turn comes. So what is copied is what all of
+ * them held when the picture was begun, and no step of it is long.
  */
 import type { Frame, FramePicture } from '../transaction/block-cache.ts';
 

@@ -6,8 +6,9 @@
  *   3 flush
  *   4 head    a new head says that the log is empty, and is flushed
  *
- * A crash during 2 or 3 leaves the old head and the whole log, so the next mount does it all again; a crash during 4 leaves one head or the
- * other, and both are right. A mount that may not write keeps the copies in memory instead (replayed-device.ts).
+ * A crash during 2 or 3 leaves the old head and the whole log, so the next mount does it all again;
+ * a crash during 4 leaves one head or the other, and both are right. A mount that may not write
+ * keeps the copies in memory instead (replayed-device.ts).
  */
 import type { Device } from '../../aio/device.ts';
 import { CorruptionError } from '../base/errors.ts';
@@ -34,7 +35,10 @@ export interface Recovery {
 export interface RecoveryMode {
   /** Nothing may be written. */
   readonly readOnly: boolean;
-  /** False, for read-only mounts only: the journal is not looked at, and what is shown may be torn between commits. */
+  /**
+   * False, for read-only mounts only: the journal is not looked at, and what is shown may be torn
+   * between commits.
+   */
   readonly replay: boolean;
 }
 
@@ -97,7 +101,10 @@ async function replayIntoMemory(
   return new ReplayedDevice(device, blockBytes, blocks);
 }
 
-/** Reads the copies, a bounded number at a time, and checks them once more: they are about to be the volume. */
+/**
+ * Reads the copies, a bounded number at a time, and checks them once more: they are about to be the
+ * volume.
+ */
 async function eachBatch(
   device: Device,
   layout: Layout,

@@ -1,7 +1,7 @@
 /**
- * A device as it would be after recovery, for mounts that may not write: blocks that the journal holds come from memory, all
- * others from the device. Only transfers of exactly one block are looked up, as the block cache makes them; data is never in the
- * journal.
+ * A device as it would be after recovery, for mounts that may not write: blocks that the journal
+ * holds come from memory, all others from the device. Only transfers of exactly one block are
+ * looked up, as the block cache makes them; data is never in the journal.
  */
 import type { Device, IoCompletion, Memory } from '../../aio/device.ts';
 import { Errno } from '../base/errors.ts';

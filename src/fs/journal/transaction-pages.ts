@@ -3,7 +3,8 @@
  *
  *   descriptor, copies … descriptor, copies … revoke … commit
  *
- * The copies are made one by one and in any order, each in its place; then `finish` makes the pages that speak of them.
+ * The copies are made one by one and in any order, each in its place; then `finish` makes the pages
+ * that speak of them.
  */
 import { strict as assert } from 'node:assert';
 import { crc32c } from '../../crc32c.ts';

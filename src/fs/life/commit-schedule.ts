@@ -1,7 +1,9 @@
 /**
- * When commits are made that nobody asked for: some seconds after the first change that no commit took yet, and at once when much is dirty.
+ * When commits are made that nobody asked for: some seconds after the first change that no commit
+ * took yet, and at once when much is dirty.
  *
- * Access times that were gathered are brought into their blocks first, so that the commit takes them along.
+ * Access times that were gathered are brought into their blocks first, so that the commit takes
+ * them along.
  */
 
 import type { Turns } from '../base/turns.ts';

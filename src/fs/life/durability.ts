@@ -50,7 +50,10 @@ export class Durability {
     return this.#sync(undefined, false);
   }
 
-  /** One function, and no promise more than has to be: of a process that writes and syncs in turns, this is half the work. */
+  /**
+   * One function, and no promise more than has to be: of a process that writes and syncs in turns,
+   * this is half the work.
+   */
   async #sync(inode: number | undefined, tellsOfLosses: boolean): Promise<void> {
     this.#underWay++;
     try {

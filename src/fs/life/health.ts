@@ -9,7 +9,9 @@ export class BrokenTransactionError extends Error {
   }
 }
 
-/** What ended the commits: the error of the device, unless it was one of ours. Empty if nothing did. */
+/**
+ * What ended the commits: the error of the device, unless it was one of ours. Empty if nothing did.
+ */
 export function failureInWords(failure: Error | undefined): string {
   if (failure === undefined) return '';
   if (failure instanceof BrokenTransactionError) return failure.message;

@@ -1,10 +1,12 @@
 /**
- * Who still holds an inode: the lookup counts of the kernel, and the inodes without a name that wait for theirs to end.
+ * Who still holds an inode: the lookup counts of the kernel, and the inodes without a name that
+ * wait for theirs to end.
  *
  *   named ──last name goes──▶ held by the kernel ──last reference goes──▶ being freed ──▶ gone
  *                        └──────────── not held ────────────────────────▶
  *
- * Freeing itself is the work of `free`, a task of its own (file-resizer.ts), which is told an inode once.
+ * Freeing itself is the work of `free`, a task of its own (file-resizer.ts), which is told an inode
+ * once.
  */
 import { FORGET_MILLISECONDS } from '../base/limits.ts';
 
@@ -74,7 +76,10 @@ export class NodeReferences {
     });
   }
 
-  /** Inodes are being freed, or wait for the kernel, which may just not have said yet that it forgot them. */
+  /**
+   * Inodes are being freed, or wait for the kernel, which may just not have said yet that it forgot
+   * them.
+   */
   get freesSoon(): boolean {
     if (this.#freeing > 0) return true;
     return this.#orphans.size > 0 && performance.now() - this.#orphanedAt < FORGET_MILLISECONDS;

@@ -3,19 +3,28 @@
  *
  *   awake ──rest──▶ everything home, marked clean ──▶ at rest ──the first change──▶ marked as in use ──▶ awake
  *
- * Where a mount is made read-only, the kernel lets no change pass; so one that comes shows that the mount is writable again. It is
- * run again when the volume has been marked as in use (`RESTING`, operation-runner.ts), and finds nothing out of the ordinary.
+ * Where a mount is made read-only, the kernel lets no change pass; so one that comes shows that the
+ * mount is writable again. It is run again when the volume has been marked as in use (`RESTING`,
+ * operation-runner.ts), and finds nothing out of the ordinary.
  *
- * Inodes whose last holder goes meanwhile are freed when the volume wakes, or by the next mount: nothing is written at rest.
+ * Inodes whose last holder goes meanwhile are freed when the volume wakes, or by the next mount:
+ * nothing is written at rest.
  */
 import { fsError } from '../base/errors.ts';
 import type { Transaction } from '../transaction/transaction.ts';
 
-/** How often what goes on by itself is waited for, before it has to wake the volume when it comes to its end. */
+/**
+ * How often what goes on by itself is waited for, before it has to wake the volume when it comes to
+ * its end.
+ */
 const MOST_TRIES = 8;
 
 export interface RestHost {
-  /** Everything done before the call is in the journal or at home, and what went on by itself then is over. @throws the error of the device */
+  /**
+   * Everything done before the call is in the journal or at home, and what went on by itself then
+   * is over.
+   * @throws the error of the device
+   */
   settle(): Promise<void>;
   /** Something goes on by itself that will change the volume once more. */
   isBusy(): boolean;
@@ -33,7 +42,10 @@ export class Rest {
   readonly #tx: Transaction;
   readonly #host: RestHost;
   #turning: Promise<void> = Promise.resolve();
-  /** For all who wait for it: nobody is left to wait for one behind the next rest, which may wait for him. */
+  /**
+   * For all who wait for it: nobody is left to wait for one behind the next rest, which may wait
+   * for him.
+   */
   #waking: Promise<void> | undefined;
   /** Inodes to be freed. */
   readonly #left: number[] = [];
@@ -83,8 +95,8 @@ export class Rest {
     while (this.#host.isBusy() && ++tries < MOST_TRIES);
     // Corruption may have been met meanwhile: that is for good.
     if (tx.readOnly) return;
-    // From here on nothing becomes dirty; what did since is brought home below. Nothing may be waited for that can wait for the volume
-    // to wake, since that waits for this.
+    // From here on nothing becomes dirty; what did since is brought home below. Nothing may be
+    // waited for that can wait for the volume to wake, since that waits for this.
     tx.readOnly = true;
     tx.resting = true;
     await this.#host.drain();

@@ -1,6 +1,6 @@
 /**
- * What the superblock says of a volume's use: that it is mounted, and may need its journal, or that it is clean. Each is
- * durable when it resolves.
+ * What the superblock says of a volume's use: that it is mounted, and may need its journal, or that
+ * it is clean. Each is durable when it resolves.
  */
 import type { Device } from '../../aio/device.ts';
 import type { Clock } from '../base/clock.ts';

@@ -65,7 +65,10 @@ export interface VolumeCounters extends LossCounters, PolicyCounters {
   /** Blocks of the journal's log, and how many of them are in use. */
   readonly journalBlocks: number;
   readonly journalUsedBlocks: number;
-  /** What made the volume read-only, if it was not damage: the error of the device, mostly. Empty if nothing did. */
+  /**
+   * What made the volume read-only, if it was not damage: the error of the device, mostly. Empty if
+   * nothing did.
+   */
   readonly failure: string;
   readonly inodesHeldByKernel: number;
   readonly openOrphans: number;

@@ -9,12 +9,13 @@ export interface FramePicture {
  *   clean ──▶ dirty ──▶ logged ──▶ writing ──▶ clean        as home; changed; in the journal only; a copy on its way home
  *                change    commit     checkpoint    written
  *
- * A frame may be changed in any of these states, and is dirty besides then. Only frames that are nothing but clean are reused, second
- * chance first: what is home is older than the others. A frame touched by the running transaction
- * (`touchedBy`) stays where it is, so that bytes looked at cannot change under the one who looks.
+ * A frame may be changed in any of these states, and is dirty besides then. Only frames that are
+ * nothing but clean are reused, second chance first: what is home is older than the others. A frame
+ * touched by the running transaction (`touchedBy`) stays where it is, so that bytes looked at
+ * cannot change under the one who looks.
  *
- * The cache knows nothing of transactions beyond that number, and of blocks nothing but their header; what comes from the device is
- * checked, header and inside, before anyone sees it.
+ * The cache knows nothing of transactions beyond that number, and of blocks nothing but their
+ * header; what comes from the device is checked, header and inside, before anyone sees it.
  */
 import type { Device, IoCompletion, Memory } from '../../aio/device.ts';
 import { CorruptionError, fsErrorFromNumber } from '../base/errors.ts';
@@ -29,7 +30,10 @@ export class Frame {
   kind = 0;
   /** In a block of inodes: those that were not sound on disk, by their offset. */
   inodeFaults: ReadonlyMap<number, string> | undefined;
-  /** In a tree node: owner and first key of its place in the tree, once that was found to be right (tree.ts). */
+  /**
+   * In a tree node: owner and first key of its place in the tree, once that was found to be right
+   * (tree.ts).
+   */
   nodeOwner = -1;
   nodeLow = 0;
   dirty = false;
@@ -48,7 +52,10 @@ export class Frame {
   doomed = false;
   /** The picture of a commit that has no copy of it yet, … */
   picture: FramePicture | undefined;
-  /** … and where that copy belongs: its number in the transaction that is logged, and among the blocks that go home. −1 where in none. */
+  /**
+   * … and where that copy belongs: its number in the transaction that is logged, and among the
+   * blocks that go home. −1 where in none.
+   */
   logPlace = -1;
   homePlace = -1;
   readonly view: DataView;
@@ -178,7 +185,10 @@ export class BlockCache {
     this.#logged.delete(frame);
   }
 
-  /** The metadata block is free: its frame goes, and the next commit revokes what the journal holds of it. */
+  /**
+   * The metadata block is free: its frame goes, and the next commit revokes what the journal holds
+   * of it.
+   */
   free(block: number): void {
     this.#freed.push(block);
     const frame = this.get(block);
@@ -197,7 +207,8 @@ export class BlockCache {
   }
 
   /**
-   * A zeroed frame for a block that is about to be written for the first time. A frame of a former life of the block goes.
+   * A zeroed frame for a block that is about to be written for the first time. A frame of a former
+   * life of the block goes.
    * @throws CorruptionError if the block is in use: who asked was told wrong
    */
   claim(block: number, running: number): Frame {
@@ -229,7 +240,10 @@ export class BlockCache {
     this.#vacate(frame);
   }
 
-  /** Reads `count` blocks from `block` on, if they are not there, and tells the waiter when the first is. Needs `device.submit`. */
+  /**
+   * Reads `count` blocks from `block` on, if they are not there, and tells the waiter when the
+   * first is. Needs `device.submit`.
+   */
   load(block: number, count: number, waiter: LoadWaiter): void {
     if ((block + 1) * this.#blockBytes > this.#device.sizeBytes) {
       waiter.loaded(new CorruptionError(block, 'is outside of the volume'));
@@ -314,7 +328,10 @@ export class BlockCache {
     this.#free.push(frame);
   }
 
-  /** An empty frame: unused, newly made while the budget lasts, or taken from a clean block; past the budget if all are needed. */
+  /**
+   * An empty frame: unused, newly made while the budget lasts, or taken from a clean block; past
+   * the budget if all are needed.
+   */
   #vacant(running: number): Frame {
     const free = this.#free.pop();
     if (free) return free;

@@ -1,17 +1,20 @@
 /**
  * Runs operations as transactions: perform, and on a miss roll back, load, perform again.
  *
- * Cached operations run to their end inside `execute`: no promise, no await. One that finds the volume out of space
- * while freed blocks wait for a commit is run again after that commit, and while files are on their way to be freed,
- * some moments later; one that changes more than the journal has room for, after a checkpoint. While too much of the
- * cache cannot leave it, operations wait for one as well. One that finds the volume at rest (rest.ts) is run again when it is awake.
+ * Cached operations run to their end inside `execute`: no promise, no await. One that finds the
+ * volume out of space while freed blocks wait for a commit is run again after that commit, and
+ * while files are on their way to be freed, some moments later; one that changes more than the
+ * journal has room for, after a checkpoint. While too much of the cache cannot leave it, operations
+ * wait for one as well. One that finds the volume at rest (rest.ts) is run again when it is awake.
  *
- * Only one frame on the stack runs operations. What the end of one begins (the next step of a long task, whoever waited for its
- * lock) gets in line, and the frame takes it from there when it is through, so the stack never grows with the work. When the budget
- * of a turn is spent, the rest of the line waits for a later turn; operations from outside do not get in that line, and run at once.
+ * Only one frame on the stack runs operations. What the end of one begins (the next step of a long
+ * task, whoever waited for its lock) gets in line, and the frame takes it from there when it is
+ * through, so the stack never grows with the work. When the budget of a turn is spent, the rest of
+ * the line waits for a later turn; operations from outside do not get in that line, and run at
+ * once.
  *
- * An operation that fails leaves nothing behind. If that cannot be had, because taking it back failed too, the host is told
- * (`broken`) before anything else can happen.
+ * An operation that fails leaves nothing behind. If that cannot be had, because taking it back
+ * failed too, the host is told (`broken`) before anything else can happen.
  */
 
 import { CorruptionError, FsError, fsError } from '../base/errors.ts';
@@ -31,17 +34,25 @@ export interface RunnerHost {
   readonly pendingBlocks: number;
   /** Commits, empties the journal, then calls back. */
   afterRoom(done: () => void): void;
-  /** Inodes without a name are being freed, or wait for the kernel, which may just not have said yet that it forgot them. */
+  /**
+   * Inodes without a name are being freed, or wait for the kernel, which may just not have said yet
+   * that it forgot them.
+   */
   readonly freesSoon: boolean;
   /** Calls back a moment later. */
   afterMoment(done: () => void): void;
   /** Blocks are being given back in steps. */
   readonly freesMore: boolean;
-  /** Commits, waits until the blocks freed before are available (or some more, if there are none), then calls back. */
+  /**
+   * Commits, waits until the blocks freed before are available (or some more, if there are none),
+   * then calls back.
+   */
   afterRelease(done: () => void): void;
   /** Calls back when every write answered early so far is done. */
   afterEarlyWrites(done: () => void): void;
-  /** Marks a volume at rest as in use again, then calls back; with what it threw, if that failed. */
+  /**
+   * Marks a volume at rest as in use again, then calls back; with what it threw, if that failed.
+   */
   afterWaking(done: (thrown: unknown) => void): void;
   /** Told after every transaction that changed something. */
   changed(): void;
@@ -49,7 +60,9 @@ export interface RunnerHost {
   orphaned(inode: number): void;
   /** Told of every corruption met. */
   corrupt(error: CorruptionError): void;
-  /** A transaction could be neither ended nor taken back: what is in memory must never be committed. */
+  /**
+   * A transaction could be neither ended nor taken back: what is in memory must never be committed.
+   */
   broken(thrown: unknown): void;
   submit(): void;
 }
@@ -116,7 +129,10 @@ class Line {
   }
 }
 
-/** Thrown by an operation that must not overtake the writes which were answered early so far. One object serves all. */
+/**
+ * Thrown by an operation that must not overtake the writes which were answered early so far. One
+ * object serves all.
+ */
 export const BEHIND_EARLY_WRITES = new Error('writes are on their way');
 
 /** Thrown when the journal has no room for a transaction. One object serves all. */
@@ -135,7 +151,9 @@ export class OperationRunner {
   readonly #line = new Line();
   /** The line waits for a later turn. */
   #postponed = false;
-  /** When this turn has had its share of the line; infinite where it has taken nothing from it yet. */
+  /**
+   * When this turn has had its share of the line; infinite where it has taken nothing from it yet.
+   */
   #turnEnds = Number.POSITIVE_INFINITY;
   /** Operations begun and not finished. */
   #unfinished = 0;
@@ -160,7 +178,10 @@ export class OperationRunner {
     else this.#enter(operation, undefined);
   }
 
-  /** Like `execute`, for what nobody waits for: when this turn has had its share of such work, it comes in a later one. */
+  /**
+   * Like `execute`, for what nobody waits for: when this turn has had its share of such work, it
+   * comes in a later one.
+   */
   executeInLine(operation: Operation<Transaction>): void {
     this.#unfinished++;
     this.#line.push(operation, undefined);
@@ -185,7 +206,10 @@ export class OperationRunner {
     }
   }
 
-  /** Until the line is empty, or the budget of this turn is spent; all that is done before the loop's next turn shares it. */
+  /**
+   * Until the line is empty, or the budget of this turn is spent; all that is done before the
+   * loop's next turn shares it.
+   */
   #takeFromLine(): void {
     if (this.#turnEnds === Number.POSITIVE_INFINITY) {
       this.#turnEnds = this.#turns.now() + TURN_BUDGET_MILLISECONDS;
@@ -354,7 +378,10 @@ export class OperationRunner {
   }
 }
 
-/** A function as an operation, with its outcome as a promise: for tests and for what is not on the hot path. */
+/**
+ * A function as an operation, with its outcome as a promise: for tests and for what is not on the
+ * hot path.
+ */
 export class PromisedOperation<T> implements Operation<Transaction> {
   readonly promise: Promise<T>;
   #resolve: (value: T) => void = () => {};

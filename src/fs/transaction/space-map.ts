@@ -1,16 +1,17 @@
 /**
  * The space of a volume: bitmaps and summaries on disk, changed only here.
  *
- * The bitmaps are the only truth about free space. Over them stand the summaries (layout.ts), whose counts are
- * changed in the same transaction; beside them the SpaceIndex keeps in memory what must not be handed out
- * now: blocks reserved for data on its way, and freed blocks that are not safe to reuse. A policy picks, the index checks the
- * answer, and this file sets the bits.
+ * The bitmaps are the only truth about free space. Over them stand the summaries (layout.ts), whose
+ * counts are changed in the same transaction; beside them the SpaceIndex keeps in memory what must
+ * not be handed out now: blocks reserved for data on its way, and freed blocks that are not safe to
+ * reuse. A policy picks, the index checks the answer, and this file sets the bits.
  *
  *   reserve ──▶ data is written ──▶ claim      two transactions with I/O between: bits set at the claim
  *   allocate                                   both at once, for metadata
  *   free ──▶ commit ──▶ release                reusable only when the freeing is durable and old I/O is over
  *
- * All numbers in the interface are absolute block numbers; the alloc room counts from the start of the space.
+ * All numbers in the interface are absolute block numbers; the alloc room counts from the start of
+ * the space.
  */
 import type { AllocationKind, AllocationRequest, Allocator, Run } from '../../alloc/allocator.ts';
 import { clearRange, countRange, setRange } from '../../alloc/bit-words.ts';
@@ -35,9 +36,15 @@ export interface PolicyCounters {
   readonly allocator: string;
   /** The module that it came from; empty if it came with Quarry. */
   readonly allocatorFile: string;
-  /** Why the built-in policy decides in its place, or its figures are missing; empty while all is well. */
+  /**
+   * Why the built-in policy decides in its place, or its figures are missing; empty while all is
+   * well.
+   */
   readonly allocatorFault: string;
-  /** Requests that the built-in policy answered, because this one found nothing where there was something. */
+  /**
+   * Requests that the built-in policy answered, because this one found nothing where there was
+   * something.
+   */
   readonly allocatorPassedOver: number;
   readonly policy: Record<string, number>;
 }
@@ -146,7 +153,10 @@ class SpaceOnDisk implements GroupSource {
     return new Uint8Array(pristine.buffer, 0, bytes);
   }
 
-  /** Sets or clears bits of one group and moves all counts with them. @throws CorruptionError if one of them is so already */
+  /**
+   * Sets or clears bits of one group and moves all counts with them.
+   * @throws CorruptionError if one of them is so already
+   */
   change(start: number, length: number, toUsed: boolean): void {
     const { layout, tx } = this;
     const group = Math.floor(start / layout.bitsPerBlock);
@@ -188,7 +198,10 @@ class SpaceOnDisk implements GroupSource {
     }
   }
 
-  /** Writes the node (bitmap at level 0) as mkfs means it, and its parents before it, if that was never done. */
+  /**
+   * Writes the node (bitmap at level 0) as mkfs means it, and its parents before it, if that was
+   * never done.
+   */
   #initialise(level: number, index: number): void {
     const { layout, tx } = this;
     if (this.#initialised(level, index)) return;
@@ -269,7 +282,8 @@ export class SpaceMap implements SpaceLedger {
   }
 
   /**
-   * Makes the policy that will decide; one that is not of the program, within a fence. Must be called before the first request.
+   * Makes the policy that will decide; one that is not of the program, within a fence. Must be
+   * called before the first request.
    * @throws PolicyError if it cannot be made. May miss
    */
   usePolicy(offer: PolicyOffer): void {
@@ -305,7 +319,10 @@ export class SpaceMap implements SpaceLedger {
     return this.#fence;
   }
 
-  /** Blocks that files may still take: clear bits less reservations less what is kept back. Needs the top summary in memory. */
+  /**
+   * Blocks that files may still take: clear bits less reservations less what is kept back. Needs
+   * the top summary in memory.
+   */
   get availableBlocks(): number {
     return Math.max(0, this.#index.freeBlocks + this.#index.quarantinedBlocks - this.#keptBack);
   }
@@ -320,7 +337,10 @@ export class SpaceMap implements SpaceLedger {
     return this.#index.quarantinedBlocks;
   }
 
-  /** Can these blocks belong to an inode: do they lie in one group of the space, behind its bitmap and summaries? */
+  /**
+   * Can these blocks belong to an inode: do they lie in one group of the space, behind its bitmap
+   * and summaries?
+   */
   contains(block: number, length: number): boolean {
     const { spaceStart, spaceBlocks, bitsPerBlock } = this.#layout;
     const start = block - spaceStart;
@@ -333,7 +353,10 @@ export class SpaceMap implements SpaceLedger {
     );
   }
 
-  /** A run for data that is written before its bits are set: `claim` or `unreserve` follows. @throws ENOSPC */
+  /**
+   * A run for data that is written before its bits are set: `claim` or `unreserve` follows.
+   * @throws ENOSPC
+   */
   reserve(tx: Transaction, want: SpaceRequest): Run {
     const run = this.#pick(want);
     tx.noteSpace('reserved', run.start, run.length);
@@ -371,7 +394,10 @@ export class SpaceMap implements SpaceLedger {
     this.#policy?.release?.(run);
   }
 
-  /** Clears the bits of blocks in use; a run may span groups. @throws CorruptionError if one is free already */
+  /**
+   * Clears the bits of blocks in use; a run may span groups.
+   * @throws CorruptionError if one is free already
+   */
   free(tx: Transaction, start: number, length: number): void {
     if (!this.contains(start, length)) throw new CorruptionError(start, 'is outside the space, yet in use');
     const group = this.#layout.bitsPerBlock;

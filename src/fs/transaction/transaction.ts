@@ -5,15 +5,16 @@
  *                       → fail      every changed frame gets its pre-image back, made frames go,
  *                                   the allocator has back what it gave: nothing happened
  *
- * `read` returns a frame that is in memory or throws the one BlockMiss, which names the block to load; the runner
- * (operation-runner.ts) fails the transaction, loads, and performs it again from the top. `modify` must be
- * called before the first change of a frame: it keeps the pre-image. `create` makes the frame of a newly
- * allocated block, `discard` lets go of a freed one.
+ * `read` returns a frame that is in memory or throws the one BlockMiss, which names the block to
+ * load; the runner (operation-runner.ts) fails the transaction, loads, and performs it again from
+ * the top. `modify` must be called before the first change of a frame: it keeps the pre-image.
+ * `create` makes the frame of a newly allocated block, `discard` lets go of a freed one.
  *
  * There is one Transaction per volume, used again and again: operations never overlap.
  *
- * Invariants: (T1) a frame differs from its content at `begin` only if it is on the modified or created list;
- * (T2) after `fail` no frame, no space count and no note differs from `begin`; (T3) a frame touched stays in its place until the end.
+ * Invariants: (T1) a frame differs from its content at `begin` only if it is on the modified or
+ * created list; (T2) after `fail` no frame, no space count and no note differs from `begin`; (T3) a
+ * frame touched stays in its place until the end.
  */
 import { strict as assert } from 'node:assert';
 import type { Clock } from '../base/clock.ts';
@@ -34,7 +35,10 @@ export class BlockMiss extends Error {
 /** Thrown by a change of a volume at rest, see rest.ts. One object serves all. */
 export const RESTING = new Error('the volume is at rest');
 
-/** Thrown by an operation that has done its share of this turn and is to be performed again. One object serves all. */
+/**
+ * Thrown by an operation that has done its share of this turn and is to be performed again. One
+ * object serves all.
+ */
 export const PAUSED = new Error('the rest comes later');
 
 /** Space that changed hands in the running transaction. */
@@ -55,7 +59,10 @@ export interface SpaceLedger {
   undo(kind: SpaceChangeKind, start: number, length: number): void;
 }
 
-/** Work of an operation that is done in steps, and what a later run of it goes on from. Who keeps it here knows what it is. */
+/**
+ * Work of an operation that is done in steps, and what a later run of it goes on from. Who keeps it
+ * here knows what it is.
+ */
 export abstract class UnfinishedWork {}
 
 export class Transaction implements TransactionHandle {
@@ -71,7 +78,10 @@ export class Transaction implements TransactionHandle {
   #timed = false;
   /** Read-only until the first change. */
   resting = false;
-  /** Moves on whenever a directory gets another parent or is removed, or a change of that kind may have been taken back. */
+  /**
+   * Moves on whenever a directory gets another parent or is removed, or a change of that kind may
+   * have been taken back.
+   */
   treeChanges = 0;
   /** Of the running operation, from this run and those before. */
   unfinished: UnfinishedWork[] | undefined;
@@ -118,7 +128,10 @@ export class Transaction implements TransactionHandle {
     this.#serial++;
   }
 
-  /** The frame of `block`, which must be of `kind`. `ahead` blocks are loaded with it if it has to be loaded. */
+  /**
+   * The frame of `block`, which must be of `kind`. `ahead` blocks are loaded with it if it has to
+   * be loaded.
+   */
   read(block: number, kind: BlockKind, ahead = 1): Frame {
     const frame = this.cache.get(block);
     if (frame === undefined) {
@@ -195,7 +208,10 @@ export class Transaction implements TransactionHandle {
     return this.#discarded.length;
   }
 
-  /** The changes stand. Returns whether there were any. @throws a bug of ours: the changes are there in part then */
+  /**
+   * The changes stand. Returns whether there were any.
+   * @throws a bug of ours: the changes are there in part then
+   */
   succeed(): boolean {
     const changed = this.#modified.length + this.#created.length > 0;
     if (!changed && this.#spaceChanges.length === 0) {
@@ -221,7 +237,8 @@ export class Transaction implements TransactionHandle {
   }
 
   /**
-   * Nothing happened. Whatever goes wrong here, every frame has its bytes back first, and the next transaction can begin.
+   * Nothing happened. Whatever goes wrong here, every frame has its bytes back first, and the next
+   * transaction can begin.
    * @throws what went wrong: the counts of space are in doubt then
    */
   fail(): void {

@@ -1,9 +1,10 @@
 /**
  * Directories: names in a tree keyed by their hash (name-hash.ts).
  *
- * '.' and '..' are not stored: the first is the directory, the second its `parent` field. A directory's `size`
- * counts its entries. Readdir cookies are the keys, which no change to other names moves: 1 and 2 for the two dots, key + 3
- * for the rest; each names the entry after which to go on.
+ * '.' and '..' are not stored: the first is the directory, the second its `parent` field. A
+ * directory's `size` counts its entries. Readdir cookies are the keys, which no change to other
+ * names moves: 1 and 2 for the two dots, key + 3 for the rest; each names the entry after which to
+ * go on.
  */
 import { CorruptionError, fsError } from '../base/errors.ts';
 import type { EntryVisitor } from '../base/filesystem.ts';

@@ -1,8 +1,9 @@
 /**
  * The extent map of a file: which blocks hold which file blocks.
  *
- * Records are (file block, block, length), in a tree keyed by file block (tree.ts). What no record covers is
- * a hole and reads as zeros. Neighbours that continue each other on disk are kept as one record.
+ * Records are (file block, block, length), in a tree keyed by file block (tree.ts). What no record
+ * covers is a hole and reads as zeros. Neighbours that continue each other on disk are kept as one
+ * record.
  */
 import { CorruptionError } from '../base/errors.ts';
 import { ExtentRecord, TreeKind } from '../format/format.ts';
@@ -16,7 +17,10 @@ const MAX_EXTENT_BLOCKS = 2 ** 31;
 /** Above every file block. */
 const END = 2 ** 48;
 
-/** What covers a file block: `block` 0 is a hole. `length` counts the blocks from there to the end of the extent or hole. */
+/**
+ * What covers a file block: `block` 0 is a hole. `length` counts the blocks from there to the end
+ * of the extent or hole.
+ */
 export interface Mapping {
   block: number;
   length: number;
@@ -88,7 +92,9 @@ export class ExtentMap {
     return block;
   }
 
-  /** Maps `length` file blocks, a hole until now, to the blocks from `block` on, and counts them. */
+  /**
+   * Maps `length` file blocks, a hole until now, to the blocks from `block` on, and counts them.
+   */
   insert(tx: Transaction, inode: InodeRef, fileBlock: number, block: number, length: number): void {
     tx.modify(inode.frame);
     addBlocks(inode, length);
@@ -143,7 +149,8 @@ export class ExtentMap {
   }
 
   /**
-   * Makes a hole of the file blocks [from, to), from the end down, and frees their blocks; stops after `most` extents.
+   * Makes a hole of the file blocks [from, to), from the end down, and frees their blocks; stops
+   * after `most` extents.
    * @param metadata the blocks are metadata, whose frames go with them
    * @returns true when nothing is left in the range
    */

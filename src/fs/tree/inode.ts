@@ -1,5 +1,6 @@
 /**
- * An inode in its place: which frame, which offset. All fields are read and written there (format.ts, `Inode`).
+ * An inode in its place: which frame, which offset. All fields are read and written there
+ * (format.ts, `Inode`).
  */
 
 import type { Clock } from '../base/clock.ts';
@@ -109,7 +110,10 @@ export function touchChanged(inode: InodeRef, clock: Clock): void {
   Inode.changeNanoseconds.set(view, inode.at, clock.nanoseconds);
 }
 
-/** Clears set-user-id, and set-group-id where the group may execute, as a write by an ordinary user does (inode_drop_privileges in the kernel). */
+/**
+ * Clears set-user-id, and set-group-id where the group may execute, as a write by an ordinary user
+ * does (inode_drop_privileges in the kernel).
+ */
 export function dropPrivileges(inode: InodeRef): void {
   const mode = modeOf(inode);
   let kept = mode & ~0o4000;
@@ -144,7 +148,8 @@ export function fillAttributes(inode: InodeRef, blockBytes: number, into: Attrib
   into.uid = uidOf(inode);
   into.gid = gidOf(inode);
   into.deviceNumber = Inode.deviceNumber.get(view, at);
-  // A directory's size on disk counts entries; programs expect bytes, and no empty directory of size 0.
+  // A directory's size on disk counts entries; programs expect bytes, and no empty directory of
+  // size 0.
   into.sizeBytes = isDirectory(inode) ? Math.max(1, blocks) * blockBytes : Inode.size.get(view, at);
   into.sectors = blocks * (blockBytes / 512);
   into.accessSeconds = Inode.accessSeconds.get(view, at);

@@ -4,9 +4,9 @@
  *   | header 8 | slot 0 | slot 1 | … →      free      ← … | record | record |
  *   region start                         heapStart                region end
  *
- * Slots hold offsets of records from the start of the region, in order of keys. A record removed leaves garbage in the
- * heap, which `compact` gathers when room is needed. A region is a whole block after its header, or the
- * body of an inode: `Region` says where.
+ * Slots hold offsets of records from the start of the region, in order of keys. A record removed
+ * leaves garbage in the heap, which `compact` gathers when room is needed. A region is a whole
+ * block after its header, or the body of an inode: `Region` says where.
  */
 import {
   BranchRecord,
@@ -95,7 +95,10 @@ export function hasRoom(region: Region, lengthBytes: number): boolean {
   return region.size - usedBytes(region) >= lengthBytes + SLOT_BYTES;
 }
 
-/** Makes room for a record of `lengthBytes` as number `index`; `hasRoom` must hold. Returns where the caller writes it. */
+/**
+ * Makes room for a record of `lengthBytes` as number `index`; `hasRoom` must hold. Returns where
+ * the caller writes it.
+ */
 export function insertRecord(region: Region, index: number, lengthBytes: number): number {
   const { view, bytes, base } = region;
   const count = nodeCount(region);
@@ -164,7 +167,10 @@ const moved = new Uint16Array(MOST_RECORDS);
 const movedFrom = new Uint16Array(MOST_RECORDS);
 const movedLength = new Uint16Array(MOST_RECORDS);
 
-/** Appends records [from, to) of one node to the end of another, which must have room and the same kind and level. */
+/**
+ * Appends records [from, to) of one node to the end of another, which must have room and the same
+ * kind and level.
+ */
 export function appendRecords(source: Region, from: number, to: number, target: Region): void {
   for (let i = from; i < to; i++) {
     const at = recordAt(source, i);

@@ -1,17 +1,19 @@
 /**
  * The one B+tree: extents of a file, entries of a directory.
  *
- * The root node lies in the inode's body, so that a small file or directory needs no block for it. When the root is
- * full its records move down into a new block and the root becomes an inner node above; when a lone child
- * fits into the root again it moves back up. Other nodes fill a block each. In an inner node, child i holds the keys
- * from its own key up to the next child's; the first child also holds everything below.
+ * The root node lies in the inode's body, so that a small file or directory needs no block for it.
+ * When the root is full its records move down into a new block and the root becomes an inner node
+ * above; when a lone child fits into the root again it moves back up. Other nodes fill a block
+ * each. In an inner node, child i holds the keys from its own key up to the next child's; the first
+ * child also holds everything below.
  *
  * A `Cursor` is a path from the root to one record. It stays valid while the tree does not change;
  * `insert` and `remove` leave it undefined. Each user of trees owns a cursor of its own.
  *
- * Invariants: (B1) keys strictly increase within a node and across leaves; (B2) no node but the root is empty;
- * (B3) the first key of an inner node is the key its parent has for it, 0 along the left edge, so no key
- * lies below the first child; (B4) all leaves are at level 0, and a child is one level below its parent.
+ * Invariants: (B1) keys strictly increase within a node and across leaves; (B2) no node but the
+ * root is empty; (B3) the first key of an inner node is the key its parent has for it, 0 along the
+ * left edge, so no key lies below the first child; (B4) all leaves are at level 0, and a child is
+ * one level below its parent.
  */
 
 import { CorruptionError } from '../base/errors.ts';
@@ -101,7 +103,10 @@ export class Cursor {
     return recordAt(this.leaf, this.leaf.index);
   }
 
-  /** Stands on the first record with a key ≥ `key` in the leaf where `key` belongs: perhaps behind its last one. */
+  /**
+   * Stands on the first record with a key ≥ `key` in the leaf where `key` belongs: perhaps behind
+   * its last one.
+   */
   descend(tx: Transaction, inode: InodeRef, kind: number, key: number): void {
     this.#tx = tx;
     this.#kind = kind;
@@ -195,9 +200,10 @@ export class Cursor {
 }
 
 /**
- * Goes from the node at `depth` of a path to its child number `index`. The child is what its parent says it is: a node of the same tree, one
- * level below, whose keys are in the range that it was given. With keys in order inside each node (block-content.ts) this keeps every walk
- * finite. The range is looked at once for each frame and place in the tree: changes of the tree keep it.
+ * Goes from the node at `depth` of a path to its child number `index`. The child is what its parent
+ * says it is: a node of the same tree, one level below, whose keys are in the range that it was
+ * given. With keys in order inside each node (block-content.ts) this keeps every walk finite. The
+ * range is looked at once for each frame and place in the tree: changes of the tree keep it.
  * @throws CorruptionError
  */
 function enterChild(
@@ -281,8 +287,8 @@ export class Tree {
   }
 
   /**
-   * Makes a record of `lengthBytes` with this key, which must not exist. Afterwards the cursor stands on it, and the
-   * caller writes the rest of it at `cursor.at` of `cursor.leaf`.
+   * Makes a record of `lengthBytes` with this key, which must not exist. Afterwards the cursor
+   * stands on it, and the caller writes the rest of it at `cursor.at` of `cursor.leaf`.
    */
   insert(tx: Transaction, inode: InodeRef, key: number, lengthBytes: number): void {
     const cursor = this.cursor;
@@ -297,7 +303,10 @@ export class Tree {
     setKey(leaf.view, at, key);
   }
 
-  /** Gives the node at `depth` of the cursor's path room: by a new level above, or by a split, for which its parent may need room first. */
+  /**
+   * Gives the node at `depth` of the cursor's path room: by a new level above, or by a split, for
+   * which its parent may need room first.
+   */
   #makeRoom(tx: Transaction, inode: InodeRef, depth: number): void {
     if (depth === 0) {
       this.#growRoot(tx, inode);
@@ -330,7 +339,10 @@ export class Tree {
     return scratchStep;
   }
 
-  /** Moves the upper part of the node at `depth` into a new right neighbour. A node that grows at its end leaves almost everything behind. */
+  /**
+   * Moves the upper part of the node at `depth` into a new right neighbour. A node that grows at
+   * its end leaves almost everything behind.
+   */
   #split(tx: Transaction, inode: InodeRef, depth: number): void {
     const node = this.cursor.steps[depth] as Step;
     const parent = this.cursor.steps[depth - 1] as Step;
@@ -366,7 +378,10 @@ export class Tree {
     this.#lowerRoot(tx, inode);
   }
 
-  /** Frees the node at `depth` if it is empty, or merges it with a neighbour if both are rather empty. True if the parent lost a record. */
+  /**
+   * Frees the node at `depth` if it is empty, or merges it with a neighbour if both are rather
+   * empty. True if the parent lost a record.
+   */
   #shrink(tx: Transaction, inode: InodeRef, depth: number): boolean {
     const node = this.cursor.steps[depth] as Step;
     const parent = this.cursor.steps[depth - 1] as Step;
@@ -393,7 +408,10 @@ export class Tree {
     this.space.freeNode(tx, inode, block);
   }
 
-  /** The first child of the node at `depth` takes over the keys from `key` on, and so do the first ones below it (B3). */
+  /**
+   * The first child of the node at `depth` takes over the keys from `key` on, and so do the first
+   * ones below it (B3).
+   */
   #lowerFirstKey(tx: Transaction, inode: InodeRef, depth: number, key: number): void {
     const path = this.cursor.steps.slice(0, depth + 1);
     for (let at = depth; ; at++) {
@@ -410,7 +428,10 @@ export class Tree {
     }
   }
 
-  /** Moves the records of child `index + 1` of the node at `depth` into child `index` if they take no more than three quarters of it together. */
+  /**
+   * Moves the records of child `index + 1` of the node at `depth` into child `index` if they take
+   * no more than three quarters of it together.
+   */
   #merge(tx: Transaction, inode: InodeRef, depth: number, index: number): boolean {
     const left = this.#child(tx, inode, depth, index, new Step());
     const right = this.#child(tx, inode, depth, index + 1, new Step());
