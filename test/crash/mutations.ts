@@ -126,8 +126,8 @@ const CHECKPOINTS: Mutation[] = [
     'clean-before-home',
     'the volume is marked clean while the journal is not empty',
     'rule-0-0',
-    'volume',
-    'await this.#committer.drain();',
+    'life/lifecycle',
+    'await committer.drain();',
     '',
   ),
   mutation(

@@ -77,7 +77,7 @@ const syncfs = async () => (await ask(Opcode.SYNCFS, ROOT, Buffer.alloc(8))).err
 async function whileWritesFail<T>(errno: number, work: () => Promise<T>): Promise<T> {
   device.fault = ({ operation }) => (operation === 'write' ? errno : 0);
   const result = await work();
-  await new Promise<void>((resolve) => volume.afterEarlyWrites(resolve));
+  await volume.earlyWritesSettled();
   device.fault = () => 0;
   return result;
 }

@@ -85,7 +85,7 @@ async function write(file: FileModel): Promise<void> {
   volume.early = random.chance(0.5);
   volume.fromCache = true;
   await volume.write(file.inode, offset, data).catch(() => {});
-  await new Promise<void>((resolve) => volume.volume.afterEarlyWrites(resolve));
+  await volume.volume.earlyWritesSettled();
   device.fault = () => 0;
   file.write(offset, data, inBody === 0 ? ON_DEVICE : inBody === ENOSPC ? KEPT : LOST);
 }

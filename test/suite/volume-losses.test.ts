@@ -52,7 +52,7 @@ async function make(path: string, content: Uint8Array): Promise<number> {
 
 /** Waits for what was answered early; no more is asked of the device than it has under way. */
 async function quiet(): Promise<void> {
-  await new Promise<void>((resolve) => volume.volume.afterEarlyWrites(resolve));
+  await volume.volume.earlyWritesSettled();
 }
 
 /** Cached data that fails with this error; the device works again afterwards. */

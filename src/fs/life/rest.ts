@@ -11,7 +11,7 @@
  * nothing is written at rest.
  */
 import { fsError } from '../base/errors.ts';
-import type { Transaction } from '../transaction/transaction.ts';
+import type { Health } from './health.ts';
 
 /**
  * How often what goes on by itself is waited for, before it has to wake the volume when it comes to
@@ -33,13 +33,11 @@ export interface RestHost {
   /** Marks the volume on disk as clean, unless it is damaged. */
   markClean(): Promise<void>;
   markInUse(): Promise<void>;
-  /** The device failed: nothing more is written. */
-  failed(error: Error): void;
   reap(inode: number): void;
 }
 
 export class Rest {
-  readonly #tx: Transaction;
+  readonly #health: Health;
   readonly #host: RestHost;
   #turning: Promise<void> = Promise.resolve();
   /**
@@ -50,8 +48,8 @@ export class Rest {
   /** Inodes to be freed. */
   readonly #left: number[] = [];
 
-  constructor(tx: Transaction, host: RestHost) {
-    this.#tx = tx;
+  constructor(health: Health, host: RestHost) {
+    this.#health = health;
     this.#host = host;
   }
 
@@ -75,7 +73,7 @@ export class Rest {
 
   /** Puts off freeing an inode; false if there is no rest. */
   putOff(inode: number): boolean {
-    if (!this.#tx.resting) return false;
+    if (this.#health.state !== 'resting') return false;
     this.#left.push(inode);
     return true;
   }
@@ -88,34 +86,34 @@ export class Rest {
   }
 
   async #rest(): Promise<void> {
-    const tx = this.#tx;
-    if (tx.readOnly) return;
+    if (this.#health.state !== 'writable') return;
     let tries = 0;
     do await this.#host.settle();
     while (this.#host.isBusy() && ++tries < MOST_TRIES);
     // Corruption may have been met meanwhile: that is for good.
-    if (tx.readOnly) return;
+    if (this.#health.state !== 'writable') return;
     // From here on nothing becomes dirty; what did since is brought home below. Nothing may be
     // waited for that can wait for the volume to wake, since that waits for this.
-    tx.readOnly = true;
-    tx.resting = true;
+    this.#health.rest();
     await this.#host.drain();
     await this.#host.markClean();
   }
 
   async #wake(): Promise<void> {
-    const tx = this.#tx;
-    if (!tx.readOnly) return;
-    if (!tx.resting) throw fsError('EROFS');
+    if (this.#health.state === 'writable') return;
+    this.#expectRest();
     try {
       await this.#host.markInUse();
     } catch (thrown) {
-      this.#host.failed(thrown as Error);
-      throw fsError('EROFS');
+      this.#health.fail(thrown as Error);
     }
-    if (!tx.resting) throw fsError('EROFS');
-    tx.resting = false;
-    tx.readOnly = false;
+    this.#expectRest();
+    this.#health.wake();
     for (const inode of this.#left.splice(0)) this.#host.reap(inode);
+  }
+
+  /** @throws EROFS where nothing can be changed any more */
+  #expectRest(): void {
+    if (this.#health.state !== 'resting') throw fsError('EROFS');
   }
 }
