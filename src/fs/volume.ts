@@ -6,8 +6,9 @@
  *   durability   durability.ts, commit.ts, journal.ts             at sync, every few seconds, when much is dirty
  *   recovery     recovery.ts                                      before the mount of a volume that was not unmounted in order
  *
- * Nothing of what is on disk is kept here a second time. What lives outside the blocks: the lookup counts of the kernel, which
- * orphans wait for their last holder, access times that were not written yet, and what is in flight.
+ * Nothing of what is on disk is kept here a second time. What lives outside the blocks: the lookup
+ * counts of the kernel, which orphans wait for their last holder, access times that were not
+ * written yet, and what is in flight.
  */
 
 import type { Device } from '../aio/device.ts';
@@ -145,7 +146,10 @@ export class Volume implements FileSystem<Transaction> {
     this.#parts.health.damage(error);
   }
 
-  /** Resolves when every write answered early so far is done, well or not. Asks nothing of the device. */
+  /**
+   * Resolves when every write answered early so far is done, well or not. Asks nothing of the
+   * device.
+   */
   earlyWritesSettled(): Promise<void> {
     return this.#early.settled();
   }
@@ -160,7 +164,10 @@ export class Volume implements FileSystem<Transaction> {
     this.#runner.execute(operation);
   }
 
-  /** Runs a function as one transaction. @throws what it throws, and EIO if its blocks cannot be read */
+  /**
+   * Runs a function as one transaction.
+   * @throws what it throws, and EIO if its blocks cannot be read
+   */
   run<T>(body: (tx: Transaction) => T): Promise<T> {
     const operation = new PromisedOperation(body);
     this.#runner.execute(operation);

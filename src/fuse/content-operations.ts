@@ -56,7 +56,7 @@ function decodeReaddir(request: Request): void {
 
 function performList(request: Request, tx: TransactionHandle, withAttributes: boolean): void {
   const { listing, memoryOffset, list, inode } = request;
-  listing.begin(memoryOffset, list.lengthBytes, withAttributes ? tx : undefined);
+  listing.begin(memoryOffset, list.lengthBytes, withAttributes ? tx : undefined, request.callerPid);
   const { filesystem } = request.conversation;
   filesystem.readDirectory(tx, inode, list.cookie, listing.visit);
   listing.end();

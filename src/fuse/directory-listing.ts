@@ -25,7 +25,9 @@ import {
   encodeDirent,
   encodeDirentOffset,
   encodeEntryOut,
+  isDirectoryMode,
 } from './encoding.ts';
+import type { ToldDirectories } from './told-directories.ts';
 
 /**
  * Longest answer, some 2000 names: whoever asks for more asks again, and others come in between.
@@ -45,6 +47,7 @@ interface ListingHost {
   readonly preferredBytes: number;
   readonly directoryCookies: DirectoryCookies;
   readonly blockCounts: BlockCounts;
+  readonly toldDirectories: ToldDirectories;
 }
 
 export class DirectoryListing {
@@ -56,10 +59,12 @@ export class DirectoryListing {
   readonly #preferredBytes: number;
   readonly #cookies: DirectoryCookies;
   readonly #blockCounts: BlockCounts;
+  readonly #toldDirectories: ToldDirectories;
   readonly #attributes: Attributes = emptyAttributes();
   #at = 0;
   #limitBytes = 0;
   #withAttributes: TransactionHandle | undefined = undefined;
+  #thread = 0;
   #refused = false;
   /** Of the entry before: its cookie and offset, and where it says its offset. */
   #lastCookie = 0;
@@ -67,7 +72,8 @@ export class DirectoryListing {
   #lastAt = 0;
 
   constructor(wire: Wire, host: ListingHost) {
-    const { filesystem, preferredBytes, directoryCookies, blockCounts } = host;
+    const { filesystem, preferredBytes, directoryCookies, blockCounts, toldDirectories } = host;
+    this.#toldDirectories = toldDirectories;
     this.#cookies = directoryCookies;
     this.#blockCounts = blockCounts;
     this.#filesystem = filesystem;
@@ -76,8 +82,12 @@ export class DirectoryListing {
     this.visit = (name, inode, fileType, cookie) => this.#add(name, inode, fileType, cookie);
   }
 
-  /** @param withAttributes the running transaction for READDIRPLUS, undefined for READDIR. */
-  begin(at: number, limitBytes: number, withAttributes: TransactionHandle | undefined): void {
+  /**
+   * @param withAttributes the running transaction for READDIRPLUS, undefined for READDIR
+   * @param thread who asks
+   */
+  begin(at: number, limitBytes: number, withAttributes: TransactionHandle | undefined, thread: number): void {
+    this.#thread = thread;
     this.bytes = 0;
     this.#at = at;
     this.#limitBytes = Math.min(limitBytes, LONGEST_LISTING_BYTES);
@@ -130,6 +140,7 @@ export class DirectoryListing {
     try {
       this.#filesystem.readAttributes(tx, inode, this.#attributes);
       this.#blockCounts.told(inode);
+      if (isDirectoryMode(this.#attributes.mode)) this.#toldDirectories.told(inode, this.#thread);
       return true;
     } catch (thrown) {
       if (thrown instanceof CorruptionError || thrown instanceof FsError) return false;

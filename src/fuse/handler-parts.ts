@@ -7,7 +7,7 @@
  */
 import { type ErrnoName, fsError } from '../fs/base/errors.ts';
 import type { TransactionHandle } from '../fs/base/filesystem.ts';
-import { encodeEntryOut } from './encoding.ts';
+import { encodeEntryOut, isDirectoryMode } from './encoding.ts';
 import type { Handler, Request } from './request.ts';
 
 export type OperationRow = readonly [opcode: number, handler: Handler];
@@ -89,9 +89,10 @@ function referenceEntry(request: Request, taken: boolean): void {
  * Reads the attributes that the answer will carry. What changes after this has to be told again.
  */
 export function readAttributes(request: Request, tx: TransactionHandle, inode: number): void {
-  const { filesystem, blockCounts } = request.conversation;
+  const { filesystem, blockCounts, toldDirectories } = request.conversation;
   filesystem.readAttributes(tx, inode, request.attributes);
   blockCounts.told(inode);
+  if (isDirectoryMode(request.attributes.mode)) toldDirectories.told(inode, request.callerPid);
 }
 
 /** Ends `perform` of a row that answers with `inode` as its entry. */

@@ -150,11 +150,28 @@ function performRename(request: Request, tx: TransactionHandle): void {
   if ((flags & RenameFlag.exchange) !== 0) names.exchangedDirectory = directoryAt(request, tx, inode, name);
 }
 
+/** What somebody is just being told of the directory must not count as fresh after its change. */
+function directoryChanged({ conversation, callerPid }: Request, directory: number): void {
+  conversation.toldDirectories.changed(directory, callerPid, conversation.notices);
+}
+
+function sendChanged(request: Request): number {
+  directoryChanged(request, request.inode);
+  return request.conversation.reply(request);
+}
+
+function sendLinked(request: Request): number {
+  directoryChanged(request, request.names.newParent);
+  return request.conversation.reply(request);
+}
+
 /**
  * A moved directory has another parent behind its `..`: what the kernel keeps of its listing goes
  * before the answer.
  */
 function sendRename(request: Request): number {
+  directoryChanged(request, request.inode);
+  if (request.names.newParent !== request.inode) directoryChanged(request, request.names.newParent);
   const { names, replyAt, replyBytes, conversation } = request;
   const { movedDirectory, exchangedDirectory } = names;
   const first = movedDirectory || exchangedDirectory;
@@ -175,7 +192,7 @@ function directoryAt(request: Request, tx: TransactionHandle, parent: number, na
   return isDirectoryMode(attributes.mode) ? inode : 0;
 }
 
-const createParts: Parts = { changes: 'names', perform: performCreate };
+const createParts: Parts = { changes: 'names', perform: performCreate, send: sendChanged };
 const renameParts: Parts = { changes: 'names', perform: performRename, send: sendRename };
 
 export const nameOperations: readonly OperationRow[] = [
@@ -192,13 +209,28 @@ export const nameOperations: readonly OperationRow[] = [
       ...createParts,
     }),
   ],
-  [Opcode.SYMLINK, entry('symlink', { changes: 'names', decode: decodeSymlink, perform: performSymlink })],
+  [
+    Opcode.SYMLINK,
+    entry('symlink', { changes: 'names', send: sendChanged, decode: decodeSymlink, perform: performSymlink }),
+  ],
   [
     Opcode.LINK,
-    entry('link', { changes: 'names', bodyBytes: LinkIn.bytes, decode: decodeLink, perform: performLink }),
+    entry('link', {
+      changes: 'names',
+      send: sendLinked,
+      bodyBytes: LinkIn.bytes,
+      decode: decodeLink,
+      perform: performLink,
+    }),
   ],
-  [Opcode.UNLINK, metadata('unlink', { changes: 'names', decode: decodeName, perform: performUnlink })],
-  [Opcode.RMDIR, metadata('rmdir', { changes: 'names', decode: decodeName, perform: performRmdir })],
+  [
+    Opcode.UNLINK,
+    metadata('unlink', { changes: 'names', send: sendChanged, decode: decodeName, perform: performUnlink }),
+  ],
+  [
+    Opcode.RMDIR,
+    metadata('rmdir', { changes: 'names', send: sendChanged, decode: decodeName, perform: performRmdir }),
+  ],
   [Opcode.RENAME, metadata('rename', { bodyBytes: RenameIn.bytes, decode: decodeRename, ...renameParts })],
   [
     Opcode.RENAME2,

@@ -38,6 +38,12 @@ export class Notices {
     return this.#channel.notify(NOTICE_AT, INVAL_INODE_BYTES) === 0;
   }
 
+  /** The same, done when this returns: only while a request of the kernel holds the inode. */
+  forgetAttributesNow(inode: number): void {
+    this.#invalidate(inode, NO_PAGES, 0);
+    this.#channel.reply(NOTICE_AT, INVAL_INODE_BYTES);
+  }
+
   /**
    * Who wants to know how much space the file takes has to ask again. False if so much waits that
    * this could not be said now.

@@ -44,6 +44,7 @@ import type { MountAnswers } from './mount-answers.ts';
 import type { Agreement } from './negotiation.ts';
 import type { Notices } from './notices.ts';
 import { HEAD_BYTES, NOTICE_AT, REQUEST_LEAD_BYTES } from './slot.ts';
+import type { ToldDirectories } from './told-directories.ts';
 import type { UnwrittenFiles } from './unwritten-files.ts';
 import type { WriteFailures } from './write-failures.ts';
 
@@ -69,6 +70,8 @@ export interface Conversation {
   readonly cachedPages: CachedPages;
   /** What the kernel knows of st_blocks. */
   readonly blockCounts: BlockCounts;
+  /** Whose attributes may be on their way. */
+  readonly toldDirectories: ToldDirectories;
   /** Files with failed WRITEs that the kernel still holds. */
   readonly unwrittenFiles: UnwrittenFiles;
   /** Failed WRITEs whose writers do not know yet. */
@@ -238,7 +241,7 @@ export class Request implements Operation {
     this.conversation.ended(this, thrown);
   }
 
-  /** The process that asks, 0 if it is none of this namespace. */
+  /** The thread that asks, 0 if it is none of this namespace. */
   get callerPid(): number {
     return this.wire.u32(this.#requestAt + InHeader.pid);
   }

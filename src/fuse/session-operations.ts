@@ -38,6 +38,7 @@ function forget(conversation: Conversation, inode: number, count: number): void 
   if (!conversation.filesystem.forget(inode, count)) return;
   conversation.cachedPages.gone(inode);
   conversation.blockCounts.gone(inode);
+  conversation.toldDirectories.gone(inode);
   conversation.unwrittenFiles.gone(inode);
   conversation.writeFailures.gone(inode);
 }

@@ -28,6 +28,7 @@ import { Notices } from './notices.ts';
 import { handlerOf, unknownOperation } from './operations.ts';
 import { type Conversation, Request } from './request.ts';
 import { type SynchronousRequests, waitsForDisk } from './synchronous.ts';
+import { ToldDirectories } from './told-directories.ts';
 import { UnwrittenFiles } from './unwritten-files.ts';
 import { WriteFailures } from './write-failures.ts';
 
@@ -76,6 +77,7 @@ export class Session implements Conversation {
   readonly directoryCookies = new DirectoryCookies();
   readonly cachedPages = new CachedPages();
   readonly blockCounts: BlockCounts;
+  readonly toldDirectories = new ToldDirectories();
   readonly unwrittenFiles: UnwrittenFiles;
   readonly notices: Notices;
   /** Follow the free space; undefined where nobody set them. */

@@ -120,6 +120,7 @@ export function message(
   nodeid: bigint,
   body: Uint8Array,
   unique = 0x1234_5678_9abc_def0n,
+  thread = 1003,
 ): Buffer {
   const header = Buffer.alloc(40);
   header.writeUInt32LE(40 + body.length, 0);
@@ -128,7 +129,7 @@ export function message(
   header.writeBigUInt64LE(nodeid, 16);
   header.writeUInt32LE(1001, 24);
   header.writeUInt32LE(1002, 28);
-  header.writeUInt32LE(1003, 32);
+  header.writeUInt32LE(thread, 32);
   return Buffer.concat([header, body]);
 }
 

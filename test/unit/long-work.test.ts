@@ -280,7 +280,7 @@ test('an answer to READDIR is bounded, whatever the kernel has room for', () => 
     directoryCookies: new DirectoryCookies(),
     preferredBytes: BLOCK,
   } as never);
-  listing.begin(0, 1024 * 1024, undefined);
+  listing.begin(0, 1024 * 1024, undefined, 0);
   let names = 0;
   while (listing.visit(encoder.encode(`n${names}`), 7, 8, names + 1)) names++;
   listing.end();

@@ -1,5 +1,6 @@
 /**
- * What operations that cannot go on wait for, and whom they tell: the volume, as the runner sees it.
+ * What operations that cannot go on wait for, and whom they tell: the volume, as the runner sees
+ * it.
  */
 import type { Device } from '../../aio/device.ts';
 import type { CorruptionError } from '../base/errors.ts';
