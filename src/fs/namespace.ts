@@ -195,14 +195,14 @@ export class Namespace {
     touchChanged(inode, tx.clock);
   }
 
-  /** unlink(2). */
-  unlink(tx: Transaction, parent: number, name: Uint8Array): void {
+  /** unlink(2). Returns the file if it has names left, else 0. */
+  unlink(tx: Transaction, parent: number, name: Uint8Array): number {
     const directory = this.#table.get(tx, parent);
     const inode = this.#existing(tx, directory, name);
     if (isDirectory(inode)) throw fsError('EISDIR');
     this.#directories.remove(tx, directory, name);
     touchModified(directory, tx.clock);
-    this.#dropLink(tx, inode);
+    return this.#dropLink(tx, inode);
   }
 
   /** rmdir(2). */
@@ -227,14 +227,19 @@ export class Namespace {
     return this.#table.get(tx, number);
   }
 
-  /** One name of a file is gone; without any it becomes an orphan. */
-  #dropLink(tx: Transaction, inode: InodeRef): void {
+  /**
+   * One name of a file is gone; without any it becomes an orphan. Returns the file if it has names
+   * left, else 0.
+   */
+  #dropLink(tx: Transaction, inode: InodeRef): number {
     const links = linkCountOf(inode);
     if (links === 0)
       throw new CorruptionError(inode.frame.block, `inode ${inode.number} has a name but no link count`);
     this.#addLinks(tx, inode, -1);
     touchChanged(inode, tx.clock);
-    if (links === 1) this.#orphan(tx, inode);
+    if (links > 1) return inode.number;
+    this.#orphan(tx, inode);
+    return 0;
   }
 
   #dropDirectory(tx: Transaction, inode: InodeRef): void {
@@ -250,7 +255,10 @@ export class Namespace {
     tx.orphaned.push(inode.number);
   }
 
-  /** rename(2), renameat2(2) with RENAME_NOREPLACE and RENAME_EXCHANGE. */
+  /**
+   * rename(2), renameat2(2) with RENAME_NOREPLACE and RENAME_EXCHANGE. Returns the file that had
+   * the new name if it has names left, else 0.
+   */
   rename(
     tx: Transaction,
     parent: number,
@@ -258,7 +266,7 @@ export class Namespace {
     newParent: number,
     newName: Uint8Array,
     flags: number,
-  ): void {
+  ): number {
     const exchange = (flags & RenameFlag.exchange) !== 0;
     const noReplace = (flags & RenameFlag.noReplace) !== 0;
     if ((exchange && noReplace) || (flags & ~3) !== 0) throw fsError('EINVAL');
@@ -272,14 +280,16 @@ export class Namespace {
     const target = found === 0 ? undefined : this.#table.get(tx, found);
     if (noReplace && target) throw fsError('EEXIST');
     // Two names of one file: rename(2) does nothing then.
-    if (!exchange && target?.number === source.number) return;
+    if (!exchange && target?.number === source.number) return 0;
     if (isDirectory(source)) requireOutside(tx, this.#table, source, to);
+    let left = 0;
     if (exchange) this.#exchange(tx, from, name, source, to, newName, target);
-    else this.#move(tx, from, name, source, to, newName, target);
+    else left = this.#move(tx, from, name, source, to, newName, target);
     touchModified(from, tx.clock);
     touchModified(to, tx.clock);
     tx.modify(source.frame);
     touchChanged(source, tx.clock);
+    return left;
   }
 
   #exchange(
@@ -313,13 +323,15 @@ export class Namespace {
     to: InodeRef,
     newName: Uint8Array,
     target: InodeRef | undefined,
-  ): void {
+  ): number {
     tx.modify(from.frame);
     tx.modify(to.frame);
-    if (target) this.#replaceTarget(tx, source, to, newName, target);
+    let left = 0;
+    if (target) left = this.#replaceTarget(tx, source, to, newName, target);
     else this.#directories.insert(tx, to, newName, source.number, modeOf(source));
     this.#directories.remove(tx, from, name);
     if (isDirectory(source) && from.number !== to.number) this.#moveParent(tx, source, from, to);
+    return left;
   }
 
   #replaceTarget(
@@ -328,17 +340,15 @@ export class Namespace {
     to: InodeRef,
     newName: Uint8Array,
     target: InodeRef,
-  ): void {
+  ): number {
     if (isDirectory(source) && !isDirectory(target)) throw fsError('ENOTDIR');
     if (!isDirectory(source) && isDirectory(target)) throw fsError('EISDIR');
     if (isDirectory(target)) requireEmpty(target);
     this.#directories.replace(tx, to, newName, source.number, modeOf(source));
-    if (!isDirectory(target)) {
-      this.#dropLink(tx, target);
-      return;
-    }
+    if (!isDirectory(target)) return this.#dropLink(tx, target);
     this.#addLinks(tx, to, -1);
     this.#dropDirectory(tx, target);
+    return 0;
   }
 
   #moveParent(tx: Transaction, directory: InodeRef, from: InodeRef, to: InodeRef): void {

@@ -219,8 +219,8 @@ export class Volume implements FileSystem<Transaction> {
     this.#paths.remember(inode, parent);
   }
 
-  unlink(tx: Transaction, parent: number, name: Uint8Array): void {
-    this.#names.unlink(tx, parent, name);
+  unlink(tx: Transaction, parent: number, name: Uint8Array): number {
+    return this.#names.unlink(tx, parent, name);
   }
 
   removeDirectory(tx: Transaction, parent: number, name: Uint8Array): void {
@@ -234,11 +234,12 @@ export class Volume implements FileSystem<Transaction> {
     newParent: number,
     newName: Uint8Array,
     flags: number,
-  ): void {
+  ): number {
     const inode = this.#names.lookup(tx, parent, name);
     this.#stayBehindWrites(tx, inode);
-    this.#names.rename(tx, parent, name, newParent, newName, flags);
+    const left = this.#names.rename(tx, parent, name, newParent, newName, flags);
     this.#paths.remember(inode, newParent);
+    return left;
   }
 
   /** A new name must not be on disk before the data that its file was given. */

@@ -5,7 +5,14 @@ import { fsError, fsErrorFromNumber } from '../fs/base/errors.ts';
 import type { TransactionHandle } from '../fs/base/filesystem.ts';
 import { GETATTR_FH, GetattrIn, Opcode, SetattrIn, SetattrValid, StatxIn } from './abi.ts';
 import { encodeAttrOut, encodeStatfsOut, encodeStatxOut, isRegularMode } from './encoding.ts';
-import { execute, metadata, type OperationRow, readAttributes, row } from './handler-parts.ts';
+import {
+  execute,
+  mayKeepAttributes,
+  metadata,
+  type OperationRow,
+  readAttributes,
+  row,
+} from './handler-parts.ts';
 import type { Request } from './request.ts';
 
 const PERMISSION_BITS = 0o7777;
@@ -24,12 +31,14 @@ function decodeGetattr(request: Request): void {
 
 function answerAttributes(request: Request): void {
   const { wire, answerAt, attributes, conversation } = request;
-  request.answerShort(encodeAttrOut(wire, answerAt, attributes, conversation.preferredBytes));
+  const mayKeep = mayKeepAttributes(request);
+  request.answerShort(encodeAttrOut(wire, answerAt, attributes, conversation.preferredBytes, mayKeep));
 }
 
 function answerStatx(request: Request): void {
   const { wire, answerAt, attributes, conversation } = request;
-  request.answerShort(encodeStatxOut(wire, answerAt, attributes, conversation.preferredBytes));
+  const mayKeep = mayKeepAttributes(request);
+  request.answerShort(encodeStatxOut(wire, answerAt, attributes, conversation.preferredBytes, mayKeep));
 }
 
 const OTHER_THAN_SIZE =

@@ -28,6 +28,7 @@ import {
   isDirectoryMode,
 } from './encoding.ts';
 import type { ToldDirectories } from './told-directories.ts';
+import type { UnlinkedFiles } from './unlinked-files.ts';
 
 /**
  * Longest answer, some 2000 names: whoever asks for more asks again, and others come in between.
@@ -48,6 +49,7 @@ interface ListingHost {
   readonly directoryCookies: DirectoryCookies;
   readonly blockCounts: BlockCounts;
   readonly toldDirectories: ToldDirectories;
+  readonly unlinkedFiles: UnlinkedFiles;
 }
 
 export class DirectoryListing {
@@ -60,6 +62,7 @@ export class DirectoryListing {
   readonly #cookies: DirectoryCookies;
   readonly #blockCounts: BlockCounts;
   readonly #toldDirectories: ToldDirectories;
+  readonly #unlinkedFiles: UnlinkedFiles;
   readonly #attributes: Attributes = emptyAttributes();
   #at = 0;
   #limitBytes = 0;
@@ -72,8 +75,10 @@ export class DirectoryListing {
   #lastAt = 0;
 
   constructor(wire: Wire, host: ListingHost) {
-    const { filesystem, preferredBytes, directoryCookies, blockCounts, toldDirectories } = host;
+    const { filesystem, preferredBytes, directoryCookies, blockCounts, toldDirectories, unlinkedFiles } =
+      host;
     this.#toldDirectories = toldDirectories;
+    this.#unlinkedFiles = unlinkedFiles;
     this.#cookies = directoryCookies;
     this.#blockCounts = blockCounts;
     this.#filesystem = filesystem;
@@ -130,7 +135,8 @@ export class DirectoryListing {
 
   #addEntry(tx: TransactionHandle, at: number, name: Uint8Array, inode: number): void {
     if (!isDotOrDotDot(name) && this.#readAttributes(tx, inode)) {
-      encodeEntryOut(this.#wire, at, this.#attributes, this.#preferredBytes);
+      const mayKeep = this.#unlinkedFiles.mayKeep(inode, this.#thread);
+      encodeEntryOut(this.#wire, at, this.#attributes, this.#preferredBytes, mayKeep);
     } else {
       this.#wire.clear(at, EntryOut.bytes);
     }

@@ -51,10 +51,11 @@ export function isRegularMode(mode: number): boolean {
 /**
  * How long the kernel may believe the attributes. A write clears set-user-id and set-group-id on
  * our side (HANDLE_KILLPRIV_V2), and the kernel goes on with the mode that it has: it must ask
- * again before it lets anybody run such a file.
+ * again before it lets anybody run such a file. Nor may it where something else forbids to keep
+ * them (`mayKeep`).
  */
-export function attributesValidSeconds(mode: number): number {
-  return (mode & SET_ID_BITS) !== 0 && isRegularMode(mode) ? 0 : FOREVER_SECONDS;
+function attributesValidSeconds(mode: number, mayKeep: boolean): number {
+  return !mayKeep || ((mode & SET_ID_BITS) !== 0 && isRegularMode(mode)) ? 0 : FOREVER_SECONDS;
 }
 
 export function emptyAttributes(): Attributes {
@@ -130,8 +131,9 @@ export function encodeAttrOut(
   at: number,
   attributes: Attributes,
   preferredBytes: number,
+  mayKeep: boolean,
 ): number {
-  wire.set64(at + AttrOut.attr_valid, attributesValidSeconds(attributes.mode));
+  wire.set64(at + AttrOut.attr_valid, attributesValidSeconds(attributes.mode, mayKeep));
   wire.set64(at + AttrOut.attr_valid_nsec, 0);
   encodeAttr(wire, at + AttrOut.attr, attributes, preferredBytes);
   return AttrOut.bytes;
@@ -143,11 +145,12 @@ export function encodeEntryOut(
   at: number,
   attributes: Attributes,
   preferredBytes: number,
+  mayKeep: boolean,
 ): number {
   wire.set64(at + EntryOut.nodeid, attributes.inode);
   wire.set64(at + EntryOut.generation, attributes.generation);
   wire.set64(at + EntryOut.entry_valid, FOREVER_SECONDS);
-  wire.set64(at + EntryOut.attr_valid, attributesValidSeconds(attributes.mode));
+  wire.set64(at + EntryOut.attr_valid, attributesValidSeconds(attributes.mode, mayKeep));
   wire.set64(at + EntryOut.entry_valid_nsec, 0);
   encodeAttr(wire, at + EntryOut.attr, attributes, preferredBytes);
   return EntryOut.bytes;
@@ -189,9 +192,10 @@ export function encodeStatxOut(
   at: number,
   attributes: Attributes,
   preferredBytes: number,
+  mayKeep: boolean,
 ): number {
   wire.clear(at, StatxOut.bytes);
-  wire.set64(at + StatxOut.attr_valid, attributesValidSeconds(attributes.mode));
+  wire.set64(at + StatxOut.attr_valid, attributesValidSeconds(attributes.mode, mayKeep));
   const stat = at + StatxOut.stat;
   wire.setU32(stat + Statx.mask, STATX_ALL);
   wire.setU32(stat + Statx.blksize, preferredBytes);

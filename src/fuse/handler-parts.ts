@@ -74,7 +74,9 @@ export function endAfter(request: Request, work: Promise<void>): void {
 
 export function answerEntry(request: Request): void {
   const { wire, answerAt, attributes, conversation } = request;
-  request.answerShort(encodeEntryOut(wire, answerAt, attributes, conversation.preferredBytes));
+  request.answerShort(
+    encodeEntryOut(wire, answerAt, attributes, conversation.preferredBytes, mayKeepAttributes(request)),
+  );
 }
 
 function referenceEntry(request: Request, taken: boolean): void {
@@ -93,6 +95,11 @@ export function readAttributes(request: Request, tx: TransactionHandle, inode: n
   filesystem.readAttributes(tx, inode, request.attributes);
   blockCounts.told(inode);
   if (isDirectoryMode(request.attributes.mode)) toldDirectories.told(inode, request.callerPid);
+}
+
+/** May the kernel keep the attributes that the request answers with? */
+export function mayKeepAttributes({ conversation, attributes, callerPid }: Request): boolean {
+  return conversation.unlinkedFiles.mayKeep(attributes.inode, callerPid);
 }
 
 /** Ends `perform` of a row that answers with `inode` as its entry. */

@@ -10,6 +10,7 @@ import {
   entry,
   execute,
   foundEntry,
+  mayKeepAttributes,
   metadata,
   type OperationRow,
   type Parts,
@@ -75,7 +76,13 @@ function beginCreate(request: Request): void {
 
 function answerCreate(request: Request): void {
   const { wire, answerAt, attributes, conversation } = request;
-  const entryBytes = encodeEntryOut(wire, answerAt, attributes, conversation.preferredBytes);
+  const entryBytes = encodeEntryOut(
+    wire,
+    answerAt,
+    attributes,
+    conversation.preferredBytes,
+    mayKeepAttributes(request),
+  );
   const openBytes = encodeOpenOut(wire, answerAt + entryBytes, OpenOutFlag.KEEP_CACHE);
   request.answerShort(entryBytes + openBytes);
 }
@@ -102,8 +109,14 @@ function performLink(request: Request, tx: TransactionHandle): void {
   foundEntry(request, tx, request.inode);
 }
 
+/** @param inode a file that has names left, or 0 */
+function lostName({ conversation, callerPid }: Request, inode: number): void {
+  if (inode !== 0) conversation.unlinkedFiles.lostName(inode, callerPid);
+}
+
 function performUnlink(request: Request, tx: TransactionHandle): void {
-  request.conversation.filesystem.unlink(tx, request.inode, request.names.name);
+  const { filesystem } = request.conversation;
+  lostName(request, filesystem.unlink(tx, request.inode, request.names.name));
 }
 
 function performRmdir(request: Request, tx: TransactionHandle): void {
@@ -144,7 +157,7 @@ function performRename(request: Request, tx: TransactionHandle): void {
   const { filesystem } = request.conversation;
   const { inode, names } = request;
   const { name, newParent, newName, flags } = names;
-  filesystem.rename(tx, inode, name, newParent, newName, flags);
+  lostName(request, filesystem.rename(tx, inode, name, newParent, newName, flags));
   if (inode === newParent) return;
   names.movedDirectory = directoryAt(request, tx, newParent, newName);
   if ((flags & RenameFlag.exchange) !== 0) names.exchangedDirectory = directoryAt(request, tx, inode, name);

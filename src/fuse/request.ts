@@ -45,6 +45,7 @@ import type { Agreement } from './negotiation.ts';
 import type { Notices } from './notices.ts';
 import { HEAD_BYTES, NOTICE_AT, REQUEST_LEAD_BYTES } from './slot.ts';
 import type { ToldDirectories } from './told-directories.ts';
+import type { UnlinkedFiles } from './unlinked-files.ts';
 import type { UnwrittenFiles } from './unwritten-files.ts';
 import type { WriteFailures } from './write-failures.ts';
 
@@ -72,6 +73,7 @@ export interface Conversation {
   readonly blockCounts: BlockCounts;
   /** Whose attributes may be on their way. */
   readonly toldDirectories: ToldDirectories;
+  readonly unlinkedFiles: UnlinkedFiles;
   /** Files with failed WRITEs that the kernel still holds. */
   readonly unwrittenFiles: UnwrittenFiles;
   /** Failed WRITEs whose writers do not know yet. */

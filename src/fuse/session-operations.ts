@@ -39,6 +39,7 @@ function forget(conversation: Conversation, inode: number, count: number): void 
   conversation.cachedPages.gone(inode);
   conversation.blockCounts.gone(inode);
   conversation.toldDirectories.gone(inode);
+  conversation.unlinkedFiles.gone(inode);
   conversation.unwrittenFiles.gone(inode);
   conversation.writeFailures.gone(inode);
 }

@@ -29,6 +29,7 @@ import { handlerOf, unknownOperation } from './operations.ts';
 import { type Conversation, Request } from './request.ts';
 import { type SynchronousRequests, waitsForDisk } from './synchronous.ts';
 import { ToldDirectories } from './told-directories.ts';
+import { UnlinkedFiles } from './unlinked-files.ts';
 import { UnwrittenFiles } from './unwritten-files.ts';
 import { WriteFailures } from './write-failures.ts';
 
@@ -78,6 +79,7 @@ export class Session implements Conversation {
   readonly cachedPages = new CachedPages();
   readonly blockCounts: BlockCounts;
   readonly toldDirectories = new ToldDirectories();
+  readonly unlinkedFiles = new UnlinkedFiles();
   readonly unwrittenFiles: UnwrittenFiles;
   readonly notices: Notices;
   /** Follow the free space; undefined where nobody set them. */

@@ -1,7 +1,7 @@
 /** Steps that change or read the bytes of files, by every way there is. */
 import { constants } from 'node:fs';
 import { pattern } from './content.ts';
-import { type Held, type Inode, type Model, NotApplicable } from './model.ts';
+import { type Held, type Inode, type Model, NotApplicable, SET_GROUP, SET_USER } from './model.ts';
 import { freeSlot, hold } from './name-steps.ts';
 import { checkRead, flagsOf, READ_WAYS, SECTOR_BYTES } from './observe.ts';
 import { OTHER_USER, type Planner } from './planner.ts';
@@ -184,6 +184,7 @@ async function performWrite(stage: Stage, a: WriteArguments): Promise<void> {
   const { inode, slot } = await openTarget(stage, a.worker, a.user, a.target);
   const offset = a.how === 'append' ? inode.size : a.offset;
   const data = pattern(a.number, offset, a.length);
+  if (growsThroughCache(inode, offset, a)) await sync(stage, a.worker, inode, slot, 'fdatasync');
   stage.worker(a.worker).put(data);
   const { how, length, pieceBytes } = a;
   const answer = await stage.call(a.worker, a.user, 'write', slot, how, offset, length, pieceBytes);
@@ -197,6 +198,20 @@ async function performWrite(stage: Stage, a: WriteArguments): Promise<void> {
   if (how === 'mmap' || !a.isDirect) inode.mayBeUnflushed = true;
   await sync(stage, a.worker, inode, slot, a.syncing);
   await closeTarget(stage, a.worker, inode, a.target);
+}
+
+/**
+ * By a write that takes set-user-id or set-group-id away. Where the page at the old end is dirty and
+ * is written back in that moment, Linux 6.18 may clear what such a write has just put behind the end
+ * (docs/DESIGN.md, "Set-user-id and the writes of others"): no filesystem under FUSE can help it.
+ */
+function growsThroughCache(
+  inode: Inode,
+  offset: number,
+  { user, isDirect, length }: WriteArguments,
+): boolean {
+  const dropsIds = user.uid !== ROOT_USER.uid && (inode.mode & (SET_USER | SET_GROUP)) !== 0;
+  return dropsIds && !isDirect && offset + length > inode.size;
 }
 
 function demandFits(stage: Stage, { how, worker, target, offset, length, isDirect }: WriteArguments): void {

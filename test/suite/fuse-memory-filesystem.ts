@@ -199,9 +199,9 @@ export class MemoryFileSystem implements FileSystem {
     this.node(inode).attributes.linkCount++;
   }
 
-  unlink(_: TransactionHandle, parent: number, name: Uint8Array): void {
+  unlink(_: TransactionHandle, parent: number, name: Uint8Array): number {
     this.#enter('unlink', parent, keyOf(name));
-    this.#drop(parent, name);
+    return this.#drop(parent, name);
   }
 
   removeDirectory(_: TransactionHandle, parent: number, name: Uint8Array): void {
@@ -211,12 +211,13 @@ export class MemoryFileSystem implements FileSystem {
     this.#drop(parent, name);
   }
 
-  #drop(parent: number, name: Uint8Array): void {
+  /** Returns what had the name if it has names left, else 0. */
+  #drop(parent: number, name: Uint8Array): number {
     const { names } = this.node(parent);
     const inode = names.get(keyOf(name));
     if (inode === undefined) throw fsError('ENOENT');
     names.delete(keyOf(name));
-    this.node(inode).attributes.linkCount--;
+    return --this.node(inode).attributes.linkCount > 0 ? inode : 0;
   }
 
   rename(
@@ -226,13 +227,15 @@ export class MemoryFileSystem implements FileSystem {
     newParent: number,
     newName: Uint8Array,
     flags: number,
-  ): void {
+  ): number {
     this.#enter('rename', parent, keyOf(name), newParent, keyOf(newName), flags);
     const from = this.node(parent).names;
     const inode = from.get(keyOf(name));
     if (inode === undefined) throw fsError('ENOENT');
     from.delete(keyOf(name));
+    const left = this.node(newParent).names.has(keyOf(newName)) ? this.#drop(newParent, newName) : 0;
     this.node(newParent).names.set(keyOf(newName), inode);
+    return left;
   }
 
   readDirectory(_: TransactionHandle, inode: number, cookie: number, visit: EntryVisitor): void {

@@ -226,9 +226,9 @@ describe('the ancestors of a directory', () => {
 
   function moveInto(volume: TestVolume, name: string, parent: number): Promise<void> {
     const from = encoder.encode(name);
-    return volume.volume.run((tx) =>
-      volume.volume.rename(tx, ROOT_INODE, from, parent, encoder.encode('new'), 0),
-    );
+    return volume.volume.run((tx) => {
+      volume.volume.rename(tx, ROOT_INODE, from, parent, encoder.encode('new'), 0);
+    });
   }
 
   test('are looked at in steps', async () => {

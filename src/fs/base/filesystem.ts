@@ -199,8 +199,10 @@ export interface FileSystem<Tx extends TransactionHandle = TransactionHandle> {
   symlink(tx: Tx, parent: number, name: Uint8Array, target: Uint8Array, caller: Caller): number;
   readSymlink(tx: Tx, inode: number): Uint8Array;
   link(tx: Tx, inode: number, parent: number, name: Uint8Array): void;
-  unlink(tx: Tx, parent: number, name: Uint8Array): void;
+  /** Returns the file if it has names left, else 0. */
+  unlink(tx: Tx, parent: number, name: Uint8Array): number;
   removeDirectory(tx: Tx, parent: number, name: Uint8Array): void;
+  /** Returns the file that had the new name if it has names left, else 0. */
   rename(
     tx: Tx,
     parent: number,
@@ -208,7 +210,7 @@ export interface FileSystem<Tx extends TransactionHandle = TransactionHandle> {
     newParent: number,
     newName: Uint8Array,
     flags: number,
-  ): void;
+  ): number;
   /**
    * Visits '.', '..' and the entries after `cookie` (0 = from the start). The name passed is valid
    * during the visit only.
