@@ -31,12 +31,13 @@ export class BarrenStretches {
   /** The first block ≥ `at` where a run of `minimum` might start. */
   skip(at: number, minimum: number): number {
     let here = at;
-    for (let index = 0; index < this.#notes.length; index++) {
-      const note = this.#notes[index];
-      if (note.bound > minimum || here < note.low || here >= note.high) continue;
-      here = note.high;
-      index = -1;
-    }
+    let before: number;
+    do {
+      before = here;
+      for (const note of this.#notes) {
+        if (note.bound <= minimum && here >= note.low && here < note.high) here = note.high;
+      }
+    } while (here !== before);
     return here;
   }
 

@@ -4,7 +4,7 @@
  * Bit i of an array is bit `i & 31` of word `i >>> 5`. A search looks at a word at a time
  * (`Math.clz32`, masks), a range operation touches each word once; nothing here loops over single
  * bits. All functions are pure or change only the array they are given, and trust their caller for
- * bounds.
+ * bounds: hence `as number` in place of a check at each word.
  */
 
 export const WORD_BITS = 32;
@@ -41,7 +41,7 @@ export function runInWord(word: number, count: number): number {
 }
 
 export function isSet(words: Uint32Array, bit: number): boolean {
-  return ((words[bit >>> 5] >>> (bit & 31)) & 1) !== 0;
+  return (((words[bit >>> 5] as number) >>> (bit & 31)) & 1) !== 0;
 }
 
 /** The first set bit in [from, limit), or −1. */
@@ -49,10 +49,10 @@ export function nextSet(words: Uint32Array, from: number, limit: number): number
   if (from >= limit) return -1;
   const last = (limit - 1) >>> 5;
   let at = from >>> 5;
-  let bits = words[at] & (-1 << (from & 31));
+  let bits = (words[at] as number) & (-1 << (from & 31));
   while (bits === 0) {
     if (++at > last) return -1;
-    bits = words[at];
+    bits = words[at] as number;
   }
   const bit = at * WORD_BITS + lowestBit(bits);
   return bit < limit ? bit : -1;
@@ -63,10 +63,10 @@ export function nextClear(words: Uint32Array, from: number, limit: number): numb
   if (from >= limit) return limit;
   const last = (limit - 1) >>> 5;
   let at = from >>> 5;
-  let bits = ~words[at] & (-1 << (from & 31));
+  let bits = ~(words[at] as number) & (-1 << (from & 31));
   while (bits === 0) {
     if (++at > last) return limit;
-    bits = ~words[at];
+    bits = ~(words[at] as number);
   }
   return Math.min(limit, at * WORD_BITS + lowestBit(bits));
 }
@@ -75,10 +75,10 @@ export function nextClear(words: Uint32Array, from: number, limit: number): numb
 export function previousClear(words: Uint32Array, from: number): number {
   if (from < 0) return -1;
   let at = from >>> 5;
-  let bits = ~words[at] & (-1 >>> (31 - (from & 31)));
+  let bits = ~(words[at] as number) & (-1 >>> (31 - (from & 31)));
   while (bits === 0) {
     if (--at < 0) return -1;
-    bits = ~words[at];
+    bits = ~(words[at] as number);
   }
   return at * WORD_BITS + 31 - Math.clz32(bits);
 }
@@ -93,13 +93,17 @@ export function maskOf(at: number, start: number, end: number): number {
 export function setRange(words: Uint32Array, start: number, length: number): void {
   const end = start + length;
   const wordLimit = wordsFor(end);
-  for (let at = start >>> 5; at < wordLimit; at++) words[at] |= maskOf(at, start, end);
+  for (let at = start >>> 5; at < wordLimit; at++) {
+    words[at] = (words[at] as number) | maskOf(at, start, end);
+  }
 }
 
 export function clearRange(words: Uint32Array, start: number, length: number): void {
   const end = start + length;
   const wordLimit = wordsFor(end);
-  for (let at = start >>> 5; at < wordLimit; at++) words[at] &= ~maskOf(at, start, end);
+  for (let at = start >>> 5; at < wordLimit; at++) {
+    words[at] = (words[at] as number) & ~maskOf(at, start, end);
+  }
 }
 
 /** Set bits in `start` to `start + length − 1`. */
@@ -107,6 +111,8 @@ export function countRange(words: Uint32Array, start: number, length: number): n
   const end = start + length;
   const wordLimit = wordsFor(end);
   let sum = 0;
-  for (let at = start >>> 5; at < wordLimit; at++) sum += countBits(words[at] & maskOf(at, start, end));
+  for (let at = start >>> 5; at < wordLimit; at++) {
+    sum += countBits((words[at] as number) & maskOf(at, start, end));
+  }
   return sum;
 }

@@ -13,7 +13,8 @@
  * `freeCount` is the number of set bits; M4 no free run is longer than `#longest`.
  *
  * Block numbers here count from the start of the group. The map knows nothing of groups, disks or
- * policies.
+ * policies. A block below `blockCount` has its word and its bits in the summaries: hence `as number`
+ * at each read of them.
  */
 import {
   clearRange,
@@ -57,9 +58,8 @@ export class GroupMap {
     this.#someFree = new Uint32Array(wordsFor(wordCount));
     this.#allFree = new Uint32Array(wordsFor(wordCount));
     for (let at = 0; at < wordCount; at++) {
-      const byte = at * 4;
-      const taken = used[byte] | (used[byte + 1] << 8) | (used[byte + 2] << 16) | (used[byte + 3] << 24);
-      const free = ~(held === undefined ? taken : taken | held[at]) & maskOf(at, 0, blockCount);
+      const taken = wordOfBytes(used, at * 4) | (held?.[at] ?? 0);
+      const free = ~taken & maskOf(at, 0, blockCount);
       this.#words[at] = free;
       this.#freeCount += countBits(free);
       this.#summarise(at);
@@ -78,10 +78,10 @@ export class GroupMap {
   nextFree(from: number, limit: number): number {
     if (from >= limit) return -1;
     const here = from >>> 5;
-    const bits = this.#words[here] & (-1 << (from & 31));
+    const bits = (this.#words[here] as number) & (-1 << (from & 31));
     const at = bits !== 0 ? here : nextSet(this.#someFree, here + 1, wordsFor(limit));
     if (at < 0) return -1;
-    const block = at * WORD_BITS + lowestBit(bits !== 0 ? bits : this.#words[at]);
+    const block = at * WORD_BITS + lowestBit(bits !== 0 ? bits : (this.#words[at] as number));
     return block < limit ? block : -1;
   }
 
@@ -89,11 +89,11 @@ export class GroupMap {
   nextUsed(from: number, limit: number): number {
     if (from >= limit) return limit;
     const here = from >>> 5;
-    const bits = ~this.#words[here] & (-1 << (from & 31));
+    const bits = ~(this.#words[here] as number) & (-1 << (from & 31));
     if (bits !== 0) return Math.min(limit, here * WORD_BITS + lowestBit(bits));
     const at = nextClear(this.#allFree, here + 1, wordsFor(limit));
     if (at * WORD_BITS >= limit) return limit;
-    return Math.min(limit, at * WORD_BITS + lowestBit(~this.#words[at]));
+    return Math.min(limit, at * WORD_BITS + lowestBit(~(this.#words[at] as number)));
   }
 
   /** Length of the free run that starts at `block`, at most `most`; 0 if the block is in use. */
@@ -104,10 +104,10 @@ export class GroupMap {
   /** Where the free run that holds the free block `block` begins. */
   freeRunStart(block: number): number {
     const here = block >>> 5;
-    const bits = ~this.#words[here] & (-1 >>> (31 - (block & 31)));
+    const bits = ~(this.#words[here] as number) & (-1 >>> (31 - (block & 31)));
     if (bits !== 0) return here * WORD_BITS + WORD_BITS - Math.clz32(bits);
     const at = previousClear(this.#allFree, here - 1);
-    return at < 0 ? 0 : at * WORD_BITS + WORD_BITS - Math.clz32(~this.#words[at]);
+    return at < 0 ? 0 : at * WORD_BITS + WORD_BITS - Math.clz32(~(this.#words[at] as number));
   }
 
   /**
@@ -151,8 +151,7 @@ export class GroupMap {
     const counted = countRange(this.#words, 0, this.#words.length * WORD_BITS);
     if (counted !== this.#freeCount) throw new Error(`M3: ${counted} bits set, ${this.#freeCount} counted`);
     if (countRange(this.#words, 0, blocks) !== counted) throw new Error('M2: bits set past the end');
-    for (let at = 0; at < this.#words.length; at++) {
-      const word = this.#words[at];
+    for (const [at, word] of this.#words.entries()) {
       if (isSet(this.#someFree, at) !== (word !== 0)) throw new Error(`M1: someFree of word ${at}`);
       if (isSet(this.#allFree, at) !== (word === 0xffffffff)) throw new Error(`M1: allFree of word ${at}`);
     }
@@ -173,7 +172,7 @@ export class GroupMap {
     let carried = 0;
     let mask = -1 << (from & 31);
     for (let at = from >>> 5; at < words.length && (at < wordLimit || carried > 0); at++) {
-      const bits = words[at] & mask;
+      const bits = (words[at] as number) & mask;
       mask = -1;
       const leading = bits === -1 ? WORD_BITS : lowestBit(~bits);
       if (carried + leading >= minimum) return withinLimit(at * WORD_BITS - carried, limit);
@@ -196,7 +195,7 @@ export class GroupMap {
     for (;;) {
       word = nextSet(this.#allFree, word, words.length);
       if (word < 0) return -1;
-      const before = word === 0 ? 0 : Math.clz32(~words[word - 1]);
+      const before = word === 0 ? 0 : Math.clz32(~(words[word - 1] as number));
       const start = Math.max(least, word * WORD_BITS - before);
       if (start >= limit) return -1;
       const end = this.nextUsed(start, this.blockCount);
@@ -214,11 +213,19 @@ export class GroupMap {
   #summarise(at: number): void {
     const word = this.#words[at];
     const bit = 1 << (at & 31);
-    if (word !== 0) this.#someFree[at >>> 5] |= bit;
-    else this.#someFree[at >>> 5] &= ~bit;
-    if (word === 0xffffffff) this.#allFree[at >>> 5] |= bit;
-    else this.#allFree[at >>> 5] &= ~bit;
+    const place = at >>> 5;
+    const some = this.#someFree[place] as number;
+    this.#someFree[place] = word !== 0 ? some | bit : some & ~bit;
+    const all = this.#allFree[place] as number;
+    this.#allFree[place] = word === 0xffffffff ? all | bit : all & ~bit;
   }
+}
+
+/** Four bytes from `at` on, the lowest first; those past the end, which no block needs, are 0. */
+function wordOfBytes(bytes: Uint8Array, at: number): number {
+  const low = (bytes[at] ?? 0) | ((bytes[at + 1] ?? 0) << 8);
+  const high = (bytes[at + 2] ?? 0) | ((bytes[at + 3] ?? 0) << 8);
+  return low | (high << 16);
 }
 
 function withinLimit(start: number, limit: number): number {

@@ -45,7 +45,7 @@ export class FakeDisk implements GroupSource {
 
   freeInGroup(group: number): number {
     this.#need(`summary ${group >> 2}`);
-    return this.#free[group];
+    return this.#free[group] ?? 0;
   }
 
   nextGroup(from: number, minimum: number): number {
@@ -58,19 +58,26 @@ export class FakeDisk implements GroupSource {
   readBitmap(group: number): Uint8Array {
     this.#need(`bitmap ${group}`);
     const length = Math.min(this.groupBlocks, this.blockCount - group * this.groupBlocks);
-    return new Uint8Array(this.#bitmaps[group].buffer, 0, Math.ceil(length / 8));
+    return new Uint8Array(this.#bitmapOf(group).buffer, 0, Math.ceil(length / 8));
   }
 
   /** Sets or clears the bits and moves the counts. */
   change({ start, length }: Run, toUsed: boolean): void {
     const group = Math.floor(start / this.groupBlocks);
     const first = start - group * this.groupBlocks;
-    const words = this.#bitmaps[group];
+    const words = this.#bitmapOf(group);
     if (countRange(words, first, length) !== (toUsed ? 0 : length)) throw new Error('bits are so already');
     if (toUsed) setRange(words, first, length);
     else clearRange(words, first, length);
-    this.#free[group] += toUsed ? -length : length;
-    this.freeBlocks += toUsed ? -length : length;
+    const freed = toUsed ? -length : length;
+    this.#free[group] = (this.#free[group] ?? 0) + freed;
+    this.freeBlocks += freed;
+  }
+
+  #bitmapOf(group: number): Uint32Array {
+    const words = this.#bitmaps[group];
+    if (words === undefined) throw new RangeError(`there is no group ${group}`);
+    return words;
   }
 
   /** From now on this group's bitmap and summary have to be fetched. */

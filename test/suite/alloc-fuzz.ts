@@ -268,17 +268,16 @@ export class AllocatorFuzz {
     if (runs.length === 0) return undefined;
     const index = this.#random.below(runs.length);
     const run = runs[index];
-    runs[index] = runs[runs.length - 1];
-    runs.pop();
+    const last = runs.pop();
+    if (run === undefined || last === undefined) return undefined;
+    if (index < runs.length) runs[index] = last;
     if (run.length === 1 || !this.#random.oneIn(4)) return run;
     const cut = 1 + this.#random.below(run.length - 1);
-    const parts = [
-      { start: run.start, length: cut },
-      { start: run.start + cut, length: run.length - cut },
-    ];
-    const kept = this.#random.below(2);
-    runs.push(parts[1 - kept]);
-    return parts[kept];
+    const front = { start: run.start, length: cut };
+    const end = { start: run.start + cut, length: run.length - cut };
+    const takesFront = this.#random.below(2) === 0;
+    runs.push(takesFront ? end : front);
+    return takesFront ? front : end;
   }
 
   // ---- the model ----

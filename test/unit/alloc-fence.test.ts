@@ -36,10 +36,11 @@ async function work(volume: TestVolume): Promise<void> {
       );
     }
   }
-  for (let file = 0; file < FILES; file += 2) {
-    volume.volume.acquire(inodes[file]);
+  for (const [file, inode] of inodes.entries()) {
+    if (file % 2 !== 0) continue;
+    volume.volume.acquire(inode);
     await volume.unlink(`/d/${file}`);
-    volume.volume.forget(inodes[file], 1);
+    volume.volume.forget(inode, 1);
   }
   await volume.volume.sync();
   for (let file = 0; file < FILES; file += 2) {

@@ -15,7 +15,7 @@ class Plain {
   bytes(): Uint8Array {
     const bytes = new Uint8Array(Math.ceil(this.free.length / 8));
     this.free.forEach((free, block) => {
-      if (!free) bytes[block >> 3] |= 1 << (block & 7);
+      if (!free) bytes[block >> 3] = (bytes[block >> 3] ?? 0) | (1 << (block & 7));
     });
     return bytes;
   }

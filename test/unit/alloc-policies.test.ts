@@ -34,7 +34,7 @@ function mustAllocate(owner: Owner, fields: Parameters<typeof want>[0]): Run {
 function appendInTurn(owner: Owner, files: number, pieces: number, length: number): Run[][] {
   const extents: Run[][] = Array.from({ length: files }, () => []);
   for (let piece = 0; piece < pieces; piece++) {
-    for (let file = 0; file < files; file++) append(owner, extents[file], file + 1, length);
+    for (const [file, own] of extents.entries()) append(owner, own, file + 1, length);
   }
   return extents;
 }
