@@ -6,6 +6,7 @@
  */
 import type { Device } from '../aio/device.ts';
 import { DateClock } from './base/clock.ts';
+import { asError } from './base/errors.ts';
 import {
   DEFAULT_CACHE_BYTES,
   DEFAULT_COMMIT_SECONDS,
@@ -212,7 +213,7 @@ export function assemble(
     }
     access.forget(inode);
     reapInode(files, inode, (thrown) => {
-      if (thrown !== undefined) log(`freeing inode ${inode} failed: ${(thrown as Error).message}`);
+      if (thrown !== undefined) log(`freeing inode ${inode} failed: ${asError(thrown).message}`);
       done();
     });
   }

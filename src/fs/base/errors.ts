@@ -100,6 +100,11 @@ export class CorruptionError extends Error {
   }
 }
 
+/** What was thrown, as an Error: whatever else it is becomes the message of one. */
+export function asError(thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error(String(thrown));
+}
+
 /**
  * The errno that a thrown value means to the user: EUCLEAN for corruption, EIO for a bug of ours.
  */

@@ -7,7 +7,7 @@
  */
 import { type Device, type Memory, PromisedCompletion } from '../../aio/device.ts';
 import type { Clock } from '../base/clock.ts';
-import { fsErrorFromNumber } from '../base/errors.ts';
+import { asError, fsErrorFromNumber } from '../base/errors.ts';
 import { blockFault, initialiseHeader, sealBlock } from './block-header.ts';
 import {
   BlockHeader,
@@ -201,7 +201,7 @@ function geometryFault(image: SuperblockImage, deviceBytes: number): string | un
   try {
     layout = image.layout();
   } catch (thrown) {
-    return `its superblock makes no sense: ${(thrown as Error).message}`;
+    return `its superblock makes no sense: ${asError(thrown).message}`;
   }
   const { view } = image;
   if (

@@ -20,6 +20,7 @@
 
 import type { Device, Memory } from '../../aio/device.ts';
 import type { Run } from '../../alloc/allocator.ts';
+import { asError } from '../base/errors.ts';
 import { CHECKPOINT_LOG_SHARE, COMMIT_LOG_SHARE, COMMIT_SHARE, DIRTY_SHARE } from '../base/limits.ts';
 import type { Turns } from '../base/turns.ts';
 import type { IoEpochs } from '../data/io-epochs.ts';
@@ -236,7 +237,7 @@ export class Committer {
     try {
       await this.#commit();
     } catch (thrown) {
-      this.#fail(thrown as Error);
+      this.#fail(asError(thrown));
       throw thrown;
     }
   }
@@ -322,7 +323,7 @@ export class Committer {
     });
     if (rest === undefined) return;
     const all = Promise.all([this.#handingOut, rest])
-      .catch((thrown) => this.#fail(thrown as Error))
+      .catch((thrown) => this.#fail(asError(thrown)))
       .then(() => {
         if (this.#handingOut === all) this.#handingOut = undefined;
       });
@@ -359,7 +360,7 @@ export class Committer {
   #startCheckpoint(checkpoint: Checkpoint): void {
     this.checkpoints++;
     this.#checkpoint = this.#bringHome(checkpoint)
-      .catch((thrown) => this.#fail(thrown as Error))
+      .catch((thrown) => this.#fail(asError(thrown)))
       .finally(() => {
         this.#checkpoint = undefined;
       });

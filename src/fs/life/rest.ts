@@ -10,7 +10,7 @@
  * Inodes whose last holder goes meanwhile are freed when the volume wakes, or by the next mount:
  * nothing is written at rest.
  */
-import { fsError } from '../base/errors.ts';
+import { asError, fsError } from '../base/errors.ts';
 import type { Health } from './health.ts';
 
 /**
@@ -105,7 +105,7 @@ export class Rest {
     try {
       await this.#host.markInUse();
     } catch (thrown) {
-      this.#health.fail(thrown as Error);
+      this.#health.fail(asError(thrown));
     }
     this.#expectRest();
     this.#health.wake();
