@@ -270,7 +270,7 @@ export class FencedPolicy implements Allocator {
   #judge(answer: unknown, want: AllocationRequest): Run | undefined {
     const run = runOf(answer);
     const wrong = typeof run === 'string' ? run : this.#index.answerFault(run, want);
-    if (wrong === undefined) return run as Run;
+    if (typeof run !== 'string' && wrong === undefined) return run;
     const what = typeof run === 'string' ? describeValue(answer) : `${run.start}+${run.length}`;
     this.dismiss(
       `allocate() answered ${what} to a request for ${want.minimum} to ${want.length} blocks: ${wrong}`,

@@ -115,8 +115,8 @@ export class TurnLengths {
   summary(others: ArrayLike<number> = []): TurnSummary {
     const shorterThanMicroseconds: Record<string, number> = {};
     let count = 0;
-    for (let bucket = 0; bucket < TURN_BUCKETS; bucket++) {
-      const here = (this.#counts[bucket] as number) + (others[bucket + 1] ?? 0);
+    for (const [bucket, own] of this.#counts.entries()) {
+      const here = own + (others[bucket + 1] ?? 0);
       if (here > 0) shorterThanMicroseconds[String(2 ** bucket)] = here;
       count += here;
     }

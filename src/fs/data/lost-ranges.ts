@@ -76,15 +76,16 @@ function touchingJoined(ranges: readonly LostRange[]): LostRange[] {
 
 /** Joins the nearest two neighbours that have no copy; false if there are none. */
 function joinNearest(ranges: LostRange[]): boolean {
-  let [best, gap] = [-1, Number.POSITIVE_INFINITY];
-  for (let i = 1; i < ranges.length; i++) {
-    const [first, second] = [ranges[i - 1], ranges[i] as LostRange];
-    if (!mayJoin(first, second) || second.from - first.to >= gap) continue;
-    best = i;
-    gap = second.from - first.to;
+  let nearest: { readonly at: number; readonly gap: number; readonly range: LostRange } | undefined;
+  for (const [index, second] of ranges.entries()) {
+    const first = ranges[index - 1];
+    if (!mayJoin(first, second)) continue;
+    const gap = second.from - first.to;
+    if (nearest !== undefined && gap >= nearest.gap) continue;
+    nearest = { at: index - 1, gap, range: joined(first, second) };
   }
-  if (best < 0) return false;
-  ranges.splice(best - 1, 2, joined(ranges[best - 1] as LostRange, ranges[best] as LostRange));
+  if (nearest === undefined) return false;
+  ranges.splice(nearest.at, 2, nearest.range);
   return true;
 }
 

@@ -8,7 +8,7 @@
  * bit n mod `bitsPerBlock` of chunk n div `bitsPerBlock`. The lowest free number is taken: inodes
  * made together lie together.
  */
-
+import { strict as assert } from 'node:assert';
 import { CorruptionError, fsError } from '../base/errors.ts';
 import {
   BitmapHeader,
@@ -225,7 +225,9 @@ export class InodeTable {
     });
     this.#extents.insert(tx, table, fileBlock, run.start, run.length);
     for (let i = 0; i < run.length; i++) tx.create(run.start + i, BlockKind.inodes, 0);
-    return this.#place(tx, number) as InodeRef;
+    const placed = this.#place(tx, number);
+    assert(placed !== undefined);
+    return placed;
   }
 
   /**

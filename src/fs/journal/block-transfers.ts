@@ -56,19 +56,27 @@ class Transfers {
   }
 }
 
+/** Neighbours on the device: `count` blocks from `block` on, the first of them number `index`. */
+interface Stretch {
+  readonly block: number;
+  readonly index: number;
+  count: number;
+}
+
 /** The stretches of neighbours in `blocks`, each short enough for one transfer. */
-function* stretches(
-  blocks: readonly number[],
-  blockBytes: number,
-): Generator<{ index: number; count: number }> {
+function* stretches(blocks: readonly number[], blockBytes: number): Generator<Stretch> {
   const most = Math.max(1, MAX_METADATA_TRANSFER_BYTES / blockBytes);
-  let first = 0;
-  for (let i = 1; i <= blocks.length; i++) {
-    const continues = i < blocks.length && blocks[i] === (blocks[i - 1] as number) + 1 && i - first < most;
-    if (continues) continue;
-    yield { index: first, count: i - first };
-    first = i;
+  let last: Stretch | undefined;
+  let index = 0;
+  for (const block of blocks) {
+    if (last !== undefined && block === last.block + last.count && last.count < most) last.count++;
+    else {
+      if (last !== undefined) yield last;
+      last = { block, index, count: 1 };
+    }
+    index++;
   }
+  if (last !== undefined) yield last;
 }
 
 /**
@@ -83,12 +91,12 @@ export async function writeBlocks(
   blockBytes: number,
 ): Promise<void> {
   let transfers = new Transfers();
-  for (const { index, count } of stretches(blocks, blockBytes)) {
+  for (const { block, index, count } of stretches(blocks, blockBytes)) {
     if (transfers.count === MOST_TRANSFERS) {
       await transfers.done(device);
       transfers = new Transfers();
     }
-    const place = (blocks[index] as number) * blockBytes;
+    const place = block * blockBytes;
     device.write(memory, memoryOffset + index * blockBytes, count * blockBytes, place, transfers.add());
   }
   await transfers.done(device);
@@ -115,9 +123,8 @@ export async function readBlocks(
   blockBytes: number,
 ): Promise<void> {
   const transfers = new Transfers();
-  for (const { index, count } of stretches(blocks, blockBytes)) {
-    const place = (blocks[index] as number) * blockBytes;
-    device.read(memory, index * blockBytes, count * blockBytes, place, transfers.add());
+  for (const { block, index, count } of stretches(blocks, blockBytes)) {
+    device.read(memory, index * blockBytes, count * blockBytes, block * blockBytes, transfers.add());
   }
   await transfers.done(device);
 }

@@ -187,7 +187,9 @@ export class Journal {
   writeCommit({ memory, places }: LoggedTransaction): Promise<void> {
     const { blockBytes } = this.#layout;
     const last = places.length - 1;
-    return writeBlockThrough(this.#device, memory, last * blockBytes, places[last] as number, blockBytes);
+    const place = places[last];
+    assert(place !== undefined);
+    return writeBlockThrough(this.#device, memory, last * blockBytes, place, blockBytes);
   }
 
   /**

@@ -73,7 +73,7 @@ export class InodePaths {
     const found = this.#table.get(tx, inode);
     if (isDirectory(found)) return Inode.parent.get(found.frame.view, found.at);
     const at = inode % REMEMBERED;
-    return this.#seen[at] === inode ? (this.#seenIn[at] as number) : 0;
+    return this.#seen[at] === inode ? (this.#seenIn[at] ?? 0) : 0;
   }
 
   async #nameOf(inode: number, parent: number): Promise<string | undefined> {
