@@ -238,7 +238,8 @@ export class AioDevice implements Device {
   }
 
   #uring(): UringQueueHandle | undefined {
-    return this.engine === 'uring' ? (this.#queue.kernel as UringQueueHandle) : undefined;
+    const { kernel } = this.#queue;
+    return kernel instanceof native.UringQueue ? kernel : undefined;
   }
 
   #closeIfIdle(): void {

@@ -115,13 +115,12 @@ export function piecesAfter(pieces: MemoryPiece[], bytes: number): MemoryPiece[]
     skipped -= piece.lengthBytes;
     return false;
   });
-  if (whole < 0) return [];
-  const left = pieces.slice(whole);
-  const first = left[0] as MemoryPiece;
-  left[0] = {
-    memoryId: first.memoryId,
-    memoryOffset: first.memoryOffset + skipped,
-    lengthBytes: first.lengthBytes - skipped,
+  const cut = pieces[whole];
+  if (cut === undefined) return [];
+  const rest = {
+    memoryId: cut.memoryId,
+    memoryOffset: cut.memoryOffset + skipped,
+    lengthBytes: cut.lengthBytes - skipped,
   };
-  return left;
+  return [rest, ...pieces.slice(whole + 1)];
 }

@@ -46,10 +46,10 @@ export class Buffers {
     }
     let left = count;
     let whole = 0;
-    for (; whole < this.#pieces.length; whole++) {
-      const length = (this.#pieces[whole] as Uint8Array).length;
+    for (const { length } of this.#pieces) {
       if (left < length) break;
       left -= length;
+      whole++;
     }
     this.#pieces.splice(0, whole);
     const first = this.#pieces[0];

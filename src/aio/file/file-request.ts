@@ -180,7 +180,7 @@ export class FileRequest implements IoRequest {
   /** The queue ended the request: `doneBytes` moved in the kernel's terms, and 0 or an errno. */
   ended(doneBytes: number, errno: number): void {
     this.token = -1;
-    this.transferredBytes = this.scratch ? this.#fromScratch(doneBytes) : doneBytes;
+    this.transferredBytes = this.scratch ? this.#fromScratch(this.scratch, doneBytes) : doneBytes;
     const lost = this.#lost || (this.operation === 'read' && !isThere(this.payload));
     if (lost) this.transferredBytes = 0;
     this.isReleased = true;
@@ -210,8 +210,7 @@ export class FileRequest implements IoRequest {
    * Takes what was read out of our memory, and gives that back; returns the bytes of it that were
    * asked for.
    */
-  #fromScratch(doneBytes: number): number {
-    const scratch = this.scratch as NumberedMemory;
+  #fromScratch(scratch: NumberedMemory, doneBytes: number): number {
     const count = Math.min(Math.max(0, doneBytes - this.scratchHeadBytes), this.lengthBytes);
     // Who gave up has perhaps reused the buffer.
     if (this.operation === 'read' && this.#settled === undefined) {

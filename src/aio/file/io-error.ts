@@ -101,7 +101,7 @@ export class AbortError extends Error {
 /** The error of a call of Node or of the addon, as an AioError. What is none, stays what it is. */
 export function asAioError(thrown: unknown, syscall: string, path: string): unknown {
   if (thrown instanceof AioError || !(thrown instanceof Error)) return thrown;
-  const { errno } = thrown as NodeJS.ErrnoException;
+  const { errno }: NodeJS.ErrnoException = thrown;
   if (typeof errno !== 'number') return thrown;
   return new AioError(Math.abs(errno), { syscall, path }, undefined, { cause: thrown });
 }

@@ -61,11 +61,11 @@ export class OperationOrder {
 
   /** Calls back when all that has entered has left; at once when nothing is under way. */
   afterAll(watcher: () => void): void {
-    if (this.idle) {
+    const last = this.#phases.at(-1);
+    if (last === undefined || this.idle) {
       watcher();
       return;
     }
-    const last = this.#phases[this.#phases.length - 1] as Phase;
     last.sealed = true;
     last.watchers.push(watcher);
   }
@@ -81,7 +81,7 @@ export class OperationOrder {
     };
     this.#dropEmpty();
     this.#phases.push(phase);
-    phase.open = this.#mayOpen(this.#phases.length - 1);
+    phase.open = this.#mayOpen(phase, this.#phases.length - 1);
     return phase;
   }
 
@@ -90,8 +90,8 @@ export class OperationOrder {
     if (this.#phases.length === 1 && this.#phases[0]?.count === 0) this.#phases.pop();
   }
 
-  #mayOpen(at: number): boolean {
-    const phase = this.#phases[at] as Phase;
+  /** May this phase, which is number `at`, run beside all before it? */
+  #mayOpen(phase: Phase, at: number): boolean {
     return this.#phases
       .slice(0, at)
       .every((earlier) => earlier.kind === phase.kind && phase.kind !== 'alone');
@@ -105,7 +105,7 @@ export class OperationOrder {
       earlier.watchers.push(...phase.watchers);
       earlier.sealed = earlier.sealed || phase.watchers.length > 0;
     }
-    const opening = this.#phases.filter((later, index) => !later.open && this.#mayOpen(index));
+    const opening = this.#phases.filter((later, index) => !later.open && this.#mayOpen(later, index));
     for (const later of opening) later.open = true;
     if (!earlier) for (const watcher of phase.watchers) watcher();
     for (const later of opening) for (const start of later.waiting.splice(0)) start();

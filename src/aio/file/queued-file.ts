@@ -134,7 +134,9 @@ export class QueuedFile implements AsyncFile {
     return this.#inTurn('lseek', async () => {
       if (whence !== 0 && whence !== 1 && whence !== 2)
         throw this.#invalid('lseek', `whence is ${whence}, not 0, 1 or 2`);
-      const from = [0, this.#position, whence === 2 ? (await this.stat()).size : 0][whence] as number;
+      let from = 0;
+      if (whence === 1) from = this.#position;
+      else if (whence === 2) from = (await this.stat()).size;
       const position = from + offset;
       if (!Number.isSafeInteger(position) || position < 0) {
         throw this.#invalid('lseek', `the position would be ${position}`);

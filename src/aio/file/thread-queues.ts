@@ -66,9 +66,11 @@ class UringLease implements QueueLease {
   readonly #pinners: Map<NumberedMemory, number>;
 
   constructor(lease: QueueLease, descriptor: number) {
+    const ring = lease.queue.kernel;
+    if (!(ring instanceof native.UringQueue)) throw new Error('the queue that was leased is no io_uring');
     this.queue = lease.queue;
     this.#lease = lease;
-    this.#ring = lease.queue.kernel as UringQueueHandle;
+    this.#ring = ring;
     this.#descriptor = descriptor;
     this.#pinners = pinners.get(this.#ring) ?? new Map();
     pinners.set(this.#ring, this.#pinners);
