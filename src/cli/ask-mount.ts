@@ -146,8 +146,8 @@ export interface MountIdentity {
 
 /** @throws NoAnswerError */
 export async function identify(mount: MountRecord, limitMs?: number): Promise<MountIdentity> {
-  const answer = Object(await askMount(mount, 'identify', limitMs === undefined ? {} : { limitMs }));
-  const { pid, readOnly, failure } = answer as Record<string, unknown>;
+  const answer = await askMount(mount, 'identify', limitMs === undefined ? {} : { limitMs });
+  const { pid, readOnly, failure }: Record<string, unknown> = Object(answer);
   return {
     pid: typeof pid === 'number' && Number.isInteger(pid) && pid > 0 && pid < 2 ** 31 ? pid : undefined,
     readOnly: readOnly === true,

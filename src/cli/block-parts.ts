@@ -85,7 +85,7 @@ function bitRanges(bytes: Uint8Array): string {
   const ranges: string[] = [];
   let first = -1;
   for (let bit = 0; bit <= bytes.length * 8; bit++) {
-    const isSet = bit < bytes.length * 8 && ((bytes[bit >>> 3] as number) & (1 << (bit & 7))) !== 0;
+    const isSet = ((bytes[bit >>> 3] ?? 0) & (1 << (bit & 7))) !== 0;
     if (isSet && first < 0) first = bit;
     if (isSet || first < 0) continue;
     ranges.push(first === bit - 1 ? `${first}` : `${first}-${bit - 1}`);
@@ -212,7 +212,7 @@ const NODE: BlockShape = {
   parts: (bytes) => nodeParts(bytes, HEADER_BYTES, bytes.length - HEADER_BYTES),
 };
 
-const SHAPES: Readonly<Record<BlockKind, BlockShape>> = {
+const SHAPES: Readonly<Record<number, BlockShape>> = {
   [BlockKind.superblock]: single(Superblock),
   [BlockKind.volumeRoot]: {
     header: undefined,
@@ -242,7 +242,7 @@ const SHAPES: Readonly<Record<BlockKind, BlockShape>> = {
   [BlockKind.journalDescriptor]: withList(JournalDescriptor, JournalEntry),
   [BlockKind.journalRevoke]: withList(JournalRevoke, RevokeEntry),
   [BlockKind.journalCommit]: single(JournalCommit, JournalHeader),
-};
+} satisfies Record<BlockKind, BlockShape>;
 
 function trimmed(bytes: Uint8Array): Uint8Array {
   const end = bytes.indexOf(0);
@@ -252,7 +252,7 @@ function trimmed(bytes: Uint8Array): Uint8Array {
 /** The parts of a metadata block; undefined if its kind is none that the format knows. */
 export function blockParts(bytes: Uint8Array): Part[] | undefined {
   const kind = BlockHeader.kind.get(viewOf(bytes), 0);
-  const shape = SHAPES[kind as BlockKind] as BlockShape | undefined;
+  const shape = SHAPES[kind];
   if (shape === undefined) return undefined;
   return [{ title: 'block header', rows: headerRows(bytes, shape.header) }, ...shape.parts(bytes)];
 }

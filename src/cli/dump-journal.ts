@@ -140,15 +140,13 @@ function entryOffsets(
 
 /** Numbers as ranges: `3-5, 9`. */
 export function rangesText(numbers: readonly number[]): string {
-  const ranges: string[] = [];
-  const sorted = [...numbers].sort((a, b) => a - b);
-  for (let i = 0; i < sorted.length; ) {
-    let last = i;
-    while (sorted[last + 1] === (sorted[last] as number) + 1) last++;
-    ranges.push(last === i ? `${sorted[i]}` : `${sorted[i]}-${sorted[last]}`);
-    i = last + 1;
+  const ranges: { readonly first: number; last: number }[] = [];
+  for (const number of [...numbers].sort((a, b) => a - b)) {
+    const before = ranges.at(-1);
+    if (before?.last === number - 1) before.last = number;
+    else ranges.push({ first: number, last: number });
   }
-  return ranges.join(', ');
+  return ranges.map(({ first, last }) => (first === last ? `${first}` : `${first}-${last}`)).join(', ');
 }
 
 export function transactionLine(transaction: TransactionReport): string {

@@ -41,8 +41,8 @@ export class LatencyHistogram {
   /** The time that `share` (0 to 1) of all did not exceed; 0 when there are none. */
   percentile(share: number): number {
     let left = Math.ceil(share * this.#count);
-    for (let bucket = 0; bucket < this.#counts.length; bucket++) {
-      left -= this.#counts[bucket] as number;
+    for (const [bucket, count] of this.#counts.entries()) {
+      left -= count;
       if (left <= 0) return this.#count === 0 ? 0 : Math.min(topOf(bucket), this.#longest);
     }
     return this.#longest;

@@ -9,7 +9,7 @@
 import { spawn } from 'node:child_process';
 import { closeSync, writeSync } from 'node:fs';
 import { resolve } from 'node:path';
-import type { Readable } from 'node:stream';
+import { Readable } from 'node:stream';
 import { isModulePath } from '../alloc/registry.ts';
 import { isRemount } from '../fuse/remount.ts';
 import { absolutePath } from '../path-bytes.ts';
@@ -127,7 +127,9 @@ async function mountInBackground(
     child.once('error', (error) => done(`it could not be started: ${error.message}`));
     child.once('exit', (code, signal) => done(signal === null ? `status ${code}` : `signal ${signal}`));
   });
-  const notice = await readNotice(child.stdio[NOTIFY_DESCRIPTOR] as Readable);
+  const pipe = child.stdio[NOTIFY_DESCRIPTOR];
+  if (!(pipe instanceof Readable)) throw new Error('the serving process has no pipe to tell us by');
+  const notice = await readNotice(pipe);
   child.unref();
   for (const line of notice?.said ?? []) say(terminal, line);
   if (notice?.ready) return 0;

@@ -38,7 +38,7 @@ export async function remountVolume(name: string, texts: readonly string[]): Pro
 
 /** A volume at rest wakes; one that was mounted read-only does not. */
 async function isReadOnlyForGood(mount: MountRecord): Promise<boolean> {
-  const { volume } = Object(await askMount(mount, 'stat')) as Record<string, unknown>;
-  const { readOnly, resting } = Object(volume) as Record<string, unknown>;
+  const { volume }: Record<string, unknown> = Object(await askMount(mount, 'stat'));
+  const { readOnly, resting }: Record<string, unknown> = Object(volume);
   return readOnly === true && resting !== true;
 }

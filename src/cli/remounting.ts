@@ -105,7 +105,7 @@ export class Remounting {
 }
 
 function readQuestion(payload: string): RemountQuestion {
-  const { words, apply } = Object(JSON.parse(payload)) as Record<string, unknown>;
+  const { words, apply }: Record<string, unknown> = Object(JSON.parse(payload));
   const list = Array.isArray(words) ? words.map(String) : [];
   return { words: list, apply: apply === true };
 }

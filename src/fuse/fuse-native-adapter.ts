@@ -183,7 +183,9 @@ function statOf(attributes: Attributes, preferredBytes: number): Record<string, 
 }
 
 /** One read or write on its way through aligned memory of the pool. */
-interface Transfer extends ReadRequest, WriteRequest {}
+interface Transfer extends ReadRequest, WriteRequest {
+  readonly memory: AlignedMemory;
+}
 
 export class PathCalls {
   readonly #filesystem: FileSystem;
@@ -488,7 +490,7 @@ export class PathCalls {
     transfer.finished = (thrown) => {
       const { memory, resultOffset, resultBytes } = transfer;
       if (thrown === undefined) into.set(memory.bytes.subarray(resultOffset, resultOffset + resultBytes));
-      this.#idle.push(memory as AlignedMemory);
+      this.#idle.push(memory);
       if (thrown === undefined) answer(resultBytes);
       else this.#refuse(answer, thrown);
     };
@@ -505,7 +507,7 @@ export class PathCalls {
     const transfer = this.#transfer(inode, offset, length);
     transfer.memory.bytes.set(from.subarray(0, length));
     transfer.finished = (thrown) => {
-      this.#idle.push(transfer.memory as AlignedMemory);
+      this.#idle.push(transfer.memory);
       if (thrown === undefined) answer(length);
       else this.#refuse(answer, thrown);
     };

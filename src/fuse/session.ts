@@ -100,6 +100,8 @@ export class Session implements Conversation {
   readonly #synchronous: SynchronousRequests;
   readonly #requests: Request[] = [];
   readonly #counts: OperationCount[] = [];
+  /** The last of them, which opcodes beyond the table share. */
+  readonly #countOfOthers: OperationCount = { requests: 0, errors: 0 };
   #agreement: Agreement | undefined = undefined;
   #pending = 0;
   #unmounted: Promise<void> | undefined = undefined;
@@ -143,7 +145,8 @@ export class Session implements Conversation {
     for (let slot = 0; slot < slotCount; slot++) {
       this.#requests.push(new Request(this, memory, this.#wire, slot, slotBytes, unknownOperation));
     }
-    for (let opcode = 0; opcode <= OPCODE_LIMIT; opcode++) this.#counts.push({ requests: 0, errors: 0 });
+    for (let opcode = 0; opcode < OPCODE_LIMIT; opcode++) this.#counts.push({ requests: 0, errors: 0 });
+    this.#counts.push(this.#countOfOthers);
   }
 
   /** Begins to answer the kernel. */
@@ -318,9 +321,8 @@ export class Session implements Conversation {
     };
   }
 
-  /** Opcodes beyond the table share the last counter. */
   #countOf(opcode: number): OperationCount {
-    return (this.#counts[opcode] ?? this.#counts[OPCODE_LIMIT]) as OperationCount;
+    return this.#counts[opcode] ?? this.#countOfOthers;
   }
 
   #logThrown(where: string, thrown: unknown): void {

@@ -217,10 +217,10 @@ export class CrashCursor {
     const overlay: SectorVersion[] = [];
     for (let i = 0; i < selection.length; i++) {
       const version = selection[i];
-      if (version === undefined) continue;
-      const { durable } = choices[i] as Choice;
-      high ^= version.high ^ durable.high;
-      low ^= version.low ^ durable.low;
+      const choice = choices[i];
+      if (version === undefined || choice === undefined) continue;
+      high ^= version.high ^ choice.durable.high;
+      low ^= version.low ^ choice.durable.low;
       overlay.push(version);
     }
     return { key: keyOf({ high, low }), eventCount: this.#eventCount, ordinal, overlay };
@@ -242,14 +242,11 @@ export class CrashCursor {
   #addChoice(choices: Choice[], indexOf: Map<number, number>, version: SectorVersion): void {
     const durable = this.#durableVersion(version.sector);
     if (same(durable, version)) return;
-    const index = indexOf.get(version.sector);
-    if (index === undefined) {
+    const known = choices[indexOf.get(version.sector) ?? choices.length];
+    if (known === undefined) {
       indexOf.set(version.sector, choices.length);
       choices.push({ durable, others: [version] });
-      return;
-    }
-    const { others } = choices[index] as Choice;
-    if (!others.some((other) => same(other, version))) others.push(version);
+    } else if (!known.others.some((other) => same(other, version))) known.others.push(version);
   }
 
   *#selections(choices: readonly Choice[], budget: CrashBudget): Generator<Selection> {
@@ -279,8 +276,10 @@ function effectOf(write: VolatileWrite, choices: readonly Choice[], indexOf: Map
   for (const version of write.versions) {
     const index = indexOf.get(version.sector);
     if (index === undefined) continue;
+    const choice = choices[index];
+    if (choice === undefined) continue;
     indexes.push(index);
-    contents.push(same((choices[index] as Choice).durable, version) ? undefined : version);
+    contents.push(same(choice.durable, version) ? undefined : version);
   }
   return { indexes, contents };
 }
@@ -357,14 +356,14 @@ function* singleSectors(
   most: number,
   random: SeededRandom,
 ): Generator<Selection> {
-  const indexes = random.shuffle(choices.map((_, index) => index)).slice(0, most);
+  const shuffled = random.shuffle([...choices.entries()]).slice(0, most);
   const full = union(choices.length, effects);
-  for (const index of indexes) {
+  for (const [index, { others }] of shuffled) {
     const missing = full.slice();
     missing[index] = undefined;
     yield missing;
     const alone: Selection = new Array(choices.length).fill(undefined);
-    alone[index] = random.pick((choices[index] as Choice).others);
+    alone[index] = random.pick(others);
     yield alone;
   }
 }

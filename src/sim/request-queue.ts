@@ -28,19 +28,20 @@ export function bytesOf(request: DeviceRequest): Uint8Array {
   return request.memory?.bytes.subarray(request.memoryOffset, end) ?? new Uint8Array(0);
 }
 
-export class RequestQueue {
-  #queued: DeviceRequest[] = [];
-  #submitted: DeviceRequest[] = [];
+/** @typeParam Request what its device remembers of a request. */
+export class RequestQueue<Request extends DeviceRequest = DeviceRequest> {
+  #queued: Request[] = [];
+  #submitted: Request[] = [];
   #scheduled = false;
   #rounds = 0;
-  readonly #carryOut: (submitted: DeviceRequest[]) => DeviceRequest[];
+  readonly #carryOut: (submitted: Request[]) => Request[];
   readonly #run = () => this.#round();
 
   /**
    * @param carryOut ends some or all of the submitted requests; returns those that it left for the
    * next round.
    */
-  constructor(carryOut: (submitted: DeviceRequest[]) => DeviceRequest[]) {
+  constructor(carryOut: (submitted: Request[]) => Request[]) {
     this.#carryOut = carryOut;
   }
 
@@ -48,7 +49,7 @@ export class RequestQueue {
     return this.#queued.length === 0 && this.#submitted.length === 0 && !this.#scheduled;
   }
 
-  add(request: DeviceRequest): void {
+  add(request: Request): void {
     this.#queued.push(request);
   }
 

@@ -84,7 +84,7 @@ export class SimulatedDevice extends LocalDevice implements RecordedDevice {
   readonly #content: SparseBytes;
   readonly #random: SeededRandom;
   readonly #stragglers: number;
-  readonly #queue = new RequestQueue((submitted) => this.#carryOut(submitted));
+  readonly #queue = new RequestQueue<RecordedRequest>((submitted) => this.#carryOut(submitted));
   #requests = 0;
   #carriedOut = 0;
 
@@ -137,8 +137,7 @@ export class SimulatedDevice extends LocalDevice implements RecordedDevice {
   }
 
   /** Ends a random share of the requests, in random order; the others stay for later rounds. */
-  #carryOut(submitted: DeviceRequest[]): DeviceRequest[] {
-    const requests = submitted as RecordedRequest[];
+  #carryOut(requests: RecordedRequest[]): RecordedRequest[] {
     const ready = requests.filter((request) => request.heldRounds-- <= 0);
     const held = requests.filter((request) => !ready.includes(request));
     const shuffled = this.#random.shuffle(ready);
