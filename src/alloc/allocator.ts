@@ -15,9 +15,15 @@
  * volume.
  */
 
+/**
+ * A number of a block in the space. A plain number will do; only those that count from elsewhere,
+ * and say so, will not.
+ */
+export type SpaceNumber = number & { readonly countedFrom?: 'space' };
+
 /** A contiguous stretch of blocks, `start` to `start + length − 1`. */
 export interface Run {
-  readonly start: number;
+  readonly start: SpaceNumber;
   readonly length: number;
 }
 
@@ -29,7 +35,7 @@ export interface AllocationRequest {
    * Where the run would best start, or −1 for no wish: the block after the last one of the same
    * file.
    */
-  goal: number;
+  goal: SpaceNumber;
   /** Blocks wanted, ≥ 1. */
   length: number;
   /** The shortest acceptable run, 1 ≤ minimum ≤ length. */
@@ -66,11 +72,11 @@ export interface FreeSpace {
    * summaries.
    */
   nextGroup(from: number, minimum: number): number;
-  isFree(block: number): boolean;
+  isFree(block: SpaceNumber): boolean;
   /** The first free block in [from, limit), or −1. */
-  nextFree(from: number, limit: number): number;
+  nextFree(from: SpaceNumber, limit: SpaceNumber): SpaceNumber;
   /** Length of the free run that starts at `block`, at most `most`; 0 if `block` is in use. */
-  freeRunLength(block: number, most: number): number;
+  freeRunLength(block: SpaceNumber, most: number): number;
   /**
    * The first free run of at least `minimum` blocks that starts in [from, limit), cut to `length`;
    * undefined if none.
@@ -79,7 +85,13 @@ export interface FreeSpace {
    * search gives up after it has looked into that many groups; what it learnt is kept, and the next
    * one goes on from there.
    */
-  findRun(from: number, limit: number, minimum: number, length: number, patience?: number): Run | undefined;
+  findRun(
+    from: SpaceNumber,
+    limit: SpaceNumber,
+    minimum: number,
+    length: number,
+    patience?: number,
+  ): Run | undefined;
 }
 
 export interface Allocator {

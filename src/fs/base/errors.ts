@@ -7,6 +7,7 @@
  * FsErrors are made once per errno and thrown without a stack: they are answers, not accidents.
  */
 import { strict as assert } from 'node:assert';
+import type { BlockNumber } from './numbers.ts';
 
 /** Errno values of Linux (asm-generic/errno.h). */
 export const Errno = {
@@ -91,9 +92,9 @@ export class LostDataError extends FsError {
 
 /** The volume contradicts itself. The user sees EUCLEAN. */
 export class CorruptionError extends Error {
-  readonly block: number;
+  readonly block: BlockNumber;
 
-  constructor(block: number, what: string) {
+  constructor(block: BlockNumber, what: string) {
     super(`block ${block}: ${what}`);
     this.name = 'CorruptionError';
     this.block = block;

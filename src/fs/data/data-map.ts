@@ -4,14 +4,15 @@
  */
 
 import { empty } from '../base/empty.ts';
+import type { BlockNumber, FileBlock } from '../base/numbers.ts';
 import type { Transaction } from '../transaction/transaction.ts';
 import type { ExtentMap } from '../tree/extents.ts';
 import type { InodeRef } from '../tree/inode.ts';
 
 /** A stretch of file blocks that lies together on the device; `block` 0 is a hole. */
 export interface Segment {
-  fileBlock: number;
-  block: number;
+  fileBlock: FileBlock;
+  block: BlockNumber;
   length: number;
   /** Reserved by this write, not in the extent map yet. */
   fresh: boolean;
@@ -22,8 +23,8 @@ export function mapSegments(
   tx: Transaction,
   extents: ExtentMap,
   inode: InodeRef,
-  first: number,
-  end: number,
+  first: FileBlock,
+  end: FileBlock,
   into: Segment[],
 ): void {
   empty(into);

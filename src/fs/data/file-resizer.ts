@@ -9,6 +9,7 @@
 import { PromisedCompletion } from '../../aio/device.ts';
 import { CorruptionError, fsError, fsErrorFromNumber } from '../base/errors.ts';
 import type { Operation } from '../base/filesystem.ts';
+import type { BlockNumber } from '../base/numbers.ts';
 import { FILE_TYPE_MASK, FileType, MAX_FILE_BYTES, ROOT_INODE, TreeKind } from '../format/format.ts';
 import { addOrphan, firstOrphan, removeOrphan } from '../inodes/orphans.ts';
 import { PromisedOperation } from '../transaction/operation-runner.ts';
@@ -154,9 +155,9 @@ type Next =
   /** Blocks are left behind the end. */
   | { kind: 'punch' }
   /** The body must move to block 0 first. */
-  | { kind: 'moveBody'; body: Uint8Array; block: number }
+  | { kind: 'moveBody'; body: Uint8Array; block: BlockNumber }
   /** The old last block must be zeroed from `from` first. */
-  | { kind: 'zeroTail'; block: number; from: number };
+  | { kind: 'zeroTail'; block: BlockNumber; from: number };
 
 class Resize implements LockHolder {
   granted: () => void = () => {};
@@ -263,7 +264,7 @@ class Resize implements LockHolder {
     return { kind: 'punch' };
   }
 
-  async #moveBody(body: Uint8Array, block: number): Promise<Next> {
+  async #moveBody(body: Uint8Array, block: BlockNumber): Promise<Next> {
     const { context } = this;
     try {
       await this.#transferBlock(block, 0, (bytes) => {
@@ -284,7 +285,7 @@ class Resize implements LockHolder {
     }
   }
 
-  async #zeroTail(block: number, from: number): Promise<Next> {
+  async #zeroTail(block: BlockNumber, from: number): Promise<Next> {
     const { blockBytes, device } = this.context;
     const sectorStart = Math.floor(from / device.sectorBytes) * device.sectorBytes;
     await this.#transferBlock(
@@ -301,7 +302,7 @@ class Resize implements LockHolder {
    * sector before if it is to be kept in part.
    */
   async #transferBlock(
-    block: number,
+    block: BlockNumber,
     from: number,
     change: (bytes: Uint8Array) => void,
     readFirst = false,

@@ -14,6 +14,7 @@
 
 import { empty } from '../base/empty.ts';
 import type { WriteRequest } from '../base/filesystem.ts';
+import type { BlockNumber, BlockRun, FileBlock } from '../base/numbers.ts';
 import type { SpaceMap } from '../transaction/space-map.ts';
 import type { Transaction } from '../transaction/transaction.ts';
 import {
@@ -123,7 +124,7 @@ export class WritePlan {
   }
 
   /** Returns the goal for the range. */
-  #planBody(tx: Transaction, inode: InodeRef): number {
+  #planBody(tx: Transaction, inode: InodeRef): BlockNumber {
     if (this.size === 0) return -1;
     this.body = inlineBytes(inode).slice(0, this.size);
     if (this.first === 0) return -1;
@@ -163,7 +164,7 @@ export class WritePlan {
   }
 
   /** The block after the one before. */
-  #goal(tx: Transaction, inode: InodeRef, fileBlock: number): number {
+  #goal(tx: Transaction, inode: InodeRef, fileBlock: FileBlock): BlockNumber {
     const before = this.segments[this.segments.length - 1];
     if (before) return before.block + before.length;
     if (fileBlock === 0) return -1;
@@ -171,7 +172,7 @@ export class WritePlan {
     return block === 0 ? -1 : block + 1;
   }
 
-  #reserveHole(tx: Transaction, goal: number, first: number, end: number): void {
+  #reserveHole(tx: Transaction, goal: BlockNumber, first: FileBlock, end: FileBlock): void {
     let at = first;
     let next = goal;
     while (at < end) {
@@ -182,7 +183,7 @@ export class WritePlan {
     }
   }
 
-  #reserve(tx: Transaction, goal: number, length: number): { start: number; length: number } {
+  #reserve(tx: Transaction, goal: BlockNumber, length: number): BlockRun {
     return this.#context.space.reserve(tx, {
       goal,
       length,

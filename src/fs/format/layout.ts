@@ -11,6 +11,7 @@
  *
  * Space numbers count from the start of the space; block numbers are absolute.
  */
+import type { BlockNumber, FileBlock } from '../base/numbers.ts';
 import {
   HEADER_BYTES,
   INODE_STRIDE_BYTES,
@@ -50,11 +51,11 @@ export function defaultJournalBlocks(blockBytes: number, blockCount: number): nu
 export class Layout {
   readonly blockBytes: number;
   readonly blockCount: number;
-  readonly journalStart = 1;
+  readonly journalStart: BlockNumber = 1;
   readonly journalBlocks: number;
-  readonly volumeRootBlock: number;
-  readonly backupSuperblock: number;
-  readonly spaceStart: number;
+  readonly volumeRootBlock: BlockNumber;
+  readonly backupSuperblock: BlockNumber;
+  readonly spaceStart: BlockNumber;
   /** Managed blocks: whole groups and a last one that is worth having. */
   readonly spaceBlocks: number;
 
@@ -143,12 +144,12 @@ export class Layout {
     return count;
   }
 
-  bitmapBlock(group: number): number {
+  bitmapBlock(group: number): BlockNumber {
     return this.spaceStart + group * this.bitsPerBlock;
   }
 
   /** Absolute block of summary node `index` of `level` (≥ 1). */
-  summaryBlock(level: number, index: number): number {
+  summaryBlock(level: number, index: number): BlockNumber {
     return this.spaceStart + index * this.summaryFanout ** level * this.bitsPerBlock + level;
   }
 
@@ -182,12 +183,12 @@ export class Layout {
   }
 
   /** Block of the inode table file that holds the bitmap of `chunk`. */
-  chunkBitmapFileBlock(chunk: number): number {
+  chunkBitmapFileBlock(chunk: number): FileBlock {
     return chunk * (1 + this.inodeBlocksPerChunk);
   }
 
   /** Block of the inode table file that holds inode `index` of `chunk`. */
-  inodeFileBlock(chunk: number, index: number): number {
+  inodeFileBlock(chunk: number, index: number): FileBlock {
     return this.chunkBitmapFileBlock(chunk) + 1 + Math.floor(index / this.inodesPerBlock);
   }
 }

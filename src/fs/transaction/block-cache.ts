@@ -3,6 +3,9 @@ export interface FramePicture {
   take(frame: Frame): void;
 }
 
+import type { Device, IoCompletion, Memory } from '../../aio/device.ts';
+import { CorruptionError, fsErrorFromNumber } from '../base/errors.ts';
+import { CACHE_CHUNK_BYTES, FIRST_CACHE_CHUNK_BYTES } from '../base/limits.ts';
 /**
  * The block cache: metadata blocks in memory, in frames of device memory.
  *
@@ -17,16 +20,14 @@ export interface FramePicture {
  * The cache knows nothing of transactions beyond that number, and of blocks nothing but their
  * header; what comes from the device is checked, header and inside, before anyone sees it.
  */
-import type { Device, IoCompletion, Memory } from '../../aio/device.ts';
-import { CorruptionError, fsErrorFromNumber } from '../base/errors.ts';
-import { CACHE_CHUNK_BYTES, FIRST_CACHE_CHUNK_BYTES } from '../base/limits.ts';
+import type { BlockNumber } from '../base/numbers.ts';
 import { contentFault, inodeFaults } from '../format/block-content.ts';
 import { blockFault } from '../format/block-header.ts';
 import { BlockHeader, BlockKind } from '../format/format.ts';
 
 export class Frame {
   /** Block in the frame, −1 if none. */
-  block = -1;
+  block: BlockNumber = -1;
   kind = 0;
   /** In a block of inodes: those that were not sound on disk, by their offset. */
   inodeFaults: ReadonlyMap<number, string> | undefined;
@@ -125,7 +126,7 @@ export class BlockCache {
   }
 
   /** The frame of `block` if it is in memory and loaded. */
-  get(block: number): Frame | undefined {
+  get(block: BlockNumber): Frame | undefined {
     const frame = this.#byBlock.get(block);
     return frame !== undefined && !frame.loading ? frame : undefined;
   }
@@ -189,7 +190,7 @@ export class BlockCache {
    * The metadata block is free: its frame goes, and the next commit revokes what the journal holds
    * of it.
    */
-  free(block: number): void {
+  free(block: BlockNumber): void {
     this.#freed.push(block);
     const frame = this.get(block);
     if (frame) this.drop(frame);
@@ -211,7 +212,7 @@ export class BlockCache {
    * life of the block goes.
    * @throws CorruptionError if the block is in use: who asked was told wrong
    */
-  claim(block: number, running: number): Frame {
+  claim(block: BlockNumber, running: number): Frame {
     const former = this.#byBlock.get(block);
     if (former) {
       const isInUse = former.dirty || former.logged || (running !== 0 && former.touchedBy === running);
@@ -244,7 +245,7 @@ export class BlockCache {
    * Reads `count` blocks from `block` on, if they are not there, and tells the waiter when the
    * first is. Needs `device.submit`.
    */
-  load(block: number, count: number, waiter: LoadWaiter): void {
+  load(block: BlockNumber, count: number, waiter: LoadWaiter): void {
     if ((block + 1) * this.#blockBytes > this.#device.sizeBytes) {
       waiter.loaded(new CorruptionError(block, 'is outside of the volume'));
       return;
@@ -259,7 +260,7 @@ export class BlockCache {
     this.#startLoad(block, this.#adjacent(length), waiter);
   }
 
-  #startLoad(block: number, frames: Frame[], waiter: LoadWaiter): void {
+  #startLoad(block: BlockNumber, frames: Frame[], waiter: LoadWaiter): void {
     const load = new Load(this, frames);
     load.waiters.push(waiter);
     for (let i = 0; i < frames.length; i++) {

@@ -10,8 +10,8 @@
  *   allocate                                   both at once, for metadata
  *   free ──▶ commit ──▶ release                reusable only when the freeing is durable and old I/O is over
  *
- * All numbers in the interface are absolute block numbers; the alloc room counts from the start of
- * the space.
+ * All numbers in the interface are absolute block numbers, except those that a transaction notes
+ * and gives back. The alloc room counts from the start of the space.
  */
 import type { AllocationKind, AllocationRequest, Allocator, Run } from '../../alloc/allocator.ts';
 import { clearRange, countRange, setRange } from '../../alloc/bit-words.ts';
@@ -19,6 +19,7 @@ import { isBuiltIn } from '../../alloc/built-in.ts';
 import { FencedPolicy, type PolicyOffer } from '../../alloc/fenced-policy.ts';
 import { type GroupSource, SpaceIndex, SpaceMismatchError } from '../../alloc/space-index.ts';
 import { CorruptionError, fsError } from '../base/errors.ts';
+import type { BlockNumber, BlockRun, SpaceNumber } from '../base/numbers.ts';
 import {
   BitmapHeader,
   BlockKind,
@@ -54,7 +55,7 @@ export const KEPT_BACK_BLOCKS = 16;
 
 /** What a caller of `reserve` or `allocate` wants; `goal` is an absolute block or −1. */
 export interface SpaceRequest {
-  goal: number;
+  goal: BlockNumber;
   length: number;
   minimum: number;
   inode: number;
@@ -157,7 +158,7 @@ class SpaceOnDisk implements GroupSource {
    * Sets or clears bits of one group and moves all counts with them.
    * @throws CorruptionError if one of them is so already
    */
-  change(start: number, length: number, toUsed: boolean): void {
+  change(start: SpaceNumber, length: number, toUsed: boolean): void {
     const { layout, tx } = this;
     const group = Math.floor(start / layout.bitsPerBlock);
     this.#initialise(0, group);
@@ -341,7 +342,7 @@ export class SpaceMap implements SpaceLedger {
    * Can these blocks belong to an inode: do they lie in one group of the space, behind its bitmap
    * and summaries?
    */
-  contains(block: number, length: number): boolean {
+  contains(block: BlockNumber, length: number): boolean {
     const { spaceStart, spaceBlocks, bitsPerBlock } = this.#layout;
     const start = block - spaceStart;
     if (!(length > 0 && start >= 0 && start + length <= spaceBlocks)) return false;
@@ -357,14 +358,14 @@ export class SpaceMap implements SpaceLedger {
    * A run for data that is written before its bits are set: `claim` or `unreserve` follows.
    * @throws ENOSPC
    */
-  reserve(tx: Transaction, want: SpaceRequest): Run {
+  reserve(tx: Transaction, want: SpaceRequest): BlockRun {
     const run = this.#pick(want);
     tx.noteSpace('reserved', run.start, run.length);
     return { start: run.start + this.#layout.spaceStart, length: run.length };
   }
 
   /** A run for metadata, bits set at once. @throws ENOSPC */
-  allocate(tx: Transaction, want: SpaceRequest): Run {
+  allocate(tx: Transaction, want: SpaceRequest): BlockRun {
     const run = this.#pick(want);
     tx.noteSpace('reserved', run.start, run.length);
     this.#set(tx, run);
@@ -372,12 +373,12 @@ export class SpaceMap implements SpaceLedger {
   }
 
   /** One block for metadata. @throws ENOSPC */
-  allocateOne(tx: Transaction, goal: number, inode: number, kind: AllocationKind): number {
+  allocateOne(tx: Transaction, goal: BlockNumber, inode: number, kind: AllocationKind): BlockNumber {
     return this.allocate(tx, { goal, length: 1, minimum: 1, inode, kind, stream: false }).start;
   }
 
   /** Sets the bits of a reserved run: its data is written. */
-  claim(tx: Transaction, start: number, length: number): void {
+  claim(tx: Transaction, start: BlockNumber, length: number): void {
     this.#set(tx, { start: start - this.#layout.spaceStart, length });
   }
 
@@ -388,7 +389,7 @@ export class SpaceMap implements SpaceLedger {
   }
 
   /** Gives a reserved run back whose data never came. Outside of transactions. */
-  unreserve(start: number, length: number): void {
+  unreserve(start: BlockNumber, length: number): void {
     const run = { start: start - this.#layout.spaceStart, length };
     this.#index.unreserve(run);
     this.#policy?.release?.(run);
@@ -398,7 +399,7 @@ export class SpaceMap implements SpaceLedger {
    * Clears the bits of blocks in use; a run may span groups.
    * @throws CorruptionError if one is free already
    */
-  free(tx: Transaction, start: number, length: number): void {
+  free(tx: Transaction, start: BlockNumber, length: number): void {
     if (!this.contains(start, length)) throw new CorruptionError(start, 'is outside the space, yet in use');
     const group = this.#layout.bitsPerBlock;
     let at = start - this.#layout.spaceStart;
@@ -413,7 +414,7 @@ export class SpaceMap implements SpaceLedger {
   }
 
   /** Takes back one change of space in a transaction that fails; the bits are as before already. */
-  undo(kind: SpaceChangeKind, start: number, length: number): void {
+  undo(kind: SpaceChangeKind, start: SpaceNumber, length: number): void {
     const run = { start, length };
     if (kind === 'claimed') this.#index.uncommitReserved(run);
     else if (kind === 'freed') this.#index.unquarantine(run, true);
@@ -424,7 +425,7 @@ export class SpaceMap implements SpaceLedger {
   }
 
   /** The transaction that freed the run succeeded. */
-  freeingSucceeded(start: number, length: number): void {
+  freeingSucceeded(start: SpaceNumber, length: number): void {
     this.#freed.push({ start, length });
   }
 

@@ -21,6 +21,7 @@ import type { Clock } from '../base/clock.ts';
 import { empty } from '../base/empty.ts';
 import { CorruptionError, fsError } from '../base/errors.ts';
 import type { TransactionHandle } from '../base/filesystem.ts';
+import type { BlockNumber, SpaceNumber } from '../base/numbers.ts';
 import { initialiseHeader } from '../format/block-header.ts';
 import { type BlockKind, OwnerHeader } from '../format/format.ts';
 import type { BlockCache, Frame } from './block-cache.ts';
@@ -47,16 +48,16 @@ export type SpaceChangeKind = 'reserved' | 'claimed' | 'freed';
 
 interface SpaceChange {
   readonly kind: SpaceChangeKind;
-  readonly start: number;
+  readonly start: SpaceNumber;
   readonly length: number;
 }
 
 /** Who counts the free space: told what becomes of the changes that a transaction noted. */
 export interface SpaceLedger {
   /** The transaction stands: its freed blocks wait for the commit. */
-  freeingSucceeded(start: number, length: number): void;
+  freeingSucceeded(start: SpaceNumber, length: number): void;
   /** It is taken back. */
-  undo(kind: SpaceChangeKind, start: number, length: number): void;
+  undo(kind: SpaceChangeKind, start: SpaceNumber, length: number): void;
 }
 
 /**
@@ -132,7 +133,7 @@ export class Transaction implements TransactionHandle {
    * The frame of `block`, which must be of `kind`. `ahead` blocks are loaded with it if it has to
    * be loaded.
    */
-  read(block: number, kind: BlockKind, ahead = 1): Frame {
+  read(block: BlockNumber, kind: BlockKind, ahead = 1): Frame {
     const frame = this.cache.get(block);
     if (frame === undefined) {
       this.miss.block = block;
@@ -158,7 +159,7 @@ export class Transaction implements TransactionHandle {
   }
 
   /** The zeroed frame of a block that has just been allocated, header filled in. */
-  create(block: number, kind: BlockKind, owner: number): Frame {
+  create(block: BlockNumber, kind: BlockKind, owner: number): Frame {
     if (this.readOnly) throw this.refusal();
     const frame = this.cache.claim(block, this.#serial);
     initialiseHeader(frame.view, frame.bytes, 0, kind, block, this.uuid);
@@ -172,7 +173,7 @@ export class Transaction implements TransactionHandle {
   }
 
   /** The metadata block was freed: its frame goes when the transaction succeeds. */
-  discard(block: number): void {
+  discard(block: BlockNumber): void {
     this.#discarded.push(block);
   }
 
@@ -187,7 +188,7 @@ export class Transaction implements TransactionHandle {
     return this.#space;
   }
 
-  noteSpace(kind: SpaceChangeKind, start: number, length: number): void {
+  noteSpace(kind: SpaceChangeKind, start: SpaceNumber, length: number): void {
     this.#spaceChanges.push({ kind, start, length });
   }
 

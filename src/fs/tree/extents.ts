@@ -6,6 +6,7 @@
  * record.
  */
 import { CorruptionError } from '../base/errors.ts';
+import type { BlockNumber, FileBlock } from '../base/numbers.ts';
 import { ExtentRecord, TreeKind } from '../format/format.ts';
 import type { SpaceMap } from '../transaction/space-map.ts';
 import type { Transaction } from '../transaction/transaction.ts';
@@ -22,7 +23,7 @@ const END = 2 ** 48;
  * of the extent or hole.
  */
 export interface Mapping {
-  block: number;
+  block: BlockNumber;
   length: number;
 }
 
@@ -33,14 +34,14 @@ export class TreeNodeSpace implements NodeSpace {
     readonly kind: 'tree' | 'directory',
   ) {}
 
-  allocateNode(tx: Transaction, inode: InodeRef): number {
+  allocateNode(tx: Transaction, inode: InodeRef): BlockNumber {
     const block = this.space.allocateOne(tx, inode.frame.block + 1, inode.number, this.kind);
     tx.modify(inode.frame);
     addBlocks(inode, 1);
     return block;
   }
 
-  freeNode(tx: Transaction, inode: InodeRef, block: number): void {
+  freeNode(tx: Transaction, inode: InodeRef, block: BlockNumber): void {
     this.space.free(tx, block, 1);
     tx.modify(inode.frame);
     addBlocks(inode, -1);
@@ -59,7 +60,7 @@ export class ExtentMap {
   }
 
   /** What covers `fileBlock`. The object returned is used again by the next call. */
-  find(tx: Transaction, inode: InodeRef, fileBlock: number): Mapping {
+  find(tx: Transaction, inode: InodeRef, fileBlock: FileBlock): Mapping {
     const cursor = this.#reader;
     const mapping = this.#mapping;
     mapping.block = 0;
@@ -81,8 +82,8 @@ export class ExtentMap {
   }
 
   /** First block of the extent under the cursor, known to lie in the space. */
-  #checked(cursor: Cursor, length: number): number {
-    const block = ExtentRecord.block.get(cursor.leaf.view, cursor.at);
+  #checked(cursor: Cursor, length: number): BlockNumber {
+    const block: BlockNumber = ExtentRecord.block.get(cursor.leaf.view, cursor.at);
     if (!this.#space.contains(block, length)) {
       throw new CorruptionError(
         cursor.leaf.frame?.block ?? 0,
@@ -95,7 +96,7 @@ export class ExtentMap {
   /**
    * Maps `length` file blocks, a hole until now, to the blocks from `block` on, and counts them.
    */
-  insert(tx: Transaction, inode: InodeRef, fileBlock: number, block: number, length: number): void {
+  insert(tx: Transaction, inode: InodeRef, fileBlock: FileBlock, block: BlockNumber, length: number): void {
     tx.modify(inode.frame);
     addBlocks(inode, length);
     if (inode.number === 0) tx.changesOfTable++;
@@ -111,7 +112,13 @@ export class ExtentMap {
   }
 
   /** Lengthens the extent before, if the new blocks continue it. */
-  #extendBefore(tx: Transaction, inode: InodeRef, fileBlock: number, block: number, length: number): boolean {
+  #extendBefore(
+    tx: Transaction,
+    inode: InodeRef,
+    fileBlock: FileBlock,
+    block: BlockNumber,
+    length: number,
+  ): boolean {
     const { cursor } = this.#tree;
     if (!cursor.seekFloor(tx, inode, TreeKind.extents, fileBlock)) return false;
     const { key, at } = cursor;
@@ -128,7 +135,7 @@ export class ExtentMap {
   }
 
   /** Joins the extent at `fileBlock` with the one after it, if that one continues it on disk. */
-  #joinNext(tx: Transaction, inode: InodeRef, fileBlock: number): void {
+  #joinNext(tx: Transaction, inode: InodeRef, fileBlock: FileBlock): void {
     const { cursor } = this.#tree;
     cursor.seekFloor(tx, inode, TreeKind.extents, fileBlock);
     const length = ExtentRecord.length.get(cursor.leaf.view, cursor.at);
@@ -154,7 +161,14 @@ export class ExtentMap {
    * @param metadata the blocks are metadata, whose frames go with them
    * @returns true when nothing is left in the range
    */
-  punch(tx: Transaction, inode: InodeRef, from: number, to: number, most: number, metadata = false): boolean {
+  punch(
+    tx: Transaction,
+    inode: InodeRef,
+    from: FileBlock,
+    to: FileBlock,
+    most: number,
+    metadata = false,
+  ): boolean {
     const { cursor } = this.#tree;
     for (let count = 0; count < most; count++) {
       if (!cursor.seekFloor(tx, inode, TreeKind.extents, to - 1)) return true;
@@ -176,7 +190,13 @@ export class ExtentMap {
     return false;
   }
 
-  #insertTail(tx: Transaction, inode: InodeRef, fileBlock: number, block: number, length: number): void {
+  #insertTail(
+    tx: Transaction,
+    inode: InodeRef,
+    fileBlock: FileBlock,
+    block: BlockNumber,
+    length: number,
+  ): void {
     this.#tree.insert(tx, inode, fileBlock, ExtentRecord.sizeBytes);
     const { leaf, at } = this.#tree.cursor;
     ExtentRecord.block.set(leaf.view, at, block);

@@ -17,6 +17,7 @@
  */
 
 import { CorruptionError } from '../base/errors.ts';
+import type { BlockNumber } from '../base/numbers.ts';
 import {
   BlockKind,
   BranchRecord,
@@ -51,8 +52,8 @@ import {
 
 /** Allocates and frees the blocks of tree nodes for an inode. */
 export interface NodeSpace {
-  allocateNode(tx: Transaction, inode: InodeRef): number;
-  freeNode(tx: Transaction, inode: InodeRef, block: number): void;
+  allocateNode(tx: Transaction, inode: InodeRef): BlockNumber;
+  freeNode(tx: Transaction, inode: InodeRef, block: BlockNumber): void;
 }
 
 class Step implements Region {
