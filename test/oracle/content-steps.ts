@@ -168,12 +168,17 @@ export async function openTarget(
 
 export async function closeTarget(stage: Stage, worker: number, inode: Inode, target: Target): Promise<void> {
   if ('slot' in target) return;
-  await stage.call(worker, ROOT_USER, 'close', PASSING_SLOT);
-  flushed(stage, inode);
+  await flush(stage, inode, () => stage.call(worker, ROOT_USER, 'close', PASSING_SLOT));
 }
 
-/** All that was written to it is handed over, but for what goes through a mapping that stays. */
-function flushed(stage: Stage, inode: Inode): void {
+/**
+ * A call that hands over all that was written to the file, but for what goes through a mapping that
+ * stays, and what somebody writes meanwhile.
+ */
+async function flush(stage: Stage, inode: Inode, call: () => Promise<unknown>): Promise<void> {
+  const { writesBegun, writesUnderWay } = inode;
+  await call();
+  if (writesUnderWay > 0 || inode.writesBegun > writesBegun) return;
   const isMapped = stage.model.allHeld().some((held) => held.inode === inode && held.mappedBytes > 0);
   if (!isMapped) inode.mayBeUnflushed = false;
   inode.sizeMayBeUnflushed = false;
@@ -187,7 +192,10 @@ async function performWrite(stage: Stage, a: WriteArguments): Promise<void> {
   if (growsThroughCache(inode, offset, a)) await sync(stage, a.worker, inode, slot, 'fdatasync');
   stage.worker(a.worker).put(data);
   const { how, length, pieceBytes } = a;
+  inode.writesBegun++;
+  inode.writesUnderWay++;
   const answer = await stage.call(a.worker, a.user, 'write', slot, how, offset, length, pieceBytes);
+  inode.writesUnderWay--;
   demandWhole(Number(answer.words[0]), length);
   if (!a.isDirect && offset + length > inode.size) inode.sizeMayBeUnflushed = true;
   inode.content.write(offset, data);
@@ -233,9 +241,10 @@ export async function sync(
   how: Syncing,
 ): Promise<void> {
   if (!how) return;
-  await stage.call(worker, ROOT_USER, how, slot);
+  const call = () => stage.call(worker, ROOT_USER, how, slot);
   // Of writes that nobody waits for by this file's own sync, the kernel hears a moment later.
-  if (how === 'fsync' || how === 'fdatasync') flushed(stage, inode);
+  if (how === 'fsync' || how === 'fdatasync') await flush(stage, inode, call);
+  else await call();
 }
 
 /** Opens a file and keeps it open, perhaps cutting it to nothing. */

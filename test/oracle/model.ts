@@ -60,6 +60,9 @@ export class Inode {
   directorySize: bigint | undefined;
   /** Written through the page cache, and not flushed: the filesystem need not have heard of it. */
   mayBeUnflushed = false;
+  /** Writes through the page cache so far, and those of them that have not returned. */
+  writesBegun = 0;
+  writesUnderWay = 0;
   /** The end was moved by a write that is not flushed. */
   sizeMayBeUnflushed = false;
   /** Nothing of it is cached: the next read is seen by the filesystem. */
