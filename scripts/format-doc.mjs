@@ -13,13 +13,13 @@ const DOCUMENT = join(ROOT, 'docs/FORMAT.md');
 
 /** Modules of the document and where they are compiled to. */
 const MODULES = {
-  format: 'fs/format.js',
-  layout: 'fs/layout.js',
-  nameHash: 'fs/name-hash.js',
+  format: 'fs/format/format.js',
+  layout: 'fs/format/layout.js',
+  nameHash: 'fs/format/name-hash.js',
   crc32c: 'crc32c.js',
   mkfs: 'fs/mkfs.js',
   volume: 'fs/volume.js',
-  memory: 'aio/memory-device.js',
+  memory: 'sim/memory-device.js',
   firstFit: 'alloc/first-fit.js',
   blockParts: 'cli/block-parts.js',
   partsText: 'cli/parts-text.js',

@@ -22,7 +22,8 @@ const CONTENT = 'Hello, disk.\n';
 const SECONDS = 1767225600;
 
 /** Seed of the name hash, and salt of the journal. */
-const HASH_SEED = Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8);
+const SALT = Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8);
+const NAME_SECRET = new Uint8Array(16).map((_, i) => i);
 
 /** Stands still. */
 const clock = { seconds: SECONDS, nanoseconds: 0, read() {} };
@@ -35,7 +36,8 @@ async function makeVolume({ mkfs, memory, volume, firstFit }) {
     journalBlocks: JOURNAL_BLOCKS,
     label: 'example',
     uuid: Uint8Array.from({ length: 16 }, (_, i) => 0xa0 + i),
-    hashSeed: HASH_SEED,
+    journalSalt: SALT,
+    nameSecret: NAME_SECRET,
     uid: 0,
     gid: 0,
     clock,
@@ -109,8 +111,9 @@ export async function makeExample(modules) {
 
 /** Names and their keys, to try an implementation with. @param {FormatModules} modules */
 function nameKeys({ nameHash, tables }) {
+  const secret = new nameHash.NameSecret(NAME_SECRET);
   const rows = ['a', NAME, 'README.md', 'naïve', 'x'.repeat(255)].map((name) => {
-    const key = nameHash.nameKey(new TextEncoder().encode(name), 0x04030201, 0x08070605);
+    const key = nameHash.nameKey(new TextEncoder().encode(name), secret);
     return [
       name.length > 50 ? '`x`, 255 times' : `\`${name}\``,
       `${key}`,

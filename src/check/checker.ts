@@ -9,9 +9,11 @@
  * result, and the passes go on with what is left. Where there is no volume at all it throws
  * `NotAVolumeError`.
  */
+
 import type { Device } from '../aio/device.ts';
 import { BlockHeader, Superblock } from '../fs/format/format.ts';
 import type { Layout } from '../fs/format/layout.ts';
+import { NameSecret } from '../fs/format/name-hash.ts';
 import { BlockSource } from './block-source.ts';
 import { type CheckContext, type CheckStatistics, LinkFacts } from './context.ts';
 import { checkDirectories } from './directory-pass.ts';
@@ -108,7 +110,7 @@ export async function runCheck(
 
 /** Whose journal belongs to a superblock. */
 export function ownerOf({ bytes, layout }: FoundSuperblock): JournalOwner {
-  return { layout, uuid: BlockHeader.uuid.of(bytes, 0), salt: Superblock.hashSeed.of(bytes, 0) };
+  return { layout, uuid: BlockHeader.uuid.of(bytes, 0), salt: Superblock.journalSalt.of(bytes, 0) };
 }
 
 async function runPasses(
@@ -129,14 +131,12 @@ async function runPasses(
 function makeContext(
   source: BlockSource,
   log: ProblemLog,
-  { bytes, view, layout }: FoundSuperblock,
+  { bytes, layout }: FoundSuperblock,
   options: CheckOptions,
 ): CheckContext {
-  const seed = Superblock.hashSeed.offset;
   return {
     layout,
-    hashSeedLow: view.getUint32(seed, true),
-    hashSeedHigh: view.getUint32(seed + 4, true),
+    nameSecret: new NameSecret(Superblock.nameSecret.of(bytes, 0)),
     reader: new MetadataReader(source, log, layout.blockBytes, BlockHeader.uuid.of(bytes, 0)),
     log,
     space: new SpaceMap(layout),

@@ -2,7 +2,9 @@
  * What the passes of a check share: the disk map, the reader, the log, and the facts gathered so
  * far.
  */
+
 import type { Layout } from '../fs/format/layout.ts';
+import type { NameSecret } from '../fs/format/name-hash.ts';
 import type { InodeFacts } from './inode-facts.ts';
 import type { MetadataReader } from './metadata-block.ts';
 import type { ProblemLog } from './problem.ts';
@@ -52,8 +54,7 @@ export class LinkFacts {
 
 export interface CheckContext {
   readonly layout: Layout;
-  readonly hashSeedLow: number;
-  readonly hashSeedHigh: number;
+  readonly nameSecret: NameSecret;
   readonly reader: MetadataReader;
   readonly log: ProblemLog;
   readonly space: SpaceMap;

@@ -120,7 +120,7 @@ function withSuffix(name: Uint8Array, n: number): Uint8Array {
 function entryRecords(check: CheckContext, entries: readonly Entry[]): TreeRecord[] {
   const keyed = entries.map((entry) => ({
     entry,
-    hash: nameKey(entry.name, check.hashSeedLow, check.hashSeedHigh),
+    hash: nameKey(entry.name, check.nameSecret),
   }));
   keyed.sort((a, b) => a.hash - b.hash);
   const records: TreeRecord[] = [];

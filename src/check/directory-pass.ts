@@ -120,10 +120,10 @@ class EntryCheck {
   }
 
   #checkName(name: Uint8Array, key: number): void {
-    const { log, hashSeedLow, hashSeedHigh } = this.#context;
+    const { log, nameSecret } = this.#context;
     const inode = this.#directory;
     if (!nameIsAllowed(name)) log.report('entry-name', { inode, name: printableName(name) });
-    const expected = nameKey(name, hashSeedLow, hashSeedHigh);
+    const expected = nameKey(name, nameSecret);
     const hash = key - (key % COLLISIONS_PER_HASH);
     if (hash !== expected)
       log.report('entry-key', { inode, name: printableName(name), found: key, expected });

@@ -36,7 +36,7 @@ const PIECE_BYTES = 65536;
 export interface JournalOwner {
   readonly layout: Layout;
   readonly uuid: Uint8Array;
-  /** `Superblock.hashSeed`. */
+  /** `Superblock.journalSalt`. */
   readonly salt: Uint8Array;
 }
 

@@ -159,7 +159,7 @@ async function compareWithBackup(
 async function evidence(source: BlockSource, { bytes, layout }: FoundSuperblock): Promise<number> {
   const { blockBytes, journalStart, volumeRootBlock } = layout;
   const uuid = BlockHeader.uuid.of(bytes, 0);
-  const salt = Superblock.hashSeed.of(bytes, 0);
+  const salt = Superblock.journalSalt.of(bytes, 0);
   let found = 0;
   for (const block of [volumeRootBlock, journalStart, journalStart + 1]) {
     const read = await source.read(block * blockBytes, blockBytes);
@@ -256,7 +256,8 @@ async function checkBackup(
     if (found !== expected) log.report('superblock-differs', { what, found, expected, block });
   }
   compareBytes(log, block, 'volume id', first, backup, BlockHeader.uuid);
-  compareBytes(log, block, 'hash seed', first, backup, Superblock.hashSeed);
+  compareBytes(log, block, 'journal salt', first, backup, Superblock.journalSalt);
+  compareBytes(log, block, 'name secret', first, backup, Superblock.nameSecret);
   return backup;
 }
 
@@ -266,7 +267,7 @@ function compareBytes(
   what: string,
   first: FoundSuperblock,
   backup: FoundSuperblock,
-  field: typeof BlockHeader.uuid | typeof Superblock.hashSeed,
+  field: typeof BlockHeader.uuid,
 ): void {
   const found = Buffer.from(field.of(first.bytes, 0)).toString('hex');
   const expected = Buffer.from(field.of(backup.bytes, 0)).toString('hex');

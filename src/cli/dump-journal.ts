@@ -50,7 +50,7 @@ export interface JournalReport {
 
 export async function reportJournal(source: DumpSource): Promise<JournalReport> {
   const { layout, superblock, device } = source;
-  const identity = { uuid: superblock.uuid, salt: superblock.hashSeed };
+  const identity = { uuid: superblock.uuid, salt: superblock.journalSalt };
   const heads: (readonly Part[] | undefined)[] = [];
   for (let i = 0; i < JOURNAL_HEADS; i++) {
     const block = layout.journalStart + i;
@@ -98,7 +98,7 @@ async function gather(source: DumpSource, tail: number): Promise<TransactionRepo
     if (errno !== 0) continue;
     const view = viewOf(bytes);
     if (blockFault(view, bytes, 0, layout.blockBytes, place, superblock.uuid) !== undefined) continue;
-    if (!JournalHeader.salt.of(bytes, 0).every((byte, at) => byte === superblock.hashSeed[at])) continue;
+    if (!JournalHeader.salt.of(bytes, 0).every((byte, at) => byte === superblock.journalSalt[at])) continue;
     add(found, bytes, index);
   }
   return [...found.values()].sort((a, b) => a.sequence - b.sequence);

@@ -5,6 +5,7 @@
  * who uses it. Only then is a missing image made, old signatures are wiped, and the volume is
  * written.
  */
+
 import { randomBytes } from 'node:crypto';
 import { closeSync, existsSync, ftruncateSync, openSync, unlinkSync } from 'node:fs';
 import type { ByteRange } from '../fs/erase.ts';
@@ -15,6 +16,7 @@ import {
   MIN_JOURNAL_BLOCKS,
   MIN_SPACE_BLOCKS,
 } from '../fs/format/layout.ts';
+import { NAME_SECRET_BYTES } from '../fs/format/name-hash.ts';
 import { formatVolume, planFormat } from '../fs/mkfs.ts';
 import { absolutePath, systemPath } from '../path-bytes.ts';
 import {
@@ -170,7 +172,8 @@ async function format(
       journalBlocks: layout.journalBlocks,
       label: request.label,
       uuid: request.uuid,
-      hashSeed: new Uint8Array(randomBytes(8)),
+      journalSalt: new Uint8Array(randomBytes(8)),
+      nameSecret: new Uint8Array(randomBytes(NAME_SECRET_BYTES)),
       uid: process.getuid?.() ?? 0,
       gid: process.getgid?.() ?? 0,
       sizeBytes,

@@ -106,12 +106,12 @@ export function assemble(
   // What blocks mean.
   const extents = new ExtentMap(space);
   const table = new InodeTable(layout, space, extents);
-  const directories = new Directories(space, superblock.hashSeed);
+  const directories = new Directories(space, superblock.nameSecret);
   const names = new Namespace(table, directories, extents, space);
 
   // How they reach the disk.
   const epochs = new IoEpochs();
-  const identity = { uuid: superblock.uuid, salt: superblock.hashSeed };
+  const identity = { uuid: superblock.uuid, salt: superblock.journalSalt };
   const journal = new Journal(device, layout, identity, recovery.position, clock);
   const failed = (error: Error) => health.fail(error);
   const committer = new Committer({ device, cache, space, epochs, journal, blockBytes, turns, failed });

@@ -47,7 +47,9 @@ export interface FormatOptions {
   /** 16 bytes. */
   uuid: Uint8Array;
   /** 8 random bytes. */
-  hashSeed: Uint8Array;
+  journalSalt: Uint8Array;
+  /** `NAME_SECRET_BYTES` random bytes. */
+  nameSecret: Uint8Array;
   /** Owner of the root directory. */
   uid: number;
   gid: number;
@@ -89,7 +91,7 @@ export async function formatVolume(device: Device, options: FormatOptions): Prom
   await eraseVolume(device);
   await zeroRanges(device, [...staleBlocks(layout), ...(options.stale ?? [])]);
   await writeMetadata(device, layout, options, clock);
-  const identity = { uuid: options.uuid, salt: options.hashSeed };
+  const identity = { uuid: options.uuid, salt: options.journalSalt };
   const position = { tail: 0, sequence: FIRST_SEQUENCE + 1, generation: 0 };
   await writeJournalHead(device, layout, identity, position);
   await flushDevice(device);

@@ -34,6 +34,7 @@ import { writeFile } from './data/file-writer.ts';
 import type { WriteContext } from './data/write-plan.ts';
 import { MAX_NAME_BYTES, VolumeRoot } from './format/format.ts';
 import type { Layout } from './format/layout.ts';
+import { offsetSecret } from './format/name-hash.ts';
 import { readSuperblock } from './format/superblock.ts';
 import type { AccessTimes } from './inodes/access-times.ts';
 import { changeInode } from './inodes/inode-changes.ts';
@@ -67,6 +68,7 @@ export class Volume implements FileSystem<Transaction> {
   readonly #access: AccessTimes;
   readonly #paths: InodePaths;
   /** As it was when last seen. */
+  readonly offsetSecret: readonly number[];
   #freeBytes = Number.POSITIVE_INFINITY;
 
   constructor(parts: VolumeParts) {
@@ -81,6 +83,7 @@ export class Volume implements FileSystem<Transaction> {
     this.#early = parts.early;
     this.#access = parts.access;
     this.#paths = parts.paths;
+    this.offsetSecret = offsetSecret(parts.superblock.nameSecret);
   }
 
   get blockBytes(): number {

@@ -16,7 +16,7 @@ import { CorruptionError, FsError, fsError } from '../fs/base/errors.ts';
 import type { Attributes, EntryVisitor, FileSystem, TransactionHandle } from '../fs/base/filesystem.ts';
 import { Dirent, Direntplus, EntryOut, type Wire } from './abi.ts';
 import type { BlockCounts } from './block-counts.ts';
-import { DirectoryCookies } from './directory-cookies.ts';
+import type { DirectoryCookies } from './directory-cookies.ts';
 import {
   directoryRecordBytes,
   direntplusBytes,
@@ -110,7 +110,7 @@ export class DirectoryListing {
   }
 
   #add(name: Uint8Array, inode: number, fileType: number, cookie: number): boolean {
-    const offset = DirectoryCookies.groupOffset(cookie);
+    const offset = this.#cookies.groupOffset(cookie);
     if (offset === this.#lastOffset) {
       encodeDirentOffset(this.#wire, this.#lastAt, this.#cookies.offsetWithin(this.#lastCookie));
     }

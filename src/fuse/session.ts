@@ -75,7 +75,7 @@ export class Session implements Conversation {
   readonly atomicCreate: boolean;
   readonly writebackCache: boolean;
   readonly writeFailures = new WriteFailures();
-  readonly directoryCookies = new DirectoryCookies();
+  readonly directoryCookies: DirectoryCookies;
   readonly cachedPages = new CachedPages();
   readonly blockCounts: BlockCounts;
   readonly toldDirectories = new ToldDirectories();
@@ -114,6 +114,7 @@ export class Session implements Conversation {
 
   constructor(channel: FuseChannel, filesystem: FileSystem, options: SessionOptions) {
     this.filesystem = filesystem;
+    this.directoryCookies = new DirectoryCookies(filesystem.offsetSecret);
     this.preferredBytes = preferredIoBytes(filesystem.blockBytes);
     this.atomicCreate = options.atomicCreate ?? false;
     this.#synchronous = options.synchronous ?? 'none';

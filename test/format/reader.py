@@ -46,15 +46,38 @@ def rotate(value, bits):
     return ((value << bits) | (value >> (32 - bits))) & MASK
 
 
-def mix(value, byte):
-    value ^= rotate(byte * 0xCC9E2D51 & MASK, 15) * 0x1B873593 & MASK
-    return (rotate(value, 13) * 5 + 0xE6546B64) & MASK
+def rotate(value, bits):
+    return (value << bits | value >> 64 - bits) % 2**64
 
 
-def finish(value):
-    value = (value ^ value >> 16) * 0x85EBCA6B & MASK
-    value = (value ^ value >> 13) * 0xC2B2AE35 & MASK
-    return value ^ value >> 16
+def sip_round(v):
+    v[0] = (v[0] + v[1]) % 2**64
+    v[1] = rotate(v[1], 13) ^ v[0]
+    v[0] = rotate(v[0], 32)
+    v[2] = (v[2] + v[3]) % 2**64
+    v[3] = rotate(v[3], 16) ^ v[2]
+    v[0] = (v[0] + v[3]) % 2**64
+    v[3] = rotate(v[3], 21) ^ v[0]
+    v[2] = (v[2] + v[1]) % 2**64
+    v[1] = rotate(v[1], 17) ^ v[2]
+    v[2] = rotate(v[2], 32)
+
+
+def name_hash(secret, name):
+    """Section 11."""
+    k = [number(secret, 0, 8), number(secret, 8, 8)]
+    v = [k[i % 2] ^ word for i, word in enumerate(
+        (0x736f6d6570736575, 0x646f72616e646f6d, 0x6c7967656e657261, 0x7465646279746573))]
+    padded = name + bytes(7 - len(name) % 8) + bytes([len(name)])
+    for at in range(0, len(padded), 8):
+        word = number(padded, at, 8)
+        v[3] ^= word
+        sip_round(v)
+        v[0] ^= word
+    v[2] ^= 0xff
+    for _ in range(3):
+        sip_round(v)
+    return v[0] ^ v[1] ^ v[2] ^ v[3]
 
 
 class Volume:
@@ -62,12 +85,12 @@ class Volume:
         self.file = open(path, "rb")
         block = self.file.read(1024)
         assert block[:6] == b"QUARRY" and number(block, 6, 2) == SUPERBLOCK
-        assert number(block, 8, 4) == checksum(block) and number(block, 64, 4) == 2
+        assert number(block, 8, 4) == checksum(block) and number(block, 64, 4) == 3
         self.block_bytes = number(block, 68, 4)
         self.last = number(block, 72, 8) - 1
         self.journal_start, self.journal_blocks = number(block, 104, 8), number(block, 112, 8)
         self.root_block, self.space_start, self.space_blocks = (number(block, at, 8) for at in (120, 128, 136))
-        self.uuid, self.seed = block[24:40], block[152:160]
+        self.uuid, self.salt, self.secret = block[24:40], block[152:160], block[264:280]
         self.replayed, self.copies = [0, 0], {}
         self.compute_geometry()
         if number(block, 144, 4) != 0:
@@ -107,7 +130,7 @@ class Volume:
 
     def journal_record(self, block):
         data = self.raw(block)
-        return data if self.is_sound(data, block) and data[48:56] == self.seed else None
+        return data if self.is_sound(data, block) and data[48:56] == self.salt else None
 
     def replay(self):
         heads = [self.journal_record(self.journal_start + i) for i in range(2)]
@@ -229,10 +252,7 @@ class Volume:
         return bytes(result[:size])
 
     def name_key(self, name):
-        low, high = number(self.seed, 0, 4), number(self.seed, 4, 4)
-        for byte in name:
-            low, high = mix(low, byte), mix(high, byte)
-        return finish(low ^ len(name)) * 2**20 + finish(high ^ len(name)) % 2**12 * 2**8
+        return name_hash(self.secret, name) // 2**20 * 2**8
 
     def entries(self, inode):
         data, at, owner = inode

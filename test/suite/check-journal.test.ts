@@ -38,7 +38,8 @@ beforeAll(async () => {
     journalBlocks: 256,
     label: '',
     uuid: new Uint8Array(16).fill(5),
-    hashSeed: new Uint8Array(8).fill(6),
+    journalSalt: new Uint8Array(8).fill(6),
+    nameSecret: new Uint8Array(16).fill(7),
     uid: 0,
     gid: 0,
   });

@@ -168,7 +168,9 @@ export async function makeSample(): Promise<void> {
     blockBytes: BLOCK,
     label: '',
     uuid: new Uint8Array(16).fill(7),
-    hashSeed: new Uint8Array([1, 2, 3, 4, 5, 6, 7, 8]),
+    journalSalt: new Uint8Array([1, 2, 3, 4, 5, 6, 7, 8]),
+    // With this one, `small` is the first entry of the root directory.
+    nameSecret: new Uint8Array(16).fill(17),
     uid: 0,
     gid: 0,
   });

@@ -41,6 +41,7 @@ class Miss extends Error {}
 
 export class MemoryFileSystem implements FileSystem {
   readonly blockBytes = 4096;
+  readonly offsetSecret = [1, 2, 3, 4];
   readonly readOnly = false;
   freeBytes = 2 ** 40;
   readonly calls: unknown[][] = [];

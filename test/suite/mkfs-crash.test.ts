@@ -21,7 +21,15 @@ const CUTS = 8;
 
 function options(blockBytes: number, label: string, id: number) {
   const uuid = new Uint8Array(16).fill(id);
-  return { blockBytes, label, uuid, hashSeed: new Uint8Array(8).fill(id), uid: 0, gid: 0 };
+  return {
+    blockBytes,
+    label,
+    uuid,
+    journalSalt: new Uint8Array(8).fill(id),
+    nameSecret: new Uint8Array(16).fill(id),
+    uid: 0,
+    gid: 0,
+  };
 }
 
 /**

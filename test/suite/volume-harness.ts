@@ -26,7 +26,8 @@ export async function formatted(device: Device, blockBytes: number, journalBlock
     ...(journalBlocks === undefined ? {} : { journalBlocks }),
     label: 'test',
     uuid: new Uint8Array(16).map((_, i) => i + 1),
-    hashSeed: new Uint8Array(8).map((_, i) => i * 31),
+    journalSalt: new Uint8Array(8).map((_, i) => i * 31),
+    nameSecret: new Uint8Array(16).map((_, i) => i * 31),
     uid: 0,
     gid: 0,
   });

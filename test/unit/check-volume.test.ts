@@ -26,7 +26,8 @@ async function format(blockBytes: number, sizeBytes: number): Promise<MemoryDevi
     blockBytes,
     label: 'test',
     uuid: new Uint8Array(16).fill(7),
-    hashSeed: new Uint8Array([1, 2, 3, 4, 5, 6, 7, 8]),
+    journalSalt: new Uint8Array([1, 2, 3, 4, 5, 6, 7, 8]),
+    nameSecret: new Uint8Array(16).fill(9),
     uid: 0,
     gid: 0,
   });

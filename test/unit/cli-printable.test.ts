@@ -27,7 +27,11 @@ const image = join(place, 'volume.img');
 
 beforeAll(async () => {
   const device = new MemoryDevice(2 * 1024 * 1024);
-  const id = { uuid: new Uint8Array(16).fill(3), hashSeed: new Uint8Array(8) };
+  const id = {
+    uuid: new Uint8Array(16).fill(3),
+    journalSalt: new Uint8Array(8),
+    nameSecret: new Uint8Array(16),
+  };
   await formatVolume(device, { ...id, blockBytes: BLOCK_BYTES, label: HOSTILE, uid: 0, gid: 0 });
   const volume = await TestVolume.open(device);
   await volume.create(`/${HOSTILE}`);

@@ -2,7 +2,9 @@
  * docs/FORMAT.md says what src/fs/format/format.ts declares, all of it, and shows what a real
  * volume holds.
  */
+import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { makeFormatDocument } from '../../scripts/format-doc/document.mjs';
 import * as firstFit from '../../src/alloc/first-fit.ts';
@@ -39,6 +41,11 @@ const committed = textOf('docs/FORMAT.md');
 
 test("docs/FORMAT.md is what 'npm run format-doc' writes", async () => {
   expect(committed).toBe(await makeFormatDocument(MODULES, source, template));
+});
+
+test("'npm run format-doc' finds what it is made from", () => {
+  const script = fileURLToPath(new URL('../../scripts/format-doc.mjs', import.meta.url));
+  expect(spawnSync(process.execPath, [script, '--check'], { encoding: 'utf8' })).toMatchObject({ status: 0 });
 });
 
 describe('everything that format.ts exports is in the document', () => {

@@ -5,7 +5,7 @@
  */
 import { describe, expect, test } from 'vitest';
 import { Errno } from '../../src/fs/base/errors.ts';
-import { nameKey } from '../../src/fs/format/name-hash.ts';
+import { NameSecret, nameKey } from '../../src/fs/format/name-hash.ts';
 import { Opcode } from '../../src/fuse/abi.ts';
 import { DirectoryCookies } from '../../src/fuse/directory-cookies.ts';
 import { Session } from '../../src/fuse/session.ts';
@@ -138,12 +138,11 @@ describe.each([Opcode.READDIR, Opcode.READDIRPLUS])('a listing by opcode %i', (o
 
 test('names of a volume whose keys share their upper bits are listed whole, one at a time and many', async () => {
   const volume = await TestVolume.make(8 << 20, 4096);
-  const seed = new DataView(new Uint8Array(8).map((_, i) => i * 31).buffer);
-  const [low, high] = [seed.getUint32(0, true), seed.getUint32(4, true)];
+  const secret = new NameSecret(new Uint8Array(16).map((_, i) => i * 31));
   const groups = new Map<number, string[]>();
   for (let i = 0; i < 200_000; i++) {
     const name = `name${i}`;
-    const group = Math.floor(nameKey(Buffer.from(name), low, high) / GROUP);
+    const group = Math.floor(nameKey(Buffer.from(name), secret) / GROUP);
     const others = groups.get(group);
     if (others) others.push(name);
     else groups.set(group, [name]);
@@ -169,7 +168,7 @@ test('names of a volume whose keys share their upper bits are listed whole, one 
 });
 
 test('an offset that nobody was given, or that is forgotten, is refused', () => {
-  const cookies = new DirectoryCookies();
+  const cookies = new DirectoryCookies([1, 2, 3, 4]);
   for (const offset of [2 ** 31, 2 ** 31 - 1, 2 ** 30 + 2 ** 20, 2 ** 53 - 1]) {
     expect(() => cookies.cookieAt(offset)).toThrow(expect.objectContaining({ errno: Errno.EINVAL }));
   }
@@ -182,4 +181,24 @@ test('an offset that nobody was given, or that is forgotten, is refused', () => 
   expect(again).not.toBe(first);
   expect(cookies.cookieAt(again)).toBe(1000);
   expect(() => cookies.cookieAt(first)).toThrow();
+});
+
+test('an offset says nothing of the hash, and leads back to it', () => {
+  const cookies = new DirectoryCookies([0x1234, 0x5678, 0x9abc, 0xdef0]);
+  const others = new DirectoryCookies([0x1234, 0x5678, 0x9abc, 0xdef1]);
+  const offsets = new Set<number>();
+  let alike = 0;
+  let above = 0;
+  for (let i = 0; i < 4096; i++) {
+    const cookie = i * 2 ** 40 + 12_345;
+    const offset = cookies.groupOffset(cookie);
+    offsets.add(offset);
+    expect(Math.floor(cookies.cookieAt(offset) / GROUP)).toBe(Math.floor(cookie / GROUP));
+    if (offset === others.groupOffset(cookie)) alike++;
+    if (offset > cookies.groupOffset(cookie + 2 ** 40)) above++;
+  }
+  expect(offsets.size).toBe(4096);
+  expect(alike).toBeLessThan(3);
+  // As often up as down, where hashes only go up.
+  expect(Math.abs(above - 2048)).toBeLessThan(200);
 });

@@ -277,7 +277,7 @@ describe('the ancestors of a directory', () => {
 test('an answer to READDIR is bounded, whatever the kernel has room for', () => {
   const wire = new Wire(new Uint8Array(1024 * 1024));
   const listing = new DirectoryListing(wire, {
-    directoryCookies: new DirectoryCookies(),
+    directoryCookies: new DirectoryCookies([1, 2, 3, 4]),
     preferredBytes: BLOCK,
   } as never);
   listing.begin(0, 1024 * 1024, undefined, 0);

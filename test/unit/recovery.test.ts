@@ -103,7 +103,8 @@ describe('recovery', () => {
     await append(journal, [4, 9]);
     const superblock = {
       uuid: identity.uuid,
-      hashSeed: identity.salt,
+      journalSalt: identity.salt,
+      nameSecret: new Uint8Array(16),
       isClean: false,
       layout: () => layout,
     } as unknown as SuperblockImage;

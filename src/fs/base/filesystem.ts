@@ -170,6 +170,11 @@ export interface WriteRequest {
 
 export interface FileSystem<Tx extends TransactionHandle = TransactionHandle> {
   readonly blockBytes: number;
+  /**
+   * Four words of 32 bits that nobody outside can guess, the same whenever the volume is mounted:
+   * what readdir cookies are hidden with.
+   */
+  readonly offsetSecret: readonly number[];
   readonly readOnly: boolean;
   /**
    * Space that files may still take, in bytes, as far as it is known without reading: infinite

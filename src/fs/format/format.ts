@@ -16,12 +16,13 @@
  *   inode table   a file: chunks of one inode bitmap block and the inode blocks it speaks for
  *   tree nodes    extents of a file, or entries of a directory; the root node is inside the inode
  */
+import { NAME_SECRET_BYTES } from './name-hash.ts';
 import { Bytes, I64, record, U8, U16, U32, U48, U64 } from './record.ts';
 
 export const MAGIC = 'QUARRY';
 export const MAGIC_BYTES: Uint8Array = new TextEncoder().encode(MAGIC);
 /** The disk version, apart from the package version. A reader refuses any other. */
-export const FORMAT_VERSION = 2;
+export const FORMAT_VERSION = 3;
 
 export const MIN_BLOCK_BYTES = 1024;
 export const MAX_BLOCK_BYTES = 65536;
@@ -313,8 +314,11 @@ export const Superblock = record('superblock', SUPERBLOCK_BYTES, {
   state: new U32(144),
   /** Mounts that could write. */
   mountCount: new U32(148),
-  /** Seeds the name hash. */
-  hashSeed: new Bytes(152, 8),
+  /**
+   * Random at each mkfs: the journal's blocks bear it, so what a former volume of the same uuid
+   * left behind is told apart.
+   */
+  journalSalt: new Bytes(152, 8),
   createdSeconds: new I64(160),
   createdNanoseconds: new U32(168),
   mountedNanoseconds: new U32(172),
@@ -324,7 +328,9 @@ export const Superblock = record('superblock', SUPERBLOCK_BYTES, {
   reserved1: new U32(196),
   /** UTF-8, padded with NUL. */
   label: new Bytes(200, MAX_LABEL_BYTES),
-  reserved2: new Bytes(264, 760),
+  /** Random at each mkfs: the key of the name hash, and for nothing else. */
+  nameSecret: new Bytes(264, NAME_SECRET_BYTES),
+  reserved2: new Bytes(280, 744),
 });
 
 export const VolumeRoot = record('volume root', 960, {
@@ -364,10 +370,7 @@ export const JOURNAL_HEADS = 2;
 /** `special` of the blocks of the journal itself. */
 export const JournalHeader = record('journal header', HEADER_BYTES, {
   common: new Bytes(0, 48),
-  /**
-   * `Superblock.hashSeed`: random at each mkfs, so what a former volume of the same uuid left
-   * behind is told apart.
-   */
+  /** `Superblock.journalSalt`. */
   salt: new Bytes(48, 8),
   reserved: new U64(56),
 });

@@ -21,6 +21,7 @@ import {
   VolumeState,
 } from './format.ts';
 import { Layout } from './layout.ts';
+import { NameSecret } from './name-hash.ts';
 
 /** Why a device holds no volume that can be mounted: a sentence for the user. */
 export class NotAVolumeError extends Error {
@@ -32,7 +33,9 @@ export interface VolumeIdentity {
   /** 16 bytes. */
   readonly uuid: Uint8Array;
   /** 8 bytes. */
-  readonly hashSeed: Uint8Array;
+  readonly journalSalt: Uint8Array;
+  /** `NAME_SECRET_BYTES`. */
+  readonly nameSecret: Uint8Array;
 }
 
 /** Feature bits that this program knows, in the sets of FORMAT.md that matter: none so far. */
@@ -60,8 +63,12 @@ export class SuperblockImage {
     return BlockHeader.uuid.of(this.bytes, 0).slice();
   }
 
-  get hashSeed(): Uint8Array {
-    return Superblock.hashSeed.of(this.bytes, 0).slice();
+  get journalSalt(): Uint8Array {
+    return Superblock.journalSalt.of(this.bytes, 0).slice();
+  }
+
+  get nameSecret(): NameSecret {
+    return new NameSecret(Superblock.nameSecret.of(this.bytes, 0));
   }
 
   get label(): string {
@@ -109,7 +116,8 @@ export class SuperblockImage {
     Superblock.volumeRootBlock.set(view, 0, layout.volumeRootBlock);
     Superblock.spaceStart.set(view, 0, layout.spaceStart);
     Superblock.spaceBlocks.set(view, 0, layout.spaceBlocks);
-    Superblock.hashSeed.of(bytes, 0).set(identity.hashSeed);
+    Superblock.journalSalt.of(bytes, 0).set(identity.journalSalt);
+    Superblock.nameSecret.of(bytes, 0).set(identity.nameSecret);
     const label = new TextEncoder().encode(identity.label);
     if (label.length > MAX_LABEL_BYTES) throw new RangeError(`a label has at most ${MAX_LABEL_BYTES} bytes`);
     Superblock.label.of(bytes, 0).set(label);

@@ -55,7 +55,7 @@ export async function recover(
   { readOnly, replay: mayReplay }: RecoveryMode,
 ): Promise<Recovery> {
   const layout = superblock.layout();
-  const identity = { uuid: superblock.uuid, salt: superblock.hashSeed };
+  const identity = { uuid: superblock.uuid, salt: superblock.journalSalt };
   if (readOnly && (superblock.isClean || !mayReplay))
     return { device, position: NOWHERE, contents: undefined };
   if (superblock.isClean) {

@@ -26,7 +26,7 @@ import type { Frame } from '../transaction/block-cache.ts';
 export interface JournalIdentity {
   /** 16 bytes. */
   readonly uuid: Uint8Array;
-  /** 8 bytes: `Superblock.hashSeed`. */
+  /** 8 bytes: `Superblock.journalSalt`. */
   readonly salt: Uint8Array;
 }
 

@@ -9,7 +9,7 @@
 import { CorruptionError, fsError } from '../base/errors.ts';
 import type { EntryVisitor } from '../base/filesystem.ts';
 import { EntryRecord, FileType, Inode, MAX_NAME_BYTES, TreeKind } from '../format/format.ts';
-import { COLLISIONS_PER_HASH, KEY_LIMIT, nameKey } from '../format/name-hash.ts';
+import { COLLISIONS_PER_HASH, KEY_LIMIT, type NameSecret, nameKey } from '../format/name-hash.ts';
 import type { SpaceMap } from '../transaction/space-map.ts';
 import type { Transaction } from '../transaction/transaction.ts';
 import { TreeNodeSpace } from './extents.ts';
@@ -52,19 +52,16 @@ export function checkName(name: Uint8Array): void {
 export class Directories {
   readonly #tree: Tree;
   readonly #reader = new Cursor();
-  readonly #seedLow: number;
-  readonly #seedHigh: number;
+  readonly #secret: NameSecret;
 
-  constructor(space: SpaceMap, hashSeed: Uint8Array) {
+  constructor(space: SpaceMap, secret: NameSecret) {
     this.#tree = new Tree(TreeKind.directory, new TreeNodeSpace(space, 'directory'));
-    const view = new DataView(hashSeed.buffer, hashSeed.byteOffset, hashSeed.byteLength);
-    this.#seedLow = view.getUint32(0, true);
-    this.#seedHigh = view.getUint32(4, true);
+    this.#secret = secret;
   }
 
   /** Stands the cursor on the entry of this name. */
   #find(cursor: Cursor, tx: Transaction, directory: InodeRef, name: Uint8Array): boolean {
-    const key = nameKey(name, this.#seedLow, this.#seedHigh);
+    const key = nameKey(name, this.#secret);
     let found = cursor.seek(tx, directory, TreeKind.directory, key);
     while (found && cursor.key < key + COLLISIONS_PER_HASH) {
       if (sameName(cursor, name)) return true;
@@ -96,7 +93,7 @@ export class Directories {
 
   /** The lowest key of the name's hash that no entry has. */
   #vacantKey(cursor: Cursor, tx: Transaction, directory: InodeRef, name: Uint8Array): number {
-    const first = nameKey(name, this.#seedLow, this.#seedHigh);
+    const first = nameKey(name, this.#secret);
     let vacant = first;
     let found = cursor.seek(tx, directory, TreeKind.directory, first);
     while (found && cursor.key < first + COLLISIONS_PER_HASH) {
