@@ -1,6 +1,5 @@
 /**
- * The superblock and its backup, which are not in the journal: of the two one is always whole on
- * disk, so the one that is not relied on is written first, and flushed, before the other.
+ * The superblock and its backups, which are not in the journal: one of them is always whole on disk, so the one that is not relied on is written first, and flushed, before the other.
  */
 import {
   BlockHeader,
@@ -16,7 +15,7 @@ import { sealBytes, viewOf } from './metadata-block.ts';
 import { DERIVED_FIELDS, type FoundSuperblock } from './superblock-pass.ts';
 
 /**
- * Makes both superblocks right, and says on disk that the volume is not to be mounted until the
+ * Makes all superblocks right, and says on disk that the volume is not to be mounted until the
  * repair is done.
  * @param isReplay nothing is wrong, and only the journal is to be brought home: then a mount may do
  * that as well
@@ -30,8 +29,8 @@ export async function beginRepair(
   if (isReplay) return;
   const { chosen, isFirst } = run.superblocks;
   const isDamaged = run.context.log.countIn('superblock') > 0;
-  const { backupSuperblock } = chosen.layout;
-  const places = isFirst ? [backupSuperblock, 0] : [0, backupSuperblock];
+  const { backups } = chosen.layout;
+  const places = isFirst ? [...backups, 0] : [0, ...backups];
   for (const block of isDamaged ? places : [0])
     await writeSuperblock(target, sectorBytes, chosen, block, stateFor(block));
 }

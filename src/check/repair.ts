@@ -160,9 +160,9 @@ class RepairSession {
     const { context, root, table } = run;
     const changes = new Changes(context.reader, this.#target, journal);
     const stage = nextStage(run);
-    const { volumeRootBlock, backupSuperblock } = context.layout;
+    const { volumeRootBlock, backups, blockCount } = context.layout;
     const unsealed = [...context.log.badChecksums].filter(
-      (block) => block >= volumeRootBlock && block < backupSuperblock,
+      (block) => block >= volumeRootBlock && block < blockCount && !backups.includes(block),
     );
     if (unsealed.length > 0) {
       for (const block of unsealed) {

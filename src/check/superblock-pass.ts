@@ -1,18 +1,17 @@
 /**
- * Pass 1: the superblock and its backup. Chooses which of the two to believe, and makes the disk
- * map of it.
+ * Pass 1: the superblock and its backups. Chooses which of them to believe, and makes the disk map
+ * of it.
  *
- * The first is believed if it is sound; else the backup if it is; else the first as far as its
+ * The first is believed if it is sound; else a backup that is; else the first as far as its
  * magic and geometry hold. With none of them there is no volume to check.
  */
+import { backupPlaces } from '../fs/format/backup-places.ts';
 import {
   BlockHeader,
   BlockKind,
   FORMAT_VERSION,
   JournalHeader,
   MAGIC_BYTES,
-  MAX_BLOCK_BYTES,
-  MIN_BLOCK_BYTES,
   SUPERBLOCK_BYTES,
   Superblock,
   VolumeState,
@@ -56,7 +55,7 @@ export const DERIVED_FIELDS = [
   ['the size of the space', Superblock.spaceBlocks, (layout: Layout) => layout.spaceBlocks],
 ] as const;
 
-/** Fields that never change after mkfs, and so are equal in both superblocks. */
+/** Fields that are equal in all superblocks. */
 const IDENTITY_FIELDS = [
   ['format version', Superblock.formatVersion],
   ['block size', Superblock.blockBytes],
@@ -100,13 +99,14 @@ function superblockFlaw(bytes: Uint8Array, view: DataView): string | undefined {
   return undefined;
 }
 
-/** Finds the backup without a first superblock: it fills the last block, of whatever size. */
+/** Finds a sound backup without a first superblock. */
 async function searchBackup(source: BlockSource): Promise<FoundSuperblock | undefined> {
-  for (let size = MIN_BLOCK_BYTES; size <= MAX_BLOCK_BYTES; size *= 2) {
-    const last = Math.floor(source.sizeBytes / size) - 1;
-    const found = await readSuperblock(source, last * size);
-    if (typeof found === 'string' || found.flaw !== undefined) continue;
-    if (found.layout.blockBytes === size && found.layout.backupSuperblock === last) return found;
+  for (const { blockBytes, journalBlocks, offsetBytes } of backupPlaces(source.sizeBytes)) {
+    const found = await readSuperblock(source, offsetBytes);
+    if (typeof found === 'string' || found.flaw !== undefined || !fits(found, source)) continue;
+    const { layout } = found;
+    const isThere = layout.backups.includes(offsetBytes / blockBytes);
+    if (isThere && layout.blockBytes === blockBytes && layout.journalBlocks === journalBlocks) return found;
   }
   return undefined;
 }
@@ -137,16 +137,17 @@ export async function checkSuperblocks(
   return { chosen, isFirst, isClean };
 }
 
-/** Compares a sound first superblock with its backup. @returns the one to believe */
+/** Compares a sound first superblock with its backups. @returns the one to believe */
 async function compareWithBackup(
   source: BlockSource,
   log: ProblemLog,
   first: FoundSuperblock,
 ): Promise<FoundSuperblock> {
   const before = log.count;
-  const known = await checkBackup(source, log, first);
+  let known: FoundSuperblock | undefined;
+  for (const block of first.layout.backups) known = (await checkBackup(source, log, first, block)) ?? known;
   if (log.count === before) return first;
-  // One that speaks of another size says nothing true of where its backup is.
+  // One that speaks of another journal says nothing true of where its backups are.
   const backup = known ?? (await searchBackup(source));
   if (!backup || !fits(backup, source)) return first;
   return (await evidence(source, backup)) > (await evidence(source, first)) ? backup : first;
@@ -241,8 +242,8 @@ async function checkBackup(
   source: BlockSource,
   log: ProblemLog,
   first: FoundSuperblock,
+  block: number,
 ): Promise<FoundSuperblock | undefined> {
-  const block = first.layout.backupSuperblock;
   const backup = await readSuperblock(source, block * first.layout.blockBytes);
   if (typeof backup === 'string' || backup.flaw !== undefined) {
     log.report('backup-bad', { block, what: typeof backup === 'string' ? backup : (backup.flaw ?? '') });

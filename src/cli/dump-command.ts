@@ -5,7 +5,9 @@
  * Each subject is a function from a volume to a report: text for people, and the same as data for
  * `--json`.
  */
+
 import { BlockSource } from '../check/block-source.ts';
+import { inspectSuperblock } from '../check/superblock-pass.ts';
 import { blockFault } from '../fs/format/block-header.ts';
 import {
   BitmapHeader,
@@ -20,8 +22,8 @@ import {
   SUPERBLOCK_BYTES,
   SummaryEntry,
   SummaryHeader,
-  Superblock,
 } from '../fs/format/format.ts';
+import type { Layout } from '../fs/format/layout.ts';
 import { blockParts, entryName, hexLines, inodeParts, nameText, type Part, viewOf } from './block-parts.ts';
 import {
   argumentAt,
@@ -69,12 +71,9 @@ async function showSuperblocks(target: Target): Promise<Report> {
   try {
     const source = new BlockSource(device);
     const first = await readSuperblockAt(source, 0, 0);
-    const { blockBytes, blockCount } = first;
-    const backup =
-      first.fault === undefined
-        ? await readSuperblockAt(source, (blockCount - 1) * blockBytes, blockCount - 1)
-        : undefined;
-    const copies = backup === undefined ? [first] : [first, backup];
+    const copies = [first];
+    for (const block of first.layout?.backups ?? [])
+      copies.push(await readSuperblockAt(source, block * (first.layout?.blockBytes ?? 0), block));
     return {
       text: copies.map(superblockText).join('\n'),
       data: {
@@ -90,8 +89,8 @@ interface SuperblockReport {
   readonly block: number;
   readonly fault: string | undefined;
   readonly parts: readonly Part[];
-  readonly blockBytes: number;
-  readonly blockCount: number;
+  /** Undefined where the superblock is not sound. */
+  readonly layout: Layout | undefined;
 }
 
 async function readSuperblockAt(
@@ -107,9 +106,9 @@ async function readSuperblockAt(
   }
   const view = viewOf(bytes);
   const fault = blockFault(view, bytes, 0, SUPERBLOCK_BYTES, block, undefined);
-  const blockBytes = Superblock.blockBytes.get(view, 0);
-  const blockCount = Superblock.blockCount.get(view, 0);
-  return { block, fault, parts: blockParts(bytes) ?? [], blockBytes, blockCount };
+  const found = fault === undefined ? inspectSuperblock(bytes) : '';
+  const layout = typeof found === 'string' ? undefined : found.layout;
+  return { block, fault, parts: blockParts(bytes) ?? [], layout };
 }
 
 function superblockText({ block, fault, parts }: SuperblockReport): string {

@@ -15,6 +15,7 @@ import {
   type Layout,
   MIN_JOURNAL_BLOCKS,
   MIN_SPACE_BLOCKS,
+  powerOfTwoUpTo,
 } from '../fs/format/layout.ts';
 import { NAME_SECRET_BYTES } from '../fs/format/name-hash.ts';
 import { formatVolume, planFormat } from '../fs/mkfs.ts';
@@ -106,7 +107,7 @@ export function planVolume(request: MkfsRequest, sizeBytes: number): Layout {
   const journalBlocks =
     journalBytes === undefined
       ? defaultJournalBlocks(blockBytes, Math.floor(sizeBytes / blockBytes))
-      : journalBytes / blockBytes;
+      : powerOfTwoUpTo(Math.max(1, journalBytes / blockBytes));
   try {
     return planFormat(sizeBytes, { blockBytes, journalBlocks });
   } catch (thrown) {
@@ -261,7 +262,7 @@ export const mkfsCommand: CommandDefinition = {
     { flags: '-U, --uuid <uuid>', text: 'id of the volume; by default a random one' },
     {
       flags: '-J, --journal-size <size>',
-      text: 'size of the journal; by default 1/64 of the volume, 64M at most',
+      text: 'size of the journal, rounded down to a power of two blocks; by default 1/64 of the volume, 64M at most',
     },
     { flags: '-f, --force', text: 'overwrite what the target holds' },
     { flags: '-F', text: 'the same as --force', hidden: true },

@@ -8,6 +8,7 @@
  */
 
 import type { ByteRange } from '../fs/erase.ts';
+import { backupPlaces } from '../fs/format/backup-places.ts';
 
 /** Reads `lengthBytes` at `offsetBytes` of the target; fewer bytes where the target ends. */
 export type ReadBytes = (offsetBytes: number, lengthBytes: number) => Uint8Array;
@@ -57,10 +58,8 @@ const EDGE_UNIT_BYTES = 4 * KIB;
 const SWAP_PAGE_BYTES = [4 * KIB, 8 * KIB, 16 * KIB, 64 * KIB];
 const LVM_SECTORS = [0, 512, 1024, 1536];
 const MIB = 1024 * KIB;
-/**
- * Where a Quarry volume that fills the target has the backup of its superblock, by its block size.
- */
-const QUARRY_BLOCKS = [1, 2, 4, 8, 16, 32, 64].map((size) => size * KIB);
+/** Where Quarry volumes have backups of their superblocks. */
+const QUARRY_BACKUPS = backupPlaces(Number.MAX_SAFE_INTEGER).map(({ offsetBytes }) => offsetBytes);
 /** The second header of LUKS2 follows the first, which has one of these sizes. */
 const LUKS2_HEADERS = [16, 32, 64, 128, 256, 512, 1024, 2048, 4096].map((size) => size * KIB);
 /** Copies of the superblock of Btrfs. */
@@ -68,7 +67,7 @@ const BTRFS_SUPERBLOCKS = [64 * KIB, 64 * MIB, 256 * 1024 * MIB];
 
 const SIGNATURES: readonly Signature[] = [
   text('a Quarry volume', 0, 'QUARRY'),
-  ...QUARRY_BLOCKS.map((size) => text('a Quarry volume', fromEnd(size, size), 'QUARRY\x01\0')),
+  ...QUARRY_BACKUPS.map((offset) => text('a Quarry volume', offset, 'QUARRY\x01\0')),
   { ...bytes('an ext2, ext3 or ext4 filesystem', 1080, 0x53, 0xef), confirm: looksLikeExt },
   text('an XFS filesystem', 0, 'XFSB'),
   ...BTRFS_SUPERBLOCKS.map((offset) => text('a Btrfs filesystem', offset + 64, '_BHRfS_M')),

@@ -11,14 +11,8 @@
  */
 import { type Device, PromisedCompletion } from '../aio/device.ts';
 import { fsErrorFromNumber } from './base/errors.ts';
-import {
-  MAGIC_BYTES,
-  MAX_BLOCK_BYTES,
-  MIN_BLOCK_BYTES,
-  SUPERBLOCK_BYTES,
-  Superblock,
-} from './format/format.ts';
-import { Layout } from './format/layout.ts';
+import { backupPlaces } from './format/backup-places.ts';
+import { MAGIC_BYTES, SUPERBLOCK_BYTES } from './format/format.ts';
 import { flushDevice } from './journal/block-transfers.ts';
 
 export interface ByteRange {
@@ -68,43 +62,14 @@ function sectorsOf(device: Device, { offsetBytes, lengthBytes }: ByteRange): { f
   return { from, until: Math.min(until, sizeBytes) };
 }
 
-/**
- * Where a backup of a superblock really stands: in the last block, of whatever size, or where the
- * old superblock says.
- */
+/** Where backups of a superblock really stand. */
 async function findBackups(device: Device): Promise<ByteRange[]> {
-  const places = new Set<number>();
-  for (let size = MIN_BLOCK_BYTES; size <= MAX_BLOCK_BYTES; size *= 2) {
-    places.add((Math.floor(device.sizeBytes / size) - 1) * size);
-  }
-  const old = await oldBackup(device);
-  if (old !== undefined) places.add(old);
   const found: ByteRange[] = [];
-  for (const offsetBytes of places) {
+  for (const { offsetBytes } of backupPlaces(device.sizeBytes)) {
     const head = await readHead(device, offsetBytes);
     if (head && isSuperblock(head)) found.push({ offsetBytes, lengthBytes: SUPERBLOCK_BYTES });
   }
   return found;
-}
-
-/**
- * Where the superblock at the start says that its backup stands: the old volume may be smaller than
- * the device.
- */
-async function oldBackup(device: Device): Promise<number | undefined> {
-  const head = await readHead(device, 0);
-  if (!head || !isSuperblock(head)) return undefined;
-  try {
-    const { blockBytes, backupSuperblock } = new Layout({
-      blockBytes: Superblock.blockBytes.get(head, 0),
-      blockCount: Superblock.blockCount.get(head, 0),
-      journalBlocks: Superblock.journalBlocks.get(head, 0),
-    });
-    return backupSuperblock * blockBytes;
-  } catch (thrown) {
-    if (thrown instanceof RangeError) return undefined;
-    throw thrown;
-  }
 }
 
 function isSuperblock(head: DataView): boolean {

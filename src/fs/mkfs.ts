@@ -95,7 +95,7 @@ export async function formatVolume(device: Device, options: FormatOptions): Prom
   const position = { tail: 0, sequence: FIRST_SEQUENCE + 1, generation: 0 };
   await writeJournalHead(device, layout, identity, position);
   await flushDevice(device);
-  await superblock.write(device, layout.backupSuperblock, layout.blockBytes, 0);
+  for (const block of layout.backups) await superblock.write(device, block, layout.blockBytes, 0);
   await flushDevice(device);
   await superblock.write(device, 0, layout.blockBytes, 0);
   await flushDevice(device);
@@ -103,12 +103,12 @@ export async function formatVolume(device: Device, options: FormatOptions): Prom
 }
 
 /**
- * Blocks that are not written in full and must not show what they held: the first one, and the
- * heads of the journal.
+ * Blocks that are not written in full and must not show what they held: those of superblocks, and
+ * the heads of the journal.
  */
-function staleBlocks({ blockBytes, journalStart }: Layout): ByteRange[] {
+function staleBlocks({ blockBytes, journalStart, backups }: Layout): ByteRange[] {
   return [
-    { offsetBytes: 0, lengthBytes: blockBytes },
+    ...[0, ...backups].map((block) => ({ offsetBytes: block * blockBytes, lengthBytes: blockBytes })),
     { offsetBytes: journalStart * blockBytes, lengthBytes: JOURNAL_HEADS * blockBytes },
   ];
 }

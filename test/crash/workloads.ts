@@ -41,7 +41,7 @@ const RANDOM_SHAPES: readonly Shape[] = [
   { volumeBytes: 1024 * KIB, blockBytes: 1024, journalBlocks: 64 },
   { volumeBytes: 2048 * KIB, blockBytes: 2048, journalBlocks: 64 },
   { volumeBytes: 3072 * KIB, blockBytes: 4096, journalBlocks: 64 },
-  { volumeBytes: 2048 * KIB, blockBytes: 1024, journalBlocks: 200 },
+  { volumeBytes: 2048 * KIB, blockBytes: 1024, journalBlocks: 256 },
 ];
 
 const BETWEEN = ['none', 'sync', 'background'] as const;

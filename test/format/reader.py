@@ -87,7 +87,7 @@ class Volume:
         assert block[:6] == b"QUARRY" and number(block, 6, 2) == SUPERBLOCK
         assert number(block, 8, 4) == checksum(block) and number(block, 64, 4) == 3
         self.block_bytes = number(block, 68, 4)
-        self.last = number(block, 72, 8) - 1
+        self.blocks = number(block, 72, 8)
         self.journal_start, self.journal_blocks = number(block, 104, 8), number(block, 112, 8)
         self.root_block, self.space_start, self.space_blocks = (number(block, at, 8) for at in (120, 128, 136))
         self.uuid, self.salt, self.secret = block[24:40], block[152:160], block[264:280]
@@ -102,14 +102,21 @@ class Volume:
         """Section 2."""
         self.bits = (self.block_bytes - HEADER) * 8
         self.fanout = (self.block_bytes - HEADER) // 16
-        available = self.last - self.space_start
+        most = min(2**48, 2**60 // self.block_bytes)
+        self.reserved_levels = self.levels_for(-(-most // self.bits))
+        available = self.blocks - self.space_start
         groups = -(-available // self.bits)
-        self.levels = 1
-        while self.fanout**self.levels < groups:
-            self.levels += 1
-        if groups > 1 and available - (groups - 1) * self.bits < self.levels + 8:
-            available = (groups - 1) * self.bits
-        assert available == self.space_blocks and self.space_start == self.journal_blocks + 2
+        if groups > 1 and available - (groups - 1) * self.bits < self.reserved_levels + 8:
+            groups -= 1
+            available = groups * self.bits
+        self.groups, self.levels = groups, self.levels_for(groups)
+        assert available == self.space_blocks and self.space_start == self.journal_blocks + 3
+
+    def levels_for(self, groups):
+        levels = 1
+        while self.fanout**levels < groups:
+            levels += 1
+        return levels
 
     # ---- section 3 ----
 

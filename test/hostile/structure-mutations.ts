@@ -60,7 +60,7 @@ function oddNumber(image: Image, random: SeededRandom, old: number): number {
     () => random.uint32(),
     () => random.pick(index.metadata),
     () => random.pick(index.used),
-    () => random.pick([layout.blockCount, layout.backupSuperblock, layout.journalStart, layout.spaceStart]),
+    () => random.pick([layout.blockCount, layout.firstBackup, layout.journalStart, layout.spaceStart]),
     () => random.pick(index.inodes).number,
   ];
   return random.pick(choices)();
@@ -117,16 +117,17 @@ function headerField(image: Image, random: SeededRandom): void {
 }
 
 function superblockField(image: Image, random: SeededRandom): void {
-  spoilField(image, random, Superblock, random.chance(0.8) ? 0 : image.layout.backupSuperblock, 0);
+  spoilField(image, random, Superblock, random.chance(0.8) ? 0 : random.pick(image.layout.backups), 0);
 }
 
 /** A superblock that agrees with itself about another volume than this one. */
 function geometryLie(image: Image, random: SeededRandom): void {
   const { layout } = image;
-  const geometry = { ...layout };
+  const { blockBytes, blockCount, journalBlocks } = layout;
+  const geometry = { blockBytes, blockCount, journalBlocks };
   const lie = random.below(3);
   if (lie === 0) geometry.blockCount -= 1 + random.below(random.pick([2, 60, layout.blockCount - 200]));
-  else if (lie === 1) geometry.journalBlocks = 64 + random.below(100);
+  else if (lie === 1) geometry.journalBlocks = random.pick([32, 64, 96, 128, 256]);
   else geometry.blockBytes = random.pick([1024, 2048, 4096, 8192]);
   let changed: Layout;
   try {
@@ -143,7 +144,7 @@ function geometryLie(image: Image, random: SeededRandom): void {
     Superblock.spaceBlocks.set(view, 0, changed.spaceBlocks);
   };
   image.edit(0, lied);
-  if (random.chance(0.5)) image.edit(layout.backupSuperblock, lied);
+  if (random.chance(0.5)) image.edit(layout.firstBackup, lied);
 }
 
 function nodeField(image: Image, random: SeededRandom): void {

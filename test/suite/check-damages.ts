@@ -24,11 +24,11 @@ import {
   VolumeRoot,
 } from '../../src/fs/format/format.ts';
 import {
+  BACKUP,
   BLOCK,
   blockOf,
   type Damage,
   inodeField,
-  LAST,
   names,
   rootRecord,
   superblockField,
@@ -53,8 +53,8 @@ export const DAMAGES: [what: string, damage: Damage, codes: ProblemCode[]][] = [
     ['superblock-field'],
   ],
   ['state', superblockField(0, ({ view }) => Superblock.state.set(view, 0, 5)), ['superblock-state']],
-  ['backup', superblockField(LAST, ({ bytes }) => bytes.fill(0, 0, 64)), ['backup-bad']],
-  ['hash seed', superblockField(LAST, ({ bytes }) => bytes.fill(0, 152, 160)), ['superblock-differs']],
+  ['backup', superblockField(BACKUP, ({ bytes }) => bytes.fill(0, 0, 64)), ['backup-bad']],
+  ['name secret', superblockField(BACKUP, ({ bytes }) => bytes.fill(0, 264, 280)), ['superblock-differs']],
   [
     'block count',
     superblockField(0, ({ view }) => Superblock.blockCount.set(view, 0, 2)),

@@ -23,11 +23,11 @@ import {
 import { SimulatedDevice } from '../../src/sim/simulated-device.ts';
 import { DAMAGES } from './check-damages.ts';
 import {
+  BACKUP,
   BLOCK,
   type Damage,
   Image,
   inodeField,
-  LAST,
   makeSample,
   names,
   rootRecord,
@@ -113,7 +113,11 @@ const MORE: [what: string, damage: Damage, codes: ProblemCode[]][] = [
     (image) => image.device.poke(0, new Uint8Array(BLOCK).fill(0xa5)),
     ['superblock-bad'],
   ],
-  ['a backup of garbage', (image) => image.device.poke(LAST * BLOCK, new Uint8Array(BLOCK)), ['backup-bad']],
+  [
+    'a backup of garbage',
+    (image) => image.device.poke(BACKUP * BLOCK, new Uint8Array(BLOCK)),
+    ['backup-bad'],
+  ],
   [
     'a superblock of another volume',
     superblockField(0, ({ bytes }) => bytes.fill(9, 24, 40)),

@@ -1,4 +1,5 @@
 /** A small volume with one of everything, and ways to find and damage what is in it. */
+
 import { PromisedCompletion } from '../../src/aio/device.ts';
 import { blockChecksum, viewOf } from '../../src/check/metadata-block.ts';
 import {
@@ -15,6 +16,7 @@ import {
   ROOT_INODE,
   SUPERBLOCK_BYTES,
 } from '../../src/fs/format/format.ts';
+import { defaultJournalBlocks } from '../../src/fs/format/layout.ts';
 import { formatVolume } from '../../src/fs/mkfs.ts';
 import { openVolume, type Volume } from '../../src/fs/volume.ts';
 import { MemoryDevice } from '../../src/sim/memory-device.ts';
@@ -22,6 +24,8 @@ import { MemoryDevice } from '../../src/sim/memory-device.ts';
 export const BLOCK = 4096;
 export const SIZE = 8 * 1024 * 1024;
 export const LAST = SIZE / BLOCK - 1;
+/** Block of the backup superblock. */
+export const BACKUP = defaultJournalBlocks(BLOCK, SIZE / BLOCK) + 2;
 const caller = { uid: 0, gid: 0, umask: 0o022 };
 
 /** Inodes of the sample by what they are. */

@@ -13,11 +13,11 @@ import { BlockKind, HEADER_BYTES, Inode, Superblock, VolumeRoot } from '../../sr
 import { MemoryDevice } from '../../src/sim/memory-device.ts';
 import { DAMAGES } from '../suite/check-damages.ts';
 import {
+  BACKUP,
   BLOCK,
   type Block,
   Image,
   inodeField,
-  LAST,
   makeSample,
   names,
   SIZE,
@@ -74,7 +74,7 @@ describe('damage', () => {
     const image = await new Image().load();
     await flip(image, 0);
     expect(await problemsOf(image.device)).toEqual(['superblock-bad']);
-    await flip(image, LAST);
+    await flip(image, BACKUP);
     expect(await problemsOf(image.device)).toEqual(['block-checksum']);
     await flip(image, 0);
     expect(await problemsOf(image.device)).toEqual(['backup-bad']);
@@ -82,7 +82,7 @@ describe('damage', () => {
 
   test('without a superblock or its backup there is no volume', async () => {
     const image = await new Image().load();
-    for (const number of [0, LAST]) {
+    for (const number of [0, BACKUP]) {
       const block = image.blocks[number] as Block;
       block.bytes.fill(0);
       await block.store();

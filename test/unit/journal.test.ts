@@ -220,7 +220,7 @@ describe('damage is told from a crash', () => {
   });
 
   test('a copy that would go over the superblock, the journal or the end', async () => {
-    for (const block of [0, 1, layout.journalStart + 10, layout.backupSuperblock, 2 ** 47]) {
+    for (const block of [0, 1, layout.journalStart + 10, layout.firstBackup, 2 ** 47]) {
       device = new MemoryDevice(2048 * BLOCK);
       await writeJournalHead(device, layout, identity, START);
       journal = new Journal(device, layout, identity, START, new DateClock());

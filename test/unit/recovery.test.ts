@@ -134,10 +134,10 @@ describe('a superblock', () => {
     const device = new MemoryDevice(4 * 1024 * BLOCK);
     await formatted(device, BLOCK);
     const superblock = await readSuperblock(device);
-    const { blockBytes, backupSuperblock } = superblock.layout();
+    const { blockBytes, firstBackup } = superblock.layout();
     Superblock.incompatibleFeatures.set(superblock.view, 0, 2 ** 40);
     await superblock.write(device, 0, blockBytes, superblock.sequence + 1);
-    await superblock.write(device, backupSuperblock, blockBytes, superblock.sequence);
+    await superblock.write(device, firstBackup, blockBytes, superblock.sequence);
     const before = device.clone();
     await expect(TestVolume.open(device)).rejects.toThrow('features that this program does not know');
     expect(device.peek(0, 64 * BLOCK)).toEqual(before.peek(0, 64 * BLOCK));

@@ -1,8 +1,8 @@
 /**
  * The on-disk format: every record, every constant, in one file. docs/FORMAT.md is made from it.
  *
- *   block 0        1 … J              J+1           J+2 …                              last
- *   superblock  |  journal (J blocks) | volume root | space: groups of blocks …      | backup superblock
+ *   block 0        1 … J              J+1           J+2                 J+3 …
+ *   superblock  |  journal (J blocks) | volume root | backup superblock | space: groups of blocks …
  *
  * Little-endian. Block numbers are absolute (block 0 is the superblock) and fit 48 bits. Every
  * metadata block starts with `BlockHeader`: who it is, whose it is, and a CRC-32C over the block

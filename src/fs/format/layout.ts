@@ -9,6 +9,12 @@
  * costs one block per fanout^L groups, and blocks that were never touched need not be written:
  * their parent's entry says "as mkfs means it".
  *
+ * A volume grows, so no place depends on its size. The places of all levels that the largest volume
+ * could have are kept free from the start (`reservedLevels`), though only `summaryLevels` of them
+ * are in use; and the backup superblocks stand behind the volume root and in group 1, which whoever
+ * knows block size and journal finds. Journals are powers of two long: that leaves few places to
+ * look at for who knows neither.
+ *
  * Space numbers count from the start of the space; block numbers are absolute.
  */
 import type { BlockNumber, FileBlock } from '../base/numbers.ts';
@@ -26,6 +32,7 @@ export interface Geometry {
   readonly blockBytes: number;
   /** Blocks of the whole volume. */
   readonly blockCount: number;
+  /** A power of two. */
   readonly journalBlocks: number;
 }
 
@@ -33,6 +40,8 @@ export interface Geometry {
 export const MIN_JOURNAL_BLOCKS = 64;
 export const MAX_JOURNAL_BYTES = 1024 * 1024 * 1024;
 const DEFAULT_JOURNAL_BYTES = 64 * 1024 * 1024;
+/** The group whose second block is a backup superblock. */
+const BACKUP_GROUP = 1;
 /** A space below this is of no use to anyone. */
 export const MIN_SPACE_BLOCKS = 64;
 /** Inode blocks are allocated and given back in clusters of this many bytes, … */
@@ -42,29 +51,43 @@ const INODE_CLUSTER_BYTES = 65536;
  */
 const MOST_CLUSTER_BLOCKS = 16;
 
-/** Journal size that mkfs takes if none is given: 1/64 of the volume, 64 blocks to 64 MiB. */
+/**
+ * A last group must have this many blocks more than there are levels, or it is left out: with less
+ * it holds little but its own metadata.
+ */
+const LEAST_LAST_GROUP = 8;
+
+/**
+ * Journal size that mkfs takes if none is given: at most 1/64 of the volume, 64 blocks to 64 MiB.
+ */
 export function defaultJournalBlocks(blockBytes: number, blockCount: number): number {
   const wanted = Math.min(Math.floor(blockCount / 64), DEFAULT_JOURNAL_BYTES / blockBytes);
-  return Math.max(wanted, MIN_JOURNAL_BLOCKS);
+  return powerOfTwoUpTo(Math.max(wanted, MIN_JOURNAL_BLOCKS));
+}
+
+/** The largest power of two that is not above `limit`, which is 1 or more. */
+export function powerOfTwoUpTo(limit: number): number {
+  return 2 ** Math.floor(Math.log2(limit));
+}
+
+/** Most blocks that a volume with blocks of this size can have. */
+function mostBlocks(blockBytes: number): number {
+  return Math.min(MAX_BLOCKS, MAX_VOLUME_BYTES / blockBytes);
 }
 
 export class Layout {
   readonly blockBytes: number;
-  readonly blockCount: number;
   readonly journalStart: BlockNumber = 1;
   readonly journalBlocks: number;
   readonly volumeRootBlock: BlockNumber;
-  readonly backupSuperblock: BlockNumber;
+  readonly firstBackup: BlockNumber;
   readonly spaceStart: BlockNumber;
-  /** Managed blocks: whole groups and a last one that is worth having. */
-  readonly spaceBlocks: number;
 
   /** Bits in a bitmap block = blocks in a group = inodes in a chunk of the inode table. */
   readonly bitsPerBlock: number;
-  readonly groupCount: number;
   readonly summaryFanout: number;
-  /** Levels of summary nodes, ≥ 1; the highest has one node. */
-  readonly summaryLevels: number;
+  /** Levels of summary nodes that the largest volume needs: each has its place. */
+  readonly reservedLevels: number;
 
   readonly inodesPerBlock: number;
   /** Inode blocks in one chunk, after its bitmap block. */
@@ -72,60 +95,84 @@ export class Layout {
   /** Blocks in which the inode table grows and shrinks. */
   readonly inodeClusterBlocks: number;
 
+  #blockCount = 0;
+  #groupCount = 0;
+  #spaceBlocks = 0;
+  #summaryLevels = 1;
+
   /** @throws RangeError with a sentence for the user if the geometry makes no volume. */
   constructor(geometry: Geometry) {
     const { blockBytes, blockCount, journalBlocks } = geometry;
-    if (
-      !Number.isInteger(blockBytes) ||
-      blockBytes < MIN_BLOCK_BYTES ||
-      blockBytes > MAX_BLOCK_BYTES ||
-      (blockBytes & (blockBytes - 1)) !== 0
-    ) {
-      throw new RangeError(`block size ${blockBytes} is not a power of two from 1K to 64K`);
-    }
-    if (blockCount < 1) throw new RangeError(`there is not even room for one block of ${blockBytes} bytes`);
-    if (!Number.isInteger(blockCount) || blockCount > MAX_BLOCKS) {
-      throw new RangeError(`${blockCount} blocks of ${blockBytes} bytes are out of range`);
-    }
-    if (blockCount * blockBytes > MAX_VOLUME_BYTES) throw new RangeError('a volume has at most 1 EiB');
-    if (
-      !Number.isInteger(journalBlocks) ||
-      journalBlocks < MIN_JOURNAL_BLOCKS ||
-      journalBlocks * blockBytes > MAX_JOURNAL_BYTES
-    ) {
-      throw new RangeError(
-        `a journal of ${journalBlocks} blocks of ${blockBytes} bytes is out of range: at least ${MIN_JOURNAL_BLOCKS} blocks, at most 1G`,
-      );
-    }
+    requireBlockBytes(blockBytes);
+    requireBlockCount(blockBytes, blockCount);
+    requireJournal(blockBytes, journalBlocks);
     this.blockBytes = blockBytes;
-    this.blockCount = blockCount;
     this.journalBlocks = journalBlocks;
     this.volumeRootBlock = this.journalStart + journalBlocks;
-    this.spaceStart = this.volumeRootBlock + 1;
-    this.backupSuperblock = blockCount - 1;
+    this.firstBackup = this.volumeRootBlock + 1;
+    this.spaceStart = this.firstBackup + 1;
 
     this.bitsPerBlock = (blockBytes - HEADER_BYTES) * 8;
     this.summaryFanout = Math.floor((blockBytes - HEADER_BYTES) / SummaryEntry.sizeBytes);
-    const available = this.backupSuperblock - this.spaceStart;
-    if (available < MIN_SPACE_BLOCKS) {
-      const least = (this.spaceStart + MIN_SPACE_BLOCKS + 1) * blockBytes;
-      throw new RangeError(
-        `${blockCount * blockBytes} bytes are too few: with blocks of ${blockBytes} bytes and a journal of ${journalBlocks} blocks a volume needs ${least}`,
-      );
-    }
-    let groupCount = Math.ceil(available / this.bitsPerBlock);
-    this.summaryLevels = 1;
-    while (this.summaryFanout ** this.summaryLevels < groupCount) this.summaryLevels++;
-    // A last group that holds little more than its own metadata is left out.
-    const tail = available - (groupCount - 1) * this.bitsPerBlock;
-    const dropTail = groupCount > 1 && tail < this.summaryLevels + 8;
-    if (dropTail) groupCount--;
-    this.groupCount = groupCount;
-    this.spaceBlocks = dropTail ? groupCount * this.bitsPerBlock : available;
-
+    this.reservedLevels = this.#levelsFor(Math.ceil(mostBlocks(blockBytes) / this.bitsPerBlock));
     this.inodesPerBlock = blockBytes / INODE_STRIDE_BYTES;
     this.inodeBlocksPerChunk = this.bitsPerBlock / this.inodesPerBlock;
     this.inodeClusterBlocks = Math.max(1, Math.min(MOST_CLUSTER_BLOCKS, INODE_CLUSTER_BYTES / blockBytes));
+    this.resize(blockCount);
+  }
+
+  /**
+   * The same volume with another number of blocks.
+   * @throws RangeError with a sentence for the user; then nothing has changed
+   */
+  resize(blockCount: number): void {
+    const { blockBytes, bitsPerBlock, spaceStart } = this;
+    requireBlockCount(blockBytes, blockCount);
+    const available = blockCount - spaceStart;
+    if (available < MIN_SPACE_BLOCKS) {
+      const least = (spaceStart + MIN_SPACE_BLOCKS) * blockBytes;
+      throw new RangeError(
+        `${blockCount * blockBytes} bytes are too few: with blocks of ${blockBytes} bytes and a journal of ${this.journalBlocks} blocks a volume needs ${least}`,
+      );
+    }
+    const groups = Math.ceil(available / bitsPerBlock);
+    const tail = available - (groups - 1) * bitsPerBlock;
+    const dropTail = groups > 1 && tail < this.reservedLevels + LEAST_LAST_GROUP;
+    this.#blockCount = blockCount;
+    this.#groupCount = dropTail ? groups - 1 : groups;
+    this.#spaceBlocks = dropTail ? this.#groupCount * bitsPerBlock : available;
+    this.#summaryLevels = this.#levelsFor(this.#groupCount);
+  }
+
+  /** The least number of levels, 1 or more, of which the highest has one node. */
+  #levelsFor(groups: number): number {
+    let levels = 1;
+    while (this.summaryFanout ** levels < groups) levels++;
+    return levels;
+  }
+
+  /** Blocks of the whole volume. */
+  get blockCount(): number {
+    return this.#blockCount;
+  }
+
+  get groupCount(): number {
+    return this.#groupCount;
+  }
+
+  /** Managed blocks: whole groups and a last one that is worth having. */
+  get spaceBlocks(): number {
+    return this.#spaceBlocks;
+  }
+
+  /** Levels of summary nodes in use, ≥ 1; the highest has one node. */
+  get summaryLevels(): number {
+    return this.#summaryLevels;
+  }
+
+  /** Where copies of the superblock stand; the second from two groups on. */
+  get backups(): readonly BlockNumber[] {
+    return this.groupCount > 1 ? [this.firstBackup, this.bitmapBlock(BACKUP_GROUP) + 1] : [this.firstBackup];
   }
 
   /** Blocks in group `group`; the last may be short. */
@@ -133,11 +180,14 @@ export class Layout {
     return Math.min(this.bitsPerBlock, this.spaceBlocks - group * this.bitsPerBlock);
   }
 
-  /** Blocks at the start of the group that are its bitmap and the summary nodes that live there. */
+  /**
+   * Blocks at the start of the group that are its bitmap, places of summary nodes, or a superblock.
+   */
   groupMetadataBlocks(group: number): number {
+    if (group === BACKUP_GROUP) return 2;
     let count = 1;
     let span = this.summaryFanout;
-    for (let level = 1; level <= this.summaryLevels && group % span === 0; level++) {
+    for (let level = 1; level <= this.reservedLevels && group % span === 0; level++) {
       count++;
       span *= this.summaryFanout;
     }
@@ -175,7 +225,8 @@ export class Layout {
     let blocks = Math.min(last * this.bitsPerBlock, this.spaceBlocks) - first * this.bitsPerBlock;
     // One bitmap per group, and the summary nodes of each level that start in this range.
     blocks -= last - first;
-    for (let at = 1; at <= this.summaryLevels; at++) {
+    if (first <= BACKUP_GROUP && BACKUP_GROUP < last) blocks--;
+    for (let at = 1; at <= this.reservedLevels; at++) {
       const width = this.summaryFanout ** at;
       blocks -= Math.ceil(last / width) - Math.ceil(first / width);
     }
@@ -191,4 +242,26 @@ export class Layout {
   inodeFileBlock(chunk: number, index: number): FileBlock {
     return this.chunkBitmapFileBlock(chunk) + 1 + Math.floor(index / this.inodesPerBlock);
   }
+}
+
+function requireBlockBytes(blockBytes: number): void {
+  const isPowerOfTwo = Number.isInteger(blockBytes) && (blockBytes & (blockBytes - 1)) === 0;
+  if (isPowerOfTwo && blockBytes >= MIN_BLOCK_BYTES && blockBytes <= MAX_BLOCK_BYTES) return;
+  throw new RangeError(`block size ${blockBytes} is not a power of two from 1K to 64K`);
+}
+
+function requireBlockCount(blockBytes: number, blockCount: number): void {
+  if (blockCount < 1) throw new RangeError(`there is not even room for one block of ${blockBytes} bytes`);
+  if (!Number.isInteger(blockCount) || blockCount > MAX_BLOCKS) {
+    throw new RangeError(`${blockCount} blocks of ${blockBytes} bytes are out of range`);
+  }
+  if (blockCount * blockBytes > MAX_VOLUME_BYTES) throw new RangeError('a volume has at most 1 EiB');
+}
+
+function requireJournal(blockBytes: number, journalBlocks: number): void {
+  const fits = journalBlocks >= MIN_JOURNAL_BLOCKS && journalBlocks * blockBytes <= MAX_JOURNAL_BYTES;
+  if (fits && journalBlocks === powerOfTwoUpTo(journalBlocks)) return;
+  throw new RangeError(
+    `a journal of ${journalBlocks} blocks of ${blockBytes} bytes is out of range: a power of two, at least ${MIN_JOURNAL_BLOCKS} blocks, at most 1G`,
+  );
 }
