@@ -12,6 +12,7 @@
  *
  * An idle device does not keep the process alive; an unfinished request does.
  */
+import { fstatSync, ftruncateSync, readFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import {
   type NumberedMemory,
@@ -84,7 +85,6 @@ export function openAioDevice(path: string, options: AioDeviceOptions = {}): Aio
 
 export class AioDevice implements Device {
   readonly path: string;
-  readonly sizeBytes: number;
   readonly sectorBytes: number;
   readonly readOnly: boolean;
   readonly queueDepth: number;
@@ -104,6 +104,7 @@ export class AioDevice implements Device {
   readonly #lane: Lane<IoCompletion>;
   readonly #onClosed: () => void;
   readonly #refused = new LocalCompletions(() => this.#closeIfIdle());
+  #sizeBytes: number;
   #closing: Promise<void> | undefined;
   #closed: (() => void) | undefined;
 
@@ -116,7 +117,7 @@ export class AioDevice implements Device {
     this.isBlockDevice = opened.isBlockDevice;
     this.physicalSectorBytes = opened.physicalSectorBytes;
     this.sectorBytes = sectorOf(opened);
-    this.sizeBytes = usableSize(opened.sizeBytes, this.sectorBytes, options.sizeBytes);
+    this.#sizeBytes = usableSize(opened.sizeBytes, this.sectorBytes, options.sizeBytes);
     this.descriptor = opened.descriptor;
     this.#onClosed = options.onClosed ?? (() => {});
     this.engine = options.engine ?? 'aio';
@@ -131,6 +132,23 @@ export class AioDevice implements Device {
       },
       (completion, _, errno, whole) => this.#finish(completion, errno, whole),
     );
+  }
+
+  get sizeBytes(): number {
+    return this.#sizeBytes;
+  }
+
+  /**
+   * Looks anew how long the device is, which may have become longer since it was opened. A file
+   * that is shorter than `leastBytes` is made as long first, sparse.
+   * @throws Error with `code`: what ftruncate(2) or stat(2) says
+   */
+  remeasure(leastBytes = 0): void {
+    const { descriptor, sectorBytes, isBlockDevice } = this;
+    if (!isBlockDevice && fstatSync(descriptor).size < leastBytes) ftruncateSync(descriptor, leastBytes);
+    const actual = isBlockDevice ? blockDeviceBytes(descriptor) : fstatSync(descriptor).size;
+    // No shorter: what was promised is relied on, and its end tells itself.
+    this.#sizeBytes = Math.max(this.#sizeBytes, usableSize(actual, sectorBytes, undefined));
   }
 
   /**
@@ -287,6 +305,14 @@ function directRefused(path: string): NodeJS.ErrnoException {
  */
 function sectorOf(opened: OpenedDevice): number {
   return Math.max(512, opened.logicalSectorBytes, opened.direct ? opened.offsetAlignBytes : 0);
+}
+
+/** As the kernel tells it, in sectors of 512 bytes. */
+function blockDeviceBytes(descriptor: number): number {
+  const { rdev } = fstatSync(descriptor);
+  const major = ((rdev >>> 8) & 0xfff) | (Math.floor(rdev / 2 ** 32) & ~0xfff);
+  const minor = (rdev & 0xff) | ((rdev >>> 12) & 0xfff00);
+  return 512 * Number(readFileSync(`/sys/dev/block/${major}:${minor}/size`, 'utf8'));
 }
 
 function usableSize(actual: number, sectorBytes: number, wished: number | undefined): number {

@@ -57,12 +57,13 @@ export interface AllocationRequest {
  * space.
  */
 export interface FreeSpace {
-  /** Blocks managed, free or not. */
+  /** Blocks managed, free or not. A volume that grows while it is mounted has more. */
   readonly blockCount: number;
   /** Blocks free now. */
   readonly freeBlocks: number;
   /** Blocks per group; a run never crosses from one group to the next. */
   readonly groupBlocks: number;
+  /** As `blockCount`, it may become more. */
   readonly groupCount: number;
 
   /** Free blocks in group `group`. Costs no I/O beyond the group summaries. */

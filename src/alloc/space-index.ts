@@ -91,13 +91,11 @@ interface Held {
   reserved: number;
   quarantined: number;
   /** Both, 1 bit per block. */
-  readonly words: Uint32Array;
+  words: Uint32Array;
 }
 
 export class SpaceIndex implements FreeSpace {
-  readonly blockCount: number;
   readonly groupBlocks: number;
-  readonly groupCount: number;
   readonly #source: GroupSource;
   #barren: BarrenStretches;
   /** In the order of last use. */
@@ -112,11 +110,17 @@ export class SpaceIndex implements FreeSpace {
   /** @param mapBudgetBytes memory for group maps; two are always kept */
   constructor(source: GroupSource, mapBudgetBytes: number = DEFAULT_MAP_BUDGET_BYTES) {
     this.#source = source;
-    this.blockCount = source.blockCount;
     this.groupBlocks = source.groupBlocks;
-    this.groupCount = source.groupCount;
     this.#barren = new BarrenStretches(source.groupBlocks);
     this.#mostMaps = Math.max(2, Math.floor(mapBudgetBytes / (wordsFor(source.groupBlocks) * 4)));
+  }
+
+  get blockCount(): number {
+    return this.#source.blockCount;
+  }
+
+  get groupCount(): number {
+    return this.#source.groupCount;
   }
 
   /** Blocks that may be handed out now. */
@@ -240,6 +244,16 @@ export class SpaceIndex implements FreeSpace {
     this.#lastGroup = -1;
     this.#lastMap = undefined;
     this.#barren = new BarrenStretches(this.groupBlocks);
+  }
+
+  /** The source has become longer, and the last group of before with it, perhaps. */
+  grown(): void {
+    this.forgetMaps();
+    for (const [group, held] of this.#held) {
+      const words = new Uint32Array(wordsFor(this.#groupLength(group)));
+      words.set(held.words);
+      held.words = words;
+    }
   }
 
   /** free → reserved. The run must be free and its group loaded, as after `checkAnswer`. */

@@ -62,19 +62,23 @@ function expectWhole(question: string, name: string, value: unknown): void {
 }
 
 export class SpaceView implements FreeSpace {
-  readonly blockCount: number;
   readonly groupBlocks: number;
-  readonly groupCount: number;
   readonly #index: FreeSpace;
   readonly #gate: SpaceGate;
 
   constructor(index: FreeSpace, gate: SpaceGate) {
     this.#index = index;
     this.#gate = gate;
-    this.blockCount = index.blockCount;
     this.groupBlocks = index.groupBlocks;
-    this.groupCount = index.groupCount;
     Object.freeze(this);
+  }
+
+  get blockCount(): number {
+    return this.#index.blockCount;
+  }
+
+  get groupCount(): number {
+    return this.#index.groupCount;
   }
 
   get freeBlocks(): number {

@@ -157,6 +157,11 @@ export const PROBLEMS = {
     'the volume root gives {found} as the next generation',
     'set above all generations',
   ),
+  'root-block-count': kind(
+    'ask',
+    'the volume root says that the volume has {found} blocks, the superblock {expected}',
+    'set to what the superblock says',
+  ),
   'table-inode-block': kind(
     'ask',
     'inode {inode} stands in the inode table where inode {expected} belongs',

@@ -12,7 +12,7 @@ import {
 import type { BlockTarget } from './block-target.ts';
 import type { CheckRun } from './checker.ts';
 import { sealBytes, viewOf } from './metadata-block.ts';
-import { DERIVED_FIELDS, type FoundSuperblock } from './superblock-pass.ts';
+import { DERIVED_FIELDS, type FoundSuperblock, type SuperblockFacts } from './superblock-pass.ts';
 
 /**
  * Makes all superblocks right, and says on disk that the volume is not to be mounted until the
@@ -40,13 +40,21 @@ function stateFor(block: number): number {
   return block === 0 ? VolumeState.repairing : VolumeState.clean;
 }
 
-/** Says that the volume is in order. Everything else is durable. */
+/**
+ * Says that the volume is in order, and how large it is, where a crash came while it grew.
+ * Everything else is durable.
+ */
 export async function endRepair(
   target: BlockTarget,
   sectorBytes: number,
-  superblock: FoundSuperblock,
+  { chosen, staleBackups }: SuperblockFacts,
 ): Promise<void> {
-  await writeSuperblock(target, sectorBytes, superblock, 0, VolumeState.clean);
+  const { layout, view } = chosen;
+  if (staleBackups || Superblock.blockCount.get(view, 0) !== layout.blockCount) {
+    for (const block of layout.backups)
+      await writeSuperblock(target, sectorBytes, chosen, block, VolumeState.clean);
+  }
+  await writeSuperblock(target, sectorBytes, chosen, 0, VolumeState.clean);
 }
 
 async function writeSuperblock(

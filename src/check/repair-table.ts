@@ -39,6 +39,7 @@ export async function repairTable(repair: RepairContext): Promise<void> {
   if (VolumeRoot.nextGeneration.get(view, 0) > GENERATION_LIMIT)
     VolumeRoot.nextGeneration.set(view, 0, check.inodes.highestGeneration + 1);
   if (!root) VolumeRoot.nextGeneration.set(view, 0, 1);
+  VolumeRoot.blockCount.set(view, 0, check.layout.blockCount);
   await new TableBuilder(repair, view).run(root !== undefined);
 }
 

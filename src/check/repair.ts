@@ -111,7 +111,7 @@ class RepairSession {
     const journal = await this.#replay();
     const last = await this.#mend(journal);
     if (!isSound(last)) return this.#result(this.#isRefused(last) ? 'refused' : 'failed', last);
-    await endRepair(this.#target, this.#device.sectorBytes, this.#first.superblocks.chosen);
+    await endRepair(this.#target, this.#device.sectorBytes, this.#first.superblocks);
     const state = { ...last, result: { ...last.result, state: 'clean' as const } };
     return this.#result(log.count === 0 ? 'clean' : 'corrected', state);
   }

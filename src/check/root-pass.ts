@@ -34,6 +34,7 @@ export async function readVolumeRoot(context: CheckContext): Promise<RootFacts |
   const bytes = await context.reader.read(block, { kind: BlockKind.volumeRoot, what: 'volume root' });
   if (!bytes) return undefined;
   const view = viewOf(bytes);
+  followSize(context, VolumeRoot.blockCount.get(view, 0));
   const nextGeneration = VolumeRoot.nextGeneration.get(view, 0);
   if (nextGeneration > GENERATION_LIMIT) {
     context.log.report('root-next-generation', { block, found: nextGeneration });
@@ -45,6 +46,23 @@ export async function readVolumeRoot(context: CheckContext): Promise<RootFacts |
     firstOrphan: VolumeRoot.firstOrphan.get(view, 0),
     nextGeneration,
   };
+}
+
+/**
+ * The size of the volume is what its root says; the superblock, which the disk map was made of, may
+ * say more where a crash came while it changed.
+ */
+function followSize({ layout, log, statistics }: CheckContext, found: number): void {
+  const expected = layout.blockCount;
+  const block = layout.volumeRootBlock;
+  try {
+    if (found > expected) throw new RangeError('more than the superblock has');
+    layout.resize(found);
+    statistics.blocks = found;
+  } catch (thrown) {
+    if (!(thrown instanceof RangeError)) throw thrown;
+    log.report('root-block-count', { block, found, expected });
+  }
 }
 
 /** Walks the extent tree of the inode table. */

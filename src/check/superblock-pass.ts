@@ -5,7 +5,9 @@
  * The first is believed if it is sound; else a backup that is; else the first as far as its
  * magic and geometry hold. With none of them there is no volume to check.
  */
+
 import { backupPlaces } from '../fs/format/backup-places.ts';
+import { onlyReadable, refusedFor, unknownFeatures } from '../fs/format/features.ts';
 import {
   BlockHeader,
   BlockKind,
@@ -45,10 +47,13 @@ export interface SuperblockFacts {
   readonly isFirst: boolean;
   /** The volume was unmounted in order, as a sound first superblock says. */
   readonly isClean: boolean;
+  /** A crash came while the size of the volume changed: not all backups say it yet. */
+  readonly staleBackups: boolean;
 }
 
 /** Fields that follow from the geometry. */
 export const DERIVED_FIELDS = [
+  ['the number of blocks', Superblock.blockCount, (layout: Layout) => layout.blockCount],
   ['the start of the journal', Superblock.journalStart, (layout: Layout) => layout.journalStart],
   ['the block of the volume root', Superblock.volumeRootBlock, (layout: Layout) => layout.volumeRootBlock],
   ['the start of the space', Superblock.spaceStart, (layout: Layout) => layout.spaceStart],
@@ -59,13 +64,8 @@ export const DERIVED_FIELDS = [
 const IDENTITY_FIELDS = [
   ['format version', Superblock.formatVersion],
   ['block size', Superblock.blockBytes],
-  ['number of blocks', Superblock.blockCount],
   ['journal size', Superblock.journalBlocks],
 ] as const;
-
-/** Feature bits that this version knows. */
-const KNOWN_INCOMPATIBLE_FEATURES = 0;
-const KNOWN_READ_ONLY_FEATURES = 0;
 
 /** Reads a superblock. @returns why it is none, or what it is. */
 async function readSuperblock(source: BlockSource, offsetBytes: number): Promise<FoundSuperblock | string> {
@@ -134,7 +134,7 @@ export async function checkSuperblocks(
   const own = BlockHeader.block.get(chosen.view, 0);
   if (isFirst && own !== 0) log.report('block-number', { block: 0, what: 'superblock', found: own });
   const isClean = sound && isFirst && Superblock.state.get(chosen.view, 0) === VolumeState.clean;
-  return { chosen, isFirst, isClean };
+  return { chosen, isFirst, isClean, staleBackups: sound && (await hasStaleBackups(source, chosen)) };
 }
 
 /** Compares a sound first superblock with its backups. @returns the one to believe */
@@ -151,6 +151,19 @@ async function compareWithBackup(
   const backup = known ?? (await searchBackup(source));
   if (!backup || !fits(backup, source)) return first;
   return (await evidence(source, backup)) > (await evidence(source, first)) ? backup : first;
+}
+
+/** Does a sound backup speak of another size? */
+async function hasStaleBackups(source: BlockSource, { view, layout }: FoundSuperblock): Promise<boolean> {
+  for (const block of layout.backups) {
+    const backup = await readSuperblock(source, block * layout.blockBytes);
+    if (typeof backup !== 'string' && isOtherSize(view, backup)) return true;
+  }
+  return false;
+}
+
+function isOtherSize(first: DataView, backup: FoundSuperblock): boolean {
+  return Superblock.blockCount.get(first, 0) !== Superblock.blockCount.get(backup.view, 0);
 }
 
 /**
@@ -206,11 +219,8 @@ function truncated(found: FoundSuperblock, source: BlockSource): NotAVolumeError
 }
 
 function refuseUnknown({ view }: FoundSuperblock): void {
-  const features = Superblock.incompatibleFeatures.get(view, 0);
-  if (features === KNOWN_INCOMPATIBLE_FEATURES) return;
-  throw new NotAVolumeError(
-    `the volume uses features (0x${features.toString(16)}) that this version does not know: use a newer one`,
-  );
+  const unknown = unknownFeatures(view, 'incompatible');
+  if (unknown !== undefined) throw new NotAVolumeError(refusedFor(unknown));
 }
 
 /**
@@ -218,11 +228,9 @@ function refuseUnknown({ view }: FoundSuperblock): void {
  * that this version does not know
  */
 export function requireWritable({ view }: FoundSuperblock): void {
-  const features = Superblock.readOnlyFeatures.get(view, 0);
-  if (features === KNOWN_READ_ONLY_FEATURES) return;
-  throw new NotAVolumeError(
-    `the volume uses features (0x${features.toString(16)}) with which this version may only read it: repair it with a newer one`,
-  );
+  const unknown = unknownFeatures(view, 'readOnly');
+  if (unknown !== undefined)
+    throw new NotAVolumeError(`${onlyReadable(unknown)}: repair it with a newer one`);
 }
 
 function reportFields({ view, layout }: FoundSuperblock, log: ProblemLog, isRepairing: boolean): void {
@@ -256,10 +264,23 @@ async function checkBackup(
     const expected = field.get(backup.view, 0);
     if (found !== expected) log.report('superblock-differs', { what, found, expected, block });
   }
+  reportSize(log, block, first, backup);
   compareBytes(log, block, 'volume id', first, backup, BlockHeader.uuid);
   compareBytes(log, block, 'journal salt', first, backup, Superblock.journalSalt);
   compareBytes(log, block, 'name secret', first, backup, Superblock.nameSecret);
   return backup;
+}
+
+/**
+ * A size that differs. While a volume grows the backups are the last to say so; but none ever speaks
+ * of less than what was there before.
+ */
+function reportSize(log: ProblemLog, block: number, first: FoundSuperblock, backup: FoundSuperblock): void {
+  const isClean = Superblock.state.get(first.view, 0) === VolumeState.clean;
+  if (!isOtherSize(first.view, backup) || !isClean) return;
+  const found = Superblock.blockCount.get(first.view, 0);
+  const expected = Superblock.blockCount.get(backup.view, 0);
+  log.report('superblock-differs', { what: 'number of blocks', found, expected, block });
 }
 
 function compareBytes(

@@ -4,6 +4,7 @@
  * Made of the tables in fs/format.ts alone; a field added there shows up here by itself. Values
  * beyond 2^53 are kept exact, as bigint: a damaged block may hold anything.
  */
+import { type FeatureClass, namesOfBits } from '../fs/format/features.ts';
 import {
   BlockHeader,
   BlockKind,
@@ -56,6 +57,12 @@ type Meaning = (value: number, bytes: Uint8Array) => string | undefined;
 
 const textOf = (bytes: Uint8Array) => printableJson(new TextDecoder('latin1').decode(bytes));
 const hexOf = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');
+const featuresOf =
+  (featureClass: FeatureClass): Meaning =>
+  (_, bytes) => {
+    const bits = new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true);
+    return namesOfBits(featureClass, bits).join(', ') || undefined;
+  };
 const hexNumber: Meaning = (value) => `0x${value.toString(16).padStart(8, '0')}`;
 const label: Meaning = (_, bytes) => {
   const end = bytes.indexOf(0);
@@ -95,6 +102,9 @@ const MEANINGS = new Map<Field, Meaning>([
   [NodeHeader.kind, nameIn(TreeKind)],
   [EntryRecord.type, (value, bytes) => typeName(value << 12, bytes)],
   [Superblock.state, nameIn(VolumeState)],
+  [Superblock.compatibleFeatures, featuresOf('compatible')],
+  [Superblock.readOnlyFeatures, featuresOf('readOnly')],
+  [Superblock.incompatibleFeatures, featuresOf('incompatible')],
   [Superblock.journalSalt, (_, bytes) => hexOf(bytes)],
   [Superblock.nameSecret, (_, bytes) => hexOf(bytes)],
   [Superblock.label, label],

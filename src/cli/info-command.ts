@@ -118,12 +118,8 @@ function describe(target: Target, head: VolumeHead, space: Space): string {
     ['last mounted', head.mounted ?? 'never'],
     ['last unmounted', head.unmounted ?? 'never'],
     ['mounts', head.mountCount],
-    [
-      'writable',
-      head.readOnlyFeatures === 0
-        ? undefined
-        : `no: unknown features 0x${head.readOnlyFeatures.toString(16)}`,
-    ],
+    ['features', head.features.join(', ') || '(none)'],
+    ['writable', head.onlyReadableFor && `no: unknown features ${head.onlyReadableFor}`],
   ]);
 }
 

@@ -9,6 +9,7 @@
 import { randomBytes } from 'node:crypto';
 import { closeSync, existsSync, ftruncateSync, openSync, unlinkSync } from 'node:fs';
 import type { ByteRange } from '../fs/erase.ts';
+import { defaultFeatures, FEATURES, featuresByList } from '../fs/format/features.ts';
 import { DEFAULT_BLOCK_BYTES, MAX_BLOCK_BYTES, MAX_LABEL_BYTES } from '../fs/format/format.ts';
 import {
   defaultJournalBlocks,
@@ -26,6 +27,7 @@ import {
   JSON_OPTION,
   type OptionValues,
   optionGiven,
+  optionList,
   optionText,
   printJson,
   type Terminal,
@@ -48,9 +50,21 @@ export interface MkfsRequest {
   readonly journalBytes: number | undefined;
   readonly label: string;
   readonly uuid: Uint8Array;
+  readonly features: ReadonlySet<string>;
   readonly force: boolean;
   readonly json: boolean;
   readonly quiet: boolean;
+}
+
+/** @throws UsageError for a name that is none */
+function requestedFeatures(lists: readonly string[]): ReadonlySet<string> {
+  try {
+    return lists.length === 0 ? defaultFeatures() : featuresByList(lists.join(','));
+  } catch (thrown) {
+    if (thrown instanceof RangeError)
+      throw new UsageError(`--features: ${thrown.message}`, { cause: thrown });
+    throw thrown;
+  }
 }
 
 /** Judges the command line. @throws UsageError */
@@ -71,6 +85,7 @@ export function mkfsRequest(args: readonly string[], options: OptionValues): Mkf
     journalBytes: journal === undefined ? undefined : parseSize(journal, '--journal-size'),
     label,
     uuid: uuid === undefined ? randomUuid() : parseUuid(uuid),
+    features: requestedFeatures(optionList(options, 'features')),
     force: optionGiven(options, 'force') || optionGiven(options, 'F'),
     json: optionGiven(options, 'json'),
     quiet: optionGiven(options, 'quiet'),
@@ -173,6 +188,7 @@ async function format(
       journalBlocks: layout.journalBlocks,
       label: request.label,
       uuid: request.uuid,
+      features: request.features,
       journalSalt: new Uint8Array(randomBytes(8)),
       nameSecret: new Uint8Array(randomBytes(NAME_SECRET_BYTES)),
       uid: process.getuid?.() ?? 0,
@@ -234,6 +250,7 @@ function report(request: MkfsRequest, path: string, layout: Layout): Record<stri
     target: path,
     uuid: formatUuid(request.uuid),
     label: request.label,
+    features: [...request.features],
     blockBytes: layout.blockBytes,
     blockCount: layout.blockCount,
     journalBlocks: layout.journalBlocks,
@@ -263,6 +280,11 @@ export const mkfsCommand: CommandDefinition = {
     {
       flags: '-J, --journal-size <size>',
       text: 'size of the journal, rounded down to a power of two blocks; by default 1/64 of the volume, 64M at most',
+    },
+    {
+      flags: '-O, --features <list>',
+      repeated: true,
+      text: `features, or ^ and one that is not wanted, such as ^unwritten; there are: ${FEATURES.map(({ name }) => name).join(', ')}`,
     },
     { flags: '-f, --force', text: 'overwrite what the target holds' },
     { flags: '-F', text: 'the same as --force', hidden: true },

@@ -207,7 +207,8 @@ async function run(args: readonly string[], options: OptionValues, terminal: Ter
   if (args.length < 2) throw new UsageError('mount takes a target and a directory');
   const request = mountRequest(args, options, process.geteuid?.() === 0);
   if (request.fake) {
-    await planMount(request);
+    const { remark } = await planMount(request);
+    if (remark !== undefined) say(terminal, remark);
     return 0;
   }
   await clearMountpoint(request, terminal);

@@ -6,10 +6,10 @@ import { resolve } from 'node:path';
 import type { AllocatorDefinition, AllocatorOptions } from '../alloc/allocator.ts';
 import { DEFAULT_ALLOCATOR } from '../alloc/built-in.ts';
 import { checkAllocatorOptions, isModulePath, loadAllocator } from '../alloc/registry.ts';
-import { onlyReadable } from '../fs/format/superblock.ts';
+import { onlyReadable } from '../fs/format/features.ts';
 import { checkMountpoint } from '../fuse/mount.ts';
 import { findMount } from '../fuse/mount-table.ts';
-import { MountOptionError, type MountOptions, parseMountOptions } from '../fuse/options.ts';
+import { MountFlag, MountOptionError, type MountOptions, parseMountOptions } from '../fuse/options.ts';
 import { argumentAt, type OptionValues, optionGiven, optionList, optionText } from './command.ts';
 import { isDead } from './dead-mount.ts';
 import { CommandError, UsageError } from './failure.ts';
@@ -40,6 +40,12 @@ export interface MountPlan {
   readonly allocatorOptions: AllocatorOptions;
   /** What has the allocator if it is a module of the user. */
   readonly policyHost: PolicyHost | undefined;
+  /** What the user has to know of it before anything else. */
+  readonly remark: string | undefined;
+}
+
+function asReadOnly(options: MountOptions): MountOptions {
+  return { ...options, readOnly: true, flags: options.flags | MountFlag.readOnly };
 }
 
 /** Reads `key=value,…`. @throws UsageError */
@@ -100,14 +106,14 @@ export async function planMount(request: MountRequest): Promise<MountPlan> {
   await requireUnused(target);
   requireRoomToServe(request.options.cacheBytes);
   if (!target.isBlockDevice && !request.options.readOnly) requireFileSize(target.path, target.sizeBytes);
-  const { options, allocatorOptions } = request;
-  const { readOnlyFeatures } = readVolumeHead(target);
-  if (readOnlyFeatures !== 0 && !options.readOnly) {
-    throw new CommandError(`${target.path} cannot be mounted: ${onlyReadable(readOnlyFeatures)}`);
-  }
+  const { allocatorOptions } = request;
+  const { onlyReadableFor } = readVolumeHead(target);
+  const isForced = onlyReadableFor !== undefined && !request.options.readOnly;
+  const options = isForced ? asReadOnly(request.options) : request.options;
+  const remark = isForced ? `mounted read-only: ${onlyReadable(onlyReadableFor)}` : undefined;
   const { allocator, policyHost } = await findAllocator(request.allocator, directory);
   checkAllocatorOptions(allocator, allocatorOptions);
-  return { target, directory, options, allocator, allocatorOptions, policyHost };
+  return { target, directory, options, allocator, allocatorOptions, policyHost, remark };
 }
 
 async function findAllocator(

@@ -25,6 +25,7 @@ const COMMANDS = new Map<string, () => Promise<CommandDefinition>>([
   ['mount', async () => (await import('./mount-command.ts')).mountCommand],
   ['umount', async () => (await import('./umount-command.ts')).umountCommand],
   ['fsck', async () => (await import('./fsck-command.ts')).fsckCommand],
+  ['resize', async () => (await import('./resize-command.ts')).resizeCommand],
   ['info', async () => (await import('./info-command.ts')).infoCommand],
   ['stat', async () => (await import('./stat-command.ts')).statCommand],
   ['io', async () => (await import('./io-command.ts')).ioCommand],

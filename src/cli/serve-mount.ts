@@ -8,6 +8,7 @@
  * Until the mount exists a signal ends the process, which a crash-safe volume does not mind; from
  * then on see mount-signals.ts.
  */
+
 import type { AioDevice } from '../aio/aio-device.ts';
 import { CorruptionError, LostDataError } from '../fs/base/errors.ts';
 import type { SpaceStatistics } from '../fs/base/filesystem.ts';
@@ -22,6 +23,7 @@ import type { SessionStatistics } from '../fuse/session.ts';
 import { native } from '../native.ts';
 import { DaemonStatus } from './daemon-status.ts';
 import { CommandError, failureLine, targetError } from './failure.ts';
+import { growVolume, type Resized } from './growing.ts';
 import { KernelClock } from './kernel-clock.ts';
 import type { LogLine, MountLog } from './mount-log.ts';
 import type { MountPlan } from './mount-request.ts';
@@ -190,6 +192,11 @@ function identity(mount: LiveMount): Record<string, unknown> {
   };
 }
 
+async function resized({ volume, device }: LiveMount, payload: string): Promise<Resized> {
+  const { sizeBytes }: Record<string, unknown> = Object(JSON.parse(payload));
+  return await growVolume(volume, device, typeof sizeBytes === 'number' ? sizeBytes : null);
+}
+
 function answerQuestions(mount: LiveMount, log: MountLog, remounting: Remounting): void {
   mount.answers.attach({
     identify: () => identity(mount),
@@ -197,6 +204,7 @@ function answerQuestions(mount: LiveMount, log: MountLog, remounting: Remounting
     log: () => log.recent(),
     commit: () => mount.volume.sync(),
     remount: (payload) => remounting.answer(payload),
+    resize: (payload) => resized(mount, payload),
   });
 }
 
@@ -247,7 +255,7 @@ export async function serveMount(plan: MountPlan, log: MountLog, onReady: () => 
   const ended = endOf(mount);
   const remounting = new Remounting(mount.volume, mount.place, plan.options, log.line);
   answerQuestions(mount, log, remounting);
-  for (const line of [plan.policyHost?.title, fuseNativeWarning(plan.options)]) {
+  for (const line of [plan.remark, plan.policyHost?.title, fuseNativeWarning(plan.options)]) {
     if (line !== undefined) log.line(line);
   }
   onReady();

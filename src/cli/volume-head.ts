@@ -3,7 +3,9 @@
  * command takes before it opens a volume, so that its refusal is a clear word and the target
  * untouched.
  */
+
 import { inspectSuperblock } from '../check/superblock-pass.ts';
+import { featureNames, refusedFor, unknownFeatures } from '../fs/format/features.ts';
 import { BlockHeader, SUPERBLOCK_BYTES, Superblock, VolumeState } from '../fs/format/format.ts';
 import type { Layout } from '../fs/format/layout.ts';
 import { CommandError, targetError } from './failure.ts';
@@ -18,8 +20,10 @@ export interface VolumeHead {
   readonly formatVersion: number;
   readonly state: 'clean' | 'dirty';
   readonly mountCount: number;
-  /** Feature bits with which this version may only read the volume. */
-  readonly readOnlyFeatures: number;
+  /** Names of its features. */
+  readonly features: readonly string[];
+  /** Bits of features with which this version may only read the volume, as '0x4'. */
+  readonly onlyReadableFor: string | undefined;
   /** ISO 8601, or undefined for never. */
   readonly created: string | undefined;
   readonly mounted: string | undefined;
@@ -42,12 +46,8 @@ export function readVolumeHead(target: Target): VolumeHead {
       `the superblock of ${target.path} is damaged (${flaw}): 'quarry fsck -n ${target.path}' tells more`,
     );
   }
-  const unknown = Superblock.incompatibleFeatures.get(view, 0);
-  if (unknown !== 0) {
-    throw new CommandError(
-      `${target.path} uses features (0x${unknown.toString(16)}) that this version does not know: use a newer one`,
-    );
-  }
+  const unknown = unknownFeatures(view, 'incompatible');
+  if (unknown !== undefined) throw new CommandError(`${target.path}: ${refusedFor(unknown)}`);
   const needed = layout.blockCount * layout.blockBytes;
   if (needed > target.sizeBytes) {
     throw new CommandError(
@@ -79,7 +79,8 @@ function describeHead(layout: Layout, view: DataView, bytes: Uint8Array): Volume
     formatVersion: Superblock.formatVersion.get(view, 0),
     state: Superblock.state.get(view, 0) === VolumeState.clean ? 'clean' : 'dirty',
     mountCount: Superblock.mountCount.get(view, 0),
-    readOnlyFeatures: Superblock.readOnlyFeatures.get(view, 0),
+    features: featureNames(view),
+    onlyReadableFor: unknownFeatures(view, 'readOnly'),
     created: timeText(Superblock.createdSeconds.get(view, 0)),
     mounted: timeText(Superblock.mountedSeconds.get(view, 0)),
     unmounted: timeText(Superblock.unmountedSeconds.get(view, 0)),

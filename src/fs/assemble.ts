@@ -33,6 +33,7 @@ import { Journal, logLength } from './journal/journal.ts';
 import type { Recovery } from './journal/recovery.ts';
 import { CommitSchedule } from './life/commit-schedule.ts';
 import { Durability } from './life/durability.ts';
+import { Growth } from './life/growth.ts';
 import { Health } from './life/health.ts';
 import { InodePaths } from './life/inode-path.ts';
 import { Lifecycle } from './life/lifecycle.ts';
@@ -80,16 +81,18 @@ export interface VolumeParts {
   readonly rest: Rest;
   readonly health: Health;
   readonly lifecycle: Lifecycle;
+  readonly growth: Growth;
+  readonly marks: VolumeMarks;
 }
 
 /** The parts of a volume whose journal was looked at. Nothing is read or written yet. */
 export function assemble(
   recovery: Recovery,
   superblock: SuperblockImage,
+  layout: Layout,
   options: VolumeOptions,
 ): VolumeParts {
   const { device } = recovery;
-  const layout = superblock.layout();
   const { blockBytes } = layout;
   const log = options.log ?? (() => {});
   const clock = options.clock ?? new DateClock();
@@ -199,6 +202,18 @@ export function assemble(
     log,
   });
 
+  const growth = new Growth({
+    device,
+    layout,
+    space,
+    table,
+    runner,
+    durability,
+    marks,
+    health,
+    rest,
+  });
+
   function run<T>(body: (tx: Transaction) => T): Promise<T> {
     const operation = new PromisedOperation(body);
     runner.execute(operation);
@@ -244,5 +259,7 @@ export function assemble(
     rest,
     health,
     lifecycle,
+    growth,
+    marks,
   };
 }

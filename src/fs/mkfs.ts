@@ -31,7 +31,8 @@ import { InodeTable } from './inodes/inode-table.ts';
 import { flushDevice, Staging, writeBlocks } from './journal/block-transfers.ts';
 import { writeJournalHead } from './journal/journal.ts';
 import { BlockCache } from './transaction/block-cache.ts';
-import { createSpace, SpaceMap } from './transaction/space-map.ts';
+import { SpaceMap } from './transaction/space-map.ts';
+import { createSpace } from './transaction/space-on-disk.ts';
 import { Transaction } from './transaction/transaction.ts';
 import { ExtentMap } from './tree/extents.ts';
 import { initialiseTree } from './tree/tree.ts';
@@ -50,6 +51,8 @@ export interface FormatOptions {
   journalSalt: Uint8Array;
   /** `NAME_SECRET_BYTES` random bytes. */
   nameSecret: Uint8Array;
+  /** Names of `FEATURES`; by default all. */
+  features?: ReadonlySet<string>;
   /** Owner of the root directory. */
   uid: number;
   gid: number;
@@ -146,6 +149,7 @@ async function writeHome(device: Device, cache: BlockCache, blockBytes: number):
 function createVolumeRoot(tx: Transaction, layout: Layout): void {
   const frame = tx.create(layout.volumeRootBlock, BlockKind.volumeRoot, 0);
   VolumeRoot.nextGeneration.set(frame.view, 0, 1);
+  VolumeRoot.blockCount.set(frame.view, 0, layout.blockCount);
   initialiseTree({ frame, at: VOLUME_ROOT_INODE_OFFSET, number: 0 }, TreeKind.extents);
 }
 

@@ -32,6 +32,7 @@ import { readFile } from './data/file-reader.ts';
 import { resizeFile } from './data/file-resizer.ts';
 import { writeFile } from './data/file-writer.ts';
 import type { WriteContext } from './data/write-plan.ts';
+import { onlyReadable, unknownFeatures } from './format/features.ts';
 import { MAX_NAME_BYTES, VolumeRoot } from './format/format.ts';
 import type { Layout } from './format/layout.ts';
 import { offsetSecret } from './format/name-hash.ts';
@@ -43,6 +44,7 @@ import { recover } from './journal/recovery.ts';
 import { failureInWords } from './life/health.ts';
 import type { InodePaths } from './life/inode-path.ts';
 import type { VolumeAdjustment, VolumeCounters, VolumeOptions } from './life/volume-options.ts';
+import { followedLayout } from './life/volume-size.ts';
 import type { Namespace } from './namespace.ts';
 import {
   BEHIND_EARLY_WRITES,
@@ -296,6 +298,16 @@ export class Volume implements FileSystem<Transaction> {
     return true;
   }
 
+  /**
+   * Makes the volume as large as `sizeBytes` allow, which the device must have. It is durable when
+   * it resolves.
+   * @throws FsError EROFS; EINVAL where that is less than it has; ENOSPC where the device ends
+   * before; RangeError with a sentence for the user
+   */
+  grow(sizeBytes: number): Promise<void> {
+    return this.#parts.growth.grow(sizeBytes);
+  }
+
   counters(): VolumeCounters {
     const { cache, space, committer, journal, references, durability } = this.#parts;
     const { blocksRead, misses, frames, dirtyFrames, loggedFrames } = cache.statistics();
@@ -332,11 +344,17 @@ export class Volume implements FileSystem<Transaction> {
 export async function openVolume(device: Device, options: VolumeOptions = {}): Promise<Volume> {
   try {
     const superblock = await readSuperblock(device);
-    const readOnly = (options.readOnly ?? false) || device.readOnly;
-    if (!readOnly) superblock.requireWritable();
+    const unknown = unknownFeatures(superblock.view, 'readOnly');
+    const readOnly = (options.readOnly ?? false) || device.readOnly || unknown !== undefined;
+    if (unknown !== undefined && !options.readOnly) options.log?.(`read-only: ${onlyReadable(unknown)}`);
     const mode = { readOnly, replay: options.recovery ?? true };
-    const parts = assemble(await recover(device, superblock, mode), superblock, options);
+    const recovery = await recover(device, superblock, mode);
+    const { isClean } = superblock;
+    const layout = await followedLayout(recovery.device, superblock);
+    const parts = assemble(recovery, superblock, layout, { ...options, readOnly });
     await parts.lifecycle.start();
+    // The crash may have come while the size changed.
+    if (!isClean && !readOnly) await parts.marks.renewBackups(layout);
     return new Volume(parts);
   } catch (thrown) {
     await device.close();

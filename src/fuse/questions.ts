@@ -68,6 +68,8 @@ export const QUESTIONS = {
   commit: { number: 4, ownerOnly: true },
   /** Takes new mount options, the payload. */
   remount: { number: 5, ownerOnly: true },
+  /** Makes the volume larger; the payload says how large. Answers with both sizes. */
+  resize: { number: 6, ownerOnly: true },
 } as const satisfies Record<string, QuestionRule>;
 
 export type QuestionName = keyof typeof QUESTIONS;

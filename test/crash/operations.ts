@@ -148,4 +148,11 @@ async function truncateQuiet(recorder: Recorder, path: string, sizeBytes: number
   await recorder.truncate(path, sizeBytes);
 }
 
-export const OPERATIONS: readonly CrashOperation[] = [...NAME_OPERATIONS, ...FILES.flatMap(dataOperations)];
+/** By less than all that there is, so that it can be done again. */
+const GROWN_BYTES = 40 * 1024;
+
+export const OPERATIONS: readonly CrashOperation[] = [
+  ...NAME_OPERATIONS,
+  ...FILES.flatMap(dataOperations),
+  operation('grow', (recorder) => recorder.grow(GROWN_BYTES)),
+];

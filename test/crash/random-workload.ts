@@ -56,6 +56,7 @@ class RandomWorkload {
     if (dice < 90) return recorder.sync();
     if (dice < 94) return this.#syncInBackground();
     if (dice < 97) return this.#metadataBecomesData();
+    if (dice < 98) return recorder.grow(random.pick([30, 300, 9000]) * 1024);
     return this.#freedIsUsedAgain();
   }
 

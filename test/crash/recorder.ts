@@ -212,6 +212,15 @@ export class Recorder {
     );
   }
 
+  /** Makes the volume larger, as far as the device reaches. */
+  async grow(stepBytes: number): Promise<boolean> {
+    const { layout } = this.volume;
+    const before = layout.blockCount;
+    const sizeBytes = before * layout.blockBytes + stepBytes;
+    await this.volume.grow(Math.min(sizeBytes, this.device.sizeBytes));
+    return layout.blockCount > before;
+  }
+
   async freeBlocks(): Promise<number> {
     const into = { blockBytes: 0, blocks: 0, freeBlocks: 0, inodes: 0, freeInodes: 0, maxNameBytes: 0 };
     await this.volume.run((tx) => this.volume.statistics(tx, into));

@@ -15,7 +15,7 @@ export interface Scenario {
 
 const SMALL_JOURNAL = 64;
 /** So large that no checkpoint is due. */
-const LARGE_JOURNAL = 200;
+const LARGE_JOURNAL = 256;
 const LONG_NAMES = ['/l1', '/l2', '/l3', '/l4'];
 
 function scenario(name: string, journalBlocks: number, halfFull: boolean, run: Scenario['run']): Scenario {

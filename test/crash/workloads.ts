@@ -29,19 +29,27 @@ import { runScenario, SCENARIOS } from './scenarios.ts';
 
 export interface Shape {
   readonly volumeBytes: number;
+  /** What the device has behind the volume, for it to grow. */
+  readonly spareBytes: number;
   readonly blockBytes: number;
   readonly journalBlocks: number;
 }
 
 const KIB = 1024;
-const ACE_SHAPE: Shape = { volumeBytes: 256 * KIB, blockBytes: 1024, journalBlocks: 64 };
+const ACE_SHAPE: Shape = {
+  volumeBytes: 256 * KIB,
+  spareBytes: 64 * KIB,
+  blockBytes: 1024,
+  journalBlocks: 64,
+};
 /** Small journals wrap often. */
 const RANDOM_SHAPES: readonly Shape[] = [
-  { volumeBytes: 256 * KIB, blockBytes: 1024, journalBlocks: 64 },
-  { volumeBytes: 1024 * KIB, blockBytes: 1024, journalBlocks: 64 },
-  { volumeBytes: 2048 * KIB, blockBytes: 2048, journalBlocks: 64 },
-  { volumeBytes: 3072 * KIB, blockBytes: 4096, journalBlocks: 64 },
-  { volumeBytes: 2048 * KIB, blockBytes: 1024, journalBlocks: 256 },
+  { volumeBytes: 256 * KIB, spareBytes: 64 * KIB, blockBytes: 1024, journalBlocks: 64 },
+  // The second group begins here.
+  { volumeBytes: 1024 * KIB, spareBytes: 7168 * KIB, blockBytes: 1024, journalBlocks: 64 },
+  { volumeBytes: 2048 * KIB, spareBytes: 300 * KIB, blockBytes: 2048, journalBlocks: 64 },
+  { volumeBytes: 3072 * KIB, spareBytes: 64 * KIB, blockBytes: 4096, journalBlocks: 64 },
+  { volumeBytes: 2048 * KIB, spareBytes: 0, blockBytes: 1024, journalBlocks: 256 },
 ];
 
 const BETWEEN = ['none', 'sync', 'background'] as const;
@@ -113,7 +121,8 @@ async function recordScenario(name: string, number: number, seed: number): Promi
   const scenario = SCENARIOS[number];
   if (!scenario) throw new Error(`no workload ${name}`);
   const { journalBlocks } = scenario;
-  const shape = { volumeBytes: (192 + journalBlocks) * KIB, blockBytes: 1024, journalBlocks };
+  const volumeBytes = (192 + journalBlocks) * KIB;
+  const shape = { volumeBytes, spareBytes: 0, blockBytes: 1024, journalBlocks };
   return recordOn(await formattedDisk(shape), seed, (recorder) => runScenario(scenario, recorder));
 }
 
@@ -132,10 +141,11 @@ const formattedDisks = new Map<string, Uint8Array>();
 async function formattedDisk(shape: Shape): Promise<CrashDisk> {
   let bytes = formattedDisks.get(JSON.stringify(shape));
   if (!bytes) {
-    const disk = new CrashDisk(poisonedDisk(shape.volumeBytes));
+    const disk = new CrashDisk(poisonedDisk(shape.volumeBytes + shape.spareBytes));
     await formatVolume(disk.device(), {
       blockBytes: shape.blockBytes,
       journalBlocks: shape.journalBlocks,
+      sizeBytes: shape.volumeBytes,
       label: 'crash',
       uuid: new Uint8Array(16).map((_, i) => i + 1),
       journalSalt: new Uint8Array(8).map((_, i) => i * 31),

@@ -95,7 +95,11 @@ class Volume:
         self.compute_geometry()
         if number(block, 144, 4) != 0:
             self.replay()
-        table = (self.metadata(self.root_block, ROOT), 64, 0)
+        root = self.metadata(self.root_block, ROOT)
+        assert number(root, 576, 8) <= self.blocks
+        self.blocks = number(root, 576, 8)
+        self.compute_geometry()
+        table = (root, 64, 0)
         self.table = self.extents(table)
 
     def compute_geometry(self):
@@ -110,7 +114,7 @@ class Volume:
             groups -= 1
             available = groups * self.bits
         self.groups, self.levels = groups, self.levels_for(groups)
-        assert available == self.space_blocks and self.space_start == self.journal_blocks + 3
+        assert self.space_start == self.journal_blocks + 3
 
     def levels_for(self, groups):
         levels = 1

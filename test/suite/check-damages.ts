@@ -83,6 +83,16 @@ export const DAMAGES: [what: string, damage: Damage, codes: ProblemCode[]][] = [
     ['root-next-generation'],
   ],
   [
+    'more blocks than the superblock has',
+    blockOf(BlockKind.volumeRoot, ({ view }) => VolumeRoot.blockCount.set(view, 0, 2 ** 40)),
+    ['root-block-count'],
+  ],
+  [
+    'fewer blocks than make a volume',
+    blockOf(BlockKind.volumeRoot, ({ view }) => VolumeRoot.blockCount.set(view, 0, 7)),
+    ['root-block-count'],
+  ],
+  [
     'no place for the inode bitmap',
     async (image) => {
       const root = image.first(BlockKind.volumeRoot);

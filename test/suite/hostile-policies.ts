@@ -211,7 +211,7 @@ const meddling: readonly HostilePolicy[] = [
   {
     title: 'the space is changed',
     outcome: 'dismissed',
-    says: /allocate\(\) threw: Cannot assign to read only property/,
+    says: /allocate\(\) threw: Cannot set property blockCount/,
     create: answering((run, _, space) => {
       Object.assign(space, { blockCount: 1 });
       return run;

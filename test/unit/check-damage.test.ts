@@ -111,7 +111,7 @@ describe('damage', () => {
 
   test('unknown features are refused', async () => {
     const image = await new Image().load();
-    await superblockField(0, ({ view }) => Superblock.incompatibleFeatures.set(view, 0, 1))(image);
+    await superblockField(0, ({ view }) => Superblock.incompatibleFeatures.set(view, 0, 2 ** 52))(image);
     await expect(checkVolume(image.device)).rejects.toThrow(/features/);
   });
 });

@@ -115,7 +115,14 @@ async function ask(number: number, uid: number, token = 0, offset = 0) {
 
 describe('answers', () => {
   test('anyone may ask who serves and how it does, only root and the owner the rest', async () => {
-    const functions = { identify: () => 1, stat: () => 1, log: () => 1, commit: () => 1, remount: () => 1 };
+    const functions = {
+      identify: () => 1,
+      stat: () => 1,
+      log: () => 1,
+      commit: () => 1,
+      remount: () => 1,
+      resize: () => 1,
+    };
     answers.attach(functions);
     for (const [name, { number, ownerOnly }] of Object.entries(QUESTIONS)) {
       expect(ownerOnly, name).toBe(!['identify', 'stat'].includes(name));

@@ -139,7 +139,7 @@ describe('a superblock', () => {
     await superblock.write(device, 0, blockBytes, superblock.sequence + 1);
     await superblock.write(device, firstBackup, blockBytes, superblock.sequence);
     const before = device.clone();
-    await expect(TestVolume.open(device)).rejects.toThrow('features that this program does not know');
+    await expect(TestVolume.open(device)).rejects.toThrow('features that this version does not know');
     expect(device.peek(0, 64 * BLOCK)).toEqual(before.peek(0, 64 * BLOCK));
   });
 });

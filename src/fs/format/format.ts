@@ -348,7 +348,12 @@ export const VolumeRoot = record('volume root', 960, {
   firstOrphan: new U64(560),
   /** Given to the next inode made, so that a number reused is told from its predecessor. */
   nextGeneration: new U64(568),
-  reserved: new Bytes(576, 384),
+  /**
+   * Blocks of the volume. It is this number that counts while a volume grows or shrinks; the
+   * superblock's is never less.
+   */
+  blockCount: new U64(576),
+  reserved: new Bytes(584, 376),
 });
 export const VOLUME_ROOT_INODE_OFFSET = 64;
 

@@ -5,10 +5,12 @@
  * It is written at mkfs, and at mount and unmount to say whether the volume is clean; the backup at
  * mkfs only.
  */
+
 import { type Device, type Memory, PromisedCompletion } from '../../aio/device.ts';
 import type { Clock } from '../base/clock.ts';
 import { asError, fsErrorFromNumber } from '../base/errors.ts';
 import { blockFault, initialiseHeader, sealBlock } from './block-header.ts';
+import { defaultFeatures, refusedFor, setFeatures, unknownFeatures } from './features.ts';
 import {
   BlockHeader,
   BlockKind,
@@ -36,11 +38,9 @@ export interface VolumeIdentity {
   readonly journalSalt: Uint8Array;
   /** `NAME_SECRET_BYTES`. */
   readonly nameSecret: Uint8Array;
+  /** By default all that this version knows. */
+  readonly features?: ReadonlySet<string>;
 }
-
-/** Feature bits that this program knows, in the sets of FORMAT.md that matter: none so far. */
-const KNOWN_READ_ONLY_FEATURES = 0;
-const KNOWN_INCOMPATIBLE_FEATURES = 0;
 
 /** Bytes of device memory that a superblock is read and written with: at least one sector. */
 const TRANSFER_BYTES = 4096;
@@ -81,15 +81,6 @@ export class SuperblockImage {
     return Superblock.state.get(this.view, 0) === VolumeState.clean;
   }
 
-  /**
-   * @throws NotAVolumeError if the volume uses features with which whoever does not know them may
-   * only read
-   */
-  requireWritable(): void {
-    const features = Superblock.readOnlyFeatures.get(this.view, 0);
-    if (features !== KNOWN_READ_ONLY_FEATURES) throw new NotAVolumeError(onlyReadable(features));
-  }
-
   get sequence(): number {
     return BlockHeader.sequence.get(this.view, 0);
   }
@@ -121,8 +112,15 @@ export class SuperblockImage {
     const label = new TextEncoder().encode(identity.label);
     if (label.length > MAX_LABEL_BYTES) throw new RangeError(`a label has at most ${MAX_LABEL_BYTES} bytes`);
     Superblock.label.of(bytes, 0).set(label);
+    setFeatures(view, identity.features ?? defaultFeatures());
     Superblock.createdSeconds.set(view, 0, clock.seconds);
     Superblock.createdNanoseconds.set(view, 0, clock.nanoseconds);
+  }
+
+  /** The volume has another number of blocks. */
+  resized({ blockCount, spaceBlocks }: Layout): void {
+    Superblock.blockCount.set(this.view, 0, blockCount);
+    Superblock.spaceBlocks.set(this.view, 0, spaceBlocks);
   }
 
   markMounted(clock: Clock): void {
@@ -150,11 +148,6 @@ export class SuperblockImage {
     device.submit();
     await settled(completion);
   }
-}
-
-/** Why a volume may be read and not written, for a volume with these unknown features. */
-export function onlyReadable(features: number): string {
-  return `it uses features with which this program may only read it (0x${features.toString(16)}): mount it with -o ro`;
 }
 
 async function settled(completion: PromisedCompletion): Promise<void> {
@@ -190,9 +183,8 @@ function superblockFault(image: SuperblockImage, deviceBytes: number): string | 
   if (version !== FORMAT_VERSION) {
     return `it has format version ${version}, and this program knows only version ${FORMAT_VERSION}`;
   }
-  const features = Superblock.incompatibleFeatures.get(view, 0);
-  if (features !== KNOWN_INCOMPATIBLE_FEATURES)
-    return `it uses features that this program does not know (0x${features.toString(16)})`;
+  const unknown = unknownFeatures(view, 'incompatible');
+  if (unknown !== undefined) return refusedFor(unknown);
   if (Superblock.state.get(view, 0) === VolumeState.repairing)
     return "a repair of it was cut off; 'quarry fsck -y' ends it";
   return geometryFault(image, deviceBytes);

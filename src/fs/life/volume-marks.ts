@@ -4,8 +4,12 @@
  */
 import type { Device } from '../../aio/device.ts';
 import type { Clock } from '../base/clock.ts';
+import type { BlockNumber } from '../base/numbers.ts';
+import { blockFault } from '../format/block-header.ts';
+import { Superblock } from '../format/format.ts';
+import type { Layout } from '../format/layout.ts';
 import type { SuperblockImage } from '../format/superblock.ts';
-import { flushDevice } from '../journal/block-transfers.ts';
+import { flushDevice, readBlocks, Staging } from '../journal/block-transfers.ts';
 
 export class VolumeMarks {
   readonly #device: Device;
@@ -31,9 +35,40 @@ export class VolumeMarks {
     return this.#write();
   }
 
-  async #write(): Promise<void> {
+  /**
+   * How large the volume is about to be.
+   * @param fresh backups that it had no place for before: they are there first
+   */
+  async markSize(layout: Layout, fresh: readonly BlockNumber[]): Promise<void> {
+    this.#superblock.resized(layout);
+    if (fresh.length > 0) await this.#write(fresh);
+    await this.#write();
+  }
+
+  /** Copies what the superblock says of the volume to where its backups stand. */
+  async writeBackups({ backups }: Layout): Promise<void> {
+    await this.#write(backups);
+  }
+
+  /**
+   * The same, where a sound one speaks of another size. One that is damaged is the business of fsck.
+   */
+  async renewBackups(layout: Layout): Promise<void> {
+    const { blockBytes, backups, blockCount } = layout;
+    const { memory, bytes, view } = new Staging(this.#device).reserve(backups.length * blockBytes);
+    await readBlocks(this.#device, memory, backups, blockBytes);
+    const isStale = backups.some((block, i) => {
+      const at = i * blockBytes;
+      const fault = blockFault(view, bytes, at, blockBytes, block, this.#superblock.uuid);
+      return fault === undefined && Superblock.blockCount.get(view, at) !== blockCount;
+    });
+    if (isStale) await this.writeBackups(layout);
+  }
+
+  async #write(blocks: readonly BlockNumber[] = [0]): Promise<void> {
     const { blockBytes } = this.#superblock.layout();
-    await this.#superblock.write(this.#device, 0, blockBytes, this.#superblock.sequence + 1);
+    const sequence = this.#superblock.sequence + 1;
+    for (const block of blocks) await this.#superblock.write(this.#device, block, blockBytes, sequence);
     await flushDevice(this.#device);
   }
 }

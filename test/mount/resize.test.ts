@@ -1,0 +1,84 @@
+/** `quarry resize`: mounted and not, images and devices, and what it refuses. */
+import { statSync, truncateSync } from 'node:fs';
+import { afterEach, expect, test } from 'vitest';
+import { describeQuarry, GIB, MIB, quarry, shell, Volume } from './harness.ts';
+
+const FILL =
+  'for i in $(seq 40); do head -c 700000 /dev/urandom > file-$i; done; sha256sum file-* > /dev/shm/quarry-sums-$PPID';
+
+/** What `df` says the volume has, in bytes. */
+async function sizeByDf(volume: Volume): Promise<number> {
+  return 4096 * Number(await volume.shell('stat -f -c %b .'));
+}
+
+describeQuarry('resize', () => {
+  let volume: Volume;
+  afterEach(() => volume?.destroy());
+
+  test('an image that is mounted, while somebody writes to it', async () => {
+    volume = await Volume.make({ sizeBytes: 64 * MIB });
+    await volume.shell('head -c 40M /dev/urandom > kept; sha256sum kept > sum');
+    const busy = volume.shell('for i in $(seq 30); do head -c 300000 /dev/zero > busy-$((i % 7)); done');
+    expect(await quarry('resize', volume.directory, '1G')).toMatchObject({
+      status: 0,
+      stdout: '',
+      stderr: expect.stringMatching(/ has 1 GiB now, 64 MiB before\n$/),
+    });
+    await busy;
+    expect(statSync(volume.image).size).toBe(GIB);
+    expect(await sizeByDf(volume)).toBeGreaterThan(900 * MIB);
+    await volume.shell('head -c 300M /dev/zero > large && sync && sha256sum -c sum');
+    expect(await quarry('resize', volume.image, '1G')).toMatchObject({
+      status: 0,
+      stderr: expect.stringMatching(/ has 1 GiB already\n$/),
+    });
+    await volume.remount();
+    await volume.shell('sha256sum -c sum && test $(stat -c %s large) = 314572800');
+    await volume.unmountAndCheck();
+  });
+
+  test('a device that became longer, mounted', async () => {
+    volume = await Volume.make({ kind: 'loop', sizeBytes: 64 * MIB });
+    truncateSync(volume.image, 300 * MIB);
+    await shell(`losetup -c ${volume.target}`);
+    expect(await quarry('resize', volume.directory)).toMatchObject({ status: 0 });
+    expect(await sizeByDf(volume)).toBeGreaterThan(250 * MIB);
+    await volume.shell('head -c 200M /dev/zero > large');
+    await volume.unmountAndCheck();
+  });
+
+  test('an image that is not mounted, to all sizes there are', async () => {
+    volume = await Volume.make({ sizeBytes: GIB }, { mounted: false });
+    await volume.mount();
+    await volume.shell(FILL.replaceAll('$PPID', String(process.pid)));
+    await volume.unmount();
+    for (const size of ['1T', '64T']) {
+      expect(await quarry('resize', volume.image, size, '--json')).toMatchObject({ status: 0 });
+      expect(await quarry('fsck', '-n', volume.image)).toMatchObject({ status: 0 });
+    }
+    await volume.mount();
+    await volume.shell(`sha256sum -c --quiet /dev/shm/quarry-sums-${process.pid}`);
+    expect(await sizeByDf(volume)).toBeGreaterThan(63 * 1024 * GIB);
+    await volume.unmountAndCheck();
+    await shell(`rm -f /dev/shm/quarry-sums-${process.pid}`);
+  });
+
+  test('what cannot be is refused in one line', async () => {
+    volume = await Volume.make({ kind: 'loop', sizeBytes: 64 * MIB });
+    const refused = async (...words: string[]) => {
+      const { status, stdout, stderr } = await quarry('resize', ...words);
+      expect([status, stdout]).toEqual([words.length === 3 ? 2 : 1, '']);
+      expect(stderr).toMatch(/^quarry: [^\n]+\n$/);
+      return stderr;
+    };
+    expect(await refused(volume.directory, '32M')).toContain('does not become smaller');
+    expect(await refused(volume.directory, '1G')).toContain('no more than 64 MiB');
+    expect(await refused('/proc/self')).toContain('not a mountpoint');
+    expect(await refused('/dev/null', '1G')).toContain('/dev/null');
+    await volume.unmount();
+    expect(await refused(volume.target, '32M')).toContain('does not become smaller');
+    await volume.mount('-o', 'ro');
+    expect(await refused(volume.directory, '1G')).toMatch(/read-only|no more/);
+    await volume.unmountAndCheck();
+  });
+});

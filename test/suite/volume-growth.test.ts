@@ -1,0 +1,178 @@
+/**
+ * Volumes that grow: within their last group, by groups, by levels of summaries; what was there
+ * stays, what is new is free, and whatever a crash leaves is one of the two sizes.
+ */
+import { describe, expect, test } from 'vitest';
+import { checkVolume } from '../../src/check/checker.ts';
+import { repairVolume } from '../../src/check/repair.ts';
+import { Superblock } from '../../src/fs/format/format.ts';
+import { Layout } from '../../src/fs/format/layout.ts';
+import { readSuperblock } from '../../src/fs/format/superblock.ts';
+import { formatVolume } from '../../src/fs/mkfs.ts';
+import { emptyStatistics } from '../../src/fuse/encoding.ts';
+import { crashImage } from '../../src/sim/crash-image.ts';
+import { MemoryDevice } from '../../src/sim/memory-device.ts';
+import { SimulatedDevice } from '../../src/sim/simulated-device.ts';
+import { contentsOf } from './check-tree.ts';
+import { TestVolume } from './volume-harness.ts';
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+const GIB = 1024 * MIB;
+
+async function made(sizeBytes: number, deviceBytes: number, blockBytes: number): Promise<MemoryDevice> {
+  const device = new MemoryDevice(deviceBytes, 512);
+  await formatVolume(device, {
+    blockBytes,
+    journalBlocks: 64,
+    label: 'grows',
+    uuid: new Uint8Array(16).fill(5),
+    journalSalt: new Uint8Array(8).fill(6),
+    nameSecret: new Uint8Array(16).fill(7),
+    uid: 0,
+    gid: 0,
+    sizeBytes,
+  });
+  return device;
+}
+
+async function filled(volume: TestVolume): Promise<void> {
+  for (let file = 0; file < 12; file++) {
+    const inode = await volume.create(`/file-${file}`);
+    await volume.write(inode, 0, new Uint8Array(file * 5000 + 1).fill(file));
+  }
+}
+
+async function freeBlocks(volume: TestVolume): Promise<number> {
+  const space = emptyStatistics();
+  await volume.volume.run((tx) => volume.volume.statistics(tx, space));
+  return space.freeBlocks;
+}
+
+/** Free blocks of a volume that nothing was ever written to. */
+function freshFree(blockBytes: number, blockCount: number): number {
+  const layout = new Layout({ blockBytes, blockCount, journalBlocks: 64 });
+  return layout.pristineFree(layout.summaryLevels, 0);
+}
+
+const STEPS = [
+  { what: 'within the only group', blockBytes: KIB, sizes: [2 * MIB, 3 * MIB + 5 * KIB, 7 * MIB] },
+  { what: 'from group to group', blockBytes: KIB, sizes: [2 * MIB, 8 * MIB, 21 * MIB, 100 * MIB] },
+  {
+    what: 'over a last group that is left out',
+    blockBytes: KIB,
+    sizes: [67 * KIB + 7680 * KIB + 3 * KIB, 16 * MIB],
+  },
+  { what: 'by one level', blockBytes: KIB, sizes: [4 * MIB, 1 * GIB, 2 * GIB] },
+  { what: 'by levels at once', blockBytes: KIB, sizes: [4 * MIB, 64 * GIB, 3000 * GIB] },
+  { what: 'with blocks of 4 KiB', blockBytes: 4 * KIB, sizes: [16 * MIB, 300 * MIB, 40 * GIB, 65536 * GIB] },
+  { what: 'with blocks of 64 KiB', blockBytes: 64 * KIB, sizes: [64 * MIB, 40 * GIB, 65536 * GIB] },
+];
+
+describe.each(STEPS)('a volume grows $what', ({ blockBytes, sizes }) => {
+  test('with all that is in it', async () => {
+    const [first = 0] = sizes;
+    const last = sizes.at(-1) ?? 0;
+    const device = await made(first, last, blockBytes);
+    const volume = await TestVolume.open(device);
+    await filled(volume);
+    for (const sizeBytes of sizes.slice(1)) {
+      const { blockCount } = volume.volume.layout;
+      const before = freshFree(blockBytes, blockCount) - (await freeBlocks(volume));
+      await volume.volume.grow(sizeBytes);
+      const now = Math.floor(sizeBytes / blockBytes);
+      expect(volume.volume.layout.blockCount).toBe(now);
+      expect(freshFree(blockBytes, now) - (await freeBlocks(volume))).toBe(before);
+      const inode = await volume.create(`/at-${sizeBytes}`);
+      await volume.write(inode, 0, new Uint8Array(3 * blockBytes + 9).fill(77));
+      await volume.volume.sync();
+      const crashed = device.clone();
+      expect(await checkVolume(crashed)).toMatchObject({ clean: true, statistics: { blocks: now } });
+    }
+    await volume.volume.unmount();
+    expect(await checkVolume(device.reopen())).toMatchObject({ clean: true, state: 'clean' });
+    const again = await TestVolume.open(device.reopen());
+    expect(again.volume.layout.blockCount).toBe(Math.floor(last / blockBytes));
+    expect(await again.read(await again.resolve('/file-11'), 0, 60_000)).toEqual(
+      new Uint8Array(11 * 5000 + 1).fill(11),
+    );
+    await again.volume.unmount();
+  });
+});
+
+test('a full volume can be written to again', async () => {
+  const device = await made(2 * MIB, 20 * MIB, KIB);
+  const volume = await TestVolume.open(device);
+  const inode = await volume.create('/full');
+  const write = (offset: number) => volume.write(inode, offset, new Uint8Array(100 * KIB).fill(3));
+  let offset = 0;
+  await expect(
+    (async () => {
+      for (; ; offset += 100 * KIB) await write(offset);
+    })(),
+  ).rejects.toMatchObject({ code: 'ENOSPC' });
+  await volume.volume.grow(20 * MIB);
+  for (let more = 0; more < 100; more++) await write(offset + more * 100 * KIB);
+  await volume.volume.unmount();
+  expect(await checkVolume(device.reopen())).toMatchObject({ clean: true });
+});
+
+test('what cannot be is refused, and nothing has changed', async () => {
+  const device = await made(4 * MIB, 8 * MIB, KIB);
+  const volume = await TestVolume.open(device);
+  await expect(volume.volume.grow(3 * MIB)).rejects.toMatchObject({ code: 'EINVAL' });
+  await expect(volume.volume.grow(9 * MIB)).rejects.toMatchObject({ code: 'ENOSPC' });
+  await expect(volume.volume.grow(2 ** 61)).rejects.toThrow('out of range');
+  await volume.volume.grow(4 * MIB);
+  await volume.volume.unmount();
+  expect(await checkVolume(device.reopen())).toMatchObject({ clean: true, statistics: { blocks: 4096 } });
+  const reader = await TestVolume.open(device.reopen(), { readOnly: true });
+  await expect(reader.volume.grow(8 * MIB)).rejects.toMatchObject({ code: 'EROFS' });
+  await reader.volume.unmount();
+});
+
+test('a volume at rest wakes for it', async () => {
+  const device = await made(4 * MIB, 8 * MIB, KIB);
+  const volume = await TestVolume.open(device);
+  await volume.volume.rest();
+  await volume.volume.grow(8 * MIB);
+  expect(volume.volume.resting).toBe(false);
+  await volume.volume.unmount();
+  expect(await checkVolume(device.reopen())).toMatchObject({ clean: true, statistics: { blocks: 8192 } });
+});
+
+test.each([
+  { from: 2 * MIB, to: 7 * MIB },
+  { from: 2 * MIB, to: 24 * MIB },
+])('wherever the power is cut while $from bytes become $to', async ({ from, to }) => {
+  const start = await made(from, to, KIB);
+  const first = await TestVolume.open(start);
+  await filled(first);
+  await first.volume.unmount();
+  const contents = await contentsOf(start.reopen());
+  const device = new SimulatedDevice({ sizeBytes: to, content: start.content, seed: 11 });
+  const volume = await TestVolume.open(device);
+  const before = device.log.length;
+  await volume.volume.grow(to);
+  const ended = device.log.length;
+  await volume.volume.unmount();
+  const sizes = new Set<number>();
+  for (let at = before; at <= device.log.length; at++) {
+    for (let cut = 0; cut < 6; cut++) {
+      const left = crashImage(device, at, cut);
+      const mended = left.clone();
+      const { outcome } = await repairVolume(mended, 'safe');
+      expect(outcome).toBe('clean');
+      expect(await checkVolume(mended.reopen())).toMatchObject({ clean: true, state: 'clean' });
+      expect(await contentsOf(mended.reopen())).toEqual(contents);
+      const mounted = await TestVolume.open(left);
+      sizes.add(mounted.volume.layout.blockCount);
+      if (at >= ended) expect(mounted.volume.layout.blockCount).toBe(to / KIB);
+      await mounted.volume.unmount();
+      expect(await checkVolume(left.reopen())).toMatchObject({ clean: true, state: 'clean' });
+      const superblock = await readSuperblock(left.reopen());
+      expect(Superblock.blockCount.get(superblock.view, 0)).toBe(mounted.volume.layout.blockCount);
+    }
+  }
+  expect([...sizes].sort((a, b) => a - b)).toEqual([from / KIB, to / KIB]);
+});
