@@ -41,6 +41,8 @@ void FuseChannel::Define(Napi::Env env, Napi::Object exports) {
                                           InstanceMethod<&FuseChannel::Release>("release"),
                                           InstanceMethod<&FuseChannel::Reply>("reply"),
                                           InstanceMethod<&FuseChannel::Notify>("notify"),
+                                          InstanceMethod<&FuseChannel::KeepNotice>("keepNotice"),
+                                          InstanceMethod<&FuseChannel::DeliverNotices>("deliverNotices"),
                                           InstanceMethod<&FuseChannel::NotifyBefore>("notifyBefore"),
                                           InstanceMethod<&FuseChannel::ReplyWithBody>("replyWithBody"),
                                           InstanceMethod<&FuseChannel::SetSpin>("setSpin"),
@@ -226,6 +228,15 @@ Napi::Value FuseChannel::Notify(const Napi::CallbackInfo& info) {
   int error = descriptor_ < 0 ? EBADF : notifier_.Send(descriptor_, head, length);
   return Napi::Number::New(info.Env(), error);
 }
+
+Napi::Value FuseChannel::KeepNotice(const Napi::CallbackInfo& info) {
+  size_t length = 0;
+  const uint8_t* head = HeadArgument(info, &length);
+  int error = descriptor_ < 0 ? EBADF : notifier_.Keep(descriptor_, head, length);
+  return Napi::Number::New(info.Env(), error);
+}
+
+void FuseChannel::DeliverNotices(const Napi::CallbackInfo&) { notifier_.Deliver(); }
 
 Napi::Value FuseChannel::NotifyBefore(const Napi::CallbackInfo& info) {
   size_t length = 0;

@@ -3,9 +3,9 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <condition_variable>
-#include <deque>
 #include <mutex>
 #include <system_error>
 #include <thread>
@@ -38,27 +38,46 @@ struct Notifier::Mailbox {
   void Deliver() {
     std::unique_lock<std::mutex> lock(mutex);
     for (;;) {
+      idle = true;
       changed.wait(lock, [this] { return stopped || !waiting.empty(); });
+      idle = false;
       if (stopped) return;
-      const Letter letter = std::move(waiting.front());
-      waiting.pop_front();
+      // All at once: the loop, which is writing more, is not to be met at the lock for each.
+      delivering.swap(waiting);
       lock.unlock();
-      Write(descriptor, letter.notification);
-      if (!letter.reply.empty()) Write(descriptor, letter.reply);
+      for (const Letter& letter : delivering) {
+        if (stopped) return;
+        Write(descriptor, letter.notification);
+        if (!letter.reply.empty()) Write(descriptor, letter.reply);
+        left.fetch_sub(1, std::memory_order_relaxed);
+      }
+      delivering.clear();
       lock.lock();
     }
   }
 
-  void Post(Letter letter) {
+  int Put(Letter letter) {
+    if (left.load(std::memory_order_relaxed) >= kMostWaiting && letter.reply.empty()) return EAGAIN;
     waiting.push_back(std::move(letter));
-    changed.notify_one();
+    left.fetch_add(1, std::memory_order_relaxed);
+    return 0;
+  }
+
+  void Wake() {
+    if (idle) changed.notify_one();
   }
 
   const int descriptor;
   std::mutex mutex;
   std::condition_variable changed;
-  std::deque<Letter> waiting;
-  bool stopped = false;
+  std::vector<Letter> waiting;
+  // The thread's own.
+  std::vector<Letter> delivering;
+  // Letters that are not written yet, of both.
+  std::atomic<size_t> left{0};
+  // The thread waits for a letter, and has to be woken.
+  bool idle = false;
+  std::atomic<bool> stopped{false};
 };
 
 int Notifier::Open(int descriptor) {
@@ -78,17 +97,30 @@ int Notifier::Open(int descriptor) {
 int Notifier::Send(int descriptor, const uint8_t* bytes, size_t length) {
   if (const int error = Open(descriptor)) return error;
   std::lock_guard<std::mutex> lock(mailbox_->mutex);
-  if (mailbox_->waiting.size() >= kMostWaiting) return EAGAIN;
-  mailbox_->Post({Bytes(bytes, bytes + length), {}});
-  return 0;
+  const int error = mailbox_->Put({Bytes(bytes, bytes + length), {}});
+  mailbox_->Wake();
+  return error;
+}
+
+int Notifier::Keep(int descriptor, const uint8_t* bytes, size_t length) {
+  if (const int error = Open(descriptor)) return error;
+  std::lock_guard<std::mutex> lock(mailbox_->mutex);
+  return mailbox_->Put({Bytes(bytes, bytes + length), {}});
+}
+
+void Notifier::Deliver() {
+  if (!mailbox_) return;
+  std::lock_guard<std::mutex> lock(mailbox_->mutex);
+  mailbox_->Wake();
 }
 
 int Notifier::SendBefore(int descriptor, const uint8_t* bytes, size_t length, const uint8_t* reply,
                          size_t reply_length) {
   if (const int error = Open(descriptor)) return error;
   std::lock_guard<std::mutex> lock(mailbox_->mutex);
-  mailbox_->Post({Bytes(bytes, bytes + length), Bytes(reply, reply + reply_length)});
-  return 0;
+  const int error = mailbox_->Put({Bytes(bytes, bytes + length), Bytes(reply, reply + reply_length)});
+  mailbox_->Wake();
+  return error;
 }
 
 void Notifier::Stop() {

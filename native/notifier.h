@@ -23,7 +23,10 @@ class Notifier {
   // Writes a copy of the bytes to a duplicate of `descriptor`, soon. 0 or an errno; EAGAIN when too
   // many wait.
   int Send(int descriptor, const uint8_t* bytes, size_t length);
-  // The same, and when that has been done, and not before, a copy of `reply`. An errno says that
+  // The same, but nobody is woken for it: it goes with the next that is sent, or by `Deliver`.
+  int Keep(int descriptor, const uint8_t* bytes, size_t length);
+  void Deliver();
+  // As `Send`, and when that has been done, and not before, a copy of `reply`. An errno says that
   // neither will be.
   int SendBefore(int descriptor, const uint8_t* bytes, size_t length, const uint8_t* reply, size_t reply_length);
   // What waits is dropped; a write in progress ends by itself.

@@ -56,6 +56,9 @@ export interface FuseChannelHandle {
    * own, since the kernel may make it wait for us.
    */
   notify(offset: number, lengthBytes: number): number;
+  /** The same, but it may wait until `deliverNotices`, or the next `notify`. */
+  keepNotice(offset: number, lengthBytes: number): number;
+  deliverNotices(): void;
   /**
    * `notify`, and when that is done, by the same thread, `reply` of `replyBytes` at `replyAt`,
    * copied too; an errno says that neither will be.

@@ -89,6 +89,8 @@ export class BlockCounts {
         this.#remember(inode, false);
       } else next = Math.min(next, Math.max(due, now + MOMENT_MILLISECONDS));
     }
+    // One waking for all: the thread that writes them takes a processor from somebody.
+    this.#notices.deliver();
     if (next < Number.POSITIVE_INFINITY) this.#tellAt(next, now);
   }
 

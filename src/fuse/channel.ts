@@ -17,6 +17,8 @@ export type FuseChannel = Pick<
   | 'release'
   | 'reply'
   | 'notify'
+  | 'keepNotice'
+  | 'deliverNotices'
   | 'notifyBefore'
   | 'statistics'
   | 'close'

@@ -52,7 +52,12 @@ export class Notices {
    * the kernel looks at for every write(2): a file's writer would wait behind his own data.
    */
   forgetBlocks(inode: number): boolean {
-    return this.#channel.notify(NOTICE_AT, this.#outdate(inode)) === 0;
+    return this.#channel.keepNotice(NOTICE_AT, this.#outdate(inode)) === 0;
+  }
+
+  /** The end of many `forgetBlocks`: without it they may wait. */
+  deliver(): void {
+    this.#channel.deliverNotices();
   }
 
   /**

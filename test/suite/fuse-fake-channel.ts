@@ -77,6 +77,12 @@ export class FakeChannel implements FuseChannel {
 
   /** How many notifications had been sent when each reply was. */
   readonly noticesBefore: number[] = [];
+  keepNotice(offset: number, lengthBytes: number): number {
+    return this.notify(offset, lengthBytes);
+  }
+
+  deliverNotices(): void {}
+
   /** How many replies had been sent when each notification of `notifyBefore` was written. */
   readonly repliesBefore: number[] = [];
 
