@@ -1,6 +1,7 @@
 #include "fuse_channel.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -41,6 +42,7 @@ void FuseChannel::Define(Napi::Env env, Napi::Object exports) {
                                           InstanceMethod<&FuseChannel::Release>("release"),
                                           InstanceMethod<&FuseChannel::Reply>("reply"),
                                           InstanceMethod<&FuseChannel::Notify>("notify"),
+                                          InstanceMethod<&FuseChannel::NotifyIdle>("notifyIdle"),
                                           InstanceMethod<&FuseChannel::KeepNotice>("keepNotice"),
                                           InstanceMethod<&FuseChannel::DeliverNotices>("deliverNotices"),
                                           InstanceMethod<&FuseChannel::NotifyBefore>("notifyBefore"),
@@ -226,6 +228,22 @@ Napi::Value FuseChannel::Notify(const Napi::CallbackInfo& info) {
   size_t length = 0;
   const uint8_t* head = HeadArgument(info, &length);
   int error = descriptor_ < 0 ? EBADF : notifier_.Send(descriptor_, head, length);
+  return Napi::Number::New(info.Env(), error);
+}
+
+// A notice may wait for an inode that goes out of memory, and that for the answer to a request of its
+// pages. So it is written here only while the kernel has no request for us; one that comes in between
+// is what Relief is there for.
+Napi::Value FuseChannel::NotifyIdle(const Napi::CallbackInfo& info) {
+  size_t length = 0;
+  const uint8_t* head = HeadArgument(info, &length);
+  int error = descriptor_ < 0 ? EBADF : 0;
+  pollfd request = {descriptor_, POLLIN, 0};
+  if (error == 0 && (relief_.Holding() || poll(&request, 1, 0) != 0)) error = EAGAIN;
+  const Relief::Call call(relief_);
+  while (error == 0 && Write(descriptor_, head, length) < 0) {
+    if (errno != EINTR) error = errno;
+  }
   return Napi::Number::New(info.Env(), error);
 }
 

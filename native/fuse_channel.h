@@ -34,6 +34,7 @@ class FuseChannel : public Napi::ObjectWrap<FuseChannel>, EventSource, PollOwner
   Napi::Value Reply(const Napi::CallbackInfo& info);
   Napi::Value ReplyWithBody(const Napi::CallbackInfo& info);
   Napi::Value Notify(const Napi::CallbackInfo& info);
+  Napi::Value NotifyIdle(const Napi::CallbackInfo& info);
   Napi::Value KeepNotice(const Napi::CallbackInfo& info);
   void DeliverNotices(const Napi::CallbackInfo& info);
   Napi::Value NotifyBefore(const Napi::CallbackInfo& info);

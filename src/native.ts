@@ -56,7 +56,9 @@ export interface FuseChannelHandle {
    * own, since the kernel may make it wait for us.
    */
   notify(offset: number, lengthBytes: number): number;
-  /** The same, but it may wait until `deliverNotices`, or the next `notify`. */
+  /** The same, written when this returns; EAGAIN while the kernel has requests that wait. */
+  notifyIdle(offset: number, lengthBytes: number): number;
+  /** As `notify`, but it may wait until `deliverNotices`, or the next `notify`. */
   keepNotice(offset: number, lengthBytes: number): number;
   deliverNotices(): void;
   /**

@@ -17,6 +17,7 @@ export type FuseChannel = Pick<
   | 'release'
   | 'reply'
   | 'notify'
+  | 'notifyIdle'
   | 'keepNotice'
   | 'deliverNotices'
   | 'notifyBefore'

@@ -4,8 +4,10 @@
  * A notice is built in a corner of the first slot that neither a request nor a reply uses, and is
  * copied or written before the call returns. The kernel may make a notice wait for an inode or a
  * page that waits for an answer of ours, so they are written by a thread of their own, except where
- * the inode cannot go away and no page is touched (`forgetBlocksNow`).
+ * the inode cannot go away and no page is touched (`forgetBlocksNow`), or where nobody waits for an
+ * answer of ours (`forgetBlocks`).
  */
+import { Errno } from '../fs/base/errors.ts';
 import { NotifyInvalInode, NotifyPrune, NotifyStore, OutHeader, type Wire } from './abi.ts';
 import type { FuseChannel } from './channel.ts';
 import { NOTICE_AT } from './slot.ts';
@@ -21,9 +23,14 @@ export class Notices {
   readonly #channel: FuseChannel;
   readonly #wire: Wire;
   readonly #minor: () => number;
+  readonly #isIdle: () => boolean;
 
-  /** @param minor of the protocol agreed on; 0 while there is none */
-  constructor(channel: FuseChannel, wire: Wire, minor: () => number) {
+  /**
+   * @param minor of the protocol agreed on; 0 while there is none
+   * @param isIdle whether every request that was received is answered
+   */
+  constructor(channel: FuseChannel, wire: Wire, minor: () => number, isIdle: () => boolean) {
+    this.#isIdle = isIdle;
     this.#channel = channel;
     this.#wire = wire;
     this.#minor = minor;
@@ -52,7 +59,10 @@ export class Notices {
    * the kernel looks at for every write(2): a file's writer would wait behind his own data.
    */
   forgetBlocks(inode: number): boolean {
-    return this.#channel.keepNotice(NOTICE_AT, this.#outdate(inode)) === 0;
+    const bytes = this.#outdate(inode);
+    // By the thread it costs a waking, and a processor that somebody else may need.
+    if (this.#isIdle() && this.#channel.notifyIdle(NOTICE_AT, bytes) !== Errno.EAGAIN) return true;
+    return this.#channel.keepNotice(NOTICE_AT, bytes) === 0;
   }
 
   /** The end of many `forgetBlocks`: without it they may wait. */

@@ -121,7 +121,12 @@ export class Session implements Conversation {
     this.writebackCache = this.#synchronous !== 'all';
     this.#channel = channel;
     this.#wire = new Wire(channel.memory.bytes);
-    this.notices = new Notices(channel, this.#wire, () => this.#agreement?.minor ?? 0);
+    this.notices = new Notices(
+      channel,
+      this.#wire,
+      () => this.#agreement?.minor ?? 0,
+      () => this.#pending === 0,
+    );
     this.blockCounts = new BlockCounts(this.notices);
     this.unwrittenFiles = new UnwrittenFiles(this.notices);
     filesystem.watchSpace?.((inode) => this.blockCounts.changed(inode));

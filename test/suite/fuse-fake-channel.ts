@@ -77,6 +77,10 @@ export class FakeChannel implements FuseChannel {
 
   /** How many notifications had been sent when each reply was. */
   readonly noticesBefore: number[] = [];
+  notifyIdle(offset: number, lengthBytes: number): number {
+    return this.notify(offset, lengthBytes);
+  }
+
   keepNotice(offset: number, lengthBytes: number): number {
     return this.notify(offset, lengthBytes);
   }

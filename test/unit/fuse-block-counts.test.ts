@@ -84,6 +84,7 @@ test('a moment after a change the kernel is told once, until it asks again', () 
 });
 
 test('a notice for which there is no room is sent later', () => {
+  vi.spyOn(channel, 'notifyIdle').mockReturnValue(11);
   vi.spyOn(channel, 'keepNotice').mockReturnValueOnce(11);
   filesystem.spaceChanged(file);
   vi.advanceTimersByTime(A_WHILE);

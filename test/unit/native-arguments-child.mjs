@@ -138,6 +138,7 @@ const GOOD_OF_METHODS = {
   reply: () => [0, 16],
   replyWithBody: () => [0, 16, new native.AlignedMemory(4096), 0, 16],
   notify: () => [0, 16],
+  notifyIdle: () => [0, 16],
   keepNotice: () => [0, 16],
   deliverNotices: () => [],
   setSpin: () => [0],
