@@ -7,10 +7,10 @@ import {
   FileType,
   INODE_BODY_BYTES,
   INODE_BODY_OFFSET,
+  INODE_FLAGS,
   Inode,
   InodeFlag,
   MAX_FILE_BYTES,
-  MAX_LINKS,
   MAX_SYMLINK_BYTES,
   NO_ID,
 } from '../fs/format/format.ts';
@@ -18,7 +18,7 @@ import type { CheckContext, CheckStatistics } from './context.ts';
 import { type Extent, type ExtentWalkResult, walkExtents } from './extent-walk.ts';
 import { checkSymlinkBlocks, symlinkBlocks } from './symlink-check.ts';
 
-export const KNOWN_FLAGS = InodeFlag.inlineData;
+export const KNOWN_FLAGS = INODE_FLAGS;
 export const NANOSECONDS = 1_000_000_000;
 /** Generations are counted up by one for each inode made; none comes near this. */
 export const GENERATION_LIMIT = 2 ** 52;
@@ -125,7 +125,7 @@ function checkFields({ log }: CheckContext, { view, at, inode }: FoundInode, rul
   if (number !== inode) log.report('inode-number', { inode, found: number });
   const flags = Inode.flags.get(view, at);
   const inlineAllowed = rules.body === 'extents';
-  if ((flags & ~KNOWN_FLAGS) !== 0 || (flags !== 0 && !inlineAllowed)) {
+  if ((flags & ~KNOWN_FLAGS) !== 0 || ((flags & InodeFlag.inlineData) !== 0 && !inlineAllowed)) {
     log.report('inode-flags', { inode, found: flags });
   }
   const size = Inode.size.get(view, at);
@@ -139,9 +139,6 @@ function checkFields({ log }: CheckContext, { view, at, inode }: FoundInode, rul
   if (Inode.attributeBlock.get(view, at) !== 0 || Inode.inlineAttributeBytes.get(view, at) !== 0) {
     log.report('inode-attributes', { inode });
   }
-  const links = Inode.linkCount.get(view, at);
-  if (links > MAX_LINKS && rules.counter !== 'directories')
-    log.report('inode-links-limit', { inode, found: links, expected: MAX_LINKS });
   for (const [what, field] of OWNERS) {
     const id = field.get(view, at);
     if (id === NO_ID) log.report('inode-owner', { inode, what, found: id });

@@ -228,7 +228,6 @@ export const PROBLEMS = {
   ),
   'inode-generation': kind('ask', 'inode {inode} has the impossible generation {found}', 'set to 0'),
   'inode-blocks': kind('safe', 'inode {inode} counts {found} blocks, it has {expected}', 'counted anew'),
-  'inode-links-limit': kind('ask', 'inode {inode} has {found} links, the most is {expected}', 'counted anew'),
   'inode-orphan-fields': kind(
     'safe',
     'inode {inode} has names and pointers of the orphan list, but is not on it',

@@ -16,7 +16,6 @@ import {
   INODE_BODY_OFFSET,
   Inode,
   InodeFlag,
-  MAX_LINKS,
   NO_ID,
   OwnerHeader,
   TreeKind,
@@ -150,10 +149,8 @@ function repairFields({ check }: RepairContext, found: FoundInode): boolean {
   Inode.attributeBlock.set(view, at, 0);
   Inode.inlineAttributeBytes.set(view, at, 0);
   const flags = Inode.flags.get(view, at) & KNOWN_FLAGS;
-  Inode.flags.set(view, at, rules.body === 'extents' ? flags : 0);
+  Inode.flags.set(view, at, rules.body === 'extents' ? flags : flags & ~InodeFlag.inlineData);
   if (Inode.generation.get(view, at) >= GENERATION_LIMIT) Inode.generation.set(view, at, 0);
-  if (Inode.linkCount.get(view, at) > MAX_LINKS && rules.counter !== 'directories')
-    Inode.linkCount.set(view, at, MAX_LINKS);
   for (const [, field] of OWNERS) if (field.get(view, at) === NO_ID) field.set(view, at, UNMAPPED_ID);
   for (const [, field] of TIMES) if (field.get(view, at) >= NANOSECONDS) field.set(view, at, 0);
   if (rules.body === 'extents') chooseShape(found);

@@ -7,7 +7,7 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import type { Clock } from '../../src/fs/base/clock.ts';
 import { type Caller, RenameFlag } from '../../src/fs/base/filesystem.ts';
-import { FileType, MAX_LINKS, ROOT_INODE } from '../../src/fs/format/format.ts';
+import { FileType, ROOT_INODE } from '../../src/fs/format/format.ts';
 import { TestVolume } from './volume-harness.ts';
 
 const MIB = 1024 * 1024;
@@ -128,15 +128,6 @@ describe('unlink and link', () => {
     clock.advance();
     await volume.unlink('/g');
     expect(await volume.stat('/f')).toMatchObject({ changeSeconds: clock.seconds, linkCount: 1 });
-  });
-
-  test('a file has at most as many names as its count can say', async () => {
-    const inode = await volume.create('/f');
-    const { volume: asked } = volume;
-    const link = (i: number) => asked.run((tx) => asked.link(tx, inode, ROOT_INODE, named(`name-${i}`)));
-    for (let i = 1; i < MAX_LINKS; i++) await link(i);
-    await expect(link(MAX_LINKS)).rejects.toMatchObject({ code: 'EMLINK' });
-    expect((await volume.statInode(inode)).linkCount).toBe(MAX_LINKS);
   });
 
   test('unlink of a directory is EISDIR, as unlink(2) says of Linux', async () => {

@@ -22,6 +22,7 @@ import {
   INODE_BODY_BYTES,
   INODE_BODY_OFFSET,
   INODE_BYTES,
+  INODE_FLAGS,
   INODE_STRIDE_BYTES,
   Inode,
   InodeFlag,
@@ -96,8 +97,8 @@ function inodeFault(view: DataView, bytes: Uint8Array, at: number): string | und
   const flags = Inode.flags.get(view, at);
   const size = Inode.size.get(view, at);
   if (Inode.inlineAttributeBytes.get(view, at) !== 0) return 'attributes in its body';
-  if (flags > InodeFlag.inlineData) return `flags ${flags}`;
-  const isInline = flags === InodeFlag.inlineData;
+  if ((flags & ~INODE_FLAGS) !== 0) return `flags ${flags}`;
+  const isInline = (flags & InodeFlag.inlineData) !== 0;
   if (type === FileType.directory) {
     if (isInline) return 'a directory with inline data';
     return rootFault(view, bytes, at, TreeKind.directory);

@@ -35,7 +35,8 @@ export const MAX_VOLUME_BYTES = 2 ** 60;
 export const MAX_FILE_BYTES = 2 ** 50;
 export const MAX_NAME_BYTES = 255;
 export const MAX_SYMLINK_BYTES = 4095;
-export const MAX_LINKS = 65000;
+/** As many as the field holds. */
+export const MAX_LINKS = 2 ** 32 - 1;
 /** Inode numbers fit 48 bits. */
 export const MAX_INODES = 2 ** 48;
 export const MAX_LABEL_BYTES = 64;
@@ -162,7 +163,8 @@ export const Inode = record('inode', INODE_BYTES, {
   birthNanoseconds: new U32(84),
   /** Device number of a device file, as Linux encodes dev_t in 32 bits. */
   deviceNumber: new U32(88),
-  reserved1: new U32(92),
+  /** Project that the space is counted for; 0 for none. Kept for quotas. */
+  projectId: new U32(92),
   /** For a directory, the inode of its parent (the root's parent is the root). */
   parent: new U64(96),
   /**
@@ -193,7 +195,23 @@ export const UNMAPPED_ID = 65534;
 export const InodeFlag = {
   /** The body holds the data itself. */
   inlineData: 1,
+  /** As chattr(1) sets them. Kept for FS_IOC_SETFLAGS: nothing may be changed, not even its names, … */
+  immutable: 2,
+  /** … what is written goes to the end, … */
+  appendOnly: 4,
+  /** … dump(8) leaves it out, … */
+  noDump: 8,
+  /** … reading leaves the time of access alone, … */
+  noAccessTime: 16,
+  /** … every write is durable when it returns, … */
+  synchronous: 32,
+  /** … every change of the directory is, … */
+  synchronousDirectory: 64,
+  /** … directories in this one have nothing to do with each other. */
+  topDirectory: 128,
 } as const;
+/** All of them. */
+export const INODE_FLAGS = 255;
 
 /** FUSE's root, and so ours. Inode 0 does not exist; its bit is set. */
 export const ROOT_INODE = 1;
