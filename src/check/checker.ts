@@ -11,6 +11,7 @@
  */
 
 import type { Device } from '../aio/device.ts';
+import { hasFeature } from '../fs/format/features.ts';
 import { BlockHeader, Superblock } from '../fs/format/format.ts';
 import type { Layout } from '../fs/format/layout.ts';
 import { NameSecret } from '../fs/format/name-hash.ts';
@@ -131,12 +132,13 @@ async function runPasses(
 function makeContext(
   source: BlockSource,
   log: ProblemLog,
-  { bytes, layout }: FoundSuperblock,
+  { bytes, view, layout }: FoundSuperblock,
   options: CheckOptions,
 ): CheckContext {
   return {
     layout,
     nameSecret: new NameSecret(Superblock.nameSecret.of(bytes, 0)),
+    hasUnwritten: hasFeature(view, 'unwritten'),
     reader: new MetadataReader(source, log, layout.blockBytes, BlockHeader.uuid.of(bytes, 0)),
     log,
     space: new SpaceMap(layout),

@@ -55,6 +55,8 @@ export class LinkFacts {
 export interface CheckContext {
   readonly layout: Layout;
   readonly nameSecret: NameSecret;
+  /** Files may have unwritten extents. */
+  readonly hasUnwritten: boolean;
   readonly reader: MetadataReader;
   readonly log: ProblemLog;
   readonly space: SpaceMap;

@@ -3,7 +3,7 @@
  * possible, and parted from what belongs to others. Pure list work, but for claiming and copying
  * blocks.
  */
-import { ExtentRecord, MAX_FILE_BYTES, TreeKind } from '../fs/format/format.ts';
+import { ExtentFlag, ExtentRecord, MAX_FILE_BYTES, TreeKind } from '../fs/format/format.ts';
 import type { Layout } from '../fs/format/layout.ts';
 import type { CheckContext } from './context.ts';
 import { viewOf } from './metadata-block.ts';
@@ -26,8 +26,7 @@ export interface SavedFile extends SalvagedTree {
   extents: SavedExtent[];
 }
 
-/** `ExtentFlag.unwritten` is kept for later: nothing writes it yet, and the volume refuses it. */
-const KNOWN_FLAGS = 0;
+const KNOWN_FLAGS = ExtentFlag.unwritten;
 
 /**
  * Saves the extents of an inode. Blocks that the check did not count as its own are claimed for it;

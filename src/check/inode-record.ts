@@ -3,6 +3,7 @@
  * left to the pass of directories, which needs the types of all inodes.
  */
 import {
+  ExtentFlag,
   FILE_TYPE_MASK,
   FileType,
   INODE_BODY_BYTES,
@@ -179,10 +180,11 @@ async function walkBody(
   context: CheckContext,
   found: FoundInode,
   keep?: (extent: Extent) => void,
+  knownFlags = 0,
 ): Promise<ExtentWalkResult | undefined> {
   const { view, at, inode, block } = found;
   const root = { view, at: at + INODE_BODY_OFFSET, length: bodyBytes(found) };
-  const walked = await walkExtents(context, inode, root, block, keep);
+  const walked = await walkExtents(context, inode, root, block, keep, knownFlags);
   context.statistics.extents += walked.extents;
   context.statistics.dataBlocks += walked.dataBlocks;
   if (!walked.complete) return undefined;
@@ -191,7 +193,8 @@ async function walkBody(
 }
 
 async function checkExtents(context: CheckContext, found: FoundInode): Promise<void> {
-  const walked = await walkBody(context, found);
+  const knownFlags = context.hasUnwritten ? ExtentFlag.unwritten : 0;
+  const walked = await walkBody(context, found, undefined, knownFlags);
   if (!walked) return;
   const { view, at, inode } = found;
   const expected = Math.ceil(Inode.size.get(view, at) / context.layout.blockBytes);

@@ -14,6 +14,7 @@
 import type { Device } from '../aio/device.ts';
 import { assemble, type VolumeParts } from './assemble.ts';
 import type { CorruptionError } from './base/errors.ts';
+import { fsError } from './base/errors.ts';
 import type {
   AttributeChanges,
   Attributes,
@@ -31,8 +32,9 @@ import type { EarlyWrites } from './data/early-writes.ts';
 import { readFile } from './data/file-reader.ts';
 import { resizeFile } from './data/file-resizer.ts';
 import { writeFile } from './data/file-writer.ts';
+import { preallocate } from './data/preallocate.ts';
 import type { WriteContext } from './data/write-plan.ts';
-import { onlyReadable, unknownFeatures } from './format/features.ts';
+import { hasFeature, onlyReadable, unknownFeatures } from './format/features.ts';
 import { MAX_NAME_BYTES, VolumeRoot } from './format/format.ts';
 import type { Layout } from './format/layout.ts';
 import { offsetSecret } from './format/name-hash.ts';
@@ -274,6 +276,16 @@ export class Volume implements FileSystem<Transaction> {
 
   write(request: WriteRequest): void {
     writeFile(this.#files, request);
+  }
+
+  /**
+   * Gives the file all blocks of the range, which read as zeros until they are written to, and
+   * makes it as long.
+   * @throws FsError EINVAL, EFBIG, EISDIR, ENOSPC, EROFS, EIO; EOPNOTSUPP without the feature
+   */
+  async preallocate(inode: number, offsetBytes: number, lengthBytes: number): Promise<void> {
+    if (!hasFeature(this.#parts.superblock.view, 'unwritten')) throw fsError('EOPNOTSUPP');
+    await preallocate(this.#files, inode, offsetBytes, lengthBytes);
   }
 
   setSize(inode: number, sizeBytes: number, killPrivileges: boolean): Promise<void> {

@@ -138,6 +138,16 @@ function dataOperations(path: string): CrashOperation[] {
     operation(`truncate in block ${path}`, (recorder) =>
       truncateQuiet(recorder, path, block(recorder) + 130),
     ),
+    operation(`preallocate ${path}`, async (recorder) => {
+      if (!recorder.isQuiet(path)) await recorder.sync();
+      await recorder.preallocate(path, 5 * block(recorder) + 5);
+    }),
+    operation(`preallocate and write ${path}`, async (recorder) => {
+      if (!recorder.isQuiet(path)) await recorder.sync();
+      const end = size(recorder);
+      await recorder.preallocate(path, 6 * block(recorder));
+      await recorder.write(path, end + 2 * block(recorder) + 100, block(recorder));
+    }),
     operation(`truncate up ${path}`, (recorder) => truncateQuiet(recorder, path, 7 * block(recorder) + 5)),
   ];
 }

@@ -359,7 +359,21 @@ export class Recorder {
   }
 
   /** Does nothing if data of the file is on its way. */
-  async truncate(path: string, sizeBytes: number): Promise<boolean> {
+  /** Blocks for a range behind the end, which becomes longer by it. */
+  preallocate(path: string, lengthBytes: number): Promise<boolean> {
+    const node = this.model.names.get(path);
+    const size = node ? this.model.largestSize(node.id) : 0;
+    return this.truncate(path, size + lengthBytes, (inode) =>
+      this.volume.preallocate(inode, size, lengthBytes),
+    );
+  }
+
+  /** @param how does it, if not by a truncation */
+  async truncate(
+    path: string,
+    sizeBytes: number,
+    how = (inode: number) => this.volume.setSize(inode, sizeBytes, false),
+  ): Promise<boolean> {
     const node = this.#file(path);
     if (!node || !this.isQuiet(path)) return false;
     const { id } = node;
@@ -372,7 +386,7 @@ export class Recorder {
     this.#setBusy(id, 1);
     this.#truncating.add(id);
     try {
-      await this.volume.setSize(this.inodeOf(path), sizeBytes, false);
+      await how(this.inodeOf(path));
     } catch (thrown) {
       if (!this.#isRefusal(thrown)) throw thrown;
       model.setSizes(id, sizes);

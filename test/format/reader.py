@@ -15,6 +15,8 @@ SUPERBLOCK, ROOT, BITMAP, SUMMARY, INODES, EXTENT_NODE, DIRECTORY_NODE, SYMLINK 
 DESCRIPTOR, HEAD, REVOKE, COMMIT = 10, 12, 13, 14
 HEADER, INODE, BODY = 64, 480, 336
 DIRECTORY_TYPE, REGULAR_TYPE, SYMLINK_TYPE = 0o4, 0o10, 0o12
+UNWRITTEN = 1
+ATTRIBUTES, UNWRITTEN_EXTENTS = 1, 2
 
 
 def crc_table():
@@ -40,10 +42,6 @@ def number(data, offset, size):
 
 def checksum(block):
     return crc32c(block[:8] + bytes(4) + block[12:])
-
-
-def rotate(value, bits):
-    return ((value << bits) | (value >> (32 - bits))) & MASK
 
 
 def rotate(value, bits):
@@ -91,6 +89,9 @@ class Volume:
         self.journal_start, self.journal_blocks = number(block, 104, 8), number(block, 112, 8)
         self.root_block, self.space_start, self.space_blocks = (number(block, at, 8) for at in (120, 128, 136))
         self.uuid, self.salt, self.secret = block[24:40], block[152:160], block[264:280]
+        features = number(block, 96, 8)
+        assert features & ~(ATTRIBUTES | UNWRITTEN_EXTENTS) == 0
+        self.has_unwritten = features & UNWRITTEN_EXTENTS != 0
         self.replayed, self.copies = [0, 0], {}
         self.compute_geometry()
         if number(block, 144, 4) != 0:
@@ -245,7 +246,14 @@ class Volume:
     def extents(self, inode):
         data, at, owner = inode
         leaves = self.records(data, at + 144, EXTENT_NODE, owner)
-        return [(key, number(leaf, place + 8, 6), number(leaf, place + 16, 4)) for leaf, place, key in leaves]
+        found = []
+        for leaf, place, key in leaves:
+            block, flags, length = (number(leaf, place + at, size) for at, size in ((8, 6), (14, 2), (16, 4)))
+            assert flags in ((0, UNWRITTEN) if self.has_unwritten else (0,))
+            # An unwritten extent is read as the hole that it looks like.
+            if flags == 0:
+                found.append((key, block, length))
+        return found
 
     def content(self, inode, is_symlink):
         data, at, _ = inode

@@ -141,6 +141,19 @@ class Fuzz {
     });
   }
 
+  async preallocate(): Promise<void> {
+    const found = this.file();
+    if (!found) return;
+    const { path, file } = found;
+    const offset = this.random.below(this.pick([300, MOST_FILE_BYTES - 100_000]));
+    const length = 1 + this.random.below(this.pick([200, 100_000]));
+    const inode = await this.volume.resolve(path);
+    if (!(await this.attempt(() => this.volume.volume.preallocate(inode, offset, length)))) return;
+    const grown = new Uint8Array(Math.max(file.data.length, offset + length));
+    grown.set(file.data);
+    file.data = grown;
+  }
+
   async truncate(): Promise<void> {
     const found = this.file();
     if (!found) return;
@@ -287,6 +300,7 @@ const ACTIONS = [
   ['write', 20],
   ['writeTogether', 3],
   ['truncate', 5],
+  ['preallocate', 5],
   ['readSome', 10],
   ['link', 2],
   ['remove', 8],

@@ -20,8 +20,14 @@ const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 export const CALLER: Caller = { uid: 1000, gid: 1000, umask: 0o022 };
 
-export async function formatted(device: Device, blockBytes: number, journalBlocks?: number): Promise<void> {
+export async function formatted(
+  device: Device,
+  blockBytes: number,
+  journalBlocks?: number,
+  sizeBytes = device.sizeBytes,
+): Promise<void> {
   await formatVolume(device, {
+    sizeBytes,
     blockBytes,
     ...(journalBlocks === undefined ? {} : { journalBlocks }),
     label: 'test',

@@ -11,6 +11,7 @@ import * as firstFit from '../../src/alloc/first-fit.ts';
 import * as blockParts from '../../src/cli/block-parts.ts';
 import * as partsText from '../../src/cli/parts-text.ts';
 import * as crc32c from '../../src/crc32c.ts';
+import { FEATURES } from '../../src/fs/format/features.ts';
 import * as format from '../../src/fs/format/format.ts';
 import * as layout from '../../src/fs/format/layout.ts';
 import * as nameHash from '../../src/fs/format/name-hash.ts';
@@ -57,6 +58,12 @@ describe('everything that format.ts exports is in the document', () => {
       expect(committed).toMatch(row);
     }
   });
+});
+
+test.each(FEATURES)('feature $name stands in the document', ({ name, featureClass, bit }) => {
+  expect(committed).toMatch(
+    new RegExp(`^\\| \`${name}\` +\\| \`${featureClass}Features\` +\\| +${bit} \\|`, 'm'),
+  );
 });
 
 test('a template that leaves a declaration out is refused', async () => {

@@ -16,6 +16,13 @@ export interface Segment {
   length: number;
   /** Reserved by this write, not in the extent map yet. */
   fresh: boolean;
+  /** In the extent map, and reads as zeros whatever is there. */
+  unwritten: boolean;
+}
+
+/** Does the place hold nothing that anybody wrote? */
+export function isBlank({ fresh, unwritten }: Segment): boolean {
+  return fresh || unwritten;
 }
 
 /** The segments of file blocks [first, end), in order, into `into`. */
@@ -32,7 +39,8 @@ export function mapSegments(
   while (at < end) {
     const mapping = extents.find(tx, inode, at);
     const length = Math.min(mapping.length, end - at);
-    into.push({ fileBlock: at, block: mapping.block, length, fresh: false });
+    const { block, unwritten } = mapping;
+    into.push({ fileBlock: at, block, length, fresh: false, unwritten });
     at += length;
   }
 }

@@ -122,7 +122,7 @@ class ReadTask implements Operation<Transaction>, IoCompletion, LockHolder {
       const start = Math.max(from, segment.fileBlock * blockBytes);
       const end = Math.min(to, (segment.fileBlock + segment.length) * blockBytes);
       const at = request.memoryOffset + start - from;
-      if (segment.block === 0) {
+      if (segment.block === 0 || segment.unwritten) {
         request.memory.bytes.fill(0, at, at + end - start);
         continue;
       }

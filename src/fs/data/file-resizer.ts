@@ -217,8 +217,8 @@ class Resize implements LockHolder {
     const { blockBytes, extents } = this.context;
     const inTail = old % blockBytes;
     if (this.size > old && inTail > 0) {
-      const { block } = extents.find(tx, inode, Math.floor(old / blockBytes));
-      if (block !== 0) return { kind: 'zeroTail', block, from: inTail };
+      const { block, unwritten } = extents.find(tx, inode, Math.floor(old / blockBytes));
+      if (block !== 0 && !unwritten) return { kind: 'zeroTail', block, from: inTail };
     }
     return this.#setSize(tx, inode);
   }

@@ -35,11 +35,14 @@ import {
   touchModified,
 } from '../tree/inode.ts';
 import { initialiseTree } from '../tree/tree.ts';
-import type { Segment } from './data-map.ts';
+import { isBlank, type Segment } from './data-map.ts';
 import { MOST_EARLY_BYTES } from './early-writes.ts';
 import { type LockHolder, WHOLE_FILE } from './range-locks.ts';
 import { fillEdges, mergeEdges, type WriteImage } from './write-edges.ts';
 import { type PlanOutcome, type WriteContext, WritePlan } from './write-plan.ts';
+
+/** An unwritten extent may become three. */
+const RECORDS_PER_CONVERSION = 3;
 
 type Phase = 'plan' | 'fill' | 'transfer' | 'record';
 
@@ -305,7 +308,7 @@ class WriteTask implements Operation<Transaction>, IoCompletion, LockHolder, Wri
   #needsRecord(): boolean {
     const { endByte, size, extra, segments } = this.#plan;
     if (this.#updateTimes || this.#killPrivileges || endByte > size || extra) return true;
-    return segments.some((segment) => segment.fresh);
+    return segments.some(isBlank);
   }
 
   /** Data that the inode holds itself. */
@@ -330,9 +333,10 @@ class WriteTask implements Operation<Transaction>, IoCompletion, LockHolder, Wri
     let at = this.#recorded;
     for (let left = this.context.extentsPerStep; at < segments.length && left > 0; at++) {
       const segment = segments[at] as Segment;
-      if (!segment.fresh) continue;
-      this.#enter(tx, inode, segment);
-      left--;
+      if (!isBlank(segment)) continue;
+      if (segment.unwritten) this.context.extents.written(tx, inode, segment.fileBlock, segment.length);
+      else this.#enter(tx, inode, segment);
+      left -= segment.unwritten ? RECORDS_PER_CONVERSION : 1;
     }
     this.#recording = at;
     const last = segments[at - 1] as Segment;

@@ -25,7 +25,7 @@ import {
   requireRegular,
   sizeOf,
 } from '../tree/inode.ts';
-import { mapSegments, type Segment } from './data-map.ts';
+import { isBlank, mapSegments, type Segment } from './data-map.ts';
 import type { FileContext } from './file-reader.ts';
 import type { Freeing } from './freeing.ts';
 import type { PendingBlocks } from './pending-blocks.ts';
@@ -129,7 +129,7 @@ export class WritePlan {
     this.body = inlineBytes(inode).slice(0, this.size);
     if (this.first === 0) return -1;
     const run = this.#reserve(tx, -1, 1);
-    this.extra = { fileBlock: 0, block: run.start, length: 1, fresh: true };
+    this.extra = { fileBlock: 0, block: run.start, length: 1, fresh: true, unwritten: false };
     this.extraFrom = 0;
     return run.start + 1;
   }
@@ -143,10 +143,10 @@ export class WritePlan {
     const tail = Math.floor(this.size / blockBytes);
     const inTail = this.size - tail * blockBytes;
     if (inTail === 0 || tail >= this.first) return true;
-    const { block } = extents.find(tx, inode, tail);
-    if (block === 0) return true;
+    const { block, unwritten } = extents.find(tx, inode, tail);
+    if (block === 0 || unwritten) return true;
     if (!wide) return false;
-    this.extra = { fileBlock: tail, block, length: 1, fresh: false };
+    this.extra = { fileBlock: tail, block, length: 1, fresh: false, unwritten: false };
     this.extraFrom = inTail;
     return true;
   }
@@ -177,7 +177,13 @@ export class WritePlan {
     let next = goal;
     while (at < end) {
       const run = this.#reserve(tx, next, end - at);
-      this.segments.push({ fileBlock: at, block: run.start, length: run.length, fresh: true });
+      this.segments.push({
+        fileBlock: at,
+        block: run.start,
+        length: run.length,
+        fresh: true,
+        unwritten: false,
+      });
       at += run.length;
       next = run.start + run.length;
     }
@@ -195,7 +201,7 @@ export class WritePlan {
   }
 
   /**
-   * A fresh block is written whole; of a mapped one the sectors that change, and the zeros around
+   * A blank block is written whole; of a mapped one the sectors that change, and the zeros around
    * data that was never there.
    */
   #planEdges(): void {
@@ -203,14 +209,14 @@ export class WritePlan {
     const { sectorBytes } = this.#context.device;
     const head = this.segments[0] as Segment;
     const beforeHead = this.size - this.first * blockBytes;
-    this.headKept = head.fresh ? 0 : Math.min(Math.max(beforeHead, 0), this.skew);
+    this.headKept = isBlank(head) ? 0 : Math.min(Math.max(beforeHead, 0), this.skew);
     this.writeFrom = Math.floor(this.headKept / sectorBytes) * sectorBytes;
 
     const tail = this.segments[this.segments.length - 1] as Segment;
     const lastStart = (this.end - 1) * blockBytes;
     const inLast = this.endByte - lastStart;
-    const sectorEnd = tail.fresh ? blockBytes : Math.ceil(inLast / sectorBytes) * sectorBytes;
-    const oldEnd = tail.fresh ? inLast : Math.min(Math.max(this.size - lastStart, inLast), sectorEnd);
+    const sectorEnd = isBlank(tail) ? blockBytes : Math.ceil(inLast / sectorBytes) * sectorBytes;
+    const oldEnd = isBlank(tail) ? inLast : Math.min(Math.max(this.size - lastStart, inLast), sectorEnd);
     this.tailKept = oldEnd - inLast;
     this.writeTo = (this.end - 1 - this.first) * blockBytes + sectorEnd;
   }

@@ -15,6 +15,7 @@ import {
   BlockKind,
   BranchRecord,
   EntryRecord,
+  ExtentFlag,
   ExtentRecord,
   FILE_TYPE_MASK,
   FileType,
@@ -191,7 +192,11 @@ function recordsLength(
     if (what === BRANCHES) next = key + 1;
     else if (what === TreeKind.extents) {
       next = key + ExtentRecord.length.get(view, at);
-      if (next === key || next > FILE_BLOCK_LIMIT || ExtentRecord.flags.get(view, at) !== 0)
+      if (
+        next === key ||
+        next > FILE_BLOCK_LIMIT ||
+        (ExtentRecord.flags.get(view, at) & ~ExtentFlag.unwritten) !== 0
+      )
         return `an extent at ${key}`;
     } else {
       next = key + 1;

@@ -268,13 +268,13 @@ export const ExtentRecord = record('extent record', 20, {
   key: new U64(0),
   /** Where it is. */
   block: new U48(8),
-  /** Bits of `ExtentFlag`; 0 so far. */
+  /** Bits of `ExtentFlag`. */
   flags: new U16(14),
   /** Blocks; not 0. */
   length: new U32(16),
 });
 export const ExtentFlag = {
-  /** Allocated, reads as zeros. Kept for fallocate. */
+  /** Allocated, and reads as zeros: in regular files, and with the feature of this name only. */
   unwritten: 1,
 } as const;
 

@@ -25,6 +25,8 @@ const END = 2 ** 48;
 export interface Mapping {
   block: BlockNumber;
   length: number;
+  /** The blocks are the file's, and read as zeros. */
+  unwritten: boolean;
 }
 
 /** Tree nodes of all trees, taken from and given back to the space. */
@@ -52,7 +54,7 @@ export class ExtentMap {
   readonly #space: SpaceMap;
   readonly #tree: Tree;
   readonly #reader = new Cursor();
-  readonly #mapping: Mapping = { block: 0, length: 0 };
+  readonly #mapping: Mapping = { block: 0, length: 0, unwritten: false };
 
   constructor(space: SpaceMap) {
     this.#space = space;
@@ -64,6 +66,7 @@ export class ExtentMap {
     const cursor = this.#reader;
     const mapping = this.#mapping;
     mapping.block = 0;
+    mapping.unwritten = false;
     if (cursor.seekFloor(tx, inode, TreeKind.extents, fileBlock)) {
       const { key, at } = cursor;
       const { view } = cursor.leaf;
@@ -71,6 +74,7 @@ export class ExtentMap {
       if (fileBlock < key + length) {
         mapping.block = this.#checked(cursor, length) + fileBlock - key;
         mapping.length = key + length - fileBlock;
+        mapping.unwritten = ExtentRecord.flags.get(view, at) !== 0;
         return mapping;
       }
       mapping.length = (cursor.next() ? cursor.key : END) - fileBlock;
@@ -95,19 +99,49 @@ export class ExtentMap {
 
   /**
    * Maps `length` file blocks, a hole until now, to the blocks from `block` on, and counts them.
+   * @param flags of `ExtentFlag`
    */
-  insert(tx: Transaction, inode: InodeRef, fileBlock: FileBlock, block: BlockNumber, length: number): void {
+  insert(
+    tx: Transaction,
+    inode: InodeRef,
+    fileBlock: FileBlock,
+    block: BlockNumber,
+    length: number,
+    flags = 0,
+  ): void {
     tx.modify(inode.frame);
     addBlocks(inode, length);
     if (inode.number === 0) tx.changesOfTable++;
-    if (this.#extendBefore(tx, inode, fileBlock, block, length)) return;
+    this.#map(tx, inode, fileBlock, block, length, flags);
+  }
+
+  /** The data of `length` file blocks, which lie in one unwritten extent, is on the device. */
+  written(tx: Transaction, inode: InodeRef, fileBlock: FileBlock, length: number): void {
     const { cursor } = this.#tree;
-    this.#tree.insert(tx, inode, fileBlock, ExtentRecord.sizeBytes);
+    if (!cursor.seekFloor(tx, inode, TreeKind.extents, fileBlock)) throw notUnwritten(inode, fileBlock);
+    const { key } = cursor;
     const { view } = cursor.leaf;
-    const { at } = cursor;
-    ExtentRecord.block.set(view, at, block);
-    ExtentRecord.flags.set(view, at, 0);
-    ExtentRecord.length.set(view, at, length);
+    const whole = ExtentRecord.length.get(view, cursor.at);
+    const flags = ExtentRecord.flags.get(view, cursor.at);
+    const end = fileBlock + length;
+    if (flags === 0 || key + whole < end) throw notUnwritten(inode, fileBlock);
+    const block = this.#checked(cursor, whole);
+    if (fileBlock > key) this.#setLength(tx, fileBlock - key);
+    else this.#tree.remove(tx, inode);
+    if (end < key + whole) this.#insertRecord(tx, inode, end, block + end - key, key + whole - end, flags);
+    this.#map(tx, inode, fileBlock, block + fileBlock - key, length, 0);
+  }
+
+  #map(
+    tx: Transaction,
+    inode: InodeRef,
+    fileBlock: FileBlock,
+    block: BlockNumber,
+    length: number,
+    flags: number,
+  ): void {
+    if (this.#extendBefore(tx, inode, fileBlock, block, length, flags)) return;
+    this.#insertRecord(tx, inode, fileBlock, block, length, flags);
     this.#joinNext(tx, inode, fileBlock);
   }
 
@@ -118,6 +152,7 @@ export class ExtentMap {
     fileBlock: FileBlock,
     block: BlockNumber,
     length: number,
+    flags: number,
   ): boolean {
     const { cursor } = this.#tree;
     if (!cursor.seekFloor(tx, inode, TreeKind.extents, fileBlock)) return false;
@@ -128,6 +163,7 @@ export class ExtentMap {
       throw new CorruptionError(inode.frame.block, `file block ${fileBlock} is mapped already`);
     if (key + before !== fileBlock || ExtentRecord.block.get(view, at) + before !== block) return false;
     if (before + length > MAX_EXTENT_BLOCKS || frame === undefined) return false;
+    if (ExtentRecord.flags.get(view, at) !== flags) return false;
     tx.modify(frame);
     ExtentRecord.length.set(view, at, before + length);
     this.#joinNext(tx, inode, key);
@@ -140,8 +176,10 @@ export class ExtentMap {
     cursor.seekFloor(tx, inode, TreeKind.extents, fileBlock);
     const length = ExtentRecord.length.get(cursor.leaf.view, cursor.at);
     const end = ExtentRecord.block.get(cursor.leaf.view, cursor.at) + length;
+    const flags = ExtentRecord.flags.get(cursor.leaf.view, cursor.at);
     if (!cursor.next() || cursor.key !== fileBlock + length) return;
     if (ExtentRecord.block.get(cursor.leaf.view, cursor.at) !== end) return;
+    if (ExtentRecord.flags.get(cursor.leaf.view, cursor.at) !== flags) return;
     const added = ExtentRecord.length.get(cursor.leaf.view, cursor.at);
     if (length + added > MAX_EXTENT_BLOCKS) return;
     this.#tree.remove(tx, inode);
@@ -175,6 +213,7 @@ export class ExtentMap {
       const { key } = cursor;
       const length = ExtentRecord.length.get(cursor.leaf.view, cursor.at);
       const block = this.#checked(cursor, length);
+      const flags = ExtentRecord.flags.get(cursor.leaf.view, cursor.at);
       const first = Math.max(key, from);
       const last = Math.min(key + length, to);
       if (last <= first) return true;
@@ -185,22 +224,28 @@ export class ExtentMap {
       if (metadata) for (let i = first; i < last; i++) tx.discard(block + i - key);
       if (first > key) this.#setLength(tx, first - key);
       else this.#tree.remove(tx, inode);
-      if (last < key + length) this.#insertTail(tx, inode, last, block + last - key, key + length - last);
+      if (last < key + length)
+        this.#insertRecord(tx, inode, last, block + last - key, key + length - last, flags);
     }
     return false;
   }
 
-  #insertTail(
+  #insertRecord(
     tx: Transaction,
     inode: InodeRef,
     fileBlock: FileBlock,
     block: BlockNumber,
     length: number,
+    flags: number,
   ): void {
     this.#tree.insert(tx, inode, fileBlock, ExtentRecord.sizeBytes);
     const { leaf, at } = this.#tree.cursor;
     ExtentRecord.block.set(leaf.view, at, block);
-    ExtentRecord.flags.set(leaf.view, at, 0);
+    ExtentRecord.flags.set(leaf.view, at, flags);
     ExtentRecord.length.set(leaf.view, at, length);
   }
+}
+
+function notUnwritten(inode: InodeRef, fileBlock: FileBlock): CorruptionError {
+  return new CorruptionError(inode.frame.block, `file block ${fileBlock} is not in an unwritten extent`);
 }
