@@ -33,6 +33,7 @@ const NAME = 'disk';
 /** @implements {FileSystem} */
 class FaultDisk {
   blockBytes = 4096;
+  offsetSecret = [1, 2, 3, 4];
   readOnly = false;
   slowMs = 0;
   /** @type {Set<string>} */

@@ -89,10 +89,9 @@ export interface VolumeParts {
 export function assemble(
   recovery: Recovery,
   superblock: SuperblockImage,
-  layout: Layout,
   options: VolumeOptions,
 ): VolumeParts {
-  const { device } = recovery;
+  const { device, layout } = recovery;
   const { blockBytes } = layout;
   const log = options.log ?? (() => {});
   const clock = options.clock ?? new DateClock();

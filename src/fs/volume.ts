@@ -46,7 +46,6 @@ import { recover } from './journal/recovery.ts';
 import { failureInWords } from './life/health.ts';
 import type { InodePaths } from './life/inode-path.ts';
 import type { VolumeAdjustment, VolumeCounters, VolumeOptions } from './life/volume-options.ts';
-import { followedLayout } from './life/volume-size.ts';
 import type { Namespace } from './namespace.ts';
 import {
   BEHIND_EARLY_WRITES,
@@ -362,11 +361,10 @@ export async function openVolume(device: Device, options: VolumeOptions = {}): P
     const mode = { readOnly, replay: options.recovery ?? true };
     const recovery = await recover(device, superblock, mode);
     const { isClean } = superblock;
-    const layout = await followedLayout(recovery.device, superblock);
-    const parts = assemble(recovery, superblock, layout, { ...options, readOnly });
+    const parts = assemble(recovery, superblock, { ...options, readOnly });
     await parts.lifecycle.start();
     // The crash may have come while the size changed.
-    if (!isClean && !readOnly) await parts.marks.renewBackups(layout);
+    if (!isClean && !readOnly) await parts.marks.renewBackups(parts.layout);
     return new Volume(parts);
   } catch (thrown) {
     await device.close();

@@ -141,6 +141,23 @@ test('a volume at rest wakes for it', async () => {
   expect(await checkVolume(device.reopen())).toMatchObject({ clean: true, statistics: { blocks: 8192 } });
 });
 
+test('a superblock that speaks of less than the root is refused before anything is replayed', async () => {
+  const device = await made(8 * MIB, 8 * MIB, KIB);
+  const volume = await TestVolume.open(device);
+  await filled(volume);
+  await volume.volume.sync();
+  const crashed = device.clone();
+  await volume.volume.unmount();
+  const superblock = await readSuperblock(crashed);
+  const { journalBlocks } = superblock.layout();
+  superblock.resized(new Layout({ blockBytes: KIB, blockCount: 8000, journalBlocks }));
+  await superblock.write(crashed, 0, KIB, superblock.sequence);
+  const found = crashed.reopen();
+  const before = Buffer.from(found.peek(0, 8 * MIB));
+  await expect(TestVolume.open(found)).rejects.toThrow('its superblock speaks of 8000 blocks');
+  expect(before.equals(Buffer.from(crashed.reopen().peek(0, 8 * MIB)))).toBe(true);
+});
+
 test.each([
   { from: 2 * MIB, to: 7 * MIB },
   { from: 2 * MIB, to: 24 * MIB },

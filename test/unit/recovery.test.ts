@@ -5,8 +5,8 @@
 import { describe, expect, test } from 'vitest';
 import type { IoCompletion, Memory } from '../../src/aio/device.ts';
 import { DateClock } from '../../src/fs/base/clock.ts';
-import { initialiseHeader } from '../../src/fs/format/block-header.ts';
-import { BlockKind, JOURNAL_HEADS, Superblock } from '../../src/fs/format/format.ts';
+import { initialiseHeader, sealBlock } from '../../src/fs/format/block-header.ts';
+import { BlockKind, JOURNAL_HEADS, Superblock, VolumeRoot } from '../../src/fs/format/format.ts';
 import { Layout } from '../../src/fs/format/layout.ts';
 import { readSuperblock, type SuperblockImage } from '../../src/fs/format/superblock.ts';
 import { Journal, writeJournalHead } from '../../src/fs/journal/journal.ts';
@@ -101,12 +101,18 @@ describe('recovery', () => {
     const device = new TranscribingDevice(2048 * BLOCK);
     const journal = await journalOn(device);
     await append(journal, [4, 9]);
+    const root = frame(layout.volumeRootBlock);
+    initialiseHeader(root.view, root.bytes, 0, BlockKind.volumeRoot, root.block, identity.uuid);
+    VolumeRoot.blockCount.set(root.view, 0, layout.blockCount);
+    sealBlock(root.view, root.bytes, 0, BLOCK, 1);
+    device.poke(root.block * BLOCK, root.bytes);
     const superblock = {
       uuid: identity.uuid,
       journalSalt: identity.salt,
       nameSecret: new Uint8Array(16),
       isClean: false,
       layout: () => layout,
+      resized: () => {},
     } as unknown as SuperblockImage;
     device.asked.length = 0;
     await recover(device, superblock, { readOnly: false, replay: true });

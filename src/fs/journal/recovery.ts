@@ -13,6 +13,7 @@
 import type { Device } from '../../aio/device.ts';
 import { CorruptionError } from '../base/errors.ts';
 import { MAX_METADATA_TRANSFER_BYTES } from '../base/limits.ts';
+import type { BlockNumber } from '../base/numbers.ts';
 import { blockFault } from '../format/block-header.ts';
 import { BlockHeader } from '../format/format.ts';
 import type { Layout } from '../format/layout.ts';
@@ -22,6 +23,7 @@ import { type JournalPosition, writeJournalHead } from './journal.ts';
 import { type JournalContents, readJournal, readJournalHead } from './journal-log.ts';
 import { ReplayedDevice } from './replayed-device.ts';
 import type { JournalIdentity } from './transaction-pages.ts';
+import { followedLayout } from './volume-size.ts';
 
 export interface Recovery {
   /** The device to go on with: the same, or one that shows the replayed blocks over it. */
@@ -29,6 +31,8 @@ export interface Recovery {
   readonly position: JournalPosition;
   /** What was replayed; undefined if the volume was unmounted in order. */
   readonly contents: JournalContents | undefined;
+  /** The disk map of the volume as it is now. */
+  readonly layout: Layout;
 }
 
 /** How a volume is to be mounted. */
@@ -54,19 +58,27 @@ export async function recover(
   superblock: SuperblockImage,
   { readOnly, replay: mayReplay }: RecoveryMode,
 ): Promise<Recovery> {
-  const layout = superblock.layout();
+  // As far as the journal may reach.
+  const reach = superblock.layout();
   const identity = { uuid: superblock.uuid, salt: superblock.journalSalt };
-  if (readOnly && (superblock.isClean || !mayReplay))
-    return { device, position: NOWHERE, contents: undefined };
-  if (superblock.isClean) {
-    return { device, position: await readJournalHead(device, layout, identity), contents: undefined };
+  if (superblock.isClean || (readOnly && !mayReplay)) {
+    const layout = await followedLayout(device, superblock, reach.volumeRootBlock);
+    const position = readOnly ? NOWHERE : await readJournalHead(device, reach, identity);
+    return { device, position, contents: undefined, layout };
   }
-  const contents = await readJournal(device, layout, identity);
+  const contents = await readJournal(device, reach, identity);
+  // Whatever is refused is refused before anything is written.
+  const layout = await followedLayout(device, superblock, rootPlace(contents, reach));
   if (readOnly) {
-    const shown = await replayIntoMemory(device, layout, identity, contents);
-    return { device: shown, position: NOWHERE, contents };
+    const shown = await replayIntoMemory(device, reach, identity, contents);
+    return { device: shown, position: NOWHERE, contents, layout };
   }
-  return { device, position: await replay(device, layout, identity, contents), contents };
+  return { device, position: await replay(device, reach, identity, contents), contents, layout };
+}
+
+/** Where the volume root stands that will be at home when the journal is replayed. */
+function rootPlace({ homes, places }: JournalContents, { volumeRootBlock }: Layout): BlockNumber {
+  return places[homes.indexOf(volumeRootBlock)] ?? volumeRootBlock;
 }
 
 async function replay(

@@ -4,22 +4,28 @@
  */
 import type { Device } from '../../aio/device.ts';
 import { CorruptionError } from '../base/errors.ts';
+import type { BlockNumber } from '../base/numbers.ts';
 import { blockFault } from '../format/block-header.ts';
 import { BlockHeader, BlockKind, VolumeRoot } from '../format/format.ts';
 import type { Layout } from '../format/layout.ts';
 import { NotAVolumeError, type SuperblockImage } from '../format/superblock.ts';
-import { readBlocks, Staging } from '../journal/block-transfers.ts';
+import { readBlocks, Staging } from './block-transfers.ts';
 
 /**
  * The disk map of the volume as it is now. The superblock in memory follows.
- * @param device as it is when the journal was replayed
+ * @param place block of the volume root as it will be: at home, or a copy in the journal that has
+ * not been replayed
  * @throws CorruptionError, NotAVolumeError, FsError of the device
  */
-export async function followedLayout(device: Device, superblock: SuperblockImage): Promise<Layout> {
+export async function followedLayout(
+  device: Device,
+  superblock: SuperblockImage,
+  place: BlockNumber,
+): Promise<Layout> {
   const layout = superblock.layout();
   const { blockBytes, volumeRootBlock, blockCount: most } = layout;
   const { memory, bytes, view } = new Staging(device).reserve(blockBytes);
-  await readBlocks(device, memory, [volumeRootBlock], blockBytes);
+  await readBlocks(device, memory, [place], blockBytes);
   const fault = blockFault(view, bytes, 0, blockBytes, volumeRootBlock, superblock.uuid);
   if (fault !== undefined) throw new CorruptionError(volumeRootBlock, fault);
   if (BlockHeader.kind.get(view, 0) !== BlockKind.volumeRoot)
