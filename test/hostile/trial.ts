@@ -241,11 +241,15 @@ class Trial {
       if (thrown instanceof NotAVolumeError && device.writes > 0)
         throw new Broken('it was refused, yet written to');
       this.#settle(device);
-      // Features that are not known forbid changes, and nothing else.
-      if (how.strict && how.change && isOnlyReadable(thrown))
-        return this.#mount(bytes, { readOnly: true, strict: true });
       if (how.strict) throw new Broken(`it cannot be mounted: ${(thrown as Error).message}`);
       return false;
+    }
+    // Features that are not known forbid changes, and nothing else.
+    if (how.change && volume.volume.readOnly && device.writes === 0) {
+      await finished(volume.volume.unmount(), device);
+      this.#settle(device);
+      const isReadable = await this.#mount(bytes, { readOnly: true, strict: how.strict ?? false });
+      return isReadable && how.strict === true;
     }
     const exercise = new Exercise(volume, new SeededRandom(this.#seed));
     try {
@@ -274,10 +278,6 @@ class Trial {
     }
     this.#settle(device);
   }
-}
-
-function isOnlyReadable(thrown: unknown): boolean {
-  return thrown instanceof NotAVolumeError && thrown.message.includes('may only read it');
 }
 
 /** Function and file of the innermost frame of ours. */

@@ -51,7 +51,7 @@ class TranscribingDevice extends MemoryDevice {
 
 function frame(block: number): Frame {
   const made = new Frame({ bytes: new Uint8Array(BLOCK) }, 0, new Uint8Array(BLOCK));
-  initialiseHeader(made.view, made.bytes, 0, BlockKind.directoryNode, block, identity.uuid);
+  initialiseHeader(made.view, made.bytes, 0, BlockKind.symlink, block, identity.uuid);
   made.block = block;
   return made;
 }

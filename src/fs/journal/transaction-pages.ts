@@ -6,9 +6,12 @@
  * The copies are made one by one and in any order, each in its place; then `finish` makes the pages
  * that speak of them.
  */
+
 import { strict as assert } from 'node:assert';
 import { crc32c } from '../../crc32c.ts';
 import type { Clock } from '../base/clock.ts';
+import { CorruptionError } from '../base/errors.ts';
+import { contentFault, inodeFaults } from '../format/block-content.ts';
 import { initialiseHeader, sealBlock } from '../format/block-header.ts';
 import {
   BlockHeader,
@@ -60,6 +63,26 @@ export interface TransactionShape {
   readonly clock: Clock;
 }
 
+/** What is refused when it is read must not be written. */
+function requireSound(frame: Frame): void {
+  const { view, bytes, block, inodeFaults: known } = frame;
+  const kind = BlockHeader.kind.get(view, 0);
+  const fault = contentFault(view, bytes, kind) ?? inodeFaultIn(view, bytes, kind, known);
+  if (fault !== undefined) throw new CorruptionError(block, `was about to be written with ${fault}`);
+}
+
+/** One that was there when the block was read is the business of fsck. */
+function inodeFaultIn(
+  view: DataView,
+  bytes: Uint8Array,
+  kind: number,
+  known: ReadonlyMap<number, string> | undefined,
+): string | undefined {
+  if (kind !== BlockKind.inodes) return undefined;
+  for (const [at, fault] of inodeFaults(view, bytes) ?? []) if (!known?.has(at)) return fault;
+  return undefined;
+}
+
 export class TransactionPages {
   readonly #perDescriptor: number;
   /** The home of each copy. */
@@ -78,9 +101,14 @@ export class TransactionPages {
     this.#homes = new Float64Array(shape.copies);
   }
 
-  /** Makes copy number `index` of the transaction: the frame as it is now, sealed. */
+  /**
+   * Makes copy number `index` of the transaction: the frame as it is now, sealed.
+   * @throws CorruptionError if it is not what a reader would take: then nothing of the transaction
+   * must be written
+   */
   copy(frame: Frame, index: number): void {
     const { blockBytes, sequence } = this.shape;
+    requireSound(frame);
     const at = this.#pageOf(index) * blockBytes;
     this.bytes.set(frame.bytes, at);
     sealBlock(this.view, this.bytes, at, blockBytes, sequence);
