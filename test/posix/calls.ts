@@ -1,0 +1,176 @@
+/**
+ * What a POSIX case may ask of a filesystem, whatever stands behind it.
+ *
+ * `Calls` are the system calls of one user, relative to one directory. Three things implement them:
+ * a volume in memory (volume-nodes.ts), FUSE requests as bytes onto such a volume (fuse-nodes.ts),
+ * both below a small stand-in for the kernel (name-walk.ts), and a real mount (mount-calls.ts).
+ *
+ * Paths are strings of bytes: each character is one byte (latin1). Times are nanoseconds since
+ * 1970. A call that fails throws an error whose `code` is the errno's name.
+ */
+import { constants } from 'node:os';
+import { RenameFlag } from '../../src/fs/base/filesystem.ts';
+
+/** What a harness may lack. A case that needs it says so, and is left out where it is missing. */
+export type Capability =
+  /** Somebody checks who may do what, as the kernel does with `default_permissions`. */
+  | 'permissions'
+  /** Somebody knows open files: access modes, O_APPEND, O_NOFOLLOW, O_DIRECTORY. */
+  | 'open files'
+  /** Paths are walked as the kernel does: symlinks, and the limit of a path's length. */
+  | 'path walk'
+  /** A name with a '/' reaches the filesystem. */
+  | 'slash in names'
+  /** A name with a NUL does. */
+  | 'NUL in names'
+  /** An empty text and a size below zero can be said at all. */
+  | 'texts and sizes of nothing';
+
+export const { noReplace: NOREPLACE, exchange: EXCHANGE } = RenameFlag;
+
+export const Type = {
+  mask: 0o170000,
+  fifo: 0o010000,
+  character: 0o020000,
+  directory: 0o040000,
+  block: 0o060000,
+  regular: 0o100000,
+  symlink: 0o120000,
+  socket: 0o140000,
+} as const;
+
+export interface User {
+  readonly uid: number;
+  readonly gid: number;
+  /** Further groups, which only a kernel looks at. */
+  readonly groups: readonly number[];
+  readonly umask: number;
+}
+
+export const ROOT: User = { uid: 0, gid: 0, groups: [], umask: 0o022 };
+
+export interface Device {
+  readonly major: number;
+  readonly minor: number;
+}
+
+export interface Status {
+  readonly inode: number;
+  readonly type: number;
+  /** Without the type. */
+  readonly mode: number;
+  readonly links: number;
+  readonly uid: number;
+  readonly gid: number;
+  readonly device: Device;
+  readonly sizeBytes: number;
+  readonly sectors: number;
+  readonly accessNs: bigint;
+  readonly modifyNs: bigint;
+  readonly changeNs: bigint;
+}
+
+export interface Space {
+  readonly blockBytes: number;
+  readonly blocks: number;
+  readonly freeBlocks: number;
+  readonly files: number;
+  readonly freeFiles: number;
+  readonly nameBytes: number;
+}
+
+export interface Entry {
+  readonly name: string;
+  readonly inode: number;
+  readonly type: number;
+  /** Where to go on behind this entry. */
+  readonly cookie: bigint;
+}
+
+/** A time for utimensat(2). */
+export type TimeToSet = bigint | 'now' | 'omit';
+
+/** `path` is O_PATH: it holds the file, whatever it is, and follows no symlink. */
+export type Access = 'read' | 'write' | 'both' | 'path';
+export type OpenFlag = 'create' | 'exclusive' | 'truncate' | 'append' | 'noFollow' | 'directory' | 'sync';
+
+export interface OpenFile {
+  read(offset: number, lengthBytes: number): Promise<Buffer>;
+  /** Writes all of it. */
+  write(offset: number, data: Uint8Array): Promise<void>;
+  status(): Promise<Status>;
+  truncate(sizeBytes: number): Promise<void>;
+  chmod(mode: number): Promise<void>;
+  utimens(access: TimeToSet, modify: TimeToSet): Promise<void>;
+  /**
+   * Gives the open file a name, as linkat(2) does with AT_EMPTY_PATH.
+   * @param directory where `path` begins, if it is another one than the caller's
+   */
+  link(path: string, directory?: OpenFile): Promise<void>;
+  /**
+   * Entries of an open directory behind `cookie`, as getdents64(2) gives them into a buffer of so
+   * many bytes; none at the end.
+   */
+  list(cookie: bigint, bufferBytes: number): Promise<Entry[]>;
+  /** fsync(2). */
+  sync(): Promise<void>;
+  /** What somebody keeps of the content in memory is let go of; after `sync`. */
+  dropCache(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** None of them follows a symlink at the end of a path, but `open` without 'noFollow'. */
+export interface Calls {
+  /** The same directory, by somebody else. */
+  as(user: Partial<User>): Calls;
+  /** The same user, in a directory that is open. */
+  at(directory: OpenFile): Calls;
+
+  mkdir(path: string, mode?: number): Promise<void>;
+  /** mknod(2); `mode` with the type. */
+  mknod(path: string, mode: number, device?: Device): Promise<void>;
+  symlink(target: string, path: string): Promise<void>;
+  readlink(path: string): Promise<string>;
+  link(from: string, to: string): Promise<void>;
+  unlink(path: string): Promise<void>;
+  rmdir(path: string): Promise<void>;
+  rename(from: string, to: string, flags?: number): Promise<void>;
+  /** `to` begins in the open directory. */
+  renameInto(directory: OpenFile, from: string, to: string): Promise<void>;
+  status(path: string): Promise<Status>;
+  /** stat(2), which follows symlinks: for those who have 'path walk'. */
+  statusBehind(path: string): Promise<Status>;
+  chmod(path: string, mode: number): Promise<void>;
+  /** Undefined leaves the one as it is. */
+  chown(path: string, uid: number | undefined, gid: number | undefined): Promise<void>;
+  utimens(path: string, access: TimeToSet, modify: TimeToSet): Promise<void>;
+  truncate(path: string, sizeBytes: number): Promise<void>;
+  open(path: string, access: Access, flags?: readonly OpenFlag[], mode?: number): Promise<OpenFile>;
+  statfs(): Promise<Space>;
+
+  /** mknod(2) of a regular file whose name is not taken apart. */
+  makeNamed(name: string): Promise<void>;
+
+  /** Time goes on: whatever is stamped from now on is later than anything before. */
+  tick(): Promise<void>;
+  /** What the clock of the filesystem says. */
+  now(): Promise<bigint>;
+}
+
+/** An errno, by name. */
+export class PosixError extends Error {
+  readonly code: string;
+
+  constructor(errno: number, what: string) {
+    const code = ERRNO_NAMES.get(errno) ?? `errno ${errno}`;
+    super(`${what}: ${code}`);
+    this.code = code;
+  }
+}
+
+/** Of two names for one number the first: EAGAIN, not EWOULDBLOCK. */
+const ERRNO_NAMES = new Map(
+  Object.entries(constants.errno)
+    .map(([name, number]): [number, string] => [number, name])
+    .reverse(),
+);

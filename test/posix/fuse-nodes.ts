@@ -1,0 +1,244 @@
+/**
+ * FUSE requests as bytes, through the session onto a volume in memory.
+ *
+ * The bytes are put together here as linux/fuse.h has them, not with the tables of src/fuse/abi.ts:
+ * a field that is wrong there must not be wrong here as well.
+ */
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { Opcode } from '../../src/fuse/abi.ts';
+import { Session } from '../../src/fuse/session.ts';
+import { FakeChannel, message, type Reply, u32, u64 } from '../suite/fuse-fake-channel.ts';
+import type { TestVolume } from '../suite/volume-harness.ts';
+import {
+  type Device,
+  type Entry,
+  PosixError,
+  ROOT,
+  type Space,
+  type Status,
+  Type,
+  type User,
+} from './calls.ts';
+import type { NodeChanges, Nodes } from './name-walk.ts';
+import { decodedDevice, encodedDevice, momentOf, nanosecondsOf } from './numbers.ts';
+
+const LONGEST_TRANSFER = 64 * 1024;
+const NOTHING = Buffer.alloc(0);
+const END = Buffer.from([0]);
+const GETATTR_IN = Buffer.alloc(16);
+const FSYNC_IN = Buffer.alloc(16);
+
+const VALID = {
+  mode: 1 << 0,
+  uid: 1 << 1,
+  gid: 1 << 2,
+  size: 1 << 3,
+  access: 1 << 4,
+  modify: 1 << 5,
+  accessNow: 1 << 7,
+  modifyNow: 1 << 8,
+  kill: 1 << 11,
+};
+const WRITE_KILL = 1 << 2;
+
+/** The struct fuse_attr at `at`. */
+function statusAt(body: Buffer, at: number): Status {
+  const mode = body.readUInt32LE(at + 60);
+  const time = (seconds: number, nanoseconds: number) =>
+    nanosecondsOf(Number(body.readBigInt64LE(at + seconds)), body.readUInt32LE(at + nanoseconds));
+  return {
+    inode: Number(body.readBigUInt64LE(at)),
+    type: mode & Type.mask,
+    mode: mode & 0o7777,
+    links: body.readUInt32LE(at + 64),
+    uid: body.readUInt32LE(at + 68),
+    gid: body.readUInt32LE(at + 72),
+    device: decodedDevice(body.readUInt32LE(at + 76)),
+    sizeBytes: Number(body.readBigUInt64LE(at + 8)),
+    sectors: Number(body.readBigUInt64LE(at + 16)),
+    accessNs: time(24, 48),
+    modifyNs: time(32, 52),
+    changeNs: time(40, 56),
+  };
+}
+
+/** The struct fuse_setattr_in. */
+function setattrIn(changes: NodeChanges, sizeBytes?: number): Buffer {
+  const { mode, uid, gid, access = 'omit', modify = 'omit', kill } = changes;
+  let valid = kill ? VALID.kill : 0;
+  if (mode !== undefined) valid |= VALID.mode;
+  if (uid !== undefined) valid |= VALID.uid;
+  if (gid !== undefined) valid |= VALID.gid;
+  if (sizeBytes !== undefined) valid |= VALID.size;
+  if (access !== 'omit') valid |= access === 'now' ? VALID.access | VALID.accessNow : VALID.access;
+  if (modify !== 'omit') valid |= modify === 'now' ? VALID.modify | VALID.modifyNow : VALID.modify;
+  const { seconds: atime, nanoseconds: atimensec } = momentOf(typeof access === 'bigint' ? access : 0n);
+  const { seconds: mtime, nanoseconds: mtimensec } = momentOf(typeof modify === 'bigint' ? modify : 0n);
+  return Buffer.concat([
+    u32(valid, 0),
+    u64(0, sizeBytes ?? 0, 0, atime, mtime, 0),
+    u32(atimensec, mtimensec, 0, mode ?? 0, 0, uid ?? 0, gid ?? 0, 0),
+  ]);
+}
+
+/** The struct fuse_dirents of an answer. */
+function entriesOf(body: Buffer): Entry[] {
+  const entries: Entry[] = [];
+  for (let at = 0; at < body.length; ) {
+    const nameBytes = body.readUInt32LE(at + 16);
+    entries.push({
+      inode: Number(body.readBigUInt64LE(at)),
+      cookie: body.readBigUInt64LE(at + 8),
+      type: body.readUInt32LE(at + 20) << 12,
+      name: body.toString('latin1', at + 24, at + 24 + nameBytes),
+    });
+    at += (24 + nameBytes + 7) & ~7;
+  }
+  return entries;
+}
+
+export class FuseNodes implements Nodes {
+  readonly channel = new FakeChannel();
+  /** What the session wrote to its log. */
+  readonly lines: string[] = [];
+
+  constructor(test: TestVolume) {
+    new Session(this.channel, test.volume, { log: (line) => this.lines.push(line) }).start();
+  }
+
+  /** Delivers one request and waits for its reply. */
+  async #ask(opcode: number, inode: number, body: Buffer, user = ROOT): Promise<Buffer> {
+    const reply = await this.#replyTo(opcode, inode, body, user);
+    if (reply.error === 0) return reply.body;
+    throw new PosixError(-reply.error, `opcode ${opcode}`);
+  }
+
+  async #replyTo(opcode: number, inode: number, body: Buffer, { uid, gid }: User): Promise<Reply> {
+    const { replies } = this.channel;
+    replies.length = 0;
+    const request = message(opcode, BigInt(inode), body);
+    request.writeUInt32LE(uid, 24);
+    request.writeUInt32LE(gid, 28);
+    this.channel.deliver(request);
+    for (;;) {
+      const [reply] = replies;
+      if (reply !== undefined) return reply;
+      await nextTurn();
+    }
+  }
+
+  /** Asks for what is answered by a struct fuse_entry_out. @returns its inode */
+  async #entry(opcode: number, inode: number, body: Buffer, user = ROOT): Promise<number> {
+    return Number((await this.#ask(opcode, inode, body, user)).readBigUInt64LE(0));
+  }
+
+  lookup(parent: number, name: Buffer): Promise<number> {
+    return this.#entry(Opcode.LOOKUP, parent, Buffer.concat([name, END]));
+  }
+
+  forget(inode: number): void {
+    this.channel.deliver(message(Opcode.FORGET, BigInt(inode), u64(1)));
+  }
+
+  async status(inode: number): Promise<Status> {
+    return statusAt(await this.#ask(Opcode.GETATTR, inode, GETATTR_IN), 16);
+  }
+
+  async change(inode: number, changes: NodeChanges): Promise<void> {
+    await this.#ask(Opcode.SETATTR, inode, setattrIn(changes));
+  }
+
+  async resize(inode: number, sizeBytes: number, kill: boolean): Promise<void> {
+    await this.#ask(Opcode.SETATTR, inode, setattrIn({ kill }, sizeBytes));
+  }
+
+  make(parent: number, name: Buffer, mode: number, device: Device, user: User): Promise<number> {
+    const { umask } = user;
+    if ((mode & Type.mask) === Type.directory) {
+      const body = Buffer.concat([u32(mode & 0o7777, umask), name, END]);
+      return this.#entry(Opcode.MKDIR, parent, body, user);
+    }
+    const body = Buffer.concat([u32(mode, encodedDevice(device), umask, 0), name, END]);
+    return this.#entry(Opcode.MKNOD, parent, body, user);
+  }
+
+  symlink(parent: number, name: Buffer, target: Buffer, user: User): Promise<number> {
+    return this.#entry(Opcode.SYMLINK, parent, Buffer.concat([name, END, target, END]), user);
+  }
+
+  readlink(inode: number): Promise<Buffer> {
+    return this.#ask(Opcode.READLINK, inode, NOTHING);
+  }
+
+  async link(inode: number, parent: number, name: Buffer): Promise<void> {
+    this.forget(await this.#entry(Opcode.LINK, parent, Buffer.concat([u64(inode), name, END])));
+  }
+
+  async unlink(parent: number, name: Buffer): Promise<void> {
+    await this.#ask(Opcode.UNLINK, parent, Buffer.concat([name, END]));
+  }
+
+  async rmdir(parent: number, name: Buffer): Promise<void> {
+    await this.#ask(Opcode.RMDIR, parent, Buffer.concat([name, END]));
+  }
+
+  /** The kernel sends the old request where there are no flags. */
+  async rename(
+    parent: number,
+    name: Buffer,
+    newParent: number,
+    newName: Buffer,
+    flags: number,
+  ): Promise<void> {
+    const names = [name, END, newName, END];
+    if (flags === 0) await this.#ask(Opcode.RENAME, parent, Buffer.concat([u64(newParent), ...names]));
+    else await this.#ask(Opcode.RENAME2, parent, Buffer.concat([u64(newParent), u32(flags, 0), ...names]));
+  }
+
+  async read(inode: number, offset: number, lengthBytes: number): Promise<Buffer> {
+    const parts: Buffer[] = [];
+    for (let done = 0; done < lengthBytes; ) {
+      const wanted = Math.min(LONGEST_TRANSFER, lengthBytes - done);
+      const part = await this.#ask(Opcode.READ, inode, readIn(BigInt(offset + done), wanted));
+      parts.push(part);
+      done += part.length;
+      if (part.length < wanted) break;
+    }
+    return Buffer.concat(parts);
+  }
+
+  async write(inode: number, offset: number, data: Uint8Array, kill: boolean): Promise<void> {
+    for (let done = 0; done < data.length; done += LONGEST_TRANSFER) {
+      const part = data.subarray(done, done + LONGEST_TRANSFER);
+      const head = [u64(0, offset + done), u32(part.length, kill ? WRITE_KILL : 0), u64(0), u32(1, 0)];
+      const body = await this.#ask(Opcode.WRITE, inode, Buffer.concat([...head, part]));
+      if (body.readUInt32LE(0) !== part.length) throw new Error('a write is all or nothing');
+    }
+  }
+
+  async list(inode: number, cookie: bigint, bufferBytes: number): Promise<Entry[]> {
+    return entriesOf(await this.#ask(Opcode.READDIR, inode, readIn(cookie, bufferBytes)));
+  }
+
+  async sync(inode: number): Promise<void> {
+    await this.#ask(Opcode.FSYNC, inode, FSYNC_IN);
+  }
+
+  async statfs(): Promise<Space> {
+    const body = await this.#ask(Opcode.STATFS, 1, NOTHING);
+    const number = (at: number) => Number(body.readBigUInt64LE(at));
+    return {
+      blocks: number(0),
+      freeBlocks: number(8),
+      files: number(24),
+      freeFiles: number(32),
+      blockBytes: body.readUInt32LE(48),
+      nameBytes: body.readUInt32LE(44),
+    };
+  }
+}
+
+/** The struct fuse_read_in, which READDIR has too. */
+function readIn(offset: bigint, lengthBytes: number): Buffer {
+  return Buffer.concat([u64(0, offset), u32(lengthBytes, 0), u64(0), u32(0, 0)]);
+}
