@@ -6,7 +6,7 @@ import { describe, expect, test } from 'vitest';
 import type { IoCompletion, Memory } from '../../src/aio/device.ts';
 import { DateClock } from '../../src/fs/base/clock.ts';
 import { initialiseHeader, sealBlock } from '../../src/fs/format/block-header.ts';
-import { BlockKind, JOURNAL_HEADS, Superblock, VolumeRoot } from '../../src/fs/format/format.ts';
+import { BlockHeader, BlockKind, JOURNAL_HEADS, Superblock, VolumeRoot } from '../../src/fs/format/format.ts';
 import { Layout } from '../../src/fs/format/layout.ts';
 import { readSuperblock, type SuperblockImage } from '../../src/fs/format/superblock.ts';
 import { Journal, writeJournalHead } from '../../src/fs/journal/journal.ts';
@@ -94,6 +94,15 @@ describe('the journal', () => {
     const { homes } = await readJournal(device, layout, identity);
     expect(homes.map((block) => block - layout.spaceStart)).toEqual([1, 3]);
   });
+});
+
+test('the journal takes no block that a reader would refuse', async () => {
+  const device = new TranscribingDevice(2048 * BLOCK);
+  const journal = await journalOn(device);
+  const transaction = journal.begin(1, []);
+  const node = frame(layout.spaceStart + 3);
+  BlockHeader.kind.set(node.view, 0, BlockKind.extentNode);
+  expect(() => transaction.pages.copy(node, 0)).toThrow('was about to be written with');
 });
 
 describe('recovery', () => {
