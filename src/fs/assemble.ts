@@ -114,7 +114,7 @@ export function assemble(
   // How they reach the disk.
   const epochs = new IoEpochs();
   const identity = { uuid: superblock.uuid, salt: superblock.journalSalt };
-  const journal = new Journal(device, layout, identity, recovery.position, clock);
+  const journal = new Journal(device, layout, identity, recovery.position, clock, options.thorough);
   const failed = (error: Error) => health.fail(error);
   const committer = new Committer({ device, cache, space, epochs, journal, blockBytes, turns, failed });
   const marks = new VolumeMarks(device, superblock, clock);

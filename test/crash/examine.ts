@@ -88,7 +88,7 @@ async function mountFault(
 
 function open(device: Device): Promise<Volume> {
   const clock = new StoppedClock();
-  return openVolume(device, { commitSeconds: 0, cacheBytes: CACHE_BYTES, clock });
+  return openVolume(device, { commitSeconds: 0, cacheBytes: CACHE_BYTES, clock, thorough: true });
 }
 
 async function contentFault(

@@ -172,7 +172,13 @@ async function recordOn(
   // A clock of its own: each turn takes one step, so that a seed says in which order all happens.
   let milliseconds = 0;
   const turns = { ...EVENT_LOOP, now: () => milliseconds++ };
-  const volume = await openVolume(device, { commitSeconds: 0, cacheBytes: CACHE_BYTES, clock, turns });
+  const volume = await openVolume(device, {
+    commitSeconds: 0,
+    cacheBytes: CACHE_BYTES,
+    clock,
+    turns,
+    thorough: true,
+  });
   const recorder = new Recorder(device, volume);
   const from = await body(recorder);
   if (!recorder.unmounted) await checkAgainstModel(recorder);

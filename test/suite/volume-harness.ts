@@ -57,7 +57,7 @@ export class TestVolume {
   }
 
   static async open(device: Device, options: VolumeOptions = {}): Promise<TestVolume> {
-    return new TestVolume(device, await openVolume(device, { commitSeconds: 0, ...options }));
+    return new TestVolume(device, await openVolume(device, { commitSeconds: 0, thorough: true, ...options }));
   }
 
   async resolve(path: string): Promise<number> {

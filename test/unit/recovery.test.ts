@@ -58,7 +58,7 @@ function frame(block: number): Frame {
 
 async function journalOn(device: MemoryDevice): Promise<Journal> {
   await writeJournalHead(device, layout, identity, START);
-  return new Journal(device, layout, identity, START, new DateClock());
+  return new Journal(device, layout, identity, START, new DateClock(), true);
 }
 
 async function append(journal: Journal, homes: readonly number[], revoked: readonly number[] = []) {

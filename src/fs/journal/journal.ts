@@ -97,6 +97,7 @@ export class Journal {
   readonly #layout: Layout;
   readonly #identity: JournalIdentity;
   readonly #clock: Clock;
+  readonly #thorough: boolean;
   readonly #staging: Staging;
   readonly #entriesPerDescriptor: number;
   readonly #numbersPerRevoke: number;
@@ -106,17 +107,20 @@ export class Journal {
   #sequence: number;
   #generation: number;
 
+  /** @param thorough whether tree nodes are looked through before they are written */
   constructor(
     device: Device,
     layout: Layout,
     identity: JournalIdentity,
     position: JournalPosition,
     clock: Clock,
+    thorough = false,
   ) {
     this.#device = device;
     this.#layout = layout;
     this.#identity = identity;
     this.#clock = clock;
+    this.#thorough = thorough;
     this.#staging = new Staging(device);
     this.logBlocks = logLength(layout);
     this.#entriesPerDescriptor = entriesPerDescriptor(layout.blockBytes);
@@ -171,6 +175,7 @@ export class Journal {
       revoked,
       identity: this.#identity,
       clock: this.#clock,
+      thorough: this.#thorough,
     };
     return { memory, places, pages: new TransactionPages(view, bytes, shape) };
   }

@@ -26,6 +26,11 @@ export interface VolumeOptions {
   accessRules?: AccessRules | undefined;
   log?: ((line: string) => void) | undefined;
   clock?: Clock | undefined;
+  /**
+   * Every block is looked through before it is written, tree nodes too, which costs a tenth of many
+   * small syncs: for tests.
+   */
+  thorough?: boolean | undefined;
   /** The event loop, and its clock. */
   turns?: TurnSource | undefined;
 }
