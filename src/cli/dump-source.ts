@@ -6,8 +6,10 @@
  * beside what is not. Walks through trees go down one level at each step and visit no block twice,
  * whatever the blocks say.
  */
+
 import type { Device } from '../aio/device.ts';
 import { BlockSource } from '../check/block-source.ts';
+import { CorruptionError } from '../fs/base/errors.ts';
 import { blockFault } from '../fs/format/block-header.ts';
 import {
   BlockHeader,
@@ -77,8 +79,11 @@ export class DumpSource {
       const { device: shown } = await recover(device, superblock, { readOnly: true, replay: true });
       return new DumpSource(device, superblock, shown, undefined);
     } catch (thrown) {
-      if (!(thrown instanceof NotAVolumeError)) throw thrown;
-      return new DumpSource(device, superblock, device, failureLine(thrown));
+      // With a damaged root or journal the rest can still be looked at.
+      const isDamaged = thrown instanceof CorruptionError;
+      if (!isDamaged && !(thrown instanceof NotAVolumeError)) throw thrown;
+      const fault = isDamaged && superblock.isClean ? undefined : failureLine(thrown);
+      return new DumpSource(device, superblock, device, fault);
     }
   }
 
