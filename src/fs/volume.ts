@@ -319,6 +319,14 @@ export class Volume implements FileSystem<Transaction> {
     return this.#parts.growth.grow(sizeBytes);
   }
 
+  /**
+   * Compares what is in memory of the space with the disk; costs a look at every group. For tests.
+   * @throws Error
+   */
+  checkInvariants(): Promise<void> {
+    return this.run(() => this.#parts.space.index.checkInvariants());
+  }
+
   counters(): VolumeCounters {
     const { cache, space, committer, journal, references, durability } = this.#parts;
     const { blocksRead, misses, frames, dirtyFrames, loggedFrames } = cache.statistics();

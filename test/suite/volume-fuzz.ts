@@ -319,6 +319,7 @@ export async function fuzzVolume(options: FuzzOptions): Promise<void> {
     const action = fuzz.pick(WEIGHTED);
     try {
       await fuzz[action]();
+      await fuzz.volume.volume.checkInvariants();
       if (fuzz.random.below(40) === 0) await fuzz.volume.volume.sync();
       if (fuzz.random.below(150) === 0) await fuzz.remount();
       if (fuzz.random.below(100) === 0) await fuzz.verify();

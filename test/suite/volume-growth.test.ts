@@ -113,6 +113,7 @@ test('a full volume can be written to again', async () => {
   ).rejects.toMatchObject({ code: 'ENOSPC' });
   await volume.volume.grow(20 * MIB);
   for (let more = 0; more < 100; more++) await write(offset + more * 100 * KIB);
+  await volume.volume.checkInvariants();
   await volume.volume.unmount();
   expect(await checkVolume(device.reopen())).toMatchObject({ clean: true });
 });

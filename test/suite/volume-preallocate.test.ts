@@ -33,6 +33,7 @@ async function made(features?: ReadonlySet<string>): Promise<void> {
 beforeEach(() => made());
 
 async function soundAfterwards(): Promise<void> {
+  await volume.volume.checkInvariants();
   await volume.volume.unmount();
   expect((await checkVolume(device.reopen())).problems).toEqual([]);
 }
