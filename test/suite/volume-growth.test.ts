@@ -3,9 +3,10 @@
  * stays, what is new is free, and whatever a crash leaves is one of the two sizes.
  */
 import { describe, expect, test } from 'vitest';
+import type { IoCompletion, Memory } from '../../src/aio/device.ts';
 import { checkVolume } from '../../src/check/checker.ts';
 import { repairVolume } from '../../src/check/repair.ts';
-import { Superblock } from '../../src/fs/format/format.ts';
+import { ROOT_INODE, Superblock } from '../../src/fs/format/format.ts';
 import { Layout } from '../../src/fs/format/layout.ts';
 import { readSuperblock } from '../../src/fs/format/superblock.ts';
 import { formatVolume } from '../../src/fs/mkfs.ts';
@@ -14,7 +15,7 @@ import { crashImage } from '../../src/sim/crash-image.ts';
 import { MemoryDevice } from '../../src/sim/memory-device.ts';
 import { SimulatedDevice } from '../../src/sim/simulated-device.ts';
 import { contentsOf } from './check-tree.ts';
-import { TestVolume } from './volume-harness.ts';
+import { CALLER, TestVolume } from './volume-harness.ts';
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
@@ -132,12 +133,13 @@ test('what cannot be is refused, and nothing has changed', async () => {
   await reader.volume.unmount();
 });
 
-test('a volume at rest wakes for it', async () => {
+test('a volume at rest wakes for it, and rests again', async () => {
   const device = await made(4 * MIB, 8 * MIB, KIB);
   const volume = await TestVolume.open(device);
   await volume.volume.rest();
   await volume.volume.grow(8 * MIB);
-  expect(volume.volume.resting).toBe(false);
+  expect(volume.volume.resting).toBe(true);
+  expect(await checkVolume(device.clone())).toMatchObject({ clean: true, state: 'clean' });
   await volume.volume.unmount();
   expect(await checkVolume(device.reopen())).toMatchObject({ clean: true, statistics: { blocks: 8192 } });
 });
@@ -158,6 +160,54 @@ test('a superblock that speaks of less than the root is refused before anything 
   await expect(TestVolume.open(found)).rejects.toThrow('its superblock speaks of 8000 blocks');
   expect(before.equals(Buffer.from(crashed.reopen().peek(0, 8 * MIB)))).toBe(true);
 });
+
+/** Writes to the log of the journal wait while `holding`. */
+class HoldingDevice extends MemoryDevice {
+  holding = false;
+  readonly #held: (() => void)[] = [];
+
+  override write(memory: Memory, at: number, length: number, offset: number, done: IoCompletion): void {
+    const write = () => super.write(memory, at, length, offset, done);
+    if (this.holding && offset >= KIB && offset < 65 * KIB) this.#held.push(write);
+    else write();
+  }
+
+  letGo(): void {
+    this.holding = false;
+    for (const write of this.#held.splice(0)) write();
+    this.submit();
+  }
+}
+
+test.each([0, 4, 5, 6, 7, 8, 9])(
+  'a journal that is nearly full is waited for (%d), and the volume grows once',
+  async (longTargets) => {
+    const start = await made(2 * MIB, 24 * MIB, KIB);
+    const device = new HoldingDevice(24 * MIB, 512, { content: start.content });
+    const volume = await TestVolume.open(device);
+    const { volume: live } = volume;
+    const encoder = new TextEncoder();
+    await live.sync();
+    device.holding = true;
+    await live.run((tx) => {
+      for (let i = 0; i < 28; i++) {
+        const target = 't'.repeat(i < longTargets ? 1900 : 900);
+        live.symlink(tx, ROOT_INODE, encoder.encode(`${i}`), encoder.encode(target), CALLER);
+      }
+    });
+    const synced = live.sync();
+    const grown = live.grow(24 * MIB);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    device.letGo();
+    await Promise.all([synced, grown]);
+    await live.checkInvariants();
+    await live.unmount();
+    expect(await checkVolume(device.reopen())).toMatchObject({
+      problems: [],
+      statistics: { blocks: 24 * KIB },
+    });
+  },
+);
 
 test.each([
   { from: 2 * MIB, to: 7 * MIB },

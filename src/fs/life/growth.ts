@@ -10,10 +10,11 @@
  */
 import type { Device } from '../../aio/device.ts';
 import { fsError } from '../base/errors.ts';
+import type { Operation } from '../base/filesystem.ts';
 import { VolumeRoot } from '../format/format.ts';
 import { Layout } from '../format/layout.ts';
 import type { InodeTable } from '../inodes/inode-table.ts';
-import { type OperationRunner, PromisedOperation } from '../transaction/operation-runner.ts';
+import type { OperationRunner } from '../transaction/operation-runner.ts';
 import type { SpaceMap } from '../transaction/space-map.ts';
 import type { Transaction } from '../transaction/transaction.ts';
 import type { Durability } from './durability.ts';
@@ -31,6 +32,28 @@ export interface GrowthParts {
   readonly marks: VolumeMarks;
   readonly health: Health;
   readonly rest: Rest;
+}
+
+/** The one transaction. It may be performed more than once, so the switch in memory follows it. */
+class Enlargement implements Operation<Transaction> {
+  constructor(
+    readonly parts: GrowthParts,
+    readonly blockCount: number,
+    readonly done: (thrown: unknown) => void,
+  ) {}
+
+  perform(tx: Transaction): void {
+    const { table, space } = this.parts;
+    const root = table.root(tx);
+    tx.modify(root);
+    VolumeRoot.blockCount.set(root.view, 0, this.blockCount);
+    space.grow(tx, this.blockCount);
+  }
+
+  finished(thrown: unknown): void {
+    if (thrown === undefined) this.parts.space.grown(this.blockCount);
+    this.done(thrown);
+  }
 }
 
 export class Growth {
@@ -54,33 +77,42 @@ export class Growth {
   }
 
   async #grow(sizeBytes: number): Promise<void> {
-    const { device, layout, space, durability, marks, health, rest } = this.#parts;
+    const { device, layout, health, rest } = this.#parts;
     const { blockBytes, journalBlocks } = layout;
     const blockCount = Math.floor(sizeBytes / blockBytes);
     if (blockCount < layout.blockCount) throw fsError('EINVAL');
     if (blockCount === layout.blockCount) return;
     const after = new Layout({ blockBytes, blockCount, journalBlocks });
     if (blockCount * blockBytes > device.sizeBytes) throw fsError('ENOSPC');
-    if (health.state === 'resting') await rest.wake();
+    const atRest = health.state === 'resting';
+    if (atRest) await rest.wake();
     if (health.state !== 'writable') throw fsError('EROFS');
+    await this.#enlarge(after);
+    if (atRest) await rest.rest();
+  }
+
+  async #enlarge(after: Layout): Promise<void> {
+    const { layout, durability, marks } = this.#parts;
     await marks.markSize(
       after,
       after.backups.filter((block) => !layout.backups.includes(block)),
     );
-    await this.#run((tx) => {
-      const root = this.#parts.table.root(tx);
-      tx.modify(root);
-      VolumeRoot.blockCount.set(root.view, 0, blockCount);
-      space.grow(tx, blockCount);
-    });
+    try {
+      await this.#run(after.blockCount);
+    } catch (thrown) {
+      await marks.markSize(layout, []).catch(() => {});
+      throw thrown;
+    }
     await durability.commit();
     await marks.writeBackups(layout);
   }
 
-  #run(body: (tx: Transaction) => void): Promise<void> {
-    const operation = new PromisedOperation(body);
-    this.#parts.runner.execute(operation);
-    this.#parts.device.submit();
-    return operation.promise;
+  #run(blockCount: number): Promise<void> {
+    const { runner, device } = this.#parts;
+    return new Promise((resolve, reject) => {
+      const done = (thrown: unknown) => (thrown === undefined ? resolve() : reject(thrown));
+      runner.execute(new Enlargement(this.#parts, blockCount, done));
+      device.submit();
+    });
   }
 }

@@ -80,11 +80,15 @@ export class SpaceMap implements SpaceLedger {
   }
 
   /**
-   * Makes the space as long as a volume of so many blocks has it; all that is new is free. The
-   * layout, which everybody shares, follows at the end, when nothing can go wrong any more.
+   * Makes the space as long as a volume of so many blocks has it; all that is new is free. What is
+   * in memory follows with `grown`, when the transaction has succeeded.
    */
   grow(tx: Transaction, blockCount: number): void {
     growSpace(tx, this.#disk, blockCount);
+  }
+
+  /** Everybody, who shares the layout, sees the new size from here on. */
+  grown(blockCount: number): void {
     this.#layout.resize(blockCount);
     this.#index.grown();
   }
