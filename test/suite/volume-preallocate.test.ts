@@ -108,6 +108,30 @@ test('cut and made longer again: zeros', async () => {
   await soundAfterwards();
 });
 
+test('who counts the blocks of files is told of those that took some', async () => {
+  const told: number[] = [];
+  const inode = await volume.create('/f');
+  volume.volume.watchSpace((changed) => told.push(changed));
+  await volume.volume.preallocate(inode, 0, 10);
+  expect(told).toEqual([]);
+  await volume.volume.preallocate(inode, 0, 5 * BLOCK);
+  await volume.volume.preallocate(inode, BLOCK, 2 * BLOCK);
+  expect(told).toEqual([inode]);
+});
+
+test('who writes behind the range meanwhile keeps what he wrote', async () => {
+  for (const before of [0, 20, 5 * BLOCK]) {
+    const inode = await volume.create(`/f-${before}`);
+    if (before > 0) await volume.write(inode, 0, new Uint8Array(before).fill(1));
+    const allocated = volume.volume.preallocate(inode, 0, 10 * BLOCK);
+    const written = volume.write(inode, 100 * BLOCK, new Uint8Array(BLOCK).fill(2));
+    await Promise.all([allocated, written]);
+    expect((await volume.stat(`/f-${before}`)).sizeBytes).toBe(101 * BLOCK);
+    expect(await volume.read(inode, 100 * BLOCK, BLOCK)).toEqual(new Uint8Array(BLOCK).fill(2));
+  }
+  await soundAfterwards();
+});
+
 test('where there is no room the file keeps its size, and the volume is sound', async () => {
   const inode = await volume.create('/f');
   await volume.write(inode, 0, new Uint8Array(20).fill(1));

@@ -159,9 +159,7 @@ type Next =
   /** The old last block must be zeroed from `from` first. */
   | { kind: 'zeroTail'; block: BlockNumber; from: number };
 
-class Resize implements LockHolder {
-  granted: () => void = () => {};
-
+class Resize {
   constructor(
     readonly context: WriteContext,
     readonly inode: number,
@@ -170,21 +168,6 @@ class Resize implements LockHolder {
   ) {}
 
   async run(): Promise<void> {
-    const { locks } = this.context;
-    const locked = new Promise<void>((resolve) => {
-      this.granted = resolve;
-    });
-    locks.acquire(this.inode, 0, WHOLE_FILE, this);
-    await locked;
-    try {
-      await this.#locked();
-    } finally {
-      locks.release(this.inode, this);
-      this.context.device.submit();
-    }
-  }
-
-  async #locked(): Promise<void> {
     let next = await this.#step((tx, inode) => this.#begin(tx, inode));
     if (next.kind === 'moveBody') next = await this.#moveBody(next.body, next.block);
     if (next.kind === 'zeroTail') next = await this.#zeroTail(next.block, next.from);
@@ -334,6 +317,26 @@ class Resize implements LockHolder {
   }
 }
 
+/** Does what needs the whole file, when nobody else has a part of it. */
+export async function withWholeFile(
+  { locks, device }: WriteContext,
+  inode: number,
+  body: () => Promise<void>,
+): Promise<void> {
+  const holder: LockHolder = { granted: () => {} };
+  const locked = new Promise<void>((resolve) => {
+    holder.granted = resolve;
+  });
+  locks.acquire(inode, 0, WHOLE_FILE, holder);
+  await locked;
+  try {
+    await body();
+  } finally {
+    locks.release(inode, holder);
+    device.submit();
+  }
+}
+
 /** truncate(2). @throws EFBIG, EISDIR, EINVAL, ENOSPC, EIO */
 export async function resizeFile(
   context: WriteContext,
@@ -342,7 +345,12 @@ export async function resizeFile(
   killPrivileges: boolean,
 ): Promise<void> {
   if (!(size >= 0 && size <= MAX_FILE_BYTES)) throw fsError(size < 0 ? 'EINVAL' : 'EFBIG');
-  await new Resize(context, inode, size, killPrivileges).run();
+  await withWholeFile(context, inode, () => new Resize(context, inode, size, killPrivileges).run());
+}
+
+/** The same for a caller who has the whole file, and a size that there may be. */
+export function resizeLocked(context: WriteContext, inode: number, size: number): Promise<void> {
+  return new Resize(context, inode, size, false).run();
 }
 
 /**

@@ -2,8 +2,9 @@
  * Space for a file before its data: holes become unwritten extents, which read as zeros until they
  * are written to.
  *
- * A range is gone through from the front in transactions of bounded size, under its lock. What was
- * taken stays the file's when there is no room for the rest. The end moves when all is there.
+ * A range is gone through from the front in transactions of bounded size, under the lock of the
+ * whole file, since its end may move too. What was taken stays the file's when there is no room for
+ * the rest. The end moves when all is there.
  */
 import { fsError } from '../base/errors.ts';
 import type { FileBlock } from '../base/numbers.ts';
@@ -11,53 +12,80 @@ import { ExtentFlag, MAX_FILE_BYTES } from '../format/format.ts';
 import { PromisedOperation } from '../transaction/operation-runner.ts';
 import type { Transaction } from '../transaction/transaction.ts';
 import { type InodeRef, inlineCapacity, isInline, requireRegular, sizeOf } from '../tree/inode.ts';
-import { resizeFile } from './file-resizer.ts';
-import type { LockHolder } from './range-locks.ts';
+import { resizeLocked, withWholeFile } from './file-resizer.ts';
 import type { WriteContext } from './write-plan.ts';
 
-class Preallocation implements LockHolder {
-  granted: () => void = () => {};
+class Preallocation {
   readonly #first: FileBlock;
   readonly #end: FileBlock;
+  #tookSpace = false;
 
   constructor(
     readonly context: WriteContext,
     readonly inode: number,
     offsetBytes: number,
-    endByte: number,
+    readonly endByte: number,
   ) {
     this.#first = Math.floor(offsetBytes / context.blockBytes);
     this.#end = Math.ceil(endByte / context.blockBytes);
   }
 
+  /** Under the lock of the whole file. */
   async run(): Promise<void> {
-    const { context, inode } = this;
-    const locked = new Promise<void>((resolve) => {
-      this.granted = resolve;
-    });
-    context.locks.acquire(inode, this.#first, this.#end, this);
-    await locked;
     try {
-      for (let at = this.#first; at < this.#end; ) at = await this.#step(at);
+      await this.#run();
     } finally {
-      context.locks.release(inode, this);
-      context.device.submit();
+      if (this.#tookSpace) this.context.spaceChanged(this.inode);
     }
   }
 
-  /** Returns where to go on. */
-  #step(from: FileBlock): Promise<FileBlock> {
-    const { context, inode } = this;
-    const operation = new PromisedOperation((tx) => this.#take(tx, context.table.get(tx, inode), from));
-    context.runner.execute(operation);
-    context.device.submit();
+  async #run(): Promise<void> {
+    const { size, capacity } = await this.#transact((tx) => this.#look(tx));
+    if (this.endByte <= capacity) return await this.#lengthen(size);
+    if (capacity > 0) return await this.#leaveBody(size);
+    await this.#takeAll();
+    await this.#lengthen(size);
+  }
+
+  /** The size of the file, and how much its inode can hold itself: 0 if it does not. */
+  #look(tx: Transaction): { size: number; capacity: number } {
+    const inode = this.context.table.get(tx, this.inode);
+    requireRegular(inode);
+    if (tx.readOnly) throw tx.refusal();
+    return { size: sizeOf(inode), capacity: isInline(inode) ? inlineCapacity(inode) : 0 };
+  }
+
+  async #lengthen(size: number): Promise<void> {
+    if (this.endByte > size) await resizeLocked(this.context, this.inode, this.endByte);
+  }
+
+  /** What the inode holds itself moves out as its file becomes longer. */
+  async #leaveBody(size: number): Promise<void> {
+    await this.#lengthen(size);
+    try {
+      await this.#takeAll();
+    } catch (thrown) {
+      await resizeLocked(this.context, this.inode, size).catch(() => {});
+      throw thrown;
+    }
+  }
+
+  async #takeAll(): Promise<void> {
+    for (let at = this.#first; at < this.#end; ) at = await this.#transact((tx) => this.#take(tx, at));
+  }
+
+  #transact<T>(body: (tx: Transaction) => T): Promise<T> {
+    const operation = new PromisedOperation(body);
+    this.context.runner.execute(operation);
+    this.context.device.submit();
     return operation.promise;
   }
 
-  #take(tx: Transaction, inode: InodeRef, from: FileBlock): FileBlock {
-    requireRegular(inode);
+  /** One step from a block on. Returns where to go on. */
+  #take(tx: Transaction, from: FileBlock): FileBlock {
     if (tx.readOnly) throw tx.refusal();
-    const { extents, extentsPerStep } = this.context;
+    const { extents, extentsPerStep, table } = this.context;
+    const inode = table.get(tx, this.inode);
     let at = from;
     let goal = -1;
     for (let left = extentsPerStep; left > 0 && at < this.#end; left--) {
@@ -82,6 +110,7 @@ class Preallocation implements LockHolder {
     const want = { goal, length, minimum: 1, inode: inode.number, kind: 'data', stream: false } as const;
     const run = space.allocate(tx, want);
     extents.insert(tx, inode, at, run.start, run.length, ExtentFlag.unwritten);
+    this.#tookSpace = true;
     return run;
   }
 }
@@ -99,31 +128,6 @@ export async function preallocate(
   if (!(offsetBytes >= 0 && lengthBytes > 0)) throw fsError('EINVAL');
   const endByte = offsetBytes + lengthBytes;
   if (endByte > MAX_FILE_BYTES) throw fsError('EFBIG');
-  const { size, capacity } = await look(context, inode);
-  if (endByte <= capacity) {
-    if (endByte > size) await resizeFile(context, inode, endByte, false);
-    return;
-  }
-  // What the inode holds itself moves out as its file becomes longer.
-  if (capacity > 0) await resizeFile(context, inode, endByte, false);
-  try {
-    await new Preallocation(context, inode, offsetBytes, endByte).run();
-  } catch (thrown) {
-    if (capacity > 0) await resizeFile(context, inode, size, false).catch(() => {});
-    throw thrown;
-  }
-  if (capacity === 0 && endByte > size) await resizeFile(context, inode, endByte, false);
-}
-
-/** The size of the file, and how much its inode can hold itself: 0 if it does not. */
-async function look(context: WriteContext, inode: number): Promise<{ size: number; capacity: number }> {
-  const operation = new PromisedOperation((tx) => {
-    const found = context.table.get(tx, inode);
-    requireRegular(found);
-    if (tx.readOnly) throw tx.refusal();
-    return { size: sizeOf(found), capacity: isInline(found) ? inlineCapacity(found) : 0 };
-  });
-  context.runner.execute(operation);
-  context.device.submit();
-  return await operation.promise;
+  const preallocation = new Preallocation(context, inode, offsetBytes, endByte);
+  await withWholeFile(context, inode, () => preallocation.run());
 }
