@@ -66,12 +66,14 @@ export interface TransactionShape {
 }
 
 /** What is refused when it is read must not be written. */
-function requireSound(frame: Frame, thorough: boolean): void {
+function sealFault(frame: Frame, thorough: boolean): CorruptionError | undefined {
   const { view, bytes, block, inodeFaults: known } = frame;
   const kind = BlockHeader.kind.get(view, 0);
-  if (!thorough && (kind === BlockKind.extentNode || kind === BlockKind.directoryNode)) return;
+  if (!thorough && (kind === BlockKind.extentNode || kind === BlockKind.directoryNode)) return undefined;
   const fault = contentFault(view, bytes, kind) ?? inodeFaultIn(view, bytes, kind, known);
-  if (fault !== undefined) throw new CorruptionError(block, `was about to be written with ${fault}`);
+  return fault === undefined
+    ? undefined
+    : new CorruptionError(block, `was about to be written with ${fault}`);
 }
 
 /** One that was there when the block was read is the business of fsck. */
@@ -92,6 +94,8 @@ export class TransactionPages {
   readonly #homes: Float64Array;
   #copied = 0;
   #page = 0;
+  /** Why nothing of it may be written. */
+  #fault: CorruptionError | undefined;
   /** The checksums of descriptors and revokes, for the commit block. */
   readonly #checksums: number[] = [];
 
@@ -105,13 +109,12 @@ export class TransactionPages {
   }
 
   /**
-   * Makes copy number `index` of the transaction: the frame as it is now, sealed.
-   * @throws CorruptionError if it is not what a reader would take: then nothing of the transaction
-   * must be written
+   * Makes copy number `index` of the transaction: the frame as it is now, sealed. What no reader
+   * would take is told by `finish`, since whoever is about to change the frame has no part in it.
    */
   copy(frame: Frame, index: number): void {
     const { blockBytes, sequence, thorough } = this.shape;
-    requireSound(frame, thorough);
+    this.#fault ??= sealFault(frame, thorough);
     const at = this.#pageOf(index) * blockBytes;
     this.bytes.set(frame.bytes, at);
     sealBlock(this.view, this.bytes, at, blockBytes, sequence);
@@ -124,8 +127,13 @@ export class TransactionPages {
     return index + Math.floor(index / this.#perDescriptor) + 1;
   }
 
-  /** Makes all other pages. */
+  /**
+   * Makes all other pages.
+   * @throws CorruptionError if a copy is not what a reader would take: then nothing of the
+   * transaction must be written
+   */
   finish(): void {
+    if (this.#fault !== undefined) throw this.#fault;
     const { copies, revoked, places } = this.shape;
     assert(this.#copied === copies, 'a transaction has every copy that it was given a place for');
     for (let from = 0; from < copies; from += this.#perDescriptor) this.#addDescriptor(from);
