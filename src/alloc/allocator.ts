@@ -28,7 +28,7 @@ export interface Run {
 }
 
 /** What the blocks will hold. */
-export type AllocationKind = 'data' | 'directory' | 'tree' | 'inode';
+export type AllocationKind = 'data' | 'directory' | 'tree' | 'inode' | 'attribute';
 
 export interface AllocationRequest {
   /**

@@ -3,7 +3,7 @@
  * the filesystem but the tables of records, the disk map and the hash of names, and believes
  * nothing that it reads.
  *
- *   superblock → journal → volume root → inode table → inodes and their extents → directories → connectivity → orphans → space
+ *   superblock → journal → volume root → inode table → inodes and their extents → attributes → directories → connectivity → orphans → space
  *
  * `checkVolume` only reads. It never throws for what is on disk: damage becomes a problem in the
  * result, and the passes go on with what is left. Where there is no volume at all it throws
@@ -15,6 +15,7 @@ import { hasFeature } from '../fs/format/features.ts';
 import { BlockHeader, Superblock } from '../fs/format/format.ts';
 import type { Layout } from '../fs/format/layout.ts';
 import { NameSecret } from '../fs/format/name-hash.ts';
+import { checkAttributes } from './attribute-pass.ts';
 import { BlockSource } from './block-source.ts';
 import { type CheckContext, type CheckStatistics, LinkFacts } from './context.ts';
 import { checkDirectories } from './directory-pass.ts';
@@ -122,6 +123,7 @@ async function runPasses(
   if (!root) return { root, table: new InodeTable(context.layout) };
   const table = await readInodeTable(context, root);
   await checkInodes(context, table, root);
+  await checkAttributes(context, table);
   await checkDirectories(context, table);
   checkConnectivity(context);
   checkOrphans(context, root, isClean);
@@ -139,6 +141,7 @@ function makeContext(
     layout,
     nameSecret: new NameSecret(Superblock.nameSecret.of(bytes, 0)),
     hasUnwritten: hasFeature(view, 'unwritten'),
+    hasAttributes: hasFeature(view, 'attributes'),
     reader: new MetadataReader(source, log, layout.blockBytes, BlockHeader.uuid.of(bytes, 0)),
     log,
     space: new SpaceMap(layout),

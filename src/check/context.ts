@@ -57,6 +57,8 @@ export interface CheckContext {
   readonly nameSecret: NameSecret;
   /** Files may have unwritten extents. */
   readonly hasUnwritten: boolean;
+  /** Inodes may have extended attributes. */
+  readonly hasAttributes: boolean;
   readonly reader: MetadataReader;
   readonly log: ProblemLog;
   readonly space: SpaceMap;

@@ -2,19 +2,13 @@
  * The entries of one directory for a repair: read from a tree that may be broken, made possible,
  * and written as a new tree.
  */
-import {
-  EntryRecord,
-  INODE_BODY_BYTES,
-  INODE_BODY_OFFSET,
-  Inode,
-  MAX_NAME_BYTES,
-  TreeKind,
-} from '../fs/format/format.ts';
+import { EntryRecord, Inode, InodeFlag, MAX_NAME_BYTES, TreeKind } from '../fs/format/format.ts';
 import { COLLISIONS_PER_HASH, nameKey } from '../fs/format/name-hash.ts';
 import type { CheckContext } from './context.ts';
 import { nameIsAllowed } from './directory-pass.ts';
-import type { FoundInode } from './inode-record.ts';
+import { bodyOf, type FoundInode, KNOWN_FLAGS } from './inode-record.ts';
 import { viewOf } from './metadata-block.ts';
+import { setBlocks } from './repair-contents.ts';
 import { clearInode, type RepairContext } from './repair-context.ts';
 import { type SalvagedTree, salvageTree } from './salvage.ts';
 import { buildTree, type TreeRecord } from './tree-builder.ts';
@@ -35,15 +29,14 @@ const TILDE = '~';
 /** Reads every entry of a directory that can be read. */
 export async function readEntries(
   context: CheckContext,
-  { inode, view, at }: FoundInode,
+  found: FoundInode,
   strayLeaves: readonly number[],
 ): Promise<SavedDirectory> {
   const entries: Entry[] = [];
-  const root = { view, at: at + INODE_BODY_OFFSET, length: INODE_BODY_BYTES };
   const tree = await salvageTree(context, {
-    inode,
+    inode: found.inode,
     kind: TreeKind.directory,
-    root,
+    root: bodyOf(found),
     strayLeaves,
     visit: (leaf, record) => {
       const from = leaf.byteOffset + record + EntryRecord.sizeBytes;
@@ -62,16 +55,15 @@ export async function writeEntries(
   oldNodes: readonly number[],
 ): Promise<void> {
   const { view, at, inode } = found;
-  const root = { view, at: at + INODE_BODY_OFFSET, length: INODE_BODY_BYTES };
   let records = entryRecords(repair.check, entries);
-  const plan = { inode, kind: TreeKind.directory, root, oldNodes };
+  const plan = { inode, kind: TreeKind.directory, root: bodyOf(found), oldNodes };
   let nodes = await buildTree(repair, { ...plan, records });
   while (nodes === undefined) {
     records = records.slice(0, Math.floor(records.length / 2));
     nodes = await buildTree(repair, { ...plan, records });
   }
-  Inode.flags.set(view, at, 0);
-  Inode.blocks.set(view, at, nodes);
+  Inode.flags.set(view, at, Inode.flags.get(view, at) & KNOWN_FLAGS & ~InodeFlag.inlineData);
+  setBlocks(repair, found, nodes);
   Inode.size.set(view, at, records.length);
 }
 

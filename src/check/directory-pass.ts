@@ -20,6 +20,7 @@ import type { DirectoryFacts } from './inode-facts.ts';
 import { bodyBytes } from './inode-record.ts';
 import type { InodeTable } from './inode-table.ts';
 import { viewOf } from './metadata-block.ts';
+import { printableName } from './printable-name.ts';
 import { walkTree } from './tree-walk.ts';
 
 /** Directories walked together. */
@@ -69,23 +70,13 @@ async function checkDirectory(
     visit: (leaf, offset, key) => entries.visit(leaf, offset, key),
   });
   context.statistics.entries += entries.count;
-  if (!walked.complete) return;
-  if (facts.blocks !== walked.nodeBlocks) {
-    log.report('inode-blocks', { inode, found: facts.blocks, expected: walked.nodeBlocks });
-  }
+  const attributeBlocks = context.inodes.blocksOfAttributes(inode);
+  if (!walked.complete || attributeBlocks === undefined) return;
+  const expected = walked.nodeBlocks + attributeBlocks;
+  if (facts.blocks !== expected) log.report('inode-blocks', { inode, found: facts.blocks, expected });
   if (facts.size !== entries.count) {
     log.report('directory-size', { inode, found: facts.size, expected: entries.count });
   }
-}
-
-/** A name for a message: in quotes, with everything but plain ASCII escaped. */
-export function printableName(name: Uint8Array): string {
-  let text = '';
-  for (const byte of name) {
-    const plain = byte >= 0x20 && byte < 0x7f && byte !== 0x27 && byte !== 0x5c;
-    text += plain ? String.fromCharCode(byte) : `\\x${byte.toString(16).padStart(2, '0')}`;
-  }
-  return `'${text}'`;
 }
 
 /**

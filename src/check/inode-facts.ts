@@ -46,6 +46,13 @@ export class InodeFacts {
    * `expected`.
    */
   readonly beyondEnd = new Map<number, { readonly found: number; readonly expected: number }>();
+  /**
+   * Inodes with extended attributes, and the blocks that they have beside them; undefined where
+   * that is not known.
+   */
+  readonly attributed = new Map<number, number | undefined>();
+  /** Blocks of the attributes of an inode, where all could be read. */
+  readonly attributeBlocks = new Map<number, number>();
   count = 0;
   /** The highest generation of an inode. */
   highestGeneration = 0;
@@ -78,6 +85,11 @@ export class InodeFacts {
     this.orphans.delete(inode);
     this.beyondEnd.delete(inode);
     this.count--;
+  }
+
+  /** Blocks that belong to the inode for its attributes; undefined where that is not known. */
+  blocksOfAttributes(inode: number): number | undefined {
+    return this.attributed.has(inode) ? this.attributeBlocks.get(inode) : 0;
   }
 
   /** Mode of the inode; 0 if it is not in use. */

@@ -15,9 +15,11 @@ import {
   MAX_SYMLINK_BYTES,
   NO_ID,
 } from '../fs/format/format.ts';
+import { attributePlaceFlaw, hasAttributes } from './attribute-pass.ts';
 import type { CheckContext, CheckStatistics } from './context.ts';
 import { type Extent, type ExtentWalkResult, walkExtents } from './extent-walk.ts';
 import { checkSymlinkBlocks, symlinkBlocks } from './symlink-check.ts';
+import type { Region } from './tree-node.ts';
 
 export const KNOWN_FLAGS = INODE_FLAGS;
 export const NANOSECONDS = 1_000_000_000;
@@ -67,7 +69,13 @@ export interface FoundInode {
 
 /** Bytes of the body that a tree or inline data may use. */
 export function bodyBytes(found: FoundInode): number {
-  return Math.max(0, INODE_BODY_BYTES - Inode.inlineAttributeBytes.get(found.view, found.at));
+  if (attributePlaceFlaw(found) !== undefined) return INODE_BODY_BYTES;
+  return INODE_BODY_BYTES - Inode.inlineAttributeBytes.get(found.view, found.at);
+}
+
+/** The body, as far as a tree or inline data may use it. */
+export function bodyOf(found: FoundInode): Region {
+  return { view: found.view, at: found.at + INODE_BODY_OFFSET, length: bodyBytes(found) };
 }
 
 /**
@@ -121,7 +129,9 @@ function rememberInode({ inodes }: CheckContext, { view, at, inode }: FoundInode
   });
 }
 
-function checkFields({ log }: CheckContext, { view, at, inode }: FoundInode, rules: TypeRules): void {
+function checkFields(context: CheckContext, found: FoundInode, rules: TypeRules): void {
+  const { view, at, inode } = found;
+  const { log } = context;
   const number = Inode.number.get(view, at);
   if (number !== inode) log.report('inode-number', { inode, found: number });
   const flags = Inode.flags.get(view, at);
@@ -137,9 +147,7 @@ function checkFields({ log }: CheckContext, { view, at, inode }: FoundInode, rul
       what: `allowed are ${rules.leastSize} to ${rules.mostSize}`,
     });
   }
-  if (Inode.attributeBlock.get(view, at) !== 0 || Inode.inlineAttributeBytes.get(view, at) !== 0) {
-    log.report('inode-attributes', { inode });
-  }
+  checkAttributePlace(context, found);
   for (const [what, field] of OWNERS) {
     const id = field.get(view, at);
     if (id === NO_ID) log.report('inode-owner', { inode, what, found: id });
@@ -148,6 +156,18 @@ function checkFields({ log }: CheckContext, { view, at, inode }: FoundInode, rul
     const nanoseconds = field.get(view, at);
     if (nanoseconds >= NANOSECONDS) log.report('inode-time', { inode, what, found: nanoseconds });
   }
+}
+
+/** Attributes that are somewhere possible are left to their own pass. */
+function checkAttributePlace(
+  { hasAttributes: areAllowed, inodes, log }: CheckContext,
+  found: FoundInode,
+): void {
+  if (!hasAttributes(found)) return;
+  const { inode } = found;
+  const flaw = areAllowed ? attributePlaceFlaw(found) : 'by its superblock the volume has none';
+  if (flaw !== undefined) log.report('inode-attributes', { inode, what: flaw });
+  else inodes.attributed.set(inode, undefined);
 }
 
 function checkInline(context: CheckContext, found: FoundInode, rules: TypeRules): void {
@@ -182,9 +202,8 @@ async function walkBody(
   keep?: (extent: Extent) => void,
   knownFlags = 0,
 ): Promise<ExtentWalkResult | undefined> {
-  const { view, at, inode, block } = found;
-  const root = { view, at: at + INODE_BODY_OFFSET, length: bodyBytes(found) };
-  const walked = await walkExtents(context, inode, root, block, keep, knownFlags);
+  const { inode, block } = found;
+  const walked = await walkExtents(context, inode, bodyOf(found), block, keep, knownFlags);
   context.statistics.extents += walked.extents;
   context.statistics.dataBlocks += walked.dataBlocks;
   if (!walked.complete) return undefined;
@@ -214,7 +233,12 @@ async function checkLongSymlink(context: CheckContext, found: FoundInode): Promi
     context.log.report('symlink-end', { inode, found: walked.end, expected });
 }
 
-function checkBlocks({ log }: CheckContext, { view, at, inode }: FoundInode, expected: number): void {
+/** Of an inode with attributes the pass of those compares what it counts. */
+function checkBlocks({ inodes, log }: CheckContext, { view, at, inode }: FoundInode, expected: number): void {
+  if (inodes.attributed.has(inode)) {
+    inodes.attributed.set(inode, expected);
+    return;
+  }
   const found = Inode.blocks.get(view, at);
   if (found !== expected) log.report('inode-blocks', { inode, found, expected });
 }

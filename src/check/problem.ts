@@ -33,6 +33,7 @@ export const PASSES = [
   'volume root',
   'inode table',
   'inodes',
+  'attributes',
   'directories',
   'connectivity',
   'orphan list',
@@ -41,7 +42,16 @@ export const PASSES = [
 export type Pass = (typeof PASSES)[number];
 
 /** The stages of a repair, in the order they run: each builds on those before it. */
-export const STAGES = ['superblock', 'journal', 'table', 'inodes', 'directories', 'links', 'space'] as const;
+export const STAGES = [
+  'superblock',
+  'journal',
+  'table',
+  'inodes',
+  'attributes',
+  'directories',
+  'links',
+  'space',
+] as const;
 export type Stage = (typeof STAGES)[number];
 
 const STAGE_OF_PASS: Readonly<Record<Pass, Stage>> = {
@@ -50,6 +60,7 @@ const STAGE_OF_PASS: Readonly<Record<Pass, Stage>> = {
   'volume root': 'table',
   'inode table': 'table',
   inodes: 'inodes',
+  attributes: 'attributes',
   directories: 'directories',
   connectivity: 'links',
   'orphan list': 'links',
@@ -217,7 +228,7 @@ export const PROBLEMS = {
   ),
   'inode-attributes': kind(
     'ask',
-    'inode {inode} has extended attributes, which this version does not know',
+    'inode {inode} has extended attributes where there can be none: {what}',
     'taken away',
   ),
   'inode-time': kind('safe', 'inode {inode} has {found} nanoseconds in its {what} time', 'set to 0'),
@@ -295,6 +306,13 @@ export const PROBLEMS = {
     'ask',
     'inode {inode}: {found} blocks from block {block} on belong to something else too',
     'the later owner gets a copy',
+  ),
+
+  // Extended attributes.
+  'attribute-record': kind(
+    'ask',
+    'inode {inode}: the extended attribute {name} at key {found} is not whole: {what}',
+    'left out',
   ),
 
   // Directories.

@@ -5,7 +5,6 @@
 import {
   BlockKind,
   HEADER_BYTES,
-  INODE_BODY_BYTES,
   INODE_BODY_OFFSET,
   Inode,
   InodeFlag,
@@ -22,7 +21,7 @@ import {
   type SavedExtent,
   type SavedFile,
 } from './file-extents.ts';
-import type { FoundInode } from './inode-record.ts';
+import { bodyBytes, bodyOf, type FoundInode } from './inode-record.ts';
 import { viewOf } from './metadata-block.ts';
 import { bytesOf, clearInode, type RepairContext } from './repair-context.ts';
 import { buildTree } from './tree-builder.ts';
@@ -39,11 +38,15 @@ export function setInline({ view, at }: FoundInode, inline: boolean): void {
 }
 
 function bodyBytesOf(found: FoundInode): Uint8Array {
-  return bytesOf(found).subarray(INODE_BODY_OFFSET);
+  return bytesOf(found).subarray(INODE_BODY_OFFSET, INODE_BODY_OFFSET + bodyBytes(found));
 }
 
-function body({ view, at }: FoundInode): { view: DataView; at: number; length: number } {
-  return { view, at: at + INODE_BODY_OFFSET, length: INODE_BODY_BYTES };
+/**
+ * Counts the blocks of an inode: these, and those of its attributes. Where the latter are not known
+ * yet a later round sets it right.
+ */
+export function setBlocks({ check }: RepairContext, { view, at, inode }: FoundInode, blocks: number): void {
+  Inode.blocks.set(view, at, blocks + (check.inodes.blocksOfAttributes(inode) ?? 0));
 }
 
 /** Gives a file the extents that were saved; blocks of others are copied. */
@@ -82,14 +85,14 @@ async function writeExtents(
   extents: readonly SavedExtent[],
   oldNodes: readonly number[],
 ): Promise<void> {
-  const plan = { inode: found.inode, kind: TreeKind.extents, root: body(found), oldNodes };
+  const plan = { inode: found.inode, kind: TreeKind.extents, root: bodyOf(found), oldNodes };
   let kept = extents;
   let nodes = await buildTree(repair, { ...plan, records: extentRecords(kept) });
   while (nodes === undefined) {
     kept = kept.slice(0, Math.floor(kept.length / 2));
     nodes = await buildTree(repair, { ...plan, records: extentRecords(kept) });
   }
-  Inode.blocks.set(found.view, found.at, blocksOf(kept) + nodes);
+  setBlocks(repair, found, blocksOf(kept) + nodes);
 }
 
 /**
@@ -148,7 +151,7 @@ async function writeTarget(repair: RepairContext, found: FoundInode, text: Uint8
     bytes.fill(0);
     bytes.set(copy);
     setInline(found, true);
-    Inode.blocks.set(view, at, 0);
+    setBlocks(repair, found, 0);
   } else if (!(await writeTargetBlocks(repair, found, text))) return false;
   Inode.size.set(view, at, text.length);
   return true;

@@ -9,21 +9,25 @@
 import {
   BitmapHeader,
   BlockKind,
+  BranchRecord,
   FILE_TYPE_MASK,
   FileType,
   HEADER_BYTES,
   INODE_BODY_BYTES,
-  INODE_BODY_OFFSET,
   Inode,
   InodeFlag,
   NO_ID,
+  NodeHeader,
   OwnerHeader,
   TreeKind,
   UNMAPPED_ID,
   VolumeRoot,
 } from '../fs/format/format.ts';
+import { attributePlaceFlaw } from './attribute-pass.ts';
 import { type SavedFile, saveExtents } from './file-extents.ts';
 import {
+  bodyBytes,
+  bodyOf,
   type FoundInode,
   GENERATION_LIMIT,
   KNOWN_FLAGS,
@@ -34,9 +38,10 @@ import {
 } from './inode-record.ts';
 import { viewOf } from './metadata-block.ts';
 import { scanForStrays } from './metadata-scan.ts';
-import { rewriteFile, rewriteSymlink, setInline } from './repair-contents.ts';
+import { rewriteFile, rewriteSymlink, setBlocks, setInline } from './repair-contents.ts';
 import { clearInode, editInode, type RepairContext } from './repair-context.ts';
-import { inspectNode, type Region } from './tree-node.ts';
+import { fillNode, type TreeRecord } from './tree-builder.ts';
+import { inspectNode, type NodeContents, type Region, recordLength } from './tree-node.ts';
 
 /** Problems after which parts of a tree may lie about without a way to them. */
 const LOSES_NODES = [
@@ -117,10 +122,6 @@ export async function findStrayLeaves(
   return strays;
 }
 
-export function bodyOf({ view, at }: FoundInode): Region {
-  return { view, at: at + INODE_BODY_OFFSET, length: INODE_BODY_BYTES };
-}
-
 function typeOf({ view, at }: FoundInode): number {
   return Inode.mode.get(view, at) & FILE_TYPE_MASK;
 }
@@ -139,31 +140,57 @@ export function holdsExtents(found: FoundInode): boolean {
  * Makes the fields of an inode possible, each by itself.
  * @returns false if nobody can tell what it was
  */
-function repairFields({ check }: RepairContext, found: FoundInode): boolean {
+function repairFields(repair: RepairContext, found: FoundInode): boolean {
+  const { check } = repair;
   const { view, at, inode } = found;
   const isUnknown = !TYPES.has(typeOf(found));
   if ((isUnknown || contradictsBody(found)) && !guessType(found)) return false;
   const rules = TYPES.get(typeOf(found));
   if (!rules) return false;
   Inode.number.set(view, at, inode);
-  Inode.attributeBlock.set(view, at, 0);
-  Inode.inlineAttributeBytes.set(view, at, 0);
+  if (!check.hasAttributes || attributePlaceFlaw(found) !== undefined) dropAttributes(found);
   const flags = Inode.flags.get(view, at) & KNOWN_FLAGS;
   Inode.flags.set(view, at, rules.body === 'extents' ? flags : flags & ~InodeFlag.inlineData);
   if (Inode.generation.get(view, at) >= GENERATION_LIMIT) Inode.generation.set(view, at, 0);
   for (const [, field] of OWNERS) if (field.get(view, at) === NO_ID) field.set(view, at, UNMAPPED_ID);
   for (const [, field] of TIMES) if (field.get(view, at) >= NANOSECONDS) field.set(view, at, 0);
-  if (rules.body === 'extents') chooseShape(found);
-  else repairSize(found, rules.mostSize);
+  if (rules.body === 'extents') chooseShape(found, check.inodes.blocksOfAttributes(found.inode) ?? 0);
+  else repairSize(repair, found, rules.mostSize);
   check.inodes.changeMode(inode, Inode.mode.get(view, at));
   return true;
+}
+
+/** An inode without attributes; the root node in its body has all of the body. */
+function dropAttributes(found: FoundInode): void {
+  const { view, at } = found;
+  const body = bodyOf(found);
+  const kind = NodeHeader.kind.get(view, body.at) as TreeKind;
+  const isTree = !isInline(found) && KINDS.includes(kind);
+  const contents = isTree ? inspectNode(body, kind) : 'none';
+  const records = typeof contents === 'string' ? [] : recordsOf(body, kind, contents);
+  const after = { ...body, length: INODE_BODY_BYTES };
+  new Uint8Array(view.buffer, view.byteOffset + body.at + body.length, after.length - body.length).fill(0);
+  if (typeof contents !== 'string') fillNode(after, kind, contents.level, records);
+  Inode.attributeBlock.set(view, at, 0);
+  Inode.inlineAttributeBytes.set(view, at, 0);
+}
+
+const KINDS: readonly number[] = [TreeKind.extents, TreeKind.directory];
+
+function recordsOf(region: Region, kind: TreeKind, { level, records }: NodeContents): TreeRecord[] {
+  const { view } = region;
+  return records.map((at) => {
+    const length = recordLength(region, at, kind, level) ?? 0;
+    const bytes = new Uint8Array(view.buffer, view.byteOffset + at, length).slice();
+    return { key: BranchRecord.key.get(view, at), bytes };
+  });
 }
 
 /** A file that holds no extents but the entries of a directory is a directory. */
 function contradictsBody(found: FoundInode): boolean {
   if (!holdsExtents(found)) return false;
   const body = bodyOf(found);
-  const isTree = (kind: number) => typeof inspectNode(body, kind) !== 'string';
+  const isTree = (kind: TreeKind) => typeof inspectNode(body, kind) !== 'string';
   return isTree(TreeKind.directory) && !isTree(TreeKind.extents);
 }
 
@@ -182,20 +209,22 @@ function guessType(found: FoundInode): boolean {
   return false;
 }
 
-function repairSize({ view, at }: FoundInode, most: number): void {
+function repairSize(repair: RepairContext, found: FoundInode, most: number): void {
+  const { view, at } = found;
   if (Inode.size.get(view, at) > most) Inode.size.set(view, at, 0);
-  if (most === 0) Inode.blocks.set(view, at, 0);
+  if (most === 0) setBlocks(repair, found, 0);
 }
 
 /** Whether the body holds data or a tree, where the flag cannot be right. */
-function chooseShape(found: FoundInode): void {
+function chooseShape(found: FoundInode, attributeBlocks: number): void {
   const { view, at } = found;
   const body = bodyOf(found);
   const isTree = typeof inspectNode(body, TreeKind.extents) !== 'string';
   const size = Inode.size.get(view, at);
-  if (isInline(found) && size > INODE_BODY_BYTES && isTree) setInline(found, false);
-  else if (!isInline(found) && !isTree && size <= INODE_BODY_BYTES && Inode.blocks.get(view, at) === 0)
-    setInline(found, true);
+  const room = bodyBytes(found);
+  const blocks = Inode.blocks.get(view, at);
+  if (isInline(found) && size > room && isTree) setInline(found, false);
+  else if (!isInline(found) && !isTree && size <= room && blocks === attributeBlocks) setInline(found, true);
 }
 
 async function repairContents(
@@ -207,17 +236,17 @@ async function repairContents(
   if (type === FileType.symlink) {
     if (saved || isInline(found)) await rewriteSymlink(repair, found, saved);
   } else if (type === FileType.regular) {
-    if (isInline(found)) repairInline(found);
+    if (isInline(found)) repairInline(repair, found);
     else if (saved) await rewriteFile(repair, found, saved, 'keep-size');
   }
 }
 
 /** Inline data of a file: the size is at most the room, and what follows is zero. */
-function repairInline(found: FoundInode): void {
+function repairInline(repair: RepairContext, found: FoundInode): void {
   const { view, at } = found;
-  const size = Math.min(Inode.size.get(view, at), INODE_BODY_BYTES);
+  const size = Math.min(Inode.size.get(view, at), bodyBytes(found));
   Inode.size.set(view, at, size);
-  Inode.blocks.set(view, at, 0);
+  setBlocks(repair, found, 0);
   const body = bodyOf(found);
   new Uint8Array(view.buffer, view.byteOffset + body.at + size, body.length - size).fill(0);
 }

@@ -8,9 +8,8 @@
 import {
   FILE_TYPE_MASK,
   FileType,
-  INODE_BODY_BYTES,
-  INODE_BODY_OFFSET,
   Inode,
+  InodeFlag,
   ROOT_INODE,
   TreeKind,
   VolumeRoot,
@@ -18,7 +17,7 @@ import {
 import { type Entry, readEntries, withSoundNames, writeEntries } from './directory-entries.ts';
 import { saveExtents } from './file-extents.ts';
 import type { InodeFacts } from './inode-facts.ts';
-import type { FoundInode } from './inode-record.ts';
+import { bodyOf, type FoundInode, KNOWN_FLAGS } from './inode-record.ts';
 import { viewOf } from './metadata-block.ts';
 import { rewriteFile } from './repair-contents.ts';
 import { bytesOf, clearInode, editInode, markInode, type RepairContext } from './repair-context.ts';
@@ -50,11 +49,10 @@ async function makeRoot(repair: RepairContext): Promise<void> {
     return;
   }
   const { view, at } = found;
-  const region = { view, at: at + INODE_BODY_OFFSET, length: INODE_BODY_BYTES };
-  const holdsEntries = typeof inspectNode(region, TreeKind.directory) !== 'string';
+  const holdsEntries = typeof inspectNode(bodyOf(found), TreeKind.directory) !== 'string';
   if (holdsEntries) {
     Inode.mode.set(view, at, (Inode.mode.get(view, at) & 0o7777) | FileType.directory);
-    Inode.flags.set(view, at, 0);
+    Inode.flags.set(view, at, Inode.flags.get(view, at) & KNOWN_FLAGS & ~InodeFlag.inlineData);
   } else initialiseDirectory(found, DIRECTORY_MODE, ROOT_INODE);
   await markInode(repair, ROOT_INODE, true);
 }
@@ -66,7 +64,7 @@ function initialiseDirectory(found: FoundInode, mode: number, parent: number): v
   Inode.linkCount.set(view, at, 2);
   Inode.parent.set(view, at, parent);
   Inode.number.set(view, at, inode);
-  fillNode({ view, at: at + INODE_BODY_OFFSET, length: INODE_BODY_BYTES }, TreeKind.directory, 0, []);
+  fillNode(bodyOf(found), TreeKind.directory, 0, []);
 }
 
 /** Frees what has neither links nor a name, finishes truncations, and empties the list. */
@@ -104,9 +102,7 @@ async function finishFile(repair: RepairContext, inode: number, end: 'grow' | 'c
   if (isDeleted(repair, inode)) return;
   const found = await editInode(repair, inode);
   if (!found) return;
-  const { view, at } = found;
-  const root = { view, at: at + INODE_BODY_OFFSET, length: INODE_BODY_BYTES };
-  const saved = await saveExtents(repair.check, inode, root, []);
+  const saved = await saveExtents(repair.check, inode, bodyOf(found), []);
   await rewriteFile(repair, found, saved, end);
   await repair.changes.settle();
 }

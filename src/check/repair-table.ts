@@ -221,6 +221,7 @@ class TableBuilder {
     const blocks = lengths.reduce((sum, length) => sum + length, nodes);
     Inode.number.set(this.#view, VOLUME_ROOT_INODE_OFFSET, 0);
     Inode.inlineAttributeBytes.set(this.#view, VOLUME_ROOT_INODE_OFFSET, 0);
+    Inode.attributeBlock.set(this.#view, VOLUME_ROOT_INODE_OFFSET, 0);
     Inode.blocks.set(this.#view, VOLUME_ROOT_INODE_OFFSET, blocks);
     return kept === records;
   }

@@ -19,6 +19,7 @@ import { type CheckOptions, type CheckResult, type CheckRun, ownerOf, runCheck }
 import { unusedSequence } from './journal-reader.ts';
 import { JournalWriter } from './journal-writer.ts';
 import { MAX_KEPT_PROBLEMS, PROBLEMS, type Problem, STAGES, type Stage } from './problem.ts';
+import { repairAttributes } from './repair-attributes.ts';
 import type { RepairContext } from './repair-context.ts';
 import { repairDirectories } from './repair-directories.ts';
 import { repairInodes } from './repair-inodes.ts';
@@ -61,6 +62,7 @@ const MOST_ROUNDS = 48;
 const REPAIRS: Readonly<Partial<Record<Stage, (repair: RepairContext) => Promise<void>>>> = {
   table: repairTable,
   inodes: repairInodes,
+  attributes: repairAttributes,
   directories: repairDirectories,
   links: repairLinks,
   space: repairSpace,

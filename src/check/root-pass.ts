@@ -9,6 +9,7 @@ import {
   VOLUME_ROOT_INODE_OFFSET,
   VolumeRoot,
 } from '../fs/format/format.ts';
+import { hasAttributes } from './attribute-pass.ts';
 import type { CheckContext } from './context.ts';
 import { walkExtents } from './extent-walk.ts';
 import { GENERATION_LIMIT } from './inode-record.ts';
@@ -73,7 +74,7 @@ export async function readInodeTable(context: CheckContext, root: RootFacts): Pr
   const at = VOLUME_ROOT_INODE_OFFSET;
   const table = new InodeTable(layout);
   const region = { view, at: at + INODE_BODY_OFFSET, length: INODE_BODY_BYTES };
-  if (Inode.inlineAttributeBytes.get(view, at) !== 0) log.report('inode-attributes', { inode: 0 });
+  if (hasAttributes({ view, at })) log.report('inode-attributes', { inode: 0, what: 'in the inode table' });
   const walked = await walkExtents(context, 0, region, layout.volumeRootBlock, (extent) => table.add(extent));
   const expected = walked.dataBlocks + walked.nodeBlocks;
   const found = Inode.blocks.get(view, at);

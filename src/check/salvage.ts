@@ -7,15 +7,15 @@
  */
 import {
   BlockHeader,
-  BlockKind,
   BranchRecord,
   HEADER_BYTES,
   MAGIC_BYTES,
   NodeHeader,
   OwnerHeader,
   SLOT_BYTES,
-  TreeKind,
+  type TreeKind,
 } from '../fs/format/format.ts';
+import { NODE_BLOCK_KIND } from '../fs/format/node-blocks.ts';
 import type { CheckContext } from './context.ts';
 import { sameBytes, viewOf } from './metadata-block.ts';
 import { inspectNode, type NodeContents, type Region, recordLength } from './tree-node.ts';
@@ -37,8 +37,9 @@ export type RecordVisitor = (view: DataView, at: number, key: number, trust: Tru
 
 export interface DamagedTree {
   readonly inode: number;
-  readonly kind: number;
-  readonly root: Region;
+  readonly kind: TreeKind;
+  /** Inside the inode, or a block. */
+  readonly root: Region | number;
   /** Leaves of the inode that were found elsewhere, without a way from its root. */
   readonly strayLeaves: readonly number[];
   readonly visit: RecordVisitor;
@@ -46,7 +47,9 @@ export interface DamagedTree {
 
 export async function salvageTree(context: CheckContext, tree: DamagedTree): Promise<SalvagedTree> {
   const walk = new SalvageWalk(context, tree);
-  await walk.enterRoot();
+  const { root } = tree;
+  if (typeof root === 'number') await walk.enterBlock(root, Number.POSITIVE_INFINITY, 'checked');
+  else await walk.enterRoot(root);
   for (const block of tree.strayLeaves) await walk.enterBlock(block, 1, 'stray');
   return walk.result;
 }
@@ -64,8 +67,8 @@ class SalvageWalk {
     this.#shared = new Set(context.shared.of(tree.inode).map(({ from }) => from));
   }
 
-  async enterRoot(): Promise<void> {
-    await this.#enter(this.#tree.root, Number.POSITIVE_INFINITY, 'checked');
+  async enterRoot(root: Region): Promise<void> {
+    await this.#enter(root, Number.POSITIVE_INFINITY, 'checked');
   }
 
   /** @param below the level of the node must be lower than this */
@@ -89,7 +92,7 @@ class SalvageWalk {
   async #readNode(block: number): Promise<Uint8Array | undefined> {
     const { reader } = this.#context;
     const { inode, kind } = this.#tree;
-    const blockKind = kind === TreeKind.extents ? BlockKind.extentNode : BlockKind.directoryNode;
+    const blockKind = NODE_BLOCK_KIND[kind];
     const { bytes, errno } = await reader.raw(block);
     if (errno !== 0) return undefined;
     if (reader.isOwn(bytes, block, blockKind)) return bytes;

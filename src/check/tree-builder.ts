@@ -5,15 +5,14 @@
  * the journal.
  */
 import {
-  BlockKind,
   BranchRecord,
   HEADER_BYTES,
-  INODE_BODY_BYTES,
   NodeHeader,
   OwnerHeader,
   SLOT_BYTES,
-  TreeKind,
+  type TreeKind,
 } from '../fs/format/format.ts';
+import { NODE_BLOCK_KIND } from '../fs/format/node-blocks.ts';
 import { viewOf } from './metadata-block.ts';
 import type { RepairContext } from './repair-context.ts';
 import type { Region } from './tree-node.ts';
@@ -26,9 +25,8 @@ export interface TreeRecord {
 
 export interface TreePlan {
   readonly inode: number;
-  /** `TreeKind`. */
-  readonly kind: number;
-  /** The body of the inode. */
+  readonly kind: TreeKind;
+  /** In the body of the inode, or all of a block. */
   readonly root: Region;
   /** In order of their keys. */
   readonly records: readonly TreeRecord[];
@@ -49,9 +47,9 @@ export async function buildTree(repair: RepairContext, plan: TreePlan): Promise<
   return await builder.build();
 }
 
-/** Bytes of the body that a root may fill. */
-export function fitsRoot(records: readonly TreeRecord[]): boolean {
-  return spaceOf(records) <= INODE_BODY_BYTES;
+/** Whether these records fill no more than one node of this length. */
+export function fitsNode(records: readonly TreeRecord[], length: number): boolean {
+  return spaceOf(records) <= length;
 }
 
 function spaceOf(records: readonly TreeRecord[]): number {
@@ -73,7 +71,7 @@ class TreeBuilder {
   async build(): Promise<number | undefined> {
     let records = this.#plan.records;
     let level = 0;
-    while (!fitsRoot(records)) {
+    while (!fitsNode(records, this.#plan.root.length)) {
       const above = await this.#addLevel(records, level);
       if (!above) return undefined;
       records = above;
@@ -100,7 +98,7 @@ class TreeBuilder {
   async #addNode(records: readonly TreeRecord[], level: number): Promise<number | undefined> {
     const { changes, vacant } = this.#repair;
     const { inode, kind } = this.#plan;
-    const blockKind = kind === TreeKind.extents ? BlockKind.extentNode : BlockKind.directoryNode;
+    const blockKind = NODE_BLOCK_KIND[kind];
     const fresh = await vacant.takeOne();
     const block = fresh ?? this.#oldNodes.pop();
     if (block === undefined) return undefined;

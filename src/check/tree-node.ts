@@ -8,6 +8,7 @@
  * overlap.
  */
 import {
+  AttributeRecord,
   BranchRecord,
   EntryRecord,
   ExtentRecord,
@@ -38,6 +39,12 @@ export function recordLength(region: Region, at: number, kind: number, level: nu
   const room = region.at + region.length - at;
   if (level > 0) return fitting(BranchRecord.sizeBytes, room);
   if (kind === TreeKind.extents) return fitting(ExtentRecord.sizeBytes, room);
+  if (kind === TreeKind.attributes) {
+    if (room < AttributeRecord.sizeBytes) return undefined;
+    const { view } = region;
+    const held = AttributeRecord.nameBytes.get(view, at) + AttributeRecord.partBytes.get(view, at);
+    return fitting(AttributeRecord.sizeBytes + held, room);
+  }
   if (room < EntryRecord.sizeBytes) return undefined;
   return fitting(EntryRecord.sizeBytes + EntryRecord.nameBytes.get(region.view, at), room);
 }

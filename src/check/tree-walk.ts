@@ -6,7 +6,8 @@
  * bounded by the level, which falls by one at every step, and work by the claims: a node that was
  * claimed before is not entered.
  */
-import { BlockKind, BranchRecord, HEADER_BYTES, OwnerHeader, TreeKind } from '../fs/format/format.ts';
+import { BranchRecord, HEADER_BYTES, OwnerHeader, type TreeKind } from '../fs/format/format.ts';
+import { NODE_BLOCK_KIND } from '../fs/format/node-blocks.ts';
 import type { CheckContext } from './context.ts';
 import { viewOf } from './metadata-block.ts';
 import { inspectNode, type NodeContents, type Region } from './tree-node.ts';
@@ -18,10 +19,10 @@ export interface Tree {
   /** Inode that owns it; 0 for the inode table. */
   readonly inode: number;
   /** `TreeKind`. */
-  readonly kind: number;
-  /** Root node, inside the inode. */
+  readonly kind: TreeKind;
+  /** Root node: inside the inode, or all of a block. */
   readonly root: Region;
-  /** Block that holds the inode. */
+  /** Block that holds it. */
   readonly rootBlock: number;
   /** Keys are below this. */
   readonly keyLimit: number;
@@ -166,7 +167,7 @@ class TreeWalk {
     const { reader, log } = this.#context;
     const { inode } = this.#tree;
     const { block, low, high } = child;
-    const kind = this.#tree.kind === TreeKind.extents ? BlockKind.extentNode : BlockKind.directoryNode;
+    const kind = NODE_BLOCK_KIND[this.#tree.kind];
     const owner = inode === 0 ? 'the inode table' : `inode ${inode}`;
     const bytes = await reader.read(block, { kind, what: `tree node of ${owner}`, inode });
     if (!bytes) return undefined;

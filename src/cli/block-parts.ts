@@ -237,7 +237,7 @@ const SHAPES: Readonly<Record<number, BlockShape>> = {
       { title: 'target', rows: [], notes: [nameText(trimmed(bytes.subarray(HEADER_BYTES)))] },
     ],
   },
-  [BlockKind.attributes]: { header: OwnerHeader, parts: () => [] },
+  [BlockKind.attributeNode]: NODE,
   [BlockKind.journalHead]: single(JournalHead, JournalHeader),
   [BlockKind.journalDescriptor]: withList(JournalDescriptor, JournalEntry),
   [BlockKind.journalRevoke]: withList(JournalRevoke, RevokeEntry),

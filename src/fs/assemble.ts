@@ -48,6 +48,7 @@ import { OperationRunner, PromisedOperation } from './transaction/operation-runn
 import { SpaceMap } from './transaction/space-map.ts';
 import { Transaction } from './transaction/transaction.ts';
 import { Directories } from './tree/directory.ts';
+import { ExtendedAttributes } from './tree/extended-attributes.ts';
 import { ExtentMap } from './tree/extents.ts';
 
 /** Who wants to know of files whose space changed. */
@@ -66,6 +67,7 @@ export interface VolumeParts {
   readonly table: InodeTable;
   readonly names: Namespace;
   readonly directories: Directories;
+  readonly attributes: ExtendedAttributes;
   readonly journal: Journal;
   readonly committer: Committer;
   readonly runner: OperationRunner;
@@ -109,6 +111,7 @@ export function assemble(
   const extents = new ExtentMap(space);
   const table = new InodeTable(layout, space, extents);
   const directories = new Directories(space, superblock.nameSecret);
+  const attributes = new ExtendedAttributes(space, superblock.nameSecret, blockBytes, logLength(layout));
   const names = new Namespace(table, directories, extents, space);
 
   // How they reach the disk.
@@ -165,6 +168,7 @@ export function assemble(
     runner,
     epochs,
     space,
+    attributes,
     locks: new RangeLocks(),
     early,
     access,
@@ -243,6 +247,7 @@ export function assemble(
     table,
     names,
     directories,
+    attributes,
     journal,
     committer,
     runner,

@@ -54,6 +54,7 @@ import {
 } from './transaction/operation-runner.ts';
 import type { Transaction } from './transaction/transaction.ts';
 import { isDot, isDotDot, requireDirectory } from './tree/directory.ts';
+import type { SetMode } from './tree/extended-attributes.ts';
 import { fillAttributes } from './tree/inode.ts';
 
 export class Volume implements FileSystem<Transaction> {
@@ -199,6 +200,37 @@ export class Volume implements FileSystem<Transaction> {
   changeAttributes(tx: Transaction, inode: number, changes: AttributeChanges): void {
     changeInode(tx, this.#table.get(tx, inode), changes);
     if (changes.accessSeconds !== undefined) this.#access.forget(inode);
+  }
+
+  /** getxattr(2). @throws ENODATA, ERANGE, EINVAL */
+  getExtendedAttribute(tx: Transaction, inode: number, name: Uint8Array): Uint8Array {
+    return this.#parts.attributes.get(tx, this.#table.get(tx, inode), name);
+  }
+
+  /** listxattr(2): the names, in no order. */
+  listExtendedAttributes(tx: Transaction, inode: number): Uint8Array[] {
+    return this.#parts.attributes.list(tx, this.#table.get(tx, inode));
+  }
+
+  /**
+   * setxattr(2). What names mean is the caller's business.
+   * @throws EEXIST and ENODATA by `mode`, ERANGE, EINVAL, E2BIG, ENOSPC; EOPNOTSUPP without the
+   * feature
+   */
+  setExtendedAttribute(
+    tx: Transaction,
+    inode: number,
+    name: Uint8Array,
+    value: Uint8Array,
+    mode: SetMode = 'any',
+  ): void {
+    if (!hasFeature(this.#parts.superblock.view, 'attributes')) throw fsError('EOPNOTSUPP');
+    this.#parts.attributes.set(tx, this.#table.get(tx, inode), name, value, mode);
+  }
+
+  /** removexattr(2). @throws ENODATA, ERANGE, EINVAL */
+  removeExtendedAttribute(tx: Transaction, inode: number, name: Uint8Array): void {
+    this.#parts.attributes.remove(tx, this.#table.get(tx, inode), name);
   }
 
   accessed(tx: Transaction, inode: number): void {

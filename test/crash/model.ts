@@ -20,6 +20,8 @@ export interface ModelNode {
   readonly mode: number;
   /** Of a symlink. */
   readonly target: string;
+  /** Extended attributes, as `attributesText` writes them. */
+  readonly attributes: string;
 }
 
 /** Sizes that a file may have; those before the last truncation do not count any more. */
@@ -59,20 +61,30 @@ export interface TreeEntry {
   readonly mode: number;
   readonly links: number;
   readonly target: string;
+  readonly attributes: string;
   readonly same: string;
+}
+
+/** Each value is bytes of one kind. */
+export function attributesText(attributes: ReadonlyMap<string, Uint8Array>): string {
+  const texts = [...attributes].map(([name, value]) => {
+    const isPlain = value.every((byte) => byte === value[0]);
+    return `${name}=${value.length}×${isPlain ? (value[0] ?? 0) : 'broken'}`;
+  });
+  return texts.sort().join(' ');
 }
 
 /** @param entries sorted by path */
 export function treeSignature(entries: readonly TreeEntry[]): string {
   return entries
     .map(
-      ({ path, kind, mode, links, target, same }) =>
-        `${path || '/'} ${kind} ${mode.toString(8)} links ${links}${same === path ? '' : ` same as ${same}`}${target ? ` → ${target}` : ''}`,
+      ({ path, kind, mode, links, target, attributes, same }) =>
+        `${path || '/'} ${kind} ${mode.toString(8)} links ${links}${same === path ? '' : ` same as ${same}`}${target ? ` → ${target}` : ''}${attributes ? ` {${attributes}}` : ''}`,
     )
     .join('\n');
 }
 
-export const ROOT_NODE: ModelNode = { id: 1, kind: 'directory', mode: 0o755, target: '' };
+export const ROOT_NODE: ModelNode = { id: 1, kind: 'directory', mode: 0o755, target: '', attributes: '' };
 
 export function parentOf(path: string): string {
   return path.slice(0, path.lastIndexOf('/'));
@@ -119,8 +131,16 @@ export class Model {
       }
     }
     return paths.map((path) => {
-      const { id, kind, mode, target } = this.get(path);
-      return { path, kind, mode, target, links: links.get(id) ?? 0, same: firstPaths.get(id) ?? '' };
+      const { id, kind, mode, target, attributes } = this.get(path);
+      return {
+        path,
+        kind,
+        mode,
+        target,
+        attributes,
+        links: links.get(id) ?? 0,
+        same: firstPaths.get(id) ?? '',
+      };
     });
   }
 
@@ -133,7 +153,7 @@ export class Model {
   // ---- names ----
 
   add(path: string, kind: NodeKind, mode: number, target = ''): ModelNode {
-    const node = { id: this.#nextId++, kind, mode, target };
+    const node = { id: this.#nextId++, kind, mode, target, attributes: '' };
     this.names.set(path, node);
     if (kind === 'file') {
       this.sizes.set(node.id, { sizes: [0], truncations: 0 });
@@ -175,7 +195,14 @@ export class Model {
   }
 
   changeMode(path: string, mode: number): void {
-    const changed = { ...this.get(path), mode };
+    this.#change({ ...this.get(path), mode });
+  }
+
+  changeAttributes(path: string, attributes: string): void {
+    this.#change({ ...this.get(path), attributes });
+  }
+
+  #change(changed: ModelNode): void {
     for (const [name, node] of this.names) if (node.id === changed.id) this.names.set(name, changed);
   }
 

@@ -74,7 +74,7 @@ const COMMITTING: Mutation[] = [
   mutation(
     'record-before-data',
     'the transaction speaks of data that is still on its way to the device',
-    'rule-0-6',
+    'rule-0-7',
     'data/file-writer',
     'to - from, place, this);',
     'to - from, place, { ioDone() {} }); queueMicrotask(() => this.ioDone(0));',

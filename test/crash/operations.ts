@@ -158,11 +158,24 @@ async function truncateQuiet(recorder: Recorder, path: string, sizeBytes: number
   await recorder.truncate(path, sizeBytes);
 }
 
+/** In the inode and in blocks, and from the one to the other. */
+function attributeOperations(path: string): CrashOperation[] {
+  return [
+    operation(`set a small attribute ${path}`, (recorder) => recorder.setAttribute(path, 'user.a', 30)),
+    operation(`set a large attribute ${path}`, (recorder) => recorder.setAttribute(path, 'user.b', 1300)),
+    operation(`remove attributes ${path}`, async (recorder) => {
+      await recorder.removeAttribute(path, 'user.b');
+      await recorder.removeAttribute(path, 'user.a');
+    }),
+  ];
+}
+
 /** By less than all that there is, so that it can be done again. */
 const GROWN_BYTES = 40 * 1024;
 
 export const OPERATIONS: readonly CrashOperation[] = [
   ...NAME_OPERATIONS,
   ...FILES.flatMap(dataOperations),
+  ...['/foo', '/A/foo', '/A'].flatMap(attributeOperations),
   operation('grow', (recorder) => recorder.grow(GROWN_BYTES)),
 ];

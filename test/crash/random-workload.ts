@@ -55,9 +55,22 @@ class RandomWorkload {
     if (dice < 81) return this.#truncate();
     if (dice < 90) return recorder.sync();
     if (dice < 94) return this.#syncInBackground();
-    if (dice < 97) return this.#metadataBecomesData();
+    if (dice < 96) return this.#metadataBecomesData();
+    if (dice < 97) return this.#attribute();
     if (dice < 98) return recorder.grow(random.pick([30, 300, 9000]) * 1024);
     return this.#freedIsUsedAgain();
+  }
+
+  async #attribute(): Promise<void> {
+    const { random, recorder } = this;
+    const path = this.#any();
+    if (path === undefined) return;
+    for (let i = 0; i < 4; i++) {
+      const name = `user.${random.below(3)}`;
+      if (random.chance(0.3)) await recorder.removeAttribute(path, name);
+      else await recorder.setAttribute(path, name, random.pick([0, 20, 200, 1000, 2500]));
+      if (random.chance(0.2)) await recorder.sync();
+    }
   }
 
   /** Mostly so long that it takes a metadata block of its own. */

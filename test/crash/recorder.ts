@@ -21,6 +21,7 @@ import { emptyAttributes } from '../../src/fuse/encoding.ts';
 import type { DeviceEvent } from '../../src/sim/crash-image.ts';
 import { type ContentChange, Model, type ModelNode, parentOf } from './model.ts';
 import { fillPattern } from './patterns.ts';
+import { extendedAttributes } from './recovered-tree.ts';
 
 const CALLER: Caller = { uid: 1000, gid: 1000, umask: 0 };
 const encoder = new TextEncoder();
@@ -79,6 +80,7 @@ export class Recorder {
   /** Places in the device log at which versions came to be. */
   readonly versionPositions: number[] = [0];
   #nextPattern = 1;
+  #nextValue = 1;
   unmounted = false;
 
   constructor(
@@ -209,6 +211,32 @@ export class Recorder {
     return this.#transaction(
       (tx) => this.volume.changeAttributes(tx, this.#resolve(tx, path), { mode }),
       () => this.model.changeMode(path, mode),
+    );
+  }
+
+  /** Sets an extended attribute to so many bytes of a kind that was not there before. */
+  async setAttribute(path: string, name: string, lengthBytes: number): Promise<boolean> {
+    const value = new Uint8Array(lengthBytes).fill(this.#nextValue++);
+    return this.#changeAttributes(path, (tx, inode) =>
+      this.volume.setExtendedAttribute(tx, inode, encoder.encode(name), value),
+    );
+  }
+
+  removeAttribute(path: string, name: string): Promise<boolean> {
+    return this.#changeAttributes(path, (tx, inode) =>
+      this.volume.removeExtendedAttribute(tx, inode, encoder.encode(name)),
+    );
+  }
+
+  #changeAttributes(path: string, change: (tx: Transaction, inode: number) => void): Promise<boolean> {
+    let text = '';
+    return this.#transaction(
+      (tx) => {
+        const inode = this.#resolve(tx, path);
+        change(tx, inode);
+        text = extendedAttributes(this.volume, tx, inode);
+      },
+      () => this.model.changeAttributes(path, text),
     );
   }
 

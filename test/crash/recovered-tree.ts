@@ -8,7 +8,7 @@ import { FILE_TYPE_MASK, FileType, ROOT_INODE } from '../../src/fs/format/format
 import type { Transaction } from '../../src/fs/transaction/transaction.ts';
 import type { Volume } from '../../src/fs/volume.ts';
 import { emptyAttributes } from '../../src/fuse/encoding.ts';
-import { comparePaths, type NodeKind, type TreeEntry, treeSignature } from './model.ts';
+import { attributesText, comparePaths, type NodeKind, type TreeEntry, treeSignature } from './model.ts';
 
 const decoder = new TextDecoder();
 /** More names than any workload makes: a directory that lists without end must not hang the run. */
@@ -31,6 +31,7 @@ interface Found {
   readonly inode: number;
   readonly attributes: Attributes;
   readonly target: string;
+  readonly extended: string;
 }
 
 function kindOf(mode: number): NodeKind {
@@ -47,16 +48,24 @@ export async function readTree(volume: Volume): Promise<RecoveredTree> {
   found.sort((left, right) => comparePaths(left.path, right.path));
   const firstPaths = new Map<number, string>();
   const files: RecoveredFile[] = [];
-  const entries: TreeEntry[] = found.map(({ path, inode, attributes, target }) => {
+  const entries: TreeEntry[] = found.map(({ path, inode, attributes, target, extended }) => {
     const { mode, linkCount, sizeBytes } = attributes;
     const kind = kindOf(mode);
     const isFirst = !firstPaths.has(inode);
     if (isFirst) firstPaths.set(inode, path);
     if (isFirst && kind === 'file') files.push({ path, inode, sizeBytes });
     const same = firstPaths.get(inode) ?? path;
-    return { path, kind, mode: mode & 0o7777, links: linkCount, target, same };
+    return { path, kind, mode: mode & 0o7777, links: linkCount, target, attributes: extended, same };
   });
   return { signature: treeSignature(entries), files };
+}
+
+/** The extended attributes of an inode, as the model writes them. */
+export function extendedAttributes(volume: Volume, tx: Transaction, inode: number): string {
+  const values = new Map<string, Uint8Array>();
+  for (const name of volume.listExtendedAttributes(tx, inode))
+    values.set(decoder.decode(name), volume.getExtendedAttribute(tx, inode, name));
+  return attributesText(values);
 }
 
 function walk(volume: Volume, tx: Transaction): Found[] {
@@ -67,7 +76,7 @@ function walk(volume: Volume, tx: Transaction): Found[] {
     volume.readAttributes(tx, inode, attributes);
     const type = attributes.mode & FILE_TYPE_MASK;
     const target = type === FileType.symlink ? decoder.decode(volume.readSymlink(tx, inode)) : '';
-    found.push({ path, inode, attributes, target });
+    found.push({ path, inode, attributes, target, extended: extendedAttributes(volume, tx, inode) });
     if (found.length > MOST_NAMES) throw new Error('the tree has no end');
     if (type === FileType.directory) directories.push({ path, inode });
   };

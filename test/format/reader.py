@@ -1,6 +1,8 @@
 """A reader of Quarry volumes that uses what docs/FORMAT.md says and nothing else, to see that the document is enough.
 
-    reader.py IMAGE     one JSON object: {"replayed": [transactions, blocks], "free": blocks, "files": [[path, type, size, sha1], ...]}
+    reader.py IMAGE     one JSON object:
+                        {"replayed": [transactions, blocks], "free": blocks,
+                         "files": [[path, type, size, sha1], ...], "attributes": [[path, name, sha1], ...]}
 
 Shares no code with src/, in another language on purpose. Section numbers are those of the document. Any assertion that fails is a
 difference between the two.
@@ -12,6 +14,8 @@ import sys
 
 MASK = 0xFFFFFFFF
 SUPERBLOCK, ROOT, BITMAP, SUMMARY, INODES, EXTENT_NODE, DIRECTORY_NODE, SYMLINK = 1, 2, 3, 4, 6, 7, 8, 9
+ATTRIBUTE_NODE = 11
+TREE_KINDS = {EXTENT_NODE: 1, DIRECTORY_NODE: 2, ATTRIBUTE_NODE: 3}
 DESCRIPTOR, HEAD, REVOKE, COMMIT = 10, 12, 13, 14
 HEADER, INODE, BODY = 64, 480, 336
 DIRECTORY_TYPE, REGULAR_TYPE, SYMLINK_TYPE = 0o4, 0o10, 0o12
@@ -92,6 +96,8 @@ class Volume:
         features = number(block, 96, 8)
         assert features & ~(ATTRIBUTES | UNWRITTEN_EXTENTS) == 0
         self.has_unwritten = features & UNWRITTEN_EXTENTS != 0
+        self.has_attributes = features & ATTRIBUTES != 0
+        self.attributes = []
         self.replayed, self.copies = [0, 0], {}
         self.compute_geometry()
         if number(block, 144, 4) != 0:
@@ -213,7 +219,7 @@ class Volume:
         assert used == number(bitmap, 48, 4)
         return self.bits - used
 
-    # ---- sections 8 to 11 ----
+    # ---- sections 8 to 12 ----
 
     def inode(self, inode):
         chunk, index = divmod(inode, self.bits)
@@ -229,7 +235,7 @@ class Volume:
     def records(self, data, base, kind, owner, level=None):
         """Leaf records of a tree: their bytes, offset and key."""
         found, tree, count = data[base], data[base + 1], number(data, base + 2, 2)
-        assert tree == (2 if kind == DIRECTORY_NODE else 1) and level in (None, found) and found <= 12
+        assert tree == TREE_KINDS[kind] and level in (None, found) and found <= 12
         before = -1
         for slot in range(base + 8, base + 8 + 2 * count, 2):
             at = base + number(data, slot, 2)
@@ -283,6 +289,36 @@ class Volume:
         assert len(found) == number(data, at + 16, 8)
         return sorted(found)
 
+    def attributes_of(self, inode):
+        """Section 12."""
+        data, at, owner = inode
+        inline, block = number(data, at + 128, 2), number(data, at + 120, 8)
+        if inline == 0 and block == 0:
+            return
+        assert self.has_attributes and (inline == 0 or block == 0)
+        base = at + INODE - inline
+        if block != 0:
+            data, base = self.metadata(block, ATTRIBUTE_NODE), HEADER
+            assert number(data, 48, 8) == owner
+        name, value, length, after = None, b"", 0, 0
+        for leaf, place, key in self.records(data, base, ATTRIBUTE_NODE, owner):
+            value_bytes, part_bytes = number(leaf, place + 8, 4), number(leaf, place + 12, 2)
+            name_bytes = leaf[place + 14]
+            if key % 256 == 0:
+                assert name is None and 0 < name_bytes
+                name, value, length = leaf[place + 16 : place + 16 + name_bytes], b"", value_bytes
+                assert 0 <= key - name_hash(self.secret, name) // 2**28 * 2**16 < 2**16
+            else:
+                assert name is not None and name_bytes == 0 and value_bytes == length and key == after
+            from_byte = place + 16 + name_bytes
+            value += leaf[from_byte : from_byte + part_bytes]
+            after = key + 1
+            assert len(value) <= length
+            if len(value) == length:
+                yield name, value
+                name = None
+        assert name is None
+
     def walk(self, directory=1, path=""):
         for name, child, kind in self.entries(self.inode(directory)):
             inode = self.inode(child)
@@ -293,9 +329,13 @@ class Volume:
             has_content = kind in (REGULAR_TYPE, SYMLINK_TYPE)
             content = self.content(inode, kind == SYMLINK_TYPE) if has_content else b""
             yield [here, kind, size, hashlib.sha1(content).hexdigest()]
+            for attribute, value in self.attributes_of(inode):
+                self.attributes.append([here, attribute.decode(), hashlib.sha1(value).hexdigest()])
             if kind == DIRECTORY_TYPE:
                 yield from self.walk(child, here)
 
 
 volume = Volume(sys.argv[1])
-json.dump({"replayed": volume.replayed, "free": volume.free_blocks(), "files": list(volume.walk())}, sys.stdout)
+files = list(volume.walk())
+found = {"replayed": volume.replayed, "free": volume.free_blocks(), "files": files, "attributes": volume.attributes}
+json.dump(found, sys.stdout)

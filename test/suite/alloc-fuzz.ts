@@ -15,7 +15,7 @@ import type { AllocatorDefinition, Run } from '../../src/alloc/allocator.ts';
 import { FakeDisk, Owner, want } from './alloc-disk.ts';
 import { Random } from './alloc-random.ts';
 
-const KINDS = ['data', 'data', 'directory', 'tree', 'inode'] as const;
+const KINDS = ['data', 'data', 'directory', 'tree', 'inode', 'attribute'] as const;
 
 interface Step {
   readonly weight: number;

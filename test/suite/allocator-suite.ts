@@ -6,7 +6,7 @@ import type { AllocatorDefinition, Run } from '../../src/alloc/allocator.ts';
 import { FakeDisk, Owner, want } from './alloc-disk.ts';
 import { Random } from './alloc-random.ts';
 
-const KINDS = ['data', 'directory', 'tree', 'inode'] as const;
+const KINDS = ['data', 'directory', 'tree', 'inode', 'attribute'] as const;
 
 /** Ten groups, the last one short, two blocks of metadata each. */
 function newOwner(definition: AllocatorDefinition, mapBudgetBytes?: number): Owner {

@@ -4,6 +4,7 @@
  */
 import type { ProblemCode } from '../../src/check/problem.ts';
 import {
+  AttributeRecord,
   BitmapHeader,
   BlockHeader,
   BlockKind,
@@ -24,6 +25,7 @@ import {
   VolumeRoot,
 } from '../../src/fs/format/format.ts';
 import {
+  attributeRecord,
   BACKUP,
   BLOCK,
   blockOf,
@@ -162,7 +164,90 @@ export const DAMAGES: [what: string, damage: Damage, codes: ProblemCode[]][] = [
   ['no links', inodeField(() => names.small, Inode.linkCount, 0), ['entry-to-orphan', 'orphan-not-listed']],
   ['parent', inodeField(() => names.inner, Inode.parent, 1), ['directory-parent']],
   ['entries', inodeField(() => names.many, Inode.size, 399), ['directory-size']],
-  ['attributes', inodeField(() => names.small, Inode.attributeBlock, 200), ['inode-attributes']],
+  [
+    'attributes in a block that is none',
+    inodeField(() => names.small, Inode.attributeBlock, 200),
+    ['block-magic'],
+  ],
+  ['attributes outside', inodeField(() => names.small, Inode.attributeBlock, 2 ** 40), ['tree-child']],
+  [
+    'attributes of no possible length',
+    inodeField(() => names.small, Inode.inlineAttributeBytes, 30),
+    ['inode-attributes'],
+  ],
+  [
+    'attributes of another length',
+    inodeField(() => names.tagged, Inode.inlineAttributeBytes, 64),
+    ['tree-header'],
+  ],
+  [
+    'attributes here and there',
+    inodeField(() => names.tagged, Inode.attributeBlock, 300),
+    ['inode-attributes'],
+  ],
+  [
+    'no attributes, and yet blocks',
+    inodeField(() => names.labelled, Inode.attributeBlock, 0),
+    ['inode-blocks'],
+  ],
+  [
+    'attributes of another',
+    async (image) => {
+      const { block, at } = image.inode(names.labelled);
+      const root = Inode.attributeBlock.get(block.view, at);
+      await inodeField(() => names.small, Inode.attributeBlock, root)(image);
+    },
+    ['block-shared'],
+  ],
+  [
+    'name of an attribute',
+    attributeRecord(
+      () => names.tagged,
+      0,
+      (_, at, bytes) => bytes.fill(0x61, at + 21, at + 22),
+    ),
+    ['attribute-record'],
+  ],
+  [
+    'length of a value',
+    attributeRecord(
+      () => names.marked,
+      0,
+      (view, at) => AttributeRecord.valueBytes.set(view, at, 90),
+    ),
+    ['attribute-record'],
+  ],
+  [
+    'length of a part',
+    attributeRecord(
+      () => names.tagged,
+      1,
+      (view, at) => AttributeRecord.partBytes.set(view, at, 900),
+    ),
+    ['tree-header'],
+  ],
+  [
+    'a part of a value',
+    async (image) => {
+      const leaf = image
+        .ofKind(BlockKind.attributeNode, names.labelled)
+        .find(({ view }) => view.getUint8(HEADER_BYTES) === 0);
+      if (!leaf) throw new Error('no leaf');
+      const [at = 0] = image.records(leaf, HEADER_BYTES);
+      AttributeRecord.valueBytes.set(leaf.view, at, 9999);
+      await leaf.seal();
+    },
+    ['attribute-record'],
+  ],
+  [
+    'a leaf of attributes',
+    blockOf(
+      BlockKind.attributeNode,
+      ({ bytes }) => bytes.fill(0xa5),
+      () => names.labelled,
+    ),
+    ['block-magic'],
+  ],
   ['orphan fields', inodeField(() => names.small, Inode.nextOrphan, 2), ['inode-orphan-fields']],
   [
     'bytes after inline data',

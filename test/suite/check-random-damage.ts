@@ -24,6 +24,16 @@ export interface Sample {
   make(): Promise<MemoryDevice>;
 }
 
+async function setAttribute(
+  { volume }: TestVolume,
+  inode: number,
+  name: string,
+  length: number,
+): Promise<void> {
+  const value = new Uint8Array(length).fill(length);
+  await volume.run((tx) => volume.setExtendedAttribute(tx, inode, new TextEncoder().encode(name), value));
+}
+
 async function fill(volume: TestVolume, files: number, blocks: number): Promise<void> {
   const { blockBytes } = volume.volume;
   for (const folder of ['/a', '/a/b', '/c']) await volume.mkdir(folder);
@@ -31,11 +41,16 @@ async function fill(volume: TestVolume, files: number, blocks: number): Promise<
     const inode = await volume.create(`${i % 3 === 0 ? '/a/b' : '/c'}/file number ${i}`);
     if (i % 4 === 0) await volume.write(inode, 0, new Uint8Array(100).fill(i));
     if (i % 4 === 1) await volume.write(inode, blockBytes, new Uint8Array(2 * blockBytes).fill(i));
+    if (i % 5 === 0) await setAttribute(volume, inode, 'user.small', 40);
+    if (i % 7 === 0) await setAttribute(volume, inode, 'user.large', 2000);
   }
   const large = await volume.create('/a/large');
   for (let i = 0; i < blocks; i++)
     await volume.write(large, 2 * i * blockBytes, new Uint8Array(blockBytes).fill(i));
+  for (let i = 0; i < 30; i++) await setAttribute(volume, large, `user.${i}`, i * 20);
+  await setAttribute(volume, await volume.resolve('/a/b'), 'user.small', 50);
   await volume.symlink('t'.repeat(700), '/c/link');
+  await setAttribute(volume, await volume.resolve('/c/link'), 'user.small', 10);
   await volume.link('/c/file number 1', '/a/second');
 }
 

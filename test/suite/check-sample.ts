@@ -29,7 +29,18 @@ export const BACKUP = defaultJournalBlocks(BLOCK, SIZE / BLOCK) + 2;
 const caller = { uid: 0, gid: 0, umask: 0o022 };
 
 /** Inodes of the sample by what they are. */
-export const names = { folder: 0, inner: 0, many: 0, large: 0, small: 0, fifo: 0, link: 0 };
+export const names = {
+  folder: 0,
+  inner: 0,
+  many: 0,
+  large: 0,
+  small: 0,
+  fifo: 0,
+  link: 0,
+  tagged: 0,
+  labelled: 0,
+  marked: 0,
+};
 export let sample: MemoryDevice;
 
 async function io(
@@ -124,6 +135,13 @@ export class Image {
     return Array.from({ length: count }, (_, slot) => at + block.view.getUint16(at + 8 + 2 * slot, true));
   }
 
+  /** The root node of the attributes of an inode, which has them in its body. */
+  inlineAttributes(number: number): { block: Block; node: number; records: number[] } {
+    const { block, at } = this.inode(number);
+    const node = at + INODE_BYTES - Inode.inlineAttributeBytes.get(block.view, at);
+    return { block, node, records: this.records(block, node) };
+  }
+
   /** The root node of an inode's tree. */
   root(number: number): { block: Block; records: number[] } {
     const { block, at } = this.inode(number);
@@ -191,8 +209,30 @@ export async function makeSample(): Promise<void> {
   names.link = await volume.run((tx) =>
     volume.symlink(tx, ROOT_INODE, text('link'), text('x'.repeat(900)), caller),
   );
+  await makeAttributes(volume, device);
   await volume.unmount();
   sample = device.reopen();
+}
+
+/** In `folder`: attributes in an inode, in blocks, beside entries, and beside a target. */
+async function makeAttributes(volume: Volume, device: MemoryDevice): Promise<void> {
+  names.tagged = await make(volume, names.folder, 'tagged', FileType.regular);
+  await write(volume, device, names.tagged, 0, 200);
+  names.labelled = await make(volume, names.folder, 'labelled', FileType.regular);
+  await write(volume, device, names.labelled, 0, 300);
+  names.marked = await make(volume, names.folder, 'marked', FileType.directory);
+  for (let i = 0; i < 4; i++)
+    await make(volume, names.marked, `with a name of some length ${i}`, FileType.fifo);
+  const noted = await volume.run((tx) =>
+    volume.symlink(tx, names.folder, text('noted'), text('y'.repeat(180)), caller),
+  );
+  const set = (inode: number, name: string, length: number) =>
+    volume.run((tx) =>
+      volume.setExtendedAttribute(tx, inode, text(name), new Uint8Array(length).fill(length)),
+    );
+  for (const inode of [names.tagged, names.marked, noted]) await set(inode, 'user.small', 30);
+  await set(names.tagged, 'user.other', 20);
+  for (const length of [3000, 5000, 7000, 100]) await set(names.labelled, `user.${length}`, length);
 }
 
 export type Damage = (image: Image) => Promise<void> | void;
@@ -232,6 +272,19 @@ export function rootRecord(
   return async (image) => {
     const { block, records } = image.root(number());
     change(block.view, records[index] ?? 0);
+    await block.seal();
+  };
+}
+
+/** Changes the attributes that an inode has in its body. */
+export function attributeRecord(
+  number: () => number,
+  index: number,
+  change: (view: DataView, at: number, bytes: Uint8Array) => void,
+): Damage {
+  return async (image) => {
+    const { block, records } = image.inlineAttributes(number());
+    change(block.view, records[index] ?? 0, block.bytes);
     await block.seal();
   };
 }

@@ -1,4 +1,7 @@
-/** What a volume shows to its users: every path, with a digest of what is there. */
+/**
+ * What a volume shows to its users: every path, and every extended attribute as `path@name`, with a
+ * digest of what is there.
+ */
 import { createHash } from 'node:crypto';
 import { FILE_TYPE_MASK, FileType, ROOT_INODE } from '../../src/fs/format/format.ts';
 import type { MemoryDevice } from '../../src/sim/memory-device.ts';
@@ -43,6 +46,19 @@ async function entriesOf({ volume }: TestVolume, inode: number): Promise<[name: 
   });
 }
 
+async function addAttributes(
+  { volume }: TestVolume,
+  inode: number,
+  path: string,
+  found: Map<string, string>,
+): Promise<void> {
+  for (const name of await volume.run((tx) => volume.listExtendedAttributes(tx, inode))) {
+    const value = await volume.run((tx) => volume.getExtendedAttribute(tx, inode, name));
+    const digest = createHash('sha1').update(value).digest('hex');
+    found.set(`${path}@${Buffer.from(name).toString('latin1')}`, digest);
+  }
+}
+
 async function addInode(
   volume: TestVolume,
   inode: number,
@@ -62,6 +78,7 @@ async function addInode(
       .update(contents ?? target ?? new Uint8Array(0))
       .digest('hex');
     found.set(path, `${type.toString(8)} ${isFile ? sizeBytes : ''} ${digest}`);
+    await addAttributes(volume, inode, path, found);
     return mode;
   } catch {
     found.set(path, 'broken');

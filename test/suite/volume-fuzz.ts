@@ -14,6 +14,7 @@ import { formatted, TestVolume } from './volume-harness.ts';
 interface ModelFile {
   data: Uint8Array;
   links: number;
+  readonly attributes: Map<string, Uint8Array>;
 }
 type ModelNode =
   | { kind: 'file'; file: ModelFile }
@@ -75,7 +76,10 @@ class Fuzz {
   async createFile(): Promise<void> {
     const path = this.newPath();
     if (await this.attempt(() => this.volume.create(path))) {
-      this.model.set(path, { kind: 'file', file: { data: new Uint8Array(0), links: 1 } });
+      this.model.set(path, {
+        kind: 'file',
+        file: { data: new Uint8Array(0), links: 1, attributes: new Map() },
+      });
     }
   }
 
@@ -152,6 +156,29 @@ class Fuzz {
     const grown = new Uint8Array(Math.max(file.data.length, offset + length));
     grown.set(file.data);
     file.data = grown;
+  }
+
+  async setAttribute(): Promise<void> {
+    const found = this.file();
+    if (!found) return;
+    const { path, file } = found;
+    const { volume } = this.volume;
+    const inode = await this.volume.resolve(path);
+    const name = `user.${this.random.below(5)}`;
+    const value = this.randomData(this.random.below(this.pick([1, 60, 600, 6000])));
+    const set = () =>
+      volume.run((tx) => volume.setExtendedAttribute(tx, inode, new TextEncoder().encode(name), value));
+    if (await this.attempt(set)) file.attributes.set(name, value);
+  }
+
+  async removeAttribute(): Promise<void> {
+    const found = this.file();
+    const [name] = found?.file.attributes.keys() ?? [];
+    if (!found || name === undefined) return;
+    const { volume } = this.volume;
+    const inode = await this.volume.resolve(found.path);
+    await volume.run((tx) => volume.removeExtendedAttribute(tx, inode, new TextEncoder().encode(name)));
+    found.file.attributes.delete(name);
   }
 
   async truncate(): Promise<void> {
@@ -257,6 +284,18 @@ class Fuzz {
       throw new Error(`${path}: ${stat.linkCount} links, expected ${file.links}`);
     }
     expectSame(path, 0, await this.volume.read(inode, 0, file.data.length + 1), file.data);
+    await this.verifyAttributes(path, inode, file);
+  }
+
+  async verifyAttributes(path: string, inode: number, { attributes }: ModelFile): Promise<void> {
+    const { volume } = this.volume;
+    const names = await volume.run((tx) => volume.listExtendedAttributes(tx, inode));
+    if (names.length !== attributes.size) throw new Error(`${path}: ${names.length} attributes`);
+    for (const name of names) {
+      const value = await volume.run((tx) => volume.getExtendedAttribute(tx, inode, name));
+      const text = new TextDecoder().decode(name);
+      expectSame(`${path}@${text}`, 0, value, attributes.get(text) ?? new Uint8Array(0));
+    }
   }
 
   async remount(): Promise<void> {
@@ -300,6 +339,8 @@ const ACTIONS = [
   ['write', 20],
   ['writeTogether', 3],
   ['truncate', 5],
+  ['setAttribute', 5],
+  ['removeAttribute', 3],
   ['preallocate', 5],
   ['readSome', 10],
   ['link', 2],

@@ -25,6 +25,7 @@ export async function formatted(
   blockBytes: number,
   journalBlocks?: number,
   sizeBytes = device.sizeBytes,
+  features?: ReadonlySet<string>,
 ): Promise<void> {
   await formatVolume(device, {
     sizeBytes,
@@ -36,6 +37,7 @@ export async function formatted(
     nameSecret: new Uint8Array(16).map((_, i) => i * 31),
     uid: 0,
     gid: 0,
+    ...(features ? { features } : {}),
   });
 }
 

@@ -14,6 +14,7 @@ import { FILE_TYPE_MASK, FileType, MAX_FILE_BYTES, ROOT_INODE, TreeKind } from '
 import { addOrphan, firstOrphan, removeOrphan } from '../inodes/orphans.ts';
 import { PromisedOperation } from '../transaction/operation-runner.ts';
 import type { Transaction } from '../transaction/transaction.ts';
+import { hasAttributes } from '../tree/extended-attributes.ts';
 import {
   dropPrivileges,
   type InodeRef,
@@ -118,6 +119,10 @@ function release(context: WriteContext, tx: Transaction, inode: InodeRef): boole
     const isMetadata = !isRegular(inode);
     const done = context.extents.punch(tx, inode, 0, WHOLE_FILE, context.extentsPerStep, isMetadata);
     if (!done) return false;
+  }
+  if (hasAttributes(inode)) {
+    context.attributes.drop(tx, inode, context.extentsPerStep);
+    return false;
   }
   removeOrphan(tx, context.table, inode);
   context.table.free(tx, inode);

@@ -17,6 +17,7 @@ import type { WriteRequest } from '../base/filesystem.ts';
 import type { BlockNumber, BlockRun, FileBlock } from '../base/numbers.ts';
 import type { SpaceMap } from '../transaction/space-map.ts';
 import type { Transaction } from '../transaction/transaction.ts';
+import type { ExtendedAttributes } from '../tree/extended-attributes.ts';
 import {
   type InodeRef,
   inlineBytes,
@@ -35,6 +36,7 @@ import type { ScratchPool } from './scratch.ts';
 export interface WriteContext extends FileContext {
   readonly freeing: Freeing;
   readonly space: SpaceMap;
+  readonly attributes: ExtendedAttributes;
   readonly scratch: ScratchPool;
   /** Extents that one transaction may enter or give back. */
   readonly extentsPerStep: number;

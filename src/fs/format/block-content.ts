@@ -12,6 +12,7 @@
  * allocation.
  */
 import {
+  AttributeRecord,
   BlockKind,
   BranchRecord,
   EntryRecord,
@@ -27,10 +28,14 @@ import {
   INODE_STRIDE_BYTES,
   Inode,
   InodeFlag,
+  MAX_ATTRIBUTE_VALUE_BYTES,
   MAX_FILE_BYTES,
+  MAX_INLINE_ATTRIBUTE_BYTES,
   MAX_SYMLINK_BYTES,
   MAX_TREE_LEVEL,
+  MIN_INLINE_ATTRIBUTE_BYTES,
   NodeHeader,
+  RECORDS_PER_ATTRIBUTE,
   SLOT_BYTES,
   SummaryEntry,
   SummaryHeader,
@@ -55,6 +60,8 @@ export function contentFault(view: DataView, bytes: Uint8Array, kind: number): s
   if (kind === BlockKind.directoryNode) {
     return nodeFault(view, bytes, HEADER_BYTES, size, TreeKind.directory, false);
   }
+  if (kind === BlockKind.attributeNode)
+    return nodeFault(view, bytes, HEADER_BYTES, size, TreeKind.attributes, false);
   if (kind === BlockKind.volumeRoot) return tableFault(view, bytes);
   if (kind === BlockKind.summary) return summaryFault(view, size);
   return undefined;
@@ -77,7 +84,8 @@ export function inodeFaults(view: DataView, bytes: Uint8Array): Map<number, stri
 
 function tableFault(view: DataView, bytes: Uint8Array): string | undefined {
   const at = VOLUME_ROOT_INODE_OFFSET;
-  if (Inode.inlineAttributeBytes.get(view, at) !== 0) return 'the inode table has attributes';
+  if (Inode.inlineAttributeBytes.get(view, at) !== 0 || Inode.attributeBlock.get(view, at) !== 0)
+    return 'the inode table has attributes';
   return nodeFault(view, bytes, at + INODE_BODY_OFFSET, INODE_BODY_BYTES, TreeKind.extents, true);
 }
 
@@ -97,7 +105,8 @@ function inodeFault(view: DataView, bytes: Uint8Array, at: number): string | und
   const type = Inode.mode.get(view, at) & FILE_TYPE_MASK;
   const flags = Inode.flags.get(view, at);
   const size = Inode.size.get(view, at);
-  if (Inode.inlineAttributeBytes.get(view, at) !== 0) return 'attributes in its body';
+  const fault = attributesFault(view, bytes, at);
+  if (fault !== undefined) return fault;
   if ((flags & ~INODE_FLAGS) !== 0) return `flags ${flags}`;
   const isInline = (flags & InodeFlag.inlineData) !== 0;
   if (type === FileType.directory) {
@@ -105,7 +114,11 @@ function inodeFault(view: DataView, bytes: Uint8Array, at: number): string | und
     return rootFault(view, bytes, at, TreeKind.directory);
   }
   if (type === FileType.regular || type === FileType.symlink) {
-    const most = isInline ? INODE_BODY_BYTES : type === FileType.regular ? MAX_FILE_BYTES : MAX_SYMLINK_BYTES;
+    const most = isInline
+      ? bodyBytes(view, at)
+      : type === FileType.regular
+        ? MAX_FILE_BYTES
+        : MAX_SYMLINK_BYTES;
     if (size > most) return `${size} bytes`;
     return isInline ? undefined : rootFault(view, bytes, at, TreeKind.extents);
   }
@@ -120,8 +133,22 @@ const SPECIAL_TYPES: ReadonlySet<number> = new Set([
   FileType.blockDevice,
 ]);
 
+/** Of the body, without the attributes at its end. */
+function bodyBytes(view: DataView, at: number): number {
+  return INODE_BODY_BYTES - Inode.inlineAttributeBytes.get(view, at);
+}
+
 function rootFault(view: DataView, bytes: Uint8Array, at: number, kind: number): string | undefined {
-  return nodeFault(view, bytes, at + INODE_BODY_OFFSET, INODE_BODY_BYTES, kind, true);
+  return nodeFault(view, bytes, at + INODE_BODY_OFFSET, bodyBytes(view, at), kind, true);
+}
+
+function attributesFault(view: DataView, bytes: Uint8Array, at: number): string | undefined {
+  const inline = Inode.inlineAttributeBytes.get(view, at);
+  if (inline === 0) return undefined;
+  const isAllowed =
+    inline >= MIN_INLINE_ATTRIBUTE_BYTES && inline <= MAX_INLINE_ATTRIBUTE_BYTES && inline % 8 === 0;
+  if (!isAllowed || Inode.attributeBlock.get(view, at) !== 0) return `${inline} bytes of attributes`;
+  return nodeFault(view, bytes, at + INODE_BYTES - inline, inline, TreeKind.attributes, true);
 }
 
 // ---- tree nodes ----
@@ -152,6 +179,13 @@ function nodeFault(
 
 /** Beside the kinds of tree: the records of inner nodes. */
 const BRANCHES = 0;
+/** What every record has, by its kind. */
+const LEAST_BYTES: readonly number[] = [
+  BranchRecord.sizeBytes,
+  ExtentRecord.sizeBytes,
+  EntryRecord.sizeBytes,
+  AttributeRecord.sizeBytes,
+];
 const MOST_RECORDS = 65536 / 16;
 const starts = new Uint32Array(MOST_RECORDS);
 
@@ -172,12 +206,7 @@ function recordsLength(
   what: number,
   count: number,
 ): number | string {
-  const least =
-    what === BRANCHES
-      ? BranchRecord.sizeBytes
-      : what === TreeKind.extents
-        ? ExtentRecord.sizeBytes
-        : EntryRecord.sizeBytes;
+  const least = LEAST_BYTES[what] as number;
   let total = 0;
   /** No key may be below this one. */
   let next = 0;
@@ -198,6 +227,10 @@ function recordsLength(
         (ExtentRecord.flags.get(view, at) & ~ExtentFlag.unwritten) !== 0
       )
         return `an extent at ${key}`;
+    } else if (what === TreeKind.attributes) {
+      next = key + 1;
+      length += AttributeRecord.nameBytes.get(view, at) + AttributeRecord.partBytes.get(view, at);
+      if (offset + length > size || !isAttribute(view, bytes, at, key)) return `an attribute at ${key}`;
     } else {
       next = key + 1;
       length += EntryRecord.nameBytes.get(view, at);
@@ -210,6 +243,18 @@ function recordsLength(
     total += length;
   }
   return total;
+}
+
+/** Is the record by itself one that an attribute may have? */
+function isAttribute(view: DataView, bytes: Uint8Array, at: number, key: number): boolean {
+  const nameBytes = AttributeRecord.nameBytes.get(view, at);
+  const valueBytes = AttributeRecord.valueBytes.get(view, at);
+  const partBytes = AttributeRecord.partBytes.get(view, at);
+  const isFirst = key % RECORDS_PER_ATTRIBUTE === 0;
+  if (nameBytes > 0 !== isFirst || valueBytes > MAX_ATTRIBUTE_VALUE_BYTES) return false;
+  if (partBytes > valueBytes || (partBytes === 0 && !(isFirst && valueBytes === 0))) return false;
+  const nameAt = at + AttributeRecord.sizeBytes;
+  return !bytes.subarray(nameAt, nameAt + nameBytes).includes(0);
 }
 
 function isName(bytes: Uint8Array, from: number, to: number): boolean {

@@ -14,7 +14,8 @@
  *   volume root   the inode table's own inode, counters, head of the orphan list
  *   space         block groups: each begins with its bitmap; summaries over them (layout.ts says where)
  *   inode table   a file: chunks of one inode bitmap block and the inode blocks it speaks for
- *   tree nodes    extents of a file, or entries of a directory; the root node is inside the inode
+ *   tree nodes    extents of a file, entries of a directory, or extended attributes; the root node is
+ *                 inside the inode, but for attributes that it has no room for
  */
 import { NAME_SECRET_BYTES } from './name-hash.ts';
 import { Bytes, I64, record, U8, U16, U32, U48, U64 } from './record.ts';
@@ -53,7 +54,7 @@ export const BlockKind = {
   directoryNode: 8,
   symlink: 9,
   journalDescriptor: 10,
-  attributes: 11,
+  attributeNode: 11,
   journalHead: 12,
   journalRevoke: 13,
   journalCommit: 14,
@@ -135,7 +136,7 @@ export const INODE_BODY_BYTES = INODE_BYTES - INODE_BODY_OFFSET;
 /**
  * An inode. The body holds, by file type and flags: the data of a small file or short symlink
  * (`InodeFlag.inlineData`), or the root node of its extent tree or directory tree; for devices
- * nothing.
+ * nothing. The root node of its extended attributes is the end of the body, or a block.
  */
 export const Inode = record('inode', INODE_BYTES, {
   /** File type and permission bits as in stat(2); 0 in a free inode. */
@@ -173,9 +174,13 @@ export const Inode = record('inode', INODE_BYTES, {
    */
   nextOrphan: new U64(104),
   previousOrphan: new U64(112),
-  /** Block of extended attributes that do not fit inline; 0 if none. Kept for a later feature. */
+  /** Block of the root node of the extended attributes; 0 where it is in the body, or nowhere. */
   attributeBlock: new U64(120),
-  /** Bytes of extended attributes at the end of the body. Kept for a later feature, 0 now. */
+  /**
+   * Bytes at the end of the body that are the root node of the extended attributes; 0 where it is a
+   * block, or there are none. A multiple of 8 from `MIN_INLINE_ATTRIBUTE_BYTES` to
+   * `MAX_INLINE_ATTRIBUTE_BYTES`; what the body holds else ends before them.
+   */
   inlineAttributeBytes: new U16(128),
   reserved2: new Bytes(130, 6),
   /** The inode's own number; 0 in the inode of the inode table. */
@@ -183,6 +188,9 @@ export const Inode = record('inode', INODE_BYTES, {
   /** Data, or a tree's root node: see above. */
   body: new Bytes(INODE_BODY_OFFSET, INODE_BODY_BYTES),
 });
+
+export const MIN_INLINE_ATTRIBUTE_BYTES = 64;
+export const MAX_INLINE_ATTRIBUTE_BYTES = 208;
 
 /**
  * No user and no group: (uid_t) −1. What it owned nobody could remove, so it is not stored, and
@@ -246,7 +254,8 @@ export const NodeHeader = record('node header', 8, {
  * region.
  */
 export const SLOT_BYTES = 2;
-export const TreeKind = { extents: 1, directory: 2 } as const;
+export const TreeKind = { extents: 1, directory: 2, attributes: 3 } as const;
+export type TreeKind = (typeof TreeKind)[keyof typeof TreeKind];
 /** No sound tree is higher. */
 export const MAX_TREE_LEVEL = 12;
 
@@ -288,6 +297,27 @@ export const EntryRecord = record('directory entry', 16, {
   /** Length of the name, which follows. */
   nameBytes: new U8(15),
 });
+
+/**
+ * Leaf record of a tree of extended attributes: this head, the name (in the first record of an
+ * attribute only), then a part of the value. An attribute is as many records as its value needs,
+ * with keys that follow each other; the first has a key that is a multiple of
+ * `RECORDS_PER_ATTRIBUTE` (extended-attributes.ts).
+ */
+export const AttributeRecord = record('attribute record', 16, {
+  /** Hash of the name, a number that tells names of one hash apart, and the number of the part. */
+  key: new U64(0),
+  /** Bytes of the whole value, in each of its records. */
+  valueBytes: new U32(8),
+  /** Bytes of the value that this record holds. */
+  partBytes: new U16(12),
+  /** Length of the name, which follows; 0 in all records but the first. */
+  nameBytes: new U8(14),
+  reserved: new U8(15),
+});
+export const MAX_ATTRIBUTE_NAME_BYTES = 255;
+export const MAX_ATTRIBUTE_VALUE_BYTES = 65536;
+export const RECORDS_PER_ATTRIBUTE = 256;
 
 export const SUPERBLOCK_BYTES = 1024;
 

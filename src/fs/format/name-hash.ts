@@ -1,5 +1,7 @@
 /**
  * Directory keys: a keyed 44-bit hash of the name, then 8 bits that tell names of equal hash apart.
+ * Keys of extended attributes: the upper 36 bits of that hash, 8 bits that tell names apart, and 8
+ * bits for the part of the value.
  *
  * The hash is SipHash-1-3 (Jean-Philippe Aumasson and Daniel J. Bernstein) under a secret of the
  * volume that serves nothing else. Whoever does not know it cannot prepare names that collide,
@@ -115,6 +117,15 @@ export function nameKey(name: Uint8Array, secret: NameSecret): number {
   const low = (v0 ^ v1 ^ v2 ^ v3) >>> 0;
   const high = (v0High ^ v1High ^ v2High ^ v3High) >>> 0;
   return high * 2 ** 20 + (low >>> 20) * COLLISIONS_PER_HASH;
+}
+
+/** The keys of extended attributes of one hash, all parts of all names. */
+export const ATTRIBUTE_KEYS_PER_HASH = 2 ** 16;
+
+/** The lowest key of an extended attribute of this name. */
+export function attributeKey(name: Uint8Array, secret: NameSecret): number {
+  const key = nameKey(name, secret);
+  return key - (key % ATTRIBUTE_KEYS_PER_HASH);
 }
 
 /**

@@ -23,6 +23,7 @@ import {
   JournalRevoke,
   RevokeEntry,
 } from '../format/format.ts';
+import { NODE_BLOCK_KIND } from '../format/node-blocks.ts';
 import type { Frame } from '../transaction/block-cache.ts';
 
 /** Whose journal it is: stamped on all of its blocks. */
@@ -65,11 +66,13 @@ export interface TransactionShape {
   readonly clock: Clock;
 }
 
+const NODE_KINDS: ReadonlySet<number> = new Set(Object.values(NODE_BLOCK_KIND));
+
 /** What is refused when it is read must not be written. */
 function sealFault(frame: Frame, thorough: boolean): CorruptionError | undefined {
   const { view, bytes, block, inodeFaults: known } = frame;
   const kind = BlockHeader.kind.get(view, 0);
-  if (!thorough && (kind === BlockKind.extentNode || kind === BlockKind.directoryNode)) return undefined;
+  if (!thorough && NODE_KINDS.has(kind)) return undefined;
   const fault = contentFault(view, bytes, kind) ?? inodeFaultIn(view, bytes, kind, known);
   return fault === undefined
     ? undefined

@@ -33,7 +33,7 @@ export interface Mapping {
 export class TreeNodeSpace implements NodeSpace {
   constructor(
     readonly space: SpaceMap,
-    readonly kind: 'tree' | 'directory',
+    readonly kind: 'tree' | 'directory' | 'attribute',
   ) {}
 
   allocateNode(tx: Transaction, inode: InodeRef): BlockNumber {

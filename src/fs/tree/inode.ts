@@ -38,6 +38,10 @@ export function isRegular(inode: InodeRef): boolean {
   return (modeOf(inode) & FILE_TYPE_MASK) === FileType.regular;
 }
 
+export function isSymlink(inode: InodeRef): boolean {
+  return (modeOf(inode) & FILE_TYPE_MASK) === FileType.symlink;
+}
+
 export function sizeOf(inode: InodeRef): number {
   return Inode.size.get(inode.frame.view, inode.at);
 }

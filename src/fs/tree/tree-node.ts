@@ -9,6 +9,7 @@
  * block after its header, or the body of an inode: `Region` says where.
  */
 import {
+  AttributeRecord,
   BranchRecord,
   EntryRecord,
   ExtentRecord,
@@ -80,8 +81,11 @@ export function childFor(region: Region, key: number): number {
 export function recordBytes(region: Region, at: number): number {
   const { view, base } = region;
   if (view.getUint8(base) > 0) return BranchRecord.sizeBytes;
-  if (view.getUint8(base + 1) === TreeKind.extents) return ExtentRecord.sizeBytes;
-  return EntryRecord.sizeBytes + EntryRecord.nameBytes.get(view, at);
+  const kind = view.getUint8(base + 1);
+  if (kind === TreeKind.extents) return ExtentRecord.sizeBytes;
+  if (kind === TreeKind.directory) return EntryRecord.sizeBytes + EntryRecord.nameBytes.get(view, at);
+  const partBytes = AttributeRecord.partBytes.get(view, at);
+  return AttributeRecord.sizeBytes + AttributeRecord.nameBytes.get(view, at) + partBytes;
 }
 
 /** Bytes that header, slots and live records take. */
@@ -160,6 +164,26 @@ export function compact(region: Region): void {
   bytes.fill(0, base + oldStart, base + top);
   NodeHeader.heapStart.set(view, base, top);
   NodeHeader.garbage.set(view, base, 0);
+}
+
+/**
+ * Makes the region longer or shorter at its end; the records must fit. What it leaves behind is
+ * zero.
+ */
+export function resizeNode(region: Region, size: number): void {
+  compact(region);
+  const { view, bytes, base } = region;
+  const heapStart = NodeHeader.heapStart.get(view, base);
+  const shift = size - region.size;
+  bytes.copyWithin(base + heapStart + shift, base + heapStart, base + region.size);
+  if (shift > 0) bytes.fill(0, base + heapStart, base + heapStart + shift);
+  else bytes.fill(0, base + size, base + region.size);
+  for (let i = 0; i < nodeCount(region); i++) {
+    const slot = base + HEAD + i * SLOT_BYTES;
+    view.setUint16(slot, view.getUint16(slot, true) + shift, true);
+  }
+  NodeHeader.heapStart.set(view, base, heapStart + shift);
+  region.size = size;
 }
 
 const MOST_RECORDS = 65536 / 16;

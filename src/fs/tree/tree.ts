@@ -1,10 +1,11 @@
 /**
- * The one B+tree: extents of a file, entries of a directory.
+ * The one B+tree: extents of a file, entries of a directory, extended attributes.
  *
  * The root node lies in the inode's body, so that a small file or directory needs no block for it.
  * When the root is full its records move down into a new block and the root becomes an inner node
  * above; when a lone child fits into the root again it moves back up. Other nodes fill a block
- * each. In an inner node, child i holds the keys from its own key up to the next child's; the first
+ * each. The root of extended attributes is the end of the body, or a block where the body has no room
+ * for it. In an inner node, child i holds the keys from its own key up to the next child's; the first
  * child also holds everything below.
  *
  * A `Cursor` is a path from the root to one record. It stays valid while the tree does not change;
@@ -19,16 +20,17 @@
 import { CorruptionError } from '../base/errors.ts';
 import type { BlockNumber } from '../base/numbers.ts';
 import {
-  BlockKind,
   BranchRecord,
   HEADER_BYTES,
   INODE_BODY_BYTES,
   INODE_BODY_OFFSET,
+  INODE_BYTES,
   Inode,
   MAX_TREE_LEVEL,
   OwnerHeader,
   TreeKind,
 } from '../format/format.ts';
+import { NODE_BLOCK_KIND } from '../format/node-blocks.ts';
 import type { Frame } from '../transaction/block-cache.ts';
 import type { Transaction } from '../transaction/transaction.ts';
 import type { InodeRef } from './inode.ts';
@@ -46,6 +48,7 @@ import {
   type Region,
   recordAt,
   removeRecord,
+  resizeNode,
   truncateNode,
   usedBytes,
 } from './tree-node.ts';
@@ -78,7 +81,7 @@ export class Cursor {
   readonly steps: Step[] = [];
   depth = 0;
   #tx: Transaction | undefined;
-  #kind = 0;
+  #kind: TreeKind = TreeKind.extents;
   #owner = 0;
 
   constructor() {
@@ -108,13 +111,13 @@ export class Cursor {
    * Stands on the first record with a key ≥ `key` in the leaf where `key` belongs: perhaps behind
    * its last one.
    */
-  descend(tx: Transaction, inode: InodeRef, kind: number, key: number): void {
+  descend(tx: Transaction, inode: InodeRef, kind: TreeKind, key: number): void {
     this.#tx = tx;
     this.#kind = kind;
     this.#owner = inode.number;
     this.depth = 0;
     const root = this.steps[0] as Step;
-    setRoot(root, inode);
+    findRoot(tx, root, inode, kind);
     if (root.view.getUint8(root.base + 1) !== kind) {
       throw new CorruptionError(inode.frame.block, `inode ${inode.number} holds no tree of kind ${kind}`);
     }
@@ -144,13 +147,13 @@ export class Cursor {
   }
 
   /** Stands on the first record with a key ≥ `key`, whichever leaf it is in. */
-  seek(tx: Transaction, inode: InodeRef, kind: number, key: number): boolean {
+  seek(tx: Transaction, inode: InodeRef, kind: TreeKind, key: number): boolean {
     this.descend(tx, inode, kind, key);
     return this.valid || this.#nextLeaf();
   }
 
   /** Stands on the last record with a key ≤ `key`. */
-  seekFloor(tx: Transaction, inode: InodeRef, kind: number, key: number): boolean {
+  seekFloor(tx: Transaction, inode: InodeRef, kind: TreeKind, key: number): boolean {
     this.descend(tx, inode, kind, key);
     const leaf = this.leaf;
     if (leaf.index < nodeCount(leaf) && keyAt(leaf, leaf.index) === key) return true;
@@ -210,7 +213,7 @@ export class Cursor {
 function enterChild(
   tx: Transaction,
   owner: number,
-  kind: number,
+  kind: TreeKind,
   steps: readonly Step[],
   depth: number,
   index: number,
@@ -221,7 +224,7 @@ function enterChild(
   const block = BranchRecord.child.get(parent.view, at);
   const low = BranchRecord.key.get(parent.view, at);
   const level = nodeLevel(parent) - 1;
-  const frame = tx.read(block, kind === TreeKind.extents ? BlockKind.extentNode : BlockKind.directoryNode);
+  const frame = tx.read(block, NODE_BLOCK_KIND[kind]);
   child.inFrame(frame, HEADER_BYTES, tx.blockBytes - HEADER_BYTES);
   if (nodeLevel(child) === level && frame.nodeOwner === owner && frame.nodeLow === low) return;
   expectNode(child, owner, level, low, highOf(steps, depth, index));
@@ -254,38 +257,80 @@ function expectNode(node: Step, owner: number, level: number, low: number, high:
   );
 }
 
-function setRoot(step: Step, inode: InodeRef): void {
+/** The body of the inode, without the end that its extended attributes have. */
+function setBody(step: Step, inode: InodeRef): void {
   const attributes = Inode.inlineAttributeBytes.get(inode.frame.view, inode.at);
   step.inFrame(inode.frame, inode.at + INODE_BODY_OFFSET, INODE_BODY_BYTES - attributes);
+}
+
+function findRoot(tx: Transaction, step: Step, inode: InodeRef, kind: TreeKind): void {
+  if (kind !== TreeKind.attributes) setBody(step, inode);
+  else findAttributes(tx, step, inode);
+}
+
+/** @throws CorruptionError if the block is another inode's */
+function findAttributes(tx: Transaction, step: Step, inode: InodeRef): void {
+  const { frame, at, number } = inode;
+  const inline = Inode.inlineAttributeBytes.get(frame.view, at);
+  if (inline > 0) {
+    step.inFrame(frame, at + INODE_BYTES - inline, inline);
+    return;
+  }
+  const root = tx.read(Inode.attributeBlock.get(frame.view, at), NODE_BLOCK_KIND[TreeKind.attributes]);
+  if (OwnerHeader.owner.get(root.view, 0) !== number)
+    throw new CorruptionError(root.block, `holds no attributes of inode ${number}`);
+  step.inFrame(root, HEADER_BYTES, tx.blockBytes - HEADER_BYTES);
 }
 
 const rootStep = new Step();
 const scratchStep = new Step();
 
 /** An empty tree in the inode's body. The caller has announced the change of the inode. */
-export function initialiseTree(inode: InodeRef, kind: number): void {
-  setRoot(rootStep, inode);
-  rootStep.bytes.fill(0, rootStep.base, rootStep.base + rootStep.size);
-  initialiseNode(rootStep, kind, 0);
+export function initialiseTree(inode: InodeRef, kind: TreeKind): void {
+  setBody(rootStep, inode);
+  emptyNode(rootStep, kind, 0);
+}
+
+function emptyNode(node: Step, kind: TreeKind, level: number): void {
+  node.bytes.fill(0, node.base, node.base + node.size);
+  initialiseNode(node, kind, level);
+}
+
+/** Bytes that the root node in the body takes. */
+export function rootBytes(inode: InodeRef): number {
+  setBody(rootStep, inode);
+  return usedBytes(rootStep);
+}
+
+/**
+ * Makes the root node in the body end at `size`, from which on the body is something else's, or was.
+ * The caller has announced the change of the inode.
+ */
+export function resizeRoot(inode: InodeRef, size: number): void {
+  setBody(rootStep, inode);
+  resizeNode(rootStep, size);
+}
+
+/** An empty tree of extended attributes, where the inode says. The caller announced the change. */
+export function initialiseAttributes(tx: Transaction, inode: InodeRef): void {
+  findAttributes(tx, rootStep, inode);
+  emptyNode(rootStep, TreeKind.attributes, 0);
 }
 
 /** True if the tree holds no record. */
 export function treeIsEmpty(inode: InodeRef): boolean {
-  setRoot(rootStep, inode);
+  setBody(rootStep, inode);
   return nodeCount(rootStep) === 0;
 }
 
 /** Changes to trees of one kind; `cursor` is this user's own. */
 export class Tree {
   readonly cursor = new Cursor();
-  readonly #blockKind: BlockKind;
 
   constructor(
-    readonly kind: number,
+    readonly kind: TreeKind,
     readonly space: NodeSpace,
-  ) {
-    this.#blockKind = kind === TreeKind.extents ? BlockKind.extentNode : BlockKind.directoryNode;
-  }
+  ) {}
 
   /**
    * Makes a record of `lengthBytes` with this key, which must not exist. Afterwards the cursor
@@ -326,15 +371,14 @@ export class Tree {
       throw new CorruptionError(inode.frame.block, `a tree of level ${level} that is full`);
     const block = this.space.allocateNode(tx, inode);
     const child = this.#newNode(tx, inode, block, level);
-    tx.modify(inode.frame);
+    tx.modify(root.frame as Frame);
     appendRecords(root, 0, nodeCount(root), child);
-    root.bytes.fill(0, root.base, root.base + root.size);
-    initialiseNode(root, this.kind, level + 1);
+    emptyNode(root, this.kind, level + 1);
     writeBranch(root, 0, 0, block);
   }
 
   #newNode(tx: Transaction, inode: InodeRef, block: number, level: number): Step {
-    const frame = tx.create(block, this.#blockKind, inode.number);
+    const frame = tx.create(block, NODE_BLOCK_KIND[this.kind], inode.number);
     scratchStep.inFrame(frame, HEADER_BYTES, tx.blockBytes - HEADER_BYTES);
     initialiseNode(scratchStep, this.kind, level);
     return scratchStep;
@@ -453,17 +497,16 @@ export class Tree {
     const root = this.cursor.steps[0] as Step;
     while (nodeLevel(root) > 0) {
       if (nodeCount(root) === 0) {
-        tx.modify(inode.frame);
-        initialiseTree(inode, this.kind);
+        tx.modify(root.frame as Frame);
+        emptyNode(root, this.kind, 0);
         return;
       }
       if (nodeCount(root) > 1) return;
       const child = this.#child(tx, inode, 0, 0, scratchStep);
       if (usedBytes(child) > root.size) return;
       const block = BranchRecord.child.get(root.view, recordAt(root, 0));
-      tx.modify(inode.frame);
-      root.bytes.fill(0, root.base, root.base + root.size);
-      initialiseNode(root, this.kind, nodeLevel(child));
+      tx.modify(root.frame as Frame);
+      emptyNode(root, this.kind, nodeLevel(child));
       appendRecords(child, 0, nodeCount(child), root);
       tx.discard(block);
       this.space.freeNode(tx, inode, block);
