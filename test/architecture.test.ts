@@ -36,7 +36,7 @@ const MAY_IMPORT: Record<string, RegExp[]> = {
     /^fuse-native$/,
   ],
   'src/check': [
-    /^src\/fs\/format\/(format|record|layout|name-hash|features|backup-places)\.ts$/,
+    /^src\/fs\/format\/(format|record|layout|name-hash|node-blocks|features|backup-places)\.ts$/,
     /^src\/fs\/base\/errors\.ts$/,
     /^src\/aio\/device\.ts$/,
     /^src\/crc32c\.ts$/,

@@ -246,12 +246,15 @@ export class SpaceIndex implements FreeSpace {
     this.#barren = new BarrenStretches(this.groupBlocks);
   }
 
-  /** The source has become longer, and the last group of before with it, perhaps. */
-  grown(): void {
+  /**
+   * The source has become longer or shorter, and a group at one of its ends with it, perhaps. What
+   * is held is inside of both.
+   */
+  resized(): void {
     this.forgetMaps();
     for (const [group, held] of this.#held) {
       const words = new Uint32Array(wordsFor(this.#groupLength(group)));
-      words.set(held.words);
+      words.set(held.words.subarray(0, words.length));
       held.words = words;
     }
   }

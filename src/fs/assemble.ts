@@ -40,6 +40,7 @@ import { Lifecycle } from './life/lifecycle.ts';
 import { NodeReferences } from './life/node-references.ts';
 import { Rest } from './life/rest.ts';
 import { VolumeRunnerHost } from './life/runner-host.ts';
+import { Shrinking } from './life/shrinking.ts';
 import { VolumeMarks } from './life/volume-marks.ts';
 import { policyOffer, type VolumeOptions } from './life/volume-options.ts';
 import { Namespace } from './namespace.ts';
@@ -84,6 +85,7 @@ export interface VolumeParts {
   readonly health: Health;
   readonly lifecycle: Lifecycle;
   readonly growth: Growth;
+  readonly shrinking: Shrinking;
   readonly marks: VolumeMarks;
 }
 
@@ -217,6 +219,20 @@ export function assemble(
     rest,
   });
 
+  const shrinking = new Shrinking({
+    device,
+    layout,
+    space,
+    table,
+    directories,
+    files,
+    runner,
+    committer,
+    durability,
+    marks,
+    health,
+  });
+
   function run<T>(body: (tx: Transaction) => T): Promise<T> {
     const operation = new PromisedOperation(body);
     runner.execute(operation);
@@ -264,6 +280,7 @@ export function assemble(
     health,
     lifecycle,
     growth,
+    shrinking,
     marks,
   };
 }

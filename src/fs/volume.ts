@@ -352,6 +352,22 @@ export class Volume implements FileSystem<Transaction> {
   }
 
   /**
+   * Makes the volume as small as `sizeBytes`, rounded down to blocks; what lies behind moves.
+   * Nothing else may go on meanwhile, and an unmount should follow. It is durable when it resolves.
+   * @param progress told how many inodes were gone through, of how many
+   * @throws FsError EROFS; EINVAL where that is more than it has; ENOSPC where its data has no room
+   * then; RangeError with a sentence for the user
+   */
+  shrink(sizeBytes: number, progress?: (done: number, total: number) => void): Promise<void> {
+    return this.#parts.shrinking.shrink(Math.floor(sizeBytes / this.blockBytes), progress);
+  }
+
+  /** The size to which it could be shrunk, in bytes, as far as can be told before it is tried. */
+  async leastSizeBytes(): Promise<number> {
+    return (await this.#parts.shrinking.leastBlocks()) * this.blockBytes;
+  }
+
+  /**
    * Compares what is in memory of the space with the disk; costs a look at every group. For tests.
    * @throws Error
    */

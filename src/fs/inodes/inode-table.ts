@@ -67,7 +67,7 @@ export class InodeTable {
   }
 
   /** The table's own inode. */
-  #table(tx: Transaction): InodeRef {
+  own(tx: Transaction): InodeRef {
     return { frame: this.root(tx), at: VOLUME_ROOT_INODE_OFFSET, number: 0 };
   }
 
@@ -81,6 +81,25 @@ export class InodeTable {
     const { inodeFaults } = inode.frame;
     if (inodeFaults !== undefined) this.#expectSound(inode, inodeFaults);
     return inode;
+  }
+
+  /** The lowest number from `from` on of an inode in use; infinity if there is none. */
+  next(tx: Transaction, from: number): number {
+    const layout = this.#layout;
+    const span = layout.chunkBitmapFileBlock(1);
+    for (let number = from; ; ) {
+      const chunk = Math.floor(number / layout.bitsPerBlock);
+      const bitmap = this.#bitmap(tx, chunk);
+      const index = bitmap === undefined ? -1 : nextBit(bitmap, number % layout.bitsPerBlock);
+      if (index >= 0 && chunk * layout.bitsPerBlock + index > 0) return chunk * layout.bitsPerBlock + index;
+      if (index === 0) number = 1;
+      else {
+        const mapping = this.#extents.find(tx, this.own(tx), layout.chunkBitmapFileBlock(chunk + 1));
+        const skipped = mapping.block === 0 ? Math.floor(mapping.length / span) : 0;
+        number = (chunk + 1 + skipped) * layout.bitsPerBlock;
+        if (number >= MAX_INODES) return Number.POSITIVE_INFINITY;
+      }
+    }
   }
 
   isInUse(tx: Transaction, number: number): boolean {
@@ -107,7 +126,7 @@ export class InodeTable {
     const fileBlock = layout.inodeFileBlock(chunk, index);
     const last = this.#last;
     if (!(fileBlock >= last.first && fileBlock < last.end && tx.changesOfTable === last.changes)) {
-      const mapping = this.#extents.find(tx, this.#table(tx), fileBlock);
+      const mapping = this.#extents.find(tx, this.own(tx), fileBlock);
       if (mapping.block === 0) return undefined;
       last.first = fileBlock;
       last.end = fileBlock + mapping.length;
@@ -171,13 +190,13 @@ export class InodeTable {
   }
 
   #bitmap(tx: Transaction, chunk: number): Frame | undefined {
-    const mapping = this.#extents.find(tx, this.#table(tx), this.#layout.chunkBitmapFileBlock(chunk));
+    const mapping = this.#extents.find(tx, this.own(tx), this.#layout.chunkBitmapFileBlock(chunk));
     return mapping.block === 0 ? undefined : tx.read(mapping.block, BlockKind.inodeBitmap);
   }
 
   #createChunk(tx: Transaction, chunk: number): Frame {
     const block = this.#space.allocateOne(tx, -1, 0, 'inode');
-    this.#extents.insert(tx, this.#table(tx), this.#layout.chunkBitmapFileBlock(chunk), block, 1);
+    this.#extents.insert(tx, this.own(tx), this.#layout.chunkBitmapFileBlock(chunk), block, 1);
     const frame = tx.create(block, BlockKind.inodeBitmap, 0);
     if (chunk === 0) {
       setBit(frame, 0);
@@ -207,7 +226,7 @@ export class InodeTable {
     if (inode !== undefined) return inode;
     const layout = this.#layout;
     const chunk = Math.floor(number / layout.bitsPerBlock);
-    const table = this.#table(tx);
+    const table = this.own(tx);
     const fileBlock = layout.inodeFileBlock(chunk, number % layout.bitsPerBlock);
     const firstOfChunk = layout.chunkBitmapFileBlock(chunk) + 1;
     const offset = (fileBlock - firstOfChunk) % layout.inodeClusterBlocks;
@@ -266,7 +285,7 @@ export class InodeTable {
     const perCluster = layout.inodeClusterBlocks * layout.inodesPerBlock;
     const firstInode = Math.floor(index / perCluster) * perCluster;
     if (!rangeIsClear(bitmap, firstInode, perCluster)) return;
-    const table = this.#table(tx);
+    const table = this.own(tx);
     const first = layout.inodeFileBlock(chunk, firstInode);
     this.#extents.punch(tx, table, first, first + layout.inodeClusterBlocks, layout.inodeClusterBlocks, true);
     if (used > 0) return;
@@ -277,6 +296,16 @@ export class InodeTable {
 
 function hasBit(frame: Frame, index: number): boolean {
   return ((frame.bytes[HEADER_BYTES + (index >>> 3)] as number) & (1 << (index & 7))) !== 0;
+}
+
+/** The lowest bit from `from` on that is set, or −1. */
+function nextBit(frame: Frame, from: number): number {
+  const bits = (frame.bytes.length - HEADER_BYTES) * 8;
+  for (let index = from; index < bits; index++) {
+    if ((index & 31) === 0 && frame.view.getUint32(HEADER_BYTES + (index >>> 3), true) === 0) index += 31;
+    else if (hasBit(frame, index)) return index;
+  }
+  return -1;
 }
 
 function setBit(frame: Frame, index: number): void {

@@ -51,7 +51,7 @@ class Enlargement implements Operation<Transaction> {
   }
 
   finished(thrown: unknown): void {
-    if (thrown === undefined) this.parts.space.grown(this.blockCount);
+    if (thrown === undefined) this.parts.space.resized(this.blockCount);
     this.done(thrown);
   }
 }

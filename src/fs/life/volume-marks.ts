@@ -9,7 +9,7 @@ import { blockFault } from '../format/block-header.ts';
 import { Superblock } from '../format/format.ts';
 import type { Layout } from '../format/layout.ts';
 import type { SuperblockImage } from '../format/superblock.ts';
-import { flushDevice, readBlocks, Staging } from '../journal/block-transfers.ts';
+import { flushDevice, readBlocks, Staging, writeBlocks } from '../journal/block-transfers.ts';
 
 export class VolumeMarks {
   readonly #device: Device;
@@ -63,6 +63,16 @@ export class VolumeMarks {
       return fault === undefined && Superblock.blockCount.get(view, at) !== blockCount;
     });
     if (isStale) await this.writeBackups(layout);
+  }
+
+  /** What was a backup is none any more. */
+  async eraseBackups(blocks: readonly BlockNumber[]): Promise<void> {
+    if (blocks.length === 0) return;
+    const { blockBytes } = this.#superblock.layout();
+    const { memory, bytes } = new Staging(this.#device).reserve(blocks.length * blockBytes);
+    bytes.fill(0);
+    await writeBlocks(this.#device, memory, 0, blocks, blockBytes);
+    await flushDevice(this.#device);
   }
 
   async #write(blocks: readonly BlockNumber[] = [0]): Promise<void> {

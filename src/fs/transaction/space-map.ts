@@ -14,6 +14,7 @@
  * and gives back. The alloc room counts from the start of the space.
  */
 import type { AllocationKind, AllocationRequest, Allocator, Run } from '../../alloc/allocator.ts';
+import { BelowLimit } from '../../alloc/below-limit.ts';
 import { isBuiltIn } from '../../alloc/built-in.ts';
 import { FencedPolicy, type PolicyOffer } from '../../alloc/fenced-policy.ts';
 import { SpaceIndex, SpaceMismatchError } from '../../alloc/space-index.ts';
@@ -22,6 +23,7 @@ import type { BlockNumber, BlockRun, SpaceNumber } from '../base/numbers.ts';
 import type { Layout } from '../format/layout.ts';
 import { growSpace } from './space-growth.ts';
 import { SpaceOnDisk } from './space-on-disk.ts';
+import { shrinkSpace } from './space-shrink.ts';
 import type { SpaceChangeKind, SpaceLedger, Transaction } from './transaction.ts';
 
 /** Counters of who decides which blocks are handed out. */
@@ -81,16 +83,34 @@ export class SpaceMap implements SpaceLedger {
 
   /**
    * Makes the space as long as a volume of so many blocks has it; all that is new is free. What is
-   * in memory follows with `grown`, when the transaction has succeeded.
+   * in memory follows with `resized`, when the transaction has succeeded.
    */
   grow(tx: Transaction, blockCount: number): void {
     growSpace(tx, this.#disk, blockCount);
   }
 
+  /**
+   * Makes the space as short as a volume of so many blocks has it, where nothing is in use behind
+   * its end. `resized` follows.
+   * @throws CorruptionError if something is
+   */
+  shrink(tx: Transaction, blockCount: number): void {
+    shrinkSpace(tx, this.#disk, blockCount);
+  }
+
   /** Everybody, who shares the layout, sees the new size from here on. */
-  grown(blockCount: number): void {
+  resized(blockCount: number): void {
     this.#layout.resize(blockCount);
-    this.#index.grown();
+    this.#index.resized();
+  }
+
+  /**
+   * Nothing is handed out from the block `end` on any more; the policy that decided until now does
+   * not come back.
+   */
+  confine(end: BlockNumber): void {
+    this.#fence = undefined;
+    this.#policy = new BelowLimit(this.#index, end - this.#layout.spaceStart);
   }
 
   /** The free space as policies see it. */

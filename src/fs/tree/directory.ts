@@ -8,6 +8,7 @@
  */
 import { CorruptionError, fsError } from '../base/errors.ts';
 import type { EntryVisitor } from '../base/filesystem.ts';
+import type { BlockNumber } from '../base/numbers.ts';
 import { EntryRecord, FileType, Inode, MAX_NAME_BYTES, TreeKind } from '../format/format.ts';
 import { COLLISIONS_PER_HASH, KEY_LIMIT, type NameSecret, nameKey } from '../format/name-hash.ts';
 import type { SpaceMap } from '../transaction/space-map.ts';
@@ -121,6 +122,16 @@ export class Directories {
     this.#tree.remove(tx, directory);
     tx.modify(directory.frame);
     setSizeOf(directory, sizeOf(directory) - 1);
+  }
+
+  /** As `Tree.movePath` does for the nodes of the tree. */
+  movePath(
+    tx: Transaction,
+    directory: InodeRef,
+    key: number,
+    isToMove: (block: BlockNumber) => boolean,
+  ): number {
+    return this.#tree.movePath(tx, directory, key, isToMove);
   }
 
   /** Visits the entries after `cookie`, dots included; see `EntryVisitor`. */

@@ -11,6 +11,7 @@
  * No node holds less than two records of the largest kind: what does not fit is parted so.
  */
 import { CorruptionError, fsError } from '../base/errors.ts';
+import type { BlockNumber } from '../base/numbers.ts';
 import {
   AttributeRecord,
   HEADER_BYTES,
@@ -154,6 +155,24 @@ export class ExtendedAttributes {
     for (let left = most; left > 0 && cursor.seek(tx, inode, TreeKind.attributes, 0); left--)
       this.#tree.remove(tx, inode);
     return this.#dropEmptyRoot(tx, inode);
+  }
+
+  /** As `Tree.movePath` does for the nodes of the tree, and for its root where that is a block. */
+  movePath(tx: Transaction, inode: InodeRef, key: number, isToMove: (block: BlockNumber) => boolean): number {
+    if (!hasAttributes(inode)) return Number.POSITIVE_INFINITY;
+    const root = Inode.attributeBlock.get(inode.frame.view, inode.at);
+    if (root !== 0 && isToMove(root)) this.#moveRoot(tx, inode, root);
+    return this.#tree.movePath(tx, inode, key, isToMove);
+  }
+
+  #moveRoot(tx: Transaction, inode: InodeRef, root: BlockNumber): void {
+    const old = tx.read(root, NODE_BLOCK_KIND[TreeKind.attributes]);
+    const block = this.#nodes.allocateNode(tx, inode);
+    const moved = tx.create(block, NODE_BLOCK_KIND[TreeKind.attributes], inode.number);
+    moved.bytes.set(old.bytes.subarray(HEADER_BYTES), HEADER_BYTES);
+    tx.discard(root);
+    this.#nodes.freeNode(tx, inode, root);
+    Inode.attributeBlock.set(inode.frame.view, inode.at, block);
   }
 
   /** Stands the cursor on the first record of the attribute. Returns its key, −1 if there is none. */

@@ -7,7 +7,7 @@
  */
 import { CorruptionError } from '../base/errors.ts';
 import type { BlockNumber, FileBlock } from '../base/numbers.ts';
-import { ExtentRecord, TreeKind } from '../format/format.ts';
+import { ExtentFlag, ExtentRecord, TreeKind } from '../format/format.ts';
 import type { SpaceMap } from '../transaction/space-map.ts';
 import type { Transaction } from '../transaction/transaction.ts';
 import { addBlocks, type InodeRef } from './inode.ts';
@@ -228,6 +228,30 @@ export class ExtentMap {
         this.#insertRecord(tx, inode, last, block + last - key, key + length - last, flags);
     }
     return false;
+  }
+
+  /**
+   * Maps file blocks, which lie in one extent, to other blocks that were reserved for them, and frees
+   * those of before.
+   * @param metadata the blocks are metadata, whose frames go with them
+   */
+  move(
+    tx: Transaction,
+    inode: InodeRef,
+    fileBlock: FileBlock,
+    to: BlockNumber,
+    length: number,
+    metadata: boolean,
+  ): void {
+    const flags = this.find(tx, inode, fileBlock).unwritten ? ExtentFlag.unwritten : 0;
+    this.punch(tx, inode, fileBlock, fileBlock + length, 1, metadata);
+    this.#space.claim(tx, to, length);
+    this.insert(tx, inode, fileBlock, to, length, flags);
+  }
+
+  /** As `Tree.movePath` does for the nodes of the tree. */
+  movePath(tx: Transaction, inode: InodeRef, key: number, isToMove: (block: BlockNumber) => boolean): number {
+    return this.#tree.movePath(tx, inode, key, isToMove);
   }
 
   #insertRecord(

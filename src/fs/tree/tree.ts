@@ -413,6 +413,36 @@ export class Tree {
     return true;
   }
 
+  /**
+   * Moves the nodes on the way to `key` for which `isToMove` says so, to blocks that `space` gives.
+   * Returns the lowest key that is not in the leaf at its end; infinity behind the last.
+   */
+  movePath(tx: Transaction, inode: InodeRef, key: number, isToMove: (block: BlockNumber) => boolean): number {
+    const { cursor } = this;
+    cursor.descend(tx, inode, this.kind, key);
+    for (let depth = 1; depth <= cursor.depth; depth++) {
+      const step = cursor.steps[depth] as Step;
+      if (isToMove((step.frame as Frame).block)) this.#moveNode(tx, inode, depth);
+    }
+    return cursor.depth === 0
+      ? Number.POSITIVE_INFINITY
+      : highOf(cursor.steps, cursor.depth - 1, (cursor.steps[cursor.depth - 1] as Step).index);
+  }
+
+  #moveNode(tx: Transaction, inode: InodeRef, depth: number): void {
+    const parent = this.cursor.steps[depth - 1] as Step;
+    const node = this.cursor.steps[depth] as Step;
+    const old = node.frame as Frame;
+    const block = this.space.allocateNode(tx, inode);
+    const moved = tx.create(block, NODE_BLOCK_KIND[this.kind], inode.number);
+    moved.bytes.set(old.bytes.subarray(HEADER_BYTES), HEADER_BYTES);
+    tx.modify(parent.frame as Frame);
+    BranchRecord.child.set(parent.view, recordAt(parent, parent.index), block);
+    tx.discard(old.block);
+    this.space.freeNode(tx, inode, old.block);
+    node.inFrame(moved, HEADER_BYTES, tx.blockBytes - HEADER_BYTES);
+  }
+
   /** Removes the record under the cursor. */
   remove(tx: Transaction, inode: InodeRef): void {
     const { cursor } = this;

@@ -1,0 +1,198 @@
+/**
+ * Everything that an inode has behind a block goes before it: data, and the metadata blocks that are
+ * its own. Each step is a transaction; data is copied before the one that speaks of it. Nothing else
+ * may go on in the volume.
+ */
+import { PromisedCompletion } from '../../aio/device.ts';
+import { fsErrorFromNumber } from '../base/errors.ts';
+import type { BlockNumber, BlockRun, FileBlock } from '../base/numbers.ts';
+import { BlockKind, HEADER_BYTES } from '../format/format.ts';
+import type { Layout } from '../format/layout.ts';
+import { PromisedOperation } from '../transaction/operation-runner.ts';
+import type { Transaction } from '../transaction/transaction.ts';
+import type { Directories } from '../tree/directory.ts';
+import { hasAttributes } from '../tree/extended-attributes.ts';
+import { blocksOf, type InodeRef, isDirectory, isInline, isRegular, isSymlink } from '../tree/inode.ts';
+import type { WriteContext } from './write-plan.ts';
+
+/** Data is copied in pieces of this size. */
+const COPY_BYTES = 1024 * 1024;
+/** Metadata blocks that one transaction moves. */
+const BLOCKS_PER_STEP = 8;
+
+/** Blocks of an extent that lie behind the end. */
+interface Piece {
+  readonly fileBlock: FileBlock;
+  readonly block: BlockNumber;
+  readonly length: number;
+  readonly unwritten: boolean;
+}
+
+export interface RelocationParts {
+  readonly files: WriteContext;
+  readonly directories: Directories;
+  readonly layout: Layout;
+}
+
+export class Relocation {
+  readonly #parts: RelocationParts;
+  readonly #files: WriteContext;
+  /** The first block that nothing may be left at. */
+  readonly #end: BlockNumber;
+
+  constructor(parts: RelocationParts, end: BlockNumber) {
+    this.#parts = parts;
+    this.#files = parts.files;
+    this.#end = end;
+  }
+
+  /**
+   * Moves what belongs to this inode; 0 is the inode table.
+   * @throws FsError ENOSPC where there is no room before the end; the error of the device
+   */
+  async move(number: number): Promise<void> {
+    const kinds = await this.#transact((tx) => this.#kindsOf(this.#inode(tx, number)));
+    if (kinds.isExtents) {
+      await this.#moveNodes(number, (tx, inode, key) =>
+        this.#files.extents.movePath(tx, inode, key, this.#isBehind),
+      );
+      await this.#moveExtents(number);
+    }
+    if (kinds.isDirectory) {
+      await this.#moveNodes(number, (tx, inode, key) =>
+        this.#parts.directories.movePath(tx, inode, key, this.#isBehind),
+      );
+    }
+    if (kinds.hasAttributes) {
+      await this.#moveNodes(number, (tx, inode, key) =>
+        this.#files.attributes.movePath(tx, inode, key, this.#isBehind),
+      );
+    }
+  }
+
+  readonly #isBehind = (block: BlockNumber): boolean => block >= this.#end;
+
+  #inode(tx: Transaction, number: number): InodeRef {
+    const { table } = this.#files;
+    return number === 0 ? table.own(tx) : table.get(tx, number);
+  }
+
+  #kindsOf(inode: InodeRef): { isExtents: boolean; isDirectory: boolean; hasAttributes: boolean } {
+    const isTable = inode.number === 0;
+    if (!isTable && blocksOf(inode) === 0)
+      return { isExtents: false, isDirectory: false, hasAttributes: false };
+    const isFile = (isRegular(inode) || isSymlink(inode)) && !isInline(inode);
+    return {
+      isExtents: isTable || isFile,
+      isDirectory: !isTable && isDirectory(inode),
+      hasAttributes: !isTable && hasAttributes(inode),
+    };
+  }
+
+  /** Path after path, from the first key to the last. */
+  async #moveNodes(
+    number: number,
+    step: (tx: Transaction, inode: InodeRef, key: number) => number,
+  ): Promise<void> {
+    for (let key = 0; Number.isFinite(key); ) {
+      const from = key;
+      key = await this.#transact((tx) => {
+        let next = from;
+        for (let left = BLOCKS_PER_STEP; left > 0 && Number.isFinite(next); left--)
+          next = step(tx, this.#inode(tx, number), next);
+        return next;
+      });
+    }
+  }
+
+  async #moveExtents(number: number): Promise<void> {
+    for (let from: FileBlock = 0; ; ) {
+      const start = from;
+      const piece = await this.#transact((tx) => this.#nextBehind(tx, this.#inode(tx, number), start));
+      if (piece === undefined) return;
+      from = piece.fileBlock + (await this.#movePiece(number, piece));
+    }
+  }
+
+  /** The next blocks of the file from `from` on that lie behind the end. */
+  #nextBehind(tx: Transaction, inode: InodeRef, from: FileBlock): Piece | undefined {
+    const { extents } = this.#files;
+    for (let at = from; ; ) {
+      const { block, length, unwritten } = extents.find(tx, inode, at);
+      if (block === 0) {
+        if (at + length >= 2 ** 48) return undefined;
+      } else if (block + length > this.#end) {
+        const skipped = Math.max(0, this.#end - block);
+        return { fileBlock: at + skipped, block: block + skipped, length: length - skipped, unwritten };
+      }
+      at += length;
+    }
+  }
+
+  /** @returns how many blocks were moved, the first of the piece */
+  async #movePiece(number: number, piece: Piece): Promise<number> {
+    const { blockBytes, space } = this.#files;
+    const isMetadata = await this.#transact((tx) => !isRegular(this.#inode(tx, number)));
+    const most = isMetadata ? BLOCKS_PER_STEP : Math.max(1, COPY_BYTES / blockBytes);
+    const length = Math.min(piece.length, most);
+    const kind = number === 0 ? 'inode' : isMetadata ? 'tree' : 'data';
+    const want = { goal: -1, length, minimum: 1, inode: number, kind, stream: false } as const;
+    const run = await this.#transact((tx) => space.reserve(tx, want));
+    try {
+      if (!isMetadata && !piece.unwritten) await this.#copy(piece.block, run);
+      await this.#transact((tx) => {
+        const inode = this.#inode(tx, number);
+        if (isMetadata) this.#copyMetadata(tx, inode, piece, run);
+        this.#files.extents.move(tx, inode, piece.fileBlock, run.start, run.length, isMetadata);
+      });
+    } catch (thrown) {
+      space.unreserve(run.start, run.length);
+      throw thrown;
+    }
+    return run.length;
+  }
+
+  async #copy(from: BlockNumber, { start, length }: BlockRun): Promise<void> {
+    const { blockBytes, device } = this.#files;
+    const bytes = length * blockBytes;
+    const memory = device.allocateMemory(bytes);
+    for (const [operation, block] of [
+      ['read', from],
+      ['write', start],
+    ] as const) {
+      const completion = new PromisedCompletion();
+      device[operation](memory, 0, bytes, block * blockBytes, completion);
+      device.submit();
+      const errno = await completion.promise;
+      if (errno !== 0) throw fsErrorFromNumber(errno);
+    }
+    this.#files.dataWritten();
+  }
+
+  #copyMetadata(tx: Transaction, inode: InodeRef, piece: Piece, { start, length }: BlockRun): void {
+    for (let i = 0; i < length; i++) {
+      const kind = this.#kindAt(inode, piece.fileBlock + i);
+      const old = tx.read(piece.block + i, kind);
+      const moved = tx.create(start + i, kind, inode.number);
+      const { offset } = SPECIAL;
+      moved.bytes.set(old.bytes.subarray(offset), offset);
+    }
+  }
+
+  #kindAt({ number }: InodeRef, fileBlock: FileBlock): BlockKind {
+    if (number !== 0) return BlockKind.symlink;
+    const span = this.#parts.layout.chunkBitmapFileBlock(1);
+    return fileBlock % span === 0 ? BlockKind.inodeBitmap : BlockKind.inodes;
+  }
+
+  #transact<T>(body: (tx: Transaction) => T): Promise<T> {
+    const { device, runner } = this.#files;
+    const operation = new PromisedOperation(body);
+    runner.execute(operation);
+    device.submit();
+    return operation.promise;
+  }
+}
+
+/** Of a block, what is its own: all that follows the common part of the header. */
+const SPECIAL = { offset: HEADER_BYTES - 16 };
