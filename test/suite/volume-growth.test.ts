@@ -132,6 +132,36 @@ test('what cannot be is refused, and nothing has changed', async () => {
   await reader.volume.unmount();
 });
 
+/** A sparse image whose host has no room any more: nothing is written behind a limit. */
+class FullDevice extends MemoryDevice {
+  limitBytes = Number.POSITIVE_INFINITY;
+
+  override write(...[memory, from, length, at, completion]: Parameters<MemoryDevice['write']>): void {
+    if (at + length <= this.limitBytes) super.write(memory, from, length, at, completion);
+    else queueMicrotask(() => completion.ioDone(28));
+  }
+}
+
+test('what the device has no room for has not happened', async () => {
+  const { content } = await made(4 * MIB, 24 * MIB, KIB);
+  const device = new FullDevice(24 * MIB, 512, { content });
+  const volume = await TestVolume.open(device);
+  await filled(volume);
+  device.limitBytes = 4 * MIB;
+  await expect(volume.volume.grow(24 * MIB)).rejects.toMatchObject({ code: 'ENOSPC' });
+  expect([volume.volume.layout.blockCount, volume.volume.readOnly]).toEqual([4096, false]);
+  await volume.create('/after');
+  await volume.volume.unmount();
+  // The image may have become as short as it was.
+  const short = new MemoryDevice(4 * MIB, 512, { content });
+  expect(await checkVolume(short)).toMatchObject({ clean: true, statistics: { blocks: 4096 } });
+  const again = await TestVolume.open(new MemoryDevice(24 * MIB, 512, { content }));
+  await again.volume.grow(24 * MIB);
+  await again.volume.unmount();
+  const grown = new MemoryDevice(24 * MIB, 512, { content });
+  expect(await checkVolume(grown)).toMatchObject({ clean: true, statistics: { blocks: 24576 } });
+});
+
 test('a volume at rest wakes for it', async () => {
   const device = await made(4 * MIB, 8 * MIB, KIB);
   const volume = await TestVolume.open(device);
