@@ -29,6 +29,7 @@ import { type RootFacts, readInodeTable, readVolumeRoot } from './root-pass.ts';
 import { SharedBlocks, SpaceMap } from './space-map.ts';
 import { checkSpace } from './space-pass.ts';
 import { checkSuperblocks, type FoundSuperblock, type SuperblockFacts } from './superblock-pass.ts';
+import { deviceBlocks, reachAsFarAsRoot } from './volume-reach.ts';
 
 export { NotAVolumeError } from './superblock-pass.ts';
 
@@ -93,7 +94,8 @@ export async function runCheck(
   const source = new BlockSource(device);
   const log = new ProblemLog();
   const superblocks = await checkSuperblocks(source, log, isRepairing);
-  const { chosen, isClean } = superblocks;
+  const { chosen, isFirst, isClean } = superblocks;
+  if (!isFirst || chosen.flaw !== undefined) await reachAsFarAsRoot(source, ownerOf(chosen));
   const context = makeContext(source, log, chosen, options);
   const journal = await readJournal(source, log, ownerOf(chosen), isClean);
   context.reader.copies = journal.copies;
@@ -137,6 +139,7 @@ function makeContext(
 ): CheckContext {
   return {
     layout,
+    deviceBlocks: deviceBlocks(source, layout),
     nameSecret: new NameSecret(Superblock.nameSecret.of(bytes, 0)),
     hasUnwritten: hasFeature(view, 'unwritten'),
     reader: new MetadataReader(source, log, layout.blockBytes, BlockHeader.uuid.of(bytes, 0)),
