@@ -8,13 +8,13 @@ import { join } from 'node:path';
 import { afterAll, beforeEach, expect, test } from 'vitest';
 import { openAioDevice } from '../../src/aio/aio-device.ts';
 import { growVolume, plannedSize } from '../../src/cli/growing.ts';
-import { runCommandLine } from '../../src/cli/program.ts';
 import { Resource } from '../../src/cli/raise-limits.ts';
 import { fsError } from '../../src/fs/base/errors.ts';
 import { sealBlock } from '../../src/fs/format/block-header.ts';
 import { Superblock, VolumeState } from '../../src/fs/format/format.ts';
 import { openVolume } from '../../src/fs/volume.ts';
 import { native } from '../../src/native.ts';
+import { runHere } from '../suite/command-line.ts';
 
 const MIB = 1024 * 1024;
 const KIB = 1024;
@@ -23,28 +23,14 @@ const image = join(directory, 'volume.img');
 
 afterAll(() => rmSync(directory, { recursive: true }));
 
-async function run(...words: string[]): Promise<{ status: number; out: string; err: string }> {
-  const said = { out: '', err: '' };
-  const terminal = {
-    out: (text: string) => {
-      said.out += text;
-    },
-    err: (text: string) => {
-      said.err += text;
-    },
-    interactive: false,
-  };
-  return { status: await runCommandLine(words, terminal), ...said };
-}
-
 beforeEach(async () => {
-  expect(await run('mkfs', '--force', '-q', '--size', '8M', image)).toMatchObject({ status: 0 });
+  expect(await runHere('mkfs', '--force', '-q', '--size', '8M', image)).toMatchObject({ status: 0 });
 });
 
 /** Its refusal, after which the image is as long as it was. */
 async function refusal(...size: string[]): Promise<string> {
   const before = statSync(image).size;
-  const { status, out, err } = await run('resize', image, ...size);
+  const { status, out, err } = await runHere('resize', image, ...size);
   expect([status, out]).toEqual([1, '']);
   expect(err).toMatch(/^quarry: [^\n]+\n$/);
   expect(statSync(image).size).toBe(before);
@@ -78,27 +64,30 @@ async function superblock(change: (view: DataView) => void): Promise<void> {
 }
 
 test('a size is rounded down to whole blocks, of the image as well', async () => {
-  expect(await run('resize', image, String(16 * MIB + 5000), '--json')).toMatchObject({ status: 0, err: '' });
+  expect(await runHere('resize', image, String(16 * MIB + 5000), '--json')).toMatchObject({
+    status: 0,
+    err: '',
+  });
   expect(statSync(image).size).toBe(16 * MIB + 4096);
-  expect(await run('resize', image, String(16 * MIB + 8000))).toMatchObject({
+  expect(await runHere('resize', image, String(16 * MIB + 8000))).toMatchObject({
     status: 0,
     err: expect.stringMatching(/ has 16\.\d MiB already\n$/),
   });
   expect(statSync(image).size).toBe(16 * MIB + 4096);
-  expect(await run('fsck', '-n', image)).toMatchObject({ status: 0 });
+  expect(await runHere('fsck', '-n', image)).toMatchObject({ status: 0 });
 });
 
 test('all of an image that is longer', async () => {
   truncateSync(image, 16 * MIB + 5000);
-  expect(await run('resize', image, '--json')).toMatchObject({ status: 0 });
+  expect(await runHere('resize', image, '--json')).toMatchObject({ status: 0 });
   expect(statSync(image).size).toBe(16 * MIB + 5000);
-  expect(await run('fsck', '-n', image)).toMatchObject({ status: 0 });
+  expect(await runHere('fsck', '-n', image)).toMatchObject({ status: 0 });
 });
 
 test('a size that cannot be', async () => {
   expect(await refusal('4M')).toMatch(/volume\.img has 8 MiB, and a volume does not become smaller/);
   expect(await untouched('3K')).toMatch(/volume\.img: there is not even room for one block/);
-  expect(await run('resize', image, '2E')).toMatchObject({
+  expect(await runHere('resize', image, '2E')).toMatchObject({
     status: 2,
     err: expect.stringContaining('too large'),
   });
@@ -153,7 +142,7 @@ test('a file that may not become so large', async () => {
   native.setResourceLimit(Resource.fileBytes, 32 * MIB, hard);
   try {
     expect(await refusal('64M')).toMatch(/64 MiB, and files are limited to 32 MiB here.*ulimit -f/);
-    expect(await run('resize', image, '32M')).toMatchObject({ status: 0 });
+    expect(await runHere('resize', image, '32M')).toMatchObject({ status: 0 });
   } finally {
     native.setResourceLimit(Resource.fileBytes, soft, hard);
   }
