@@ -12,6 +12,9 @@ import { describe, expect, test } from 'vitest';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const LINES_AT_MOST = 600;
+const COMMENT_COLUMNS = 100;
+/** A line of a comment, or code with a comment behind it. */
+const IS_COMMENT = /^\s*(\*|\/[/*])|[;{,)] \/\/ /;
 
 /**
  * What files of a room may import, besides the room itself: paths from the root, or names of
@@ -173,6 +176,17 @@ describe('the text', () => {
       ({ path }) => !/^(#!.*\n)?\/\*\*/.test(readFileSync(join(ROOT, path), 'utf8')),
     );
     expect(silent.map(({ path }) => path)).toEqual([]);
+  });
+
+  test(`no comment of src or native is wider than ${COMMENT_COLUMNS} columns`, () => {
+    const native = readdirSync(join(ROOT, 'native')).map((name) => join('native', name));
+    const wide = [...sources.map(({ path }) => path), ...native].flatMap((path) =>
+      readFileSync(join(ROOT, path), 'utf8')
+        .split('\n')
+        .map((line, index) => ({ line, place: `${path}:${index + 1}` }))
+        .filter(({ line }) => [...line].length > COMMENT_COLUMNS && IS_COMMENT.test(line)),
+    );
+    expect(wide.map(({ place }) => place)).toEqual([]);
   });
 
   test('no test is switched off or singled out', () => {

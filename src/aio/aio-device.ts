@@ -271,7 +271,8 @@ export class AioDevice implements Device {
 
   #closeIfIdle(): void {
     if (!this.#closed || this.#lane.unfinished > 0 || this.#refused.pending > 0) return;
-    this.#uring()?.unregisterFile(this.descriptor); // what the ring holds would stay locked for a while
+    // What the ring holds would stay locked for a while.
+    this.#uring()?.unregisterFile(this.descriptor);
     this.#queue.close();
     native.closeDevice(this.descriptor);
     this.#onClosed();

@@ -3,7 +3,8 @@
  * the filesystem but the tables of records, the disk map and the hash of names, and believes
  * nothing that it reads.
  *
- *   superblock → journal → volume root → inode table → inodes and their extents → directories → connectivity → orphans → space
+ *   superblock → journal → volume root → inode table → inodes and their extents → directories →
+ *   connectivity → orphans → space
  *
  * `checkVolume` only reads. It never throws for what is on disk: damage becomes a problem in the
  * result, and the passes go on with what is left. Where there is no volume at all it throws

@@ -2,7 +2,8 @@
  * Writes the changes of a repair through the journal, so that each transaction is there whole or
  * not at all:
  *
- *   records → flush → commit block → flush (commit point) → blocks go home → flush → head that leaves it out → flush
+ *   records → flush → commit block → flush (commit point) → blocks go home → flush → head that
+ *   leaves it out → flush
  *
  * One transaction at a time: the log is empty before and after.
  */

@@ -1,5 +1,6 @@
 /**
- * The superblock and its backups, which are not in the journal: one of them is always whole on disk, so the one that is not relied on is written first, and flushed, before the other.
+ * The superblock and its backups, which are not in the journal: one of them is always whole on
+ * disk, so the one that is not relied on is written first, and flushed, before the other.
  */
 import {
   BlockHeader,

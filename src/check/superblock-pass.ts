@@ -276,8 +276,8 @@ async function checkBackup(
 }
 
 /**
- * A size that differs. While a volume grows the backups are the last to say so; but none ever speaks
- * of less than what was there before.
+ * A size that differs. While a volume grows the backups are the last to say so; but none ever
+ * speaks of less than what was there before.
  */
 function reportSize(log: ProblemLog, block: number, first: FoundSuperblock, backup: FoundSuperblock): void {
   const isClean = Superblock.state.get(first.view, 0) === VolumeState.clean;

@@ -1,8 +1,10 @@
 /**
  * `quarry fsck`: is a volume sound, and if not, make it so.
  *
- *   -n   check, as the volume is when its journal is replayed; never writes. What the command does without a choice, too
- *   -p   replay the journal and repair what can lose nothing; anything more is left as it is, and said in one line
+ *   -n   check, as the volume is when its journal is replayed; never writes. What the command does
+ *        without a choice, too
+ *   -p   replay the journal and repair what can lose nothing; anything more is left as it is, and
+ *        said in one line
  *   -y   repair everything
  *
  * Exit statuses are those of fsck(8). A volume that was only not unmounted in order has no problem:

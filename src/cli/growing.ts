@@ -111,7 +111,9 @@ function attempt(path: string, work: () => void): void {
   }
 }
 
-/** What the superblock on disk says that the volume has; it may be more after a growth that failed. */
+/**
+ * What the superblock on disk says that the volume has; it may be more after a growth that failed.
+ */
 function superblockBytes({ descriptor }: AioDevice): number {
   const bytes = withReader(`/proc/self/fd/${descriptor}`, (read) => read(0, SUPERBLOCK_BYTES));
   const found = inspectSuperblock(bytes);

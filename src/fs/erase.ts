@@ -62,7 +62,9 @@ function sectorsOf(device: Device, { offsetBytes, lengthBytes }: ByteRange): { f
   return { from, until: Math.min(until, sizeBytes) };
 }
 
-/** Where backups of a superblock really stand. All places are read at once, each to its own sectors. */
+/**
+ * Where backups of a superblock really stand. All places are read at once, each to its own sectors.
+ */
 async function findBackups(device: Device): Promise<ByteRange[]> {
   const places = backupPlaces(device.sizeBytes);
   const spanBytes = Math.max(device.sectorBytes, SUPERBLOCK_BYTES);

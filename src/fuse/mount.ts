@@ -343,8 +343,10 @@ export async function sealCovered(mount: MountRecord, covers: readonly MountReco
   await runErrand(native.startSeal(directories, mount.directory, ...deviceOf(mount)), NEVER);
 }
 
-/** What a mount gets above the kernel's defaults for FUSE, which are for servers that are not trusted: 128 KiB of
- * read-ahead, and 1 % of the dirty memory; for the latter see dirty-limits.ts. */
+/**
+ * What a mount gets above the kernel's defaults for FUSE, which are for servers that are not
+ * trusted: 128 KiB of read-ahead, and 1 % of the dirty memory; for the latter see dirty-limits.ts.
+ */
 const bdiSettings: readonly (readonly [file: string, value: string])[] = [
   ['read_ahead_kb', '4096'],
   ['strict_limit', '0'],

@@ -4,7 +4,8 @@
  * block may follow its offsets and counts without looking.
  *
  *   tree nodes   records lie inside the heap, do not overlap, and their keys strictly increase
- *   inodes       type, flags and size go together, and the root node in the body is sound; one that is not spoils no other in its block
+ *   inodes       type, flags and size go together, and the root node in the body is sound; one that
+ *                is not spoils no other in its block
  *   summaries    the entries make up the sum
  *
  * What takes a second block to be seen is checked where both are at hand: levels, owners and ranges

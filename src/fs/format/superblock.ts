@@ -1,9 +1,9 @@
 /**
- * The superblock: identity and geometry of a volume, in the first 1024 bytes of block 0, with a
- * backup in the last block.
+ * The superblock: identity and geometry of a volume, in the first 1024 bytes of block 0, with
+ * backups behind the volume root and in group 1.
  *
- * It is written at mkfs, and at mount and unmount to say whether the volume is clean; the backup at
- * mkfs only.
+ * It is written at mkfs, at mount and unmount to say whether the volume is clean, and when the
+ * volume grows; the backups at mkfs and when it grows.
  */
 
 import { type Device, type Memory, PromisedCompletion } from '../../aio/device.ts';

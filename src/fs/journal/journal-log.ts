@@ -1,8 +1,10 @@
 /**
  * Reading a journal: which transactions it holds, and what of them is to be replayed.
  *
- *   scan   every block of the log once, in order: records are kept, of copies only their number and checksum
- *   walk   from the tail that the newer head names, transaction by transaction, to the first that is not whole
+ *   scan   every block of the log once, in order: records are kept, of copies only their number and
+ *          checksum
+ *   walk   from the tail that the newer head names, transaction by transaction, to the first that
+ *          is not whole
  *   sift   of each block the youngest copy that no later transaction revoked
  *
  * The end of the log is the first transaction without a valid commit block: power was lost before

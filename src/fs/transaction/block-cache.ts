@@ -9,7 +9,8 @@ import { CACHE_CHUNK_BYTES, FIRST_CACHE_CHUNK_BYTES } from '../base/limits.ts';
 /**
  * The block cache: metadata blocks in memory, in frames of device memory.
  *
- *   clean ──▶ dirty ──▶ logged ──▶ writing ──▶ clean        as home; changed; in the journal only; a copy on its way home
+ *   clean ──▶ dirty ──▶ logged ──▶ writing ──▶ clean        as home; changed; in the journal only;
+ *                                                           a copy on its way home
  *                change    commit     checkpoint    written
  *
  * A frame may be changed in any of these states, and is dirty besides then. Only frames that are
