@@ -156,6 +156,36 @@ describe('layering', () => {
   });
 });
 
+describe('docs/ERRORS.md', () => {
+  /** Names and files of the classes that are errors, by what they extend. */
+  function errorClasses(): { name: string; path: string }[] {
+    const declared = sources.flatMap(({ path, code }) =>
+      [...code.matchAll(/\bclass (\w+) extends (\w+)/g)].map(([, name = '', base = '']) => ({
+        name,
+        base,
+        path,
+      })),
+    );
+    const known = new Set(['Error', 'TypeError', 'RangeError', 'AggregateError', 'AssertionError']);
+    for (let before = 0; before !== known.size; ) {
+      before = known.size;
+      for (const { name, base } of declared) if (known.has(base)) known.add(name);
+    }
+    return declared.filter(({ base }) => known.has(base));
+  }
+
+  test('has a row for every class of errors, and no other', () => {
+    const text = readFileSync(join(ROOT, 'docs/ERRORS.md'), 'utf8');
+    const rows = [...text.matchAll(/^\| `(\w+)`(?: \(`([^`]+)`\))? /gm)].map(
+      ([, name = '', path = '']) => `${name} ${path}`,
+    );
+    const found = errorClasses();
+    const isTwice = (name: string) => found.filter((other) => other.name === name).length > 1;
+    const expected = found.map(({ name, path }) => `${name} ${isTwice(name) ? path : ''}`);
+    expect(rows.sort()).toEqual(expected.sort());
+  });
+});
+
 describe('the text', () => {
   test('nothing in src has the type any', () => {
     const files = sources.filter(({ code }) => /[:<|&(,]\s*any\b(?!\s*\()|\bas any\b/.test(code));
