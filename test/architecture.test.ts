@@ -24,14 +24,22 @@ const MAY_IMPORT: Record<string, RegExp[]> = {
   'src/native.ts': [/^src\/aio\/device\.ts$/, /^node:module$/],
   'src/crc32c.ts': [/^src\/native\.ts$/],
   'src/path-bytes.ts': [/^node:(fs|path)$/],
+  'src/common': [/^node:/],
   'src/alloc': [],
   // Finds a user's policy by its file name; the policies themselves know nothing of files.
   'src/alloc/registry.ts': [/^src\/alloc\//, /^node:(fs|module|path|url)$/],
-  'src/fs': [/^src\/alloc\//, /^src\/aio\/device\.ts$/, /^src\/crc32c\.ts$/, /^node:(assert|crypto)$/],
+  'src/fs': [
+    /^src\/common\//,
+    /^src\/alloc\//,
+    /^src\/aio\/device\.ts$/,
+    /^src\/crc32c\.ts$/,
+    /^node:(assert|crypto)$/,
+  ],
   // Devices that no kernel is behind, for the laboratories and the tests.
   'src/sim': [/^src\/aio\/(device|local-completions|transfer-rules)\.ts$/, /^node:(assert|os)$/],
-  'src/aio': [/^src\/native\.ts$/, /^src\/crc32c\.ts$/, /^node:/],
+  'src/aio': [/^src\/common\//, /^src\/native\.ts$/, /^src\/crc32c\.ts$/, /^node:/],
   'src/fuse': [
+    /^src\/common\//,
     /^src\/fs\/base\/(filesystem|errors|limits)\.ts$/,
     /^src\/(native|path-bytes)\.ts$/,
     /^src\/aio\/device\.ts$/,
@@ -39,6 +47,7 @@ const MAY_IMPORT: Record<string, RegExp[]> = {
     /^fuse-native$/,
   ],
   'src/check': [
+    /^src\/common\//,
     /^src\/fs\/format\/(format|record|layout|name-hash|features|backup-places)\.ts$/,
     /^src\/fs\/base\/errors\.ts$/,
     /^src\/aio\/device\.ts$/,
@@ -47,6 +56,7 @@ const MAY_IMPORT: Record<string, RegExp[]> = {
   ],
   'src/lab': [/^src\/(alloc|fs|aio|sim)\//, /^node:/],
   'src/cli': [
+    /^src\/common\//,
     /^src\/(alloc|fs|aio|sim|fuse|check|lab)\//,
     /^src\/(native|path-bytes)\.ts$/,
     /^node:/,

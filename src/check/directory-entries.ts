@@ -2,6 +2,7 @@
  * The entries of one directory for a repair: read from a tree that may be broken, made possible,
  * and written as a new tree.
  */
+import { viewOf } from '../common/bytes.ts';
 import {
   EntryRecord,
   INODE_BODY_BYTES,
@@ -14,7 +15,6 @@ import { COLLISIONS_PER_HASH, nameKey } from '../fs/format/name-hash.ts';
 import type { CheckContext } from './context.ts';
 import { nameIsAllowed } from './directory-pass.ts';
 import type { FoundInode } from './inode-record.ts';
-import { viewOf } from './metadata-block.ts';
 import { clearInode, type RepairContext } from './repair-context.ts';
 import { type SalvagedTree, salvageTree } from './salvage.ts';
 import { buildTree, type TreeRecord } from './tree-builder.ts';

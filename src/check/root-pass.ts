@@ -1,6 +1,7 @@
 /**
  * Passes 3 and 4: the volume root, and the extents of the inode table, whose inode stands in it.
  */
+import { viewOf } from '../common/bytes.ts';
 import {
   BlockKind,
   INODE_BODY_BYTES,
@@ -13,7 +14,6 @@ import type { CheckContext } from './context.ts';
 import { walkExtents } from './extent-walk.ts';
 import { GENERATION_LIMIT } from './inode-record.ts';
 import { InodeTable } from './inode-table.ts';
-import { viewOf } from './metadata-block.ts';
 import { tryResize } from './volume-reach.ts';
 
 /** What the volume root says, to be compared with what the later passes find. */

@@ -6,6 +6,7 @@
  * magic and geometry hold. With none of them there is no volume to check.
  */
 
+import { sameBytes, viewOf } from '../common/bytes.ts';
 import { backupPlaces } from '../fs/format/backup-places.ts';
 import { onlyReadable, refusedFor, unknownFeatures } from '../fs/format/features.ts';
 import {
@@ -20,7 +21,7 @@ import {
 } from '../fs/format/format.ts';
 import { Layout } from '../fs/format/layout.ts';
 import type { BlockSource } from './block-source.ts';
-import { blockChecksum, sameBytes, viewOf } from './metadata-block.ts';
+import { blockChecksum } from './metadata-block.ts';
 import type { ProblemLog } from './problem.ts';
 
 /** There is no volume that this version can check; the message is a sentence for the user. */

@@ -4,6 +4,7 @@
  * is until the inode points to the new one; on a full volume the old nodes are used again, through
  * the journal.
  */
+import { viewOf } from '../common/bytes.ts';
 import {
   BlockKind,
   BranchRecord,
@@ -14,7 +15,6 @@ import {
   SLOT_BYTES,
   TreeKind,
 } from '../fs/format/format.ts';
-import { viewOf } from './metadata-block.ts';
 import type { RepairContext } from './repair-context.ts';
 import type { Region } from './tree-node.ts';
 

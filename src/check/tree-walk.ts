@@ -6,9 +6,9 @@
  * bounded by the level, which falls by one at every step, and work by the claims: a node that was
  * claimed before is not entered.
  */
+import { viewOf } from '../common/bytes.ts';
 import { BlockKind, BranchRecord, HEADER_BYTES, OwnerHeader, TreeKind } from '../fs/format/format.ts';
 import type { CheckContext } from './context.ts';
-import { viewOf } from './metadata-block.ts';
 import { inspectNode, type NodeContents, type Region } from './tree-node.ts';
 
 /** Children of one node are read this many bytes at a time. */

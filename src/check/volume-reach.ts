@@ -4,11 +4,12 @@
  * in the transaction that makes it larger. So before anything is judged by the size of a backup,
  * the root is asked.
  */
+import { viewOf } from '../common/bytes.ts';
 import { BlockKind, VolumeRoot } from '../fs/format/format.ts';
 import type { Layout } from '../fs/format/layout.ts';
 import type { BlockSource } from './block-source.ts';
 import { type JournalOwner, readJournal } from './journal-reader.ts';
-import { MetadataReader, viewOf } from './metadata-block.ts';
+import { MetadataReader } from './metadata-block.ts';
 import { ProblemLog } from './problem.ts';
 
 /** Blocks of this volume that the device has room for. */

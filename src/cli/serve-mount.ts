@@ -10,6 +10,7 @@
  */
 
 import type { AioDevice } from '../aio/aio-device.ts';
+import { isRoot } from '../common/permissions.ts';
 import { LostDataError } from '../fs/base/errors.ts';
 import type { SpaceStatistics } from '../fs/base/filesystem.ts';
 import { openVolume, type Volume } from '../fs/volume.ts';
@@ -61,10 +62,6 @@ interface End {
   readonly status: number;
   /** What went wrong, as the end of a sentence about the volume. */
   readonly error?: string;
-}
-
-function isRoot(): boolean {
-  return process.geteuid?.() === 0;
 }
 
 async function openMount(plan: MountPlan, log: LogLine): Promise<LiveMount> {

@@ -19,6 +19,7 @@
  *     all that libfuse 2 knows, a change by one name of a hard link shows at its other names as
  *     late
  */
+import { PERMISSION_BITS } from '../common/permissions.ts';
 import { CorruptionError, Errno, errnoOf, FsError, fsError } from '../fs/base/errors.ts';
 import type {
   AttributeChanges,
@@ -247,7 +248,7 @@ export class PathCalls {
         });
       },
       chmod: (path: string, mode: number, answer: Answer) => {
-        this.#change(path, answer, { mode: mode & 0o7777 });
+        this.#change(path, answer, { mode: mode & PERMISSION_BITS });
       },
       chown: (path: string, uid: number, gid: number, answer: Answer) => {
         const changes: AttributeChanges = { killPrivileges: true };
@@ -303,7 +304,7 @@ export class PathCalls {
         }),
       mkdir: (path: string, mode: number, answer: Answer) =>
         this.#at(path, answer, (tx, parent, name) => {
-          const permissions = mode & 0o7777 & this.#modeBits;
+          const permissions = mode & PERMISSION_BITS & this.#modeBits;
           const request = { mode: 0o040000 | permissions, deviceNumber: 0, caller: this.#caller };
           fs.create(tx, parent, name, request);
         }),
@@ -335,7 +336,7 @@ export class PathCalls {
       create: (path: string, mode: number, answer: Answer) =>
         this.#run(answer, (tx) => {
           const [parent, name] = this.#walkToLast(tx, path);
-          const permissions = mode & 0o7777 & this.#modeBits;
+          const permissions = mode & PERMISSION_BITS & this.#modeBits;
           const request = { mode: 0o100000 | permissions, deviceNumber: 0, caller: this.#caller };
           const inode = this.#filesystem.create(tx, parent, name, request);
           return () => [this.#handleOf(inode)];

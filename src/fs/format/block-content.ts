@@ -12,6 +12,7 @@
  * of keys in tree.ts, places of extents in extents.ts, bitmaps against counts in the room of
  * allocation.
  */
+import { TWO_32 } from '../../common/bytes.ts';
 import {
   BlockKind,
   BranchRecord,
@@ -43,8 +44,6 @@ import { KEY_LIMIT } from './name-hash.ts';
 /** Above every file block. */
 const FILE_BLOCK_LIMIT = 2 ** 48;
 const SLASH = 0x2f;
-const TWO_32 = 4294967296;
-
 /**
  * What is wrong inside a block of this kind, or undefined. Inodes are not looked at: see
  * `inodeFaults`.

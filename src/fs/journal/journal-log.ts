@@ -15,6 +15,7 @@
  * Nothing is written here. Memory: some 20 bytes for each block of the log.
  */
 import type { Device } from '../../aio/device.ts';
+import { sameBytes } from '../../common/bytes.ts';
 import { MAX_METADATA_TRANSFER_BYTES } from '../base/limits.ts';
 import { blockFault } from '../format/block-header.ts';
 import {
@@ -113,7 +114,7 @@ export async function readJournalHead(
 }
 
 function saltFits(bytes: Uint8Array, at: number, identity: JournalIdentity): boolean {
-  return JournalHeader.salt.of(bytes, at).every((byte, i) => byte === identity.salt[i]);
+  return sameBytes(JournalHeader.salt.of(bytes, at), identity.salt);
 }
 
 /**
