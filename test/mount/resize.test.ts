@@ -142,4 +142,29 @@ describeQuarry('resize', () => {
       await shellResult(`umount ${volume.directory}; umount ${host} || umount -l ${host}`);
     }
   });
+
+  test('an image that mkfs refuses in the last moment is as it was', async () => {
+    volume = await Volume.make({ sizeBytes: 64 * MIB }, { mounted: false });
+    const loop = (await shell(`losetup --find --show -b 4096 ${volume.image}`)).trim();
+    const host = volume.scratch.file('host');
+    const image = `${host}/volume.img`;
+    try {
+      await shell(`mkfs.ext4 -q -F ${loop} && mkdir ${host} && mount ${loop} ${host}`);
+      expect(await quarry('mkfs', '--size', '16M', image)).toMatchObject({ status: 0 });
+      const before = await shell(`sha256sum ${image}`);
+      for (const size of ['4M', '20M']) {
+        expect(await quarry('mkfs', '--force', '--block-size', '1K', '--size', size, image)).toMatchObject({
+          status: 1,
+          stderr: expect.stringContaining('smaller than the sectors'),
+        });
+      }
+      expect(await shell(`sha256sum ${image}`)).toBe(before);
+      expect(await quarry('mkfs', '--force', '--size', '20M', image)).toMatchObject({ status: 0 });
+      expect(await quarry('mkfs', '--force', '--size', '4M', image)).toMatchObject({ status: 0 });
+      expect(statSync(image).size).toBe(4 * MIB);
+      expect(await quarry('fsck', '-n', image)).toMatchObject({ status: 0 });
+    } finally {
+      await shellResult(`umount ${host}; losetup -d ${loop}`);
+    }
+  });
 });
