@@ -9,7 +9,7 @@ import { afterAll, beforeEach, expect, test } from 'vitest';
 import { openAioDevice } from '../../src/aio/aio-device.ts';
 import { growVolume, plannedSize } from '../../src/cli/growing.ts';
 import { Resource } from '../../src/cli/raise-limits.ts';
-import { fsError } from '../../src/fs/base/errors.ts';
+import { CorruptionError, fsError } from '../../src/fs/base/errors.ts';
 import { sealBlock } from '../../src/fs/format/block-header.ts';
 import { Superblock, VolumeState } from '../../src/fs/format/format.ts';
 import { openVolume } from '../../src/fs/volume.ts';
@@ -127,6 +127,17 @@ test.each([
   await expect(growVolume(stub(state), device, 64 * MIB)).rejects.toThrow(message);
   expect([statSync(image).size, device.sizeBytes]).toEqual([8 * MIB, 8 * MIB]);
   await device.close();
+});
+
+test('a volume on which damage was met while it was in use', async () => {
+  const device = openAioDevice(image, { allowBuffered: true });
+  const volume = await openVolume(device, { log: () => {} });
+  volume.corrupt(new CorruptionError(70, 'is not what it was'));
+  await expect(growVolume(volume, device, 64 * MIB)).rejects.toThrow(
+    /volume\.img is damaged: run 'quarry fsck'/,
+  );
+  await volume.unmount();
+  expect(statSync(image).size).toBe(8 * MIB);
 });
 
 test('an image that may only be read', async () => {
