@@ -231,9 +231,9 @@ Napi::Value FuseChannel::Notify(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), error);
 }
 
-// A notice may wait for an inode that goes out of memory, and that for the answer to a request of its
-// pages. So it is written here only while the kernel has no request for us; one that comes in between
-// is what Relief is there for.
+// A notice may wait for an inode that goes out of memory, and that for the answer to a request of
+// its pages. So it is written here only while the kernel has no request for us; one that comes in
+// between is what Relief is there for.
 Napi::Value FuseChannel::NotifyIdle(const Napi::CallbackInfo& info) {
   size_t length = 0;
   const uint8_t* head = HeadArgument(info, &length);

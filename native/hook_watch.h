@@ -2,9 +2,12 @@
 // is told of, then ended.
 //
 // new HookWatch(subject, advice, overrun, tickMilliseconds, reportTicks, endTicks)
-//   guard(name, function, receiver)   a function that calls it, watched; throws `overrun` in place of what never returned
-//   loading(active)                   a module is being loaded: what never ends then ends the process, which holds nothing yet
-//   beat()                            the loop has turned: called now and then, its absence is told of too
+//   guard(name, function, receiver)   a function that calls it, watched; throws `overrun` in place
+//                                     of what never returned
+//   loading(active)                   a module is being loaded: what never ends then ends the
+//                                     process, which holds nothing yet
+//   beat()                            the loop has turned: called now and then, its absence is told
+//                                     of too
 //   close()
 //
 // A line goes to standard error after `reportTicks`, and the call is ended after `endTicks`, if it

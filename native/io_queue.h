@@ -1,8 +1,8 @@
 // What the kernel queues have in common: requests in, completions out, in numbers and batches.
 //
 // new AioQueue(depth, onCompletions), new UringQueue(…), new ThreadQueue(…)
-//   entries      Float64Array, depth × 8: operation, file, memory, memory offset, length, file offset, token,
-//                segment count
+//   entries      Float64Array, depth × 8: operation, file, memory, memory offset, length, file
+//                offset, token, segment count
 //   segments     Float64Array, 4 × IOV_MAX × 3: memory, memory offset, length
 //   completions  Float64Array, depth × 2: token, result (bytes moved, or a negative errno)
 //   submit(n)    hands the first n entries over, in one system call where there is one

@@ -5,10 +5,11 @@
 // the last part of a completion to us (DEFER_TASKRUN) and says so by a flag in memory: looking
 // costs no system call.
 //
-// registerFile(descriptor)    the kernel keeps the open file at hand instead of looking it up for each request;
-//                             false when its table is full. unregisterFile(descriptor) must come before close(2).
-// registerMemory(memory)      the kernel keeps the pages of an AlignedMemory pinned, and so do we until
-//                             unregisterMemory(memory); an errno, or 0.
+// registerFile(descriptor)    the kernel keeps the open file at hand instead of looking it up for
+//                             each request; false when its table is full.
+//                             unregisterFile(descriptor) must come before close(2).
+// registerMemory(memory)      the kernel keeps the pages of an AlignedMemory pinned, and so do we
+//                             until unregisterMemory(memory); an errno, or 0.
 #ifndef QUARRY_URING_QUEUE_H
 #define QUARRY_URING_QUEUE_H
 

@@ -12,6 +12,9 @@ import { describe, expect, test } from 'vitest';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const LINES_AT_MOST = 600;
+const COMMENT_COLUMNS = 100;
+/** A line of a comment, or code with a comment behind it. */
+const IS_COMMENT = /^\s*(\*|\/[/*])|[;{,)] \/\/ /;
 
 /**
  * What files of a room may import, besides the room itself: paths from the root, or names of
@@ -21,14 +24,22 @@ const MAY_IMPORT: Record<string, RegExp[]> = {
   'src/native.ts': [/^src\/aio\/device\.ts$/, /^node:module$/],
   'src/crc32c.ts': [/^src\/native\.ts$/],
   'src/path-bytes.ts': [/^node:(fs|path)$/],
+  'src/common': [/^node:/],
   'src/alloc': [],
   // Finds a user's policy by its file name; the policies themselves know nothing of files.
   'src/alloc/registry.ts': [/^src\/alloc\//, /^node:(fs|module|path|url)$/],
-  'src/fs': [/^src\/alloc\//, /^src\/aio\/device\.ts$/, /^src\/crc32c\.ts$/, /^node:(assert|crypto)$/],
+  'src/fs': [
+    /^src\/common\//,
+    /^src\/alloc\//,
+    /^src\/aio\/device\.ts$/,
+    /^src\/crc32c\.ts$/,
+    /^node:(assert|crypto)$/,
+  ],
   // Devices that no kernel is behind, for the laboratories and the tests.
   'src/sim': [/^src\/aio\/(device|local-completions|transfer-rules)\.ts$/, /^node:(assert|os)$/],
-  'src/aio': [/^src\/native\.ts$/, /^src\/crc32c\.ts$/, /^node:/],
+  'src/aio': [/^src\/common\//, /^src\/native\.ts$/, /^src\/crc32c\.ts$/, /^node:/],
   'src/fuse': [
+    /^src\/common\//,
     /^src\/fs\/base\/(filesystem|errors|limits)\.ts$/,
     /^src\/(native|path-bytes)\.ts$/,
     /^src\/aio\/device\.ts$/,
@@ -36,6 +47,7 @@ const MAY_IMPORT: Record<string, RegExp[]> = {
     /^fuse-native$/,
   ],
   'src/check': [
+    /^src\/common\//,
     /^src\/fs\/format\/(format|record|layout|name-hash|node-blocks|features|backup-places)\.ts$/,
     /^src\/fs\/base\/errors\.ts$/,
     /^src\/aio\/device\.ts$/,
@@ -44,6 +56,7 @@ const MAY_IMPORT: Record<string, RegExp[]> = {
   ],
   'src/lab': [/^src\/(alloc|fs|aio|sim)\//, /^node:/],
   'src/cli': [
+    /^src\/common\//,
     /^src\/(alloc|fs|aio|sim|fuse|check|lab)\//,
     /^src\/(native|path-bytes)\.ts$/,
     /^node:/,
@@ -153,6 +166,36 @@ describe('layering', () => {
   });
 });
 
+describe('docs/ERRORS.md', () => {
+  /** Names and files of the classes that are errors, by what they extend. */
+  function errorClasses(): { name: string; path: string }[] {
+    const declared = sources.flatMap(({ path, code }) =>
+      [...code.matchAll(/\bclass (\w+) extends (\w+)/g)].map(([, name = '', base = '']) => ({
+        name,
+        base,
+        path,
+      })),
+    );
+    const known = new Set(['Error', 'TypeError', 'RangeError', 'AggregateError', 'AssertionError']);
+    for (let before = 0; before !== known.size; ) {
+      before = known.size;
+      for (const { name, base } of declared) if (known.has(base)) known.add(name);
+    }
+    return declared.filter(({ base }) => known.has(base));
+  }
+
+  test('has a row for every class of errors, and no other', () => {
+    const text = readFileSync(join(ROOT, 'docs/ERRORS.md'), 'utf8');
+    const rows = [...text.matchAll(/^\| `(\w+)`(?: \(`([^`]+)`\))? /gm)].map(
+      ([, name = '', path = '']) => `${name} ${path}`,
+    );
+    const found = errorClasses();
+    const isTwice = (name: string) => found.filter((other) => other.name === name).length > 1;
+    const expected = found.map(({ name, path }) => `${name} ${isTwice(name) ? path : ''}`);
+    expect(rows.sort()).toEqual(expected.sort());
+  });
+});
+
 describe('the text', () => {
   test('nothing in src has the type any', () => {
     const files = sources.filter(({ code }) => /[:<|&(,]\s*any\b(?!\s*\()|\bas any\b/.test(code));
@@ -173,6 +216,17 @@ describe('the text', () => {
       ({ path }) => !/^(#!.*\n)?\/\*\*/.test(readFileSync(join(ROOT, path), 'utf8')),
     );
     expect(silent.map(({ path }) => path)).toEqual([]);
+  });
+
+  test(`no comment of src or native is wider than ${COMMENT_COLUMNS} columns`, () => {
+    const native = readdirSync(join(ROOT, 'native')).map((name) => join('native', name));
+    const wide = [...sources.map(({ path }) => path), ...native].flatMap((path) =>
+      readFileSync(join(ROOT, path), 'utf8')
+        .split('\n')
+        .map((line, index) => ({ line, place: `${path}:${index + 1}` }))
+        .filter(({ line }) => [...line].length > COMMENT_COLUMNS && IS_COMMENT.test(line)),
+    );
+    expect(wide.map(({ place }) => place)).toEqual([]);
   });
 
   test('no test is switched off or singled out', () => {

@@ -12,7 +12,7 @@
  *
  * An idle device does not keep the process alive; an unfinished request does.
  */
-import { fstatSync, ftruncateSync, readFileSync } from 'node:fs';
+import { ftruncateSync } from 'node:fs';
 import { constants } from 'node:os';
 import {
   type NumberedMemory,
@@ -139,16 +139,25 @@ export class AioDevice implements Device {
   }
 
   /**
-   * Looks anew how long the device is, which may have become longer since it was opened. A file
-   * that is shorter than `leastBytes` is made as long first, sparse.
-   * @throws Error with `code`: what ftruncate(2) or stat(2) says
+   * Looks anew how long the device is, which may have become longer since it was opened.
+   * @throws Error with `code`: what open(2) says
    */
-  remeasure(leastBytes = 0): void {
-    const { descriptor, sectorBytes, isBlockDevice } = this;
-    if (!isBlockDevice && fstatSync(descriptor).size < leastBytes) ftruncateSync(descriptor, leastBytes);
-    const actual = isBlockDevice ? blockDeviceBytes(descriptor) : fstatSync(descriptor).size;
+  remeasure(): void {
+    const path = `/proc/self/fd/${this.descriptor}`;
+    const opened = native.openDevice(path, { readOnly: true, exclusive: false, direct: false });
+    native.closeDevice(opened.descriptor);
     // No shorter: what was promised is relied on, and its end tells itself.
-    this.#sizeBytes = Math.max(this.#sizeBytes, usableSize(actual, sectorBytes, undefined));
+    this.#sizeBytes = Math.max(this.#sizeBytes, usableSize(opened.sizeBytes, this.sectorBytes, undefined));
+  }
+
+  /**
+   * Gives an image file another length, sparse where it becomes longer. Nobody may rely on what it
+   * had and has no more.
+   * @throws Error with `code`: what ftruncate(2) says
+   */
+  resizeFile(lengthBytes: number): void {
+    ftruncateSync(this.descriptor, lengthBytes);
+    this.#sizeBytes = usableSize(lengthBytes, this.sectorBytes, undefined);
   }
 
   /**
@@ -262,7 +271,8 @@ export class AioDevice implements Device {
 
   #closeIfIdle(): void {
     if (!this.#closed || this.#lane.unfinished > 0 || this.#refused.pending > 0) return;
-    this.#uring()?.unregisterFile(this.descriptor); // what the ring holds would stay locked for a while
+    // What the ring holds would stay locked for a while.
+    this.#uring()?.unregisterFile(this.descriptor);
     this.#queue.close();
     native.closeDevice(this.descriptor);
     this.#onClosed();
@@ -305,14 +315,6 @@ function directRefused(path: string): NodeJS.ErrnoException {
  */
 function sectorOf(opened: OpenedDevice): number {
   return Math.max(512, opened.logicalSectorBytes, opened.direct ? opened.offsetAlignBytes : 0);
-}
-
-/** As the kernel tells it, in sectors of 512 bytes. */
-function blockDeviceBytes(descriptor: number): number {
-  const { rdev } = fstatSync(descriptor);
-  const major = ((rdev >>> 8) & 0xfff) | (Math.floor(rdev / 2 ** 32) & ~0xfff);
-  const minor = (rdev & 0xff) | ((rdev >>> 12) & 0xfff00);
-  return 512 * Number(readFileSync(`/sys/dev/block/${major}:${minor}/size`, 'utf8'));
 }
 
 function usableSize(actual: number, sectorBytes: number, wished: number | undefined): number {

@@ -1,8 +1,10 @@
 /**
  * Requests on their way to a kernel queue and back: what every device and every file goes through.
  *
- *   const queue = new SubmissionQueue((onCompletions) => new native.UringQueue(256, onCompletions), 256);
- *   const lane = queue.openLane({ file: descriptor, depth: 128, alignBytes: 512 }, (completion, doneBytes, errno) => …);
+ *   const kernel = (onCompletions) => new native.UringQueue(256, onCompletions);
+ *   const queue = new SubmissionQueue(kernel, 256);
+ *   const of = { file: descriptor, depth: 128, alignBytes: 512 };
+ *   const lane = queue.openLane(of, (completion, doneBytes, errno) => …);
  *   lane.transfer(QueueOperation.read, memoryId, 0, 4096, 65536, completion);
  *   queue.submit();
  *

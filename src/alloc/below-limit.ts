@@ -1,6 +1,6 @@
 /**
- * The policy while a volume becomes smaller: the lowest free blocks, and none from `limit` on. It is
- * asked directly, and nothing decides in its place where it finds nothing.
+ * The policy while a volume becomes smaller: the lowest free blocks, and none from `limit` on. It
+ * is asked directly, and nothing decides in its place where it finds nothing.
  */
 import type { AllocationRequest, Allocator, FreeSpace, Run } from './allocator.ts';
 

@@ -2,7 +2,8 @@
  * The fence around a policy of somebody else: whatever it does, the volume goes on, and it is said
  * whose fault it was.
  *
- *   in office ──throws, or answers wrongly──▶ dismissed     the built-in policy decides, until the unmount
+ *   in office ──throws, or answers wrongly──▶ dismissed     the built-in policy decides, until the
+ *                                                           unmount
  *       │ finds nothing where there is something
  *       └──▶ passed over: the built-in policy answers this one request
  *

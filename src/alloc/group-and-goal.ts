@@ -1,12 +1,15 @@
 /**
  * Group-and-goal, the default: what is read together lies together.
  *
- *   1. At the goal, the block after the file's last one: a longer extent is better than any other place.
- *   2. Around the origin: forward in its group, then the rest of the group, then the groups after it, round the space. The
- *      origin is the goal; without one, for a directory a group with at least the average of free blocks, so
- *      that trees spread; for all else where the last such run went, so that what is made together lies together.
- *   3. A stream that cannot go on at its goal looks first for a hole of a whole window, so that files written
- *      at once do not interleave; a stream that goes on keeps a soft window clear ahead (stream-windows.ts).
+ *   1. At the goal, the block after the file's last one: a longer extent is better than any other
+ *      place.
+ *   2. Around the origin: forward in its group, then the rest of the group, then the groups after
+ *      it, round the space. The origin is the goal; without one, for a directory a group with at
+ *      least the average of free blocks, so that trees spread; for all else where the last such run
+ *      went, so that what is made together lies together.
+ *   3. A stream that cannot go on at its goal looks first for a hole of a whole window, so that
+ *      files written at once do not interleave; a stream that goes on keeps a soft window clear
+ *      ahead (stream-windows.ts).
  *
  * At each step the full length is tried before shorter ones; windows of others are respected in all
  * steps, and ignored when nothing else is left. It never refuses while a run of the minimum exists.

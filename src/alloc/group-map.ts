@@ -13,8 +13,8 @@
  * `freeCount` is the number of set bits; M4 no free run is longer than `#longest`.
  *
  * Block numbers here count from the start of the group. The map knows nothing of groups, disks or
- * policies. A block below `blockCount` has its word and its bits in the summaries: hence `as number`
- * at each read of them.
+ * policies. A block below `blockCount` has its word and its bits in the summaries: hence `as
+ * number` at each read of them.
  */
 import {
   clearRange,

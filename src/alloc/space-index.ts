@@ -5,15 +5,20 @@
  *
  *            bit on disk   may be handed out
  *   free        clear          yes
- *   reserved    clear          no     handed out in memory; its data is being written, its bit is not set yet
+ *   reserved    clear          no     handed out in memory; its data is being written, its bit is
+ *                                     not set yet
  *   used        set            no
- *   quarantined clear          no     freed, but the freeing is not durable yet, or old I/O to it is in flight
+ *   quarantined clear          no     freed, but the freeing is not durable yet, or old I/O to it
+ *                                     is in flight
  *
  *   free ──reserve──▶ reserved ──(owner sets the bit) commitReserved──▶ used
- *     ▲ ◀──unreserve──   ▲ └──────────(owner clears it) uncommitReserved──┘ │      for a transaction rolled back
- *     │                                                                   │
- *     └──unquarantine(run, false)── quarantined ◀──(owner clears it) quarantine──┘
- *                                     └──(owner sets it again) unquarantine(run, true)──▶ used      rolled back
+ *     ▲ ◀──unreserve──   ▲ └──────(owner clears it) uncommitReserved──────┘ │   (rolled back)
+ *     │                                                                     │
+ *     └──unquarantine(run, false)── quarantined ◀──(owner clears it) quarantine
+ *                                       └──(owner sets it) unquarantine(run, true)──▶ used
+ *
+ * The two that bring a bit back, `uncommitReserved` and `unquarantine(run, true)`, are for a
+ * transaction that is rolled back.
  *
  * Rule for the owner: where an arrow says that a bit on disk changes, change the bitmap and all its
  * counts (group, summaries, total) and call the method in one synchronous step, in any order, with
@@ -24,8 +29,10 @@
  * quarantined. It moves with the owner's bits only: −length at commitReserved, +length at
  * uncommitReserved, +length at quarantine, −length at unquarantine(run, true); reserve, unreserve
  * and unquarantine(run, false) leave it. Hence always
- *   S1  freeBlocks = source.freeBlocks − reservedBlocks − quarantinedBlocks, and the same for every group;
- *   S2  a loaded map has exactly the blocks set that are clear on disk and not held (reserved or quarantined);
+ *   S1  freeBlocks = source.freeBlocks − reservedBlocks − quarantinedBlocks, and the same for every
+ *       group;
+ *   S2  a loaded map has exactly the blocks set that are clear on disk and not held (reserved or
+ *       quarantined);
  *   S3  a held block is clear on disk.
  *
  * Memory: a group's map is built from the bitmap when first needed and dropped, least recently used

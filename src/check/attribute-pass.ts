@@ -3,6 +3,8 @@
  * is whole. What inodes count as their blocks is compared here for those that have some, since the
  * nodes of this tree are among them.
  */
+
+import { viewOf } from '../common/bytes.ts';
 import {
   AttributeRecord,
   BlockKind,
@@ -20,7 +22,6 @@ import { ATTRIBUTE_KEYS_PER_HASH, attributeKey, KEY_LIMIT } from '../fs/format/n
 import { NODE_BLOCK_KIND } from '../fs/format/node-blocks.ts';
 import { type CheckContext, forEachConcurrently } from './context.ts';
 import type { InodeTable } from './inode-table.ts';
-import { viewOf } from './metadata-block.ts';
 import { printableName } from './printable-name.ts';
 import type { Region } from './tree-node.ts';
 import { walkTree } from './tree-walk.ts';

@@ -7,10 +7,11 @@
  * itself, and it does, since no repair moves a fact from one old block to another; whatever is
  * missing after a crash is found again by the next check.
  */
+import { viewOf } from '../common/bytes.ts';
 import { BlockHeader, MAGIC_BYTES } from '../fs/format/format.ts';
 import type { BlockTarget } from './block-target.ts';
 import type { JournalWriter } from './journal-writer.ts';
-import { type MetadataReader, sealBytes, viewOf } from './metadata-block.ts';
+import { type MetadataReader, sealBytes } from './metadata-block.ts';
 
 /** Memory for changed blocks; beyond it they are written at the next good moment. */
 const KEPT_BYTES = 16 * 1024 * 1024;

@@ -3,7 +3,8 @@
  * the filesystem but the tables of records, the disk map and the hash of names, and believes
  * nothing that it reads.
  *
- *   superblock → journal → volume root → inode table → inodes and their extents → attributes → directories → connectivity → orphans → space
+ *   superblock → journal → volume root → inode table → inodes and their extents → attributes →
+ *   directories → connectivity → orphans → space
  *
  * `checkVolume` only reads. It never throws for what is on disk: damage becomes a problem in the
  * result, and the passes go on with what is left. Where there is no volume at all it throws
@@ -30,6 +31,7 @@ import { type RootFacts, readInodeTable, readVolumeRoot } from './root-pass.ts';
 import { SharedBlocks, SpaceMap } from './space-map.ts';
 import { checkSpace } from './space-pass.ts';
 import { checkSuperblocks, type FoundSuperblock, type SuperblockFacts } from './superblock-pass.ts';
+import { deviceBlocks, reachAsFarAsRoot } from './volume-reach.ts';
 
 export { NotAVolumeError } from './superblock-pass.ts';
 
@@ -94,7 +96,8 @@ export async function runCheck(
   const source = new BlockSource(device);
   const log = new ProblemLog();
   const superblocks = await checkSuperblocks(source, log, isRepairing);
-  const { chosen, isClean } = superblocks;
+  const { chosen, isFirst, isClean } = superblocks;
+  if (!isFirst || chosen.flaw !== undefined) await reachAsFarAsRoot(source, ownerOf(chosen));
   const context = makeContext(source, log, chosen, options);
   const journal = await readJournal(source, log, ownerOf(chosen), isClean);
   context.reader.copies = journal.copies;
@@ -139,6 +142,7 @@ function makeContext(
 ): CheckContext {
   return {
     layout,
+    deviceBlocks: deviceBlocks(source, layout),
     nameSecret: new NameSecret(Superblock.nameSecret.of(bytes, 0)),
     hasUnwritten: hasFeature(view, 'unwritten'),
     hasAttributes: hasFeature(view, 'attributes'),

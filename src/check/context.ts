@@ -54,6 +54,8 @@ export class LinkFacts {
 
 export interface CheckContext {
   readonly layout: Layout;
+  /** What the device has room for, which may be more than the volume. */
+  readonly deviceBlocks: number;
   readonly nameSecret: NameSecret;
   /** Files may have unwritten extents. */
   readonly hasUnwritten: boolean;

@@ -2,12 +2,12 @@
  * The entries of one directory for a repair: read from a tree that may be broken, made possible,
  * and written as a new tree.
  */
+import { viewOf } from '../common/bytes.ts';
 import { EntryRecord, Inode, InodeFlag, MAX_NAME_BYTES, TreeKind } from '../fs/format/format.ts';
 import { COLLISIONS_PER_HASH, nameKey } from '../fs/format/name-hash.ts';
 import type { CheckContext } from './context.ts';
 import { nameIsAllowed } from './directory-pass.ts';
 import { bodyOf, type FoundInode, KNOWN_FLAGS } from './inode-record.ts';
-import { viewOf } from './metadata-block.ts';
 import { setBlocks } from './repair-contents.ts';
 import { clearInode, type RepairContext } from './repair-context.ts';
 import { type SalvagedTree, salvageTree } from './salvage.ts';

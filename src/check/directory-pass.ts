@@ -5,6 +5,7 @@
  * An entry's key is the hash of its name plus 0 to 255; names of one hash stand next to each other,
  * so a name that is there twice is found among its neighbours.
  */
+import { viewOf } from '../common/bytes.ts';
 import {
   BlockKind,
   EntryRecord,
@@ -19,7 +20,6 @@ import { type CheckContext, forEachConcurrently } from './context.ts';
 import type { DirectoryFacts } from './inode-facts.ts';
 import { bodyBytes } from './inode-record.ts';
 import type { InodeTable } from './inode-table.ts';
-import { viewOf } from './metadata-block.ts';
 import { printableName } from './printable-name.ts';
 import { walkTree } from './tree-walk.ts';
 

@@ -3,10 +3,10 @@
  * possible, and parted from what belongs to others. Pure list work, but for claiming and copying
  * blocks.
  */
+import { viewOf } from '../common/bytes.ts';
 import { ExtentFlag, ExtentRecord, MAX_FILE_BYTES, TreeKind } from '../fs/format/format.ts';
 import type { Layout } from '../fs/format/layout.ts';
 import type { CheckContext } from './context.ts';
-import { viewOf } from './metadata-block.ts';
 import type { RepairContext } from './repair-context.ts';
 import { type SalvagedTree, salvageTree, type Trust } from './salvage.ts';
 import type { Range } from './space-map.ts';

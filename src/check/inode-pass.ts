@@ -5,6 +5,7 @@
  * in use.
  */
 import { BitSet } from 'bitset';
+import { viewOf } from '../common/bytes.ts';
 import {
   BitmapHeader,
   BlockKind,
@@ -16,7 +17,6 @@ import {
 import { type CheckContext, forEachConcurrently } from './context.ts';
 import { checkInode } from './inode-record.ts';
 import type { InodeTable, TablePiece } from './inode-table.ts';
-import { viewOf } from './metadata-block.ts';
 import type { RootFacts } from './root-pass.ts';
 import { lowestClear } from './space-map.ts';
 

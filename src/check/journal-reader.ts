@@ -8,6 +8,7 @@
  * flushed before it is written. So that, and a commit block that is not due yet, are damage.
  * Nothing is copied: later passes read a block that is to be replayed at its place in the log.
  */
+import { sameBytes, viewOf } from '../common/bytes.ts';
 import { crc32c } from '../crc32c.ts';
 import {
   BlockHeader,
@@ -24,7 +25,7 @@ import {
 } from '../fs/format/format.ts';
 import type { Layout } from '../fs/format/layout.ts';
 import type { BlockSource } from './block-source.ts';
-import { blockChecksum, sameBytes, viewOf } from './metadata-block.ts';
+import { blockChecksum } from './metadata-block.ts';
 import type { ProblemLog } from './problem.ts';
 
 /** Sequence numbers and generations are counted up by one; none comes near this. */

@@ -2,10 +2,12 @@
  * Writes the changes of a repair through the journal, so that each transaction is there whole or
  * not at all:
  *
- *   records → flush → commit block → flush (commit point) → blocks go home → flush → head that leaves it out → flush
+ *   records → flush → commit block → flush (commit point) → blocks go home → flush → head that
+ *   leaves it out → flush
  *
  * One transaction at a time: the log is empty before and after.
  */
+import { viewOf } from '../common/bytes.ts';
 import { crc32c } from '../crc32c.ts';
 import {
   BlockHeader,
@@ -20,7 +22,7 @@ import {
 } from '../fs/format/format.ts';
 import type { BlockTarget } from './block-target.ts';
 import type { JournalFacts, JournalOwner } from './journal-reader.ts';
-import { sealBytes, viewOf } from './metadata-block.ts';
+import { sealBytes } from './metadata-block.ts';
 
 /** Blocks of one transaction, so that its memory is bounded. */
 const MOST_COPIES = 4096;

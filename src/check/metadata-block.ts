@@ -5,6 +5,7 @@
  * anyway, and saves the user the flood of problems that a missing block causes. Any other flaw
  * makes the contents those of something else.
  */
+import { sameBytes, viewOf } from '../common/bytes.ts';
 import { crc32c } from '../crc32c.ts';
 import { BlockHeader, BlockKind, MAGIC_BYTES } from '../fs/format/format.ts';
 import type { BlockSource, ReadResult } from './block-source.ts';
@@ -13,14 +14,6 @@ import type { ProblemLog, Stage } from './problem.ts';
 const KIND_NAMES = new Map<number, string>(Object.entries(BlockKind).map(([name, value]) => [value, name]));
 const CHECKSUM_OFFSET = BlockHeader.checksum.offset;
 const FOUR_ZEROS = new Uint8Array(4);
-
-export function viewOf(bytes: Uint8Array): DataView {
-  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-}
-
-export function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((byte, index) => byte === b[index]);
-}
 
 /** The checksum that a metadata block of these bytes should carry. */
 export function blockChecksum(bytes: Uint8Array): number {

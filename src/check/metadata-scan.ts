@@ -4,6 +4,7 @@
  * since what was freed may still look alive; where there is no bitmap, every block of the group is.
  */
 import { BitSet } from 'bitset';
+import { viewOf } from '../common/bytes.ts';
 import {
   BlockHeader,
   BlockKind,
@@ -12,7 +13,6 @@ import {
   SummaryEntry,
 } from '../fs/format/format.ts';
 import type { CheckContext } from './context.ts';
-import { viewOf } from './metadata-block.ts';
 
 /** Blocks that follow each other are read in transfers of this size, … */
 const RUN_BYTES = 65536;

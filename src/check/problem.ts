@@ -111,6 +111,12 @@ export const PROBLEMS = {
     'superblock and backup differ in {what}: {found} and {expected}',
     'the one that the rest of the volume speaks for is kept',
   ),
+  'superblock-size': kind(
+    'safe',
+    'the superblock says that the volume has {found} blocks, the volume root {expected}',
+    'set to what the volume root says',
+    'superblock',
+  ),
   'backup-bad': kind(
     'safe',
     'the backup superblock at block {block} is not usable: {what}',

@@ -2,6 +2,8 @@
  * Stage `attributes`: the extended attributes of every inode in which something was found wrong are
  * written anew, as many as are whole.
  */
+
+import { viewOf } from '../common/bytes.ts';
 import {
   AttributeRecord,
   HEADER_BYTES,
@@ -16,7 +18,6 @@ import { NODE_BLOCK_KIND } from '../fs/format/node-blocks.ts';
 import { type AttributePart, attributePart, hasAttributes, inlineAttributes } from './attribute-pass.ts';
 import type { CheckContext } from './context.ts';
 import type { FoundInode } from './inode-record.ts';
-import { viewOf } from './metadata-block.ts';
 import { editInode, type RepairContext } from './repair-context.ts';
 import { findStrayLeaves } from './repair-inodes.ts';
 import { type SalvagedTree, salvageTree } from './salvage.ts';

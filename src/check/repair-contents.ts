@@ -2,6 +2,7 @@
  * Rewrites what a file or symbolic link holds, from what could be saved of it. Used by the stages
  * for inodes and for links.
  */
+import { viewOf } from '../common/bytes.ts';
 import {
   BlockKind,
   HEADER_BYTES,
@@ -22,7 +23,6 @@ import {
   type SavedFile,
 } from './file-extents.ts';
 import { bodyBytes, bodyOf, type FoundInode } from './inode-record.ts';
-import { viewOf } from './metadata-block.ts';
 import { bytesOf, clearInode, type RepairContext } from './repair-context.ts';
 import { buildTree } from './tree-builder.ts';
 

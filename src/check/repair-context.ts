@@ -2,12 +2,12 @@
  * What the stages of a repair share, and the steps that several of them need: finding, clearing and
  * marking inodes.
  */
+import { viewOf } from '../common/bytes.ts';
 import { BitmapHeader, HEADER_BYTES, INODE_BYTES } from '../fs/format/format.ts';
 import type { Changes } from './changes.ts';
 import type { CheckContext } from './context.ts';
 import type { FoundInode } from './inode-record.ts';
 import type { InodeTable } from './inode-table.ts';
-import { viewOf } from './metadata-block.ts';
 import type { RootFacts } from './root-pass.ts';
 import type { VacantBlocks } from './vacant-blocks.ts';
 

@@ -6,6 +6,7 @@
  * taken for anything new. An inode of which nothing can be told any more is cleared; its name goes
  * in a later stage.
  */
+import { viewOf } from '../common/bytes.ts';
 import {
   BitmapHeader,
   BlockKind,
@@ -36,7 +37,6 @@ import {
   TIMES,
   TYPES,
 } from './inode-record.ts';
-import { viewOf } from './metadata-block.ts';
 import { scanForStrays } from './metadata-scan.ts';
 import { rewriteFile, rewriteSymlink, setBlocks, setInline } from './repair-contents.ts';
 import { clearInode, editInode, type RepairContext } from './repair-context.ts';

@@ -5,6 +5,8 @@
  * no name goes to `/lost+found` under the name `#<inode>`; an empty file without a name is cleared.
  * Of directories only the top of a lost tree moves; the rest hangs below it.
  */
+import { viewOf } from '../common/bytes.ts';
+import { PERMISSION_BITS } from '../common/permissions.ts';
 import {
   FILE_TYPE_MASK,
   FileType,
@@ -18,7 +20,6 @@ import { type Entry, readEntries, withSoundNames, writeEntries } from './directo
 import { saveExtents } from './file-extents.ts';
 import type { InodeFacts } from './inode-facts.ts';
 import { bodyOf, type FoundInode, KNOWN_FLAGS } from './inode-record.ts';
-import { viewOf } from './metadata-block.ts';
 import { rewriteFile } from './repair-contents.ts';
 import { bytesOf, clearInode, editInode, markInode, type RepairContext } from './repair-context.ts';
 import { growTable } from './repair-table.ts';
@@ -51,7 +52,7 @@ async function makeRoot(repair: RepairContext): Promise<void> {
   const { view, at } = found;
   const holdsEntries = typeof inspectNode(bodyOf(found), TreeKind.directory) !== 'string';
   if (holdsEntries) {
-    Inode.mode.set(view, at, (Inode.mode.get(view, at) & 0o7777) | FileType.directory);
+    Inode.mode.set(view, at, (Inode.mode.get(view, at) & PERMISSION_BITS) | FileType.directory);
     Inode.flags.set(view, at, Inode.flags.get(view, at) & KNOWN_FLAGS & ~InodeFlag.inlineData);
   } else initialiseDirectory(found, DIRECTORY_MODE, ROOT_INODE);
   await markInode(repair, ROOT_INODE, true);

@@ -3,6 +3,7 @@
  * counters of the volume root with them. Whatever is broken here follows from the rest, so nothing
  * can be lost.
  */
+import { viewOf } from '../common/bytes.ts';
 import {
   BitmapHeader,
   BlockHeader,
@@ -13,7 +14,6 @@ import {
   SummaryHeader,
   VolumeRoot,
 } from '../fs/format/format.ts';
-import { viewOf } from './metadata-block.ts';
 import type { RepairContext } from './repair-context.ts';
 import { lowestClear } from './space-map.ts';
 

@@ -1,6 +1,8 @@
 /**
- * The superblock and its backups, which are not in the journal: one of them is always whole on disk, so the one that is not relied on is written first, and flushed, before the other.
+ * The superblock and its backups, which are not in the journal: one of them is always whole on
+ * disk, so the one that is not relied on is written first, and flushed, before the other.
  */
+import { viewOf } from '../common/bytes.ts';
 import {
   BlockHeader,
   BlockKind,
@@ -11,7 +13,7 @@ import {
 } from '../fs/format/format.ts';
 import type { BlockTarget } from './block-target.ts';
 import type { CheckRun } from './checker.ts';
-import { sealBytes, viewOf } from './metadata-block.ts';
+import { sealBytes } from './metadata-block.ts';
 import { DERIVED_FIELDS, type FoundSuperblock, type SuperblockFacts } from './superblock-pass.ts';
 
 /**

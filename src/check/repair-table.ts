@@ -6,6 +6,7 @@
  * through the volume, finds its place again. A block of the table that cannot be read is left out,
  * never overwritten: it may be someone else's.
  */
+import { viewOf } from '../common/bytes.ts';
 import {
   BitmapHeader,
   BlockKind,
@@ -23,7 +24,6 @@ import type { Layout } from '../fs/format/layout.ts';
 import { extentRecords, type SavedExtent, saveExtents } from './file-extents.ts';
 import { firstInodeOf } from './inode-pass.ts';
 import { GENERATION_LIMIT } from './inode-record.ts';
-import { viewOf } from './metadata-block.ts';
 import { scanForStrays } from './metadata-scan.ts';
 import type { RepairContext } from './repair-context.ts';
 import { buildTree, type TreeRecord } from './tree-builder.ts';

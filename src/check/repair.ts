@@ -1,7 +1,8 @@
 /**
  * Repair: a volume that is damaged is made sound.
  *
- *   check → superblocks → journal brought home → ( stage → check ) … until nothing is found → superblock says clean
+ *   check → superblocks → journal brought home → ( stage → check ) … until nothing is found →
+ *   superblock says clean
  *
  * A stage mends one layer, from what the check before it found, and the next check builds on what
  * it left. The lowest layer that is not sound is always the next. A stage that did not hold when it

@@ -1,6 +1,7 @@
 /**
  * Passes 3 and 4: the volume root, and the extents of the inode table, whose inode stands in it.
  */
+import { viewOf } from '../common/bytes.ts';
 import {
   BlockKind,
   INODE_BODY_BYTES,
@@ -14,7 +15,7 @@ import type { CheckContext } from './context.ts';
 import { walkExtents } from './extent-walk.ts';
 import { GENERATION_LIMIT } from './inode-record.ts';
 import { InodeTable } from './inode-table.ts';
-import { viewOf } from './metadata-block.ts';
+import { tryResize } from './volume-reach.ts';
 
 /** What the volume root says, to be compared with what the later passes find. */
 export interface RootFacts {
@@ -50,20 +51,21 @@ export async function readVolumeRoot(context: CheckContext): Promise<RootFacts |
 }
 
 /**
- * The size of the volume is what its root says; the superblock, which the disk map was made of, may
- * say more where a crash came while it changed.
+ * The size of the volume is what its root says. The superblock, which the disk map was made of, may
+ * say more where a crash came while it grew; if it says less, it is of an earlier time, as long as
+ * the root is sound.
  */
-function followSize({ layout, log, statistics }: CheckContext, found: number): void {
+function followSize(context: CheckContext, found: number): void {
+  const { layout, log, statistics } = context;
   const expected = layout.blockCount;
   const block = layout.volumeRootBlock;
-  try {
-    if (found > expected) throw new RangeError('more than the superblock has');
-    layout.resize(found);
-    statistics.blocks = found;
-  } catch (thrown) {
-    if (!(thrown instanceof RangeError)) throw thrown;
+  const mayBe = found <= expected || (found <= context.deviceBlocks && !log.badChecksums.has(block));
+  if (!mayBe || !tryResize(layout, found)) {
     log.report('root-block-count', { block, found, expected });
+    return;
   }
+  statistics.blocks = found;
+  if (found > expected) log.report('superblock-size', { block: 0, found: expected, expected: found });
 }
 
 /** Walks the extent tree of the inode table. */

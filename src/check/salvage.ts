@@ -5,6 +5,7 @@
  * Of a node that breaks the rules the records that make sense by themselves are taken. A node is
  * entered once, and only from a level above its own, so neither depth nor work can run away.
  */
+import { sameBytes, viewOf } from '../common/bytes.ts';
 import {
   BlockHeader,
   BranchRecord,
@@ -17,7 +18,6 @@ import {
 } from '../fs/format/format.ts';
 import { NODE_BLOCK_KIND } from '../fs/format/node-blocks.ts';
 import type { CheckContext } from './context.ts';
-import { sameBytes, viewOf } from './metadata-block.ts';
 import { inspectNode, type NodeContents, type Region, recordLength } from './tree-node.ts';
 
 export interface SalvagedTree {

@@ -7,6 +7,7 @@
  * without reading its groups.
  */
 import { BitSet } from 'bitset';
+import { viewOf } from '../common/bytes.ts';
 import {
   BitmapHeader,
   BlockKind,
@@ -16,7 +17,6 @@ import {
   SummaryHeader,
 } from '../fs/format/format.ts';
 import type { CheckContext } from './context.ts';
-import { viewOf } from './metadata-block.ts';
 import { lowestClear } from './space-map.ts';
 
 /** Ranges named in one message. */

@@ -6,6 +6,7 @@
  * magic and geometry hold. With none of them there is no volume to check.
  */
 
+import { sameBytes, viewOf } from '../common/bytes.ts';
 import { backupPlaces } from '../fs/format/backup-places.ts';
 import { onlyReadable, refusedFor, unknownFeatures } from '../fs/format/features.ts';
 import {
@@ -20,7 +21,7 @@ import {
 } from '../fs/format/format.ts';
 import { Layout } from '../fs/format/layout.ts';
 import type { BlockSource } from './block-source.ts';
-import { blockChecksum, sameBytes, viewOf } from './metadata-block.ts';
+import { blockChecksum } from './metadata-block.ts';
 import type { ProblemLog } from './problem.ts';
 
 /** There is no volume that this version can check; the message is a sentence for the user. */
@@ -124,9 +125,9 @@ export async function checkSuperblocks(
   log.pass = 'superblock';
   const first = await readSuperblock(source, 0);
   const sound = typeof first !== 'string' && first.flaw === undefined && fits(first, source);
-  const chosen = sound
-    ? await compareWithBackup(source, log, first)
-    : await chooseDamaged(source, log, first);
+  const { chosen, staleBackups } = sound
+    ? await compareWithBackups(source, log, first)
+    : { chosen: await chooseDamaged(source, log, first), staleBackups: false };
   refuseUnknown(chosen);
   if (!fits(chosen, source)) throw truncated(chosen, source);
   reportFields(chosen, log, isRepairing);
@@ -134,32 +135,36 @@ export async function checkSuperblocks(
   const own = BlockHeader.block.get(chosen.view, 0);
   if (isFirst && own !== 0) log.report('block-number', { block: 0, what: 'superblock', found: own });
   const isClean = sound && isFirst && Superblock.state.get(chosen.view, 0) === VolumeState.clean;
-  return { chosen, isFirst, isClean, staleBackups: sound && (await hasStaleBackups(source, chosen)) };
+  return { chosen, isFirst, isClean, staleBackups };
 }
 
-/** Compares a sound first superblock with its backups. @returns the one to believe */
-async function compareWithBackup(
+/** Compares a sound first superblock with its backups, and finds the one to believe. */
+async function compareWithBackups(
   source: BlockSource,
   log: ProblemLog,
   first: FoundSuperblock,
-): Promise<FoundSuperblock> {
+): Promise<Pick<SuperblockFacts, 'chosen' | 'staleBackups'>> {
   const before = log.count;
-  let known: FoundSuperblock | undefined;
-  for (const block of first.layout.backups) known = (await checkBackup(source, log, first, block)) ?? known;
-  if (log.count === before) return first;
+  const sound: FoundSuperblock[] = [];
+  for (const block of first.layout.backups) {
+    const backup = await checkBackup(source, log, first, block);
+    if (backup !== undefined) sound.push(backup);
+  }
+  const staleBackups = sound.some((backup) => isOtherSize(first.view, backup));
+  const chosen = log.count === before ? first : await betterOf(source, first, sound.at(-1));
+  return { chosen, staleBackups };
+}
+
+/** The one that the volume speaks for, of two superblocks that contradict each other. */
+async function betterOf(
+  source: BlockSource,
+  first: FoundSuperblock,
+  known: FoundSuperblock | undefined,
+): Promise<FoundSuperblock> {
   // One that speaks of another journal says nothing true of where its backups are.
   const backup = known ?? (await searchBackup(source));
   if (!backup || !fits(backup, source)) return first;
   return (await evidence(source, backup)) > (await evidence(source, first)) ? backup : first;
-}
-
-/** Does a sound backup speak of another size? */
-async function hasStaleBackups(source: BlockSource, { view, layout }: FoundSuperblock): Promise<boolean> {
-  for (const block of layout.backups) {
-    const backup = await readSuperblock(source, block * layout.blockBytes);
-    if (typeof backup !== 'string' && isOtherSize(view, backup)) return true;
-  }
-  return false;
 }
 
 function isOtherSize(first: DataView, backup: FoundSuperblock): boolean {
@@ -272,8 +277,8 @@ async function checkBackup(
 }
 
 /**
- * A size that differs. While a volume grows the backups are the last to say so; but none ever speaks
- * of less than what was there before.
+ * A size that differs. While a volume grows the backups are the last to say so; but none ever
+ * speaks of less than what was there before.
  */
 function reportSize(log: ProblemLog, block: number, first: FoundSuperblock, backup: FoundSuperblock): void {
   const isClean = Superblock.state.get(first.view, 0) === VolumeState.clean;

@@ -2,10 +2,10 @@
  * A symbolic link whose target does not fit its inode: metadata blocks of the kind `symlink`, in
  * order of the extent tree, each with its header and then its part of the target.
  */
+import { viewOf } from '../common/bytes.ts';
 import { BlockKind, HEADER_BYTES, OwnerHeader } from '../fs/format/format.ts';
 import type { CheckContext } from './context.ts';
 import type { Extent } from './extent-walk.ts';
-import { viewOf } from './metadata-block.ts';
 
 /** Blocks that a target of this size takes. */
 export function symlinkBlocks(sizeBytes: number, blockBytes: number): number {

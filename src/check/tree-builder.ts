@@ -4,6 +4,7 @@
  * is until the inode points to the new one; on a full volume the old nodes are used again, through
  * the journal.
  */
+import { viewOf } from '../common/bytes.ts';
 import {
   BranchRecord,
   HEADER_BYTES,
@@ -13,7 +14,6 @@ import {
   type TreeKind,
 } from '../fs/format/format.ts';
 import { NODE_BLOCK_KIND } from '../fs/format/node-blocks.ts';
-import { viewOf } from './metadata-block.ts';
 import type { RepairContext } from './repair-context.ts';
 import type { Region } from './tree-node.ts';
 

@@ -1,7 +1,8 @@
 /**
  * One node of a tree, read without trusting a byte of it.
  *
- *   region:  | NodeHeader | slots: u16 × count … |   free   | records and garbage, from heapStart to the end |
+ *   region:  | NodeHeader | slots: u16 × count … |   free   | records and garbage |
+ *                                                           heapStart             end
  *
  * `inspectNode` answers with the offsets of the records in order of their slots, or with what is
  * wrong. After it has answered with offsets, every record lies inside the region and no two

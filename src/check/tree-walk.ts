@@ -6,10 +6,10 @@
  * bounded by the level, which falls by one at every step, and work by the claims: a node that was
  * claimed before is not entered.
  */
+import { viewOf } from '../common/bytes.ts';
 import { BranchRecord, HEADER_BYTES, OwnerHeader, type TreeKind } from '../fs/format/format.ts';
 import { NODE_BLOCK_KIND } from '../fs/format/node-blocks.ts';
 import type { CheckContext } from './context.ts';
-import { viewOf } from './metadata-block.ts';
 import { inspectNode, type NodeContents, type Region } from './tree-node.ts';
 
 /** Children of one node are read this many bytes at a time. */

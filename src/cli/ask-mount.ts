@@ -6,6 +6,7 @@
  * serve a mount that looks like ours. So nothing in it is a name to open, a process to end or text
  * to print as it is.
  */
+import { isRoot } from '../common/permissions.ts';
 import { ErrandError, runErrand, SilenceError } from '../fuse/errand.ts';
 import type { MountRecord } from '../fuse/mount-table.ts';
 import { ownerOf } from '../fuse/mount-table.ts';
@@ -61,7 +62,7 @@ function explain(thrown: unknown, { directory }: MountRecord): unknown {
  */
 function identityFor(mount: MountRecord): readonly [user: number, group: number] {
   const { uid, gid, allowOther } = ownerOf(mount);
-  const asOwner = process.geteuid?.() === 0 && uid !== 0 && !allowOther;
+  const asOwner = isRoot() && uid !== 0 && !allowOther;
   return asOwner ? [uid, gid] : [-1, -1];
 }
 

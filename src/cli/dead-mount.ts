@@ -13,12 +13,13 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { codeOf } from '../common/thrown.ts';
 import { abandonMount } from '../fuse/mount.ts';
 import { findMount, type MountRecord } from '../fuse/mount-table.ts';
 import { native } from '../native.ts';
 import { linkTarget } from '../path-bytes.ts';
 import { identify, NoAnswerError } from './ask-mount.ts';
-import { CommandError, codeOf } from './failure.ts';
+import { CommandError } from './failure.ts';
 import { isOurs, isOwn, mountpointPath } from './mountpoint.ts';
 import { processName, processNumbers } from './processes.ts';
 

@@ -5,6 +5,8 @@
  * code.
  */
 
+import { codeOf, messageOf } from '../common/thrown.ts';
+
 export class CommandError extends Error {
   override readonly name: string = 'CommandError';
 }
@@ -33,11 +35,6 @@ const TARGET_ADVICE: Readonly<Record<string, (target: string) => string>> = {
   EFBIG: (target) => `${target} cannot become that large on its filesystem`,
 };
 
-/** The code of a system call's error, such as 'EBUSY'; '' for any other. */
-export function codeOf(thrown: unknown): string {
-  return thrown instanceof Error && 'code' in thrown ? String(thrown.code) : '';
-}
-
 /** What an operation on a target threw, as an error for the user. */
 export function targetError(thrown: unknown, target: string): Error {
   if (thrown instanceof CommandError) return thrown;
@@ -48,6 +45,6 @@ export function targetError(thrown: unknown, target: string): Error {
 
 /** Anything thrown as one line, without the program's name. */
 export function failureLine(thrown: unknown): string {
-  const message = thrown instanceof Error ? thrown.message : String(thrown);
-  return message.trim().replace(/\s*\n\s*/g, ' ') || 'failed for no known reason';
+  const message = messageOf(thrown).trim();
+  return message.replace(/\s*\n\s*/g, ' ') || 'failed for no known reason';
 }

@@ -1,8 +1,10 @@
 /**
  * `quarry fsck`: is a volume sound, and if not, make it so.
  *
- *   -n   check, as the volume is when its journal is replayed; never writes. What the command does without a choice, too
- *   -p   replay the journal and repair what can lose nothing; anything more is left as it is, and said in one line
+ *   -n   check, as the volume is when its journal is replayed; never writes. What the command does
+ *        without a choice, too
+ *   -p   replay the journal and repair what can lose nothing; anything more is left as it is, and
+ *        said in one line
  *   -y   repair everything
  *
  * Exit statuses are those of fsck(8). A volume that was only not unmounted in order has no problem:
@@ -11,6 +13,7 @@
 import { type CheckOptions, type CheckResult, checkVolume, FsckExit } from '../check/checker.ts';
 import { PASSES, type Problem } from '../check/problem.ts';
 import { type RepairMode, repairVolume } from '../check/repair.ts';
+import { plural } from '../common/words.ts';
 import {
   argumentAt,
   type CommandDefinition,
@@ -100,27 +103,23 @@ export function fsckStatus({ outcome }: FsckReport): number {
   return STATUS[outcome];
 }
 
-function count(number: number, one: string): string {
-  return `${number} ${number === 1 ? one : `${one}s`}`;
-}
-
 /** What was found and done beside problems. */
 function recoveryLines({ replayed, orphans, outcome, volume }: FsckReport): string[] {
   const lines: string[] = [];
   const { transactions, blocks } = volume.journal;
-  if (replayed > 0) lines.push(`journal: ${count(replayed, 'transaction')} replayed`);
+  if (replayed > 0) lines.push(`journal: ${plural(replayed, 'transaction')} replayed`);
   else if (transactions > 0)
     lines.push(
-      `journal: ${count(transactions, 'transaction')} to replay (${count(blocks, 'block')}); checked as it is after that`,
+      `journal: ${plural(transactions, 'transaction')} to replay (${plural(blocks, 'block')}); checked as it is after that`,
     );
   const wasRepaired = outcome === 'clean' || outcome === 'corrected';
-  if (orphans > 0 && wasRepaired) lines.push(`orphans: ${count(orphans, 'inode')} freed or finished`);
+  if (orphans > 0 && wasRepaired) lines.push(`orphans: ${plural(orphans, 'inode')} freed or finished`);
   return lines;
 }
 
 function verdict({ outcome, problemCount }: FsckReport): string {
   if (outcome === 'clean') return 'clean';
-  const problems = count(problemCount, 'problem');
+  const problems = plural(problemCount, 'problem');
   return outcome === 'corrected' ? `${problems}, all corrected` : problems;
 }
 

@@ -1,10 +1,19 @@
 /**
  * A volume that grows, and its image file with it: for `quarry resize`, and for the daemon that it
  * asks.
+ *
+ * Whatever can be refused is refused before the file is made longer. A growth that failed leaves
+ * the file as long as it was, unless the superblock speaks of more by then.
  */
+import { fstatSync } from 'node:fs';
 import type { AioDevice } from '../aio/aio-device.ts';
-import { CommandError } from './failure.ts';
+import { inspectSuperblock } from '../check/superblock-pass.ts';
+import { SUPERBLOCK_BYTES } from '../fs/format/format.ts';
+import { type Geometry, Layout } from '../fs/format/layout.ts';
+import { CommandError, targetError } from './failure.ts';
+import { requireFileSize } from './process-limits.ts';
 import { formatSize } from './sizes.ts';
+import { withReader } from './target.ts';
 
 /** Sizes of a volume before and after, in bytes. */
 export interface Resized {
@@ -14,35 +23,104 @@ export interface Resized {
 
 /** What a volume must be to grow, as far as the volume is concerned. */
 interface Growing {
-  readonly layout: { readonly blockCount: number; readonly blockBytes: number };
+  readonly layout: Geometry;
+  /** It takes no changes, … */
+  readonly readOnly: boolean;
+  /** … and does again at the first one. */
+  readonly resting: boolean;
+  readonly failureInWords: string;
   grow(sizeBytes: number): Promise<void>;
 }
 
 /**
- * Lets the volume grow to this size, and its image file with it, or to all that the device has.
- * @throws CommandError, FsError
+ * Lets the volume grow to this size, and its image file with it, or to all that the device has. A
+ * part of a block is left out.
+ * @throws CommandError
  */
 export async function growVolume(
   volume: Growing,
   device: AioDevice,
   sizeBytes: number | null,
 ): Promise<Resized> {
-  const { blockBytes } = volume.layout;
-  const sizeOf = () => volume.layout.blockCount * blockBytes;
-  const before = sizeOf();
-  device.remeasure(sizeBytes ?? 0);
-  const wanted = sizeBytes ?? device.sizeBytes;
+  const before = bytesOf(volume.layout);
+  requireChangeable(volume, device);
+  attempt(device.path, () => device.remeasure());
+  const wanted = plannedSize(volume.layout, sizeBytes ?? device.sizeBytes, device.path);
   if (wanted < before) {
-    throw new CommandError(`it has ${formatSize(before)}, and a volume does not become smaller`);
+    const has = `${device.path} has ${formatSize(before)}`;
+    throw new CommandError(`${has}, and a volume does not become smaller`);
   }
-  if (wanted > device.sizeBytes) {
-    throw new CommandError(`${device.path} has no more than ${formatSize(device.sizeBytes)}`);
-  }
+  const takeBack = extend(device, wanted);
   try {
     await volume.grow(wanted);
   } catch (thrown) {
-    if (thrown instanceof RangeError) throw new CommandError(thrown.message, { cause: thrown });
-    throw thrown;
+    if (bytesOf(volume.layout) === before && superblockBytes(device) <= before) takeBack();
+    throw growthError(thrown, volume, device.path);
   }
-  return { before, after: sizeOf() };
+  return { before, after: bytesOf(volume.layout) };
+}
+
+/**
+ * The size, rounded down to whole blocks, of a volume with these blocks and this journal.
+ * @throws CommandError if no volume has it
+ */
+export function plannedSize(geometry: Geometry, sizeBytes: number, path: string): number {
+  const { blockBytes, journalBlocks } = geometry;
+  const blockCount = Math.floor(sizeBytes / blockBytes);
+  try {
+    return bytesOf(new Layout({ blockBytes, blockCount, journalBlocks }));
+  } catch (thrown) {
+    if (!(thrown instanceof RangeError)) throw thrown;
+    throw new CommandError(`${path}: ${thrown.message}`, { cause: thrown });
+  }
+}
+
+function bytesOf({ blockCount, blockBytes }: Geometry): number {
+  return blockCount * blockBytes;
+}
+
+/** @throws CommandError for a volume that takes no changes */
+function requireChangeable({ readOnly, resting, failureInWords }: Growing, device: AioDevice): void {
+  if (!readOnly || resting) return;
+  const { path } = device;
+  if (device.readOnly) throw new CommandError(`${path} is read-only here, and cannot become larger`);
+  if (failureInWords !== '') throw new CommandError(`${path} takes no changes any more: ${failureInWords}`);
+  throw new CommandError(`${path} is damaged: run 'quarry fsck' on it`);
+}
+
+/**
+ * Makes an image file as long as its volume is to be.
+ * @returns what takes that back
+ * @throws CommandError if it cannot be; then it is as it was
+ */
+function extend(device: AioDevice, sizeBytes: number): () => void {
+  const { path, isBlockDevice } = device;
+  if (sizeBytes <= device.sizeBytes) return () => {};
+  if (isBlockDevice) throw new CommandError(`${path} has no more than ${formatSize(device.sizeBytes)}`);
+  requireFileSize(path, sizeBytes);
+  const before = fstatSync(device.descriptor).size;
+  attempt(path, () => device.resizeFile(sizeBytes));
+  return () => device.resizeFile(before);
+}
+
+function attempt(path: string, work: () => void): void {
+  try {
+    work();
+  } catch (thrown) {
+    throw targetError(thrown, path);
+  }
+}
+
+/**
+ * What the superblock on disk says that the volume has; it may be more after a growth that failed.
+ */
+function superblockBytes({ descriptor }: AioDevice): number {
+  const bytes = withReader(`/proc/self/fd/${descriptor}`, (read) => read(0, SUPERBLOCK_BYTES));
+  const found = inspectSuperblock(bytes);
+  return typeof found === 'string' ? Number.POSITIVE_INFINITY : bytesOf(found.layout);
+}
+
+function growthError(thrown: unknown, { failureInWords }: Growing, path: string): Error {
+  if (failureInWords === '') return targetError(thrown, path);
+  return new CommandError(`${path} takes no changes any more: ${failureInWords}`, { cause: thrown });
 }

@@ -2,7 +2,8 @@
  * The file behind the standard error of a daemon in the background: what it had to say, should
  * nobody be able to ask it.
  *
- *   /run/quarry/<name>.log for root, $XDG_RUNTIME_DIR/quarry/<name>.log for others, else /tmp/quarry-<uid>/<name>.log
+ *   /run/quarry/<name>.log for root, $XDG_RUNTIME_DIR/quarry/<name>.log for others, else
+ *   /tmp/quarry-<uid>/<name>.log
  *
  * Nothing depends on these files. They lie in a directory that only its owner can write, and that
  * is looked at after it was opened: what others prepared there (a link, a FIFO, a directory of

@@ -33,7 +33,7 @@ import {
   type Terminal,
 } from './command.ts';
 import { CommandError, targetError, UsageError } from './failure.ts';
-import { openTarget, resizeImage } from './open-target.ts';
+import { openTarget } from './open-target.ts';
 import { requireOverwritable } from './overwrite.ts';
 import { printable } from './printable.ts';
 import { requireFileSize } from './process-limits.ts';
@@ -166,8 +166,8 @@ function createImage(path: string, sizeBytes: number): void {
 }
 
 /**
- * Makes the volume. What is stale is wiped wherever it is, also behind a volume that takes a part
- * of the device only.
+ * Makes the volume, and an image as long as it. What is stale is wiped wherever it is, also behind
+ * a volume that takes a part of the device only.
  */
 async function format(
   target: Target,
@@ -183,6 +183,7 @@ async function format(
       );
     }
     const layout = planVolume(request, sizeBytes);
+    if (!target.isBlockDevice && sizeBytes !== target.sizeBytes) device.resizeFile(sizeBytes);
     return await formatVolume(device, {
       blockBytes: request.blockBytes,
       journalBlocks: layout.journalBlocks,
@@ -224,7 +225,6 @@ async function makeOnExisting(target: Target, request: MkfsRequest): Promise<Lay
   if (!target.isBlockDevice) requireFileSize(target.path, sizeBytes);
   return await holding(target, 'exclusive', async () => {
     const signatures = requireOverwritable(target, request.force);
-    if (!target.isBlockDevice && sizeBytes !== target.sizeBytes) resizeImage(target, sizeBytes);
     return await format(target, request, sizeBytes, [...signatures, ...edgesOf(target, sizeBytes)]);
   });
 }

@@ -11,6 +11,7 @@ import { closeSync, writeSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { Readable } from 'node:stream';
 import { isModulePath } from '../alloc/registry.ts';
+import { isRoot } from '../common/permissions.ts';
 import { isRemount } from '../fuse/remount.ts';
 import { absolutePath } from '../path-bytes.ts';
 import {
@@ -167,7 +168,7 @@ async function serveForParent(
   const log: MountLog = backgroundLog();
   let ready = false;
   try {
-    const plan = await planMount(mountRequest(args, options, process.geteuid?.() === 0));
+    const plan = await planMount(mountRequest(args, options, isRoot()));
     const { serveMount } = await import('./serve-mount.ts');
     return await serveMount(plan, log, () => {
       ready = true;
@@ -205,7 +206,7 @@ async function run(args: readonly string[], options: OptionValues, terminal: Ter
     return 0;
   }
   if (args.length < 2) throw new UsageError('mount takes a target and a directory');
-  const request = mountRequest(args, options, process.geteuid?.() === 0);
+  const request = mountRequest(args, options, isRoot());
   if (request.fake) {
     const { remark } = await planMount(request);
     if (remark !== undefined) say(terminal, remark);

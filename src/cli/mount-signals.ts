@@ -1,7 +1,8 @@
 /**
  * What SIGINT, SIGTERM and SIGHUP do to a mount. No signal, and no number of them, loses data.
  *
- *   early ──▶ serving ──signal──▶ unmounting ──▶ gone        the session writes everything and the process ends by itself
+ *   early ──▶ serving ──signal──▶ unmounting ──▶ gone        the session writes everything and the
+ *                                                            process ends by itself
  *                                      │ the mount is in use
  *                                      ▼
  *                                     busy: everything so far is on disk

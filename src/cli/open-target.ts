@@ -3,9 +3,8 @@
  * another file there, or a link to one that he may not write himself; so what was opened must be
  * what was looked at, and is held (storage-hold.ts).
  */
-import { closeSync, constants, fstatSync, ftruncateSync, openSync } from 'node:fs';
+import { fstatSync } from 'node:fs';
 import { type AioDevice, type AioDeviceOptions, openAioDevice } from '../aio/aio-device.ts';
-import { systemPath } from '../path-bytes.ts';
 import { storageIdOf } from './block-devices.ts';
 import { CommandError } from './failure.ts';
 import type { Target } from './target.ts';
@@ -25,19 +24,5 @@ export function openTarget(target: Target, options: AioDeviceOptions): AioDevice
   } catch (thrown) {
     void device.close();
     throw thrown;
-  }
-}
-
-/**
- * Gives an image file another size.
- * @throws CommandError if it is another by now; what the system says
- */
-export function resizeImage(target: Target, sizeBytes: number): void {
-  const descriptor = openSync(systemPath(target.path), constants.O_RDWR | constants.O_NONBLOCK);
-  try {
-    requireSame(target, descriptor);
-    ftruncateSync(descriptor, sizeBytes);
-  } finally {
-    closeSync(descriptor);
   }
 }

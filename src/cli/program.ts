@@ -4,6 +4,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { Argument, Command, CommanderError, Option } from 'commander';
+import { codeOf } from '../common/thrown.ts';
 import { MountOptionError } from '../fuse/options.ts';
 import {
   type CommandDefinition,
@@ -13,7 +14,7 @@ import {
   type Terminal,
 } from './command.ts';
 import { exactWords } from './exact-words.ts';
-import { codeOf, failureLine, UsageError } from './failure.ts';
+import { failureLine, UsageError } from './failure.ts';
 import { FSCK_FAILURE_STATUS } from './start.ts';
 
 /**

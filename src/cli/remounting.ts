@@ -44,6 +44,12 @@ export class Remounting {
     this.#watch = this.#startWatch();
   }
 
+  /** As the mount table says now, which may not have been noticed yet. */
+  get isReadOnly(): boolean {
+    const [own] = this.#place.places();
+    return own === undefined ? this.#isReadOnly : isReadOnly(own);
+  }
+
   /** Without /proc nothing is noticed, and all else works. */
   #startWatch(): { close(): void } | undefined {
     try {

@@ -4,8 +4,9 @@
  * Of a mount, its daemon is asked, whatever names it: the directory, the device or the image.
  */
 import { statSync } from 'node:fs';
-import { fsErrorFromNumber } from '../fs/base/errors.ts';
-import { openVolume } from '../fs/volume.ts';
+import type { AioDevice } from '../aio/aio-device.ts';
+import { onlyReadable } from '../fs/format/features.ts';
+import { openVolume, type Volume } from '../fs/volume.ts';
 import type { MountRecord } from '../fuse/mount-table.ts';
 import { systemPath } from '../path-bytes.ts';
 import { askMount } from './ask-mount.ts';
@@ -20,13 +21,14 @@ import {
   type Terminal,
 } from './command.ts';
 import { CommandError } from './failure.ts';
-import { growVolume, type Resized } from './growing.ts';
+import { growVolume, plannedSize, type Resized } from './growing.ts';
 import { requireMount } from './mountpoint.ts';
 import { openTarget } from './open-target.ts';
 import { printable } from './printable.ts';
 import { formatSize, parseSize } from './sizes.ts';
 import { holding, mountOf } from './storage-hold.ts';
 import { inspectTarget, type Target } from './target.ts';
+import { volumeError } from './volume-failure.ts';
 import { readVolumeHead } from './volume-head.ts';
 
 /** Everything dirty may have to be committed first. */
@@ -56,18 +58,29 @@ async function resizeMounted(mount: MountRecord, question: ResizeQuestion): Prom
 }
 
 async function resizeTarget(target: Target, { sizeBytes }: ResizeQuestion): Promise<Resized> {
-  readVolumeHead(target);
+  const { layout, onlyReadableFor } = readVolumeHead(target);
+  if (onlyReadableFor !== undefined)
+    throw new CommandError(`${target.path}: ${onlyReadable(onlyReadableFor)}`);
+  plannedSize(layout, sizeBytes ?? target.sizeBytes, target.path);
   return await holding(target, 'exclusive', async () => {
-    const device = openTarget(target, { exclusive: false, allowBuffered: true });
-    // Closes the device.
-    const volume = await openVolume(device);
     try {
-      if (volume.readOnly) throw fsErrorFromNumber(30);
-      return await growVolume(volume, device, sizeBytes);
-    } finally {
-      await volume.unmount();
+      const device = openTarget(target, { exclusive: false, allowBuffered: true });
+      return await growAndClose(await openVolume(device), device, sizeBytes);
+    } catch (thrown) {
+      throw volumeError(thrown, target.path, 'resized');
     }
   });
+}
+
+async function growAndClose(volume: Volume, device: AioDevice, sizeBytes: number | null): Promise<Resized> {
+  const grown = growVolume(volume, device, sizeBytes);
+  // What went wrong first is what is told.
+  await grown.catch(() => {});
+  const ended = volume.unmount();
+  await ended.catch(() => {});
+  const resized = await grown;
+  await ended;
+  return resized;
 }
 
 async function resize(name: string, question: ResizeQuestion): Promise<Resized> {

@@ -10,9 +10,9 @@
  */
 
 import type { AioDevice } from '../aio/aio-device.ts';
-import { CorruptionError, LostDataError } from '../fs/base/errors.ts';
+import { isRoot } from '../common/permissions.ts';
+import { LostDataError } from '../fs/base/errors.ts';
 import type { SpaceStatistics } from '../fs/base/filesystem.ts';
-import { NotAVolumeError } from '../fs/format/superblock.ts';
 import { openVolume, type Volume } from '../fs/volume.ts';
 import { fuseNativeWarning, serveByFuseNative } from '../fuse/fuse-native-adapter.ts';
 import { MountError } from '../fuse/mount.ts';
@@ -22,7 +22,7 @@ import { serve } from '../fuse/serve.ts';
 import type { SessionStatistics } from '../fuse/session.ts';
 import { native } from '../native.ts';
 import { DaemonStatus } from './daemon-status.ts';
-import { CommandError, failureLine, targetError } from './failure.ts';
+import { CommandError, failureLine } from './failure.ts';
 import { growVolume, type Resized } from './growing.ts';
 import { KernelClock } from './kernel-clock.ts';
 import type { LogLine, MountLog } from './mount-log.ts';
@@ -33,6 +33,7 @@ import { OwnMount } from './own-mount.ts';
 import { endProcess } from './process-fence.ts';
 import { Remounting } from './remounting.ts';
 import { holdStorage } from './storage-hold.ts';
+import { volumeError } from './volume-failure.ts';
 
 /** How long a process may live on when its mount is gone. */
 const LAST_MILLISECONDS = 5000;
@@ -63,29 +64,6 @@ interface End {
   readonly error?: string;
 }
 
-function isRoot(): boolean {
-  return process.geteuid?.() === 0;
-}
-
-/** What opening a volume threw, in words. */
-function volumeError(thrown: unknown, path: string): Error {
-  if (thrown instanceof MountError) return thrown;
-  if (thrown instanceof NotAVolumeError) {
-    return new CommandError(`${path} cannot be mounted: ${thrown.message}`, { cause: thrown });
-  }
-  if (thrown instanceof CorruptionError) {
-    return new CommandError(`${path} is damaged (${thrown.message}): 'quarry fsck -n ${path}' tells more`, {
-      cause: thrown,
-    });
-  }
-  if (Object(thrown).syscall === 'io_uring_setup') {
-    return new CommandError(`engine=uring cannot be had (${failureLine(thrown)}): mount with engine=aio`, {
-      cause: thrown,
-    });
-  }
-  return targetError(thrown, path);
-}
-
 async function openMount(plan: MountPlan, log: LogLine): Promise<LiveMount> {
   const { target, options } = plan;
   const kernelHolds = target.isBlockDevice && isRoot() && options.layer === 'native';
@@ -105,7 +83,7 @@ async function openMount(plan: MountPlan, log: LogLine): Promise<LiveMount> {
     return await serveVolume(plan, device, kernelHolds, () => hold.releaseClaim(), log);
   } catch (thrown) {
     hold.release();
-    throw volumeError(thrown, target.path);
+    throw thrown instanceof MountError ? thrown : volumeError(thrown, target.path, 'mounted');
   }
 }
 
@@ -192,7 +170,9 @@ function identity(mount: LiveMount): Record<string, unknown> {
   };
 }
 
-async function resized({ volume, device }: LiveMount, payload: string): Promise<Resized> {
+async function resized(mount: LiveMount, remounting: Remounting, payload: string): Promise<Resized> {
+  const { volume, device, plan } = mount;
+  if (remounting.isReadOnly) throw new CommandError(`${plan.target.path} is mounted read-only`);
   const { sizeBytes }: Record<string, unknown> = Object(JSON.parse(payload));
   return await growVolume(volume, device, typeof sizeBytes === 'number' ? sizeBytes : null);
 }
@@ -204,7 +184,7 @@ function answerQuestions(mount: LiveMount, log: MountLog, remounting: Remounting
     log: () => log.recent(),
     commit: () => mount.volume.sync(),
     remount: (payload) => remounting.answer(payload),
-    resize: (payload) => resized(mount, payload),
+    resize: (payload) => resized(mount, remounting, payload),
   });
 }
 

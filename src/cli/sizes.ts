@@ -15,6 +15,8 @@ export function parseSize(text: string, what: string): number {
   const match = /^(\d{1,16}(?:\.\d{1,6})?)([KMGTPE]?)(?:I?B)?$/i.exec(text.trim());
   const unit = match ? UNITS.indexOf((match[2] ?? '').toUpperCase() as (typeof UNITS)[number]) : -1;
   const bytes = Number(match?.[1]) * 1024 ** unit;
+  if (match && bytes > Number.MAX_SAFE_INTEGER)
+    throw new UsageError(`${what} ${text} is too large: it has to be less than 8P`);
   if (!match || !Number.isSafeInteger(bytes)) {
     throw new UsageError(`${what} ${text} is not a size: write it as 4096, 512K, 64M, 1G or 1.5T`);
   }

@@ -17,11 +17,12 @@
  */
 import { closeSync, constants, fstatSync, openSync } from 'node:fs';
 import { constants as system } from 'node:os';
+import { codeOf } from '../common/thrown.ts';
 import type { MountRecord } from '../fuse/mount-table.ts';
 import { native } from '../native.ts';
 import { systemPath } from '../path-bytes.ts';
 import { blockFacts, devicePath, loopDevices, storageIdOf } from './block-devices.ts';
-import { CommandError, codeOf, targetError } from './failure.ts';
+import { CommandError, targetError } from './failure.ts';
 import { deviceId, layersOf, numbersOf, overlap, type StorageLayer } from './storage-layers.ts';
 import {
   blockMountOf,

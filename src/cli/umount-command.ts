@@ -1,7 +1,8 @@
 /**
  * `quarry umount`: ends a mount, and returns when the volume is consistent on disk.
  *
- *   is it served? ─▶ hold its daemon ─▶ umount(2) ─▶ wait for the daemon's end ─▶ its exit status tells how that went
+ *   is it served? ─▶ hold its daemon ─▶ umount(2) ─▶ wait for the daemon's end ─▶ its exit status
+ *   tells how that went
  *
  * umount(2) returns before the daemon of an image file has finished, and at once if the filesystem
  * is mounted elsewhere too. The daemon is held before (mount-server.ts), so that its end is seen

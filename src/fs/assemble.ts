@@ -5,8 +5,8 @@
  * above, it is given a function that names it, which is not called before all of them are there.
  */
 import type { Device } from '../aio/device.ts';
+import { messageOf } from '../common/thrown.ts';
 import { DateClock } from './base/clock.ts';
-import { asError } from './base/errors.ts';
 import {
   DEFAULT_CACHE_BYTES,
   DEFAULT_COMMIT_SECONDS,
@@ -247,7 +247,7 @@ export function assemble(
     }
     access.forget(inode);
     reapInode(files, inode, (thrown) => {
-      if (thrown !== undefined) log(`freeing inode ${inode} failed: ${asError(thrown).message}`);
+      if (thrown !== undefined) log(`freeing inode ${inode} failed: ${messageOf(thrown)}`);
       done();
     });
   }

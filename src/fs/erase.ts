@@ -9,7 +9,7 @@
  * all of it by the backup. With the second it is gone. In no state may a part of it be overwritten
  * while the rest can still be had.
  */
-import { type Device, PromisedCompletion } from '../aio/device.ts';
+import { type Device, type Memory, PromisedCompletion } from '../aio/device.ts';
 import { fsErrorFromNumber } from './base/errors.ts';
 import { backupPlaces } from './format/backup-places.ts';
 import { MAGIC_BYTES, SUPERBLOCK_BYTES } from './format/format.ts';
@@ -62,32 +62,41 @@ function sectorsOf(device: Device, { offsetBytes, lengthBytes }: ByteRange): { f
   return { from, until: Math.min(until, sizeBytes) };
 }
 
-/** Where backups of a superblock really stand. */
+/**
+ * Where backups of a superblock really stand. All places are read at once, each to its own sectors.
+ */
 async function findBackups(device: Device): Promise<ByteRange[]> {
-  const found: ByteRange[] = [];
-  for (const { offsetBytes } of backupPlaces(device.sizeBytes)) {
-    const head = await readHead(device, offsetBytes);
-    if (head && isSuperblock(head)) found.push({ offsetBytes, lengthBytes: SUPERBLOCK_BYTES });
-  }
-  return found;
+  const places = backupPlaces(device.sizeBytes);
+  const spanBytes = Math.max(device.sectorBytes, SUPERBLOCK_BYTES);
+  const memory = device.allocateMemory(spanBytes * places.length);
+  const heads = places.map(({ offsetBytes }, index) =>
+    readHead(device, offsetBytes, { memory, at: index * spanBytes }),
+  );
+  device.submit();
+  const found = await Promise.all(heads);
+  const ranges = places.map(({ offsetBytes }) => ({ offsetBytes, lengthBytes: SUPERBLOCK_BYTES }));
+  return ranges.filter((_, index) => isSuperblock(found[index]));
 }
 
-function isSuperblock(head: DataView): boolean {
-  return MAGIC_BYTES.every((byte, index) => head.getUint8(index) === byte);
+function isSuperblock(head: DataView | undefined): boolean {
+  return head !== undefined && MAGIC_BYTES.every((byte, index) => head.getUint8(index) === byte);
 }
 
 /**
- * The bytes of a superblock at this place; undefined where the device ends before, or cannot be
- * read.
+ * The bytes of a superblock at this place, read to `target`; undefined where the device ends
+ * before, or cannot be read. Whoever calls submits.
  */
-async function readHead(device: Device, offsetBytes: number): Promise<DataView | undefined> {
+async function readHead(
+  device: Device,
+  offsetBytes: number,
+  target: { readonly memory: Memory; readonly at: number },
+): Promise<DataView | undefined> {
   const { from, until } = sectorsOf(device, { offsetBytes, lengthBytes: SUPERBLOCK_BYTES });
-  if (offsetBytes < 0 || offsetBytes + SUPERBLOCK_BYTES > until) return undefined;
-  const memory = device.allocateMemory(until - from);
+  if (offsetBytes + SUPERBLOCK_BYTES > until) return undefined;
+  const { memory, at } = target;
   const completion = new PromisedCompletion();
-  device.read(memory, 0, until - from, from, completion);
-  device.submit();
+  device.read(memory, at, until - from, from, completion);
   if ((await completion.promise) !== 0) return undefined;
   const { buffer, byteOffset } = memory.bytes;
-  return new DataView(buffer, byteOffset + offsetBytes - from, SUPERBLOCK_BYTES);
+  return new DataView(buffer, byteOffset + at + offsetBytes - from, SUPERBLOCK_BYTES);
 }

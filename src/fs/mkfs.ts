@@ -5,7 +5,8 @@
  * inode table with the root directory, and the superblock twice; nothing else, however large the
  * volume is.
  *
- *   erase what was there ──flush── metadata and journal ──flush── backup ──flush── superblock ──flush
+ *   erase what was there ──flush── metadata and journal ──flush──
+ *   backups ──flush── superblock ──flush──
  *
  * So a power cut leaves the old volume, or none, or the new one complete. What a superblock speaks
  * of is on the disk before it is.

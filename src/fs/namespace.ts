@@ -6,6 +6,7 @@
  * tree a tree.
  */
 
+import { PERMISSION_BITS } from '../common/permissions.ts';
 import { CorruptionError, fsError } from './base/errors.ts';
 import { type Caller, type CreateRequest, RenameFlag } from './base/filesystem.ts';
 import {
@@ -84,7 +85,7 @@ export class Namespace {
     const type = request.mode & FILE_TYPE_MASK;
     const isSubdirectory = type === FileType.directory;
     const inode = this.#make(tx, directory, {
-      mode: type | (request.mode & 0o7777 & ~request.caller.umask),
+      mode: type | (request.mode & PERMISSION_BITS & ~request.caller.umask),
       deviceNumber: request.deviceNumber,
       caller: request.caller,
     });

@@ -1,10 +1,12 @@
 /**
  * A mounted volume: puts the pieces together and answers what a FUSE layer may ask (filesystem.ts).
  *
- *   names        namespace.ts → directory.ts, inode-table.ts      synchronous, in a transaction
- *   data         file-reader.ts, file-writer.ts, file-resizer.ts  device transfers, then a transaction
- *   durability   durability.ts, commit.ts, journal.ts             at sync, every few seconds, when much is dirty
- *   recovery     recovery.ts                                      before the mount of a volume that was not unmounted in order
+ *   names        synchronous, in a transaction: namespace.ts → directory.ts, inode-table.ts
+ *   data         device transfers, then a transaction: file-reader.ts, file-writer.ts,
+ *                file-resizer.ts
+ *   durability   at sync, every few seconds, when much is dirty: durability.ts, commit.ts,
+ *                journal.ts
+ *   recovery     before the mount of a volume that was not unmounted in order: recovery.ts
  *
  * Nothing of what is on disk is kept here a second time. What lives outside the blocks: the lookup
  * counts of the kernel, which orphans wait for their last holder, access times that were not

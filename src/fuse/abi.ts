@@ -11,6 +11,7 @@
  * above are too large to equal any real inode or size, and stay too large); `exactU64` refuses
  * them.
  */
+import { TWO_32, viewOf } from '../common/bytes.ts';
 import { type ErrnoName, fsError } from '../fs/base/errors.ts';
 
 export const FUSE_MAJOR = 7;
@@ -308,7 +309,6 @@ export const InitFlag = {
   INIT_EXT: 1 << 30,
 } as const;
 
-const TWO_32 = 4294967296;
 /** A high word of this or more means a value of 2^53 or more. */
 const INEXACT_HIGH = 1 << 21;
 
@@ -319,7 +319,7 @@ export class Wire {
 
   constructor(bytes: Uint8Array) {
     this.bytes = bytes;
-    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.#view = viewOf(bytes);
   }
 
   u16(at: number): number {

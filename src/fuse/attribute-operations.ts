@@ -1,6 +1,7 @@
 /**
  * Operations on attributes: read, changed, and those of the whole volume.
  */
+import { PERMISSION_BITS } from '../common/permissions.ts';
 import { fsError, fsErrorFromNumber } from '../fs/base/errors.ts';
 import type { TransactionHandle } from '../fs/base/filesystem.ts';
 import { GETATTR_FH, GetattrIn, Opcode, SetattrIn, SetattrValid, StatxIn } from './abi.ts';
@@ -14,8 +15,6 @@ import {
   row,
 } from './handler-parts.ts';
 import type { Request } from './request.ts';
-
-const PERMISSION_BITS = 0o7777;
 
 function performReadAttributes(request: Request, tx: TransactionHandle): void {
   readAttributes(request, tx, request.inode);

@@ -25,8 +25,10 @@ export type FuseChannel = Pick<
   | 'close'
 >;
 
-/** A slot for every request of the background (read-ahead, writeback, direct I/O at depth) and as many again halved for
- * callers that wait. Memory is touched as it is needed. */
+/**
+ * A slot for every request of the background (read-ahead, writeback, direct I/O at depth) and half
+ * as many again for callers that wait. Memory is touched as it is needed.
+ */
 const SLOT_COUNT = MAX_BACKGROUND + MAX_BACKGROUND / 2;
 
 /**

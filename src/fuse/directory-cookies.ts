@@ -7,10 +7,10 @@
  *
  * So nearly every offset is a function of the cookie alone: it outlives the mount and costs no
  * memory. The number n is not the upper bits themselves, which are a part of the name's hash, but a
- * permutation of them under a secret: no offset tells anybody how a name hashes. Groups of more than one entry are rare (466 pairs are expected among a million names),
- * and within one only the last entry has the offset of the group. The others need offsets of their
- * own, because the kernel may stop behind any entry: a program whose buffer is shorter than our
- * answer goes on from there.
+ * permutation of them under a secret: no offset tells anybody how a name hashes. Groups of more
+ * than one entry are rare (466 pairs are expected among a million names), and within one only the
+ * last entry has the offset of the group. The others need offsets of their own, because the kernel
+ * may stop behind any entry: a program whose buffer is shorter than our answer goes on from there.
  *
  * What is remembered is bounded: the oldest offset is forgotten when its place is needed. One that
  * is not known any more is refused, rather than that a listing leaves out names.

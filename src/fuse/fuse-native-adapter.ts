@@ -6,17 +6,20 @@
  * is an optional dependency, loaded when asked for.
  *
  * What fuse-native 2.2 cannot carry, and so is not to be had on this layer:
- *   the caller: files are made as the user who runs the daemon, and their group. So others are let in only with an explicit
- *     allow_other, and then a file is never made with set-user-id or set-group-id bits: they would be the daemon's
+ *   the caller: files are made as the user who runs the daemon, and their group. So others are let
+ *     in only with an explicit allow_other, and then a file is never made with set-user-id or
+ *     set-group-id bits: they would be the daemon's
  *   nanoseconds: times are rounded to milliseconds, and end before 1970 and after 2^32 seconds
  *   inode numbers above 2^32, and sizes of statfs above 2^32 blocks
  *   names that are not UTF-8
  *   rename flags (NOREPLACE, EXCHANGE), readdirplus, fallocate, lseek, statx, syncfs, fuseblk
  *   set-user-id bits cleared by the write itself: libfuse 2 never learns of them
  *   which writes come from a mapping: when one of these fails, the kernel alone tells, at one fsync
- *   long kernel caching: names and attributes are asked for again after a second, and as paths are all that libfuse
- *     2 knows, a change by one name of a hard link shows at its other names as late
+ *   long kernel caching: names and attributes are asked for again after a second, and as paths are
+ *     all that libfuse 2 knows, a change by one name of a hard link shows at its other names as
+ *     late
  */
+import { PERMISSION_BITS } from '../common/permissions.ts';
 import { CorruptionError, Errno, errnoOf, FsError, fsError } from '../fs/base/errors.ts';
 import type {
   AttributeChanges,
@@ -245,7 +248,7 @@ export class PathCalls {
         });
       },
       chmod: (path: string, mode: number, answer: Answer) => {
-        this.#change(path, answer, { mode: mode & 0o7777 });
+        this.#change(path, answer, { mode: mode & PERMISSION_BITS });
       },
       chown: (path: string, uid: number, gid: number, answer: Answer) => {
         const changes: AttributeChanges = { killPrivileges: true };
@@ -301,7 +304,7 @@ export class PathCalls {
         }),
       mkdir: (path: string, mode: number, answer: Answer) =>
         this.#at(path, answer, (tx, parent, name) => {
-          const permissions = mode & 0o7777 & this.#modeBits;
+          const permissions = mode & PERMISSION_BITS & this.#modeBits;
           const request = { mode: 0o040000 | permissions, deviceNumber: 0, caller: this.#caller };
           fs.create(tx, parent, name, request);
         }),
@@ -333,7 +336,7 @@ export class PathCalls {
       create: (path: string, mode: number, answer: Answer) =>
         this.#run(answer, (tx) => {
           const [parent, name] = this.#walkToLast(tx, path);
-          const permissions = mode & 0o7777 & this.#modeBits;
+          const permissions = mode & PERMISSION_BITS & this.#modeBits;
           const request = { mode: 0o100000 | permissions, deviceNumber: 0, caller: this.#caller };
           const inode = this.#filesystem.create(tx, parent, name, request);
           return () => [this.#handleOf(inode)];

@@ -5,6 +5,7 @@
  * the answer is an error. A function that throws answers with its message. Nothing that is asked,
  * and nothing that is thrown, harms the mount.
  */
+import { messageOf } from '../common/thrown.ts';
 import { Errno } from '../fs/base/errors.ts';
 import {
   decodeQuestion,
@@ -95,7 +96,7 @@ export class MountAnswers {
       if (text.length <= MOST_ANSWER_BYTES) return { errno: 0, text };
       return failed(Errno.EFBIG, 'the answer is too long');
     } catch (thrown) {
-      return failed(Errno.EIO, thrown instanceof Error ? thrown.message : String(thrown));
+      return failed(Errno.EIO, messageOf(thrown));
     }
   }
 }

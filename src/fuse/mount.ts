@@ -13,6 +13,8 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, constants, openSync, statSync, writeFileSync } from 'node:fs';
+import { isRoot } from '../common/permissions.ts';
+import { codeOf, messageOf } from '../common/thrown.ts';
 import { native } from '../native.ts';
 import { isUtf8, realPathOf, systemPath } from '../path-bytes.ts';
 import { runErrand, SilenceError } from './errand.ts';
@@ -45,21 +47,9 @@ const FUSEBLK_BLOCK_BYTES = 4096;
 const UMOUNT_LAZILY = 2;
 const NEVER: AbortSignal = new AbortController().signal;
 
-function codeOf(thrown: unknown): string {
-  return thrown instanceof Error && 'code' in thrown ? String(thrown.code) : '';
-}
-
-function messageOf(thrown: unknown): string {
-  return thrown instanceof Error ? thrown.message : String(thrown);
-}
-
 function advised(thrown: unknown, advice: Readonly<Record<string, string>>, otherwise: string): MountError {
   const known = advice[codeOf(thrown)];
   return new MountError(known ?? `${otherwise}: ${messageOf(thrown)}`, { cause: thrown });
-}
-
-function isRoot(): boolean {
-  return process.geteuid?.() === 0;
 }
 
 /**
@@ -343,8 +333,10 @@ export async function sealCovered(mount: MountRecord, covers: readonly MountReco
   await runErrand(native.startSeal(directories, mount.directory, ...deviceOf(mount)), NEVER);
 }
 
-/** What a mount gets above the kernel's defaults for FUSE, which are for servers that are not trusted: 128 KiB of
- * read-ahead, and 1 % of the dirty memory; for the latter see dirty-limits.ts. */
+/**
+ * What a mount gets above the kernel's defaults for FUSE, which are for servers that are not
+ * trusted: 128 KiB of read-ahead, and 1 % of the dirty memory; for the latter see dirty-limits.ts.
+ */
 const bdiSettings: readonly (readonly [file: string, value: string])[] = [
   ['read_ahead_kb', '4096'],
   ['strict_limit', '0'],

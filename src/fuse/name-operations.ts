@@ -1,6 +1,7 @@
 /**
  * Operations on names: looked up, made, moved and taken away.
  */
+import { PERMISSION_BITS } from '../common/permissions.ts';
 import { fsError } from '../fs/base/errors.ts';
 import { RenameFlag, type TransactionHandle } from '../fs/base/filesystem.ts';
 import { CreateIn, LinkIn, MkdirIn, MknodIn, Opcode, OpenOutFlag, Rename2In, RenameIn } from './abi.ts';
@@ -17,7 +18,6 @@ import {
 } from './handler-parts.ts';
 import type { Request } from './request.ts';
 
-const PERMISSION_BITS = 0o7777;
 const DIRECTORY_TYPE = 0o040000;
 
 function decodeName(request: Request): void {

@@ -34,8 +34,10 @@ const CONGESTION_THRESHOLD = (MAX_BACKGROUND * 3) / 4;
 /** Nanosecond timestamps. */
 const TIME_GRANULARITY = 1;
 
-/** Attributes with the entries: with AUTO the kernel asks for them when the names are looked up afterwards (ls -l, find,
- * rm -r) and takes plain READDIR otherwise, which reads no inode. */
+/**
+ * Attributes with the entries: with AUTO the kernel asks for them when the names are looked up
+ * afterwards (ls -l, find, rm -r) and takes plain READDIR otherwise, which reads no inode.
+ */
 const ADAPTIVE_READDIRPLUS = true;
 
 const wanted: readonly [flag: number, reason: string][] = [

@@ -13,6 +13,8 @@
  *   question  | head | payload …                    answer  | head | part of the text …
  */
 
+import { viewOf } from '../common/bytes.ts';
+
 /** _IOWR('Q', 0x51, 16376): both directions, the size of a message, the type, the number. */
 export const MESSAGE_BYTES = 16376;
 export const QUESTION_COMMAND = ((3 << 30) | (MESSAGE_BYTES << 16) | (0x51 << 8) | 0x51) >>> 0;
@@ -92,10 +94,6 @@ export interface AnswerPart {
   readonly offset: number;
   readonly totalBytes: number;
   readonly part: Uint8Array;
-}
-
-function viewOf(bytes: Uint8Array): DataView {
-  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
 function isOurs(view: DataView): boolean {

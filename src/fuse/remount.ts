@@ -6,6 +6,7 @@
  * well. Who remounts works out the kernel's flags by himself: what the server of a mount says about
  * them is not to be trusted.
  */
+import { codeOf, messageOf } from '../common/thrown.ts';
 import { native } from '../native.ts';
 import { MountError } from './mount.ts';
 import type { MountRecord } from './mount-table.ts';
@@ -129,7 +130,7 @@ export function remount({ directory, source }: MountRecord, flags: number): void
   try {
     native.mountFuse(source, directory, '', (flags | REMOUNT_FLAG) >>> 0, '');
   } catch (thrown) {
-    const code = Object(thrown).code;
+    const code = codeOf(thrown);
     if (code === 'EPERM')
       throw new MountError(`not allowed to remount ${directory}: this needs CAP_SYS_ADMIN`);
     if (code === 'EBUSY') {
@@ -137,6 +138,6 @@ export function remount({ directory, source }: MountRecord, flags: number): void
         `${directory} is busy: files are open for writing there, or removed and still open ('fuser -vm ${directory}')`,
       );
     }
-    throw new MountError(`cannot remount ${directory}: ${Object(thrown).message}`, { cause: thrown });
+    throw new MountError(`cannot remount ${directory}: ${messageOf(thrown)}`, { cause: thrown });
   }
 }

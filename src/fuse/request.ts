@@ -10,8 +10,8 @@
  *   decode    the arguments are read out of the slot, once: the reply may later be built over them
  *   begin     it is handed to the filesystem, or answered at once
  *   perform   what a metadata request does; may run several times, and overwrites its own results
- *   finished  hands it back to the session, which waits for the disk if it is `synchronous`, calls `answer`, sends, and
- *             releases the slot
+ *   finished  hands it back to the session, which waits for the disk if it is `synchronous`, calls
+ *             `answer`, sends, and releases the slot
  *
  * Slot: | head page, 4096 bytes … request from −80 | payload … | room for 2 blocks | A short reply
  * is built at the start of the head page, a long one in the payload with its header directly before

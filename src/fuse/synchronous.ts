@@ -3,8 +3,9 @@
  *
  *   -o sync      every one that changes something
  *   -o dirsync   those that change names
- *   otherwise    a WRITE of a file opened with O_DSYNC or O_SYNC that comes past the page cache: the kernel follows cached ones by an
- *                FSYNC of its own, but leaves these to the server
+ *   otherwise    a WRITE of a file opened with O_DSYNC or O_SYNC that comes past the page cache:
+ *                the kernel follows cached ones by an FSYNC of its own, but leaves these to the
+ *                server
  *
  * What a request changes stands in its row (operations.ts). The session waits for the filesystem's
  * sync between the operation and its answer. Nobody has seen the change by then: names in it are

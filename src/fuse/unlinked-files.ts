@@ -2,9 +2,9 @@
  * Files that lost one of several names, where the kernel may not have counted that yet.
  *
  * The kernel takes a link off its own count when it reads the answer to UNLINK, or to a RENAME over
- * the name. Whoever asks for the attributes in between is told of the new count, and the kernel then
- * takes one off that. So until it must have read the answer, what is told of the file is not to be
- * kept. The thread that took the name away has read it when it asks again.
+ * the name. Whoever asks for the attributes in between is told of the new count, and the kernel
+ * then takes one off that. So until it must have read the answer, what is told of the file is not
+ * to be kept. The thread that took the name away has read it when it asks again.
  */
 
 /** By then the thread has read its answer, however busy the machine is. */

@@ -6,7 +6,8 @@
  * many disks that the contract allows:
  *   a write that was done before some flush was queued, and that flush was done: there, whole
  *   a write-through that was done: there, whole
- *   any other write: there, absent, or torn at 512-byte sectors, in any order with the others of its kind
+ *   any other write: there, absent, or torn at 512-byte sectors, in any order with the others of
+ *   its kind
  *
  * A write that failed may be there like one that never ended, until a flush queued after its
  * failure is done; from then on it is absent.
@@ -80,7 +81,8 @@ function writesAt(
 ): { durable: RecordedWrite[]; volatile: RecordedWrite[] } {
   const writes = new Map<number, RecordedWrite>();
   const flushQueuedAt = new Map<number, number>();
-  let coveredUntil = -1; // every write that ended before this place in the log is covered by a flush
+  // Every write that ended before this place in the log is covered by a flush.
+  let coveredUntil = -1;
   for (const [at, event] of log.slice(0, eventCount).entries()) {
     if (event.kind === 'write-queued')
       writes.set(event.request, { ...event, endedAt: undefined, failed: false });

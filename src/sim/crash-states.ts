@@ -9,7 +9,8 @@
  * tearing can make.
  *
  *   const cursor = new CrashCursor(disk, log, hashOfDisk(disk.bytes));
- *   while (cursor.step()) for (const state of cursor.states(budget)) …   state.overlay on top of the disk
+ *   while (cursor.step())
+ *     for (const state of cursor.states(budget)) …     state.overlay on top of the disk
  *
  * The disk holds the durable state of the place while the cursor is there. Few choices are
  * enumerated wholly, many are sampled: first the likely troublemakers (prefixes, one write missing,

@@ -4,8 +4,9 @@
  */
 import { beforeAll, describe, expect, test } from 'vitest';
 import { checkVolume } from '../../src/check/checker.ts';
-import { sealBytes, viewOf } from '../../src/check/metadata-block.ts';
+import { sealBytes } from '../../src/check/metadata-block.ts';
 import { repairVolume } from '../../src/check/repair.ts';
+import { viewOf } from '../../src/common/bytes.ts';
 import {
   BlockHeader,
   BlockKind,

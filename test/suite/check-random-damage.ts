@@ -2,7 +2,8 @@
  * Random damage: volumes of several kinds, and changes to their metadata blocks that a seed makes.
  */
 
-import { blockChecksum, viewOf } from '../../src/check/metadata-block.ts';
+import { blockChecksum } from '../../src/check/metadata-block.ts';
+import { viewOf } from '../../src/common/bytes.ts';
 import {
   BlockHeader,
   BlockKind,

@@ -5,9 +5,9 @@
  */
 import { beforeAll, describe, expect, test } from 'vitest';
 import { checkVolume } from '../../src/check/checker.ts';
-import { viewOf } from '../../src/check/metadata-block.ts';
 import { PROBLEMS, type ProblemCode } from '../../src/check/problem.ts';
 import { repairVolume } from '../../src/check/repair.ts';
+import { viewOf } from '../../src/common/bytes.ts';
 import {
   BlockKind,
   BranchRecord,

@@ -1,7 +1,8 @@
 /** A small volume with one of everything, and ways to find and damage what is in it. */
 
 import { PromisedCompletion } from '../../src/aio/device.ts';
-import { blockChecksum, viewOf } from '../../src/check/metadata-block.ts';
+import { blockChecksum } from '../../src/check/metadata-block.ts';
+import { viewOf } from '../../src/common/bytes.ts';
 import {
   BlockHeader,
   BlockKind,

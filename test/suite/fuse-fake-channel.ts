@@ -53,6 +53,22 @@ export class FakeChannel implements FuseChannel {
     this.#onRequests(messages.length);
   }
 
+  /** Asks one thing. @throws Error if there is no reply */
+  ask(opcode: number, nodeid: number | bigint, body: Uint8Array, thread?: number): Reply {
+    const before = this.replies.length;
+    this.deliver(message(opcode, BigInt(nodeid), body, undefined, thread));
+    const reply = this.replies[before];
+    if (reply === undefined) throw new Error(`no reply to opcode ${opcode}`);
+    return reply;
+  }
+
+  /** The body of the answer to one question. @throws Error if it is an error, or there is none */
+  answer(opcode: number, nodeid: number | bigint, body: Uint8Array, thread?: number): Buffer {
+    const reply = this.ask(opcode, nodeid, body, thread);
+    if (reply.error !== 0) throw new Error(`opcode ${opcode}: ${reply.error}`);
+    return reply.body;
+  }
+
   #freeSlot(): number {
     for (let slot = 0; slot < this.slotCount; slot++) if (!this.#taken.has(slot)) return slot;
     throw new Error('no free slot');

@@ -6,6 +6,9 @@
 import { expect, test } from 'vitest';
 import { checkVolume, NotAVolumeError } from '../../src/check/checker.ts';
 import { repairVolume } from '../../src/check/repair.ts';
+import { eraseVolume } from '../../src/fs/erase.ts';
+import { backupPlaces } from '../../src/fs/format/backup-places.ts';
+import { MAGIC } from '../../src/fs/format/format.ts';
 import { NotAVolumeError as NotMountable } from '../../src/fs/format/superblock.ts';
 import { formatVolume } from '../../src/fs/mkfs.ts';
 import { crashImage } from '../../src/sim/crash-image.ts';
@@ -110,4 +113,26 @@ test('nothing of an old volume is found when the new one is lost', async () => {
       expect((await repaired(found))?.slice(0, 3)).not.toBe('old');
     }
   }
+});
+
+/** Counts how often it is told to begin, which is how often somebody waits for it. */
+class CountedDevice extends MemoryDevice {
+  submissions = 0;
+
+  override submit(): void {
+    this.submissions++;
+    super.submit();
+  }
+}
+
+test.each([512, 4096])('backups are looked for all at once, in sectors of %d', async (sectorBytes) => {
+  const device = new CountedDevice(2 ** 42, sectorBytes);
+  const superblock = new TextEncoder().encode(MAGIC);
+  const places = backupPlaces(device.sizeBytes).map(({ offsetBytes }) => offsetBytes);
+  expect(places.length).toBeGreaterThan(100);
+  const held = new Set(places.filter((_, index) => index % 3 === 0));
+  for (const at of held) device.poke(at, superblock);
+  await eraseVolume(device);
+  expect(device.submissions).toBeLessThanOrEqual(6);
+  for (const at of held) expect(device.peek(at, MAGIC.length).every((byte) => byte === 0)).toBe(true);
 });

@@ -1,16 +1,16 @@
 /**
  * Feature bits that this version does not know, as FORMAT.md says: pass over, only read, refuse.
  */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { checkVolume } from '../../src/check/checker.ts';
 import { repairVolume } from '../../src/check/repair.ts';
-import { runCommandLine } from '../../src/cli/program.ts';
 import { sealBlock } from '../../src/fs/format/block-header.ts';
 import { Superblock } from '../../src/fs/format/format.ts';
 import type { MemoryDevice } from '../../src/sim/memory-device.ts';
+import { runHere } from './command-line.ts';
 import { TestVolume } from './volume-harness.ts';
 
 const SIZE_BYTES = 2 * 1024 * 1024;
@@ -90,51 +90,76 @@ describe('by command', () => {
   const directory = mkdtempSync(join(tmpdir(), 'quarry-features-'));
   afterAll(() => rmSync(directory, { recursive: true }));
 
-  async function run(...words: string[]): Promise<{ status: number; out: string; err: string }> {
-    let out = '';
-    let err = '';
-    const terminal = {
-      out: (text: string) => {
-        out += text;
-      },
-      err: (text: string) => {
-        err += text;
-      },
-      interactive: false,
-    };
-    return { status: await runCommandLine(words, terminal), out, err };
-  }
-
   test.each(['read-only', 'incompatible'] as const)('%s', async (set) => {
     const path = join(directory, `${set}.img`);
     const device = await featured(set, 16, false);
     writeFileSync(path, device.peek(0, SIZE_BYTES));
     const refused = async (status: number, ...words: string[]) => {
-      const result = await run(...words, path, ...(words[0] === 'mount' ? [directory] : []));
+      const result = await runHere(...words, path, ...(words[0] === 'mount' ? [directory] : []));
       expect(result, words.join(' ')).toMatchObject({ status, out: '' });
       expect(result.err, words.join(' ')).toMatch(/^quarry: [^\n]*features[^\n]*0x10[^\n]*\n$/);
     };
     if (set === 'incompatible') await refused(1, 'mount', '--fake');
     else {
-      expect(await run('mount', '--fake', path, directory)).toMatchObject({
+      expect(await runHere('mount', '--fake', path, directory)).toMatchObject({
         status: 0,
         err: expect.stringMatching(/^quarry: mounted read-only: [^\n]*only read it \(0x10\)\n$/),
       });
     }
+    await refused(1, 'resize');
+    expect(await runHere('resize', path, '64M')).toMatchObject({
+      status: 1,
+      err: expect.stringMatching(/^quarry: [^\n]*0x10/),
+    });
     await refused(8, 'fsck', '-p');
     await refused(8, 'fsck', '-y');
     if (set === 'read-only') {
-      expect(await run('mount', '--fake', '-o', 'ro', path, directory)).toMatchObject({ status: 0, err: '' });
-      expect(await run('fsck', '-n', path)).toMatchObject({ status: 0, err: '' });
-      expect((await run('info', path)).out).toContain('0x10');
+      expect(await runHere('mount', '--fake', '-o', 'ro', path, directory)).toMatchObject({
+        status: 0,
+        err: '',
+      });
+      expect(await runHere('fsck', '-n', path)).toMatchObject({ status: 0, err: '' });
+      const info = await runHere('info', path);
+      expect(info.out).toMatch(/^features: .*\b0x10\b/m);
+      expect(info.out).toMatch(/^writable: +no: unknown features 0x10$/m);
+      const dump = await runHere('dump', path, 'superblock');
+      expect(dump).toMatchObject({ status: 0, err: '' });
+      expect(dump.out).toMatch(/readOnlyFeatures .*0x10/);
+      expect(await runHere('dump', path, 'inode', '1')).toMatchObject({ status: 0, err: '' });
     } else {
+      // The superblock itself can be looked at: its place and its fields are those of the version.
+      expect(await runHere('dump', path, 'superblock')).toMatchObject({
+        status: 0,
+        out: expect.stringMatching(/incompatibleFeatures .*0x10/),
+      });
+      expect(await runHere('dump', path, 'inode', '1')).toMatchObject({
+        status: 1,
+        out: '',
+        err: expect.stringMatching(/^quarry: [^\n]*does not know \(0x10\)[^\n]*\n$/),
+      });
       await refused(1, 'mount', '--fake', '-o', 'ro');
       await refused(8, 'fsck', '-n');
       await refused(1, 'info');
     }
     expect(readFileSync(path).equals(device.peek(0, SIZE_BYTES))).toBe(true);
-    expect((await run('mkfs', path)).err).toContain('--force');
-    expect(await run('mkfs', '--force', path)).toMatchObject({ status: 0, err: '' });
-    expect(await run('fsck', '-y', path)).toMatchObject({ status: 0, err: '' });
+    expect((await runHere('mkfs', path)).err).toContain('--force');
+    expect(await runHere('mkfs', '--force', path)).toMatchObject({ status: 0, err: '' });
+    expect(await runHere('fsck', '-y', path)).toMatchObject({ status: 0, err: '' });
+  });
+
+  test('compatible', async () => {
+    const path = join(directory, 'compatible.img');
+    const device = await featured('compatible', 16, false);
+    writeFileSync(path, device.peek(0, SIZE_BYTES));
+    const well = { status: 0, err: '' };
+    expect(await runHere('mount', '--fake', path, directory)).toMatchObject(well);
+    expect((await runHere('info', path)).out).toMatch(/^features: .*\b0x10\b/m);
+    expect((await runHere('dump', path, 'superblock')).out).toMatch(/[^-]compatibleFeatures .*0x10/);
+    for (const mode of ['-n', '-p', '-y']) expect(await runHere('fsck', mode, path)).toMatchObject(well);
+    expect(await runHere('resize', path, '64M')).toMatchObject({ status: 0 });
+    expect(statSync(path).size).toBe(64 * 1024 * 1024);
+    expect(await runHere('fsck', '-n', path)).toMatchObject(well);
+    // Whoever passes over a feature keeps it.
+    expect((await runHere('info', path)).out).toMatch(/^features: .*\b0x10\b/m);
   });
 });

@@ -133,6 +133,36 @@ test('what cannot be is refused, and nothing has changed', async () => {
   await reader.volume.unmount();
 });
 
+/** A sparse image whose host has no room any more: nothing is written behind a limit. */
+class FullDevice extends MemoryDevice {
+  limitBytes = Number.POSITIVE_INFINITY;
+
+  override write(...[memory, from, length, at, completion]: Parameters<MemoryDevice['write']>): void {
+    if (at + length <= this.limitBytes) super.write(memory, from, length, at, completion);
+    else queueMicrotask(() => completion.ioDone(28));
+  }
+}
+
+test('what the device has no room for has not happened', async () => {
+  const { content } = await made(4 * MIB, 24 * MIB, KIB);
+  const device = new FullDevice(24 * MIB, 512, { content });
+  const volume = await TestVolume.open(device);
+  await filled(volume);
+  device.limitBytes = 4 * MIB;
+  await expect(volume.volume.grow(24 * MIB)).rejects.toMatchObject({ code: 'ENOSPC' });
+  expect([volume.volume.layout.blockCount, volume.volume.readOnly]).toEqual([4096, false]);
+  await volume.create('/after');
+  await volume.volume.unmount();
+  // The image may have become as short as it was.
+  const short = new MemoryDevice(4 * MIB, 512, { content });
+  expect(await checkVolume(short)).toMatchObject({ clean: true, statistics: { blocks: 4096 } });
+  const again = await TestVolume.open(new MemoryDevice(24 * MIB, 512, { content }));
+  await again.volume.grow(24 * MIB);
+  await again.volume.unmount();
+  const grown = new MemoryDevice(24 * MIB, 512, { content });
+  expect(await checkVolume(grown)).toMatchObject({ clean: true, statistics: { blocks: 24576 } });
+});
+
 test('a volume at rest wakes for it, and rests again', async () => {
   const device = await made(4 * MIB, 8 * MIB, KIB);
   const volume = await TestVolume.open(device);
@@ -209,6 +239,83 @@ test.each([0, 4, 5, 6, 7, 8, 9])(
   },
 );
 
+/** Bytes that are no superblock. */
+const GARBAGE = new Uint8Array(1024).fill(0xa5);
+
+interface Grown {
+  readonly device: MemoryDevice;
+  readonly layout: Layout;
+  /** The superblock and its backups before it grew, by block. */
+  readonly old: ReadonlyMap<number, Uint8Array>;
+  readonly contents: ReadonlyMap<string, string>;
+}
+
+/** A volume of 2 MiB that became one of 24 MiB and has more in it than there was room for. */
+async function grown(): Promise<Grown> {
+  const device = await made(2 * MIB, 24 * MIB, KIB);
+  const volume = await TestVolume.open(device);
+  const { layout } = volume.volume;
+  const old = new Map([0, layout.firstBackup].map((block) => [block, device.peek(block * KIB, KIB)]));
+  await filled(volume);
+  await volume.volume.grow(24 * MIB);
+  const large = await volume.create('/large');
+  await volume.write(large, 0, new Uint8Array(12 * MIB).fill(8));
+  await volume.volume.unmount();
+  return { device, layout, old, contents: await contentsOf(device.reopen()) };
+}
+
+async function isMended(image: MemoryDevice, { contents }: Grown): Promise<void> {
+  const { outcome, after } = await repairVolume(image.reopen(), 'all');
+  expect([outcome, after.statistics.blocks]).toEqual(['corrected', 24 * KIB]);
+  expect(await checkVolume(image.reopen())).toMatchObject({ clean: true, statistics: { blocks: 24 * KIB } });
+  expect(await contentsOf(image.reopen())).toEqual(contents);
+  const superblock = await readSuperblock(image.reopen());
+  expect(superblock.layout().blockCount).toBe(24 * KIB);
+}
+
+describe('the volume root says more', () => {
+  test('than the backup, which is all there is', async () => {
+    const volume = await grown();
+    const { device, layout, old } = volume;
+    device.poke(0, GARBAGE);
+    for (const block of layout.backups) device.poke(block * KIB, old.get(block) ?? GARBAGE);
+    const { problems, statistics } = await checkVolume(device.reopen());
+    expect(problems.map(({ code }) => code)).toEqual(['superblock-bad']);
+    expect(statistics.blocks).toBe(24 * KIB);
+    await isMended(device, volume);
+  });
+
+  test('than a first superblock that came back', async () => {
+    const volume = await grown();
+    const { device, old } = volume;
+    device.poke(0, old.get(0) ?? GARBAGE);
+    const { problems } = await checkVolume(device.reopen());
+    expect(problems.map(({ code }) => code)).toContain('superblock-size');
+    await isMended(device, volume);
+  });
+
+  test('than there is: then it is not believed', async () => {
+    const { device, layout, old } = await grown();
+    device.poke(0, GARBAGE);
+    for (const block of layout.backups) device.poke(block * KIB, old.get(block) ?? GARBAGE);
+    const short = new MemoryDevice(23 * MIB, 512, { content: device.content });
+    const { problems, statistics } = await checkVolume(short);
+    expect(problems.map(({ code }) => code)).toContain('root-block-count');
+    expect(statistics.blocks).toBe(2 * KIB);
+  });
+
+  test('and has a wrong checksum: then it is not believed', async () => {
+    const { device, layout, old } = await grown();
+    device.poke(0, old.get(0) ?? GARBAGE);
+    const root = device.peek(layout.volumeRootBlock * KIB, KIB);
+    root[KIB - 1] = 1;
+    device.poke(layout.volumeRootBlock * KIB, root);
+    const { problems, statistics } = await checkVolume(device.reopen());
+    expect(problems.map(({ code }) => code)).toContain('root-block-count');
+    expect(statistics.blocks).toBe(2 * KIB);
+  });
+});
+
 test.each([
   { from: 2 * MIB, to: 7 * MIB },
   { from: 2 * MIB, to: 24 * MIB },
@@ -233,7 +340,15 @@ test.each([
       expect(outcome).toBe('clean');
       expect(await checkVolume(mended.reopen())).toMatchObject({ clean: true, state: 'clean' });
       expect(await contentsOf(mended.reopen())).toEqual(contents);
+      const blind = left.clone();
+      blind.poke(0, GARBAGE);
+      expect(await repairVolume(blind, 'safe')).toMatchObject({ outcome: 'corrected' });
+      expect(await checkVolume(blind.reopen())).toMatchObject({ clean: true, state: 'clean' });
+      expect(await contentsOf(blind.reopen())).toEqual(contents);
       const mounted = await TestVolume.open(left);
+      expect((await readSuperblock(blind.reopen())).layout().blockCount).toBe(
+        mounted.volume.layout.blockCount,
+      );
       sizes.add(mounted.volume.layout.blockCount);
       if (at >= ended) expect(mounted.volume.layout.blockCount).toBe(to / KIB);
       await mounted.volume.unmount();

@@ -2,8 +2,8 @@
  * What only a device on a kernel has: opening, refusing, files that shrink, and processes that
  * compete for one image.
  */
-import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -18,6 +18,8 @@ const ADDON = fileURLToPath(new URL('../../build/Release/quarry.node', import.me
 const SIZE = 1024 * 1024;
 
 removeTemporaryImagesAfterAll();
+
+const MIB = 1024 * 1024;
 
 describe('opening', () => {
   test('tells the geometry', async () => {
@@ -96,6 +98,47 @@ describe('exclusive opening of an image', () => {
     expect(openInChild(path, true)).toBe('');
     expect(openInChild(path, false)).toBe('EBUSY\n');
     await device.close();
+  });
+});
+
+describe('a device that becomes longer', () => {
+  const NO_LOOP_DEVICES = process.getuid?.() !== 0 && !process.env.CI;
+
+  test('an image', async () => {
+    const path = temporaryImage(MIB);
+    const device = openAioDevice(path);
+    truncateSync(path, 3 * MIB + 700);
+    expect(device.sizeBytes).toBe(MIB);
+    device.remeasure();
+    expect(device.sizeBytes).toBe(3 * MIB + 700 - (700 % device.sectorBytes));
+    device.resizeFile(4 * MIB);
+    expect([device.sizeBytes, statSync(path).size]).toEqual([4 * MIB, 4 * MIB]);
+    device.resizeFile(MIB + 5);
+    expect([device.sizeBytes, statSync(path).size]).toEqual([MIB, MIB + 5]);
+    await device.close();
+  });
+
+  test.skipIf(NO_LOOP_DEVICES)('a loop device', async () => {
+    const path = temporaryImage(MIB);
+    const loop = execFileSync('losetup', ['--find', '--show', path], { encoding: 'utf8' }).trim();
+    try {
+      const device = openAioDevice(loop);
+      truncateSync(path, 3 * MIB);
+      device.remeasure();
+      expect(device.sizeBytes).toBe(MIB);
+      execFileSync('losetup', ['-c', loop]);
+      device.remeasure();
+      expect(device.sizeBytes).toBe(3 * MIB);
+      truncateSync(path, MIB);
+      execFileSync('losetup', ['-c', loop]);
+      device.remeasure();
+      // What was promised is relied on.
+      expect(device.sizeBytes).toBe(3 * MIB);
+      expect(() => device.resizeFile(MIB)).toThrow(/EINVAL/);
+      await device.close();
+    } finally {
+      execFileSync('losetup', ['-d', loop]);
+    }
   });
 });
 

@@ -35,9 +35,13 @@ describe('sizes', () => {
     ['4P', 4 * 1024 ** 5],
   ])('%s is read', (text, bytes) => expect(parseSize(text, '--size')).toBe(bytes));
 
-  test.each(['', '-1', '1X', 'K', '1.5', '1 2', '9E', '0x10', '1e3', '1.1K'])('%j is refused', (text) => {
+  test.each(['', '-1', '1X', 'K', '1.5', '1 2', '0x10', '1e3', '1.1K'])('%j is refused', (text) => {
     expect(() => parseSize(text, '--size')).toThrow(UsageError);
     expect(() => parseSize(text, '--size')).toThrow(/--size .* is not a size: write it as/);
+  });
+
+  test.each(['8P', '9E', '9007199254740992'])('%s is more than can be worked with', (text) => {
+    expect(() => parseSize(text, '--size')).toThrow(/^--size \w+ is too large: it has to be less than 8P$/);
   });
 
   test.each([

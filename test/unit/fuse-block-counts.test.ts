@@ -5,7 +5,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { Opcode } from '../../src/fuse/abi.ts';
 import { Session } from '../../src/fuse/session.ts';
-import { FakeChannel, message, type Reply, text, u32, u64 } from '../suite/fuse-fake-channel.ts';
+import { FakeChannel, message, text, u32, u64 } from '../suite/fuse-fake-channel.ts';
 import { MemoryFileSystem } from '../suite/fuse-memory-filesystem.ts';
 
 const MTIME = 1 << 5;
@@ -18,12 +18,7 @@ let channel: FakeChannel;
 let filesystem: MemoryFileSystem;
 let file: number;
 
-function ask(opcode: number, nodeid: number, body: Uint8Array): Reply {
-  channel.deliver(message(opcode, BigInt(nodeid), body));
-  const reply = channel.replies.at(-1);
-  if (reply === undefined) throw new Error('no reply');
-  return reply;
-}
+const ask = (opcode: number, nodeid: number, body: Uint8Array) => channel.ask(opcode, nodeid, body);
 
 function setattr(valid: number): void {
   ask(Opcode.SETATTR, file, Buffer.concat([u32(valid, 0), Buffer.alloc(80)]));

@@ -18,12 +18,7 @@ let channel: FakeChannel;
 let filesystem: MemoryFileSystem;
 let file: number;
 
-function ask(opcode: number, nodeid: number, body: Uint8Array): Reply {
-  channel.deliver(message(opcode, BigInt(nodeid), body));
-  const reply = channel.replies.at(-1);
-  if (reply === undefined) throw new Error('no reply');
-  return reply;
-}
+const ask = (opcode: number, nodeid: number, body: Uint8Array) => channel.ask(opcode, nodeid, body);
 
 function read(inode: number, flags: number, offset = 0): void {
   const body = Buffer.concat([u64(0, offset), u32(4096, flags), u64(0), u32(0, 0)]);

@@ -9,7 +9,7 @@ import { NameSecret, nameKey } from '../../src/fs/format/name-hash.ts';
 import { Opcode } from '../../src/fuse/abi.ts';
 import { DirectoryCookies } from '../../src/fuse/directory-cookies.ts';
 import { Session } from '../../src/fuse/session.ts';
-import { FakeChannel, message } from '../suite/fuse-fake-channel.ts';
+import { FakeChannel } from '../suite/fuse-fake-channel.ts';
 import { MemoryFileSystem } from '../suite/fuse-memory-filesystem.ts';
 import { FuseVolume, readBody } from '../suite/fuse-volume.ts';
 import { TestVolume } from '../suite/volume-harness.ts';
@@ -64,10 +64,8 @@ class Directory {
   }
 
   page(opcode: number, offset: bigint, lengthBytes: number): Entry[] {
-    this.#channel.deliver(message(opcode, 1n, readBody(offset, lengthBytes)));
-    const reply = this.#channel.replies.at(-1);
-    if (reply === undefined || reply.error !== 0) throw new Error(`readdir: ${reply?.error}`);
-    return entriesOf(reply.body, opcode === Opcode.READDIRPLUS);
+    const body = this.#channel.answer(opcode, 1, readBody(offset, lengthBytes));
+    return entriesOf(body, opcode === Opcode.READDIRPLUS);
   }
 
   inOrder(): string[] {

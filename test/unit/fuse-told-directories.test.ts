@@ -2,10 +2,9 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { Opcode } from '../../src/fuse/abi.ts';
 import { Session } from '../../src/fuse/session.ts';
-import { FakeChannel, message, text, u32, u64 } from '../suite/fuse-fake-channel.ts';
+import { FakeChannel, text, u32, u64 } from '../suite/fuse-fake-channel.ts';
 import { MemoryFileSystem } from '../suite/fuse-memory-filesystem.ts';
 
-const UNIQUE = 5n;
 const ONE = 501;
 const OTHER = 502;
 const INVALIDATE_INODE = 2;
@@ -15,12 +14,8 @@ let directory: number;
 let second: number;
 let file: number;
 
-function ask(thread: number, opcode: number, nodeid: number, body: Uint8Array): Buffer {
-  channel.deliver(message(opcode, BigInt(nodeid), body, UNIQUE, thread));
-  const reply = channel.replies.at(-1);
-  if (reply === undefined || reply.error !== 0) throw new Error(`opcode ${opcode}: ${reply?.error}`);
-  return reply.body;
-}
+const ask = (thread: number, opcode: number, nodeid: number, body: Uint8Array) =>
+  channel.answer(opcode, nodeid, body, thread);
 
 const inodeIn = (body: Buffer) => Number(body.readBigUInt64LE(0));
 const mkdir = (name: string) =>

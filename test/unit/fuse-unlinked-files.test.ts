@@ -3,22 +3,17 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import { AttrOut, EntryOut, Opcode, StatxOut } from '../../src/fuse/abi.ts';
 import { Session } from '../../src/fuse/session.ts';
 import { UnlinkedFiles } from '../../src/fuse/unlinked-files.ts';
-import { FakeChannel, message, text, u32, u64 } from '../suite/fuse-fake-channel.ts';
+import { FakeChannel, text, u32, u64 } from '../suite/fuse-fake-channel.ts';
 import { MemoryFileSystem } from '../suite/fuse-memory-filesystem.ts';
 
-const UNIQUE = 5n;
 const ONE = 501;
 const OTHER = 502;
 
 let channel: FakeChannel;
 let file: number;
 
-function ask(thread: number, opcode: number, nodeid: number, body: Uint8Array): Buffer {
-  channel.deliver(message(opcode, BigInt(nodeid), body, UNIQUE, thread));
-  const reply = channel.replies.at(-1);
-  if (reply === undefined || reply.error !== 0) throw new Error(`opcode ${opcode}: ${reply?.error}`);
-  return reply.body;
-}
+const ask = (thread: number, opcode: number, nodeid: number, body: Uint8Array) =>
+  channel.answer(opcode, nodeid, body, thread);
 
 const make = (name: string) =>
   Number(ask(ONE, Opcode.MKNOD, 1, Buffer.concat([u32(0o100644, 0, 0, 0), text(name)])).readBigUInt64LE(0));

@@ -15,12 +15,7 @@ const CALLER_GROUP = 1002;
 let channel: FakeChannel;
 let filesystem: MemoryFileSystem;
 
-function ask(opcode: number, nodeid: number, body: Uint8Array): Buffer {
-  channel.deliver(message(opcode, BigInt(nodeid), body));
-  const reply = channel.replies.at(-1);
-  if (reply === undefined || reply.error !== 0) throw new Error(`opcode ${opcode}: ${reply?.error}`);
-  return reply.body;
-}
+const ask = (opcode: number, nodeid: number, body: Uint8Array) => channel.answer(opcode, nodeid, body);
 
 function make(name: string, mode: number): number {
   return Number(ask(Opcode.MKNOD, ROOT, Buffer.concat([u32(mode, 0, 0, 0), text(name)])).readBigUInt64LE(0));

@@ -10,6 +10,7 @@
  */
 import { close, constants, fstat, ftruncate, type Stats } from 'node:fs';
 import { constants as system } from 'node:os';
+import { PERMISSION_BITS } from '../../common/permissions.ts';
 import { native } from '../../native.ts';
 import type { AsyncFile, EngineName, OpenFile, OpenFileOptions, ResolvedOptions } from './async-file.ts';
 import { lockNow } from './file-lock.ts';
@@ -186,7 +187,7 @@ function resolve(options: OpenFileOptions): ResolvedOptions {
   requireOneOf('engine', engine, ['auto', ...ENGINES]);
   requireOneOf('align', align, ['auto', 'strict']);
   requireOneOf('lock', lock, [undefined, 'exclusive', 'shared']);
-  requireInteger('mode', mode, 0, 0o7777);
+  requireInteger('mode', mode, 0, PERMISSION_BITS);
   requireInteger('queueDepth', queueDepth, 1, MOST_DEPTH);
   requireInteger('spinUs', spinUs, 0, LONGEST_SPIN_MICROSECONDS);
   requireTimeout(timeoutMs);

@@ -1,12 +1,14 @@
 /**
  * Brings the requests of one file into order, and each by the right way into memory and kernel.
  *
- *   what is asked for                                       way
- *   sync                                                    the engine's queue, when all before has ended
- *   aligned range, in memory that direct I/O can use        the engine's queue, as it is
- *   aligned range, in other memory                          the engine's queue, through memory of ours
- *   read of an unaligned range                              the engine's queue, the sectors around it, through memory of ours
- *   write of an unaligned range                             the page cache, through memory of ours
+ *   what is asked for                        way
+ *   sync                                     the engine's queue, when all before has ended
+ *   aligned range, in memory that
+ *   direct I/O can use                       the engine's queue, as it is
+ *   aligned range, in other memory           the engine's queue, through memory of ours
+ *   read of an unaligned range               the engine's queue, the sectors around it, through
+ *                                            memory of ours
+ *   write of an unaligned range              the page cache, through memory of ours
  *
  * For engines that are not direct every range is aligned. An unaligned write could be a read, a
  * change and a write of whole sectors as well; but at the end of the file it would have to write

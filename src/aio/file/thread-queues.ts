@@ -97,7 +97,8 @@ class UringLease implements QueueLease {
 
   release(): void {
     for (const memory of [...this.#pinned]) this.unregisterMemory(memory);
-    this.#ring.unregisterFile(this.#descriptor); // the ring must not hold open what the file is about to close
+    // The ring must not hold open what the file is about to close.
+    this.#ring.unregisterFile(this.#descriptor);
     this.#lease.release();
   }
 }

@@ -2,8 +2,8 @@
  * Writing: reserve, write the data, then record it.
  *
  *   lock the range ──▶ plan ──▶ fill the edges ──▶ device writes ──▶ record ──▶ unlock
- *                      blocks looked up,           bits set, extents inserted, size moved: one transaction
- *                      new ones reserved
+ *                      blocks looked up,           bits set, extents inserted,
+ *                      new ones reserved           size moved: one transaction
  *                      write-plan.ts  write-edges.ts  here
  *
  * A crash before the record leaks nothing and shows nothing: reserved blocks are free on disk. A

@@ -1,7 +1,7 @@
 /**
- * Everything that an inode has behind a block goes before it: data, and the metadata blocks that are
- * its own. Each step is a transaction; data is copied before the one that speaks of it. Nothing else
- * may go on in the volume.
+ * Everything that an inode has behind a block goes before it: data, and the metadata blocks that
+ * are its own. Each step is a transaction; data is copied before the one that speaks of it. Nothing
+ * else may go on in the volume.
  */
 import { PromisedCompletion } from '../../aio/device.ts';
 import { fsErrorFromNumber } from '../base/errors.ts';

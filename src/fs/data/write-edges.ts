@@ -5,8 +5,10 @@
  * The caller's memory stands for whole blocks: the byte at `memoryOffset` is the start of the first
  * block. So data that does not begin on a block boundary is moved up first, and the edges around it
  * are filled:
- *   in a blank block       with zeros (or what the inode's body held), and the whole block is written;
- *   in a mapped block      not at all where the edge is a sector boundary, else with the rest of that sector, read first.
+ *   in a blank block       with zeros (or what the inode's body held), and the whole block is
+ *                          written;
+ *   in a mapped block      not at all where the edge is a sector boundary, else with the rest of
+ *                          that sector, read first.
  *
  * `fillEdges` does what can be done at once and queues the reads; `mergeEdges` takes over what was
  * read. How much has to be filled is the plan's decision (write-plan.ts). Sectors read and the

@@ -3,9 +3,11 @@
  * data. It decides and reserves, and moves no bytes.
  *
  *   segments   the range as it lies on the device; those that are `fresh` were reserved here
- *   edges      how much of the first and the last block is written, and what of it is old and has to be kept
+ *   edges      how much of the first and the last block is written, and what of it is old and has
+ *              to be kept
  *   body       what the inode's body held, if it has to move out to block 0
- *   extra      a block before the range that is written too: block 0 with the body, or the old last block, whose end becomes zeros
+ *   extra      a block before the range that is written too: block 0 with the body, or the old last
+ *              block, whose end becomes zeros
  *
  * A plan is made inside a transaction and changes nothing on disk. A transaction that fails takes
  * the reservations back, and the plan is made again from the top; after one that succeeds they are

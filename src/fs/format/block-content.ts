@@ -4,13 +4,15 @@
  * block may follow its offsets and counts without looking.
  *
  *   tree nodes   records lie inside the heap, do not overlap, and their keys strictly increase
- *   inodes       type, flags and size go together, and the root node in the body is sound; one that is not spoils no other in its block
+ *   inodes       type, flags and size go together, and the root node in the body is sound; one that
+ *                is not spoils no other in its block
  *   summaries    the entries make up the sum
  *
  * What takes a second block to be seen is checked where both are at hand: levels, owners and ranges
  * of keys in tree.ts, places of extents in extents.ts, bitmaps against counts in the room of
  * allocation.
  */
+import { TWO_32 } from '../../common/bytes.ts';
 import {
   AttributeRecord,
   BlockKind,
@@ -47,8 +49,6 @@ import { KEY_LIMIT } from './name-hash.ts';
 /** Above every file block. */
 const FILE_BLOCK_LIMIT = 2 ** 48;
 const SLASH = 0x2f;
-const TWO_32 = 4294967296;
-
 /**
  * What is wrong inside a block of this kind, or undefined. Inodes are not looked at: see
  * `inodeFaults`.

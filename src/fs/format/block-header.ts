@@ -4,6 +4,7 @@
  * A block is sealed when it is copied out for writing and checked when it has been read; in
  * between, in the cache, its checksum field means nothing.
  */
+import { hasBytesAt } from '../../common/bytes.ts';
 import { crc32c } from '../../crc32c.ts';
 import { CorruptionError } from '../base/errors.ts';
 import { BlockHeader, BlockKind, MAGIC_BYTES, SUPERBLOCK_BYTES } from './format.ts';
@@ -42,11 +43,6 @@ export function sealBlock(
   BlockHeader.checksum.set(view, at, crc32c(bytes, at, at + length, 0));
 }
 
-function sameBytes(a: Uint8Array, aFrom: number, b: Uint8Array): boolean {
-  for (let i = 0; i < b.length; i++) if (a[aFrom + i] !== b[i]) return false;
-  return true;
-}
-
 /**
  * What is wrong with the block at `at`, or undefined. `uuid` undefined accepts any. The checksum
  * field is left as it was.
@@ -59,10 +55,10 @@ export function blockFault(
   block: number,
   uuid: Uint8Array | undefined,
 ): string | undefined {
-  if (!sameBytes(bytes, at + BlockHeader.magic.offset, MAGIC_BYTES)) return 'not a metadata block';
+  if (!hasBytesAt(bytes, at + BlockHeader.magic.offset, MAGIC_BYTES)) return 'not a metadata block';
   const found = BlockHeader.block.get(view, at);
   if (found !== block) return `says it is block ${found}`;
-  if (uuid && !sameBytes(bytes, at + BlockHeader.uuid.offset, uuid)) return 'belongs to another volume';
+  if (uuid && !hasBytesAt(bytes, at + BlockHeader.uuid.offset, uuid)) return 'belongs to another volume';
   const stored = BlockHeader.checksum.get(view, at);
   const length = sealedBytes(BlockHeader.kind.get(view, at), blockBytes);
   BlockHeader.checksum.set(view, at, 0);

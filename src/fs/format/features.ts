@@ -115,7 +115,10 @@ export function featuresByList(list: string): Set<string> {
   return features;
 }
 
-/** Why a volume with these unknown features is refused. @param bits as `unknownFeatures` gives them */
+/**
+ * Why a volume with these unknown features is refused.
+ * @param bits as `unknownFeatures` gives them
+ */
 export function refusedFor(bits: string): string {
   return `it uses features that this version does not know (${bits}): use a newer one`;
 }

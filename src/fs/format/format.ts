@@ -9,13 +9,14 @@
  * with the checksum field as zero. Data blocks carry nothing but data.
  *
  * What belongs to whom:
- *   superblock    geometry and identity; written at mkfs, mount and unmount only
+ *   superblock    geometry and identity; written at mkfs, mount, unmount and resize only
  *   journal       two heads, then the log: transactions one after the other, round and round
  *   volume root   the inode table's own inode, counters, head of the orphan list
- *   space         block groups: each begins with its bitmap; summaries over them (layout.ts says where)
+ *   space         block groups: each begins with its bitmap; summaries over them (layout.ts says
+ *                 where)
  *   inode table   a file: chunks of one inode bitmap block and the inode blocks it speaks for
- *   tree nodes    extents of a file, entries of a directory, or extended attributes; the root node is
- *                 inside the inode, but for attributes that it has no room for
+ *   tree nodes    extents of a file, entries of a directory, or extended attributes; the root node
+ *                 is inside the inode, but for attributes that it has no room for
  */
 import { NAME_SECRET_BYTES } from './name-hash.ts';
 import { Bytes, I64, record, U8, U16, U32, U48, U64 } from './record.ts';
@@ -203,7 +204,9 @@ export const UNMAPPED_ID = 65534;
 export const InodeFlag = {
   /** The body holds the data itself. */
   inlineData: 1,
-  /** As chattr(1) sets them. Kept for FS_IOC_SETFLAGS: nothing may be changed, not even its names, … */
+  /**
+   * As chattr(1) sets them. Kept for FS_IOC_SETFLAGS: nothing may be changed, not even its names, …
+   */
   immutable: 2,
   /** … what is written goes to the end, … */
   appendOnly: 4,

@@ -7,7 +7,7 @@
  * the truth.
  */
 
-const TWO_32 = 4294967296;
+import { TWO_32 } from '../../common/bytes.ts';
 
 abstract class Field {
   constructor(

@@ -1,14 +1,16 @@
 /**
- * The superblock: identity and geometry of a volume, in the first 1024 bytes of block 0, with a
- * backup in the last block.
+ * The superblock: identity and geometry of a volume, in the first 1024 bytes of block 0, with
+ * backups behind the volume root and in group 1.
  *
- * It is written at mkfs, and at mount and unmount to say whether the volume is clean; the backup at
- * mkfs only.
+ * It is written at mkfs, at mount and unmount to say whether the volume is clean, and when the
+ * volume grows; the backups at mkfs and when it grows.
  */
 
 import { type Device, type Memory, PromisedCompletion } from '../../aio/device.ts';
+import { hasBytesAt } from '../../common/bytes.ts';
+import { messageOf } from '../../common/thrown.ts';
 import type { Clock } from '../base/clock.ts';
-import { asError, fsErrorFromNumber } from '../base/errors.ts';
+import { fsErrorFromNumber } from '../base/errors.ts';
 import { blockFault, initialiseHeader, sealBlock } from './block-header.ts';
 import { defaultFeatures, refusedFor, setFeatures, unknownFeatures } from './features.ts';
 import {
@@ -173,7 +175,7 @@ export async function readSuperblock(device: Device): Promise<SuperblockImage> {
 
 function superblockFault(image: SuperblockImage, deviceBytes: number): string | undefined {
   const { view, bytes } = image;
-  if (!MAGIC_BYTES.every((byte, i) => bytes[i] === byte)) {
+  if (!hasBytesAt(bytes, 0, MAGIC_BYTES)) {
     return `it holds no Quarry volume (no '${MAGIC}' at its start)`;
   }
   const fault = blockFault(view, bytes, 0, SUPERBLOCK_BYTES, 0, undefined);
@@ -201,7 +203,7 @@ function geometryFault(image: SuperblockImage, deviceBytes: number): string | un
   try {
     layout = image.layout();
   } catch (thrown) {
-    return `its superblock makes no sense: ${asError(thrown).message}`;
+    return `its superblock makes no sense: ${messageOf(thrown)}`;
   }
   const { view } = image;
   if (

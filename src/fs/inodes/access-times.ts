@@ -1,7 +1,8 @@
 /**
  * When files were last read: gathered in memory, written with a later commit.
  *
- *   read ──touched──▶ gathered ──write──▶ the inode's block, which a commit takes along as any other
+ *   read ──touched──▶ gathered ──write──▶ the inode's block, which a commit takes along as any
+ *   other
  *
  * Reading costs no transaction so: a look at times that lie beside the size, and now and then an
  * entry in a map. What is asked of an inode in between is answered from the map (`overlay`); who

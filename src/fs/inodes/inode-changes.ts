@@ -1,6 +1,7 @@
 /**
  * chmod, chown and utimensat on an inode, in the form in which FUSE's SETATTR brings them together.
  */
+import { PERMISSION_BITS } from '../../common/permissions.ts';
 import { fsError } from '../base/errors.ts';
 import type { AttributeChanges } from '../base/filesystem.ts';
 import { FILE_TYPE_MASK, Inode, NO_ID } from '../format/format.ts';
@@ -18,7 +19,7 @@ function changeOwner(inode: InodeRef, changes: AttributeChanges): void {
 function changeMode(inode: InodeRef, changes: AttributeChanges): void {
   if (changes.killPrivileges) dropPrivileges(inode);
   if (changes.mode === undefined) return;
-  const mode = (modeOf(inode) & FILE_TYPE_MASK) | (changes.mode & 0o7777);
+  const mode = (modeOf(inode) & FILE_TYPE_MASK) | (changes.mode & PERMISSION_BITS);
   Inode.mode.set(inode.frame.view, inode.at, mode);
 }
 

@@ -1,7 +1,8 @@
 /**
  * The inode table: a file without a name, whose inode lies in the volume root.
  *
- *   chunk c:   | bitmap block | inode block | inode block | …      one bit per inode, `bitsPerBlock` of them
+ *   chunk c:   | bitmap block | inode block | inode block | …      one bit per inode,
+ *                                                                  `bitsPerBlock` of them
  *
  * The table is sparse. A cluster of inode blocks appears when its first inode is made and goes when
  * its last one is freed, so there is no fixed number of inodes and no space set aside. Inode n is

@@ -1,13 +1,17 @@
 /**
  * Commits: how dirty metadata reaches the disk.
  *
- *   1 copy        the dirty frames, sealed, into memory, as they are between two operations: operations go on while that is done in small
- *                 steps, and a frame that one is about to change is copied before (picture.ts)
- *   2 log         descriptors and copies to the journal, then a flush, which also covers the data that the snapshot speaks of
+ *   1 copy        the dirty frames, sealed, into memory, as they are between two operations:
+ *                 operations go on while that is done in small steps, and a frame that one is about
+ *                 to change is copied before (picture.ts)
+ *   2 log         descriptors and copies to the journal, then a flush, which also covers the data
+ *                 that the snapshot speaks of
  *   3 commit      the commit block to the journal, durable when it is done
- *   ─────────     commit point: everything up to the snapshot survives; before it, nothing of it does
- *   4 checkpoint  now and then: all blocks that are only in the journal go home, a flush, and the tail of the journal moves up. It
- *                 works from copies of its own, made in step 1, and further commits go on meanwhile
+ *   ─────────     commit point: everything up to the snapshot survives; before it, nothing of it
+ *                 does
+ *   4 checkpoint  now and then: all blocks that are only in the journal go home, a flush, and the
+ *                 tail of the journal moves up. It works from copies of its own, made in step 1,
+ *                 and further commits go on meanwhile
  *
  * One commit runs at a time, and one checkpoint. Whoever asks for a commit while one runs shares
  * the next one with all others who ask: a hundred concurrent fsyncs cost two commits. A commit

@@ -1,8 +1,10 @@
 /**
  * Reading a journal: which transactions it holds, and what of them is to be replayed.
  *
- *   scan   every block of the log once, in order: records are kept, of copies only their number and checksum
- *   walk   from the tail that the newer head names, transaction by transaction, to the first that is not whole
+ *   scan   every block of the log once, in order: records are kept, of copies only their number and
+ *          checksum
+ *   walk   from the tail that the newer head names, transaction by transaction, to the first that
+ *          is not whole
  *   sift   of each block the youngest copy that no later transaction revoked
  *
  * The end of the log is the first transaction without a valid commit block: power was lost before
@@ -13,6 +15,7 @@
  * Nothing is written here. Memory: some 20 bytes for each block of the log.
  */
 import type { Device } from '../../aio/device.ts';
+import { sameBytes } from '../../common/bytes.ts';
 import { MAX_METADATA_TRANSFER_BYTES } from '../base/limits.ts';
 import { blockFault } from '../format/block-header.ts';
 import {
@@ -111,7 +114,7 @@ export async function readJournalHead(
 }
 
 function saltFits(bytes: Uint8Array, at: number, identity: JournalIdentity): boolean {
-  return JournalHeader.salt.of(bytes, at).every((byte, i) => byte === identity.salt[i]);
+  return sameBytes(JournalHeader.salt.of(bytes, at), identity.salt);
 }
 
 /**

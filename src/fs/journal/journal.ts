@@ -1,24 +1,29 @@
 /**
  * The journal: a ring of blocks in which a transaction is written whole before any of it goes home.
  *
- *   heads        two blocks, written in turn; the valid one with the higher generation names the tail
- *   log          … | transaction S | transaction S+1 | … | free … |      from the tail, round and round
+ *   heads        two blocks, written in turn; the valid one with the higher generation names the
+ *                tail
+ *   log          … | transaction S | transaction S+1 | … | free … |  from the tail, round and round
  *   transaction  descriptor, copies … descriptor, copies … revoke … commit
  *
  * This file appends to the log and moves the tail. When that is to happen is the committer's
  * business (commit.ts); reading a log after a crash is journal-log.ts.
  *
  * Invariants, cited in the code, the tests and docs/TESTING.md:
- *   J1  A commit block is queued only after everything else of its transaction, and the data it speaks of, is flushed.
+ *   J1  A commit block is queued only after everything else of its transaction, and the data it
+ *       speaks of, is flushed.
  *   J2  No block of a transaction goes home before its commit block is durable.
- *   J3  The tail moves past a transaction only after its blocks, or younger copies of them, are flushed at home.
+ *   J3  The tail moves past a transaction only after its blocks, or younger copies of them, are
+ *       flushed at home.
  *   J4  A place of the log is written again only after a head that leaves it out is flushed.
- *   J5  A metadata block that was freed is revoked in the transaction that freed it, so that no old copy of it is replayed over what
- *       the block holds later.
- *   J6  A freed block is handed out again only after the commit that freed it, and after a checkpoint that may still be writing its old copy.
- *   J7  Sequence numbers only grow, one per transaction; after a recovery one is left out, so that no remnant of an unfinished transaction
- *       can be taken for a new one.
- *   J8  What is dirty always fits into the free part of the log: an operation that would break this waits for a checkpoint.
+ *   J5  A metadata block that was freed is revoked in the transaction that freed it, so that no old
+ *       copy of it is replayed over what the block holds later.
+ *   J6  A freed block is handed out again only after the commit that freed it, and after a
+ *       checkpoint that may still be writing its old copy.
+ *   J7  Sequence numbers only grow, one per transaction; after a recovery one is left out, so that
+ *       no remnant of an unfinished transaction can be taken for a new one.
+ *   J8  What is dirty always fits into the free part of the log: an operation that would break this
+ *       waits for a checkpoint.
  */
 import { strict as assert } from 'node:assert';
 import type { Device, Memory } from '../../aio/device.ts';

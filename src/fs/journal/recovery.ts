@@ -11,6 +11,7 @@
  * keeps the copies in memory instead (replayed-device.ts).
  */
 import type { Device } from '../../aio/device.ts';
+import { plural } from '../../common/words.ts';
 import { CorruptionError } from '../base/errors.ts';
 import { MAX_METADATA_TRANSFER_BYTES } from '../base/limits.ts';
 import type { BlockNumber } from '../base/numbers.ts';
@@ -147,8 +148,4 @@ export function replayText({ transactions, homes }: JournalContents, readOnly: b
   const what = `${plural(transactions, 'transaction')} (${plural(homes.length, 'block')})`;
   const where = readOnly ? ' in memory, nothing is written' : '';
   return `the volume was not unmounted in order: replayed ${what} of its journal${where}`;
-}
-
-export function plural(count: number, noun: string): string {
-  return `${count} ${noun}${count === 1 ? '' : 's'}`;
 }

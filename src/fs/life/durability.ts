@@ -1,7 +1,8 @@
 /**
  * Syncs: when everything so far is on disk, and who is told of what is not.
  *
- *   writes answered early are done ─▶ what was lost is tried again ─▶ commit ─▶ what is lost is told
+ *   writes answered early are done ─▶ what was lost is tried again ─▶ commit ─▶ what is lost is
+ *   told
  *
  * The first and third step are the whole volume's, the others those of one inode, or of all; access
  * times that are only in memory go with the commit. An error

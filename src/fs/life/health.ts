@@ -18,7 +18,8 @@
  * Operations ask two fields of the transaction instead (`WriteGate`), which follow the state.
  */
 import { strict as assert } from 'node:assert';
-import { asError, type CorruptionError } from '../base/errors.ts';
+import { messageOf } from '../../common/thrown.ts';
+import type { CorruptionError } from '../base/errors.ts';
 
 export type HealthState = 'writable' | 'resting' | 'readOnly' | 'damaged' | 'failed';
 
@@ -32,7 +33,7 @@ export interface WriteGate {
 /** What is in memory is in doubt, since an operation could be neither ended nor taken back. */
 export class BrokenTransactionError extends Error {
   constructor(thrown: unknown) {
-    super(`an operation could not be undone: ${asError(thrown).message}`, {
+    super(`an operation could not be undone: ${messageOf(thrown)}`, {
       cause: thrown,
     });
   }

@@ -1,7 +1,8 @@
 /**
  * A volume at rest: clean on disk and read-only, as after an unmount, and still mounted.
  *
- *   awake ──rest──▶ everything home, marked clean ──▶ at rest ──the first change──▶ marked as in use ──▶ awake
+ *   awake ──rest──▶ everything home, marked clean ──▶ at rest ──the first change──▶ marked as in
+ *   use ──▶ awake
  *
  * Where a mount is made read-only, the kernel lets no change pass; so one that comes shows that the
  * mount is writable again. It is run again when the volume has been marked as in use (`RESTING`,

@@ -6,7 +6,8 @@
  *                                     counts
  *         ──commits──                    ──commit──                        ──flush──
  *
- * As while it grows, the superblock's size is never less than that in the volume root, which counts.
+ * As while it grows, the superblock's size is never less than that in the volume root, which
+ * counts.
  */
 import type { Device } from '../../aio/device.ts';
 import { fsError } from '../base/errors.ts';
@@ -158,7 +159,10 @@ export class Shrinking {
   }
 }
 
-/** Blocks that a volume of so many blocks has for files; less than none where there is no such volume. */
+/**
+ * Blocks that a volume of so many blocks has for files; less than none where there is no such
+ * volume.
+ */
 function roomIn({ blockBytes, journalBlocks }: Layout, blockCount: number): number {
   try {
     const layout = new Layout({ blockBytes, journalBlocks, blockCount });

@@ -36,13 +36,19 @@ export class VolumeMarks {
   }
 
   /**
-   * How large the volume is about to be.
+   * How large the volume is about to be. Where that cannot be written, it has the size that it had.
    * @param fresh backups that it had no place for before: they are there first
    */
   async markSize(layout: Layout, fresh: readonly BlockNumber[]): Promise<void> {
+    const before = this.#superblock.layout();
     this.#superblock.resized(layout);
-    if (fresh.length > 0) await this.#write(fresh);
-    await this.#write();
+    try {
+      if (fresh.length > 0) await this.#write(fresh);
+      await this.#write();
+    } catch (thrown) {
+      this.#superblock.resized(before);
+      throw thrown;
+    }
   }
 
   /** Copies what the superblock says of the volume to where its backups stand. */
@@ -51,7 +57,8 @@ export class VolumeMarks {
   }
 
   /**
-   * The same, where a sound one speaks of another size. One that is damaged is the business of fsck.
+   * The same, where a sound one speaks of another size. One that is damaged is the business of
+   * fsck.
    */
   async renewBackups(layout: Layout): Promise<void> {
     const { blockBytes, backups, blockCount } = layout;

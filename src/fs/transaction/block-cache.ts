@@ -1,15 +1,8 @@
-/** Who has to copy a frame before it changes: see picture.ts. */
-export interface FramePicture {
-  take(frame: Frame): void;
-}
-
-import type { Device, IoCompletion, Memory } from '../../aio/device.ts';
-import { CorruptionError, fsErrorFromNumber } from '../base/errors.ts';
-import { CACHE_CHUNK_BYTES, FIRST_CACHE_CHUNK_BYTES } from '../base/limits.ts';
 /**
  * The block cache: metadata blocks in memory, in frames of device memory.
  *
- *   clean ──▶ dirty ──▶ logged ──▶ writing ──▶ clean        as home; changed; in the journal only; a copy on its way home
+ *   clean ──▶ dirty ──▶ logged ──▶ writing ──▶ clean        as home; changed; in the journal only;
+ *                                                           a copy on its way home
  *                change    commit     checkpoint    written
  *
  * A frame may be changed in any of these states, and is dirty besides then. Only frames that are
@@ -20,10 +13,20 @@ import { CACHE_CHUNK_BYTES, FIRST_CACHE_CHUNK_BYTES } from '../base/limits.ts';
  * The cache knows nothing of transactions beyond that number, and of blocks nothing but their
  * header; what comes from the device is checked, header and inside, before anyone sees it.
  */
+import type { Device, IoCompletion, Memory } from '../../aio/device.ts';
+import { viewOf } from '../../common/bytes.ts';
+import { CorruptionError, fsErrorFromNumber } from '../base/errors.ts';
+import { CACHE_CHUNK_BYTES, FIRST_CACHE_CHUNK_BYTES } from '../base/limits.ts';
+
 import type { BlockNumber } from '../base/numbers.ts';
 import { contentFault, inodeFaults } from '../format/block-content.ts';
 import { blockFault } from '../format/block-header.ts';
 import { BlockHeader, BlockKind } from '../format/format.ts';
+
+/** Who has to copy a frame before it changes: see picture.ts. */
+export interface FramePicture {
+  take(frame: Frame): void;
+}
 
 export class Frame {
   /** Block in the frame, −1 if none. */
@@ -66,7 +69,7 @@ export class Frame {
     readonly memoryOffset: number,
     readonly bytes: Uint8Array,
   ) {
-    this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.view = viewOf(bytes);
   }
 }
 

@@ -5,8 +5,8 @@
  * changes, whatever the volume grows to:
  *
  *   the bitmap of the last group    if it was written: the bits behind its old end are cleared
- *   one summary node of each level  the one at the old end, if it was written: its last entry counts
- *                                   more free blocks, and entries of new children follow
+ *   one summary node of each level  the one at the old end, if it was written: its last entry
+ *                                   counts more free blocks, and entries of new children follow
  *   new levels                      one node each, in the places kept for them
  */
 import { clearRange, countRange } from '../../alloc/bit-words.ts';

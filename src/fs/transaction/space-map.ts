@@ -6,9 +6,11 @@
  * not be handed out now: blocks reserved for data on its way, and freed blocks that are not safe to
  * reuse. A policy picks, the index checks the answer, and this file sets the bits.
  *
- *   reserve ──▶ data is written ──▶ claim      two transactions with I/O between: bits set at the claim
+ *   reserve ──▶ data is written ──▶ claim      two transactions with I/O between: bits set at the
+ *                                              claim
  *   allocate                                   both at once, for metadata
- *   free ──▶ commit ──▶ release                reusable only when the freeing is durable and old I/O is over
+ *   free ──▶ commit ──▶ release                reusable only when the freeing is durable and old
+ *                                              I/O is over
  *
  * All numbers in the interface are absolute block numbers, except those that a transaction notes
  * and gives back. The alloc room counts from the start of the space.

@@ -1,8 +1,8 @@
 /**
  * The bitmaps and summaries of the space as they stand in their blocks.
  *
- * They are read and changed in the running transaction. What mkfs has not written is made when it is
- * first needed (`#initialise`), as layout.ts says it must be.
+ * They are read and changed in the running transaction. What mkfs has not written is made when it
+ * is first needed (`#initialise`), as layout.ts says it must be.
  */
 import { clearRange, countRange, setRange } from '../../alloc/bit-words.ts';
 import type { GroupSource } from '../../alloc/space-index.ts';

@@ -2,9 +2,9 @@
  * Extended attributes: names with values, in a tree of their own for each inode that has any.
  *
  * The root of the tree is the end of the inode's body if there is room for it when the first
- * attribute comes, else a block; it goes with the last attribute. A value lies in the leaves, as the
- * parts of records with keys that follow each other: small ones in the inode, large ones in nodes.
- * So all of it is metadata, and a change of an attribute is one transaction.
+ * attribute comes, else a block; it goes with the last attribute. A value lies in the leaves, as
+ * the parts of records with keys that follow each other: small ones in the inode, large ones in
+ * nodes. So all of it is metadata, and a change of an attribute is one transaction.
  *
  *   key   | hash of the name, 36 bits | 8 bits: names of one hash | 8 bits: part of the value |
  *
@@ -40,7 +40,9 @@ export type SetMode = 'any' | 'create' | 'replace';
 const INLINE_ATTRIBUTE_BYTES = 128;
 const HEAD = AttributeRecord.sizeBytes;
 
-/** Blocks that a change may touch beside those of the value: inode, bitmaps, summaries, inner nodes. */
+/**
+ * Blocks that a change may touch beside those of the value: inode, bitmaps, summaries, inner nodes.
+ */
 const OTHER_BLOCKS = 32;
 
 /** Bytes of name and value that one record takes at most. */
@@ -175,7 +177,9 @@ export class ExtendedAttributes {
     Inode.attributeBlock.set(inode.frame.view, inode.at, block);
   }
 
-  /** Stands the cursor on the first record of the attribute. Returns its key, −1 if there is none. */
+  /**
+   * Stands the cursor on the first record of the attribute. Returns its key, −1 if there is none.
+   */
   #find(cursor: Cursor, tx: Transaction, inode: InodeRef, name: Uint8Array): number {
     if (!hasAttributes(inode)) return -1;
     const lowest = attributeKey(name, this.#secret);

@@ -231,8 +231,8 @@ export class ExtentMap {
   }
 
   /**
-   * Maps file blocks, which lie in one extent, to other blocks that were reserved for them, and frees
-   * those of before.
+   * Maps file blocks, which lie in one extent, to other blocks that were reserved for them, and
+   * frees those of before.
    * @param metadata the blocks are metadata, whose frames go with them
    */
   move(

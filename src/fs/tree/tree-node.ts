@@ -8,6 +8,7 @@
  * leaves garbage in the heap, which `compact` gathers when room is needed. A region is a whole
  * block after its header, or the body of an inode: `Region` says where.
  */
+import { TWO_32 } from '../../common/bytes.ts';
 import {
   AttributeRecord,
   BranchRecord,
@@ -19,7 +20,6 @@ import {
 } from '../format/format.ts';
 
 const HEAD = NodeHeader.sizeBytes;
-const TWO_32 = 4294967296;
 
 /** Where a node's region lies: `size` bytes at `base` of these bytes. */
 export interface Region {

@@ -4,9 +4,9 @@
  * The root node lies in the inode's body, so that a small file or directory needs no block for it.
  * When the root is full its records move down into a new block and the root becomes an inner node
  * above; when a lone child fits into the root again it moves back up. Other nodes fill a block
- * each. The root of extended attributes is the end of the body, or a block where the body has no room
- * for it. In an inner node, child i holds the keys from its own key up to the next child's; the first
- * child also holds everything below.
+ * each. The root of extended attributes is the end of the body, or a block where the body has no
+ * room for it. In an inner node, child i holds the keys from its own key up to the next child's;
+ * the first child also holds everything below.
  *
  * A `Cursor` is a path from the root to one record. It stays valid while the tree does not change;
  * `insert` and `remove` leave it undefined. Each user of trees owns a cursor of its own.
@@ -303,8 +303,8 @@ export function rootBytes(inode: InodeRef): number {
 }
 
 /**
- * Makes the root node in the body end at `size`, from which on the body is something else's, or was.
- * The caller has announced the change of the inode.
+ * Makes the root node in the body end at `size`, from which on the body is something else's, or
+ * was. The caller has announced the change of the inode.
  */
 export function resizeRoot(inode: InodeRef, size: number): void {
   setBody(rootStep, inode);
