@@ -48,7 +48,7 @@ export async function growVolume(
   const wanted = plannedSize(volume.layout, sizeBytes ?? device.sizeBytes, device.path);
   if (wanted < before) {
     const has = `${device.path} has ${formatSize(before)}`;
-    throw new CommandError(`${has}, and a volume does not become smaller`);
+    throw new CommandError(`${has}, and becomes smaller only while it is not mounted`);
   }
   const takeBack = extend(device, wanted);
   try {
@@ -75,15 +75,18 @@ export function plannedSize(geometry: Geometry, sizeBytes: number, path: string)
   }
 }
 
-function bytesOf({ blockCount, blockBytes }: Geometry): number {
+export function bytesOf({ blockCount, blockBytes }: Geometry): number {
   return blockCount * blockBytes;
 }
 
 /** @throws CommandError for a volume that takes no changes */
-function requireChangeable({ readOnly, resting, failureInWords }: Growing, device: AioDevice): void {
+export function requireChangeable(
+  { readOnly, resting, failureInWords }: Pick<Growing, 'readOnly' | 'resting' | 'failureInWords'>,
+  device: AioDevice,
+): void {
   if (!readOnly || resting) return;
   const { path } = device;
-  if (device.readOnly) throw new CommandError(`${path} is read-only here, and cannot become larger`);
+  if (device.readOnly) throw new CommandError(`${path} is read-only here, and keeps its size`);
   if (failureInWords !== '') throw new CommandError(`${path} takes no changes any more: ${failureInWords}`);
   throw new CommandError(`${path} is damaged: run 'quarry fsck' on it`);
 }

@@ -1,5 +1,5 @@
 /**
- * `quarry resize`: a volume becomes larger, mounted or not.
+ * `quarry resize`: a volume becomes larger, mounted or not, or smaller, not mounted.
  *
  * Of a mount, its daemon is asked, whatever names it: the directory, the device or the image.
  */
@@ -21,10 +21,11 @@ import {
   type Terminal,
 } from './command.ts';
 import { CommandError } from './failure.ts';
-import { growVolume, plannedSize, type Resized } from './growing.ts';
+import { bytesOf, growVolume, plannedSize, type Resized } from './growing.ts';
 import { requireMount } from './mountpoint.ts';
 import { openTarget } from './open-target.ts';
 import { printable } from './printable.ts';
+import { shrinkVolume } from './shrinking.ts';
 import { formatSize, parseSize } from './sizes.ts';
 import { holding, mountOf } from './storage-hold.ts';
 import { inspectTarget, type Target } from './target.ts';
@@ -65,22 +66,29 @@ async function resizeTarget(target: Target, { sizeBytes }: ResizeQuestion): Prom
   return await holding(target, 'exclusive', async () => {
     try {
       const device = openTarget(target, { exclusive: false, allowBuffered: true });
-      return await growAndClose(await openVolume(device), device, sizeBytes);
+      return await resizeAndClose(await openVolume(device), device, sizeBytes);
     } catch (thrown) {
       throw volumeError(thrown, target.path, 'resized');
     }
   });
 }
 
-async function growAndClose(volume: Volume, device: AioDevice, sizeBytes: number | null): Promise<Resized> {
-  const grown = growVolume(volume, device, sizeBytes);
+async function resizeAndClose(volume: Volume, device: AioDevice, sizeBytes: number | null): Promise<Resized> {
+  const resizing = resizeVolume(volume, device, sizeBytes);
   // What went wrong first is what is told.
-  await grown.catch(() => {});
+  await resizing.catch(() => {});
   const ended = volume.unmount();
   await ended.catch(() => {});
-  const resized = await grown;
+  const resized = await resizing;
   await ended;
   return resized;
+}
+
+async function resizeVolume(volume: Volume, device: AioDevice, sizeBytes: number | null): Promise<Resized> {
+  const planned = sizeBytes === null ? null : plannedSize(volume.layout, sizeBytes, device.path);
+  return planned !== null && planned < bytesOf(volume.layout)
+    ? await shrinkVolume(volume, device, planned)
+    : await growVolume(volume, device, planned);
 }
 
 async function resize(name: string, question: ResizeQuestion): Promise<Resized> {
@@ -105,12 +113,12 @@ async function run(args: readonly string[], options: OptionValues, terminal: Ter
 
 export const resizeCommand: CommandDefinition = {
   name: 'resize',
-  summary: 'make a volume larger, mounted or not',
+  summary: 'make a volume larger, mounted or not, or smaller, not mounted',
   arguments: [
     { name: 'target', text: 'block device, image file, or the directory of a mount' },
     {
       name: 'size',
-      text: 'new size, such as 20G; an image file is made longer; by default all of the target',
+      text: 'new size, such as 20G, which an image file follows; by default all of the target',
       optional: true,
     },
   ],

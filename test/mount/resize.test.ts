@@ -63,6 +63,46 @@ describeQuarry('resize', () => {
     await shell(`rm -f /dev/shm/quarry-sums-${process.pid}`);
   });
 
+  test('an image becomes as small as its data allows', async () => {
+    volume = await Volume.make({ sizeBytes: 300 * MIB });
+    await volume.shell('head -c 200M /dev/zero > ballast; mkdir tree; ln -s tree link');
+    await volume.shell(
+      'for i in $(seq 800); do head -c $((i * 97)) /dev/urandom > tree/$i; done; rm ballast',
+    );
+    await volume.shell('mkdir deep && for i in $(seq 300); do echo $i > deep/$i-$(printf %0200d 0); done');
+    const sum = 'find . -type f -print0 | sort -z | xargs -0 sha256sum | sha256sum';
+    const before = await volume.shell(sum);
+    await volume.unmount();
+    const refused = await quarry('resize', volume.image, '12M');
+    expect(refused).toMatchObject({
+      status: 1,
+      stderr: expect.stringMatching(/needs [\d.]+ MiB or a little/),
+    });
+    expect(await quarry('fsck', '-n', volume.image)).toMatchObject({ status: 0 });
+    expect(await quarry('resize', volume.image, '150M')).toMatchObject({
+      status: 0,
+      stderr: expect.stringMatching(/ has 150 MiB now, 300 MiB before\n$/),
+    });
+    expect(statSync(volume.image).size).toBe(150 * MIB);
+    expect(await quarry('fsck', '-n', volume.image)).toMatchObject({ status: 0 });
+    await volume.mount();
+    expect(await volume.shell(sum)).toBe(before);
+    await volume.unmountAndCheck();
+  });
+
+  test('on a device a volume may be smaller than that, and grows again', async () => {
+    volume = await Volume.make({ kind: 'loop', sizeBytes: 64 * MIB });
+    await volume.shell('head -c 20M /dev/urandom > kept; sha256sum kept > sum');
+    await volume.unmount();
+    expect(await quarry('resize', volume.target, '40M')).toMatchObject({ status: 0 });
+    expect(await quarry('fsck', '-n', volume.target)).toMatchObject({ status: 0 });
+    await volume.mount();
+    expect(await sizeByDf(volume)).toBeLessThan(40 * MIB);
+    expect(await quarry('resize', volume.directory)).toMatchObject({ status: 0 });
+    await volume.shell('head -c 30M /dev/zero > more && sha256sum -c sum');
+    await volume.unmountAndCheck();
+  });
+
   test('what cannot be is refused in one line', async () => {
     volume = await Volume.make({ kind: 'loop', sizeBytes: 64 * MIB });
     const refused = async (...words: string[]) => {
@@ -71,12 +111,12 @@ describeQuarry('resize', () => {
       expect(stderr).toMatch(/^quarry: [^\n]+\n$/);
       return stderr;
     };
-    expect(await refused(volume.directory, '32M')).toContain('does not become smaller');
+    expect(await refused(volume.directory, '32M')).toContain('only while it is not mounted');
     expect(await refused(volume.directory, '1G')).toContain('no more than 64 MiB');
     expect(await refused('/proc/self')).toContain('not a mountpoint');
     expect(await refused('/dev/null', '1G')).toContain('/dev/null');
     await volume.unmount();
-    expect(await refused(volume.target, '32M')).toContain('does not become smaller');
+    expect(await refused(volume.target, '1M')).toContain('too few');
     await volume.mount('-o', 'ro');
     expect(await refused(volume.directory, '1G')).toMatch(/read-only|no more/);
     await volume.unmountAndCheck();
