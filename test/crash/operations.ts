@@ -178,4 +178,8 @@ export const OPERATIONS: readonly CrashOperation[] = [
   ...FILES.flatMap(dataOperations),
   ...['/foo', '/A/foo', '/A'].flatMap(attributeOperations),
   operation('grow', (recorder) => recorder.grow(GROWN_BYTES)),
+  operation('shrink', async (recorder) => {
+    await recorder.unlink('/filler');
+    await recorder.shrink(GROWN_BYTES);
+  }),
 ];

@@ -249,6 +249,19 @@ export class Recorder {
     return layout.blockCount > before;
   }
 
+  /** Makes the volume smaller, when all else is over. */
+  async shrink(stepBytes: number): Promise<boolean> {
+    await this.sync();
+    const { layout } = this.volume;
+    try {
+      await this.volume.shrink(layout.blockCount * layout.blockBytes - stepBytes);
+      return true;
+    } catch (thrown) {
+      if (this.#isRefusal(thrown)) return false;
+      throw thrown;
+    }
+  }
+
   async freeBlocks(): Promise<number> {
     const into = { blockBytes: 0, blocks: 0, freeBlocks: 0, inodes: 0, freeInodes: 0, maxNameBytes: 0 };
     await this.volume.run((tx) => this.volume.statistics(tx, into));
