@@ -84,8 +84,17 @@ test('all of an image that is longer', async () => {
   expect(await runHere('fsck', '-n', image)).toMatchObject({ status: 0 });
 });
 
+test('a smaller size, and the image with it', async () => {
+  expect(await runHere('resize', image, String(5 * MIB + 100))).toMatchObject({
+    status: 0,
+    err: expect.stringMatching(/ has 5 MiB now, 8 MiB before\n$/),
+  });
+  expect(statSync(image).size).toBe(5 * MIB);
+  expect(await runHere('fsck', '-n', image)).toMatchObject({ status: 0 });
+});
+
 test('a size that cannot be', async () => {
-  expect(await refusal('4M')).toMatch(/volume\.img has 8 MiB, and a volume does not become smaller/);
+  expect(await untouched('1M')).toMatch(/volume\.img: (1048576 bytes are too few|what is in it needs)/);
   expect(await untouched('3K')).toMatch(/volume\.img: there is not even room for one block/);
   expect(await runHere('resize', image, '2E')).toMatchObject({
     status: 2,

@@ -25,7 +25,10 @@ export function isBlank({ fresh, unwritten }: Segment): boolean {
   return fresh || unwritten;
 }
 
-/** The segments of file blocks [first, end), in order, into `into`. */
+/**
+ * The segments of file blocks [first, end), in order, into `into`. Returns what `Mapping.follows`
+ * says of the first.
+ */
 export function mapSegments(
   tx: Transaction,
   extents: ExtentMap,
@@ -33,14 +36,17 @@ export function mapSegments(
   first: FileBlock,
   end: FileBlock,
   into: Segment[],
-): void {
+): BlockNumber {
   empty(into);
+  let follows: BlockNumber = -1;
   let at = first;
   while (at < end) {
     const mapping = extents.find(tx, inode, at);
     const length = Math.min(mapping.length, end - at);
     const { block, unwritten } = mapping;
+    if (at === first) follows = mapping.follows;
     into.push({ fileBlock: at, block, length, fresh: false, unwritten });
     at += length;
   }
+  return follows;
 }

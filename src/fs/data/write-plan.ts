@@ -156,24 +156,17 @@ export class WritePlan {
   }
 
   #planRange(tx: Transaction, inode: InodeRef): void {
-    mapSegments(tx, this.#context.extents, inode, this.first, this.end, mapped);
+    const follows = mapSegments(tx, this.#context.extents, inode, this.first, this.end, mapped);
     for (const segment of mapped) {
       if (segment.block !== 0) {
         this.segments.push(segment);
         continue;
       }
-      const goal = this.#goal(tx, inode, segment.fileBlock);
+      // Behind the segment before, or what comes before the range.
+      const before = this.segments[this.segments.length - 1];
+      const goal = before ? before.block + before.length : follows;
       this.#reserveHole(tx, goal, segment.fileBlock, segment.fileBlock + segment.length);
     }
-  }
-
-  /** The block after the one before. */
-  #goal(tx: Transaction, inode: InodeRef, fileBlock: FileBlock): BlockNumber {
-    const before = this.segments[this.segments.length - 1];
-    if (before) return before.block + before.length;
-    if (fileBlock === 0) return -1;
-    const { block } = this.#context.extents.find(tx, inode, fileBlock - 1);
-    return block === 0 ? -1 : block + 1;
   }
 
   #reserveHole(tx: Transaction, goal: BlockNumber, first: FileBlock, end: FileBlock): void {

@@ -281,7 +281,7 @@ export class OperationRunner {
     }
     try {
       operation.perform(tx);
-      if (!this.#host.roomInJournal) throw JOURNAL_FULL;
+      if (tx.changedFrames > 0 && !this.#host.roomInJournal) throw JOURNAL_FULL;
     } catch (thrown) {
       if (this.#takenBack(operation)) this.#afterFailure(operation, thrown, waiting);
       return;

@@ -27,6 +27,8 @@ export interface Mapping {
   length: number;
   /** The blocks are the file's, and read as zeros. */
   unwritten: boolean;
+  /** Of a hole: the block behind the extent that ends where it begins; −1 if none does. */
+  follows: BlockNumber;
 }
 
 /** Tree nodes of all trees, taken from and given back to the space. */
@@ -54,7 +56,7 @@ export class ExtentMap {
   readonly #space: SpaceMap;
   readonly #tree: Tree;
   readonly #reader = new Cursor();
-  readonly #mapping: Mapping = { block: 0, length: 0, unwritten: false };
+  readonly #mapping: Mapping = { block: 0, length: 0, unwritten: false, follows: -1 };
 
   constructor(space: SpaceMap) {
     this.#space = space;
@@ -67,6 +69,7 @@ export class ExtentMap {
     const mapping = this.#mapping;
     mapping.block = 0;
     mapping.unwritten = false;
+    mapping.follows = -1;
     if (cursor.seekFloor(tx, inode, TreeKind.extents, fileBlock)) {
       const { key, at } = cursor;
       const { view } = cursor.leaf;
@@ -77,6 +80,7 @@ export class ExtentMap {
         mapping.unwritten = ExtentRecord.flags.get(view, at) !== 0;
         return mapping;
       }
+      if (key + length === fileBlock) mapping.follows = ExtentRecord.block.get(view, at) + length;
       mapping.length = (cursor.next() ? cursor.key : END) - fileBlock;
       return mapping;
     }
@@ -142,7 +146,7 @@ export class ExtentMap {
   ): void {
     if (this.#extendBefore(tx, inode, fileBlock, block, length, flags)) return;
     this.#insertRecord(tx, inode, fileBlock, block, length, flags);
-    this.#joinNext(tx, inode, fileBlock);
+    this.#joinNext(tx, inode);
   }
 
   /** Lengthens the extent before, if the new blocks continue it. */
@@ -166,17 +170,21 @@ export class ExtentMap {
     if (ExtentRecord.flags.get(view, at) !== flags) return false;
     tx.modify(frame);
     ExtentRecord.length.set(view, at, before + length);
-    this.#joinNext(tx, inode, key);
+    this.#joinNext(tx, inode);
     return true;
   }
 
-  /** Joins the extent at `fileBlock` with the one after it, if that one continues it on disk. */
-  #joinNext(tx: Transaction, inode: InodeRef, fileBlock: FileBlock): void {
+  /**
+   * Joins the extent under the cursor with the one after it, if that one continues it on disk. The
+   * cursor is undefined afterwards.
+   */
+  #joinNext(tx: Transaction, inode: InodeRef): void {
     const { cursor } = this.#tree;
-    cursor.seekFloor(tx, inode, TreeKind.extents, fileBlock);
-    const length = ExtentRecord.length.get(cursor.leaf.view, cursor.at);
-    const end = ExtentRecord.block.get(cursor.leaf.view, cursor.at) + length;
-    const flags = ExtentRecord.flags.get(cursor.leaf.view, cursor.at);
+    const { key: fileBlock, at } = cursor;
+    const { view } = cursor.leaf;
+    const length = ExtentRecord.length.get(view, at);
+    const end = ExtentRecord.block.get(view, at) + length;
+    const flags = ExtentRecord.flags.get(view, at);
     if (!cursor.next() || cursor.key !== fileBlock + length) return;
     if (ExtentRecord.block.get(cursor.leaf.view, cursor.at) !== end) return;
     if (ExtentRecord.flags.get(cursor.leaf.view, cursor.at) !== flags) return;
