@@ -73,6 +73,25 @@ async function fillSmall(volume: TestVolume, random: SeededRandom): Promise<void
   await volume.create('/null', FileType.characterDevice | 0o666, 0x103);
   await volume.create('/disk', FileType.blockDevice | 0o660, 0x800);
   await fillSparse(volume, random, '/sparse', 6, 20);
+  await fillAttributes(volume, random);
+}
+
+/** In the inode, in a block of their own, and in a tree. */
+async function fillAttributes(volume: TestVolume, random: SeededRandom): Promise<void> {
+  const set = async (path: string, name: string, lengthBytes: number) => {
+    const inode = await volume.resolve(path);
+    await volume.volume.run((tx) =>
+      volume.volume.setExtendedAttribute(
+        tx,
+        inode,
+        new TextEncoder().encode(name),
+        data(random, lengthBytes),
+      ),
+    );
+  };
+  for (const path of ['/a/file-100', '/a/file-336', '/a/b', '/fifo', '/a/short-link', '/a/inline-link'])
+    await set(path, 'user.small', 20);
+  for (let i = 0; i < 6; i++) await set('/sparse', `user.${'n'.repeat(i * 30)}`, i * 150);
 }
 
 /** A file of `count` extents, each of one or two blocks, with a hole before each. */
@@ -123,8 +142,10 @@ async function fillExtents(volume: TestVolume, random: SeededRandom, count: numb
 }
 
 async function fillOrphans(volume: TestVolume, random: SeededRandom): Promise<void> {
-  await fillSmall(volume, random);
+  // First, so that it is at home, where it is looked for.
   await fillSparse(volume, random, '/being-cut', 30, 3);
+  await volume.volume.sync();
+  await fillSmall(volume, random);
   for (const path of ['/held-1', '/held-2', '/held-3']) {
     const inode = await file(volume, random, path, 9000);
     volume.volume.acquire(inode);

@@ -105,6 +105,7 @@ export class Exercise {
     await this.#attempt('lookup', () => volume.run((tx) => volume.lookup(tx, parent, name)));
     const attributes = await this.#attempt('getattr', () => this.#attributes(inode));
     if (attributes === undefined) return;
+    await this.#attempt('listxattr', () => this.#readExtended(inode));
     const type = attributes.mode & 0o170000;
     if (type === FileType.directory) this.#directories.push(seen);
     else if (type === FileType.regular) {
@@ -123,6 +124,27 @@ export class Exercise {
       volume.readAttributes(tx, inode, into);
       return into;
     });
+  }
+
+  /** All names and values. */
+  async #readExtended(inode: number): Promise<void> {
+    const { volume } = this.#volume;
+    for (const name of await volume.run((tx) => volume.listExtendedAttributes(tx, inode)))
+      await volume.run((tx) => volume.getExtendedAttribute(tx, inode, name));
+  }
+
+  async #changeExtended(inode: number): Promise<void> {
+    const random = this.#random;
+    const { volume } = this.#volume;
+    const name = encoder.encode(random.pick(['user.small', 'user.', 'user.new']));
+    const value = new Uint8Array(random.pick([0, 20, 300, 2000])).fill(0x5a);
+    await this.#attempt('setxattr', () =>
+      volume.run((tx) => volume.setExtendedAttribute(tx, inode, name, value)),
+    );
+    if (random.chance(0.5)) return;
+    await this.#attempt('removexattr', () =>
+      volume.run((tx) => volume.removeExtendedAttribute(tx, inode, name)),
+    );
   }
 
   async #readlink(inode: number): Promise<void> {
@@ -163,6 +185,8 @@ export class Exercise {
     for (let i = 0; i < 3 && this.#files.length > 0; i++) await this.#write(random.pick(this.#files).inode);
     for (let i = 0; i < 3 && this.#files.length > 0; i++) await this.#resize(random.pick(this.#files).inode);
     await this.#attempt('sync', () => this.#volume.volume.sync());
+    const all = [...this.#directories, ...this.#files, ...this.#others];
+    for (let i = 0; i < 3; i++) await this.#changeExtended(random.pick(all).inode);
     for (let i = 0; i < 3; i++) await this.#rename();
     for (let i = 0; i < 4; i++) await this.#remove();
     await this.#attempt('sync', () => this.#volume.volume.sync());

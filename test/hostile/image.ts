@@ -6,6 +6,7 @@
 import { crc32c } from '../../src/crc32c.ts';
 import { sealBlock } from '../../src/fs/format/block-header.ts';
 import {
+  AttributeRecord,
   BlockHeader,
   BlockKind,
   BranchRecord,
@@ -26,6 +27,7 @@ import {
   VOLUME_ROOT_INODE_OFFSET,
 } from '../../src/fs/format/format.ts';
 import { Layout } from '../../src/fs/format/layout.ts';
+import { NODE_BLOCK_KIND } from '../../src/fs/format/node-blocks.ts';
 import type { ImageBytes } from './image-bytes.ts';
 
 /** One block, taken out to be looked at or changed. */
@@ -77,6 +79,7 @@ export interface ImageIndex {
   readonly nodes: readonly NodePlace[];
   readonly extents: readonly RecordPlace[];
   readonly entries: readonly RecordPlace[];
+  readonly attributes: readonly RecordPlace[];
   readonly branches: readonly RecordPlace[];
 }
 
@@ -177,6 +180,7 @@ export function indexOf(bytes: ImageBytes, layout: Layout): ImageIndex {
     nodes: [] as NodePlace[],
     extents: [] as RecordPlace[],
     entries: [] as RecordPlace[],
+    attributes: [] as RecordPlace[],
     branches: [] as RecordPlace[],
   };
   for (const number of writtenBlocks(bytes, layout)) {
@@ -201,11 +205,14 @@ function* writtenBlocks(bytes: ImageBytes, layout: Layout): Generator<number> {
   }
 }
 
+const NODE_KINDS: ReadonlySet<number> = new Set(Object.values(NODE_BLOCK_KIND));
+
 type Growing = {
   inodes: InodePlace[];
   nodes: NodePlace[];
   extents: RecordPlace[];
   entries: RecordPlace[];
+  attributes: RecordPlace[];
   branches: RecordPlace[];
 };
 
@@ -215,7 +222,7 @@ function indexBlock(index: Growing, block: Block, kind: number, layout: Layout):
     for (let i = 0; i < layout.inodesPerBlock; i++) indexInode(index, block, HEADER_BYTES + i * INODE_BYTES);
   } else if (kind === BlockKind.volumeRoot) {
     indexNode(index, block, 0, VOLUME_ROOT_INODE_OFFSET + INODE_BODY_OFFSET, INODE_BODY_BYTES);
-  } else if (kind === BlockKind.extentNode || kind === BlockKind.directoryNode) {
+  } else if (NODE_KINDS.has(kind)) {
     const owner = block.view.getUint32(48, true);
     indexNode(index, block, owner, HEADER_BYTES, blockBytes - HEADER_BYTES);
   }
@@ -230,7 +237,10 @@ function indexInode(index: Growing, block: Block, at: number): void {
   const type = mode & FILE_TYPE_MASK;
   const isInline = (Inode.flags.get(view, at) & InodeFlag.inlineData) !== 0;
   const hasTree = type === FileType.directory || type === FileType.regular || type === FileType.symlink;
-  if (hasTree && !isInline) indexNode(index, block, number, at + INODE_BODY_OFFSET, INODE_BODY_BYTES);
+  const attributes = Inode.inlineAttributeBytes.get(view, at);
+  if (hasTree && !isInline)
+    indexNode(index, block, number, at + INODE_BODY_OFFSET, INODE_BODY_BYTES - attributes);
+  if (attributes > 0) indexNode(index, block, number, at + INODE_BYTES - attributes, attributes);
 }
 
 function indexNode(index: Growing, block: Block, owner: number, base: number, size: number): void {
@@ -240,15 +250,23 @@ function indexNode(index: Growing, block: Block, owner: number, base: number, si
   const count = NodeHeader.count.get(view, base);
   const node = { owner, block: block.number, base, size, level, kind, count };
   index.nodes.push(node);
-  const list = level > 0 ? index.branches : kind === TreeKind.extents ? index.extents : index.entries;
+  const list = level > 0 ? index.branches : listOf(index, kind);
   for (let i = 0; i < count; i++) {
     const at = base + view.getUint16(base + NodeHeader.sizeBytes + 2 * i, true);
     list.push({ node, index: i, at });
   }
 }
 
+function listOf(index: Growing, kind: number): RecordPlace[] {
+  if (kind === TreeKind.attributes) return index.attributes;
+  return kind === TreeKind.extents ? index.extents : index.entries;
+}
+
 /** The record of tree records by what they are. */
-export function recordOf(place: RecordPlace): typeof BranchRecord | typeof ExtentRecord | typeof EntryRecord {
-  if (place.node.level > 0) return BranchRecord;
-  return place.node.kind === TreeKind.extents ? ExtentRecord : EntryRecord;
+export function recordOf({
+  node,
+}: RecordPlace): typeof BranchRecord | typeof ExtentRecord | typeof EntryRecord | typeof AttributeRecord {
+  if (node.level > 0) return BranchRecord;
+  if (node.kind === TreeKind.attributes) return AttributeRecord;
+  return node.kind === TreeKind.extents ? ExtentRecord : EntryRecord;
 }

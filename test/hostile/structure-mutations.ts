@@ -4,6 +4,7 @@
  */
 
 import {
+  AttributeRecord,
   BitmapHeader,
   BlockHeader,
   BlockKind,
@@ -20,11 +21,12 @@ import {
   SummaryEntry,
   SummaryHeader,
   Superblock,
-  TreeKind,
+  type TreeKind,
   VOLUME_ROOT_INODE_OFFSET,
   VolumeRoot,
 } from '../../src/fs/format/format.ts';
 import { Layout } from '../../src/fs/format/layout.ts';
+import { NODE_BLOCK_KIND } from '../../src/fs/format/node-blocks.ts';
 import { Bytes, type RecordInfo, U8, U16, U32, U48 } from '../../src/fs/format/record.ts';
 import type { SeededRandom } from '../../src/sim/seeded-random.ts';
 import type { Image, InodePlace, NodePlace, RecordPlace } from './image.ts';
@@ -179,9 +181,8 @@ function shuffleSlots(image: Image, random: SeededRandom): void {
 }
 
 function anyRecord(image: Image, random: SeededRandom): RecordPlace | undefined {
-  const lists = [image.index.branches, image.index.extents, image.index.entries].filter(
-    (list) => list.length > 0,
-  );
+  const { branches, extents, entries, attributes } = image.index;
+  const lists = [branches, extents, entries, attributes].filter((list) => list.length > 0);
   return lists.length > 0 ? random.pick(random.pick(lists)) : undefined;
 }
 
@@ -242,11 +243,7 @@ function treeCycle(image: Image, random: SeededRandom): void {
   image.edit(target.block, ({ view }) => {
     NodeHeader.level.set(view, target.base, level);
     NodeHeader.kind.set(view, target.base, place.node.kind);
-    BlockHeader.kind.set(
-      view,
-      0,
-      place.node.kind === TreeKind.extents ? BlockKind.extentNode : BlockKind.directoryNode,
-    );
+    BlockHeader.kind.set(view, 0, NODE_BLOCK_KIND[place.node.kind as TreeKind]);
     OwnerHeader.owner.set(view, 0, place.node.owner);
     for (let i = 0; i < target.count; i++) {
       const at = target.base + view.getUint16(target.base + NodeHeader.sizeBytes + 2 * i, true);
@@ -323,6 +320,25 @@ function entryLie(image: Image, random: SeededRandom): void {
         0, 0x2f, 0x2e, 0xff, 0x41,
       ]);
     }
+  });
+}
+
+/** Attributes that are no attributes, in places that are none. */
+function attributeLie(image: Image, random: SeededRandom): void {
+  const { attributes, inodes, metadata } = image.index;
+  const what = random.below(5);
+  if (what <= 1 && attributes.length > 0) {
+    const place = random.pick(attributes);
+    spoilField(image, random, AttributeRecord, place.node.block, place.at);
+    return;
+  }
+  const inode = random.pick(inodes);
+  const others = inodes.map(({ block, at }) => Inode.attributeBlock.get(image.block(block).view, at));
+  image.edit(inode.block, ({ view }) => {
+    const blocks = [random.pick(metadata), random.pick(others), inode.block, 0, 2 ** 48 - 1];
+    if (what !== 3) Inode.attributeBlock.set(view, inode.at, random.pick(blocks));
+    if (what >= 3)
+      Inode.inlineAttributeBytes.set(view, inode.at, random.pick([0, 8, 64, 128, 200, 208, 216, 336, 65535]));
   });
 }
 
@@ -531,6 +547,7 @@ export const STRUCTURE_MUTATIONS: Readonly<Record<string, Mutation>> = {
   'tree-fan': treeFan,
   'extent-lie': extentLie,
   'entry-lie': entryLie,
+  'attribute-lie': attributeLie,
   'name-twice': nameTwice,
   'directory-loop': directoryLoop,
   'parent-lie': parentLie,
