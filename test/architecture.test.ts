@@ -21,6 +21,7 @@ const MAY_IMPORT: Record<string, RegExp[]> = {
   'src/native.ts': [/^src\/aio\/device\.ts$/, /^node:module$/],
   'src/crc32c.ts': [/^src\/native\.ts$/],
   'src/path-bytes.ts': [/^node:(fs|path)$/],
+  'src/printable.ts': [],
   'src/alloc': [],
   // Finds a user's policy by its file name; the policies themselves know nothing of files.
   'src/alloc/registry.ts': [/^src\/alloc\//, /^node:(fs|module|path|url)$/],
@@ -45,7 +46,7 @@ const MAY_IMPORT: Record<string, RegExp[]> = {
   'src/lab': [/^src\/(alloc|fs|aio|sim)\//, /^node:/],
   'src/cli': [
     /^src\/(alloc|fs|aio|sim|fuse|check|lab)\//,
-    /^src\/(native|path-bytes)\.ts$/,
+    /^src\/(native|path-bytes|printable)\.ts$/,
     /^node:/,
     /^commander$/,
   ],

@@ -18,8 +18,8 @@ import {
   type QuestionName,
 } from '../fuse/questions.ts';
 import { native } from '../native.ts';
+import { printable } from '../printable.ts';
 import { CommandError } from './failure.ts';
-import { printable } from './printable.ts';
 
 export const ANSWER_SECONDS = 5;
 /** Of what a server says in one sentence, shown as a part of a line. */

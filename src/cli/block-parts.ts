@@ -37,8 +37,8 @@ import {
   VolumeRoot,
 } from '../fs/format/format.ts';
 import type { RecordInfo } from '../fs/format/record.ts';
+import { printableJson } from '../printable.ts';
 import { type FieldRow, fieldRows, headerRows } from './field-rows.ts';
-import { printableJson } from './printable.ts';
 
 export interface Part {
   readonly title: string;

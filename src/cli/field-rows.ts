@@ -35,7 +35,7 @@ import {
   U48,
   U64,
 } from '../fs/format/record.ts';
-import { printableJson } from './printable.ts';
+import { printableJson } from '../printable.ts';
 import { formatUuid } from './uuids.ts';
 
 export type FieldValue = number | bigint | Uint8Array;

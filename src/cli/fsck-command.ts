@@ -11,6 +11,7 @@
 import { type CheckOptions, type CheckResult, checkVolume, FsckExit } from '../check/checker.ts';
 import { PASSES, type Problem } from '../check/problem.ts';
 import { type RepairMode, repairVolume } from '../check/repair.ts';
+import { printable } from '../printable.ts';
 import {
   argumentAt,
   type CommandDefinition,
@@ -23,7 +24,6 @@ import {
 } from './command.ts';
 import { targetError, UsageError } from './failure.ts';
 import { openTarget } from './open-target.ts';
-import { printable } from './printable.ts';
 import { requireFileSize } from './process-limits.ts';
 import { ProgressBar } from './progress.ts';
 import { holding } from './storage-hold.ts';

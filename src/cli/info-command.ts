@@ -5,6 +5,7 @@
 import { BlockSource } from '../check/block-source.ts';
 import { BlockHeader, BlockKind, HEADER_BYTES, SummaryHeader, VolumeRoot } from '../fs/format/format.ts';
 import type { Layout } from '../fs/format/layout.ts';
+import { printable } from '../printable.ts';
 import {
   argumentAt,
   type CommandDefinition,
@@ -16,7 +17,6 @@ import {
 } from './command.ts';
 import { targetError } from './failure.ts';
 import { openTarget } from './open-target.ts';
-import { printable } from './printable.ts';
 import { formatSize } from './sizes.ts';
 import { mountOf } from './storage-hold.ts';
 import { factLines } from './table-text.ts';

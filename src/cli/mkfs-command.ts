@@ -21,6 +21,7 @@ import {
 import { NAME_SECRET_BYTES } from '../fs/format/name-hash.ts';
 import { formatVolume, planFormat } from '../fs/mkfs.ts';
 import { absolutePath, systemPath } from '../path-bytes.ts';
+import { printable } from '../printable.ts';
 import {
   argumentAt,
   type CommandDefinition,
@@ -35,7 +36,6 @@ import {
 import { CommandError, targetError, UsageError } from './failure.ts';
 import { openTarget, resizeImage } from './open-target.ts';
 import { requireOverwritable } from './overwrite.ts';
-import { printable } from './printable.ts';
 import { requireFileSize } from './process-limits.ts';
 import { formatSize, parseSize } from './sizes.ts';
 import { holding } from './storage-hold.ts';

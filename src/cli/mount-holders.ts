@@ -4,7 +4,7 @@
  */
 import { readlinkSync } from 'node:fs';
 import { type MountRecord, parseMountinfo } from '../fuse/mount-table.ts';
-import { printable } from './printable.ts';
+import { printable } from '../printable.ts';
 import { processName, processNumbers, readIfThere } from './processes.ts';
 
 /** More are not named. */

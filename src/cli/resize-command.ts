@@ -8,6 +8,7 @@ import { fsErrorFromNumber } from '../fs/base/errors.ts';
 import { openVolume } from '../fs/volume.ts';
 import type { MountRecord } from '../fuse/mount-table.ts';
 import { systemPath } from '../path-bytes.ts';
+import { printable } from '../printable.ts';
 import { askMount } from './ask-mount.ts';
 import {
   argumentAt,
@@ -23,7 +24,6 @@ import { CommandError } from './failure.ts';
 import { growVolume, type Resized } from './growing.ts';
 import { requireMount } from './mountpoint.ts';
 import { openTarget } from './open-target.ts';
-import { printable } from './printable.ts';
 import { formatSize, parseSize } from './sizes.ts';
 import { holding, mountOf } from './storage-hold.ts';
 import { inspectTarget, type Target } from './target.ts';
