@@ -129,7 +129,7 @@ class JournalWalk {
   constructor(source: BlockSource, owner: JournalOwner) {
     this.#source = source;
     this.#owner = owner;
-    this.length = owner.layout.journalBlocks - JOURNAL_HEADS;
+    this.length = owner.layout.logBlocks;
   }
 
   /** The newer of the heads that are valid, and whether one is sealed and makes no sense. */
@@ -303,7 +303,7 @@ class JournalWalk {
   }
 
   #place(index: number): number {
-    return this.#owner.layout.journalStart + JOURNAL_HEADS + index;
+    return this.#owner.layout.logBlock(index);
   }
 
   /** The bytes at an index of the log, good until the next call. */

@@ -19,7 +19,6 @@ import {
   RevokeEntry,
 } from '../fs/format/format.ts';
 import { NotAVolumeError } from '../fs/format/superblock.ts';
-import { logBlock, logLength } from '../fs/journal/journal.ts';
 import { readJournal, readJournalHead } from '../fs/journal/journal-log.ts';
 import { blockParts, type Part, viewOf } from './block-parts.ts';
 import type { DumpSource } from './dump-source.ts';
@@ -73,7 +72,7 @@ export async function reportJournal(source: DumpSource): Promise<JournalReport> 
   }
   const transactions = await gather(source, tail ?? 0);
   for (const transaction of transactions) transaction.fate = fateOf(transaction, due);
-  return { heads, logBlocks: logLength(layout), tail, transactions, fault };
+  return { heads, logBlocks: layout.logBlocks, tail, transactions, fault };
 }
 
 function fateOf(
@@ -90,10 +89,10 @@ async function gather(source: DumpSource, tail: number): Promise<TransactionRepo
   const { layout, superblock } = source;
   const blocks = new BlockSource(source.device);
   const found = new Map<number, TransactionReport>();
-  const length = logLength(layout);
+  const length = layout.logBlocks;
   for (let i = 0; i < length; i++) {
     const index = (tail + i) % length;
-    const place = logBlock(layout, index);
+    const place = layout.logBlock(index);
     const { bytes, errno } = await blocks.read(place * layout.blockBytes, layout.blockBytes);
     if (errno !== 0) continue;
     const view = viewOf(bytes);

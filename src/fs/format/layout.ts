@@ -21,6 +21,7 @@ import type { BlockNumber, FileBlock } from '../base/numbers.ts';
 import {
   HEADER_BYTES,
   INODE_STRIDE_BYTES,
+  JOURNAL_HEADS,
   MAX_BLOCK_BYTES,
   MAX_BLOCKS,
   MAX_VOLUME_BYTES,
@@ -168,6 +169,16 @@ export class Layout {
   /** Levels of summary nodes in use, ≥ 1; the highest has one node. */
   get summaryLevels(): number {
     return this.#summaryLevels;
+  }
+
+  /** Blocks in the log: the journal without its heads. */
+  get logBlocks(): number {
+    return this.journalBlocks - JOURNAL_HEADS;
+  }
+
+  /** The place of index `index` of the log as an absolute block. */
+  logBlock(index: number): BlockNumber {
+    return this.journalStart + JOURNAL_HEADS + index;
   }
 
   /** Where copies of the superblock stand; the second from two groups on. */
