@@ -17,6 +17,7 @@ import {
 } from '../fs/format/format.ts';
 import type { CheckContext } from './context.ts';
 import { viewOf } from './metadata-block.ts';
+import { rangeTexts } from './number-ranges.ts';
 import { lowestClear } from './space-map.ts';
 
 /** Ranges named in one message. */
@@ -33,18 +34,11 @@ export async function checkSpace(context: CheckContext): Promise<void> {
 }
 
 /** Absolute block numbers of the set bits, as ranges: `12-15, 20 and 3 more`. */
-export function rangesOf(bits: BitSet, firstBlock: number): string {
-  const ranges: [number, number][] = [];
-  for (const bit of bits.toArray()) {
-    const last = ranges.at(-1);
-    if (last && last[1] === bit - 1) last[1] = bit;
-    else ranges.push([bit, bit]);
-  }
-  const shown = ranges
-    .slice(0, RANGES_SHOWN)
-    .map(([from, to]) => (from === to ? `${firstBlock + from}` : `${firstBlock + from}-${firstBlock + to}`));
-  const more = ranges.length - shown.length;
-  return more > 0 ? `${shown.join(', ')} and ${more} more ranges` : shown.join(', ');
+function rangesOf(bits: BitSet, firstBlock: number): string {
+  const ranges = rangeTexts(bits.toArray().map((bit) => firstBlock + bit));
+  const shown = ranges.slice(0, RANGES_SHOWN).join(', ');
+  const more = ranges.length - RANGES_SHOWN;
+  return more > 0 ? `${shown} and ${more} more ranges` : shown;
 }
 
 class SpaceCheck {

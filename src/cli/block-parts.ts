@@ -3,6 +3,7 @@
  * the bytes are, the parts that can be read are shown; a count or an offset that leads out of the
  * block ends its list with a note.
  */
+import { rangeTexts } from '../check/number-ranges.ts';
 import {
   BitmapHeader,
   BlockHeader,
@@ -80,22 +81,17 @@ function listParts(
   return parts;
 }
 
-/** Bits that are set, as ranges: `0-5, 9`. */
-function bitRanges(bytes: Uint8Array): string {
-  const ranges: string[] = [];
-  let first = -1;
-  for (let bit = 0; bit <= bytes.length * 8; bit++) {
-    const isSet = ((bytes[bit >>> 3] ?? 0) & (1 << (bit & 7))) !== 0;
-    if (isSet && first < 0) first = bit;
-    if (isSet || first < 0) continue;
-    ranges.push(first === bit - 1 ? `${first}` : `${first}-${bit - 1}`);
-    first = -1;
-  }
-  return ranges.length === 0 ? 'none' : ranges.join(', ');
+/** The numbers of the bits that are set. */
+function bitsSet(bytes: Uint8Array): number[] {
+  const bits: number[] = [];
+  for (const [at, byte] of bytes.entries())
+    for (let bit = 0; bit < 8; bit++) if ((byte & (1 << bit)) !== 0) bits.push(8 * at + bit);
+  return bits;
 }
 
 function bitmapParts(bytes: Uint8Array): Part[] {
-  return [{ title: 'bits that are set', rows: [], notes: [bitRanges(bytes.subarray(HEADER_BYTES))] }];
+  const ranges = rangeTexts(bitsSet(bytes.subarray(HEADER_BYTES)));
+  return [{ title: 'bits that are set', rows: [], notes: [ranges.join(', ') || 'none'] }];
 }
 
 // ---- tree nodes ----

@@ -6,6 +6,7 @@
  * of the mount's own reader (fs/journal-log.ts), so that the two cannot disagree.
  */
 import { BlockSource } from '../check/block-source.ts';
+import { rangeTexts } from '../check/number-ranges.ts';
 import { blockFault } from '../fs/format/block-header.ts';
 import {
   BlockHeader,
@@ -138,14 +139,8 @@ function entryOffsets(
 }
 
 /** Numbers as ranges: `3-5, 9`. */
-export function rangesText(numbers: readonly number[]): string {
-  const ranges: { readonly first: number; last: number }[] = [];
-  for (const number of [...numbers].sort((a, b) => a - b)) {
-    const before = ranges.at(-1);
-    if (before?.last === number - 1) before.last = number;
-    else ranges.push({ first: number, last: number });
-  }
-  return ranges.map(({ first, last }) => (first === last ? `${first}` : `${first}-${last}`)).join(', ');
+function rangesText(numbers: readonly number[]): string {
+  return rangeTexts([...numbers].sort((a, b) => a - b)).join(', ');
 }
 
 export function transactionLine(transaction: TransactionReport): string {
