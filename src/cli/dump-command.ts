@@ -7,6 +7,7 @@
  */
 
 import { BlockSource } from '../check/block-source.ts';
+import { viewOf } from '../check/metadata-block.ts';
 import { inspectSuperblock } from '../check/superblock-pass.ts';
 import { blockFault } from '../fs/format/block-header.ts';
 import {
@@ -24,7 +25,9 @@ import {
   SummaryHeader,
 } from '../fs/format/format.ts';
 import type { Layout } from '../fs/format/layout.ts';
-import { blockParts, entryName, hexLines, inodeParts, nameText, type Part, viewOf } from './block-parts.ts';
+import { blockParts, hexLines, inodeParts, type Part } from '../inspect/block-parts.ts';
+import { entryName } from '../inspect/node-records.ts';
+import { nameText, utf8Text } from '../inspect/value-text.ts';
 import {
   argumentAt,
   type CommandDefinition,
@@ -172,11 +175,8 @@ async function showDirectory(source: DumpSource, number: number): Promise<Report
 
 /** A name as JSON: text where it is UTF-8, hexadecimal digits otherwise. */
 function nameJson(name: Uint8Array): Record<string, string> {
-  try {
-    return { name: new TextDecoder('utf-8', { fatal: true }).decode(name) };
-  } catch {
-    return { nameHex: Buffer.from(name).toString('hex') };
-  }
+  const text = utf8Text(name);
+  return text === undefined ? { nameHex: Buffer.from(name).toString('hex') } : { name: text };
 }
 
 // ---- blocks ----

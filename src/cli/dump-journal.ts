@@ -6,6 +6,7 @@
  * of the mount's own reader (fs/journal-log.ts), so that the two cannot disagree.
  */
 import { BlockSource } from '../check/block-source.ts';
+import { viewOf } from '../check/metadata-block.ts';
 import { rangeTexts } from '../check/number-ranges.ts';
 import { blockFault } from '../fs/format/block-header.ts';
 import {
@@ -21,10 +22,10 @@ import {
 } from '../fs/format/format.ts';
 import { NotAVolumeError } from '../fs/format/superblock.ts';
 import { readJournal, readJournalHead } from '../fs/journal/journal-log.ts';
-import { blockParts, type Part, viewOf } from './block-parts.ts';
+import { blockParts, type Part } from '../inspect/block-parts.ts';
+import { timeText } from '../inspect/value-text.ts';
 import type { DumpSource } from './dump-source.ts';
 import { failureLine } from './failure.ts';
-import { timeText } from './volume-head.ts';
 
 export interface TransactionReport {
   readonly sequence: number;

@@ -9,6 +9,7 @@
 
 import type { Device } from '../aio/device.ts';
 import { BlockSource } from '../check/block-source.ts';
+import { viewOf } from '../check/metadata-block.ts';
 import { CorruptionError } from '../fs/base/errors.ts';
 import { blockFault } from '../fs/format/block-header.ts';
 import {
@@ -29,7 +30,7 @@ import {
 import type { Layout } from '../fs/format/layout.ts';
 import { NotAVolumeError, readSuperblock, type SuperblockImage } from '../fs/format/superblock.ts';
 import { recover } from '../fs/journal/recovery.ts';
-import { nodeRecords, viewOf } from './block-parts.ts';
+import { nodeRecords } from '../inspect/node-records.ts';
 import { CommandError, failureLine, targetError } from './failure.ts';
 import { openTarget } from './open-target.ts';
 import type { Target } from './target.ts';

@@ -20,6 +20,7 @@ import {
 } from '../fs/format/layout.ts';
 import { NAME_SECRET_BYTES } from '../fs/format/name-hash.ts';
 import { formatVolume, planFormat } from '../fs/mkfs.ts';
+import { formatUuid } from '../inspect/value-text.ts';
 import { absolutePath, systemPath } from '../path-bytes.ts';
 import { printable } from '../printable.ts';
 import {
@@ -40,7 +41,7 @@ import { requireFileSize } from './process-limits.ts';
 import { formatSize, parseSize } from './sizes.ts';
 import { holding } from './storage-hold.ts';
 import { edgesOf, inspectTarget, type Target } from './target.ts';
-import { formatUuid, parseUuid } from './uuids.ts';
+import { parseUuid } from './uuids.ts';
 
 export interface MkfsRequest {
   readonly target: string;

@@ -2,8 +2,8 @@
  * Parts of blocks as text and as JSON: a table of fields for each record, one line for each entry
  * of a list.
  */
-import type { Part } from './block-parts.ts';
-import { type FieldRow, jsonValue } from './field-rows.ts';
+import type { Part } from '../inspect/block-parts.ts';
+import { type FieldRow, jsonValue } from '../inspect/field-rows.ts';
 
 /** So many bytes of a field are shown; the rest would not fit the line. */
 const MOST_BYTES = 8;

@@ -8,10 +8,11 @@ import { inspectSuperblock } from '../check/superblock-pass.ts';
 import { featureNames, refusedFor, unknownFeatures } from '../fs/format/features.ts';
 import { BlockHeader, SUPERBLOCK_BYTES, Superblock, VolumeState } from '../fs/format/format.ts';
 import type { Layout } from '../fs/format/layout.ts';
+import { labelText } from '../fs/format/superblock.ts';
+import { formatUuid, timeText } from '../inspect/value-text.ts';
 import { CommandError, targetError } from './failure.ts';
 import { formatSize } from './sizes.ts';
 import { notAVolume, type Target, withReader } from './target.ts';
-import { formatUuid } from './uuids.ts';
 
 export interface VolumeHead {
   readonly layout: Layout;
@@ -65,12 +66,6 @@ function readHeadBytes(target: Target): Uint8Array {
   }
 }
 
-/** The label up to its padding, as it is. */
-function labelText(field: Uint8Array): string {
-  const end = field.indexOf(0);
-  return new TextDecoder().decode(field.subarray(0, end < 0 ? field.length : end));
-}
-
 function describeHead(layout: Layout, view: DataView, bytes: Uint8Array): VolumeHead {
   return {
     layout,
@@ -85,10 +80,4 @@ function describeHead(layout: Layout, view: DataView, bytes: Uint8Array): Volume
     mounted: timeText(Superblock.mountedSeconds.get(view, 0)),
     unmounted: timeText(Superblock.unmountedSeconds.get(view, 0)),
   };
-}
-
-/** Seconds since 1970 as ISO 8601; undefined for 0 and for what no calendar has. */
-export function timeText(seconds: number): string | undefined {
-  const date = new Date(seconds * 1000);
-  return seconds === 0 || Number.isNaN(date.getTime()) ? undefined : date.toISOString().replace('.000Z', 'Z');
 }

@@ -3,14 +3,13 @@
  * the bytes are, the parts that can be read are shown; a count or an offset that leads out of the
  * block ends its list with a note.
  */
+import { viewOf } from '../check/metadata-block.ts';
 import { rangeTexts } from '../check/number-ranges.ts';
 import {
   BitmapHeader,
   BlockHeader,
   BlockKind,
-  BranchRecord,
   EntryRecord,
-  ExtentRecord,
   FILE_TYPE_MASK,
   FileType,
   HEADER_BYTES,
@@ -29,17 +28,16 @@ import {
   NodeHeader,
   OwnerHeader,
   RevokeEntry,
-  SLOT_BYTES,
   SummaryEntry,
   SummaryHeader,
   Superblock,
-  TreeKind,
   VOLUME_ROOT_INODE_OFFSET,
   VolumeRoot,
 } from '../fs/format/format.ts';
 import type { RecordInfo } from '../fs/format/record.ts';
-import { printableJson } from '../printable.ts';
 import { type FieldRow, fieldRows, headerRows } from './field-rows.ts';
+import { entryName, nodeRecords } from './node-records.ts';
+import { nameText } from './value-text.ts';
 
 export interface Part {
   readonly title: string;
@@ -48,19 +46,6 @@ export interface Part {
   readonly notes?: readonly string[];
   /** One of many of its kind: a line is enough. */
   readonly listed?: boolean;
-}
-
-/** A name as people can read it, whatever its bytes. */
-export function nameText(name: Uint8Array): string {
-  try {
-    return printableJson(new TextDecoder('utf-8', { fatal: true }).decode(name));
-  } catch {
-    return `bytes ${Buffer.from(name).toString('hex')}`;
-  }
-}
-
-export function viewOf(bytes: Uint8Array): DataView {
-  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
 /** Records of one kind, one after the other. */
@@ -95,41 +80,6 @@ function bitmapParts(bytes: Uint8Array): Part[] {
 }
 
 // ---- tree nodes ----
-
-/** What `nodeRecords` found: where each record is, in order of keys. */
-interface NodeRecords {
-  readonly record: RecordInfo;
-  readonly offsets: readonly number[];
-  readonly fault: string | undefined;
-}
-
-/** The records of the node whose region is `size` bytes at `base`. */
-export function nodeRecords(bytes: Uint8Array, base: number, size: number): NodeRecords {
-  const view = viewOf(bytes);
-  const isLeaf = NodeHeader.level.get(view, base) === 0;
-  const isDirectory = NodeHeader.kind.get(view, base) === TreeKind.directory;
-  const record = !isLeaf ? BranchRecord : isDirectory ? EntryRecord : ExtentRecord;
-  const count = NodeHeader.count.get(view, base);
-  const slotsEnd = NodeHeader.sizeBytes + count * SLOT_BYTES;
-  if (slotsEnd > size) return { record, offsets: [], fault: `${count} slots do not fit into the node` };
-  const offsets: number[] = [];
-  for (let i = 0; i < count; i++) {
-    const at = view.getUint16(base + NodeHeader.sizeBytes + i * SLOT_BYTES, true);
-    const named = record === EntryRecord && at + EntryRecord.sizeBytes <= size;
-    const nameBytes = named ? EntryRecord.nameBytes.get(view, base + at) : 0;
-    if (at < slotsEnd || at + record.sizeBytes + nameBytes > size) {
-      return { record, offsets, fault: `slot ${i} leads out of the node` };
-    }
-    offsets.push(base + at);
-  }
-  return { record, offsets, fault: undefined };
-}
-
-/** The name of the directory entry at `at`. */
-export function entryName(bytes: Uint8Array, at: number): Uint8Array {
-  const from = at + EntryRecord.sizeBytes;
-  return bytes.subarray(from, from + EntryRecord.nameBytes.get(viewOf(bytes), at));
-}
 
 function nodeParts(bytes: Uint8Array, base: number, size: number): Part[] {
   const { record, offsets, fault } = nodeRecords(bytes, base, size);
