@@ -26,8 +26,10 @@ import {
 } from '../fs/format/format.ts';
 import type { Layout } from '../fs/format/layout.ts';
 import { blockParts, hexLines, inodeParts, type Part } from '../inspect/block-parts.ts';
+import { InspectError } from '../inspect/inspect-error.ts';
 import { entryName } from '../inspect/node-records.ts';
 import { nameText, utf8Text } from '../inspect/value-text.ts';
+import type { VolumeSource } from '../inspect/volume-source.ts';
 import {
   argumentAt,
   type CommandDefinition,
@@ -39,11 +41,13 @@ import {
   type Terminal,
 } from './command.ts';
 import { reportJournal, transactionLine } from './dump-journal.ts';
-import { DumpSource, openForReading } from './dump-source.ts';
 import { CommandError, UsageError } from './failure.ts';
+import { viewAsMounted } from './mounted-view.ts';
+import { openForReading } from './open-target.ts';
 import { partsJson, partsText } from './parts-text.ts';
 import { factLines } from './table-text.ts';
 import { inspectTarget, type Target } from './target.ts';
+import { readVolumeHead } from './volume-head.ts';
 
 interface Report {
   readonly text: string;
@@ -53,7 +57,7 @@ interface Report {
 interface Subject {
   /** What the number after it means, if it takes one. */
   readonly number?: string;
-  readonly show: (source: DumpSource, number: number) => Promise<Report>;
+  readonly show: (source: VolumeSource, number: number) => Promise<Report>;
 }
 
 /** Subjects but the superblock, which is looked at also where it is broken. */
@@ -121,7 +125,7 @@ function superblockText({ block, fault, parts }: SuperblockReport): string {
 
 // ---- journal ----
 
-async function showJournal(source: DumpSource): Promise<Report> {
+async function showJournal(source: VolumeSource): Promise<Report> {
   const { heads, ...report } = await reportJournal(source);
   const headTexts = heads.map((parts, i) => (parts ? partsText(parts) : `head ${i} is not valid\n`));
   const lines = report.transactions.map(transactionLine);
@@ -140,7 +144,7 @@ async function showJournal(source: DumpSource): Promise<Report> {
 
 // ---- inodes and directories ----
 
-async function showInode(source: DumpSource, number: number): Promise<Report> {
+async function showInode(source: VolumeSource, number: number): Promise<Report> {
   const { bytes, at, block } = await source.inode(number);
   const parts = inodeParts(bytes, at, `inode ${number}`);
   return {
@@ -149,7 +153,7 @@ async function showInode(source: DumpSource, number: number): Promise<Report> {
   };
 }
 
-async function showDirectory(source: DumpSource, number: number): Promise<Report> {
+async function showDirectory(source: VolumeSource, number: number): Promise<Report> {
   const inode = await source.inode(number);
   const mode = Inode.mode.get(viewOf(inode.bytes), inode.at);
   if ((mode & FILE_TYPE_MASK) !== FileType.directory)
@@ -181,7 +185,7 @@ function nameJson(name: Uint8Array): Record<string, string> {
 
 // ---- blocks ----
 
-async function showBlock(source: DumpSource, number: number): Promise<Report> {
+async function showBlock(source: VolumeSource, number: number): Promise<Report> {
   const bytes = await source.block(number);
   const parts = bytes.every((_, i) => i >= MAGIC_BYTES.length || bytes[i] === MAGIC_BYTES[i])
     ? blockParts(bytes)
@@ -203,7 +207,7 @@ async function showBlock(source: DumpSource, number: number): Promise<Report> {
 
 // ---- space ----
 
-async function showSpace(source: DumpSource): Promise<Report> {
+async function showSpace(source: VolumeSource): Promise<Report> {
   const { layout } = source;
   const groups = await touchedGroups(source);
   const top = await source.metadata(layout.summaryBlock(layout.summaryLevels, 0), BlockKind.summary);
@@ -234,7 +238,7 @@ interface GroupReport {
 }
 
 /** Groups whose bitmap was ever written, found from the top of the summaries down. */
-async function touchedGroups(source: DumpSource): Promise<GroupReport[]> {
+async function touchedGroups(source: VolumeSource): Promise<GroupReport[]> {
   const { layout } = source;
   let nodes = [0];
   for (let level = layout.summaryLevels; level > 1; level--) {
@@ -266,7 +270,7 @@ async function touchedGroups(source: DumpSource): Promise<GroupReport[]> {
  * blocks they count.
  */
 async function usedEntries(
-  source: DumpSource,
+  source: VolumeSource,
   level: number,
   node: number,
 ): Promise<{ child: number; freeBlocks: number }[]> {
@@ -312,11 +316,14 @@ async function show(target: Target, { subject, number }: DumpRequest, terminal: 
   if (found === undefined) return showSuperblocks(target);
   const device = openForReading(target);
   try {
-    const source = await DumpSource.open(target, device);
-    if (source.journalFault !== undefined) {
-      say(terminal, `${target.path} is shown as it is on disk: ${source.journalFault}`);
+    readVolumeHead(target);
+    const { source, journalFault } = await viewAsMounted(device);
+    if (journalFault !== undefined) {
+      say(terminal, `${target.path} is shown as it is on disk: ${journalFault}`);
     }
     return await found.show(source, number);
+  } catch (thrown) {
+    throw thrown instanceof InspectError ? new CommandError(thrown.message, { cause: thrown }) : thrown;
   } finally {
     await device.close();
   }

@@ -24,7 +24,7 @@ import { NotAVolumeError } from '../fs/format/superblock.ts';
 import { readJournal, readJournalHead } from '../fs/journal/journal-log.ts';
 import { blockParts, type Part } from '../inspect/block-parts.ts';
 import { timeText } from '../inspect/value-text.ts';
-import type { DumpSource } from './dump-source.ts';
+import type { VolumeSource } from '../inspect/volume-source.ts';
 import { failureLine } from './failure.ts';
 
 export interface TransactionReport {
@@ -49,7 +49,7 @@ export interface JournalReport {
   readonly fault: string | undefined;
 }
 
-export async function reportJournal(source: DumpSource): Promise<JournalReport> {
+export async function reportJournal(source: VolumeSource): Promise<JournalReport> {
   const { layout, superblock, device } = source;
   const identity = { uuid: superblock.uuid, salt: superblock.journalSalt };
   const heads: (readonly Part[] | undefined)[] = [];
@@ -87,7 +87,7 @@ function fateOf(
 }
 
 /** Transactions in the order of their sequence numbers. */
-async function gather(source: DumpSource, tail: number): Promise<TransactionReport[]> {
+async function gather(source: VolumeSource, tail: number): Promise<TransactionReport[]> {
   const { layout, superblock } = source;
   const blocks = new BlockSource(source.device);
   const found = new Map<number, TransactionReport>();

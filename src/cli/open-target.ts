@@ -7,7 +7,7 @@ import { closeSync, constants, fstatSync, ftruncateSync, openSync } from 'node:f
 import { type AioDevice, type AioDeviceOptions, openAioDevice } from '../aio/aio-device.ts';
 import { systemPath } from '../path-bytes.ts';
 import { storageIdOf } from './block-devices.ts';
-import { CommandError } from './failure.ts';
+import { CommandError, targetError } from './failure.ts';
 import type { Target } from './target.ts';
 
 function requireSame({ path, id }: Target, descriptor: number): void {
@@ -25,6 +25,15 @@ export function openTarget(target: Target, options: AioDeviceOptions): AioDevice
   } catch (thrown) {
     void device.close();
     throw thrown;
+  }
+}
+
+/** Opens the target for looking at it, whoever else uses it. @throws CommandError */
+export function openForReading(target: Target): AioDevice {
+  try {
+    return openTarget(target, { readOnly: true, exclusive: false, allowBuffered: true });
+  } catch (thrown) {
+    throw targetError(thrown, target.path);
   }
 }
 
