@@ -3,7 +3,7 @@
  * the bytes are, the parts that can be read are shown; a count or an offset that leads out of the
  * block ends its list with a note.
  */
-import { viewOf } from '../check/metadata-block.ts';
+import { sameBytes, viewOf } from '../check/metadata-block.ts';
 import { rangeTexts } from '../check/number-ranges.ts';
 import {
   BitmapHeader,
@@ -25,6 +25,7 @@ import {
   JournalHead,
   JournalHeader,
   JournalRevoke,
+  MAGIC_BYTES,
   NodeHeader,
   OwnerHeader,
   RevokeEntry,
@@ -46,6 +47,11 @@ export interface Part {
   readonly notes?: readonly string[];
   /** One of many of its kind: a line is enough. */
   readonly listed?: boolean;
+}
+
+/** Whether the bytes begin as every block of metadata does. */
+export function hasMagic(bytes: Uint8Array): boolean {
+  return sameBytes(BlockHeader.magic.of(bytes, 0), MAGIC_BYTES);
 }
 
 /** Records of one kind, one after the other. */
