@@ -19,12 +19,11 @@ import {
   JournalHead,
   JournalHeader,
   JournalRevoke,
-  MAGIC_BYTES,
   RevokeEntry,
 } from '../fs/format/format.ts';
 import type { Layout } from '../fs/format/layout.ts';
 import type { BlockSource } from './block-source.ts';
-import { blockChecksum, sameBytes, viewOf } from './metadata-block.ts';
+import { blockChecksum, hasMagic, sameBytes, viewOf } from './metadata-block.ts';
 import type { ProblemLog } from './problem.ts';
 
 /** Sequence numbers and generations are counted up by one; none comes near this. */
@@ -324,7 +323,7 @@ class JournalWalk {
 function hasOwnHeader(bytes: Uint8Array, block: number, uuid: Uint8Array): boolean {
   const view = viewOf(bytes);
   return (
-    sameBytes(BlockHeader.magic.of(bytes, 0), MAGIC_BYTES) &&
+    hasMagic(bytes) &&
     BlockHeader.block.get(view, 0) === block &&
     sameBytes(BlockHeader.uuid.of(bytes, 0), uuid) &&
     BlockHeader.checksum.get(view, 0) === blockChecksum(bytes)

@@ -22,6 +22,11 @@ export function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
   return a.length === b.length && a.every((byte, index) => byte === b[index]);
 }
 
+/** Whether the bytes begin as every metadata block does. */
+export function hasMagic(bytes: Uint8Array): boolean {
+  return sameBytes(BlockHeader.magic.of(bytes, 0), MAGIC_BYTES);
+}
+
 /** The checksum that a metadata block of these bytes should carry. */
 export function blockChecksum(bytes: Uint8Array): number {
   const head = crc32c(bytes, 0, CHECKSUM_OFFSET, 0);
@@ -173,7 +178,7 @@ export class MetadataReader {
 
   #flaw(bytes: Uint8Array, block: number, kind: number): Flaw | undefined {
     const view = viewOf(bytes);
-    if (!sameBytes(BlockHeader.magic.of(bytes, 0), MAGIC_BYTES)) return { code: 'block-magic' };
+    if (!hasMagic(bytes)) return { code: 'block-magic' };
     const foundKind = BlockHeader.kind.get(view, 0);
     if (foundKind !== kind)
       return { code: 'block-kind', found: kindName(foundKind), expected: kindName(kind) };

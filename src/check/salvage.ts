@@ -10,14 +10,13 @@ import {
   BlockKind,
   BranchRecord,
   HEADER_BYTES,
-  MAGIC_BYTES,
   NodeHeader,
   OwnerHeader,
   SLOT_BYTES,
   TreeKind,
 } from '../fs/format/format.ts';
 import type { CheckContext } from './context.ts';
-import { sameBytes, viewOf } from './metadata-block.ts';
+import { hasMagic, sameBytes, viewOf } from './metadata-block.ts';
 import { inspectNode, type NodeContents, type Region, recordLength } from './tree-node.ts';
 
 export interface SalvagedTree {
@@ -95,7 +94,7 @@ class SalvageWalk {
     if (reader.isOwn(bytes, block, blockKind)) return bytes;
     const view = viewOf(bytes);
     const signs = [
-      sameBytes(BlockHeader.magic.of(bytes, 0), MAGIC_BYTES),
+      hasMagic(bytes),
       BlockHeader.kind.get(view, 0) === blockKind,
       BlockHeader.block.get(view, 0) === block,
       sameBytes(BlockHeader.uuid.of(bytes, 0), reader.uuid),

@@ -10,7 +10,7 @@ import { type EntryReport, reportDirectory, reportInode } from '../inspect/inode
 import { reportJournal, type TransactionReport } from '../inspect/journal-report.ts';
 import { type GroupReport, reportSpace } from '../inspect/space-report.ts';
 import { reportSuperblocks, type SuperblockReport } from '../inspect/superblock-report.ts';
-import { nameText, utf8Text } from '../inspect/value-text.ts';
+import { hexText, nameText, utf8Text } from '../inspect/value-text.ts';
 import type { VolumeSource } from '../inspect/volume-source.ts';
 import { readReplay } from './mounted-view.ts';
 import { partsJson, partsText } from './parts-text.ts';
@@ -116,9 +116,7 @@ function entryLine({ key, inode, type, name }: EntryReport): string {
 /** The name is text where it is UTF-8, hexadecimal digits otherwise. */
 function entryJson({ name, ...entry }: EntryReport): Record<string, unknown> {
   const text = utf8Text(name);
-  return text === undefined
-    ? { ...entry, nameHex: Buffer.from(name).toString('hex') }
-    : { ...entry, name: text };
+  return text === undefined ? { ...entry, nameHex: hexText(name) } : { ...entry, name: text };
 }
 
 // ---- blocks ----

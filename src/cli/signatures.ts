@@ -7,6 +7,7 @@
  * at its start does not touch it.
  */
 
+import { viewOf } from '../check/metadata-block.ts';
 import type { ByteRange } from '../fs/erase.ts';
 import { backupPlaces } from '../fs/format/backup-places.ts';
 
@@ -119,7 +120,7 @@ const SIGNATURES: readonly Signature[] = [
 function looksLikeExt(read: ReadBytes): boolean {
   const head = read(1024, 128);
   if (head.length < 128) return false;
-  const view = new DataView(head.buffer, head.byteOffset, head.byteLength);
+  const view = viewOf(head);
   return view.getUint32(76, true) <= 1 && view.getUint32(24, true) <= 6 && view.getUint32(4, true) > 0;
 }
 
@@ -140,7 +141,7 @@ function findZfsLabels(read: ReadBytes, sizeBytes: number): FoundSignature[] {
 }
 
 function hasUberblock(ring: Uint8Array): boolean {
-  const view = new DataView(ring.buffer, ring.byteOffset, ring.byteLength);
+  const view = viewOf(ring);
   for (let at = 0; at + 8 <= ring.length; at += KIB) {
     const isLittle = view.getBigUint64(at, true) === ZFS_UBERBLOCK;
     if (isLittle || view.getBigUint64(at, false) === ZFS_UBERBLOCK) return true;

@@ -3,7 +3,7 @@
  * the bytes are, the parts that can be read are shown; a count or an offset that leads out of the
  * block ends its list with a note.
  */
-import { sameBytes, viewOf } from '../check/metadata-block.ts';
+import { viewOf } from '../check/metadata-block.ts';
 import { rangeTexts } from '../check/number-ranges.ts';
 import {
   BitmapHeader,
@@ -25,7 +25,6 @@ import {
   JournalHead,
   JournalHeader,
   JournalRevoke,
-  MAGIC_BYTES,
   NodeHeader,
   OwnerHeader,
   RevokeEntry,
@@ -38,7 +37,7 @@ import {
 import type { RecordInfo } from '../fs/format/record.ts';
 import { type FieldRow, fieldRows, headerRows } from './field-rows.ts';
 import { entryName, nodeRecords } from './node-records.ts';
-import { nameText } from './value-text.ts';
+import { nameText, spacedHex } from './value-text.ts';
 
 export interface Part {
   readonly title: string;
@@ -47,11 +46,6 @@ export interface Part {
   readonly notes?: readonly string[];
   /** One of many of its kind: a line is enough. */
   readonly listed?: boolean;
-}
-
-/** Whether the bytes begin as every block of metadata does. */
-export function hasMagic(bytes: Uint8Array): boolean {
-  return sameBytes(BlockHeader.magic.of(bytes, 0), MAGIC_BYTES);
 }
 
 /** Records of one kind, one after the other. */
@@ -101,23 +95,26 @@ function nodeParts(bytes: Uint8Array, base: number, size: number): Part[] {
 
 // ---- inodes ----
 
+/** The types of files that have a tree unless their data is in the body. */
+const TYPES_WITH_TREE: readonly number[] = [FileType.directory, FileType.regular, FileType.symlink];
+
 /** An inode and what its body holds. */
 export function inodeParts(bytes: Uint8Array, at: number, title: string): Part[] {
-  const view = viewOf(bytes);
   const head: Part = { title, rows: fieldRows(Inode, bytes, at, ['body']) };
+  return [head, ...bodyParts(bytes, at, title)];
+}
+
+function bodyParts(bytes: Uint8Array, at: number, title: string): Part[] {
+  const view = viewOf(bytes);
   const body = at + INODE_BODY_OFFSET;
-  const type = Inode.mode.get(view, at) & FILE_TYPE_MASK;
-  const isTable = Inode.number.get(view, at) === 0;
   if ((Inode.flags.get(view, at) & InodeFlag.inlineData) !== 0) {
     const length = Math.min(Inode.size.get(view, at), INODE_BODY_BYTES);
-    return [
-      head,
-      { title: `${title}, data in its body`, rows: [], notes: hexLines(bytes.subarray(body, body + length)) },
-    ];
+    const notes = hexLines(bytes.subarray(body, body + length));
+    return [{ title: `${title}, data in its body`, rows: [], notes }];
   }
-  const hasTree =
-    isTable || type === FileType.directory || type === FileType.regular || type === FileType.symlink;
-  return hasTree ? [head, ...nodeParts(bytes, body, INODE_BODY_BYTES)] : [head];
+  const isTable = Inode.number.get(view, at) === 0;
+  const hasTree = isTable || TYPES_WITH_TREE.includes(Inode.mode.get(view, at) & FILE_TYPE_MASK);
+  return hasTree ? nodeParts(bytes, body, INODE_BODY_BYTES) : [];
 }
 
 function inodesParts(bytes: Uint8Array): Part[] {
@@ -218,7 +215,7 @@ export function hexLines(bytes: Uint8Array): string[] {
   let before = '';
   for (let at = 0; at < bytes.length; at += 16) {
     const row = bytes.subarray(at, at + 16);
-    const digits = [...row].map((byte) => byte.toString(16).padStart(2, '0')).join(' ');
+    const digits = spacedHex(row);
     const isLast = at + 16 >= bytes.length;
     if (digits !== before || isLast) {
       const letters = String.fromCharCode(...row.map((byte) => (byte >= 0x20 && byte < 0x7f ? byte : 0x2e)));

@@ -1,5 +1,6 @@
 /** One block for people: taken apart if it is one of metadata. */
-import { blockParts, hasMagic, type Part } from './block-parts.ts';
+import { hasMagic } from '../check/metadata-block.ts';
+import { blockParts, type Part } from './block-parts.ts';
 import type { VolumeSource } from './volume-source.ts';
 
 export interface BlockReport {

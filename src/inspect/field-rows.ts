@@ -38,7 +38,7 @@ import {
 } from '../fs/format/record.ts';
 import { labelText } from '../fs/format/superblock.ts';
 import { printableJson } from '../printable.ts';
-import { formatUuid, timeText } from './value-text.ts';
+import { formatUuid, hexText, timeText } from './value-text.ts';
 
 export type FieldValue = number | bigint | Uint8Array;
 
@@ -58,7 +58,6 @@ type Field = RecordTable[string];
 type Meaning = (value: number, bytes: Uint8Array) => string | undefined;
 
 const textOf = (bytes: Uint8Array) => printableJson(new TextDecoder('latin1').decode(bytes));
-const hexOf = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');
 const featuresOf =
   (featureClass: FeatureClass): Meaning =>
   (_, bytes) => {
@@ -99,10 +98,10 @@ const MEANINGS = new Map<Field, Meaning>([
   [Superblock.compatibleFeatures, featuresOf('compatible')],
   [Superblock.readOnlyFeatures, featuresOf('readOnly')],
   [Superblock.incompatibleFeatures, featuresOf('incompatible')],
-  [Superblock.journalSalt, (_, bytes) => hexOf(bytes)],
-  [Superblock.nameSecret, (_, bytes) => hexOf(bytes)],
+  [Superblock.journalSalt, (_, bytes) => hexText(bytes)],
+  [Superblock.nameSecret, (_, bytes) => hexText(bytes)],
   [Superblock.label, label],
-  [JournalHeader.salt, (_, bytes) => hexOf(bytes)],
+  [JournalHeader.salt, (_, bytes) => hexText(bytes)],
   [JournalEntry.checksum, hexNumber],
   [JournalCommit.recordsChecksum, hexNumber],
 ]);
@@ -171,5 +170,5 @@ export function headerRows(bytes: Uint8Array, variant: RecordInfo | undefined): 
 export function jsonValue({ value, meaning, bytes }: FieldRow): string | number {
   if (typeof value === 'number') return value;
   if (typeof value === 'bigint') return value.toString();
-  return meaning === undefined ? hexOf(bytes) : meaning.replace(/^"(.*)"$/, '$1');
+  return meaning === undefined ? hexText(bytes) : meaning.replace(/^"(.*)"$/, '$1');
 }

@@ -21,14 +21,18 @@ export interface NodeRecords {
   readonly fault: string | undefined;
 }
 
+/** What the node's records are: what is of neither kind is read as extents. */
+function recordOf(level: number, kind: number): NodeRecords['record'] {
+  if (level > 0) return BranchRecord;
+  return kind === TreeKind.directory ? EntryRecord : ExtentRecord;
+}
+
 /** The records of the node whose region is `size` bytes at `base`. */
 export function nodeRecords(bytes: Uint8Array, base: number, size: number): NodeRecords {
   const view = viewOf(bytes);
   const level = NodeHeader.level.get(view, base);
-  // What is of neither kind is read as extents.
-  const isDirectory = NodeHeader.kind.get(view, base) === TreeKind.directory;
-  const kind = isDirectory ? TreeKind.directory : TreeKind.extents;
-  const record = level > 0 ? BranchRecord : isDirectory ? EntryRecord : ExtentRecord;
+  const record = recordOf(level, NodeHeader.kind.get(view, base));
+  const kind = record === EntryRecord ? TreeKind.directory : TreeKind.extents;
   const count = NodeHeader.count.get(view, base);
   const slotsEnd = NodeHeader.sizeBytes + count * SLOT_BYTES;
   if (slotsEnd > size) return { record, offsets: [], fault: `${count} slots do not fit into the node` };

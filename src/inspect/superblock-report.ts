@@ -4,12 +4,12 @@
  */
 import type { Device } from '../aio/device.ts';
 import { BlockSource } from '../check/block-source.ts';
-import { viewOf } from '../check/metadata-block.ts';
+import { hasMagic, viewOf } from '../check/metadata-block.ts';
 import { inspectSuperblock } from '../check/superblock-pass.ts';
 import { blockFault } from '../fs/format/block-header.ts';
 import { MAGIC, SUPERBLOCK_BYTES } from '../fs/format/format.ts';
 import type { Layout } from '../fs/format/layout.ts';
-import { blockParts, hasMagic, type Part } from './block-parts.ts';
+import { blockParts, type Part } from './block-parts.ts';
 import { InspectError } from './inspect-error.ts';
 
 export interface SuperblockReport {

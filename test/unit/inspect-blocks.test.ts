@@ -1,6 +1,6 @@
 /** Blocks taken apart: every kind, and those whose counts and offsets lead out of them. */
 import { beforeAll, describe, expect, test } from 'vitest';
-import { viewOf } from '../../src/check/metadata-block.ts';
+import { hasMagic, viewOf } from '../../src/check/metadata-block.ts';
 import {
   BlockHeader,
   BlockKind,
@@ -15,7 +15,7 @@ import {
   SummaryHeader,
   TreeKind,
 } from '../../src/fs/format/format.ts';
-import { blockParts, hasMagic, hexLines, inodeParts, type Part } from '../../src/inspect/block-parts.ts';
+import { blockParts, hexLines, inodeParts, type Part } from '../../src/inspect/block-parts.ts';
 import { entryName, nodeRecords } from '../../src/inspect/node-records.ts';
 import { BLOCK_BYTES, makeSample, type Sample } from './inspect-sample.ts';
 
