@@ -60,8 +60,7 @@ class SpaceCheck {
     const { layout, log, reader } = this.#context;
     const block = layout.summaryBlock(level, index);
     const bytes = await reader.read(block, { kind: BlockKind.summary, what: `summary ${level}/${index}` });
-    const first = index * layout.summaryFanout;
-    const count = Math.min(layout.summaryFanout, layout.summaryNodes(level - 1) - first);
+    const { first, count } = layout.summaryChildren(level, index);
     const view = bytes && viewOf(bytes);
     if (view) this.#checkHeader(view, block, level, count);
     let free = 0;

@@ -68,10 +68,8 @@ interface UsedEntry {
 }
 
 async function usedEntries(source: VolumeSource, level: number, node: number): Promise<UsedEntry[]> {
-  const { summaryFanout } = source.layout;
   const view = await summary(source, level, node);
-  const first = node * summaryFanout;
-  const count = Math.min(summaryFanout, source.layout.summaryNodes(level - 1) - first);
+  const { first, count } = source.layout.summaryChildren(level, node);
   const entries: UsedEntry[] = [];
   for (let i = 0; i < count; i++) {
     const at = HEADER_BYTES + i * SummaryEntry.sizeBytes;

@@ -219,6 +219,12 @@ export class Layout {
     return Math.ceil(this.groupCount / this.summaryFanout ** level);
   }
 
+  /** The nodes, or groups, that summary node `index` of `level` (≥ 1) has entries of. */
+  summaryChildren(level: number, index: number): { first: number; count: number } {
+    const first = index * this.summaryFanout;
+    return { first, count: Math.min(this.summaryFanout, this.summaryNodes(level - 1) - first) };
+  }
+
   /** Free blocks that a group has when nothing in it was ever allocated. */
   pristineGroupFree(group: number): number {
     return this.groupLength(group) - this.groupMetadataBlocks(group);
