@@ -21,7 +21,7 @@ const MODULES = {
   volume: 'fs/volume.js',
   memory: 'sim/memory-device.js',
   firstFit: 'alloc/first-fit.js',
-  blockParts: 'cli/block-parts.js',
+  blockParts: 'inspect/block-parts.js',
   partsText: 'cli/parts-text.js',
 };
 

@@ -11,7 +11,7 @@ export interface FormatModules {
   readonly volume: typeof import('../../src/fs/volume.ts');
   readonly memory: typeof import('../../src/sim/memory-device.ts');
   readonly firstFit: typeof import('../../src/alloc/first-fit.ts');
-  readonly blockParts: typeof import('../../src/cli/block-parts.ts');
+  readonly blockParts: typeof import('../../src/inspect/block-parts.ts');
   readonly partsText: typeof import('../../src/cli/parts-text.ts');
 }
 

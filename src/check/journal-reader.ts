@@ -20,12 +20,11 @@ import {
   JournalHead,
   JournalHeader,
   JournalRevoke,
-  MAGIC_BYTES,
   RevokeEntry,
 } from '../fs/format/format.ts';
 import type { Layout } from '../fs/format/layout.ts';
 import type { BlockSource } from './block-source.ts';
-import { blockChecksum } from './metadata-block.ts';
+import { blockChecksum, hasMagic } from './metadata-block.ts';
 import type { ProblemLog } from './problem.ts';
 
 /** Sequence numbers and generations are counted up by one; none comes near this. */
@@ -130,7 +129,7 @@ class JournalWalk {
   constructor(source: BlockSource, owner: JournalOwner) {
     this.#source = source;
     this.#owner = owner;
-    this.length = owner.layout.journalBlocks - JOURNAL_HEADS;
+    this.length = owner.layout.logBlocks;
   }
 
   /** The newer of the heads that are valid, and whether one is sealed and makes no sense. */
@@ -304,7 +303,7 @@ class JournalWalk {
   }
 
   #place(index: number): number {
-    return this.#owner.layout.journalStart + JOURNAL_HEADS + index;
+    return this.#owner.layout.logBlock(index);
   }
 
   /** The bytes at an index of the log, good until the next call. */
@@ -325,7 +324,7 @@ class JournalWalk {
 function hasOwnHeader(bytes: Uint8Array, block: number, uuid: Uint8Array): boolean {
   const view = viewOf(bytes);
   return (
-    sameBytes(BlockHeader.magic.of(bytes, 0), MAGIC_BYTES) &&
+    hasMagic(bytes) &&
     BlockHeader.block.get(view, 0) === block &&
     sameBytes(BlockHeader.uuid.of(bytes, 0), uuid) &&
     BlockHeader.checksum.get(view, 0) === blockChecksum(bytes)

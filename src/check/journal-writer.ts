@@ -47,7 +47,7 @@ export class JournalWriter {
     const { layout } = owner;
     this.#target = target;
     this.#owner = owner;
-    this.#length = layout.journalBlocks - JOURNAL_HEADS;
+    this.#length = layout.logBlocks;
     this.#index = index;
     this.#sequence = sequence;
     this.#generation = generation;
@@ -151,7 +151,7 @@ export class JournalWriter {
 
   /** Takes the next block of the log. */
   #next(): number {
-    const place = this.#owner.layout.journalStart + JOURNAL_HEADS + this.#index;
+    const place = this.#owner.layout.logBlock(this.#index);
     this.#index = (this.#index + 1) % this.#length;
     return place;
   }

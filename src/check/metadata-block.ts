@@ -15,6 +15,11 @@ const KIND_NAMES = new Map<number, string>(Object.entries(BlockKind).map(([name,
 const CHECKSUM_OFFSET = BlockHeader.checksum.offset;
 const FOUR_ZEROS = new Uint8Array(4);
 
+/** Whether the bytes begin as every metadata block does. */
+export function hasMagic(bytes: Uint8Array): boolean {
+  return sameBytes(BlockHeader.magic.of(bytes, 0), MAGIC_BYTES);
+}
+
 /** The checksum that a metadata block of these bytes should carry. */
 export function blockChecksum(bytes: Uint8Array): number {
   const head = crc32c(bytes, 0, CHECKSUM_OFFSET, 0);
@@ -166,7 +171,7 @@ export class MetadataReader {
 
   #flaw(bytes: Uint8Array, block: number, kind: number): Flaw | undefined {
     const view = viewOf(bytes);
-    if (!sameBytes(BlockHeader.magic.of(bytes, 0), MAGIC_BYTES)) return { code: 'block-magic' };
+    if (!hasMagic(bytes)) return { code: 'block-magic' };
     const foundKind = BlockHeader.kind.get(view, 0);
     if (foundKind !== kind)
       return { code: 'block-kind', found: kindName(foundKind), expected: kindName(kind) };

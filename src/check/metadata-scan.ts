@@ -40,8 +40,7 @@ async function scanNode(
   visit: StrayVisitor,
 ): Promise<void> {
   const { layout, reader } = context;
-  const first = index * layout.summaryFanout;
-  const count = Math.min(layout.summaryFanout, layout.summaryNodes(level - 1) - first);
+  const { first, count } = layout.summaryChildren(level, index);
   const bytes = await reader.peek(layout.summaryBlock(level, index), BlockKind.summary);
   for (let child = 0; child < count; child++) {
     const at = HEADER_BYTES + child * SummaryEntry.sizeBytes;

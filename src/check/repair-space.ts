@@ -33,8 +33,7 @@ async function repairNode(repair: RepairContext, level: number, index: number): 
   const before = await reader.peek(block, BlockKind.summary);
   const bytes = before?.slice() ?? new Uint8Array(layout.blockBytes);
   const view = viewOf(bytes);
-  const first = index * layout.summaryFanout;
-  const count = Math.min(layout.summaryFanout, layout.summaryNodes(level - 1) - first);
+  const { first, count } = layout.summaryChildren(level, index);
   let free = 0;
   for (let child = 0; child < count; child++) {
     const at = HEADER_BYTES + child * SummaryEntry.sizeBytes;

@@ -10,7 +10,6 @@ import {
   BlockHeader,
   BranchRecord,
   HEADER_BYTES,
-  MAGIC_BYTES,
   NodeHeader,
   OwnerHeader,
   SLOT_BYTES,
@@ -18,6 +17,7 @@ import {
 } from '../fs/format/format.ts';
 import { NODE_BLOCK_KIND } from '../fs/format/node-blocks.ts';
 import type { CheckContext } from './context.ts';
+import { hasMagic } from './metadata-block.ts';
 import { inspectNode, type NodeContents, type Region, recordLength } from './tree-node.ts';
 
 export interface SalvagedTree {
@@ -98,7 +98,7 @@ class SalvageWalk {
     if (reader.isOwn(bytes, block, blockKind)) return bytes;
     const view = viewOf(bytes);
     const signs = [
-      sameBytes(BlockHeader.magic.of(bytes, 0), MAGIC_BYTES),
+      hasMagic(bytes),
       BlockHeader.kind.get(view, 0) === blockKind,
       BlockHeader.block.get(view, 0) === block,
       sameBytes(BlockHeader.uuid.of(bytes, 0), reader.uuid),

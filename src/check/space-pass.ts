@@ -17,6 +17,7 @@ import {
   SummaryHeader,
 } from '../fs/format/format.ts';
 import type { CheckContext } from './context.ts';
+import { rangeTexts } from './number-ranges.ts';
 import { lowestClear } from './space-map.ts';
 
 /** Ranges named in one message. */
@@ -33,18 +34,11 @@ export async function checkSpace(context: CheckContext): Promise<void> {
 }
 
 /** Absolute block numbers of the set bits, as ranges: `12-15, 20 and 3 more`. */
-export function rangesOf(bits: BitSet, firstBlock: number): string {
-  const ranges: [number, number][] = [];
-  for (const bit of bits.toArray()) {
-    const last = ranges.at(-1);
-    if (last && last[1] === bit - 1) last[1] = bit;
-    else ranges.push([bit, bit]);
-  }
-  const shown = ranges
-    .slice(0, RANGES_SHOWN)
-    .map(([from, to]) => (from === to ? `${firstBlock + from}` : `${firstBlock + from}-${firstBlock + to}`));
-  const more = ranges.length - shown.length;
-  return more > 0 ? `${shown.join(', ')} and ${more} more ranges` : shown.join(', ');
+function rangesOf(bits: BitSet, firstBlock: number): string {
+  const ranges = rangeTexts(bits.toArray().map((bit) => firstBlock + bit));
+  const shown = ranges.slice(0, RANGES_SHOWN).join(', ');
+  const more = ranges.length - RANGES_SHOWN;
+  return more > 0 ? `${shown} and ${more} more ranges` : shown;
 }
 
 class SpaceCheck {
@@ -66,8 +60,7 @@ class SpaceCheck {
     const { layout, log, reader } = this.#context;
     const block = layout.summaryBlock(level, index);
     const bytes = await reader.read(block, { kind: BlockKind.summary, what: `summary ${level}/${index}` });
-    const first = index * layout.summaryFanout;
-    const count = Math.min(layout.summaryFanout, layout.summaryNodes(level - 1) - first);
+    const { first, count } = layout.summaryChildren(level, index);
     const view = bytes && viewOf(bytes);
     if (view) this.#checkHeader(view, block, level, count);
     let free = 0;

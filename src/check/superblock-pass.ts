@@ -14,14 +14,13 @@ import {
   BlockKind,
   FORMAT_VERSION,
   JournalHeader,
-  MAGIC_BYTES,
   SUPERBLOCK_BYTES,
   Superblock,
   VolumeState,
 } from '../fs/format/format.ts';
 import { Layout } from '../fs/format/layout.ts';
 import type { BlockSource } from './block-source.ts';
-import { blockChecksum } from './metadata-block.ts';
+import { blockChecksum, hasMagic } from './metadata-block.ts';
 import type { ProblemLog } from './problem.ts';
 
 /** There is no volume that this version can check; the message is a sentence for the user. */
@@ -78,7 +77,7 @@ async function readSuperblock(source: BlockSource, offsetBytes: number): Promise
 /** Judges the bytes of a superblock by themselves. @returns why it is none, or what it is. */
 export function inspectSuperblock(bytes: Uint8Array): FoundSuperblock | string {
   const view = viewOf(bytes);
-  if (!sameBytes(BlockHeader.magic.of(bytes, 0), MAGIC_BYTES)) return 'it has no magic';
+  if (!hasMagic(bytes)) return 'it has no magic';
   const version = Superblock.formatVersion.get(view, 0);
   if (version !== FORMAT_VERSION) return `its format version is ${version}`;
   try {

@@ -7,6 +7,7 @@
  * to print as it is.
  */
 import { isRoot } from '../common/permissions.ts';
+import { printable } from '../common/printable.ts';
 import { ErrandError, runErrand, SilenceError } from '../fuse/errand.ts';
 import type { MountRecord } from '../fuse/mount-table.ts';
 import { ownerOf } from '../fuse/mount-table.ts';
@@ -20,7 +21,6 @@ import {
 } from '../fuse/questions.ts';
 import { native } from '../native.ts';
 import { CommandError } from './failure.ts';
-import { printable } from './printable.ts';
 
 export const ANSWER_SECONDS = 5;
 /** Of what a server says in one sentence, shown as a part of a line. */

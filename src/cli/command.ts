@@ -6,7 +6,7 @@
  * and returns its exit status. What it throws becomes one line on standard error: see failure.ts.
  */
 
-import { printable, printableJson } from './printable.ts';
+import { printable, printableJson } from '../common/printable.ts';
 
 /** Where a command speaks to. */
 export interface Terminal {

@@ -13,6 +13,7 @@
 import { type CheckOptions, type CheckResult, checkVolume, FsckExit } from '../check/checker.ts';
 import { PASSES, type Problem } from '../check/problem.ts';
 import { type RepairMode, repairVolume } from '../check/repair.ts';
+import { printable } from '../common/printable.ts';
 import { plural } from '../common/words.ts';
 import {
   argumentAt,
@@ -26,7 +27,6 @@ import {
 } from './command.ts';
 import { targetError, UsageError } from './failure.ts';
 import { openTarget } from './open-target.ts';
-import { printable } from './printable.ts';
 import { requireFileSize } from './process-limits.ts';
 import { ProgressBar } from './progress.ts';
 import { holding } from './storage-hold.ts';

@@ -2,9 +2,11 @@
  * `quarry info`: what the superblock of a volume says, and how full it is. Reads only; a mounted
  * volume may be asked too.
  */
-import { BlockSource } from '../check/block-source.ts';
-import { BlockHeader, BlockKind, HEADER_BYTES, SummaryHeader, VolumeRoot } from '../fs/format/format.ts';
+
+import { printable } from '../common/printable.ts';
 import type { Layout } from '../fs/format/layout.ts';
+import { describeLayout, type VolumeHead } from '../inspect/volume-head.ts';
+import { readUsage, type VolumeUsage } from '../inspect/volume-usage.ts';
 import {
   argumentAt,
   type CommandDefinition,
@@ -15,90 +17,44 @@ import {
   type Terminal,
 } from './command.ts';
 import { targetError } from './failure.ts';
-import { openTarget } from './open-target.ts';
-import { printable } from './printable.ts';
+import { openForReading } from './open-target.ts';
 import { formatSize } from './sizes.ts';
 import { mountOf } from './storage-hold.ts';
 import { factLines } from './table-text.ts';
 import { inspectTarget, type Target } from './target.ts';
-import { readVolumeHead, type VolumeHead } from './volume-head.ts';
+import { readVolumeHead } from './volume-head.ts';
 
-interface Space {
-  /** As far as the blocks that say so can be read. */
-  readonly freeBlocks: number | undefined;
-  readonly inodes: number | undefined;
-}
-
-/** Reads counters where they stand; while the volume is mounted they may lag behind. */
-async function readSpace(target: Target, layout: Layout): Promise<Space> {
-  const device = openTarget(target, { readOnly: true, exclusive: false, allowBuffered: true });
+/** @throws CommandError if the target cannot be opened or read */
+async function usageOf(target: Target, layout: Layout): Promise<VolumeUsage> {
+  const device = openForReading(target);
   try {
-    const source = new BlockSource(device);
-    const top = layout.summaryBlock(layout.summaryLevels, 0);
-    const summary = await readKind(source, layout, top, BlockKind.summary, HEADER_BYTES);
-    const root = await readKind(
-      source,
-      layout,
-      layout.volumeRootBlock,
-      BlockKind.volumeRoot,
-      VolumeRoot.sizeBytes,
-    );
-    return {
-      freeBlocks: summary && SummaryHeader.freeBlocks.get(summary, 0),
-      inodes: root && VolumeRoot.inodeCount.get(root, 0),
-    };
-  } finally {
-    await device.close();
+    return await readUsage(device, layout).finally(() => device.close());
+  } catch (thrown) {
+    throw targetError(thrown, target.path);
   }
-}
-
-async function readKind(
-  source: BlockSource,
-  layout: Layout,
-  block: number,
-  kind: number,
-  lengthBytes: number,
-): Promise<DataView | undefined> {
-  const { bytes, errno } = await source.read(block * layout.blockBytes, lengthBytes);
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  return errno === 0 && BlockHeader.kind.get(view, 0) === kind ? view : undefined;
 }
 
 async function run(args: readonly string[], options: OptionValues, terminal: Terminal): Promise<number> {
   const target = inspectTarget(argumentAt(args, 0));
   const head = readVolumeHead(target);
-  let space: Space;
-  try {
-    space = await readSpace(target, head.layout);
-  } catch (thrown) {
-    throw targetError(thrown, target.path);
-  }
-  if (optionGiven(options, 'json')) printJson(terminal, report(target, head, space));
-  else terminal.out(describe(target, head, space));
+  const usage = await usageOf(target, head.layout);
+  if (optionGiven(options, 'json')) printJson(terminal, report(target, head, usage));
+  else terminal.out(describe(target, head, usage));
   return 0;
 }
 
-function report(target: Target, head: VolumeHead, space: Space): Record<string, unknown> {
+function report(target: Target, head: VolumeHead, usage: VolumeUsage): Record<string, unknown> {
   const { layout, ...identity } = head;
   return {
     target: target.path,
     ...identity,
     mountedOn: mountOf(target)?.directory,
-    blockBytes: layout.blockBytes,
-    blockCount: layout.blockCount,
-    sizeBytes: layout.blockCount * layout.blockBytes,
-    journalStart: layout.journalStart,
-    journalBlocks: layout.journalBlocks,
-    volumeRootBlock: layout.volumeRootBlock,
-    spaceStart: layout.spaceStart,
-    spaceBlocks: layout.spaceBlocks,
-    groupCount: layout.groupCount,
-    groupBlocks: layout.bitsPerBlock,
-    ...space,
+    ...describeLayout(layout),
+    ...usage,
   };
 }
 
-function describe(target: Target, head: VolumeHead, space: Space): string {
+function describe(target: Target, head: VolumeHead, usage: VolumeUsage): string {
   const { layout } = head;
   const directory = mountOf(target)?.directory;
   const bytes = (blocks: number) => `${formatSize(blocks * layout.blockBytes)} (${blocks} blocks)`;
@@ -111,9 +67,9 @@ function describe(target: Target, head: VolumeHead, space: Space): string {
     ['block size', layout.blockBytes],
     ['size', bytes(layout.blockCount)],
     ['journal', bytes(layout.journalBlocks)],
-    ['free', space.freeBlocks === undefined ? undefined : bytes(space.freeBlocks)],
+    ['free', usage.freeBlocks === undefined ? undefined : bytes(usage.freeBlocks)],
     ['groups', `${layout.groupCount} of ${layout.bitsPerBlock} blocks`],
-    ['inodes in use', space.inodes],
+    ['inodes in use', usage.inodes],
     ['created', head.created],
     ['last mounted', head.mounted ?? 'never'],
     ['last unmounted', head.unmounted ?? 'never'],

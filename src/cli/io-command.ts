@@ -7,6 +7,7 @@
  */
 import type { AsyncFile, EngineName } from '../aio/file/async-file.ts';
 import { openFile } from '../aio/file/open-file.ts';
+import { printable } from '../common/printable.ts';
 import { isUtf8 } from '../path-bytes.ts';
 import {
   argumentAt,
@@ -21,7 +22,6 @@ import {
 import { CommandError, targetError, UsageError } from './failure.ts';
 import { type Measurement, measure, WORKLOADS, type Workload } from './io-measurement.ts';
 import { requireOverwritable } from './overwrite.ts';
-import { printable } from './printable.ts';
 import { ProgressBar } from './progress.ts';
 import { formatSize, parseSize } from './sizes.ts';
 import { holding } from './storage-hold.ts';

@@ -8,6 +8,7 @@
 
 import { randomBytes } from 'node:crypto';
 import { closeSync, existsSync, ftruncateSync, openSync, unlinkSync } from 'node:fs';
+import { printable } from '../common/printable.ts';
 import type { ByteRange } from '../fs/erase.ts';
 import { defaultFeatures, FEATURES, featuresByList } from '../fs/format/features.ts';
 import { DEFAULT_BLOCK_BYTES, MAX_BLOCK_BYTES, MAX_LABEL_BYTES } from '../fs/format/format.ts';
@@ -20,6 +21,7 @@ import {
 } from '../fs/format/layout.ts';
 import { NAME_SECRET_BYTES } from '../fs/format/name-hash.ts';
 import { formatVolume, planFormat } from '../fs/mkfs.ts';
+import { formatUuid } from '../inspect/value-text.ts';
 import { absolutePath, systemPath } from '../path-bytes.ts';
 import {
   argumentAt,
@@ -35,12 +37,11 @@ import {
 import { CommandError, targetError, UsageError } from './failure.ts';
 import { openTarget } from './open-target.ts';
 import { requireOverwritable } from './overwrite.ts';
-import { printable } from './printable.ts';
 import { requireFileSize } from './process-limits.ts';
 import { formatSize, parseSize } from './sizes.ts';
 import { holding } from './storage-hold.ts';
 import { edgesOf, inspectTarget, type Target } from './target.ts';
-import { formatUuid, parseUuid } from './uuids.ts';
+import { parseUuid } from './uuids.ts';
 
 export interface MkfsRequest {
   readonly target: string;

@@ -3,8 +3,8 @@
  * A filesystem ends when the last of its mounts does, wherever that is.
  */
 import { readlinkSync } from 'node:fs';
+import { printable } from '../common/printable.ts';
 import { type MountRecord, parseMountinfo } from '../fuse/mount-table.ts';
-import { printable } from './printable.ts';
 import { processName, processNumbers, readIfThere } from './processes.ts';
 
 /** More are not named. */

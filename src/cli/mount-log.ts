@@ -7,7 +7,7 @@
  * comes again is counted, and told at 10, 100, ….
  */
 import { fstatSync, ftruncateSync, readSync, writeSync } from 'node:fs';
-import { printable } from './printable.ts';
+import { printable } from '../common/printable.ts';
 
 export type LogLine = (line: string) => void;
 

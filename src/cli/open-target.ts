@@ -6,7 +6,7 @@
 import { fstatSync } from 'node:fs';
 import { type AioDevice, type AioDeviceOptions, openAioDevice } from '../aio/aio-device.ts';
 import { storageIdOf } from './block-devices.ts';
-import { CommandError } from './failure.ts';
+import { CommandError, targetError } from './failure.ts';
 import type { Target } from './target.ts';
 
 function requireSame({ path, id }: Target, descriptor: number): void {
@@ -24,5 +24,14 @@ export function openTarget(target: Target, options: AioDeviceOptions): AioDevice
   } catch (thrown) {
     void device.close();
     throw thrown;
+  }
+}
+
+/** Opens the target for looking at it, whoever else uses it. @throws CommandError */
+export function openForReading(target: Target): AioDevice {
+  try {
+    return openTarget(target, { readOnly: true, exclusive: false, allowBuffered: true });
+  } catch (thrown) {
+    throw targetError(thrown, target.path);
   }
 }

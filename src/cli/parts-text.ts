@@ -2,15 +2,15 @@
  * Parts of blocks as text and as JSON: a table of fields for each record, one line for each entry
  * of a list.
  */
-import type { Part } from './block-parts.ts';
-import { type FieldRow, jsonValue } from './field-rows.ts';
+import type { Part } from '../inspect/block-parts.ts';
+import { type FieldRow, jsonValue } from '../inspect/field-rows.ts';
+import { spacedHex } from '../inspect/value-text.ts';
 
 /** So many bytes of a field are shown; the rest would not fit the line. */
 const MOST_BYTES = 8;
 
 function bytesText(bytes: Uint8Array): string {
-  const digits = [...bytes.subarray(0, MOST_BYTES)].map((byte) => byte.toString(16).padStart(2, '0'));
-  return digits.join(' ') + (bytes.length > MOST_BYTES ? ' …' : '');
+  return spacedHex(bytes.subarray(0, MOST_BYTES)) + (bytes.length > MOST_BYTES ? ' …' : '');
 }
 
 function valueText({ value, meaning }: FieldRow): string {

@@ -4,7 +4,7 @@
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { printable } from './printable.ts';
+import { printable } from '../common/printable.ts';
 
 /** The numbers of all processes. */
 export function processNumbers(): string[] {

@@ -5,6 +5,7 @@
  */
 import { statSync } from 'node:fs';
 import type { AioDevice } from '../aio/aio-device.ts';
+import { printable } from '../common/printable.ts';
 import { onlyReadable } from '../fs/format/features.ts';
 import { openVolume, type Volume } from '../fs/volume.ts';
 import type { MountRecord } from '../fuse/mount-table.ts';
@@ -24,7 +25,6 @@ import { CommandError } from './failure.ts';
 import { bytesOf, growVolume, plannedSize, type Resized } from './growing.ts';
 import { requireMount } from './mountpoint.ts';
 import { openTarget } from './open-target.ts';
-import { printable } from './printable.ts';
 import { shrinkVolume } from './shrinking.ts';
 import { formatSize, parseSize } from './sizes.ts';
 import { holding, mountOf } from './storage-hold.ts';

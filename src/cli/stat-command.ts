@@ -2,6 +2,8 @@
  * `quarry stat`: the live counters of a mount, and the last lines of its log, as its daemon tells
  * them.
  */
+
+import { printable, printableJson } from '../common/printable.ts';
 import { ANSWER_SECONDS, askMount, NoAnswerError } from './ask-mount.ts';
 import {
   argumentAt,
@@ -15,7 +17,6 @@ import {
 import { CommandError } from './failure.ts';
 import { serverOf } from './mount-server.ts';
 import { requireMount } from './mountpoint.ts';
-import { printable, printableJson } from './printable.ts';
 import { parseSeconds } from './seconds.ts';
 import { type Fact, factLines } from './table-text.ts';
 

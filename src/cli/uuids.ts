@@ -1,4 +1,4 @@
-/** Volume ids in their textual form, 8-4-4-4-12 hexadecimal digits (RFC 9562). */
+/** Volume ids as a command line has them, 8-4-4-4-12 hexadecimal digits (RFC 9562). */
 import { UsageError } from './failure.ts';
 
 const UUID_PATTERN = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
@@ -9,10 +9,4 @@ export function parseUuid(text: string): Uint8Array {
     throw new UsageError(`--uuid ${text} is not an id: write it as uuidgen prints it, or leave it out`);
   }
   return new Uint8Array(Buffer.from(text.replaceAll('-', ''), 'hex'));
-}
-
-/** @param uuid 16 bytes */
-export function formatUuid(uuid: Uint8Array): string {
-  const digits = Buffer.from(uuid).toString('hex');
-  return digits.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
 }

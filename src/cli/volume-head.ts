@@ -1,34 +1,15 @@
 /**
- * The superblock of a target, read for people: what `info` prints, and the first look that every
- * command takes before it opens a volume, so that its refusal is a clear word and the target
- * untouched.
+ * The superblock of a target: the first look that every command takes before it opens a volume, so
+ * that its refusal is a clear word and the target untouched.
  */
 
-import { inspectSuperblock } from '../check/superblock-pass.ts';
-import { featureNames, refusedFor, unknownFeatures } from '../fs/format/features.ts';
-import { BlockHeader, SUPERBLOCK_BYTES, Superblock, VolumeState } from '../fs/format/format.ts';
-import type { Layout } from '../fs/format/layout.ts';
+import { type FoundSuperblock, inspectSuperblock } from '../check/superblock-pass.ts';
+import { refusedFor, unknownFeatures } from '../fs/format/features.ts';
+import { SUPERBLOCK_BYTES } from '../fs/format/format.ts';
+import { describeHead, type VolumeHead } from '../inspect/volume-head.ts';
 import { CommandError, targetError } from './failure.ts';
 import { formatSize } from './sizes.ts';
 import { notAVolume, type Target, withReader } from './target.ts';
-import { formatUuid } from './uuids.ts';
-
-export interface VolumeHead {
-  readonly layout: Layout;
-  readonly label: string;
-  readonly uuid: string;
-  readonly formatVersion: number;
-  readonly state: 'clean' | 'dirty';
-  readonly mountCount: number;
-  /** Names of its features. */
-  readonly features: readonly string[];
-  /** Bits of features with which this version may only read the volume, as '0x4'. */
-  readonly onlyReadableFor: string | undefined;
-  /** ISO 8601, or undefined for never. */
-  readonly created: string | undefined;
-  readonly mounted: string | undefined;
-  readonly unmounted: string | undefined;
-}
 
 /**
  * Reads the superblock at the start of the target.
@@ -40,7 +21,19 @@ export function readVolumeHead(target: Target): VolumeHead {
   if (typeof found === 'string') {
     throw notAVolume(target, found === 'it has no magic' ? 'nothing at its start says so' : found);
   }
-  const { layout, view, flaw } = found;
+  requireUsable(target, found);
+  return describeHead(found);
+}
+
+function readHeadBytes(target: Target): Uint8Array {
+  try {
+    return withReader(target.path, (read) => read(0, SUPERBLOCK_BYTES));
+  } catch (thrown) {
+    throw targetError(thrown, target.path);
+  }
+}
+
+function requireUsable(target: Target, { layout, view, flaw }: FoundSuperblock): void {
   if (flaw !== undefined) {
     throw new CommandError(
       `the superblock of ${target.path} is damaged (${flaw}): 'quarry fsck -n ${target.path}' tells more`,
@@ -54,41 +47,4 @@ export function readVolumeHead(target: Target): VolumeHead {
       `${target.path} is cut off: its volume has ${formatSize(needed)}, the target ${formatSize(target.sizeBytes)}; restore it from a copy`,
     );
   }
-  return describeHead(layout, view, bytes);
-}
-
-function readHeadBytes(target: Target): Uint8Array {
-  try {
-    return withReader(target.path, (read) => read(0, SUPERBLOCK_BYTES));
-  } catch (thrown) {
-    throw targetError(thrown, target.path);
-  }
-}
-
-/** The label up to its padding, as it is. */
-function labelText(field: Uint8Array): string {
-  const end = field.indexOf(0);
-  return new TextDecoder().decode(field.subarray(0, end < 0 ? field.length : end));
-}
-
-function describeHead(layout: Layout, view: DataView, bytes: Uint8Array): VolumeHead {
-  return {
-    layout,
-    label: labelText(Superblock.label.of(bytes, 0)),
-    uuid: formatUuid(BlockHeader.uuid.of(bytes, 0)),
-    formatVersion: Superblock.formatVersion.get(view, 0),
-    state: Superblock.state.get(view, 0) === VolumeState.clean ? 'clean' : 'dirty',
-    mountCount: Superblock.mountCount.get(view, 0),
-    features: featureNames(view),
-    onlyReadableFor: unknownFeatures(view, 'readOnly'),
-    created: timeText(Superblock.createdSeconds.get(view, 0)),
-    mounted: timeText(Superblock.mountedSeconds.get(view, 0)),
-    unmounted: timeText(Superblock.unmountedSeconds.get(view, 0)),
-  };
-}
-
-/** Seconds since 1970 as ISO 8601; undefined for 0 and for what no calendar has. */
-export function timeText(seconds: number): string | undefined {
-  const date = new Date(seconds * 1000);
-  return seconds === 0 || Number.isNaN(date.getTime()) ? undefined : date.toISOString().replace('.000Z', 'Z');
 }

@@ -29,7 +29,7 @@ import type { SuperblockImage } from './format/superblock.ts';
 import { AccessTimes, RELATIVE_ACCESS } from './inodes/access-times.ts';
 import { InodeTable } from './inodes/inode-table.ts';
 import { Committer } from './journal/commit.ts';
-import { Journal, logLength } from './journal/journal.ts';
+import { Journal } from './journal/journal.ts';
 import type { Recovery } from './journal/recovery.ts';
 import { CommitSchedule } from './life/commit-schedule.ts';
 import { Durability } from './life/durability.ts';
@@ -113,7 +113,7 @@ export function assemble(
   const extents = new ExtentMap(space);
   const table = new InodeTable(layout, space, extents);
   const directories = new Directories(space, superblock.nameSecret);
-  const attributes = new ExtendedAttributes(space, superblock.nameSecret, blockBytes, logLength(layout));
+  const attributes = new ExtendedAttributes(space, superblock.nameSecret, blockBytes, layout.logBlocks);
   const names = new Namespace(table, directories, extents, space);
 
   // How they reach the disk.
@@ -152,7 +152,7 @@ export function assemble(
   const runner = new OperationRunner(tx, cache, host, turns);
 
   // Data.
-  const stepExtents = extentsPerStep(logLength(layout));
+  const stepExtents = extentsPerStep(layout.logBlocks);
   const access = new AccessTimes(options.accessRules ?? RELATIVE_ACCESS, table, runner, stepExtents, {
     gathered: () => schedule.later(),
     pressed: () => setImmediate(() => schedule.now()),

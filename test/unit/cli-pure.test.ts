@@ -20,8 +20,8 @@ import { formatSize, parseSize } from '../../src/cli/sizes.ts';
 import { flattenCounters } from '../../src/cli/stat-command.ts';
 import { swapsOf } from '../../src/cli/storage-users.ts';
 import { factLines } from '../../src/cli/table-text.ts';
-import { formatUuid, parseUuid } from '../../src/cli/uuids.ts';
-import { timeText } from '../../src/cli/volume-head.ts';
+import { parseUuid } from '../../src/cli/uuids.ts';
+import { formatUuid } from '../../src/inspect/value-text.ts';
 
 describe('sizes', () => {
   test.each([
@@ -380,11 +380,6 @@ describe('small things', () => {
       ['volume dirty frames', '3'],
       ['pid', '1'],
     ]);
-  });
-  test('times', () => {
-    expect(timeText(0)).toBeUndefined();
-    expect(timeText(1e9)).toBe('2001-09-09T01:46:40Z');
-    expect(timeText(1e300)).toBeUndefined();
   });
   test('logs', () => {
     expect(logName('/mnt/data')).toBe('mnt-data.log');

@@ -8,7 +8,6 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { makeFormatDocument } from '../../scripts/format-doc/document.mjs';
 import * as firstFit from '../../src/alloc/first-fit.ts';
-import * as blockParts from '../../src/cli/block-parts.ts';
 import * as partsText from '../../src/cli/parts-text.ts';
 import * as crc32c from '../../src/crc32c.ts';
 import { FEATURES } from '../../src/fs/format/features.ts';
@@ -17,6 +16,7 @@ import * as layout from '../../src/fs/format/layout.ts';
 import * as nameHash from '../../src/fs/format/name-hash.ts';
 import * as mkfs from '../../src/fs/mkfs.ts';
 import * as volume from '../../src/fs/volume.ts';
+import * as blockParts from '../../src/inspect/block-parts.ts';
 import * as memory from '../../src/sim/memory-device.ts';
 
 const MODULES = {

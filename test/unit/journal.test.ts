@@ -7,13 +7,7 @@ import { DateClock } from '../../src/fs/base/clock.ts';
 import { initialiseHeader } from '../../src/fs/format/block-header.ts';
 import { BlockKind } from '../../src/fs/format/format.ts';
 import { Layout } from '../../src/fs/format/layout.ts';
-import {
-  Journal,
-  type LoggedTransaction,
-  logBlock,
-  logLength,
-  writeJournalHead,
-} from '../../src/fs/journal/journal.ts';
+import { Journal, type LoggedTransaction, writeJournalHead } from '../../src/fs/journal/journal.ts';
 import { readJournal, readJournalHead } from '../../src/fs/journal/journal-log.ts';
 import { Frame } from '../../src/fs/transaction/block-cache.ts';
 import { MemoryDevice } from '../../src/sim/memory-device.ts';
@@ -202,7 +196,7 @@ describe('what is stale', () => {
 });
 
 describe('damage is told from a crash', () => {
-  const placeOf = (index: number) => logBlock(layout, index) * BLOCK;
+  const placeOf = (index: number) => layout.logBlock(index) * BLOCK;
 
   test('a committed transaction with a broken copy', async () => {
     await append([1, 2]);
@@ -237,7 +231,7 @@ describe('damage is told from a crash', () => {
   });
 
   test('a head that points outside of the log', async () => {
-    await writeJournalHead(device, layout, identity, { ...START, tail: logLength(layout), generation: 4 });
+    await writeJournalHead(device, layout, identity, { ...START, tail: layout.logBlocks, generation: 4 });
     await expect(readJournal(device, layout, identity)).rejects.toThrow(/outside/);
   });
 });

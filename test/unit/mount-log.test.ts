@@ -25,7 +25,6 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { openLogFile, removeEmptyLog } from '../../src/cli/log-file.ts';
 import { boundFile, MOST_LOG_BYTES, MountLog } from '../../src/cli/mount-log.ts';
-import { printable, printableJson } from '../../src/cli/printable.ts';
 
 let scratch: string;
 beforeEach(() => {
@@ -84,16 +83,6 @@ describe('lines', () => {
     expect(text).toMatch(/^line \d+ \.+\n/);
     expect(text).toMatch(/\nline 39999 \.+\n$/);
   });
-});
-
-test('printable', () => {
-  expect(printable('a\u001b[31mb\u009bc\u202ed\ne')).toBe('a?[31mb?c?d?e');
-  expect(printable('grüß dich, 世界')).toBe('grüß dich, 世界');
-  const value = { name: 'a\u009b\u001b\u202e"\\\n', more: [1] };
-  const text = printableJson(value);
-  expect(JSON.parse(text)).toEqual(value);
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not be there
-  expect(text).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202e]/);
 });
 
 describe.skipIf(process.getuid?.() !== 0)('the place of the file', () => {

@@ -21,6 +21,7 @@ import type { BlockNumber, FileBlock } from '../base/numbers.ts';
 import {
   HEADER_BYTES,
   INODE_STRIDE_BYTES,
+  JOURNAL_HEADS,
   MAX_BLOCK_BYTES,
   MAX_BLOCKS,
   MAX_VOLUME_BYTES,
@@ -170,6 +171,16 @@ export class Layout {
     return this.#summaryLevels;
   }
 
+  /** Blocks in the log: the journal without its heads. */
+  get logBlocks(): number {
+    return this.journalBlocks - JOURNAL_HEADS;
+  }
+
+  /** The place of index `index` of the log as an absolute block. */
+  logBlock(index: number): BlockNumber {
+    return this.journalStart + JOURNAL_HEADS + index;
+  }
+
   /** Where copies of the superblock stand; the second from two groups on. */
   get backups(): readonly BlockNumber[] {
     return this.groupCount > 1 ? [this.firstBackup, this.bitmapBlock(BACKUP_GROUP) + 1] : [this.firstBackup];
@@ -206,6 +217,12 @@ export class Layout {
   /** Nodes at `level`; level 0 counts the groups. */
   summaryNodes(level: number): number {
     return Math.ceil(this.groupCount / this.summaryFanout ** level);
+  }
+
+  /** The nodes, or groups, that summary node `index` of `level` (≥ 1) has entries of. */
+  summaryChildren(level: number, index: number): { first: number; count: number } {
+    const first = index * this.summaryFanout;
+    return { first, count: Math.min(this.summaryFanout, this.summaryNodes(level - 1) - first) };
   }
 
   /** Free blocks that a group has when nothing in it was ever allocated. */

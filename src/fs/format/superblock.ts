@@ -47,6 +47,12 @@ export interface VolumeIdentity {
 /** Bytes of device memory that a superblock is read and written with: at least one sector. */
 const TRANSFER_BYTES = 4096;
 
+/** A label up to its padding, as it is. */
+export function labelText(field: Uint8Array): string {
+  const end = field.indexOf(0);
+  return new TextDecoder().decode(field.subarray(0, end < 0 ? field.length : end));
+}
+
 export class SuperblockImage {
   readonly memory: Memory;
   readonly view: DataView;
@@ -74,9 +80,7 @@ export class SuperblockImage {
   }
 
   get label(): string {
-    const field = Superblock.label.of(this.bytes, 0);
-    const end = field.indexOf(0);
-    return new TextDecoder().decode(field.subarray(0, end < 0 ? field.length : end));
+    return labelText(Superblock.label.of(this.bytes, 0));
   }
 
   get isClean(): boolean {

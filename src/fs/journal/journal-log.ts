@@ -33,7 +33,7 @@ import {
 import type { Layout } from '../format/layout.ts';
 import { NotAVolumeError } from '../format/superblock.ts';
 import { readBlocks, Staging } from './block-transfers.ts';
-import { type JournalPosition, logBlock, logLength } from './journal.ts';
+import type { JournalPosition } from './journal.ts';
 import { checksumOfRecords, type JournalIdentity } from './transaction-pages.ts';
 
 /** What a journal holds for a volume that was not unmounted in order. */
@@ -106,7 +106,7 @@ export async function readJournalHead(
     };
   }
   if (newest === undefined) throw damaged('neither of its heads is valid');
-  if (newest.tail >= logLength(layout)) throw damaged('its head points outside of it');
+  if (newest.tail >= layout.logBlocks) throw damaged('its head points outside of it');
   if (!(newest.sequence < COUNTER_LIMIT && newest.generation < COUNTER_LIMIT)) {
     throw damaged('its head counts more transactions than there can have been');
   }
@@ -144,7 +144,7 @@ class JournalLog {
     private readonly layout: Layout,
     private readonly identity: JournalIdentity,
   ) {
-    this.#length = logLength(layout);
+    this.#length = layout.logBlocks;
     this.#homes = new Float64Array(this.#length).fill(-1);
     this.#checksums = new Uint32Array(this.#length);
   }
@@ -157,7 +157,7 @@ class JournalLog {
     const { memory, bytes, view } = new Staging(device).reserve(most * blockBytes);
     for (let from = 0; from < this.#length; from += most) {
       const count = Math.min(most, this.#length - from);
-      const places = Array.from({ length: count }, (_, i) => logBlock(this.layout, from + i));
+      const places = Array.from({ length: count }, (_, i) => this.layout.logBlock(from + i));
       await readBlocks(device, memory, places, blockBytes);
       for (let i = 0; i < count; i++) this.#look(view, bytes, i * blockBytes, from + i);
     }
@@ -167,7 +167,7 @@ class JournalLog {
     const { blockBytes } = this.layout;
     const claimed = BlockHeader.block.get(view, at);
     if (blockFault(view, bytes, at, blockBytes, claimed, this.identity.uuid) !== undefined) return;
-    if (claimed !== logBlock(this.layout, index)) {
+    if (claimed !== this.layout.logBlock(index)) {
       this.#homes[index] = claimed;
       this.#checksums[index] = BlockHeader.checksum.get(view, at);
       return;
@@ -199,7 +199,7 @@ class JournalLog {
     return {
       transactions,
       homes: copies.map((copy) => copy.home),
-      places: copies.map((copy) => logBlock(this.layout, copy.index)),
+      places: copies.map((copy) => this.layout.logBlock(copy.index)),
       checksums: copies.map((copy) => copy.checksum),
       revokes: sieve.revokes,
       // J7: the number that an unfinished transaction may have used is left out.

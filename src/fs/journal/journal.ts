@@ -65,16 +65,6 @@ export interface JournalMark {
   readonly usedBlocks: number;
 }
 
-/** The place of index `index` of the log as an absolute block. */
-export function logBlock(layout: Layout, index: number): number {
-  return layout.journalStart + JOURNAL_HEADS + index;
-}
-
-/** Blocks in the log of a volume. */
-export function logLength(layout: Layout): number {
-  return layout.journalBlocks - JOURNAL_HEADS;
-}
-
 /** Writes one head and flushes it: from then on the log begins at `position`. */
 export async function writeJournalHead(
   device: Device,
@@ -127,7 +117,7 @@ export class Journal {
     this.#clock = clock;
     this.#thorough = thorough;
     this.#staging = new Staging(device);
-    this.logBlocks = logLength(layout);
+    this.logBlocks = layout.logBlocks;
     this.#entriesPerDescriptor = entriesPerDescriptor(layout.blockBytes);
     this.#numbersPerRevoke = numbersPerRevoke(layout.blockBytes);
     this.#head = position.tail;
@@ -167,7 +157,7 @@ export class Journal {
     const sequence = this.#sequence++;
     const places: number[] = [];
     for (let i = 0; i < length; i++) {
-      places.push(logBlock(this.#layout, this.#head));
+      places.push(this.#layout.logBlock(this.#head));
       this.#head = this.#head + 1 === this.logBlocks ? 0 : this.#head + 1;
     }
     this.#used += length;

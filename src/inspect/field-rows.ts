@@ -1,9 +1,11 @@
 /**
  * Records of the format read for people: any record, field by field, with what its value means.
  *
- * Made of the tables in fs/format.ts alone; a field added there shows up here by itself. Values
- * beyond 2^53 are kept exact, as bigint: a damaged block may hold anything.
+ * Made of the tables in fs/format/format.ts alone; a field added there shows up here by itself.
+ * Values beyond 2^53 are kept exact, as bigint: a damaged block may hold anything.
  */
+import { viewOf } from '../common/bytes.ts';
+import { printableJson } from '../common/printable.ts';
 import { type FeatureClass, namesOfBits } from '../fs/format/features.ts';
 import {
   BlockHeader,
@@ -35,8 +37,8 @@ import {
   U48,
   U64,
 } from '../fs/format/record.ts';
-import { printableJson } from './printable.ts';
-import { formatUuid } from './uuids.ts';
+import { labelText } from '../fs/format/superblock.ts';
+import { formatUuid, hexText, timeText } from './value-text.ts';
 
 export type FieldValue = number | bigint | Uint8Array;
 
@@ -56,18 +58,14 @@ type Field = RecordTable[string];
 type Meaning = (value: number, bytes: Uint8Array) => string | undefined;
 
 const textOf = (bytes: Uint8Array) => printableJson(new TextDecoder('latin1').decode(bytes));
-const hexOf = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');
 const featuresOf =
   (featureClass: FeatureClass): Meaning =>
   (_, bytes) => {
-    const bits = new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true);
+    const bits = viewOf(bytes).getBigUint64(0, true);
     return namesOfBits(featureClass, bits).join(', ') || undefined;
   };
 const hexNumber: Meaning = (value) => `0x${value.toString(16).padStart(8, '0')}`;
-const label: Meaning = (_, bytes) => {
-  const end = bytes.indexOf(0);
-  return printableJson(new TextDecoder().decode(bytes.subarray(0, end < 0 ? bytes.length : end)));
-};
+const label: Meaning = (_, bytes) => printableJson(labelText(bytes));
 
 /** A meaning that is the name of the value in a table of the format. */
 function nameIn(table: Readonly<Record<string, number>>): Meaning {
@@ -86,11 +84,6 @@ const modeText: Meaning = (value, bytes) => {
   const permissions = `0${(value & ~FILE_TYPE_MASK).toString(8)}`;
   return value === 0 ? 'free' : `${typeName(value & FILE_TYPE_MASK, bytes)}, ${permissions}`;
 };
-const time: Meaning = (seconds) => {
-  const date = new Date(seconds * 1000);
-  return seconds === 0 || Number.isNaN(date.getTime()) ? undefined : date.toISOString().replace('.000Z', 'Z');
-};
-
 const MEANINGS = new Map<Field, Meaning>([
   [BlockHeader.magic, (_, bytes) => textOf(bytes)],
   [BlockHeader.kind, nameIn(BlockKind)],
@@ -105,10 +98,10 @@ const MEANINGS = new Map<Field, Meaning>([
   [Superblock.compatibleFeatures, featuresOf('compatible')],
   [Superblock.readOnlyFeatures, featuresOf('readOnly')],
   [Superblock.incompatibleFeatures, featuresOf('incompatible')],
-  [Superblock.journalSalt, (_, bytes) => hexOf(bytes)],
-  [Superblock.nameSecret, (_, bytes) => hexOf(bytes)],
+  [Superblock.journalSalt, (_, bytes) => hexText(bytes)],
+  [Superblock.nameSecret, (_, bytes) => hexText(bytes)],
   [Superblock.label, label],
-  [JournalHeader.salt, (_, bytes) => hexOf(bytes)],
+  [JournalHeader.salt, (_, bytes) => hexText(bytes)],
   [JournalEntry.checksum, hexNumber],
   [JournalCommit.recordsChecksum, hexNumber],
 ]);
@@ -133,7 +126,7 @@ function meaningOf(name: string, field: Field, value: FieldValue, bytes: Uint8Ar
   const known = MEANINGS.get(field);
   const number = typeof value === 'number' ? value : 0;
   if (known) return known(number, bytes);
-  return /^seconds$|Seconds$/.test(name) ? time(number, bytes) : undefined;
+  return /^seconds$|Seconds$/.test(name) ? timeText(number) : undefined;
 }
 
 /** Bytes kept for later that hold nothing, as they should. */
@@ -152,7 +145,7 @@ export function fieldRows(
   at: number,
   skip: readonly string[] = [],
 ): FieldRow[] {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const view = viewOf(bytes);
   const rows: FieldRow[] = [];
   for (const [name, field] of Object.entries(record.fields)) {
     const offset = at + field.offset;
@@ -177,5 +170,5 @@ export function headerRows(bytes: Uint8Array, variant: RecordInfo | undefined): 
 export function jsonValue({ value, meaning, bytes }: FieldRow): string | number {
   if (typeof value === 'number') return value;
   if (typeof value === 'bigint') return value.toString();
-  return meaning === undefined ? hexOf(bytes) : meaning.replace(/^"(.*)"$/, '$1');
+  return meaning === undefined ? hexText(bytes) : meaning.replace(/^"(.*)"$/, '$1');
 }

@@ -3,13 +3,14 @@
  * the bytes are, the parts that can be read are shown; a count or an offset that leads out of the
  * block ends its list with a note.
  */
+
+import { rangeTexts } from '../check/number-ranges.ts';
+import { viewOf } from '../common/bytes.ts';
 import {
   BitmapHeader,
   BlockHeader,
   BlockKind,
-  BranchRecord,
   EntryRecord,
-  ExtentRecord,
   FILE_TYPE_MASK,
   FileType,
   HEADER_BYTES,
@@ -28,17 +29,16 @@ import {
   NodeHeader,
   OwnerHeader,
   RevokeEntry,
-  SLOT_BYTES,
   SummaryEntry,
   SummaryHeader,
   Superblock,
-  TreeKind,
   VOLUME_ROOT_INODE_OFFSET,
   VolumeRoot,
 } from '../fs/format/format.ts';
 import type { RecordInfo } from '../fs/format/record.ts';
 import { type FieldRow, fieldRows, headerRows } from './field-rows.ts';
-import { printableJson } from './printable.ts';
+import { entryName, nodeRecords } from './node-records.ts';
+import { nameText, spacedHex } from './value-text.ts';
 
 export interface Part {
   readonly title: string;
@@ -47,19 +47,6 @@ export interface Part {
   readonly notes?: readonly string[];
   /** One of many of its kind: a line is enough. */
   readonly listed?: boolean;
-}
-
-/** A name as people can read it, whatever its bytes. */
-export function nameText(name: Uint8Array): string {
-  try {
-    return printableJson(new TextDecoder('utf-8', { fatal: true }).decode(name));
-  } catch {
-    return `bytes ${Buffer.from(name).toString('hex')}`;
-  }
-}
-
-export function viewOf(bytes: Uint8Array): DataView {
-  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
 /** Records of one kind, one after the other. */
@@ -80,60 +67,20 @@ function listParts(
   return parts;
 }
 
-/** Bits that are set, as ranges: `0-5, 9`. */
-function bitRanges(bytes: Uint8Array): string {
-  const ranges: string[] = [];
-  let first = -1;
-  for (let bit = 0; bit <= bytes.length * 8; bit++) {
-    const isSet = ((bytes[bit >>> 3] ?? 0) & (1 << (bit & 7))) !== 0;
-    if (isSet && first < 0) first = bit;
-    if (isSet || first < 0) continue;
-    ranges.push(first === bit - 1 ? `${first}` : `${first}-${bit - 1}`);
-    first = -1;
-  }
-  return ranges.length === 0 ? 'none' : ranges.join(', ');
+/** The numbers of the bits that are set. */
+function bitsSet(bytes: Uint8Array): number[] {
+  const bits: number[] = [];
+  for (const [at, byte] of bytes.entries())
+    for (let bit = 0; bit < 8; bit++) if ((byte & (1 << bit)) !== 0) bits.push(8 * at + bit);
+  return bits;
 }
 
 function bitmapParts(bytes: Uint8Array): Part[] {
-  return [{ title: 'bits that are set', rows: [], notes: [bitRanges(bytes.subarray(HEADER_BYTES))] }];
+  const ranges = rangeTexts(bitsSet(bytes.subarray(HEADER_BYTES)));
+  return [{ title: 'bits that are set', rows: [], notes: [ranges.join(', ') || 'none'] }];
 }
 
 // ---- tree nodes ----
-
-/** What `nodeRecords` found: where each record is, in order of keys. */
-interface NodeRecords {
-  readonly record: RecordInfo;
-  readonly offsets: readonly number[];
-  readonly fault: string | undefined;
-}
-
-/** The records of the node whose region is `size` bytes at `base`. */
-export function nodeRecords(bytes: Uint8Array, base: number, size: number): NodeRecords {
-  const view = viewOf(bytes);
-  const isLeaf = NodeHeader.level.get(view, base) === 0;
-  const isDirectory = NodeHeader.kind.get(view, base) === TreeKind.directory;
-  const record = !isLeaf ? BranchRecord : isDirectory ? EntryRecord : ExtentRecord;
-  const count = NodeHeader.count.get(view, base);
-  const slotsEnd = NodeHeader.sizeBytes + count * SLOT_BYTES;
-  if (slotsEnd > size) return { record, offsets: [], fault: `${count} slots do not fit into the node` };
-  const offsets: number[] = [];
-  for (let i = 0; i < count; i++) {
-    const at = view.getUint16(base + NodeHeader.sizeBytes + i * SLOT_BYTES, true);
-    const named = record === EntryRecord && at + EntryRecord.sizeBytes <= size;
-    const nameBytes = named ? EntryRecord.nameBytes.get(view, base + at) : 0;
-    if (at < slotsEnd || at + record.sizeBytes + nameBytes > size) {
-      return { record, offsets, fault: `slot ${i} leads out of the node` };
-    }
-    offsets.push(base + at);
-  }
-  return { record, offsets, fault: undefined };
-}
-
-/** The name of the directory entry at `at`. */
-export function entryName(bytes: Uint8Array, at: number): Uint8Array {
-  const from = at + EntryRecord.sizeBytes;
-  return bytes.subarray(from, from + EntryRecord.nameBytes.get(viewOf(bytes), at));
-}
 
 function nodeParts(bytes: Uint8Array, base: number, size: number): Part[] {
   const { record, offsets, fault } = nodeRecords(bytes, base, size);
@@ -149,23 +96,26 @@ function nodeParts(bytes: Uint8Array, base: number, size: number): Part[] {
 
 // ---- inodes ----
 
+/** The types of files that have a tree unless their data is in the body. */
+const TYPES_WITH_TREE: readonly number[] = [FileType.directory, FileType.regular, FileType.symlink];
+
 /** An inode and what its body holds. */
 export function inodeParts(bytes: Uint8Array, at: number, title: string): Part[] {
-  const view = viewOf(bytes);
   const head: Part = { title, rows: fieldRows(Inode, bytes, at, ['body']) };
+  return [head, ...bodyParts(bytes, at, title)];
+}
+
+function bodyParts(bytes: Uint8Array, at: number, title: string): Part[] {
+  const view = viewOf(bytes);
   const body = at + INODE_BODY_OFFSET;
-  const type = Inode.mode.get(view, at) & FILE_TYPE_MASK;
-  const isTable = Inode.number.get(view, at) === 0;
   if ((Inode.flags.get(view, at) & InodeFlag.inlineData) !== 0) {
     const length = Math.min(Inode.size.get(view, at), INODE_BODY_BYTES);
-    return [
-      head,
-      { title: `${title}, data in its body`, rows: [], notes: hexLines(bytes.subarray(body, body + length)) },
-    ];
+    const notes = hexLines(bytes.subarray(body, body + length));
+    return [{ title: `${title}, data in its body`, rows: [], notes }];
   }
-  const hasTree =
-    isTable || type === FileType.directory || type === FileType.regular || type === FileType.symlink;
-  return hasTree ? [head, ...nodeParts(bytes, body, INODE_BODY_BYTES)] : [head];
+  const isTable = Inode.number.get(view, at) === 0;
+  const hasTree = isTable || TYPES_WITH_TREE.includes(Inode.mode.get(view, at) & FILE_TYPE_MASK);
+  return hasTree ? nodeParts(bytes, body, INODE_BODY_BYTES) : [];
 }
 
 function inodesParts(bytes: Uint8Array): Part[] {
@@ -266,7 +216,7 @@ export function hexLines(bytes: Uint8Array): string[] {
   let before = '';
   for (let at = 0; at < bytes.length; at += 16) {
     const row = bytes.subarray(at, at + 16);
-    const digits = [...row].map((byte) => byte.toString(16).padStart(2, '0')).join(' ');
+    const digits = spacedHex(row);
     const isLast = at + 16 >= bytes.length;
     if (digits !== before || isLast) {
       const letters = String.fromCharCode(...row.map((byte) => (byte >= 0x20 && byte < 0x7f ? byte : 0x2e)));

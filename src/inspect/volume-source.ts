@@ -1,0 +1,173 @@
+/**
+ * The blocks of a volume for people, and inodes and the records of trees in them. Nothing is ever
+ * written.
+ *
+ * Finds inodes and directory entries with the format alone, so that what is sound can be looked at
+ * beside what is not. Walks through trees go down one level at each step and visit no block twice,
+ * whatever the blocks say.
+ */
+import type { Device } from '../aio/device.ts';
+import { BlockSource } from '../check/block-source.ts';
+import { type InodePlace, InodeTable } from '../check/inode-table.ts';
+import { viewOf } from '../common/bytes.ts';
+import { blockFault } from '../fs/format/block-header.ts';
+import {
+  BlockHeader,
+  BlockKind,
+  BranchRecord,
+  ExtentRecord,
+  HEADER_BYTES,
+  INODE_BODY_BYTES,
+  INODE_BODY_OFFSET,
+  Inode,
+  MAX_INODES,
+  MAX_TREE_LEVEL,
+  NodeHeader,
+  VOLUME_ROOT_INODE_OFFSET,
+} from '../fs/format/format.ts';
+import type { Layout } from '../fs/format/layout.ts';
+import type { SuperblockImage } from '../fs/format/superblock.ts';
+import { InspectError } from './inspect-error.ts';
+import { nodeRecords } from './node-records.ts';
+
+/** A record in its bytes. */
+export interface Place {
+  readonly bytes: Uint8Array;
+  readonly at: number;
+  /** The block that the bytes are of. */
+  readonly block: number;
+}
+
+/** A tree node that is walked. */
+interface Node extends Place {
+  readonly sizeBytes: number;
+  /** Its level must not be above this. */
+  readonly highest: number;
+}
+
+/** The tree that a walk goes through. */
+interface Walk {
+  /** Of its nodes. */
+  readonly kind: BlockKind;
+  /** Nodes that were entered. */
+  readonly seen: Set<number>;
+}
+
+export class VolumeSource {
+  readonly layout: Layout;
+  readonly #blocks: BlockSource;
+
+  /**
+   * @param device the volume as it is on disk
+   * @param shown what blocks are read from: the same, or one with newer copies over it
+   */
+  constructor(
+    readonly device: Device,
+    readonly superblock: SuperblockImage,
+    shown: Device = device,
+  ) {
+    this.layout = superblock.layout();
+    this.#blocks = new BlockSource(shown);
+  }
+
+  /**
+   * The bytes of a block.
+   * @throws InspectError if the volume has no such block or it cannot be read
+   */
+  async block(number: number): Promise<Uint8Array> {
+    const { blockBytes, blockCount } = this.layout;
+    if (!(number >= 0 && number < blockCount)) {
+      throw new InspectError(`there is no block ${number}: the volume has blocks 0 to ${blockCount - 1}`);
+    }
+    const { bytes, errno } = await this.#blocks.read(number * blockBytes, blockBytes);
+    if (errno !== 0) throw new InspectError(`block ${number} cannot be read`);
+    return bytes;
+  }
+
+  /** What is wrong with the block's header, or undefined. */
+  fault(bytes: Uint8Array, number: number): string | undefined {
+    return blockFault(viewOf(bytes), bytes, 0, this.layout.blockBytes, number, this.superblock.uuid);
+  }
+
+  /** A metadata block of this kind. @throws InspectError if it is not one */
+  async metadata(number: number, kind: BlockKind): Promise<Uint8Array> {
+    const bytes = await this.block(number);
+    const fault = this.fault(bytes, number);
+    if (fault !== undefined) throw new InspectError(`block ${number} is damaged: ${fault}`);
+    const found = BlockHeader.kind.get(viewOf(bytes), 0);
+    if (found !== kind) throw new InspectError(`block ${number} is of kind ${found}, expected ${kind}`);
+    return bytes;
+  }
+
+  /** Where inode `number` stands. @throws InspectError if there is none */
+  async inode(number: number): Promise<Place> {
+    if (!(number > 0 && number < MAX_INODES)) throw new InspectError(`there is no inode ${number}`);
+    const place = await this.#locate(number);
+    if (place === undefined) throw new InspectError(`inode ${number} is not in use`);
+    const bytes = await this.metadata(place.block, BlockKind.inodes);
+    const isFree = Inode.mode.get(viewOf(bytes), place.offset) === 0;
+    if (isFree) throw new InspectError(`inode ${number} is not in use`);
+    return { bytes, at: place.offset, block: place.block };
+  }
+
+  /** Reads the table as far as the inode: damage behind it is no obstacle. */
+  async #locate(number: number): Promise<InodePlace | undefined> {
+    for await (const { bytes, at } of this.leafRecords(await this.#table(), BlockKind.extentNode)) {
+      const view = viewOf(bytes);
+      const piece = new InodeTable(this.layout);
+      piece.add({
+        fileBlock: ExtentRecord.key.get(view, at),
+        block: ExtentRecord.block.get(view, at),
+        length: ExtentRecord.length.get(view, at),
+      });
+      const place = piece.locate(number);
+      if (place !== undefined) return place;
+    }
+    return undefined;
+  }
+
+  /** The inode of the inode table. */
+  async #table(): Promise<Place> {
+    const block = this.layout.volumeRootBlock;
+    const bytes = await this.metadata(block, BlockKind.volumeRoot);
+    return { bytes, at: VOLUME_ROOT_INODE_OFFSET, block };
+  }
+
+  /**
+   * The leaf records of the tree whose root is in the inode's body, in order of keys.
+   * @param kind of the blocks that its nodes are
+   * @throws InspectError at a damaged node
+   */
+  async *leafRecords({ bytes, at, block }: Place, kind: BlockKind): AsyncGenerator<Place> {
+    const root = { bytes, at: at + INODE_BODY_OFFSET, block };
+    const node = { ...root, sizeBytes: INODE_BODY_BYTES, highest: MAX_TREE_LEVEL };
+    yield* this.#below(node, { kind, seen: new Set() });
+  }
+
+  async *#below(node: Node, walk: Walk): AsyncGenerator<Place> {
+    const { bytes, block, highest } = node;
+    const view = viewOf(bytes);
+    const level = NodeHeader.level.get(view, node.at);
+    if (level > highest) {
+      throw new InspectError(`the tree node in block ${block} says it is at level ${level}`);
+    }
+    for (const at of soundRecords(node)) {
+      if (level === 0) yield { bytes, at, block };
+      else yield* this.#below(await this.#child(BranchRecord.child.get(view, at), level - 1, walk), walk);
+    }
+  }
+
+  async #child(block: number, highest: number, { kind, seen }: Walk): Promise<Node> {
+    if (seen.has(block)) throw new InspectError(`block ${block} is twice in one tree`);
+    seen.add(block);
+    const bytes = await this.metadata(block, kind);
+    return { bytes, at: HEADER_BYTES, block, sizeBytes: bytes.length - HEADER_BYTES, highest };
+  }
+}
+
+/** Where the records of a node are. @throws InspectError if any of them is out of it */
+function soundRecords({ bytes, at, block, sizeBytes }: Node): readonly number[] {
+  const { offsets, fault } = nodeRecords(bytes, at, sizeBytes);
+  if (fault !== undefined) throw new InspectError(`the tree node in block ${block} is damaged: ${fault}`);
+  return offsets;
+}
