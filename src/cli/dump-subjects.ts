@@ -6,7 +6,13 @@ import type { Device } from '../aio/device.ts';
 import { rangeTexts } from '../check/number-ranges.ts';
 import { hexLines } from '../inspect/block-parts.ts';
 import { reportBlock } from '../inspect/block-report.ts';
-import { type EntryReport, reportDirectory, reportInode } from '../inspect/inode-report.ts';
+import {
+  type AttributeReport,
+  type EntryReport,
+  reportAttributes,
+  reportDirectory,
+  reportInode,
+} from '../inspect/inode-report.ts';
 import { reportJournal, type TransactionReport } from '../inspect/journal-report.ts';
 import { type GroupReport, reportSpace } from '../inspect/space-report.ts';
 import { reportSuperblocks, type SuperblockReport } from '../inspect/superblock-report.ts';
@@ -32,6 +38,7 @@ export const SUBJECTS: Readonly<Record<string, Subject>> = {
   journal: { show: showJournal },
   inode: { number: 'inode', show: showInode },
   dir: { number: 'inode', show: showDirectory },
+  attributes: { number: 'inode', show: showAttributes },
   block: { number: 'block', show: showBlock },
   space: { show: showSpace },
 };
@@ -106,6 +113,26 @@ async function showDirectory(source: VolumeSource, number: number): Promise<Show
     text: head + entries.map(entryLine).join(''),
     data: { directory, parent, entries: entries.map(entryJson) },
   };
+}
+
+async function showAttributes(source: VolumeSource, number: number): Promise<Shown> {
+  const { inode, attributes } = await reportAttributes(source, number);
+  const head = `inode ${inode}, ${attributes.length} extended attributes in order of their keys\n`;
+  return {
+    text: head + attributes.map(attributeText).join(''),
+    data: { inode, attributes: attributes.map(attributeJson) },
+  };
+}
+
+function attributeText({ name, value }: AttributeReport): string {
+  const lines = hexLines(value).map((line) => `  ${line}\n`);
+  return `\n${nameText(name)}, ${value.length} bytes\n${lines.join('')}`;
+}
+
+function attributeJson({ name, value }: AttributeReport): Record<string, unknown> {
+  const text = utf8Text(name);
+  const named = text === undefined ? { nameHex: hexText(name) } : { name: text };
+  return { ...named, valueHex: hexText(value) };
 }
 
 function entryLine({ key, inode, type, name }: EntryReport): string {

@@ -7,6 +7,7 @@
 import { rangeTexts } from '../check/number-ranges.ts';
 import { viewOf } from '../common/bytes.ts';
 import {
+  AttributeRecord,
   BitmapHeader,
   BlockHeader,
   BlockKind,
@@ -37,7 +38,7 @@ import {
 } from '../fs/format/format.ts';
 import type { RecordInfo } from '../fs/format/record.ts';
 import { type FieldRow, fieldRows, headerRows } from './field-rows.ts';
-import { entryName, nodeRecords } from './node-records.ts';
+import { attributeAt, entryName, inlineAttributeBytes, nodeRecords } from './node-records.ts';
 import { nameText, spacedHex } from './value-text.ts';
 
 export interface Part {
@@ -87,11 +88,19 @@ function nodeParts(bytes: Uint8Array, base: number, size: number): Part[] {
   const parts: Part[] = [{ title: 'node header', rows: fieldRows(NodeHeader, bytes, base) }];
   for (const [i, at] of offsets.entries()) {
     const title = `${record.recordName} ${i}`;
-    const notes = record === EntryRecord ? [nameText(entryName(bytes, at))] : [];
+    const notes = recordNotes(record, bytes, at);
     parts.push({ title, rows: fieldRows(record, bytes, at), notes, listed: true });
   }
   if (fault !== undefined) parts.push({ title: record.recordName, rows: [], notes: [fault] });
   return parts;
+}
+
+/** What follows the fields of a record. */
+function recordNotes(record: RecordInfo, bytes: Uint8Array, at: number): string[] {
+  if (record === EntryRecord) return [nameText(entryName(bytes, at))];
+  if (record !== AttributeRecord) return [];
+  const { name } = attributeAt(bytes, at);
+  return name.length > 0 ? [nameText(name)] : [];
 }
 
 // ---- inodes ----
@@ -102,20 +111,28 @@ const TYPES_WITH_TREE: readonly number[] = [FileType.directory, FileType.regular
 /** An inode and what its body holds. */
 export function inodeParts(bytes: Uint8Array, at: number, title: string): Part[] {
   const head: Part = { title, rows: fieldRows(Inode, bytes, at, ['body']) };
-  return [head, ...bodyParts(bytes, at, title)];
+  return [head, ...bodyParts(bytes, at, title), ...attributeParts(bytes, at, title)];
+}
+
+function attributeParts(bytes: Uint8Array, at: number, title: string): Part[] {
+  const inline = inlineAttributeBytes(bytes, at);
+  if (inline < NodeHeader.sizeBytes) return [];
+  const head: Part = { title: `${title}, attributes in its body`, rows: [] };
+  return [head, ...nodeParts(bytes, at + INODE_BYTES - inline, inline)];
 }
 
 function bodyParts(bytes: Uint8Array, at: number, title: string): Part[] {
   const view = viewOf(bytes);
   const body = at + INODE_BODY_OFFSET;
+  const bodyBytes = INODE_BODY_BYTES - inlineAttributeBytes(bytes, at);
   if ((Inode.flags.get(view, at) & InodeFlag.inlineData) !== 0) {
-    const length = Math.min(Inode.size.get(view, at), INODE_BODY_BYTES);
+    const length = Math.min(Inode.size.get(view, at), bodyBytes);
     const notes = hexLines(bytes.subarray(body, body + length));
     return [{ title: `${title}, data in its body`, rows: [], notes }];
   }
   const isTable = Inode.number.get(view, at) === 0;
   const hasTree = isTable || TYPES_WITH_TREE.includes(Inode.mode.get(view, at) & FILE_TYPE_MASK);
-  return hasTree ? nodeParts(bytes, body, INODE_BODY_BYTES) : [];
+  return hasTree ? nodeParts(bytes, body, bodyBytes) : [];
 }
 
 function inodesParts(bytes: Uint8Array): Part[] {

@@ -3,7 +3,7 @@ import { viewOf } from '../common/bytes.ts';
 import { BlockKind, EntryRecord, FILE_TYPE_MASK, FileType, Inode } from '../fs/format/format.ts';
 import { inodeParts, type Part } from './block-parts.ts';
 import { InspectError } from './inspect-error.ts';
-import { entryName } from './node-records.ts';
+import { attributeAt, entryName } from './node-records.ts';
 import type { Place, VolumeSource } from './volume-source.ts';
 
 export interface InodeReport {
@@ -45,6 +45,40 @@ export async function reportDirectory(source: VolumeSource, directory: number): 
   for await (const record of source.leafRecords(place, BlockKind.directoryNode))
     entries.push(entryOf(record));
   return { directory, parent: Inode.parent.get(view, place.at), entries };
+}
+
+export interface AttributeReport {
+  readonly name: Uint8Array;
+  readonly value: Uint8Array;
+}
+
+export interface AttributesReport {
+  readonly inode: number;
+  /** In order of their keys. */
+  readonly attributes: readonly AttributeReport[];
+}
+
+/** @throws InspectError if there is no such inode, or an attribute is not whole */
+export async function reportAttributes(source: VolumeSource, inode: number): Promise<AttributesReport> {
+  const attributes: AttributeReport[] = [];
+  let missing = 0;
+  for await (const { bytes, at } of source.attributeRecords(await source.inode(inode))) {
+    const { name, part, valueBytes } = attributeAt(bytes, at);
+    const last = attributes.at(-1);
+    if (name.length > 0 && missing === 0) {
+      attributes.push({ name, value: part });
+      missing = valueBytes - part.length;
+    } else if (name.length === 0 && last && missing >= part.length) {
+      attributes[attributes.length - 1] = { name: last.name, value: Buffer.concat([last.value, part]) };
+      missing -= part.length;
+    } else throw notWhole(inode);
+  }
+  if (missing !== 0) throw notWhole(inode);
+  return { inode, attributes };
+}
+
+function notWhole(inode: number): InspectError {
+  return new InspectError(`an extended attribute of inode ${inode} is not whole`);
 }
 
 function entryOf({ bytes, at }: Place): EntryReport {

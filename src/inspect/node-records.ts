@@ -7,34 +7,43 @@
 import { recordLength } from '../check/tree-node.ts';
 import { viewOf } from '../common/bytes.ts';
 import {
+  AttributeRecord,
   BranchRecord,
   EntryRecord,
   ExtentRecord,
+  Inode,
+  MAX_INLINE_ATTRIBUTE_BYTES,
   NodeHeader,
   SLOT_BYTES,
   TreeKind,
 } from '../fs/format/format.ts';
 
 export interface NodeRecords {
-  readonly record: typeof BranchRecord | typeof EntryRecord | typeof ExtentRecord;
+  readonly record: typeof BranchRecord | typeof EntryRecord | typeof ExtentRecord | typeof AttributeRecord;
   /** Where each record is, in order of keys. */
   readonly offsets: readonly number[];
   /** Why there are no more of them. */
   readonly fault: string | undefined;
 }
 
-/** What the node's records are: what is of neither kind is read as extents. */
-function recordOf(level: number, kind: number): NodeRecords['record'] {
-  if (level > 0) return BranchRecord;
-  return kind === TreeKind.directory ? EntryRecord : ExtentRecord;
+/** Of which kind a tree is: what is of none is read as extents. */
+function knownKind(kind: number): TreeKind {
+  return KINDS.find((known) => known === kind) ?? TreeKind.extents;
 }
+
+const KINDS = Object.values(TreeKind);
+const LEAF_RECORDS = {
+  [TreeKind.extents]: ExtentRecord,
+  [TreeKind.directory]: EntryRecord,
+  [TreeKind.attributes]: AttributeRecord,
+} as const;
 
 /** The records of the node whose region is `size` bytes at `base`. */
 export function nodeRecords(bytes: Uint8Array, base: number, size: number): NodeRecords {
   const view = viewOf(bytes);
   const level = NodeHeader.level.get(view, base);
-  const record = recordOf(level, NodeHeader.kind.get(view, base));
-  const kind = record === EntryRecord ? TreeKind.directory : TreeKind.extents;
+  const kind = knownKind(NodeHeader.kind.get(view, base));
+  const record = level > 0 ? BranchRecord : LEAF_RECORDS[kind];
   const count = NodeHeader.count.get(view, base);
   const slotsEnd = NodeHeader.sizeBytes + count * SLOT_BYTES;
   if (slotsEnd > size) return { record, offsets: [], fault: `${count} slots do not fit into the node` };
@@ -47,6 +56,28 @@ export function nodeRecords(bytes: Uint8Array, base: number, size: number): Node
     offsets.push(base + at);
   }
   return { record, offsets, fault: undefined };
+}
+
+/** Bytes of an inode's body that are the root node of its attributes; 0 where they cannot be. */
+export function inlineAttributeBytes(bytes: Uint8Array, at: number): number {
+  const inline = Inode.inlineAttributeBytes.get(viewOf(bytes), at);
+  return inline > MAX_INLINE_ATTRIBUTE_BYTES ? 0 : inline;
+}
+
+/** What the record at `at` of an extended attribute says and holds. */
+export function attributeAt(
+  bytes: Uint8Array,
+  at: number,
+): { key: number; name: Uint8Array; part: Uint8Array; valueBytes: number } {
+  const view = viewOf(bytes);
+  const nameAt = at + AttributeRecord.sizeBytes;
+  const partAt = nameAt + AttributeRecord.nameBytes.get(view, at);
+  return {
+    key: AttributeRecord.key.get(view, at),
+    name: bytes.subarray(nameAt, partAt),
+    part: bytes.subarray(partAt, partAt + AttributeRecord.partBytes.get(view, at)),
+    valueBytes: AttributeRecord.valueBytes.get(view, at),
+  };
 }
 
 /** The name of the directory entry at `at`. */

@@ -19,6 +19,7 @@ import {
   HEADER_BYTES,
   INODE_BODY_BYTES,
   INODE_BODY_OFFSET,
+  INODE_BYTES,
   Inode,
   MAX_INODES,
   MAX_TREE_LEVEL,
@@ -28,7 +29,7 @@ import {
 import type { Layout } from '../fs/format/layout.ts';
 import type { SuperblockImage } from '../fs/format/superblock.ts';
 import { InspectError } from './inspect-error.ts';
-import { nodeRecords } from './node-records.ts';
+import { inlineAttributeBytes, nodeRecords } from './node-records.ts';
 
 /** A record in its bytes. */
 export interface Place {
@@ -134,13 +135,29 @@ export class VolumeSource {
   }
 
   /**
+   * The records of the extended attributes of an inode, in order of keys.
+   * @throws InspectError at a damaged node
+   */
+  async *attributeRecords({ bytes, at, block }: Place): AsyncGenerator<Place> {
+    const kind = BlockKind.attributeNode;
+    const walk = { kind, seen: new Set<number>() };
+    const inline = inlineAttributeBytes(bytes, at);
+    const root = Inode.attributeBlock.get(viewOf(bytes), at);
+    if (inline > 0) {
+      const node = { bytes, at: at + INODE_BYTES - inline, block, sizeBytes: inline };
+      yield* this.#below({ ...node, highest: MAX_TREE_LEVEL }, walk);
+    } else if (root !== 0) yield* this.#below(await this.#child(root, MAX_TREE_LEVEL, walk), walk);
+  }
+
+  /**
    * The leaf records of the tree whose root is in the inode's body, in order of keys.
    * @param kind of the blocks that its nodes are
    * @throws InspectError at a damaged node
    */
   async *leafRecords({ bytes, at, block }: Place, kind: BlockKind): AsyncGenerator<Place> {
     const root = { bytes, at: at + INODE_BODY_OFFSET, block };
-    const node = { ...root, sizeBytes: INODE_BODY_BYTES, highest: MAX_TREE_LEVEL };
+    const sizeBytes = INODE_BODY_BYTES - inlineAttributeBytes(bytes, at);
+    const node = { ...root, sizeBytes, highest: MAX_TREE_LEVEL };
     yield* this.#below(node, { kind, seen: new Set() });
   }
 
