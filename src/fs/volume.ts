@@ -1,126 +1,38 @@
 /**
- * A mounted volume: puts the pieces together and answers what a FUSE layer may ask (filesystem.ts).
+ * A mounted volume: what may be asked of it, and its life from the opening to the unmount.
  *
- *   names        synchronous, in a transaction: namespace.ts → directory.ts, inode-table.ts
- *   data         device transfers, then a transaction: file-reader.ts, file-writer.ts,
- *                file-resizer.ts
- *   durability   at sync, every few seconds, when much is dirty: durability.ts, commit.ts,
- *                journal.ts
- *   recovery     before the mount of a volume that was not unmounted in order: recovery.ts
- *
+ * Before the mount of a volume that was not unmounted in order comes recovery (recovery.ts).
  * Nothing of what is on disk is kept here a second time. What lives outside the blocks: the lookup
  * counts of the kernel, which orphans wait for their last holder, access times that were not
  * written yet, and what is in flight.
  */
 
 import type { Device } from '../aio/device.ts';
-import { assemble, type VolumeParts } from './assemble.ts';
-import type { CorruptionError } from './base/errors.ts';
-import { fsError } from './base/errors.ts';
-import type {
-  AttributeChanges,
-  Attributes,
-  Caller,
-  CreateRequest,
-  EntryVisitor,
-  FileSystem,
-  Operation,
-  ReadRequest,
-  SpaceStatistics,
-  WriteRequest,
-} from './base/filesystem.ts';
+import { assemble } from './assemble.ts';
+import type { FileSystem } from './base/filesystem.ts';
 import type { Turns } from './base/turns.ts';
-import type { EarlyWrites } from './data/early-writes.ts';
-import { readFile } from './data/file-reader.ts';
-import { resizeFile } from './data/file-resizer.ts';
-import { writeFile } from './data/file-writer.ts';
-import { preallocate } from './data/preallocate.ts';
-import type { WriteContext } from './data/write-plan.ts';
-import { hasFeature, onlyReadable, unknownFeatures } from './format/features.ts';
-import { MAX_NAME_BYTES, VolumeRoot } from './format/format.ts';
-import type { Layout } from './format/layout.ts';
-import { offsetSecret } from './format/name-hash.ts';
+import { onlyReadable, unknownFeatures } from './format/features.ts';
 import { readSuperblock } from './format/superblock.ts';
-import type { AccessTimes } from './inodes/access-times.ts';
-import { changeInode } from './inodes/inode-changes.ts';
-import type { InodeTable } from './inodes/inode-table.ts';
 import { recover } from './journal/recovery.ts';
 import { failureInWords } from './life/health.ts';
-import type { InodePaths } from './life/inode-path.ts';
 import type { VolumeAdjustment, VolumeCounters, VolumeOptions } from './life/volume-options.ts';
-import type { Namespace } from './namespace.ts';
-import {
-  BEHIND_EARLY_WRITES,
-  type OperationRunner,
-  PromisedOperation,
-} from './transaction/operation-runner.ts';
 import type { Transaction } from './transaction/transaction.ts';
-import { isDot, isDotDot, requireDirectory } from './tree/directory.ts';
-import type { SetMode } from './tree/extended-attributes.ts';
-import { fillAttributes } from './tree/inode.ts';
+import { countersOf } from './volume-counters.ts';
+import { VolumeOperations } from './volume-operations.ts';
 
-export class Volume implements FileSystem<Transaction> {
-  readonly layout: Layout;
+export class Volume extends VolumeOperations implements FileSystem<Transaction> {
   /** How long work on this volume held the event loop, as far as it chose its turns itself. */
-  readonly turns: Turns;
-  readonly #parts: VolumeParts;
-  // What each request needs, one step nearer.
-  readonly #tx: Transaction;
-  readonly #runner: OperationRunner;
-  readonly #names: Namespace;
-  readonly #table: InodeTable;
-  readonly #files: WriteContext;
-  readonly #early: EarlyWrites;
-  readonly #access: AccessTimes;
-  readonly #paths: InodePaths;
-  /** As it was when last seen. */
-  readonly offsetSecret: readonly number[];
-  #freeBytes = Number.POSITIVE_INFINITY;
-
-  constructor(parts: VolumeParts) {
-    this.#parts = parts;
-    this.layout = parts.layout;
-    this.turns = parts.turns;
-    this.#tx = parts.tx;
-    this.#runner = parts.runner;
-    this.#names = parts.names;
-    this.#table = parts.table;
-    this.#files = parts.files;
-    this.#early = parts.early;
-    this.#access = parts.access;
-    this.#paths = parts.paths;
-    this.offsetSecret = offsetSecret(parts.superblock.nameSecret);
-  }
-
-  get blockBytes(): number {
-    return this.layout.blockBytes;
-  }
-
-  get freeBytes(): number {
-    try {
-      this.#freeBytes = this.#parts.space.availableBlocks * this.layout.blockBytes;
-    } catch {
-      // Not in memory just now, or damaged, which whoever wants to write will find.
-    }
-    return this.#freeBytes;
-  }
-
-  get readOnly(): boolean {
-    return this.#tx.readOnly;
-  }
-
-  /** Whether the volume is read-only because it rests. */
-  get resting(): boolean {
-    return this.#tx.resting;
+  get turns(): Turns {
+    return this.parts.turns;
   }
 
   /** What made the volume read-only if it was not damage; empty if nothing did. */
   get failureInWords(): string {
-    return failureInWords(this.#parts.committer.failure);
+    return failureInWords(this.parts.committer.failure);
   }
 
   get label(): string {
-    return this.#parts.superblock.label;
+    return this.parts.superblock.label;
   }
 
   /**
@@ -128,7 +40,7 @@ export class Volume implements FileSystem<Transaction> {
    * not be written
    */
   unmount(): Promise<void> {
-    return this.#parts.lifecycle.unmount();
+    return this.parts.lifecycle.unmount();
   }
 
   /**
@@ -136,211 +48,18 @@ export class Volume implements FileSystem<Transaction> {
    * @throws the error of the device
    */
   rest(): Promise<void> {
-    return this.#parts.rest.rest();
+    return this.parts.rest.rest();
   }
 
   /** Changes what a mount may change while it lasts. */
   adjust({ commitSeconds, accessRules }: VolumeAdjustment): void {
-    if (accessRules !== undefined) this.#access.rules = accessRules;
-    if (commitSeconds !== undefined) this.#parts.schedule.setSeconds(commitSeconds);
+    if (accessRules !== undefined) this.parts.access.rules = accessRules;
+    if (commitSeconds !== undefined) this.parts.schedule.setSeconds(commitSeconds);
   }
 
   /** The built-in policy decides from now on; `fault` is what somebody's policy did. */
   dismissAllocator(fault: string): void {
-    this.#parts.space.fence?.dismiss(fault);
-  }
-
-  /** Corruption was met by somebody else than an operation. */
-  corrupt(error: CorruptionError): void {
-    this.#parts.health.damage(error);
-  }
-
-  /**
-   * Resolves when every write answered early so far is done, well or not. Asks nothing of the
-   * device.
-   */
-  earlyWritesSettled(): Promise<void> {
-    return this.#early.settled();
-  }
-
-  submit(): void {
-    this.#parts.device.submit();
-  }
-
-  // ---- FileSystem ----
-
-  execute(operation: Operation<Transaction>): void {
-    this.#runner.execute(operation);
-  }
-
-  /**
-   * Runs a function as one transaction.
-   * @throws what it throws, and EIO if its blocks cannot be read
-   */
-  run<T>(body: (tx: Transaction) => T): Promise<T> {
-    const operation = new PromisedOperation(body);
-    this.#runner.execute(operation);
-    this.#parts.device.submit();
-    return operation.promise;
-  }
-
-  lookup(tx: Transaction, parent: number, name: Uint8Array): number {
-    const inode = this.#names.lookup(tx, parent, name);
-    if (!isDot(name) && !isDotDot(name)) this.#paths.remember(inode, parent);
-    return inode;
-  }
-
-  readAttributes(tx: Transaction, inode: number, into: Attributes): void {
-    fillAttributes(this.#table.get(tx, inode), this.layout.blockBytes, into);
-    this.#access.overlay(inode, into);
-    if (this.#early.pending(inode)) into.sizeBytes = Math.max(into.sizeBytes, this.#early.sizeOf(inode));
-    const { lost } = this.#files;
-    if (lost.keeps(inode)) into.sizeBytes = Math.max(into.sizeBytes, lost.sizeOf(inode));
-    into.sectors += this.#parts.pending.of(inode) * (this.layout.blockBytes / 512);
-  }
-
-  changeAttributes(tx: Transaction, inode: number, changes: AttributeChanges): void {
-    changeInode(tx, this.#table.get(tx, inode), changes);
-    if (changes.accessSeconds !== undefined) this.#access.forget(inode);
-  }
-
-  /** getxattr(2). @throws ENODATA, ERANGE, EINVAL */
-  getExtendedAttribute(tx: Transaction, inode: number, name: Uint8Array): Uint8Array {
-    return this.#parts.attributes.get(tx, this.#table.get(tx, inode), name);
-  }
-
-  /** listxattr(2): the names, in no order. */
-  listExtendedAttributes(tx: Transaction, inode: number): Uint8Array[] {
-    return this.#parts.attributes.list(tx, this.#table.get(tx, inode));
-  }
-
-  /**
-   * setxattr(2). What names mean is the caller's business.
-   * @throws EEXIST and ENODATA by `mode`, ERANGE, EINVAL, E2BIG, ENOSPC; EOPNOTSUPP without the
-   * feature
-   */
-  setExtendedAttribute(
-    tx: Transaction,
-    inode: number,
-    name: Uint8Array,
-    value: Uint8Array,
-    mode: SetMode = 'any',
-  ): void {
-    if (!hasFeature(this.#parts.superblock.view, 'attributes')) throw fsError('EOPNOTSUPP');
-    this.#parts.attributes.set(tx, this.#table.get(tx, inode), name, value, mode);
-  }
-
-  /** removexattr(2). @throws ENODATA, ERANGE, EINVAL */
-  removeExtendedAttribute(tx: Transaction, inode: number, name: Uint8Array): void {
-    this.#parts.attributes.remove(tx, this.#table.get(tx, inode), name);
-  }
-
-  accessed(tx: Transaction, inode: number): void {
-    this.#access.touched(tx, this.#table.get(tx, inode));
-  }
-
-  create(tx: Transaction, parent: number, name: Uint8Array, request: CreateRequest): number {
-    const inode = this.#names.create(tx, parent, name, request);
-    this.#paths.remember(inode, parent);
-    return inode;
-  }
-
-  symlink(tx: Transaction, parent: number, name: Uint8Array, target: Uint8Array, caller: Caller): number {
-    return this.#names.symlink(tx, parent, name, target, caller);
-  }
-
-  readSymlink(tx: Transaction, inode: number): Uint8Array {
-    return this.#names.readSymlink(tx, inode);
-  }
-
-  link(tx: Transaction, inode: number, parent: number, name: Uint8Array): void {
-    this.#stayBehindWrites(tx, inode);
-    this.#names.link(tx, inode, parent, name);
-    this.#paths.remember(inode, parent);
-  }
-
-  unlink(tx: Transaction, parent: number, name: Uint8Array): number {
-    return this.#names.unlink(tx, parent, name);
-  }
-
-  removeDirectory(tx: Transaction, parent: number, name: Uint8Array): void {
-    this.#names.removeDirectory(tx, parent, name);
-  }
-
-  rename(
-    tx: Transaction,
-    parent: number,
-    name: Uint8Array,
-    newParent: number,
-    newName: Uint8Array,
-    flags: number,
-  ): number {
-    const inode = this.#names.lookup(tx, parent, name);
-    this.#stayBehindWrites(tx, inode);
-    const left = this.#names.rename(tx, parent, name, newParent, newName, flags);
-    this.#paths.remember(inode, newParent);
-    return left;
-  }
-
-  /** A new name must not be on disk before the data that its file was given. */
-  #stayBehindWrites(tx: Transaction, inode: number): void {
-    if (!tx.behindEarlyWrites && this.#early.pending(inode)) throw BEHIND_EARLY_WRITES;
-  }
-
-  readDirectory(tx: Transaction, inode: number, cookie: number, visit: EntryVisitor): void {
-    const directory = this.#table.get(tx, inode);
-    requireDirectory(directory);
-    this.#parts.directories.read(tx, directory, cookie, visit);
-  }
-
-  statistics(tx: Transaction, into: SpaceStatistics): void {
-    const root = this.#table.root(tx);
-    into.blockBytes = this.layout.blockBytes;
-    into.blocks = this.#parts.space.usableBlocks;
-    into.freeBlocks = this.#parts.space.availableBlocks;
-    into.inodes = VolumeRoot.inodeCount.get(root.view, 0);
-    into.freeInodes = into.freeBlocks * this.layout.inodesPerBlock;
-    into.maxNameBytes = MAX_NAME_BYTES;
-  }
-
-  read(request: ReadRequest): void {
-    readFile(this.#files, request);
-  }
-
-  write(request: WriteRequest): void {
-    writeFile(this.#files, request);
-  }
-
-  /**
-   * Gives the file all blocks of the range, which read as zeros until they are written to, and
-   * makes it as long.
-   * @throws FsError EINVAL, EFBIG, EISDIR, ENOSPC, EROFS, EIO; EOPNOTSUPP without the feature
-   */
-  async preallocate(inode: number, offsetBytes: number, lengthBytes: number): Promise<void> {
-    if (!hasFeature(this.#parts.superblock.view, 'unwritten')) throw fsError('EOPNOTSUPP');
-    await preallocate(this.#files, inode, offsetBytes, lengthBytes);
-  }
-
-  setSize(inode: number, sizeBytes: number, killPrivileges: boolean): Promise<void> {
-    return resizeFile(this.#files, inode, sizeBytes, killPrivileges);
-  }
-
-  sync(inode?: number): Promise<void> {
-    return this.#parts.durability.sync(inode);
-  }
-
-  watchSpace(changed: (inode: number) => void): void {
-    this.#parts.spaceWatch.changed = changed;
-  }
-
-  acquire(inode: number): void {
-    this.#parts.references.acquire(inode);
-  }
-
-  forget(inode: number, count: number): boolean {
-    if (!this.#parts.references.release(inode, count)) return false;
-    this.#parts.space.policy?.forgetInode?.(inode);
-    return true;
+    this.parts.space.fence?.dismiss(fault);
   }
 
   /**
@@ -350,7 +69,7 @@ export class Volume implements FileSystem<Transaction> {
    * before; RangeError with a sentence for the user
    */
   grow(sizeBytes: number): Promise<void> {
-    return this.#parts.growth.grow(sizeBytes);
+    return this.parts.growth.grow(sizeBytes);
   }
 
   /**
@@ -361,12 +80,12 @@ export class Volume implements FileSystem<Transaction> {
    * then; RangeError with a sentence for the user
    */
   shrink(sizeBytes: number, progress?: (done: number, total: number) => void): Promise<void> {
-    return this.#parts.shrinking.shrink(Math.floor(sizeBytes / this.blockBytes), progress);
+    return this.parts.shrinking.shrink(Math.floor(sizeBytes / this.blockBytes), progress);
   }
 
   /** The size to which it could be shrunk, in bytes, as far as can be told before it is tried. */
   async leastSizeBytes(): Promise<number> {
-    return (await this.#parts.shrinking.leastBlocks()) * this.blockBytes;
+    return (await this.parts.shrinking.leastBlocks()) * this.blockBytes;
   }
 
   /**
@@ -374,35 +93,11 @@ export class Volume implements FileSystem<Transaction> {
    * @throws Error
    */
   checkInvariants(): Promise<void> {
-    return this.run(() => this.#parts.space.index.checkInvariants());
+    return this.run(() => this.parts.space.index.checkInvariants());
   }
 
   counters(): VolumeCounters {
-    const { cache, space, committer, journal, references, durability } = this.#parts;
-    const { blocksRead, misses, frames, dirtyFrames, loggedFrames } = cache.statistics();
-    return {
-      ...space.policyCounters(),
-      readOnly: this.readOnly,
-      resting: this.resting,
-      commits: committer.commits,
-      checkpoints: committer.checkpoints,
-      flushes: committer.flushes,
-      metadataBlocksLogged: committer.blocksLogged,
-      metadataBlocksWritten: committer.blocksWritten,
-      metadataBlocksRead: blocksRead,
-      cacheMisses: misses,
-      cacheFrames: frames,
-      dirtyFrames,
-      loggedFrames,
-      journalBlocks: journal.logBlocks,
-      journalUsedBlocks: journal.usedBlocks,
-      failure: committer.failure?.message ?? '',
-      inodesHeldByKernel: references.size,
-      openOrphans: references.openOrphans,
-      reservedBlocks: space.index.reservedBlocks,
-      pendingBlocks: space.pendingBlocks,
-      ...durability.lost.counters(),
-    };
+    return countersOf(this.parts);
   }
 }
 

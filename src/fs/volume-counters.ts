@@ -1,0 +1,31 @@
+/** What a volume counts, gathered from its parts. */
+import type { VolumeParts } from './assemble.ts';
+import type { VolumeCounters } from './life/volume-options.ts';
+
+export function countersOf(parts: VolumeParts): VolumeCounters {
+  const { cache, space, committer, journal, references, durability, tx } = parts;
+  const { blocksRead, misses, frames, dirtyFrames, loggedFrames } = cache.statistics();
+  return {
+    ...space.policyCounters(),
+    readOnly: tx.readOnly,
+    resting: tx.resting,
+    commits: committer.commits,
+    checkpoints: committer.checkpoints,
+    flushes: committer.flushes,
+    metadataBlocksLogged: committer.blocksLogged,
+    metadataBlocksWritten: committer.blocksWritten,
+    metadataBlocksRead: blocksRead,
+    cacheMisses: misses,
+    cacheFrames: frames,
+    dirtyFrames,
+    loggedFrames,
+    journalBlocks: journal.logBlocks,
+    journalUsedBlocks: journal.usedBlocks,
+    failure: committer.failure?.message ?? '',
+    inodesHeldByKernel: references.size,
+    openOrphans: references.openOrphans,
+    reservedBlocks: space.index.reservedBlocks,
+    pendingBlocks: space.pendingBlocks,
+    ...durability.lost.counters(),
+  };
+}
