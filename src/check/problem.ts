@@ -111,6 +111,12 @@ export const PROBLEMS = {
     'superblock and backup differ in {what}: {found} and {expected}',
     'the one that the rest of the volume speaks for is kept',
   ),
+  'superblock-features': kind(
+    'safe',
+    'superblock and backup at block {block} differ in their features: {found} and {expected}',
+    'they have the features of both',
+    'superblock',
+  ),
   'superblock-size': kind(
     'safe',
     'the superblock says that the volume has {found} blocks, the volume root {expected}',

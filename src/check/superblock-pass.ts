@@ -8,7 +8,13 @@
 
 import { sameBytes, viewOf } from '../common/bytes.ts';
 import { backupPlaces } from '../fs/format/backup-places.ts';
-import { onlyReadable, refusedFor, unknownFeatures } from '../fs/format/features.ts';
+import {
+  joinFeatures,
+  knownFeatureNames,
+  onlyReadable,
+  refusedFor,
+  unknownFeatures,
+} from '../fs/format/features.ts';
 import {
   BlockHeader,
   BlockKind,
@@ -269,10 +275,26 @@ async function checkBackup(
     if (found !== expected) log.report('superblock-differs', { what, found, expected, block });
   }
   reportSize(log, block, first, backup);
+  compareFeatures(log, block, first, backup);
   compareBytes(log, block, 'volume id', first, backup, BlockHeader.uuid);
   compareBytes(log, block, 'journal salt', first, backup, Superblock.journalSalt);
   compareBytes(log, block, 'name secret', first, backup, Superblock.nameSecret);
   return backup;
+}
+
+/** Known features that differ: whichever is believed has those of both from then on. */
+function compareFeatures(
+  log: ProblemLog,
+  block: number,
+  first: FoundSuperblock,
+  backup: FoundSuperblock,
+): void {
+  const found = knownFeatureNames(first.view).join(', ') || 'none';
+  const expected = knownFeatureNames(backup.view).join(', ') || 'none';
+  if (found === expected) return;
+  log.report('superblock-features', { block, found, expected });
+  joinFeatures(first.view, backup.view);
+  joinFeatures(backup.view, first.view);
 }
 
 /**

@@ -56,6 +56,16 @@ export const DAMAGES: [what: string, damage: Damage, codes: ProblemCode[]][] = [
   ],
   ['state', superblockField(0, ({ view }) => Superblock.state.set(view, 0, 5)), ['superblock-state']],
   ['backup', superblockField(BACKUP, ({ bytes }) => bytes.fill(0, 0, 64)), ['backup-bad']],
+  [
+    'features',
+    superblockField(0, ({ view }) => Superblock.incompatibleFeatures.set(view, 0, 0)),
+    ['superblock-features'],
+  ],
+  [
+    'features of a backup',
+    superblockField(BACKUP, ({ view }) => Superblock.incompatibleFeatures.set(view, 0, 2)),
+    ['superblock-features'],
+  ],
   ['name secret', superblockField(BACKUP, ({ bytes }) => bytes.fill(0, 264, 280)), ['superblock-differs']],
   [
     'block count',

@@ -80,6 +80,22 @@ export function featureNames(view: DataView): string[] {
   return CLASSES.flatMap((featureClass) => namesOfBits(featureClass, bitsOf(view, featureClass)));
 }
 
+/** Names of the features of a volume that this program knows. @param view of a superblock */
+export function knownFeatureNames(view: DataView): string[] {
+  return FEATURES.filter(({ name }) => hasFeature(view, name)).map(({ name }) => name);
+}
+
+/**
+ * Adds the known features of another superblock of the volume: a bit says what may be found, so one
+ * too many does no harm.
+ */
+export function joinFeatures(view: DataView, other: DataView): void {
+  for (const featureClass of CLASSES) {
+    const joined = bitsOf(view, featureClass) | (bitsOf(other, featureClass) & knownBits(featureClass));
+    view.setBigUint64(FIELDS[featureClass].offset, joined, true);
+  }
+}
+
 /** Sets exactly these features. @param view of a superblock */
 export function setFeatures(view: DataView, names: ReadonlySet<string>): void {
   for (const featureClass of CLASSES) {
