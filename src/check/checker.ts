@@ -98,7 +98,7 @@ export async function runCheck(
   const superblocks = await checkSuperblocks(source, log, isRepairing);
   const { chosen, isFirst, isClean } = superblocks;
   if (!isFirst || chosen.flaw !== undefined) await reachAsFarAsRoot(source, ownerOf(chosen));
-  const context = makeContext(source, log, chosen, options);
+  const context = makeContext(source, log, superblocks, options);
   const journal = await readJournal(source, log, ownerOf(chosen), isClean);
   context.reader.copies = journal.copies;
   const { root, table } = await runPasses(context, isClean);
@@ -137,12 +137,14 @@ async function runPasses(
 function makeContext(
   source: BlockSource,
   log: ProblemLog,
-  { bytes, view, layout }: FoundSuperblock,
+  { chosen, backupBlocks }: SuperblockFacts,
   options: CheckOptions,
 ): CheckContext {
+  const { bytes, view, layout } = chosen;
   return {
     layout,
     deviceBlocks: deviceBlocks(source, layout),
+    backupBlocks,
     nameSecret: new NameSecret(Superblock.nameSecret.of(bytes, 0)),
     hasUnwritten: hasFeature(view, 'unwritten'),
     hasAttributes: hasFeature(view, 'attributes'),

@@ -56,6 +56,8 @@ export interface CheckContext {
   readonly layout: Layout;
   /** What the device has room for, which may be more than the volume. */
   readonly deviceBlocks: number;
+  /** Blocks that the volume has by a sound backup of the superblock; 0 if there is none. */
+  readonly backupBlocks: number;
   readonly nameSecret: NameSecret;
   /** Files may have unwritten extents. */
   readonly hasUnwritten: boolean;

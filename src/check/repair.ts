@@ -114,7 +114,7 @@ class RepairSession {
     const journal = await this.#replay();
     const last = await this.#mend(journal);
     if (!isSound(last)) return this.#result(this.#isRefused(last) ? 'refused' : 'failed', last);
-    await endRepair(this.#target, this.#device.sectorBytes, this.#first.superblocks);
+    await endRepair(this.#target, this.#device.sectorBytes, last.superblocks);
     const state = { ...last, result: { ...last.result, state: 'clean' as const } };
     return this.#result(log.count === 0 ? 'clean' : 'corrected', state);
   }
@@ -161,6 +161,9 @@ class RepairSession {
 
   async #round(run: CheckRun, journal: JournalWriter): Promise<void> {
     const { context, root, table } = run;
+    // What came to light when something else was mended; the first round's was made right before.
+    if (run !== this.#first && context.log.countIn('superblock') > 0)
+      await beginRepair(this.#target, this.#device.sectorBytes, run, false);
     const changes = new Changes(context.reader, this.#target, journal);
     const stage = nextStage(run);
     const { volumeRootBlock, backups, blockCount } = context.layout;

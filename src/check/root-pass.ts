@@ -53,13 +53,14 @@ export async function readVolumeRoot(context: CheckContext): Promise<RootFacts |
 /**
  * The size of the volume is what its root says. The superblock, which the disk map was made of, may
  * say more where a crash came while it grew; if it says less, it is of an earlier time, as long as
- * the root is sound.
+ * the root is sound, or a backup agrees with it.
  */
 function followSize(context: CheckContext, found: number): void {
   const { layout, log, statistics } = context;
   const expected = layout.blockCount;
   const block = layout.volumeRootBlock;
-  const mayBe = found <= expected || (found <= context.deviceBlocks && !log.badChecksums.has(block));
+  const isBelieved = !log.badChecksums.has(block) || found === context.backupBlocks;
+  const mayBe = found <= expected || (found <= context.deviceBlocks && isBelieved);
   if (!mayBe || !tryResize(layout, found)) {
     log.report('root-block-count', { block, found, expected });
     return;

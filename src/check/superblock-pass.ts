@@ -55,6 +55,8 @@ export interface SuperblockFacts {
   readonly isClean: boolean;
   /** A crash came while the size of the volume changed: not all backups say it yet. */
   readonly staleBackups: boolean;
+  /** Blocks that the volume has by a sound backup; 0 if there is none. */
+  readonly backupBlocks: number;
 }
 
 /** Fields that follow from the geometry. */
@@ -130,9 +132,9 @@ export async function checkSuperblocks(
   log.pass = 'superblock';
   const first = await readSuperblock(source, 0);
   const sound = typeof first !== 'string' && first.flaw === undefined && fits(first, source);
-  const { chosen, staleBackups } = sound
+  const { chosen, staleBackups, backupBlocks } = sound
     ? await compareWithBackups(source, log, first)
-    : { chosen: await chooseDamaged(source, log, first), staleBackups: false };
+    : { chosen: await chooseDamaged(source, log, first), staleBackups: false, backupBlocks: 0 };
   refuseUnknown(chosen);
   if (!fits(chosen, source)) throw truncated(chosen, source);
   reportFields(chosen, log, isRepairing);
@@ -140,7 +142,7 @@ export async function checkSuperblocks(
   const own = BlockHeader.block.get(chosen.view, 0);
   if (isFirst && own !== 0) log.report('block-number', { block: 0, what: 'superblock', found: own });
   const isClean = sound && isFirst && Superblock.state.get(chosen.view, 0) === VolumeState.clean;
-  return { chosen, isFirst, isClean, staleBackups };
+  return { chosen, isFirst, isClean, staleBackups, backupBlocks };
 }
 
 /** Compares a sound first superblock with its backups, and finds the one to believe. */
@@ -148,7 +150,7 @@ async function compareWithBackups(
   source: BlockSource,
   log: ProblemLog,
   first: FoundSuperblock,
-): Promise<Pick<SuperblockFacts, 'chosen' | 'staleBackups'>> {
+): Promise<Pick<SuperblockFacts, 'chosen' | 'staleBackups' | 'backupBlocks'>> {
   const before = log.count;
   const sound: FoundSuperblock[] = [];
   for (const block of first.layout.backups) {
@@ -157,7 +159,7 @@ async function compareWithBackups(
   }
   const staleBackups = sound.some((backup) => isOtherSize(first.view, backup));
   const chosen = log.count === before ? first : await betterOf(source, first, sound.at(-1));
-  return { chosen, staleBackups };
+  return { chosen, staleBackups, backupBlocks: sound.at(-1)?.layout.blockCount ?? 0 };
 }
 
 /** The one that the volume speaks for, of two superblocks that contradict each other. */

@@ -304,12 +304,27 @@ describe('the volume root says more', () => {
     expect(statistics.blocks).toBe(2 * KIB);
   });
 
-  test('and has a wrong checksum: then it is not believed', async () => {
-    const { device, layout, old } = await grown();
+  /** A root with a wrong checksum beside a first superblock that came back. */
+  async function badRoot({ device, layout, old }: Grown): Promise<void> {
     device.poke(0, old.get(0) ?? GARBAGE);
     const root = device.peek(layout.volumeRootBlock * KIB, KIB);
     root[KIB - 1] = 1;
     device.poke(layout.volumeRootBlock * KIB, root);
+  }
+
+  test('and has a wrong checksum, but a backup agrees with it', async () => {
+    const volume = await grown();
+    await badRoot(volume);
+    const { problems } = await checkVolume(volume.device.reopen());
+    expect(problems.map(({ code }) => code)).toEqual(['superblock-size', 'block-checksum']);
+    await isMended(volume.device, volume);
+  });
+
+  test('and has a wrong checksum, and no backup agrees: then it is not believed', async () => {
+    const volume = await grown();
+    const { device, layout, old } = volume;
+    await badRoot(volume);
+    for (const block of layout.backups) device.poke(block * KIB, old.get(block) ?? GARBAGE);
     const { problems, statistics } = await checkVolume(device.reopen());
     expect(problems.map(({ code }) => code)).toContain('root-block-count');
     expect(statistics.blocks).toBe(2 * KIB);
