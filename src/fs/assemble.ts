@@ -89,76 +89,90 @@ export interface VolumeParts {
   readonly marks: VolumeMarks;
 }
 
-/** The parts of a volume whose journal was looked at. Nothing is read or written yet. */
-export function assemble(
-  recovery: Recovery,
-  superblock: SuperblockImage,
-  options: VolumeOptions,
-): VolumeParts {
+/** What a volume stands on, and what the others are told by. */
+function baseOf(recovery: Recovery, superblock: SuperblockImage, options: VolumeOptions) {
   const { device, layout } = recovery;
   const { blockBytes } = layout;
   const log = options.log ?? (() => {});
   const clock = options.clock ?? new DateClock();
   const turns = new Turns(options.turns);
   const readOnly = (options.readOnly ?? false) || device.readOnly;
-
-  // Blocks, and what all-or-nothing is.
   const cacheBytes = Math.max(options.cacheBytes ?? DEFAULT_CACHE_BYTES, MIN_CACHE_BYTES);
   const cache = new BlockCache(device, blockBytes, superblock.uuid, cacheBytes);
   const tx = new Transaction(cache, blockBytes, superblock.uuid, clock, readOnly);
   const health = new Health(tx, log);
   const space = new SpaceMap(tx, layout);
+  return { device, layout, blockBytes, superblock, log, clock, turns, cache, tx, health, space };
+}
+type Base = ReturnType<typeof baseOf>;
 
-  // What blocks mean.
+/** What blocks mean. */
+function meaningOf({ space, layout, blockBytes, superblock }: Base) {
   const extents = new ExtentMap(space);
   const table = new InodeTable(layout, space, extents);
   const directories = new Directories(space, superblock.nameSecret);
   const attributes = new ExtendedAttributes(space, superblock.nameSecret, blockBytes, layout.logBlocks);
   const names = new Namespace(table, directories, extents, space);
+  return { extents, table, directories, attributes, names };
+}
+type Meaning = ReturnType<typeof meaningOf>;
 
-  // How they reach the disk.
+/** How they reach the disk. */
+function wayToDisk(base: Base, { position }: Recovery, thorough: boolean | undefined) {
+  const { device, layout, superblock, clock, health } = base;
   const epochs = new IoEpochs();
   const identity = { uuid: superblock.uuid, salt: superblock.journalSalt };
-  const journal = new Journal(device, layout, identity, recovery.position, clock, options.thorough);
+  const journal = new Journal(device, layout, identity, position, clock, thorough);
   const failed = (error: Error) => health.fail(error);
-  const committer = new Committer({ device, cache, space, epochs, journal, blockBytes, turns, failed });
+  const committer = new Committer({ ...base, epochs, journal, failed });
   const marks = new VolumeMarks(device, superblock, clock);
+  return { epochs, journal, committer, marks };
+}
+type WayToDisk = ReturnType<typeof wayToDisk>;
 
-  // Who holds what, and who runs operations.
+/** What those below tell those above, which are made later. */
+interface Above {
+  readonly lifecycle: Lifecycle;
+  readonly schedule: CommitSchedule;
+  readonly reap: (inode: number, done: () => void) => void;
+}
+
+/** Who holds what, and who runs operations. */
+function workOf(base: Base, { epochs, committer, marks }: WayToDisk, above: () => Above) {
+  const { device, blockBytes, tx, space, cache, health, turns } = base;
   const early = new EarlyWrites(device, blockBytes);
   const freeing = new Freeing();
-  const references = new NodeReferences((inode, done) => reap(inode, done));
+  const references = new NodeReferences((inode, done) => above().reap(inode, done));
   const rest: Rest = new Rest(health, {
-    settle: () => lifecycle.settle(),
+    settle: () => above().lifecycle.settle(),
     isBusy: () => early.underWay || references.beingFreed > 0,
     drain: () => committer.drain(),
-    markClean: () => lifecycle.markClean(),
+    markClean: () => above().lifecycle.markClean(),
     markInUse: () => marks.markInUse(),
     reap: (inode) => references.orphaned(inode),
   });
-  const host = new VolumeRunnerHost({
-    device,
-    tx,
-    space,
-    committer,
-    epochs,
-    early,
-    freeing,
-    references,
-    rest,
-    health,
-    changed: () => schedule.changed(),
-  });
+  const changed = () => above().schedule.changed();
+  const holders = { epochs, early, freeing, references, rest };
+  const host = new VolumeRunnerHost({ device, tx, space, committer, health, ...holders, changed });
   const runner = new OperationRunner(tx, cache, host, turns);
+  return { ...holders, runner };
+}
+type Work = ReturnType<typeof workOf>;
 
-  // Data.
+/** What is in files, and when it is durable. */
+function dataOf(
+  parts: Base & Meaning & WayToDisk & Work,
+  options: VolumeOptions,
+  schedule: () => CommitSchedule,
+) {
+  const { device, layout, blockBytes, table, directories, runner, early, committer } = parts;
   const stepExtents = extentsPerStep(layout.logBlocks);
   const access = new AccessTimes(options.accessRules ?? RELATIVE_ACCESS, table, runner, stepExtents, {
-    gathered: () => schedule.later(),
-    pressed: () => setImmediate(() => schedule.now()),
+    gathered: () => schedule().later(),
+    pressed: () => setImmediate(() => schedule().now()),
   });
-  const paths = new InodePaths((body) => run(body), table, directories);
-  const losses = new LossLog(log, (inode) => paths.find(inode));
+  const paths = new InodePaths((body) => run(parts, body), table, directories);
+  const losses = new LossLog(parts.log, (inode) => paths.find(inode));
   const durability = new Durability(early, access, committer, losses);
   const pending = new PendingBlocks();
   const spaceWatch: SpaceWatch = { changed: () => {} };
@@ -166,121 +180,70 @@ export function assemble(
     device,
     blockBytes,
     table,
-    extents,
+    extents: parts.extents,
     runner,
-    epochs,
-    space,
-    attributes,
+    epochs: parts.epochs,
+    space: parts.space,
+    attributes: parts.attributes,
     locks: new RangeLocks(),
     early,
     access,
     lost: durability.lost,
-    freeing,
+    freeing: parts.freeing,
     scratch: new ScratchPool(device, scratchBytes(blockBytes)),
     extentsPerStep: stepExtents,
     dataWritten: () => {
       committer.dataWritten();
-      schedule.later();
+      schedule().later();
     },
     pending,
     spaceChanged: (inode) => spaceWatch.changed(inode),
   };
   durability.writeBy(files);
+  return { access, paths, durability, pending, spaceWatch, files };
+}
+type Data = ReturnType<typeof dataOf>;
+
+function run<T>({ runner, device }: Base & Work, body: (tx: Transaction) => T): Promise<T> {
+  const operation = new PromisedOperation(body);
+  runner.execute(operation);
+  device.submit();
+  return operation.promise;
+}
+
+/** Frees an inode that nobody holds any more. */
+function reap({ rest, access, files, log }: Base & Work & Data, inode: number, done: () => void): void {
+  if (rest.putOff(inode)) {
+    done();
+    return;
+  }
+  access.forget(inode);
+  reapInode(files, inode, (thrown) => {
+    if (thrown !== undefined) log(`freeing inode ${inode} failed: ${messageOf(thrown)}`);
+    done();
+  });
+}
+
+/** The parts of a volume whose journal was looked at. Nothing is read or written yet. */
+export function assemble(
+  recovery: Recovery,
+  superblock: SuperblockImage,
+  options: VolumeOptions,
+): VolumeParts {
+  const base = baseOf(recovery, superblock, options);
+  const meaning = meaningOf(base);
+  const disk = wayToDisk(base, recovery, options.thorough);
+  const work = workOf(base, disk, () => above);
+  const data = dataOf({ ...base, ...meaning, ...disk, ...work }, options, () => above.schedule);
+  const parts = { ...base, ...meaning, ...disk, ...work, ...data };
   const commitSeconds = options.commitSeconds ?? DEFAULT_COMMIT_SECONDS;
-  const schedule = new CommitSchedule(committer, access, commitSeconds, turns);
-  const lifecycle = new Lifecycle({
-    device,
-    recovery,
-    policy: policyOffer(options, log),
-    space,
-    table,
-    runner,
-    files,
-    references,
-    access,
-    durability,
-    schedule,
-    committer,
-    marks,
-    health,
-    rest,
-    log,
-  });
-
-  const growth = new Growth({
-    device,
-    layout,
-    space,
-    table,
-    runner,
-    durability,
-    marks,
-    health,
-    rest,
-  });
-
-  const shrinking = new Shrinking({
-    device,
-    layout,
-    space,
-    table,
-    directories,
-    files,
-    runner,
-    committer,
-    durability,
-    marks,
-    health,
-  });
-
-  function run<T>(body: (tx: Transaction) => T): Promise<T> {
-    const operation = new PromisedOperation(body);
-    runner.execute(operation);
-    device.submit();
-    return operation.promise;
-  }
-
-  function reap(inode: number, done: () => void): void {
-    if (rest.putOff(inode)) {
-      done();
-      return;
-    }
-    access.forget(inode);
-    reapInode(files, inode, (thrown) => {
-      if (thrown !== undefined) log(`freeing inode ${inode} failed: ${messageOf(thrown)}`);
-      done();
-    });
-  }
-
-  return {
-    device,
-    superblock,
-    layout,
-    turns,
-    cache,
-    tx,
-    space,
-    table,
-    names,
-    directories,
-    attributes,
-    journal,
-    committer,
-    runner,
-    files,
-    early,
-    pending,
-    spaceWatch,
-    access,
-    references,
-    paths,
-    durability,
-    schedule,
-    rest,
-    health,
+  const schedule = new CommitSchedule(parts.committer, parts.access, commitSeconds, parts.turns);
+  const policy = policyOffer(options, parts.log);
+  const lifecycle = new Lifecycle({ ...parts, recovery, policy, schedule });
+  const above: Above = {
     lifecycle,
-    growth,
-    shrinking,
-    marks,
+    schedule,
+    reap: (inode, done) => reap(parts, inode, done),
   };
+  return { ...parts, schedule, lifecycle, growth: new Growth(parts), shrinking: new Shrinking(parts) };
 }
