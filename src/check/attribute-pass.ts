@@ -108,6 +108,7 @@ async function walkAttributes(
     inode,
     kind: TreeKind.attributes,
     root,
+    mayBeEmpty: rootBlock === 0,
     rootBlock: rootBlock === 0 ? inodeBlock : rootBlock,
     keyLimit: KEY_LIMIT,
     visit: (view, at, key) => attributes.visit(view, at, key),

@@ -65,6 +65,7 @@ async function checkDirectory(
     inode,
     kind: TreeKind.directory,
     root,
+    mayBeEmpty: true,
     rootBlock: place.block,
     keyLimit: KEY_LIMIT,
     visit: (leaf, offset, key) => entries.visit(leaf, offset, key),

@@ -57,7 +57,15 @@ export async function walkExtents(
     else keep?.(extent);
   }
 
-  const walked = await walkTree(context, { inode, kind: TreeKind.extents, root, rootBlock, keyLimit, visit });
+  const walked = await walkTree(context, {
+    inode,
+    kind: TreeKind.extents,
+    root,
+    mayBeEmpty: true,
+    rootBlock,
+    keyLimit,
+    visit,
+  });
   const { dataBlocks, extents, end, sound } = total;
   return { dataBlocks, extents, end, nodeBlocks: walked.nodeBlocks, complete: walked.complete && sound };
 }

@@ -22,6 +22,8 @@ export interface Tree {
   readonly kind: TreeKind;
   /** Root node: inside the inode, or all of a block. */
   readonly root: Region;
+  /** A root without records is a tree, too. */
+  readonly mayBeEmpty: boolean;
   /** Block that holds it. */
   readonly rootBlock: number;
   /** Keys are below this. */
@@ -95,7 +97,7 @@ class TreeWalk {
       log.report('tree-level', { inode, block, found: contents.level, expected: level });
       return undefined;
     }
-    const mayBeEmpty = node.isRoot && contents.level === 0;
+    const mayBeEmpty = node.isRoot && contents.level === 0 && this.#tree.mayBeEmpty;
     if (contents.records.length === 0 && !mayBeEmpty) log.report('tree-empty', { inode, block });
     return contents;
   }

@@ -5,7 +5,7 @@
  * A task counts from its first step, or from when it has its lock, to its last. One that still
  * waits for a lock does not: whoever holds that lock may be the one who waits for space.
  */
-
+import { strict as assert } from 'node:assert';
 export class Freeing {
   #tasks = 0;
   #waiting: (() => void)[] = [];
@@ -25,6 +25,7 @@ export class Freeing {
   }
 
   end(): void {
+    assert(this.#tasks > 0, 'a task ends once');
     this.#tasks--;
     this.stepped();
   }

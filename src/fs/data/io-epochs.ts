@@ -6,6 +6,7 @@
  * when no transfer of that epoch or an earlier one is in flight, nothing can reach them any more,
  * and they may be handed out again.
  */
+import { strict as assert } from 'node:assert';
 
 interface Gate {
   readonly epoch: number;
@@ -31,6 +32,7 @@ export class IoEpochs {
 
   leave(epoch: number): void {
     const left = (this.#inFlight.get(epoch) ?? 0) - 1;
+    assert(left >= 0, 'a transfer leaves the epoch that it entered, once');
     if (left > 0) {
       this.#inFlight.set(epoch, left);
       return;

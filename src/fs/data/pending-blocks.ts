@@ -4,6 +4,7 @@
  * Whoever wrote may look at his file at once, and must find the space in use that it will be; a
  * file with bytes and without blocks is taken for a hole by programs that save holes.
  */
+import { strict as assert } from 'node:assert';
 export class PendingBlocks {
   readonly #byInode = new Map<number, number>();
 
@@ -11,6 +12,7 @@ export class PendingBlocks {
   add(inode: number, count: number): void {
     if (count === 0) return;
     const blocks = this.of(inode) + count;
+    assert(blocks >= 0, 'no more blocks are recorded than were pending');
     if (blocks > 0) this.#byInode.set(inode, blocks);
     else this.#byInode.delete(inode);
   }

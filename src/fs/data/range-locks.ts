@@ -5,7 +5,7 @@
  * First come, first served: a request waits for every earlier one that overlaps it, granted or not,
  * so nobody starves.
  */
-
+import { strict as assert } from 'node:assert';
 export interface LockHolder {
   /** The range is the holder's, until it is released. May be called before `acquire` returns. */
   granted(): void;
@@ -39,6 +39,7 @@ export class RangeLocks {
     const ranges = this.#byInode.get(inode);
     if (ranges === undefined) return;
     const index = ranges.findIndex((range) => range.holder === holder);
+    assert(index >= 0 && ranges[index]?.granted, 'who gives a range back has it');
     ranges.splice(index, 1);
     if (ranges.length === 0) {
       this.#byInode.delete(inode);

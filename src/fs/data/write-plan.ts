@@ -13,7 +13,7 @@
  * the reservations back, and the plan is made again from the top; after one that succeeds they are
  * the writer's, to be recorded or given back.
  */
-
+import { strict as assert } from 'node:assert';
 import { empty } from '../base/empty.ts';
 import type { WriteRequest } from '../base/filesystem.ts';
 import type { BlockNumber, BlockRun, FileBlock } from '../base/numbers.ts';
@@ -123,8 +123,16 @@ export class WritePlan {
       if (!this.#planOldTail(tx, inode, wide)) return 'widen';
       this.#planRange(tx, inode);
     }
+    this.#expectCovered();
     this.#planEdges();
     return 'transfer';
+  }
+
+  #expectCovered(): void {
+    const last = this.segments[this.segments.length - 1];
+    const covered =
+      this.segments[0]?.fileBlock === this.first && last && last.fileBlock + last.length === this.end;
+    assert(covered, 'the segments of a plan cover its range');
   }
 
   /** Returns the goal for the range. */

@@ -13,6 +13,7 @@
  * The cache knows nothing of transactions beyond that number, and of blocks nothing but their
  * header; what comes from the device is checked, header and inside, before anyone sees it.
  */
+import { strict as assert } from 'node:assert';
 import type { Device, IoCompletion, Memory } from '../../aio/device.ts';
 import { viewOf } from '../../common/bytes.ts';
 import { CorruptionError, fsErrorFromNumber } from '../base/errors.ts';
@@ -179,6 +180,7 @@ export class BlockCache {
 
   /** The checkpoint's copy of the frame is at home. */
   markHome(frame: Frame): void {
+    assert(frame.writing, 'what comes home was on its way');
     frame.writing = false;
     if (frame.doomed) this.#vacate(frame);
   }

@@ -149,6 +149,7 @@ export class Transaction implements TransactionHandle {
   /** Announces a change of the frame. */
   modify(frame: Frame): void {
     if (frame.modifiedBy === this.#serial) return;
+    assert(this.#running, 'a frame changes in a transaction only');
     if (this.readOnly) throw this.refusal();
     frame.picture?.take(frame);
     const image = this.#spare.pop() ?? new Uint8Array(this.blockBytes);
@@ -160,6 +161,7 @@ export class Transaction implements TransactionHandle {
 
   /** The zeroed frame of a block that has just been allocated, header filled in. */
   create(block: BlockNumber, kind: BlockKind, owner: number): Frame {
+    assert(this.#running, 'a frame is made in a transaction only');
     if (this.readOnly) throw this.refusal();
     const frame = this.cache.claim(block, this.#serial);
     initialiseHeader(frame.view, frame.bytes, 0, kind, block, this.uuid);

@@ -5,6 +5,7 @@
  * covers is a hole and reads as zeros. Neighbours that continue each other on disk are kept as one
  * record.
  */
+import { strict as assert } from 'node:assert';
 import { CorruptionError } from '../base/errors.ts';
 import type { BlockNumber, FileBlock } from '../base/numbers.ts';
 import { ExtentFlag, ExtentRecord, TreeKind } from '../format/format.ts';
@@ -113,6 +114,7 @@ export class ExtentMap {
     length: number,
     flags = 0,
   ): void {
+    assert(length > 0 && block > 0, 'an extent has blocks');
     tx.modify(inode.frame);
     addBlocks(inode, length);
     if (inode.number === 0) tx.changesOfTable++;

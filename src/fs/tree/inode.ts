@@ -2,9 +2,8 @@
  * An inode in its place: which frame, which offset. All fields are read and written there
  * (format.ts, `Inode`).
  */
-
 import type { Clock } from '../base/clock.ts';
-import { fsError } from '../base/errors.ts';
+import { CorruptionError, fsError } from '../base/errors.ts';
 import type { Attributes } from '../base/filesystem.ts';
 import {
   FILE_TYPE_MASK,
@@ -12,6 +11,8 @@ import {
   INODE_BODY_BYTES,
   Inode,
   InodeFlag,
+  MAX_FILE_BYTES,
+  MAX_LINKS,
   NO_ID,
   UNMAPPED_ID,
 } from '../format/format.ts';
@@ -24,6 +25,11 @@ export interface InodeRef {
   readonly at: number;
   /** 0 for the inode table's own. */
   readonly number: number;
+}
+
+/** What is counted on disk, and cannot be so. */
+function impossible(inode: InodeRef, what: string): CorruptionError {
+  return new CorruptionError(inode.frame.block, `inode ${inode.number} would have ${what}`);
 }
 
 export function modeOf(inode: InodeRef): number {
@@ -47,6 +53,7 @@ export function sizeOf(inode: InodeRef): number {
 }
 
 export function setSizeOf(inode: InodeRef, sizeBytes: number): void {
+  if (!(sizeBytes >= 0 && sizeBytes <= MAX_FILE_BYTES)) throw impossible(inode, `a size of ${sizeBytes}`);
   Inode.size.set(inode.frame.view, inode.at, sizeBytes);
 }
 
@@ -55,6 +62,7 @@ export function linkCountOf(inode: InodeRef): number {
 }
 
 export function setLinkCount(inode: InodeRef, count: number): void {
+  if (!(count >= 0 && count <= MAX_LINKS)) throw impossible(inode, `${count} links`);
   Inode.linkCount.set(inode.frame.view, inode.at, count);
 }
 
@@ -87,7 +95,9 @@ export function blocksOf(inode: InodeRef): number {
 /** Adds `count` (or takes, if negative) to the blocks that belong to the inode. */
 export function addBlocks(inode: InodeRef, count: number): void {
   const { view } = inode.frame;
-  Inode.blocks.set(view, inode.at, Inode.blocks.get(view, inode.at) + count);
+  const blocks = Inode.blocks.get(view, inode.at) + count;
+  if (blocks < 0) throw impossible(inode, 'fewer blocks than it gives back');
+  Inode.blocks.set(view, inode.at, blocks);
 }
 
 /** All four times of a new inode are now. */

@@ -8,6 +8,7 @@
  * leaves garbage in the heap, which `compact` gathers when room is needed. A region is a whole
  * block after its header, or the body of an inode: `Region` says where.
  */
+import { strict as assert } from 'node:assert';
 import { TWO_32 } from '../../common/bytes.ts';
 import {
   AttributeRecord,
@@ -109,6 +110,7 @@ export function insertRecord(region: Region, index: number, lengthBytes: number)
   const slotsEnd = HEAD + (count + 1) * SLOT_BYTES;
   if (NodeHeader.heapStart.get(view, base) - lengthBytes < slotsEnd) compact(region);
   const heapStart = NodeHeader.heapStart.get(view, base) - lengthBytes;
+  assert(heapStart >= slotsEnd && index <= count, 'a record has room in the node that it goes to');
   const slot = base + HEAD + index * SLOT_BYTES;
   bytes.copyWithin(slot + SLOT_BYTES, slot, base + HEAD + count * SLOT_BYTES);
   view.setUint16(slot, heapStart, true);
@@ -120,6 +122,7 @@ export function insertRecord(region: Region, index: number, lengthBytes: number)
 export function removeRecord(region: Region, index: number): void {
   const { view, bytes, base } = region;
   const count = nodeCount(region);
+  assert(index < count, 'a record that is removed is there');
   const at = recordAt(region, index);
   const length = recordBytes(region, at);
   bytes.fill(0, at, at + length);
@@ -171,6 +174,7 @@ export function compact(region: Region): void {
  * zero.
  */
 export function resizeNode(region: Region, size: number): void {
+  assert(usedBytes(region) <= size, 'the records of a node that becomes shorter have room');
   compact(region);
   const { view, bytes, base } = region;
   const heapStart = NodeHeader.heapStart.get(view, base);

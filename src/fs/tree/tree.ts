@@ -16,7 +16,7 @@
  * left edge, so no key lies below the first child; (B4) all leaves are at level 0, and a child is
  * one level below its parent.
  */
-
+import { strict as assert } from 'node:assert';
 import { CorruptionError } from '../base/errors.ts';
 import type { BlockNumber } from '../base/numbers.ts';
 import {
@@ -344,6 +344,7 @@ export class Tree {
       cursor.descend(tx, inode, this.kind, key);
     }
     const leaf = cursor.leaf;
+    assert(!cursor.valid || cursor.key !== key, 'B1: a key that is inserted is new');
     tx.modify(leaf.frame as Frame);
     const at = insertRecord(leaf, leaf.index, lengthBytes);
     setKey(leaf.view, at, key);
@@ -446,6 +447,7 @@ export class Tree {
   /** Removes the record under the cursor. */
   remove(tx: Transaction, inode: InodeRef): void {
     const { cursor } = this;
+    assert(cursor.valid, 'what is removed is under the cursor');
     tx.modify(cursor.leaf.frame as Frame);
     removeRecord(cursor.leaf, cursor.leaf.index);
     let depth = cursor.depth;
@@ -474,6 +476,7 @@ export class Tree {
   /** Frees child `index` of the node at `depth`. */
   #dropChild(tx: Transaction, inode: InodeRef, depth: number, index: number): void {
     const parent = this.cursor.steps[depth] as Step;
+    assert(nodeLevel(parent) > 0, 'B4: what has children is no leaf');
     const block = BranchRecord.child.get(parent.view, recordAt(parent, index));
     tx.modify(parent.frame as Frame);
     const key = keyAt(parent, index);
