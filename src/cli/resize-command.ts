@@ -4,7 +4,7 @@
  * Of a mount, its daemon is asked, whatever names it: the directory, the device or the image.
  */
 import { statSync } from 'node:fs';
-import type { AioDevice } from '../aio/aio-device.ts';
+import type { KernelDevice } from '../aio/kernel-device.ts';
 import { onlyReadable } from '../fs/format/features.ts';
 import { openVolume, type Volume } from '../fs/volume.ts';
 import type { MountRecord } from '../fuse/mount-table.ts';
@@ -72,7 +72,11 @@ async function resizeTarget(target: Target, { sizeBytes }: ResizeQuestion): Prom
   });
 }
 
-async function growAndClose(volume: Volume, device: AioDevice, sizeBytes: number | null): Promise<Resized> {
+async function growAndClose(
+  volume: Volume,
+  device: KernelDevice,
+  sizeBytes: number | null,
+): Promise<Resized> {
   const grown = growVolume(volume, device, sizeBytes);
   // What went wrong first is what is told.
   await grown.catch(() => {});

@@ -9,7 +9,7 @@
  * then on see mount-signals.ts.
  */
 
-import type { AioDevice } from '../aio/aio-device.ts';
+import type { KernelDevice } from '../aio/kernel-device.ts';
 import { isRoot } from '../common/permissions.ts';
 import { LostDataError } from '../fs/base/errors.ts';
 import type { SpaceStatistics } from '../fs/base/filesystem.ts';
@@ -49,7 +49,7 @@ interface Served {
 /** A mount that answers. */
 interface LiveMount {
   readonly plan: MountPlan;
-  readonly device: AioDevice;
+  readonly device: KernelDevice;
   readonly volume: Volume;
   readonly session: Served;
   readonly place: OwnMount;
@@ -89,7 +89,7 @@ async function openMount(plan: MountPlan, log: LogLine): Promise<LiveMount> {
 
 async function serveVolume(
   plan: MountPlan,
-  device: AioDevice,
+  device: KernelDevice,
   blockDevice: boolean,
   releaseClaim: () => void,
   log: LogLine,

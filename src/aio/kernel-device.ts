@@ -2,7 +2,7 @@
  * A block device or image file, through O_DIRECT and the kernel's asynchronous I/O: io_submit, or
  * io_uring.
  *
- *   const device = openAioDevice('/dev/loop0', {});
+ *   const device = openKernelDevice('/dev/loop0', {});
  *   device.read(memory, 0, 4096, 0, completion);
  *   device.submit();
  *
@@ -41,7 +41,7 @@ const LEAST_PINNED_BYTES = 256 * 1024;
 /** Which of the kernel's interfaces carries the requests. */
 export type DeviceEngine = 'aio' | 'uring';
 
-export interface AioDeviceOptions {
+export interface KernelDeviceOptions {
   /** Default 'aio'. */
   readonly engine?: DeviceEngine;
   /** Default false. */
@@ -71,19 +71,19 @@ export interface AioDeviceOptions {
  * is used up; ENOSYS or EPERM when the engine is 'uring' and the system has no io_uring or forbids
  * it.
  */
-export function openAioDevice(path: string, options: AioDeviceOptions = {}): AioDevice {
+export function openKernelDevice(path: string, options: KernelDeviceOptions = {}): KernelDevice {
   const { readOnly = false, exclusive = true } = options;
   const opened = native.openDevice(path, { readOnly, exclusive, direct: true });
   try {
     if (!opened.direct && !options.allowBuffered) throw directRefused(path);
-    return new AioDevice(path, opened, options);
+    return new KernelDevice(path, opened, options);
   } catch (error) {
     native.closeDevice(opened.descriptor);
     throw error;
   }
 }
 
-export class AioDevice implements Device {
+export class KernelDevice implements Device {
   readonly path: string;
   readonly sectorBytes: number;
   readonly readOnly: boolean;
@@ -108,8 +108,8 @@ export class AioDevice implements Device {
   #closing: Promise<void> | undefined;
   #closed: (() => void) | undefined;
 
-  /** Takes over an opened device. Use `openAioDevice`. */
-  constructor(path: string, opened: OpenedDevice, options: AioDeviceOptions) {
+  /** Takes over an opened device. Use `openKernelDevice`. */
+  constructor(path: string, opened: OpenedDevice, options: KernelDeviceOptions) {
     this.path = path;
     this.readOnly = options.readOnly ?? false;
     this.queueDepth = options.queueDepth ?? DEFAULT_QUEUE_DEPTH;
@@ -249,7 +249,7 @@ export class AioDevice implements Device {
     completion: IoCompletion,
   ): void {
     const id = (memory as NumberedMemory).id;
-    if (typeof id !== 'number') throw new TypeError('the memory was not allocated by an AIO device');
+    if (typeof id !== 'number') throw new TypeError('the memory was not allocated by a kernel device');
     this.#lane.transfer(operation, id, memoryOffset, lengthBytes, deviceOffset, completion);
   }
 
