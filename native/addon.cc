@@ -42,13 +42,6 @@
 
 namespace quarry {
 
-// setSpin(nanoseconds): one spin serves every source of this environment.
-static Napi::Value SetSpin(const Napi::CallbackInfo& info) {
-  const int64_t nanoseconds = IntegerArgument(info, 0, "nanoseconds", 0, kLongestSpin);
-  Environment::Of(info.Env()).spinner.SetLongest(static_cast<uint64_t>(nanoseconds));
-  return info.Env().Undefined();
-}
-
 // turnLengths(): the longest call into JavaScript, in milliseconds, and how many were in each
 // bucket.
 static Napi::Value TurnLengthsOf(const Napi::CallbackInfo& info) {
@@ -72,7 +65,6 @@ Napi::Object Load(Napi::Env env, Napi::Object exports) {
   FuseChannel::Define(env, exports);
   HookWatch::Define(env, exports);
   exports.Set("longestSpinNanoseconds", Napi::Number::New(env, static_cast<double>(kLongestSpin)));
-  exports.Set("setSpin", Napi::Function::New<SetSpin>(env, "setSpin"));
   exports.Set("turnLengths", Napi::Function::New<TurnLengthsOf>(env, "turnLengths"));
   DefineCrc32c(env, exports);
   DefineDeviceProbe(env, exports);

@@ -287,7 +287,8 @@ Napi::Value FuseChannel::ReplyWithBody(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value FuseChannel::SetSpin(const Napi::CallbackInfo& info) {
-  environment_.spinner.SetLongest(static_cast<uint64_t>(IntegerArgument(info, 0, "nanoseconds", 0, kLongestSpin)));
+  const int64_t nanoseconds = IntegerArgument(info, 0, "nanoseconds", 0, kLongestSpin);
+  environment_.spinner.SetLongest(this, static_cast<uint64_t>(nanoseconds));
   return info.Env().Undefined();
 }
 

@@ -53,6 +53,12 @@ export interface KernelDeviceOptions {
   readonly exclusive?: boolean;
   /** Most requests with the kernel at once, 1 to 16384. Default 256. */
   readonly queueDepth?: number;
+  /**
+   * Longest look for a completion before the event loop sleeps, in nanoseconds, up to a
+   * millisecond. Default 0: none. A device below a mount needs none: the mount's channel looks for
+   * both.
+   */
+  readonly spinNanoseconds?: number;
   /** Use only the first `sizeBytes`, a multiple of the sector. Default: everything. */
   readonly sizeBytes?: number;
   /**
@@ -121,7 +127,9 @@ export class KernelDevice implements Device {
     this.descriptor = opened.descriptor;
     this.#onClosed = options.onClosed ?? (() => {});
     this.engine = options.engine ?? 'aio';
-    this.#queue = new SubmissionQueue(queueOf(this.engine, this.queueDepth), this.queueDepth);
+    const spinNanoseconds = options.spinNanoseconds ?? 0;
+    const open = queueOf(this.engine, this.queueDepth, spinNanoseconds);
+    this.#queue = new SubmissionQueue(open, this.queueDepth);
     this.#uring()?.registerFile(opened.descriptor);
     this.#lane = this.#queue.openLane(
       {
@@ -297,9 +305,19 @@ class WriteThenFlush implements IoCompletion {
   }
 }
 
-function queueOf(engine: DeviceEngine, depth: number): OpenQueue {
+/** @throws RangeError for a spin that the addon does not take */
+function queueOf(engine: DeviceEngine, depth: number, spinNanoseconds: number): OpenQueue {
   const Queue = engine === 'uring' ? native.UringQueue : native.AioQueue;
-  return (onCompletions) => new Queue(depth, onCompletions);
+  return (onCompletions) => {
+    const queue = new Queue(depth, onCompletions);
+    try {
+      queue.setSpin(spinNanoseconds);
+    } catch (thrown) {
+      queue.close();
+      throw thrown;
+    }
+    return queue;
+  };
 }
 
 function directRefused(path: string): NodeJS.ErrnoException {

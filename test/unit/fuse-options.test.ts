@@ -103,9 +103,10 @@ describe('mount options', () => {
 
   test('the bounds themselves are taken, and are those of whoever uses the value', () => {
     expect(parse('spin=1ms').spinNanoseconds).toBe(native.longestSpinNanoseconds);
-    expect(() => native.setSpin(OPTION_LIMITS.spinNanoseconds.most)).not.toThrow();
-    expect(() => native.setSpin(OPTION_LIMITS.spinNanoseconds.most + 1)).toThrow(RangeError);
-    native.setSpin(0);
+    const queue = new native.ThreadQueue(1, () => {});
+    expect(() => queue.setSpin(OPTION_LIMITS.spinNanoseconds.most)).not.toThrow();
+    expect(() => queue.setSpin(OPTION_LIMITS.spinNanoseconds.most + 1)).toThrow(RangeError);
+    queue.close();
     expect(parse('cache=4M').cacheBytes).toBe(MIN_CACHE_BYTES);
     expect(parse('cache=1T').cacheBytes).toBe(2 ** 40);
     expect(parse('max_read=4K').maxReadBytes).toBe(4096);

@@ -396,10 +396,9 @@ test.each([20_000, 200_000])(
   async (spin) => {
     const path = temporaryImage(SIZE);
     writeFileSync(path, new Uint8Array(SIZE), { flush: true }); // a hole would be read without waiting
-    const device = openKernelDevice(path);
+    const device = openKernelDevice(path, { spinNanoseconds: spin });
     const memory = device.allocateMemory(4096);
     const end = performance.now() + 2000;
-    native.setSpin(spin);
     await new Promise<void>((resolve) => {
       const next: IoCompletion = {
         ioDone() {
@@ -410,21 +409,18 @@ test.each([20_000, 200_000])(
       };
       next.ioDone(0);
     });
-    native.setSpin(0);
     await device.close();
   },
   10_000,
 );
 
 test('an idle device costs no processor time', async () => {
-  const device = openKernelDevice(temporaryImage(SIZE));
+  const device = openKernelDevice(temporaryImage(SIZE), { spinNanoseconds: 50_000 });
   const memory = device.allocateMemory(4096);
-  native.setSpin(50_000);
   for (let round = 0; round < 100; round++) expect(await readOnce(device, memory, 4096, 0)).toBe(0);
   const before = process.cpuUsage();
   await new Promise((resolve) => setTimeout(resolve, 500));
   const used = process.cpuUsage(before);
-  native.setSpin(0);
   expect(used.user + used.system).toBeLessThan(100_000);
   await device.close();
 });

@@ -13,12 +13,13 @@ import { constants as system } from 'node:os';
 import { PERMISSION_BITS } from '../../common/permissions.ts';
 import { native } from '../../native.ts';
 import type { AsyncFile, EngineName, OpenFile, OpenFileOptions, ResolvedOptions } from './async-file.ts';
+import { FileContext } from './file-context.ts';
 import { lockNow } from './file-lock.ts';
+import { FileQueues } from './file-queues.ts';
 import { AioError, asAioError } from './io-error.ts';
 import { APPEND, QueuedFile } from './queued-file.ts';
 import { requireTimeout } from './request-router.ts';
 import { EngineRefused, type OpenedFile, openDescriptor, Storage, takeDescriptor } from './storage.ts';
-import { type LeaseQueue, leaseQueue } from './thread-queues.ts';
 
 export { AlignedBuffer } from './aligned-buffer.ts';
 export type {
@@ -75,11 +76,14 @@ const FLAGS: Readonly<Record<string, number>> = {
   'ax+': O_RDWR | O_CREAT | O_EXCL | APPEND,
 };
 
-export const openFile: OpenFile = (path, options) => openFileOn(leaseQueue, path, options);
+/** Of the files of this thread. */
+const threadContext = new FileContext(new FileQueues().lease);
 
-/** `openFile` with the source of its queues. */
-export async function openFileOn(
-  lease: LeaseQueue,
+export const openFile: OpenFile = (path, options) => openFileIn(threadContext, path, options);
+
+/** `openFile`, with what the file shares with others. */
+export async function openFileIn(
+  context: FileContext,
   path: string,
   options: OpenFileOptions = {},
 ): Promise<AsyncFile> {
@@ -92,7 +96,7 @@ export async function openFileOn(
       lockNow(opened, resolved.lock);
       if (resolved.flags & O_TRUNC) await empty(opened);
     }
-    return takeOver(opened, engine === 'auto' ? AUTO_ENGINES : [engine], resolved, lease);
+    return takeOver(opened, engine === 'auto' ? AUTO_ENGINES : [engine], resolved, context);
   } catch (thrown) {
     opened.descriptor.close();
     throw thrown;
@@ -107,13 +111,13 @@ function takeOver(
   opened: OpenedFile,
   engines: readonly EngineName[],
   options: ResolvedOptions,
-  lease: LeaseQueue,
+  context: FileContext,
 ): AsyncFile {
   let first: AioError | undefined;
   for (const engine of engines) {
     const resolved = { ...options, engine };
     try {
-      return new QueuedFile(new Storage(opened, resolved, lease), resolved);
+      return new QueuedFile(new Storage(opened, resolved, context), resolved);
     } catch (thrown) {
       if (!(thrown instanceof EngineRefused)) throw thrown;
       const place = { syscall: thrown.syscall, path: opened.path };
