@@ -51,9 +51,6 @@ class EventSource {
   uint64_t longest_spin_ = 0;
 };
 
-// Upper bound of the setting, in nanoseconds.
-constexpr int64_t kLongestSpin = 1000000;
-
 class EventSpinner {
  public:
   explicit EventSpinner(uv_loop_t* loop) : loop_(loop) {}

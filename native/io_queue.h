@@ -38,6 +38,7 @@
 #include "loop_poll.h"
 #include "mapped_file.h"
 #include "script_callback.h"
+#include "shared_numbers.h"
 
 namespace quarry {
 

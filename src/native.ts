@@ -267,6 +267,27 @@ export const ERRAND_STEPS = [
   'abort',
 ] as const;
 
+/** Numbers that both sides state. */
+export interface SharedNumbers {
+  /** The most that `setSpin` of a channel or queue takes. */
+  readonly longestSpinNanoseconds: number;
+  /** As QUEUE_ENTRY_NUMBERS, QUEUE_SEGMENT_NUMBERS, QUEUE_SEGMENTS_PER_ENTRY. */
+  readonly queueEntryNumbers: number;
+  readonly queueSegmentNumbers: number;
+  readonly queueSegmentsPerEntry: number;
+  /** The most that an IoQueue takes for its depth, and for the length of an entry. */
+  readonly deepestQueue: number;
+  readonly longestTransferBytes: number;
+  /** The head page of a slot, and what of a request is before its end. */
+  readonly fuseHeadBytes: number;
+  readonly fuseRequestLeadBytes: number;
+  readonly leastFuseSlotBytes: number;
+  readonly mostFuseSlotBytes: number;
+  readonly mostFuseSlots: number;
+  /** The longest answer of `startQuestion`. */
+  readonly mostAnswerBytes: number;
+}
+
 /**
  * What fails throws an Error with `code`, `errno` (negative), `syscall` and, where there is one,
  * `path`.
@@ -332,8 +353,8 @@ export interface NativeBinding {
   setDirect(descriptor: number, direct: boolean): number;
   /** Geometry of an open file or block device; ENOTBLK for anything else. */
   probeDescriptor(descriptor: number): DeviceGeometry;
-  /** The most that `setSpin` of a channel or queue takes. */
-  readonly longestSpinNanoseconds: number;
+  /** What the addon states for itself, to be compared: `native/shared_numbers.h`. */
+  readonly numbers: SharedNumbers;
   /** Opens a block device or a regular file; ENOTBLK for anything else. */
   openDevice(path: string, options: OpenDeviceOptions): OpenedDevice;
   /**

@@ -23,20 +23,12 @@ import {
 } from '../native.ts';
 import type { Device, IoCompletion, Memory } from './device.ts';
 import type { Lane } from './lane.ts';
+import { DEFAULT_DEVICE_DEPTH, LEAST_PINNED_BYTES } from './limits.ts';
 import { LocalCompletions, tell } from './local-completions.ts';
 import { type OpenQueue, SubmissionQueue } from './submission-queue.ts';
 import { transferError } from './transfer-rules.ts';
 
 const { EBADF, EINVAL, EIO } = constants.errno;
-
-/**
- * What the system grants (fs.aio-max-nr) is shared by all; more than this gains nothing on any
- * device we know.
- */
-const DEFAULT_QUEUE_DEPTH = 256;
-
-/** Smaller memory is not worth one of the ring's few places. */
-const LEAST_PINNED_BYTES = 256 * 1024;
 
 /** Which of the kernel's interfaces carries the requests. */
 export type DeviceEngine = 'aio' | 'uring';
@@ -118,7 +110,7 @@ export class KernelDevice implements Device {
   constructor(path: string, opened: OpenedDevice, options: KernelDeviceOptions) {
     this.path = path;
     this.readOnly = options.readOnly ?? false;
-    this.queueDepth = options.queueDepth ?? DEFAULT_QUEUE_DEPTH;
+    this.queueDepth = options.queueDepth ?? DEFAULT_DEVICE_DEPTH;
     this.direct = opened.direct;
     this.isBlockDevice = opened.isBlockDevice;
     this.physicalSectorBytes = opened.physicalSectorBytes;

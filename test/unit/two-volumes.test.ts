@@ -14,6 +14,7 @@ import {
   type KernelDeviceOptions,
   openKernelDevice,
 } from '../../src/aio/kernel-device.ts';
+import { LONGEST_SPIN_NANOSECONDS } from '../../src/common/limits.ts';
 import { native } from '../../src/native.ts';
 import { formatted, TestVolume } from '../suite/volume-harness.ts';
 import { removeTemporaryImagesAfterAll, temporaryImage } from './aio-temporary.ts';
@@ -220,7 +221,7 @@ describe('the spin', () => {
 
   test('that no device can have is refused, and leaves nothing open', () => {
     const path = temporaryImage(SIZE);
-    const spinNanoseconds = native.longestSpinNanoseconds + 1;
+    const spinNanoseconds = LONGEST_SPIN_NANOSECONDS + 1;
     for (const engine of ['aio', 'uring'] as const)
       expect(() => openKernelDevice(path, { engine, spinNanoseconds })).toThrow(RangeError);
   });

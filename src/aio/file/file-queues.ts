@@ -10,18 +10,15 @@
  * files wishes.
  */
 import { type IoQueueHandle, type NumberedMemory, native, type UringQueueHandle } from '../../native.ts';
+import { DEFAULT_THREADS, MOST_THREADS, SHARED_QUEUE_DEPTH } from '../limits.ts';
 import { SubmissionQueue } from '../submission-queue.ts';
 import type { FileRequest } from './file-request.ts';
 
 /** Kinds of queues below. */
 export type QueueKind = 'aio' | 'uring' | 'threads';
 
-/** Deep enough that no device is idle, and small in fs.aio-max-nr (65536 by default). */
-const SHARED_DEPTH = 256;
 /** Files opened one after the other share one queue. */
 const LINGER_MILLISECONDS = 100;
-/** libuv's own default. */
-const DEFAULT_THREADS = 4;
 
 /** The use of a queue by one file. */
 export interface QueueLease {
@@ -91,7 +88,7 @@ export class FileQueues {
 
   readonly lease: LeaseQueue = (wish) => {
     const { kind, depth, descriptor, spinNanoseconds } = wish;
-    const isPrivate = kind !== 'threads' && depth > SHARED_DEPTH;
+    const isPrivate = kind !== 'threads' && depth > SHARED_QUEUE_DEPTH;
     const shared = isPrivate ? new SharedQueue(kind, depth) : this.#sharedOf(kind);
     shared.join(spinNanoseconds);
     const release = () => {
@@ -177,7 +174,7 @@ function openQueue(kind: QueueKind, depth: number): SubmissionQueue<FileRequest>
 }
 
 function depthOf(kind: QueueKind): number {
-  if (kind !== 'threads') return SHARED_DEPTH;
+  if (kind !== 'threads') return SHARED_QUEUE_DEPTH;
   const wished = Number(process.env.UV_THREADPOOL_SIZE);
-  return Number.isInteger(wished) && wished >= 1 && wished <= 1024 ? wished : DEFAULT_THREADS;
+  return Number.isInteger(wished) && wished >= 1 && wished <= MOST_THREADS ? wished : DEFAULT_THREADS;
 }

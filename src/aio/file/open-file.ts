@@ -10,8 +10,10 @@
  */
 import { close, constants, fstat, ftruncate, type Stats } from 'node:fs';
 import { constants as system } from 'node:os';
+import { DEFAULT_SPIN_NANOSECONDS, LONGEST_SPIN_NANOSECONDS } from '../../common/limits.ts';
 import { PERMISSION_BITS } from '../../common/permissions.ts';
 import { native } from '../../native.ts';
+import { DEFAULT_FILE_DEPTH, MOST_FILE_DEPTH } from '../limits.ts';
 import type { AsyncFile, EngineName, OpenFile, OpenFileOptions, ResolvedOptions } from './async-file.ts';
 import { FileContext } from './file-context.ts';
 import { lockNow } from './file-lock.ts';
@@ -52,10 +54,8 @@ export { AbortError, AioError, AlignmentError, CancelledError, TimeoutError } fr
 const ENGINES: readonly EngineName[] = ['uring', 'aio', 'direct', 'buffered', 'mmap'];
 /** In the order in which 'auto' tries them. */
 const AUTO_ENGINES: readonly EngineName[] = ['uring', 'aio', 'direct', 'buffered'];
-const MOST_DEPTH = 4096;
-const DEFAULT_DEPTH = 128;
-const LONGEST_SPIN_MICROSECONDS = 1000;
-const DEFAULT_SPIN_MICROSECONDS = 50;
+const LONGEST_SPIN_MICROSECONDS = LONGEST_SPIN_NANOSECONDS / 1000;
+const DEFAULT_SPIN_MICROSECONDS = DEFAULT_SPIN_NANOSECONDS / 1000;
 
 const { O_ACCMODE, O_CREAT, O_DIRECT, O_EXCL, O_NONBLOCK, O_RDONLY, O_RDWR, O_TRUNC, O_WRONLY } = {
   ...constants,
@@ -187,12 +187,12 @@ const ENOTBLK = 15;
 
 function resolve(options: OpenFileOptions): ResolvedOptions {
   const { engine = 'auto', mode = 0o666, lock, align = 'auto', timeoutMs = 0 } = options;
-  const { queueDepth = DEFAULT_DEPTH, spinUs = DEFAULT_SPIN_MICROSECONDS } = options;
+  const { queueDepth = DEFAULT_FILE_DEPTH, spinUs = DEFAULT_SPIN_MICROSECONDS } = options;
   requireOneOf('engine', engine, ['auto', ...ENGINES]);
   requireOneOf('align', align, ['auto', 'strict']);
   requireOneOf('lock', lock, [undefined, 'exclusive', 'shared']);
   requireInteger('mode', mode, 0, PERMISSION_BITS);
-  requireInteger('queueDepth', queueDepth, 1, MOST_DEPTH);
+  requireInteger('queueDepth', queueDepth, 1, MOST_FILE_DEPTH);
   requireInteger('spinUs', spinUs, 0, LONGEST_SPIN_MICROSECONDS);
   requireTimeout(timeoutMs);
   const flags = flagsOf(options.flags ?? 'r');

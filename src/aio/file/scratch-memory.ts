@@ -8,12 +8,9 @@
  *   … // a request uses it
  *   scratch.give(memory);
  */
-import { type NumberedMemory, native } from '../../native.ts';
 
-const LEAST_BYTES = 4096;
-const LARGEST_KEPT_BYTES = 1 << 20;
-/** Kept in all, by one owner. */
-const MOST_KEPT_BYTES = 16 << 20;
+import { type NumberedMemory, native } from '../../native.ts';
+import { LARGEST_KEPT_SCRATCH_BYTES, LEAST_SCRATCH_BYTES, MOST_KEPT_SCRATCH_BYTES } from '../limits.ts';
 
 export class ScratchMemory {
   readonly #kept = new Map<number, NumberedMemory[]>();
@@ -31,7 +28,7 @@ export class ScratchMemory {
   /** Gives memory back that no request uses any more. */
   give(memory: NumberedMemory): void {
     const size = memory.bytes.length;
-    if (size > LARGEST_KEPT_BYTES || this.#keptBytes + size > MOST_KEPT_BYTES) return;
+    if (size > LARGEST_KEPT_SCRATCH_BYTES || this.#keptBytes + size > MOST_KEPT_SCRATCH_BYTES) return;
     const line = this.#kept.get(size);
     if (line) line.push(memory);
     else this.#kept.set(size, [memory]);
@@ -40,8 +37,9 @@ export class ScratchMemory {
 }
 
 function sizeFor(lengthBytes: number): number {
-  if (lengthBytes > LARGEST_KEPT_BYTES) return Math.ceil(lengthBytes / LEAST_BYTES) * LEAST_BYTES;
-  let size = LEAST_BYTES;
+  if (lengthBytes > LARGEST_KEPT_SCRATCH_BYTES)
+    return Math.ceil(lengthBytes / LEAST_SCRATCH_BYTES) * LEAST_SCRATCH_BYTES;
+  let size = LEAST_SCRATCH_BYTES;
   while (size < lengthBytes) size *= 2;
   return size;
 }

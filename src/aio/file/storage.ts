@@ -7,6 +7,7 @@
  */
 import { close, closeSync, open } from 'node:fs';
 import { constants } from 'node:os';
+import { MAX_SECTOR_BYTES } from '../../common/limits.ts';
 import {
   type DescriptorHandle,
   type MappedFileHandle,
@@ -192,7 +193,7 @@ function openRoute(
 
 /** Where the kernel does not say, the sector of a device, and for a file what every disk can do. */
 function alignmentOf(opened: OpenedFile): Alignment {
-  const unsaid = opened.isBlockDevice ? opened.logicalSectorBytes : 4096;
+  const unsaid = opened.isBlockDevice ? opened.logicalSectorBytes : MAX_SECTOR_BYTES;
   return {
     offsetBytes: opened.offsetAlignBytes || unsaid,
     memoryBytes: opened.memoryAlignBytes || unsaid,
