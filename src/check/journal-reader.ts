@@ -8,11 +8,13 @@
  * flushed before it is written. So that, and a commit block that is not due yet, are damage.
  * Nothing is copied: later passes read a block that is to be replayed at its place in the log.
  */
+
 import { sameBytes, viewOf } from '../common/bytes.ts';
 import { crc32c } from '../crc32c.ts';
 import {
   BlockHeader,
   BlockKind,
+  COUNTER_LIMIT,
   JOURNAL_HEADS,
   JournalCommit,
   JournalDescriptor,
@@ -28,8 +30,6 @@ import type { BlockSource } from './block-source.ts';
 import { blockChecksum } from './metadata-block.ts';
 import type { ProblemLog } from './problem.ts';
 
-/** Sequence numbers and generations are counted up by one; none comes near this. */
-const COUNTER_LIMIT = 2 ** 52;
 /** The log is read in pieces of this size. */
 const PIECE_BYTES = 65536;
 

@@ -11,6 +11,7 @@
  *
  * Every error is one line that says what to do.
  */
+
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, constants, openSync, statSync, writeFileSync } from 'node:fs';
 import { isRoot } from '../common/permissions.ts';
@@ -18,6 +19,7 @@ import { codeOf, messageOf } from '../common/thrown.ts';
 import { native } from '../native.ts';
 import { isUtf8, realPathOf, systemPath } from '../path-bytes.ts';
 import { runErrand, SilenceError } from './errand.ts';
+import { LEAST_PREFERRED_BYTES, MAX_READAHEAD_BYTES } from './limits.ts';
 import { deviceOf, findMount, type MountRecord } from './mount-table.ts';
 import { MountFlag, type MountOptions } from './options.ts';
 
@@ -43,7 +45,6 @@ export interface MountRequest {
  * A block of the page cache, and the least that every block device can do: see
  * LEAST_PREFERRED_BYTES in encoding.ts.
  */
-const FUSEBLK_BLOCK_BYTES = 4096;
 const UMOUNT_LAZILY = 2;
 const NEVER: AbortSignal = new AbortController().signal;
 
@@ -124,7 +125,7 @@ function mountData(descriptor: number, request: MountRequest): string {
     `max_read=${options.maxReadBytes}`,
   ];
   if (options.allowOther) parts.push('allow_other');
-  if (blockDevice) parts.push(`blksize=${FUSEBLK_BLOCK_BYTES}`);
+  if (blockDevice) parts.push(`blksize=${LEAST_PREFERRED_BYTES}`);
   return parts.join(',');
 }
 
@@ -338,7 +339,7 @@ export async function sealCovered(mount: MountRecord, covers: readonly MountReco
  * trusted: 128 KiB of read-ahead, and 1 % of the dirty memory; for the latter see dirty-limits.ts.
  */
 const bdiSettings: readonly (readonly [file: string, value: string])[] = [
-  ['read_ahead_kb', '4096'],
+  ['read_ahead_kb', `${MAX_READAHEAD_BYTES / 1024}`],
   ['strict_limit', '0'],
   ['max_ratio', '100'],
 ];

@@ -7,6 +7,7 @@
  * than was asked for.
  */
 
+import { DEFAULT_SPIN_NANOSECONDS, LONGEST_SPIN_NANOSECONDS } from '../common/limits.ts';
 import type { AccessRule, AccessRules } from '../fs/base/filesystem.ts';
 import {
   DEFAULT_CACHE_BYTES,
@@ -15,6 +16,7 @@ import {
   MAX_COMMIT_SECONDS,
   MIN_CACHE_BYTES,
 } from '../fs/base/limits.ts';
+import { LEAST_READ_BYTES, MAX_TRANSFER_BYTES } from './limits.ts';
 
 /** Flags of mount(2), linux/mount.h. */
 export const MountFlag = {
@@ -91,13 +93,13 @@ interface Limits {
 
 /**
  * The one table of them. A value that passes here is one that whoever uses it takes as it is: the
- * addon (`kLongestSpin` is the same number), the cache, mount(2).
+ * addon, the cache, mount(2).
  */
 export const OPTION_LIMITS = {
-  spinNanoseconds: { least: 0, most: 1_000_000, otherwise: 50_000 },
+  spinNanoseconds: { least: 0, most: LONGEST_SPIN_NANOSECONDS, otherwise: DEFAULT_SPIN_NANOSECONDS },
   cacheBytes: { least: MIN_CACHE_BYTES, most: MAX_CACHE_BYTES, otherwise: DEFAULT_CACHE_BYTES },
   commitSeconds: { least: 0, most: MAX_COMMIT_SECONDS, otherwise: DEFAULT_COMMIT_SECONDS },
-  maxReadBytes: { least: 4096, most: 1 << 20, otherwise: 1 << 20 },
+  maxReadBytes: { least: LEAST_READ_BYTES, most: MAX_TRANSFER_BYTES, otherwise: MAX_TRANSFER_BYTES },
 } as const satisfies Record<string, Limits>;
 
 /** mount(2) takes a page for the source, with its end, and for the type of the filesystem. */

@@ -40,17 +40,15 @@ import type { DirectoryCookies } from './directory-cookies.ts';
 import { DirectoryListing } from './directory-listing.ts';
 import type { DirtyLimits } from './dirty-limits.ts';
 import { emptyAttributes, encodeOutHeader } from './encoding.ts';
+import { HEAD_ANSWER_BYTES } from './limits.ts';
 import type { MountAnswers } from './mount-answers.ts';
 import type { Agreement } from './negotiation.ts';
 import type { Notices } from './notices.ts';
-import { HEAD_BYTES, NOTICE_AT, REQUEST_LEAD_BYTES } from './slot.ts';
+import { HEAD_BYTES, REQUEST_LEAD_BYTES } from './slot.ts';
 import type { ToldDirectories } from './told-directories.ts';
 import type { UnlinkedFiles } from './unlinked-files.ts';
 import type { UnwrittenFiles } from './unwritten-files.ts';
 import type { WriteFailures } from './write-failures.ts';
-
-/** Longest answer in the head page. */
-const HEAD_ANSWER_BYTES = NOTICE_AT - OutHeader.bytes;
 
 /** What a request needs of its session. */
 export interface Conversation {

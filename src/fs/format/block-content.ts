@@ -12,6 +12,7 @@
  * of keys in tree.ts, places of extents in extents.ts, bitmaps against counts in the room of
  * allocation.
  */
+
 import { TWO_32 } from '../../common/bytes.ts';
 import {
   AttributeRecord,
@@ -20,6 +21,7 @@ import {
   EntryRecord,
   ExtentFlag,
   ExtentRecord,
+  FILE_BLOCK_LIMIT,
   FILE_TYPE_MASK,
   FileType,
   HEADER_BYTES,
@@ -44,10 +46,10 @@ import {
   TreeKind,
   VOLUME_ROOT_INODE_OFFSET,
 } from './format.ts';
+import { MOST_NODE_RECORDS } from './limits.ts';
 import { KEY_LIMIT } from './name-hash.ts';
 
 /** Above every file block. */
-const FILE_BLOCK_LIMIT = 2 ** 48;
 const SLASH = 0x2f;
 /**
  * What is wrong inside a block of this kind, or undefined. Inodes are not looked at: see
@@ -186,8 +188,7 @@ const LEAST_BYTES: readonly number[] = [
   EntryRecord.sizeBytes,
   AttributeRecord.sizeBytes,
 ];
-const MOST_RECORDS = 65536 / 16;
-const starts = new Uint32Array(MOST_RECORDS);
+const starts = new Uint32Array(MOST_NODE_RECORDS);
 
 function keyOf(view: DataView, base: number, slot: number): number {
   const at = base + view.getUint16(base + NodeHeader.sizeBytes + slot * SLOT_BYTES, true);

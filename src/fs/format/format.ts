@@ -35,6 +35,8 @@ export const MAX_BLOCKS = 2 ** 48;
 export const MAX_VOLUME_BYTES = 2 ** 60;
 /** 1 PiB: the largest file, whatever the block size. */
 export const MAX_FILE_BYTES = 2 ** 50;
+/** Blocks of a file are numbered below this: also what "to the end" is, whatever the file. */
+export const FILE_BLOCK_LIMIT = 2 ** 48;
 export const MAX_NAME_BYTES = 255;
 export const MAX_SYMLINK_BYTES = 4095;
 /** As many as the field holds. */
@@ -422,6 +424,11 @@ export const VOLUME_ROOT_INODE_OFFSET = 64;
  * consecutive sequence numbers, and ends at the first that is not whole.
  */
 export const JOURNAL_HEADS = 2;
+/**
+ * Sequence numbers and generations are below this. No volume lives to see so many transactions;
+ * beyond it numbers could not grow by one for ever (J7).
+ */
+export const COUNTER_LIMIT = 2 ** 52;
 
 /** `special` of the blocks of the journal itself. */
 export const JournalHeader = record('journal header', HEADER_BYTES, {

@@ -14,6 +14,7 @@
  *
  * Nothing is written here. Memory: some 20 bytes for each block of the log.
  */
+
 import type { Device } from '../../aio/device.ts';
 import { sameBytes } from '../../common/bytes.ts';
 import { MAX_METADATA_TRANSFER_BYTES } from '../base/limits.ts';
@@ -21,6 +22,7 @@ import { blockFault } from '../format/block-header.ts';
 import {
   BlockHeader,
   BlockKind,
+  COUNTER_LIMIT,
   JOURNAL_HEADS,
   JournalCommit,
   JournalDescriptor,
@@ -69,12 +71,6 @@ interface Transaction {
   readonly copies: { home: number; index: number; checksum: number }[];
   readonly revoked: number[];
 }
-
-/**
- * No volume lives to see this many transactions; beyond it numbers could not grow by one for ever
- * (J7).
- */
-const COUNTER_LIMIT = 2 ** 52;
 
 function damaged(what: string): NotAVolumeError {
   return new NotAVolumeError(`its journal is damaged: ${what}; 'quarry fsck -y' can repair it`);

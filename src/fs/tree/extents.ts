@@ -7,7 +7,7 @@
  */
 import { CorruptionError } from '../base/errors.ts';
 import type { BlockNumber, FileBlock } from '../base/numbers.ts';
-import { ExtentFlag, ExtentRecord, TreeKind } from '../format/format.ts';
+import { ExtentFlag, ExtentRecord, FILE_BLOCK_LIMIT, TreeKind } from '../format/format.ts';
 import type { SpaceMap } from '../transaction/space-map.ts';
 import type { Transaction } from '../transaction/transaction.ts';
 import { addBlocks, type InodeRef } from './inode.ts';
@@ -16,7 +16,6 @@ import { Cursor, type NodeSpace, Tree } from './tree.ts';
 /** Longest extent, so that its length fits the record. */
 const MAX_EXTENT_BLOCKS = 2 ** 31;
 /** Above every file block. */
-const END = 2 ** 48;
 
 /**
  * What covers a file block: `block` 0 is a hole. `length` counts the blocks from there to the end
@@ -77,11 +76,11 @@ export class ExtentMap {
         mapping.unwritten = ExtentRecord.flags.get(view, at) !== 0;
         return mapping;
       }
-      mapping.length = (cursor.next() ? cursor.key : END) - fileBlock;
+      mapping.length = (cursor.next() ? cursor.key : FILE_BLOCK_LIMIT) - fileBlock;
       return mapping;
     }
     const first = cursor.seek(tx, inode, TreeKind.extents, fileBlock);
-    mapping.length = (first ? cursor.key : END) - fileBlock;
+    mapping.length = (first ? cursor.key : FILE_BLOCK_LIMIT) - fileBlock;
     return mapping;
   }
 

@@ -8,16 +8,19 @@
  * leaves garbage in the heap, which `compact` gathers when room is needed. A region is a whole
  * block after its header, or the body of an inode: `Region` says where.
  */
+
 import { TWO_32 } from '../../common/bytes.ts';
 import {
   AttributeRecord,
   BranchRecord,
   EntryRecord,
   ExtentRecord,
+  MAX_BLOCK_BYTES,
   NodeHeader,
   SLOT_BYTES,
   TreeKind,
 } from '../format/format.ts';
+import { MOST_NODE_RECORDS } from '../format/limits.ts';
 
 const HEAD = NodeHeader.sizeBytes;
 
@@ -137,7 +140,7 @@ export function removeRecord(region: Region, index: number): void {
   }
 }
 
-const scratch = new Uint8Array(65536);
+const scratch = new Uint8Array(MAX_BLOCK_BYTES);
 
 /** Moves the records together at the end of the region. */
 export function compact(region: Region): void {
@@ -186,10 +189,9 @@ export function resizeNode(region: Region, size: number): void {
   region.size = size;
 }
 
-const MOST_RECORDS = 65536 / 16;
-const moved = new Uint16Array(MOST_RECORDS);
-const movedFrom = new Uint16Array(MOST_RECORDS);
-const movedLength = new Uint16Array(MOST_RECORDS);
+const moved = new Uint16Array(MOST_NODE_RECORDS);
+const movedFrom = new Uint16Array(MOST_NODE_RECORDS);
+const movedLength = new Uint16Array(MOST_NODE_RECORDS);
 
 /**
  * Appends records [from, to) of one node to the end of another, which must have room and the same
