@@ -21,8 +21,8 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { ErrandError } from '../fuse/errand.ts';
-import { abandonMount, sealCovered, unmount } from '../fuse/mount.ts';
 import type { MountRecord } from '../fuse/mount-table.ts';
+import { abandonMount, sealCovered, unmount } from '../fuse/unmount.ts';
 import { failureLine } from './failure.ts';
 import { holdersOf } from './mount-holders.ts';
 import type { LogLine } from './mount-log.ts';

@@ -10,8 +10,8 @@
  * killed is taken away, used or not: nobody can read or write there any more.
  */
 import { SilenceError } from '../fuse/errand.ts';
-import { abandonMount, unmount } from '../fuse/mount.ts';
 import { findMount, type MountRecord } from '../fuse/mount-table.ts';
+import { abandonMount, unmount } from '../fuse/unmount.ts';
 import { ANSWER_SECONDS, identify, type MountIdentity, NoAnswerError } from './ask-mount.ts';
 import {
   argumentAt,

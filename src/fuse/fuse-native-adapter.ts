@@ -33,7 +33,7 @@ import type {
 import { type AlignedMemory, native } from '../native.ts';
 import { Opcode } from './abi.ts';
 import { emptyAttributes, emptyStatistics, preferredIoBytes } from './encoding.ts';
-import { MountError } from './mount.ts';
+import { MountError } from './mount-error.ts';
 import { findMount } from './mount-table.ts';
 import { handlerOf } from './operations.ts';
 import type { MountOptions } from './options.ts';

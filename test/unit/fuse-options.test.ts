@@ -1,15 +1,11 @@
 /** Mount options as texts, and what becomes of them. */
 import { describe, expect, test } from 'vitest';
 import { MIN_CACHE_BYTES } from '../../src/fs/base/limits.ts';
-import { helperOptions } from '../../src/fuse/mount.ts';
+import { helperOptions } from '../../src/fuse/fusermount.ts';
+import { MountFlag } from '../../src/fuse/mount-flags.ts';
 import { parseMountinfo } from '../../src/fuse/mount-table.ts';
-import {
-  MountFlag,
-  MountOptionError,
-  type MountOptions,
-  OPTION_LIMITS,
-  parseMountOptions,
-} from '../../src/fuse/options.ts';
+import { MountOptionError, OPTION_LIMITS } from '../../src/fuse/option-values.ts';
+import { type MountOptions, parseMountOptions } from '../../src/fuse/options.ts';
 import { native } from '../../src/native.ts';
 
 function parse(...texts: string[]): MountOptions {
