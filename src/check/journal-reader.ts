@@ -54,7 +54,7 @@ export interface JournalFacts {
   readonly generation: number;
 }
 
-interface Transaction {
+interface FoundTransaction {
   readonly logBlocks: number;
   readonly copies: [home: number, place: number][];
   readonly revoked: number[];
@@ -70,7 +70,7 @@ interface HeadFacts {
 type Damage = string;
 
 /** Runs the pass. @param isClean the volume was unmounted in order: nothing is replayed */
-export async function readJournal(
+export async function examineJournal(
   source: BlockSource,
   log: ProblemLog,
   owner: JournalOwner,
@@ -236,7 +236,7 @@ class JournalWalk {
     start: number,
     sequence: number,
     left: number,
-  ): Promise<Transaction | Damage | undefined> {
+  ): Promise<FoundTransaction | Damage | undefined> {
     const copies: [number, number][] = [];
     const revoked: number[] = [];
     let damage: Damage | undefined;
@@ -369,7 +369,7 @@ class Sieve {
   readonly #copies = new Map<number, { place: number; sequence: number }>();
   readonly #revoked = new Map<number, number>();
 
-  add({ copies, revoked }: Transaction, sequence: number): void {
+  add({ copies, revoked }: FoundTransaction, sequence: number): void {
     for (const [home, place] of copies) this.#copies.set(home, { place, sequence });
     for (const home of revoked) this.#revoked.set(home, sequence);
   }

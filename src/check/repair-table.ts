@@ -27,7 +27,7 @@ import { GENERATION_LIMIT } from './inode-record.ts';
 import { scanForStrays } from './metadata-scan.ts';
 import type { RepairContext } from './repair-context.ts';
 import { buildTree, type TreeRecord } from './tree-builder.ts';
-import type { Region } from './tree-node.ts';
+import type { NodeBytes } from './tree-node.ts';
 
 export async function repairTable(repair: RepairContext): Promise<void> {
   const { check, changes, root } = repair;
@@ -56,7 +56,7 @@ class TableBuilder {
   readonly #repair: RepairContext;
   readonly #layout: Layout;
   readonly #view: DataView;
-  readonly #root: Region;
+  readonly #root: NodeBytes;
   /** Block of the volume for each block of the table. */
   readonly #blocks = new Map<number, number>();
   readonly #used = new Set<number>();
