@@ -202,6 +202,30 @@ describe('the text', () => {
     expect(files.map(({ path }) => path)).toEqual([]);
   });
 
+  test('no class or type has the name of another, nor one that shadows a global', () => {
+    const placesOf = new Map<string, string[]>();
+    for (const { path, code } of sources) {
+      for (const [, name = ''] of code.matchAll(/^export (?:abstract )?(?:class|interface|type) (\w+)/gm))
+        placesOf.set(name, [...(placesOf.get(name) ?? []), path]);
+    }
+    // `Bytes` is a public type of quarryfs/aio, and a field of the format.
+    const twins = [...placesOf].filter(([name, places]) => new Set(places).size > 1 && name !== 'Bytes');
+    expect(twins).toEqual([]);
+    const shadows = [
+      'Request',
+      'Response',
+      'Storage',
+      'Node',
+      'Event',
+      'File',
+      'Blob',
+      'Map',
+      'Set',
+      'Error',
+    ];
+    expect(shadows.filter((name) => placesOf.has(name))).toEqual([]);
+  });
+
   test('only policies of allocation have a default export', () => {
     const files = sources.filter(({ code }) => /^export default\b/m.test(code)).map(({ path }) => path);
     expect(files.filter((path) => !path.startsWith('src/alloc/'))).toEqual([]);

@@ -169,7 +169,7 @@ function shorten(entry: Float64Array, segments: Float64Array, bytes: number): vo
 }
 
 /**
- * A source of queues for a FileContext, each of them faulty; the queues are in `queues` as they are
+ * A source of queues for a FileGroup, each of them faulty; the queues are in `queues` as they are
  * made.
  */
 export function faultyLeases(plan: FaultPlan): { lease: LeaseQueue; queues: FaultyQueue[] } {

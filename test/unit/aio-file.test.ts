@@ -9,7 +9,7 @@ import { describe, expect, test } from 'vitest';
 import { AlignedBuffer, memoryUnder } from '../../src/aio/file/aligned-buffer.ts';
 import { BufferPool } from '../../src/aio/file/buffer-pool.ts';
 import { Buffers } from '../../src/aio/file/buffers.ts';
-import { FileContext } from '../../src/aio/file/file-context.ts';
+import { FileGroup } from '../../src/aio/file/file-group.ts';
 import { FileQueues } from '../../src/aio/file/file-queues.ts';
 import { AioError, asAioError } from '../../src/aio/file/io-error.ts';
 import { openFile, openFileIn } from '../../src/aio/file/open-file.ts';
@@ -209,9 +209,9 @@ describe('errors', () => {
 
 describe('the choice of an engine', () => {
   /** Refuses some kinds of queues, as a system would. */
-  function refusing(...kinds: string[]): FileContext {
+  function refusing(...kinds: string[]): FileGroup {
     const queues = new FileQueues();
-    return new FileContext((wish) => {
+    return new FileGroup((wish) => {
       const { kind } = wish;
       if (!kinds.includes(kind)) return queues.lease(wish);
       const errno = kind === 'uring' ? EPERM : EAGAIN;

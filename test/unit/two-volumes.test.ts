@@ -6,7 +6,7 @@ import { constants } from 'node:os';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { Device, IoCompletion, Memory } from '../../src/aio/device.ts';
 import { AlignedBuffer } from '../../src/aio/file/aligned-buffer.ts';
-import { FileContext } from '../../src/aio/file/file-context.ts';
+import { FileGroup } from '../../src/aio/file/file-group.ts';
 import { FileQueues } from '../../src/aio/file/file-queues.ts';
 import { openFileIn } from '../../src/aio/file/open-file.ts';
 import {
@@ -227,24 +227,24 @@ describe('the spin', () => {
   });
 });
 
-describe('two contexts of files', () => {
+describe('two groups of files', () => {
   test.each(['aio', 'uring', 'direct'] as const)(
     'with engine %s share no queue, memory or number',
     async (engine) => {
       const path = temporaryImage(SIZE);
-      const contexts = [0, 1].map(() => new FileContext(new FileQueues().lease));
+      const groups = [0, 1].map(() => new FileGroup(new FileQueues().lease));
       const [one, other] = await Promise.all(
-        contexts.map((context) => openFileIn(context, path, { flags: 'r+', engine })),
+        groups.map((group) => openFileIn(group, path, { flags: 'r+', engine })),
       );
       if (one === undefined || other === undefined) throw new Error('two were asked for');
-      // Unaligned, so that it goes through memory of the context.
+      // Unaligned, so that it goes through memory of the group.
       const bytes = AlignedBuffer.allocate(1000);
       const requests = [one, other].map((file) => file.submitRead(bytes, 1));
       expect(requests.map(({ id }) => id)).toEqual([1, 1]);
       await Promise.all(requests.map((request) => request.wait()));
       await one.close();
       expect(await other.readAt(bytes, 1)).toBe(1000);
-      const [kept, ofOther] = contexts.map(({ scratch }) => scratch.take(4096));
+      const [kept, ofOther] = groups.map(({ scratch }) => scratch.take(4096));
       expect(kept).not.toBe(ofOther);
       await other.close();
     },

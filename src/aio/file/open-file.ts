@@ -15,13 +15,13 @@ import { PERMISSION_BITS } from '../../common/permissions.ts';
 import { native } from '../../native.ts';
 import { DEFAULT_FILE_DEPTH, MOST_FILE_DEPTH } from '../limits.ts';
 import type { AsyncFile, EngineName, OpenFile, OpenFileOptions, ResolvedOptions } from './async-file.ts';
-import { FileContext } from './file-context.ts';
+import { FileGroup } from './file-group.ts';
 import { lockNow } from './file-lock.ts';
 import { FileQueues } from './file-queues.ts';
 import { AioError, asAioError } from './io-error.ts';
 import { APPEND, QueuedFile } from './queued-file.ts';
 import { requireTimeout } from './request-router.ts';
-import { EngineRefused, type OpenedFile, openDescriptor, Storage, takeDescriptor } from './storage.ts';
+import { EngineRefused, FileStorage, type OpenedFile, openDescriptor, takeDescriptor } from './storage.ts';
 
 export { AlignedBuffer } from './aligned-buffer.ts';
 export type {
@@ -77,13 +77,13 @@ const FLAGS: Readonly<Record<string, number>> = {
 };
 
 /** Of the files of this thread. */
-const threadContext = new FileContext(new FileQueues().lease);
+const threadGroup = new FileGroup(new FileQueues().lease);
 
-export const openFile: OpenFile = (path, options) => openFileIn(threadContext, path, options);
+export const openFile: OpenFile = (path, options) => openFileIn(threadGroup, path, options);
 
 /** `openFile`, with what the file shares with others. */
 export async function openFileIn(
-  context: FileContext,
+  group: FileGroup,
   path: string,
   options: OpenFileOptions = {},
 ): Promise<AsyncFile> {
@@ -96,7 +96,7 @@ export async function openFileIn(
       lockNow(opened, resolved.lock);
       if (resolved.flags & O_TRUNC) await empty(opened);
     }
-    return takeOver(opened, engine === 'auto' ? AUTO_ENGINES : [engine], resolved, context);
+    return takeOver(opened, engine === 'auto' ? AUTO_ENGINES : [engine], resolved, group);
   } catch (thrown) {
     opened.descriptor.close();
     throw thrown;
@@ -111,13 +111,13 @@ function takeOver(
   opened: OpenedFile,
   engines: readonly EngineName[],
   options: ResolvedOptions,
-  context: FileContext,
+  group: FileGroup,
 ): AsyncFile {
   let first: AioError | undefined;
   for (const engine of engines) {
     const resolved = { ...options, engine };
     try {
-      return new QueuedFile(new Storage(opened, resolved, context), resolved);
+      return new QueuedFile(new FileStorage(opened, resolved, group), resolved);
     } catch (thrown) {
       if (!(thrown instanceof EngineRefused)) throw thrown;
       const place = { syscall: thrown.syscall, path: opened.path };

@@ -30,7 +30,7 @@ import type {
 import { FileRequest, gather, type Payload, type RequestHost } from './file-request.ts';
 import { AbortError, AioError, AlignmentError } from './io-error.ts';
 import { OperationOrder } from './operation-order.ts';
-import type { Route, Storage } from './storage.ts';
+import type { FileStorage, Route } from './storage.ts';
 
 const { EBADF, EFAULT, EIO, EOVERFLOW } = constants.errno;
 
@@ -45,7 +45,7 @@ const NOTHING: Payload = {
 
 export class RequestRouter implements RequestHost {
   readonly path: string;
-  readonly storage: Storage;
+  readonly storage: FileStorage;
   readonly order = new OperationOrder();
   readonly #options: ResolvedOptions;
   readonly #route: Route;
@@ -55,7 +55,7 @@ export class RequestRouter implements RequestHost {
   #completed = 0;
   #bounced = 0;
 
-  constructor(storage: Storage, options: ResolvedOptions) {
+  constructor(storage: FileStorage, options: ResolvedOptions) {
     this.path = storage.opened.path;
     this.storage = storage;
     this.#options = options;
@@ -146,7 +146,7 @@ export class RequestRouter implements RequestHost {
   }
 
   giveScratch(memory: NumberedMemory): void {
-    this.storage.context.scratch.give(memory);
+    this.storage.group.scratch.give(memory);
   }
 
   released(request: FileRequest): void {
@@ -203,7 +203,7 @@ export class RequestRouter implements RequestHost {
     requireTimeout(timeoutMs);
     const { signal } = options;
     const now = this.#route.queue.now();
-    const id = this.storage.context.nextRequestId();
+    const id = this.storage.group.nextRequestId();
     this.#submitted++;
     if (!signal?.aborted)
       return new FileRequest(this, id, operation, payload, offset, options, timeoutMs, now);
@@ -305,7 +305,7 @@ export class RequestRouter implements RequestHost {
   /** False when there is no memory; the request has then failed. */
   #takeScratch(request: FileRequest, lengthBytes: number): boolean {
     try {
-      request.scratch = this.storage.context.scratch.take(Math.max(1, lengthBytes));
+      request.scratch = this.storage.group.scratch.take(Math.max(1, lengthBytes));
       return true;
     } catch (thrown) {
       this.#fail(request, Math.abs((thrown as NodeJS.ErrnoException).errno ?? EOVERFLOW));

@@ -18,7 +18,7 @@ import {
 import type { Lane } from '../lane.ts';
 import type { SubmissionQueue } from '../submission-queue.ts';
 import type { Alignment, EngineName, ResolvedOptions } from './async-file.ts';
-import type { FileContext } from './file-context.ts';
+import type { FileGroup } from './file-group.ts';
 import type { QueueKind, QueueLease } from './file-queues.ts';
 import type { FileRequest } from './file-request.ts';
 import type { InodeTail } from './inode-tails.ts';
@@ -74,14 +74,14 @@ export class EngineRefused extends Error {
   }
 }
 
-export class Storage {
+export class FileStorage {
   readonly opened: OpenedFile;
   readonly alignment: Alignment;
   readonly direct: boolean;
   readonly tail: InodeTail;
   /** The kernel's number for reads by this engine. */
   readonly readOperation: number;
-  readonly context: FileContext;
+  readonly group: FileGroup;
   readonly #lease: QueueLease;
   readonly #mapped: MappedFileHandle | undefined;
   readonly #depth: number;
@@ -94,11 +94,11 @@ export class Storage {
    * Takes over an open file for one engine.
    * @throws EngineRefused
    */
-  constructor(opened: OpenedFile, options: ResolvedOptions, context: FileContext) {
+  constructor(opened: OpenedFile, options: ResolvedOptions, group: FileGroup) {
     const traits = TRAITS[options.engine];
     const descriptor = opened.descriptor.number;
     this.opened = opened;
-    this.context = context;
+    this.group = group;
     this.direct = traits.direct;
     this.#depth = options.queueDepth;
     this.alignment = traits.direct ? alignmentOf(opened) : { offsetBytes: 1, memoryBytes: 1 };
@@ -107,10 +107,10 @@ export class Storage {
     this.#mapped = traits.mapped ? mapFile(opened) : undefined;
     const spinNanoseconds = options.spinUs * 1000;
     const wish = { kind: traits.queue, descriptor, depth: options.queueDepth, spinNanoseconds };
-    this.#lease = refusable(() => context.leaseQueue(wish));
+    this.#lease = refusable(() => group.leaseQueue(wish));
     const file = this.#mapped ? -1 - this.#mapped.id : descriptor;
     this.route = openRoute(this.#lease, file, descriptor, options.queueDepth, this.alignment.offsetBytes);
-    this.tail = context.tails.share(opened.inodeKey);
+    this.tail = group.tails.share(opened.inodeKey);
   }
 
   /**
@@ -138,7 +138,7 @@ export class Storage {
     this.#mapped?.close();
     this.#cached?.lease.release();
     this.#cached?.descriptor.close();
-    this.context.tails.release(this.opened.inodeKey);
+    this.group.tails.release(this.opened.inodeKey);
     this.opened.descriptor.close();
   }
 
@@ -153,7 +153,7 @@ export class Storage {
     const descriptor = takeDescriptor(number);
     const file = descriptor.number;
     const wish = { kind: 'threads', descriptor: file, depth: this.#depth, spinNanoseconds: 0 } as const;
-    const lease = this.context.leaseQueue(wish);
+    const lease = this.group.leaseQueue(wish);
     this.#cached = { lease, descriptor };
     return openRoute(lease, file, file, this.#depth, 1);
   }

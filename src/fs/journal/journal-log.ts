@@ -64,7 +64,7 @@ type LogRecord =
       recordsChecksum: number;
     };
 
-interface Transaction {
+interface LoggedTransaction {
   /** Index behind it. */
   readonly end: number;
   readonly logBlocks: number;
@@ -207,8 +207,8 @@ class JournalLog {
    * The transaction at `index`, or undefined if it was not committed.
    * @throws NotAVolumeError if it was, and is not whole
    */
-  #transaction(start: number, sequence: number, left: number): Transaction | undefined {
-    const copies: Transaction['copies'] = [];
+  #transaction(start: number, sequence: number, left: number): LoggedTransaction | undefined {
+    const copies: LoggedTransaction['copies'] = [];
     const revoked: number[] = [];
     const checksums: number[] = [];
     let fault: string | undefined;
@@ -268,7 +268,7 @@ class Sieve {
   readonly #youngest = new Map<number, { index: number; checksum: number; sequence: number }>();
   readonly #revokedIn = new Map<number, number>();
 
-  add(transaction: Transaction, sequence: number): void {
+  add(transaction: LoggedTransaction, sequence: number): void {
     for (const { home, index, checksum } of transaction.copies) {
       this.#youngest.set(home, { index, checksum, sequence });
     }

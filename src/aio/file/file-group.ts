@@ -1,5 +1,5 @@
 /**
- * What files that are opened in one context share, and others do not: the kernel queues, memory of
+ * What files that are opened in one group share, and others do not: the kernel queues, memory of
  * our own, the ends of inodes, and the numbers of requests.
  *
  * Whoever opens files owns it: `openFile` has one for its JavaScript thread, tests make their own.
@@ -9,7 +9,7 @@ import type { LeaseQueue } from './file-queues.ts';
 import { InodeTails } from './inode-tails.ts';
 import { ScratchMemory } from './scratch-memory.ts';
 
-export class FileContext {
+export class FileGroup {
   readonly leaseQueue: LeaseQueue;
   readonly scratch = new ScratchMemory();
   readonly tails = new InodeTails();
