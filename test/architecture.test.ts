@@ -48,7 +48,7 @@ const MAY_IMPORT: Record<string, RegExp[]> = {
   ],
   'src/check': [
     /^src\/common\//,
-    /^src\/fs\/format\/(format|record|layout|name-hash|node-blocks|features|backup-places)\.ts$/,
+    /^src\/fs\/format\/(format|layout|name-hash|node-blocks|features|backup-places)\.ts$/,
     /^src\/fs\/base\/errors\.ts$/,
     /^src\/aio\/device\.ts$/,
     /^src\/crc32c\.ts$/,

@@ -10,6 +10,7 @@ import { viewOf } from '../common/bytes.ts';
 import {
   BitmapHeader,
   BlockKind,
+  ExtentRecord,
   HEADER_BYTES,
   INODE_BODY_BYTES,
   INODE_BODY_OFFSET,
@@ -217,7 +218,7 @@ class TableBuilder {
       kept = kept.slice(0, Math.floor(kept.length / 2));
       nodes = await buildTree(this.#repair, { ...plan, records: kept });
     }
-    const lengths = kept.map(({ bytes }) => viewOf(bytes).getUint32(16, true));
+    const lengths = kept.map(({ bytes }) => ExtentRecord.length.get(viewOf(bytes), 0));
     const blocks = lengths.reduce((sum, length) => sum + length, nodes);
     Inode.number.set(this.#view, VOLUME_ROOT_INODE_OFFSET, 0);
     Inode.inlineAttributeBytes.set(this.#view, VOLUME_ROOT_INODE_OFFSET, 0);

@@ -3,6 +3,8 @@
  * the bytes are, the parts that can be read are shown; a count or an offset that leads out of the
  * block ends its list with a note.
  */
+
+import type { RecordInfo } from '../common/record.ts';
 import {
   BitmapHeader,
   BlockHeader,
@@ -36,7 +38,6 @@ import {
   VOLUME_ROOT_INODE_OFFSET,
   VolumeRoot,
 } from '../fs/format/format.ts';
-import type { RecordInfo } from '../fs/format/record.ts';
 import { type FieldRow, fieldRows, headerRows } from './field-rows.ts';
 import { printableJson } from './printable.ts';
 

@@ -4,6 +4,8 @@
  * Made of the tables in fs/format.ts alone; a field added there shows up here by itself. Values
  * beyond 2^53 are kept exact, as bigint: a damaged block may hold anything.
  */
+
+import { Bytes, I64, type RecordInfo, type RecordTable, U8, U16, U32, U48, U64 } from '../common/record.ts';
 import { type FeatureClass, namesOfBits } from '../fs/format/features.ts';
 import {
   BlockHeader,
@@ -24,17 +26,6 @@ import {
   TreeKind,
   VolumeState,
 } from '../fs/format/format.ts';
-import {
-  Bytes,
-  I64,
-  type RecordInfo,
-  type RecordTable,
-  U8,
-  U16,
-  U32,
-  U48,
-  U64,
-} from '../fs/format/record.ts';
 import { printableJson } from './printable.ts';
 import { formatUuid } from './uuids.ts';
 

@@ -14,6 +14,7 @@
  */
 
 import { TWO_32 } from '../../common/bytes.ts';
+import { offsetOf } from '../../common/record.ts';
 import {
   AttributeRecord,
   BlockKind,
@@ -188,11 +189,13 @@ const LEAST_BYTES: readonly number[] = [
   EntryRecord.sizeBytes,
   AttributeRecord.sizeBytes,
 ];
+/** Of a record of any kind: read where it stands, since all records of a block are looked at. */
+const KEY_AT = offsetOf(BranchRecord.key, 'u64');
 const starts = new Uint32Array(MOST_NODE_RECORDS);
 
 function keyOf(view: DataView, base: number, slot: number): number {
   const at = base + view.getUint16(base + NodeHeader.sizeBytes + slot * SLOT_BYTES, true);
-  return view.getUint32(at, true) + view.getUint32(at + 4, true) * TWO_32;
+  return BranchRecord.key.get(view, at);
 }
 
 /**
@@ -215,7 +218,7 @@ function recordsLength(
     const offset = view.getUint16(base + NodeHeader.sizeBytes + slot * SLOT_BYTES, true);
     if (offset < heapStart || offset + least > size) return `a tree record at ${offset}`;
     const at = base + offset;
-    const key = view.getUint32(at, true) + view.getUint32(at + 4, true) * TWO_32;
+    const key = view.getUint32(at + KEY_AT, true) + view.getUint32(at + KEY_AT + 4, true) * TWO_32;
     if (key < next) return `tree records out of order at ${key}`;
     let length = least;
     if (key >= KEY_LIMIT) return `a tree record with key ${key}`;

@@ -18,8 +18,9 @@
  *   tree nodes    extents of a file, entries of a directory, or extended attributes; the root node
  *                 is inside the inode, but for attributes that it has no room for
  */
+
+import { Bytes, I64, record, U8, U16, U32, U48, U64 } from '../../common/record.ts';
 import { NAME_SECRET_BYTES } from './name-hash.ts';
-import { Bytes, I64, record, U8, U16, U32, U48, U64 } from './record.ts';
 
 export const MAGIC = 'QUARRY';
 export const MAGIC_BYTES: Uint8Array = new TextEncoder().encode(MAGIC);
