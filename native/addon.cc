@@ -21,6 +21,8 @@
 // each length that comes from it is checked here.
 #include <napi.h>
 
+#include <climits>
+
 #include "aio_queue.h"
 #include "aligned_memory.h"
 #include "crc32c.h"
@@ -37,17 +39,11 @@
 #include "mount.h"
 #include "mount_watch.h"
 #include "process.h"
+#include "shared_numbers.h"
 #include "thread_queue.h"
 #include "uring_queue.h"
 
 namespace quarry {
-
-// setSpin(nanoseconds): one spin serves every source of this environment.
-static Napi::Value SetSpin(const Napi::CallbackInfo& info) {
-  const int64_t nanoseconds = IntegerArgument(info, 0, "nanoseconds", 0, kLongestSpin);
-  Environment::Of(info.Env()).spinner.SetLongest(static_cast<uint64_t>(nanoseconds));
-  return info.Env().Undefined();
-}
 
 // turnLengths(): the longest call into JavaScript, in milliseconds, and how many were in each
 // bucket.
@@ -61,6 +57,25 @@ static Napi::Value TurnLengthsOf(const Napi::CallbackInfo& info) {
   return numbers;
 }
 
+// Of both sides: shared_numbers.h.
+static Napi::Object SharedNumbers(Napi::Env env) {
+  Napi::Object numbers = Napi::Object::New(env);
+  const auto add = [&](const char* name, int64_t value) { numbers.Set(name, static_cast<double>(value)); };
+  add("longestSpinNanoseconds", kLongestSpin);
+  add("queueEntryNumbers", kEntryNumbers);
+  add("queueSegmentNumbers", kSegmentNumbers);
+  add("queueSegmentsPerEntry", IOV_MAX);
+  add("deepestQueue", kDeepest);
+  add("longestTransferBytes", kLongestTransfer);
+  add("fuseHeadBytes", kPage);
+  add("fuseRequestLeadBytes", kRequestHead);
+  add("leastFuseSlotBytes", kSmallestSlot);
+  add("mostFuseSlotBytes", kLargestSlot);
+  add("mostFuseSlots", kMostSlots);
+  add("mostAnswerBytes", kMostAnswerBytes);
+  return numbers;
+}
+
 Napi::Object Load(Napi::Env env, Napi::Object exports) {
   Environment::Create(env);
   AlignedMemory::Define(env, exports);
@@ -71,8 +86,7 @@ Napi::Object Load(Napi::Env env, Napi::Object exports) {
   Descriptor::Define(env, exports);
   FuseChannel::Define(env, exports);
   HookWatch::Define(env, exports);
-  exports.Set("longestSpinNanoseconds", Napi::Number::New(env, static_cast<double>(kLongestSpin)));
-  exports.Set("setSpin", Napi::Function::New<SetSpin>(env, "setSpin"));
+  exports.Set("numbers", SharedNumbers(env));
   exports.Set("turnLengths", Napi::Function::New<TurnLengthsOf>(env, "turnLengths"));
   DefineCrc32c(env, exports);
   DefineDeviceProbe(env, exports);

@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "errors.h"
+#include "shared_numbers.h"
 
 #ifndef STATX_MNT_ID
 #define STATX_MNT_ID 0x1000
@@ -30,8 +31,6 @@ namespace quarry {
 namespace {
 
 constexpr int kLastSignal = 31;
-// _IOC_SIZE has 14 bits.
-constexpr size_t kMostAnswerBytes = 16383;
 constexpr int64_t kMostId = INT64_C(0xffffffff);
 // In struct statx (linux/stat.h), as the headers of the build machine may be older than its kernel.
 constexpr size_t kStatxBytes = 256;

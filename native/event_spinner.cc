@@ -50,11 +50,15 @@ bool SingleProcessor() {
 
 }  // namespace
 
-void EventSpinner::Attach(EventSource* source) { sources_.push_back(source); }
+void EventSpinner::Attach(EventSource* source) {
+  sources_.push_back(source);
+  TakeLongestWish();
+}
 
 // The list may be in use further up the stack, so the place is only emptied here.
 void EventSpinner::Detach(EventSource* source) {
   std::replace(sources_.begin(), sources_.end(), source, static_cast<EventSource*>(nullptr));
+  TakeLongestWish();
   if (!running_) DropDetached();
 }
 
@@ -62,9 +66,19 @@ void EventSpinner::DropDetached() {
   sources_.erase(std::remove(sources_.begin(), sources_.end(), nullptr), sources_.end());
 }
 
-void EventSpinner::SetLongest(uint64_t nanoseconds) {
-  longest_ = SingleProcessor() ? 0 : nanoseconds;
-  budget_ = longest_;
+void EventSpinner::SetLongest(EventSource* source, uint64_t nanoseconds) {
+  source->longest_spin_ = nanoseconds;
+  TakeLongestWish();
+}
+
+void EventSpinner::TakeLongestWish() {
+  uint64_t longest = 0;
+  for (const EventSource* source : sources_) {
+    if (source) longest = std::max(longest, source->longest_spin_);
+  }
+  if (longest > 0 && SingleProcessor()) longest = 0;
+  if (longest == longest_) return;
+  longest_ = budget_ = longest;
 }
 
 void EventSpinner::Wake(EventSource* source) {

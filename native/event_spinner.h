@@ -15,6 +15,9 @@
 // waits for: there is no spin then for a tenth of a second. A stay is bounded in time and in
 // dispatches, and ends at once when the loop has something else to do, so timers, signals and
 // immediates run.
+//
+// Each source has a wish of its own, that of whoever owns it, and the longest of those there are
+// counts: a source that goes takes its wish with it and leaves the others theirs.
 #ifndef QUARRY_EVENT_SPINNER_H
 #define QUARRY_EVENT_SPINNER_H
 
@@ -42,10 +45,11 @@ class EventSource {
 
  protected:
   ~EventSource() = default;
-};
 
-// Upper bound of the setting, in nanoseconds.
-constexpr int64_t kLongestSpin = 1000000;
+ private:
+  friend class EventSpinner;
+  uint64_t longest_spin_ = 0;
+};
 
 class EventSpinner {
  public:
@@ -53,8 +57,9 @@ class EventSpinner {
 
   void Attach(EventSource* source);
   void Detach(EventSource* source);
-  // Longest time to look for more work, in nanoseconds; 0 = never.
-  void SetLongest(uint64_t nanoseconds);
+  // Longest time to look for more work that this source wishes, in nanoseconds; 0 = never, which
+  // is what it wishes at first.
+  void SetLongest(EventSource* source, uint64_t nanoseconds);
   // The loop was woken for `source`: dispatches its work, then spins.
   void Wake(EventSource* source);
   // JavaScript threw or is going away: back to the loop now.
@@ -76,6 +81,7 @@ class EventSpinner {
   bool Linger(uint64_t now);
   uint64_t LongestLinger(uint64_t now) const;
   void DropDetached();
+  void TakeLongestWish();
 
   uv_loop_t* loop_;
   std::vector<EventSource*> sources_;

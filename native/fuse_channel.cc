@@ -9,18 +9,12 @@
 #include <cerrno>
 
 #include "errors.h"
+#include "shared_numbers.h"
 
 namespace quarry {
 
 namespace {
 
-constexpr int64_t kPage = 4096;
-// fuse_in_header and fuse_write_in, 40 bytes each.
-constexpr int64_t kRequestHead = 80;
-// FUSE_MIN_READ_BUFFER: the kernel refuses to fill anything smaller.
-constexpr int64_t kSmallestSlot = kPage + 8192;
-constexpr int64_t kLargestSlot = int64_t{64} << 20;
-constexpr int64_t kMostSlots = 4096;
 // Requests per call into JavaScript: enough to share its cost, few enough to answer the first soon.
 constexpr uint32_t kBatch = 16;
 
@@ -287,7 +281,8 @@ Napi::Value FuseChannel::ReplyWithBody(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value FuseChannel::SetSpin(const Napi::CallbackInfo& info) {
-  environment_.spinner.SetLongest(static_cast<uint64_t>(IntegerArgument(info, 0, "nanoseconds", 0, kLongestSpin)));
+  const int64_t nanoseconds = IntegerArgument(info, 0, "nanoseconds", 0, kLongestSpin);
+  environment_.spinner.SetLongest(this, static_cast<uint64_t>(nanoseconds));
   return info.Env().Undefined();
 }
 

@@ -9,19 +9,15 @@
 #include <cmath>
 
 #include "errors.h"
+#include "shared_numbers.h"
 
 namespace quarry {
 
 namespace {
 
-constexpr uint32_t kEntryNumbers = 8;
-constexpr uint32_t kSegmentNumbers = 3;
 constexpr uint32_t kMostSegments = 4 * IOV_MAX;
-constexpr int64_t kDeepest = 16384;
 // The largest offset that a double and the kernel's loff_t both hold exactly.
 constexpr double kLargestOffset = 9007199254740991.0;
-// The kernel moves at most this in one call (MAX_RW_COUNT), and reports a short transfer beyond it.
-constexpr double kLongestTransfer = 0x7ffff000;
 
 bool IsWholeWithin(double value, double least, double most) {
   return value >= least && value <= most && value == std::floor(value);

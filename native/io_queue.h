@@ -6,6 +6,7 @@
 //   segments     Float64Array, 4 × IOV_MAX × 3: memory, memory offset, length
 //   completions  Float64Array, depth × 2: token, result (bytes moved, or a negative errno)
 //   submit(n)    hands the first n entries over, in one system call where there is one
+//   setSpin(ns)  longest look for completions before the loop sleeps; 0, as at first, is none
 //   close()      waits for what is under way, drops its results
 //   statistics() { submitted, submitCalls, completed, batches }
 //
@@ -37,6 +38,7 @@
 #include "loop_poll.h"
 #include "mapped_file.h"
 #include "script_callback.h"
+#include "shared_numbers.h"
 
 namespace quarry {
 
@@ -164,6 +166,7 @@ class IoQueueObject : public Napi::ObjectWrap<Kind>, public IoQueue {
   // `more`: what this kind has besides.
   static void Define(Napi::Env env, Napi::Object exports, const Properties& more = {}) {
     Properties properties = {Wrap::InstanceMethod("submit", &IoQueueObject::Submit),
+                             Wrap::InstanceMethod("setSpin", &IoQueueObject::SetSpin),
                              Wrap::InstanceMethod("close", &IoQueueObject::Close),
                              Wrap::InstanceMethod("statistics", &IoQueueObject::Statistics)};
     properties.insert(properties.end(), more.begin(), more.end());
@@ -176,6 +179,12 @@ class IoQueueObject : public Napi::ObjectWrap<Kind>, public IoQueue {
   Napi::Value Submit(const Napi::CallbackInfo& info) {
     if (!IsOpen()) throw Napi::Error::New(info.Env(), std::string("the ") + Kind::kName + " is closed");
     SubmitEntries(info.Env(), static_cast<uint32_t>(IntegerArgument(info, 0, "count", 0, FreeSlots())));
+    return info.Env().Undefined();
+  }
+
+  Napi::Value SetSpin(const Napi::CallbackInfo& info) {
+    const int64_t nanoseconds = IntegerArgument(info, 0, "nanoseconds", 0, kLongestSpin);
+    environment_.spinner.SetLongest(this, static_cast<uint64_t>(nanoseconds));
     return info.Env().Undefined();
   }
 

@@ -66,7 +66,11 @@ export interface FuseChannelHandle {
    * copied too; an errno says that neither will be.
    */
   notifyBefore(offset: number, lengthBytes: number, replyAt: number, replyBytes: number): number;
-  /** Longest spin before going back to the event loop, in nanoseconds; 0 = never spin. */
+  /**
+   * Longest spin before going back to the event loop that this channel wishes, in nanoseconds; 0,
+   * as at first, = never. The thread has one spin: the longest wish of its queues and of the
+   * channels that are started.
+   */
   setSpin(nanoseconds: number): void;
   /**
    * Counters since start: requests, wake-ups of the event loop, spins that paid, spins that did
@@ -143,6 +147,8 @@ export interface IoQueueHandle {
   readonly completions: Float64Array;
   /** Hands the first `count` entries to the kernel, in one system call where it has one. */
   submit(count: number): void;
+  /** As `FuseChannelHandle.setSpin`. */
+  setSpin(nanoseconds: number): void;
   /** Waits, blocking, for what the kernel still has, and drops its results. Idempotent. */
   close(): void;
   /**
@@ -261,6 +267,27 @@ export const ERRAND_STEPS = [
   'abort',
 ] as const;
 
+/** Numbers that both sides state. */
+export interface SharedNumbers {
+  /** The most that `setSpin` of a channel or queue takes. */
+  readonly longestSpinNanoseconds: number;
+  /** As QUEUE_ENTRY_NUMBERS, QUEUE_SEGMENT_NUMBERS, QUEUE_SEGMENTS_PER_ENTRY. */
+  readonly queueEntryNumbers: number;
+  readonly queueSegmentNumbers: number;
+  readonly queueSegmentsPerEntry: number;
+  /** The most that an IoQueue takes for its depth, and for the length of an entry. */
+  readonly deepestQueue: number;
+  readonly longestTransferBytes: number;
+  /** The head page of a slot, and what of a request is before its end. */
+  readonly fuseHeadBytes: number;
+  readonly fuseRequestLeadBytes: number;
+  readonly leastFuseSlotBytes: number;
+  readonly mostFuseSlotBytes: number;
+  readonly mostFuseSlots: number;
+  /** The longest answer of `startQuestion`. */
+  readonly mostAnswerBytes: number;
+}
+
 /**
  * What fails throws an Error with `code`, `errno` (negative), `syscall` and, where there is one,
  * `path`.
@@ -326,13 +353,8 @@ export interface NativeBinding {
   setDirect(descriptor: number, direct: boolean): number;
   /** Geometry of an open file or block device; ENOTBLK for anything else. */
   probeDescriptor(descriptor: number): DeviceGeometry;
-  /**
-   * Longest spin of this thread's event loop before it sleeps, in nanoseconds; 0 = never. The same
-   * setting as `FuseChannelHandle.setSpin`: one spin serves every channel and queue.
-   */
-  setSpin(nanoseconds: number): void;
-  /** The most that `setSpin` takes. */
-  readonly longestSpinNanoseconds: number;
+  /** What the addon states for itself, to be compared: `native/shared_numbers.h`. */
+  readonly numbers: SharedNumbers;
   /** Opens a block device or a regular file; ENOTBLK for anything else. */
   openDevice(path: string, options: OpenDeviceOptions): OpenedDevice;
   /**

@@ -32,16 +32,13 @@ import {
   QueueOperation,
 } from '../native.ts';
 import { Lane, type LaneOptions, type OnEnd } from './lane.ts';
+import { LONGEST_ENTRY_BYTES } from './limits.ts';
 import { type MemoryPiece, piecesAfter, RequestTable } from './request-table.ts';
 
 const { EAGAIN, ECANCELED, EINTR, EINVAL, EIO } = constants.errno;
 
 /** Pause before asking again a kernel that had no room although nothing of ours was in flight. */
 const RETRY_MILLISECONDS = 1;
-/**
- * Longest entry: below what the kernel moves in one call (2 GiB less a page), and whole sectors.
- */
-const LONGEST_ENTRY_BYTES = 1 << 30;
 
 /** Told whether the kernel gave a request up: 0 or a positive errno. */
 type OnCancelled = (errno: number) => void;

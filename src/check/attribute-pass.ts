@@ -21,9 +21,9 @@ import {
 import { ATTRIBUTE_KEYS_PER_HASH, attributeKey, KEY_LIMIT } from '../fs/format/name-hash.ts';
 import { NODE_BLOCK_KIND } from '../fs/format/node-blocks.ts';
 import { type CheckContext, forEachConcurrently } from './context.ts';
-import type { InodeTable } from './inode-table.ts';
+import type { InodePlaces } from './inode-places.ts';
 import { printableName } from './printable-name.ts';
-import type { Region } from './tree-node.ts';
+import type { NodeBytes } from './tree-node.ts';
 import { walkTree } from './tree-walk.ts';
 
 /** Inodes looked at together. */
@@ -54,13 +54,13 @@ export function attributePlaceFlaw({ view, at }: AttributePlace): string | undef
 }
 
 /** The root node of attributes that are in the body. */
-export function inlineAttributes({ view, at }: AttributePlace): Region {
+export function inlineAttributes({ view, at }: AttributePlace): NodeBytes {
   const length = Inode.inlineAttributeBytes.get(view, at);
   return { view, at: at + INODE_BYTES - length, length };
 }
 
 /** Runs the pass. */
-export async function checkAttributes(context: CheckContext, table: InodeTable): Promise<void> {
+export async function checkAttributes(context: CheckContext, table: InodePlaces): Promise<void> {
   context.log.pass = 'attributes';
   const { attributed } = context.inodes;
   let done = 0;
@@ -73,7 +73,7 @@ export async function checkAttributes(context: CheckContext, table: InodeTable):
 
 async function checkOne(
   context: CheckContext,
-  table: InodeTable,
+  table: InodePlaces,
   inode: number,
   otherBlocks: number | undefined,
 ): Promise<void> {
@@ -117,7 +117,7 @@ async function walkAttributes(
   return walked.complete ? walked.nodeBlocks + (rootBlock === 0 ? 0 : 1) : undefined;
 }
 
-async function readRoot(context: CheckContext, inode: number, block: number): Promise<Region | undefined> {
+async function readRoot(context: CheckContext, inode: number, block: number): Promise<NodeBytes | undefined> {
   const { log, reader, shared, space } = context;
   if (!space.contains(block, 1)) {
     log.report('tree-child', { inode, block, found: block });

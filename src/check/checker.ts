@@ -8,7 +8,7 @@
  *
  * `checkVolume` only reads. It never throws for what is on disk: damage becomes a problem in the
  * result, and the passes go on with what is left. Where there is no volume at all it throws
- * `NotAVolumeError`.
+ * `NothingToCheckError`.
  */
 
 import type { Device } from '../aio/device.ts';
@@ -18,22 +18,22 @@ import type { Layout } from '../fs/format/layout.ts';
 import { NameSecret } from '../fs/format/name-hash.ts';
 import { checkAttributes } from './attribute-pass.ts';
 import { BlockSource } from './block-source.ts';
+import { ClaimedBlocks, SharedBlocks } from './claimed-blocks.ts';
 import { type CheckContext, type CheckStatistics, LinkFacts } from './context.ts';
 import { checkDirectories } from './directory-pass.ts';
 import { InodeFacts } from './inode-facts.ts';
 import { checkInodes } from './inode-pass.ts';
-import { InodeTable } from './inode-table.ts';
-import { type JournalFacts, type JournalOwner, readJournal } from './journal-reader.ts';
+import { InodePlaces } from './inode-places.ts';
+import { examineJournal, type JournalFacts, type JournalOwner } from './journal-reader.ts';
 import { checkConnectivity, checkOrphans } from './link-pass.ts';
 import { MetadataReader } from './metadata-block.ts';
 import { PASSES, type Pass, type Problem, ProblemLog } from './problem.ts';
 import { type RootFacts, readInodeTable, readVolumeRoot } from './root-pass.ts';
-import { SharedBlocks, SpaceMap } from './space-map.ts';
 import { checkSpace } from './space-pass.ts';
 import { checkSuperblocks, type FoundSuperblock, type SuperblockFacts } from './superblock-pass.ts';
 import { deviceBlocks, reachAsFarAsRoot } from './volume-reach.ts';
 
-export { NotAVolumeError } from './superblock-pass.ts';
+export { NothingToCheckError } from './superblock-pass.ts';
 
 export interface CheckOptions {
   /** Told now and then how far the check is: `done` of `total` of whatever the pass counts. */
@@ -70,13 +70,13 @@ export interface CheckRun {
   readonly superblocks: SuperblockFacts;
   readonly journal: JournalFacts;
   readonly root: RootFacts | undefined;
-  readonly table: InodeTable;
+  readonly table: InodePlaces;
   readonly result: CheckResult;
 }
 
 /**
  * Checks the volume on the device, as it is when its journal is replayed. Writes nothing.
- * @throws NotAVolumeError if there is none that this version can read.
+ * @throws NothingToCheckError if there is none that this version can read.
  */
 export async function checkVolume(device: Device, options: CheckOptions = {}): Promise<CheckResult> {
   return (await runCheck(device, options)).result;
@@ -86,7 +86,7 @@ export async function checkVolume(device: Device, options: CheckOptions = {}): P
  * Checks, and keeps what was found.
  * @param isRepairing a repair is under way, and it is ours: that the superblock says so is no
  * problem
- * @throws NotAVolumeError
+ * @throws NothingToCheckError
  */
 export async function runCheck(
   device: Device,
@@ -99,7 +99,7 @@ export async function runCheck(
   const { chosen, isFirst, isClean } = superblocks;
   if (!isFirst || chosen.flaw !== undefined) await reachAsFarAsRoot(source, ownerOf(chosen));
   const context = makeContext(source, log, superblocks, options);
-  const journal = await readJournal(source, log, ownerOf(chosen), isClean);
+  const journal = await examineJournal(source, log, ownerOf(chosen), isClean);
   context.reader.copies = journal.copies;
   const { root, table } = await runPasses(context, isClean);
   const result = {
@@ -121,9 +121,9 @@ export function ownerOf({ bytes, layout }: FoundSuperblock): JournalOwner {
 async function runPasses(
   context: CheckContext,
   isClean: boolean,
-): Promise<{ root: RootFacts | undefined; table: InodeTable }> {
+): Promise<{ root: RootFacts | undefined; table: InodePlaces }> {
   const root = await readVolumeRoot(context);
-  if (!root) return { root, table: new InodeTable(context.layout) };
+  if (!root) return { root, table: new InodePlaces(context.layout) };
   const table = await readInodeTable(context, root);
   await checkInodes(context, table, root);
   await checkAttributes(context, table);
@@ -150,7 +150,7 @@ function makeContext(
     hasAttributes: hasFeature(view, 'attributes'),
     reader: new MetadataReader(source, log, layout.blockBytes, BlockHeader.uuid.of(bytes, 0)),
     log,
-    space: new SpaceMap(layout),
+    space: new ClaimedBlocks(layout),
     shared: new SharedBlocks(),
     inodes: new InodeFacts(),
     links: new LinkFacts(),

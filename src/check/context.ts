@@ -5,10 +5,10 @@
 
 import type { Layout } from '../fs/format/layout.ts';
 import type { NameSecret } from '../fs/format/name-hash.ts';
+import type { ClaimedBlocks, SharedBlocks } from './claimed-blocks.ts';
 import type { InodeFacts } from './inode-facts.ts';
 import type { MetadataReader } from './metadata-block.ts';
 import type { ProblemLog } from './problem.ts';
-import type { SharedBlocks, SpaceMap } from './space-map.ts';
 
 /** What is on the volume, in numbers. */
 export interface CheckStatistics {
@@ -65,7 +65,7 @@ export interface CheckContext {
   readonly hasAttributes: boolean;
   readonly reader: MetadataReader;
   readonly log: ProblemLog;
-  readonly space: SpaceMap;
+  readonly space: ClaimedBlocks;
   readonly shared: SharedBlocks;
   readonly inodes: InodeFacts;
   readonly statistics: CheckStatistics;

@@ -18,8 +18,8 @@ import {
 import { COLLISIONS_PER_HASH, KEY_LIMIT, nameKey } from '../fs/format/name-hash.ts';
 import { type CheckContext, forEachConcurrently } from './context.ts';
 import type { DirectoryFacts } from './inode-facts.ts';
+import type { InodePlaces } from './inode-places.ts';
 import { bodyBytes } from './inode-record.ts';
-import type { InodeTable } from './inode-table.ts';
 import { printableName } from './printable-name.ts';
 import { walkTree } from './tree-walk.ts';
 
@@ -31,7 +31,7 @@ const SLASH = 0x2f;
 const PROGRESS_STEP = 256;
 
 /** Runs the pass. */
-export async function checkDirectories(context: CheckContext, table: InodeTable): Promise<void> {
+export async function checkDirectories(context: CheckContext, table: InodePlaces): Promise<void> {
   context.log.pass = 'directories';
   const { directories } = context.inodes;
   let done = 0;
@@ -44,7 +44,7 @@ export async function checkDirectories(context: CheckContext, table: InodeTable)
 
 async function checkDirectory(
   context: CheckContext,
-  table: InodeTable,
+  table: InodePlaces,
   inode: number,
   facts: DirectoryFacts,
 ): Promise<void> {

@@ -4,7 +4,7 @@
  */
 import { ExtentRecord, MAX_FILE_BYTES, TreeKind } from '../fs/format/format.ts';
 import type { CheckContext } from './context.ts';
-import type { Region } from './tree-node.ts';
+import type { NodeBytes } from './tree-node.ts';
 import { walkTree } from './tree-walk.ts';
 
 export interface Extent {
@@ -32,7 +32,7 @@ export interface ExtentWalkResult {
 export async function walkExtents(
   context: CheckContext,
   inode: number,
-  root: Region,
+  root: NodeBytes,
   rootBlock: number,
   keep?: (extent: Extent) => void,
   knownFlags = 0,

@@ -6,12 +6,12 @@
 import { viewOf } from '../common/bytes.ts';
 import { ExtentFlag, ExtentRecord, MAX_FILE_BYTES, TreeKind } from '../fs/format/format.ts';
 import type { Layout } from '../fs/format/layout.ts';
+import type { Range } from './claimed-blocks.ts';
 import type { CheckContext } from './context.ts';
 import type { RepairContext } from './repair-context.ts';
 import { type SalvagedTree, salvageTree, type Trust } from './salvage.ts';
-import type { Range } from './space-map.ts';
 import type { TreeRecord } from './tree-builder.ts';
-import type { Region } from './tree-node.ts';
+import type { NodeBytes } from './tree-node.ts';
 
 export interface SavedExtent {
   fileBlock: number;
@@ -35,7 +35,7 @@ const KNOWN_FLAGS = ExtentFlag.unwritten;
 export async function saveExtents(
   context: CheckContext,
   inode: number,
-  root: Region,
+  root: NodeBytes,
   strayLeaves: readonly number[],
 ): Promise<SavedFile> {
   const found: SavedExtent[] = [];

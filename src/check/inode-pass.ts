@@ -14,11 +14,11 @@ import {
   Inode,
   MAX_INODES,
 } from '../fs/format/format.ts';
+import { lowestClear } from './claimed-blocks.ts';
 import { type CheckContext, forEachConcurrently } from './context.ts';
+import type { InodePlaces, TablePiece } from './inode-places.ts';
 import { checkInode } from './inode-record.ts';
-import type { InodeTable, TablePiece } from './inode-table.ts';
 import type { RootFacts } from './root-pass.ts';
-import { lowestClear } from './space-map.ts';
 
 /** Runs of inode blocks looked at together, … */
 const WIDTH = 16;
@@ -35,7 +35,7 @@ interface Chunk {
 }
 
 /** Runs the pass. */
-export async function checkInodes(context: CheckContext, table: InodeTable, root: RootFacts): Promise<void> {
+export async function checkInodes(context: CheckContext, table: InodePlaces, root: RootFacts): Promise<void> {
   const { log } = context;
   log.pass = 'inodes';
   const total = table.blocks;

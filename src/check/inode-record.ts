@@ -19,7 +19,7 @@ import { attributePlaceFlaw, hasAttributes } from './attribute-pass.ts';
 import type { CheckContext, CheckStatistics } from './context.ts';
 import { type Extent, type ExtentWalkResult, walkExtents } from './extent-walk.ts';
 import { checkSymlinkBlocks, symlinkBlocks } from './symlink-check.ts';
-import type { Region } from './tree-node.ts';
+import type { NodeBytes } from './tree-node.ts';
 
 export const KNOWN_FLAGS = INODE_FLAGS;
 export const NANOSECONDS = 1_000_000_000;
@@ -74,7 +74,7 @@ export function bodyBytes(found: FoundInode): number {
 }
 
 /** The body, as far as a tree or inline data may use it. */
-export function bodyOf(found: FoundInode): Region {
+export function bodyOf(found: FoundInode): NodeBytes {
   return { view: found.view, at: found.at + INODE_BODY_OFFSET, length: bodyBytes(found) };
 }
 

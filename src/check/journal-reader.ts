@@ -8,11 +8,13 @@
  * flushed before it is written. So that, and a commit block that is not due yet, are damage.
  * Nothing is copied: later passes read a block that is to be replayed at its place in the log.
  */
+
 import { sameBytes, viewOf } from '../common/bytes.ts';
 import { crc32c } from '../crc32c.ts';
 import {
   BlockHeader,
   BlockKind,
+  COUNTER_LIMIT,
   JOURNAL_HEADS,
   JournalCommit,
   JournalDescriptor,
@@ -27,8 +29,6 @@ import type { BlockSource } from './block-source.ts';
 import { blockChecksum, hasMagic } from './metadata-block.ts';
 import type { ProblemLog } from './problem.ts';
 
-/** Sequence numbers and generations are counted up by one; none comes near this. */
-const COUNTER_LIMIT = 2 ** 52;
 /** The log is read in pieces of this size. */
 const PIECE_BYTES = 65536;
 
@@ -53,7 +53,7 @@ export interface JournalFacts {
   readonly generation: number;
 }
 
-interface Transaction {
+interface FoundTransaction {
   readonly logBlocks: number;
   readonly copies: [home: number, place: number][];
   readonly revoked: number[];
@@ -69,7 +69,7 @@ interface HeadFacts {
 type Damage = string;
 
 /** Runs the pass. @param isClean the volume was unmounted in order: nothing is replayed */
-export async function readJournal(
+export async function examineJournal(
   source: BlockSource,
   log: ProblemLog,
   owner: JournalOwner,
@@ -235,7 +235,7 @@ class JournalWalk {
     start: number,
     sequence: number,
     left: number,
-  ): Promise<Transaction | Damage | undefined> {
+  ): Promise<FoundTransaction | Damage | undefined> {
     const copies: [number, number][] = [];
     const revoked: number[] = [];
     let damage: Damage | undefined;
@@ -368,7 +368,7 @@ class Sieve {
   readonly #copies = new Map<number, { place: number; sequence: number }>();
   readonly #revoked = new Map<number, number>();
 
-  add({ copies, revoked }: Transaction, sequence: number): void {
+  add({ copies, revoked }: FoundTransaction, sequence: number): void {
     for (const [home, place] of copies) this.#copies.set(home, { place, sequence });
     for (const home of revoked) this.#revoked.set(home, sequence);
   }

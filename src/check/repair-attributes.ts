@@ -22,7 +22,7 @@ import { editInode, type RepairContext } from './repair-context.ts';
 import { findStrayLeaves } from './repair-inodes.ts';
 import { type SalvagedTree, salvageTree } from './salvage.ts';
 import { buildTree, fillNode, type TreeRecord } from './tree-builder.ts';
-import type { Region } from './tree-node.ts';
+import type { NodeBytes } from './tree-node.ts';
 
 const KIND = TreeKind.attributes;
 
@@ -146,7 +146,7 @@ async function newRoot(
   { changes, vacant }: RepairContext,
   inode: number,
   oldNodes: number[],
-): Promise<{ block: number; root: Region } | undefined> {
+): Promise<{ block: number; root: NodeBytes } | undefined> {
   const taken = await vacant.takeOne();
   const block = taken ?? oldNodes.pop();
   if (block === undefined) return undefined;

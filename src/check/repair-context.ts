@@ -4,18 +4,18 @@
  */
 import { viewOf } from '../common/bytes.ts';
 import { BitmapHeader, HEADER_BYTES, INODE_BYTES } from '../fs/format/format.ts';
-import type { Changes } from './changes.ts';
 import type { CheckContext } from './context.ts';
+import type { InodePlaces } from './inode-places.ts';
 import type { FoundInode } from './inode-record.ts';
-import type { InodeTable } from './inode-table.ts';
+import type { RepairedBlocks } from './repaired-blocks.ts';
 import type { RootFacts } from './root-pass.ts';
 import type { VacantBlocks } from './vacant-blocks.ts';
 
 export interface RepairContext {
   readonly check: CheckContext;
   readonly root: RootFacts | undefined;
-  readonly table: InodeTable;
-  readonly changes: Changes;
+  readonly table: InodePlaces;
+  readonly changes: RepairedBlocks;
   readonly vacant: VacantBlocks;
   /** Finer repair was tried before and did not hold: give up rather than save. */
   readonly isCoarse: boolean;

@@ -41,7 +41,7 @@ import { scanForStrays } from './metadata-scan.ts';
 import { rewriteFile, rewriteSymlink, setBlocks, setInline } from './repair-contents.ts';
 import { clearInode, editInode, type RepairContext } from './repair-context.ts';
 import { fillNode, type TreeRecord } from './tree-builder.ts';
-import { inspectNode, type NodeContents, type Region, recordLength } from './tree-node.ts';
+import { inspectNode, type NodeBytes, type NodeContents, recordLength } from './tree-node.ts';
 
 /** Problems after which parts of a tree may lie about without a way to them. */
 const LOSES_NODES = [
@@ -177,7 +177,7 @@ function dropAttributes(found: FoundInode): void {
 
 const KINDS: readonly number[] = [TreeKind.extents, TreeKind.directory];
 
-function recordsOf(region: Region, kind: TreeKind, { level, records }: NodeContents): TreeRecord[] {
+function recordsOf(region: NodeBytes, kind: TreeKind, { level, records }: NodeContents): TreeRecord[] {
   const { view } = region;
   return records.map((at) => {
     const length = recordLength(region, at, kind, level) ?? 0;

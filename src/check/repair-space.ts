@@ -14,8 +14,8 @@ import {
   SummaryHeader,
   VolumeRoot,
 } from '../fs/format/format.ts';
+import { lowestClear } from './claimed-blocks.ts';
 import type { RepairContext } from './repair-context.ts';
-import { lowestClear } from './space-map.ts';
 
 export async function repairSpace(repair: RepairContext): Promise<void> {
   const { check, changes } = repair;

@@ -10,6 +10,7 @@ import { viewOf } from '../common/bytes.ts';
 import {
   BitmapHeader,
   BlockKind,
+  ExtentRecord,
   HEADER_BYTES,
   INODE_BODY_BYTES,
   INODE_BODY_OFFSET,
@@ -27,7 +28,7 @@ import { GENERATION_LIMIT } from './inode-record.ts';
 import { scanForStrays } from './metadata-scan.ts';
 import type { RepairContext } from './repair-context.ts';
 import { buildTree, type TreeRecord } from './tree-builder.ts';
-import type { Region } from './tree-node.ts';
+import type { NodeBytes } from './tree-node.ts';
 
 export async function repairTable(repair: RepairContext): Promise<void> {
   const { check, changes, root } = repair;
@@ -56,7 +57,7 @@ class TableBuilder {
   readonly #repair: RepairContext;
   readonly #layout: Layout;
   readonly #view: DataView;
-  readonly #root: Region;
+  readonly #root: NodeBytes;
   /** Block of the volume for each block of the table. */
   readonly #blocks = new Map<number, number>();
   readonly #used = new Set<number>();
@@ -217,7 +218,7 @@ class TableBuilder {
       kept = kept.slice(0, Math.floor(kept.length / 2));
       nodes = await buildTree(this.#repair, { ...plan, records: kept });
     }
-    const lengths = kept.map(({ bytes }) => viewOf(bytes).getUint32(16, true));
+    const lengths = kept.map(({ bytes }) => ExtentRecord.length.get(viewOf(bytes), 0));
     const blocks = lengths.reduce((sum, length) => sum + length, nodes);
     Inode.number.set(this.#view, VOLUME_ROOT_INODE_OFFSET, 0);
     Inode.inlineAttributeBytes.set(this.#view, VOLUME_ROOT_INODE_OFFSET, 0);

@@ -15,7 +15,6 @@
 import type { Device } from '../aio/device.ts';
 import { BlockSource } from './block-source.ts';
 import { BlockTarget } from './block-target.ts';
-import { Changes } from './changes.ts';
 import { type CheckOptions, type CheckResult, type CheckRun, ownerOf, runCheck } from './checker.ts';
 import { unusedSequence } from './journal-reader.ts';
 import { JournalWriter } from './journal-writer.ts';
@@ -28,6 +27,7 @@ import { repairLinks } from './repair-links.ts';
 import { repairSpace } from './repair-space.ts';
 import { beginRepair, endRepair } from './repair-superblock.ts';
 import { repairTable } from './repair-table.ts';
+import { RepairedBlocks } from './repaired-blocks.ts';
 import { requireWritable } from './superblock-pass.ts';
 import { VacantBlocks } from './vacant-blocks.ts';
 
@@ -72,8 +72,8 @@ const REPAIRS: Readonly<Partial<Record<Stage, (repair: RepairContext) => Promise
 /**
  * Checks the volume and repairs what is wrong. Writes nothing to a volume that is sound and was
  * unmounted in order.
- * @throws NotAVolumeError if there is none, or none that this version may change; RepairWriteError
- * if the device fails
+ * @throws NothingToCheckError if there is none, or none that this version may change;
+ * RepairWriteError if the device fails
  */
 export async function repairVolume(
   device: Device,
@@ -164,7 +164,7 @@ class RepairSession {
     // What came to light when something else was mended; the first round's was made right before.
     if (run !== this.#first && context.log.countIn('superblock') > 0)
       await beginRepair(this.#target, this.#device.sectorBytes, run, false);
-    const changes = new Changes(context.reader, this.#target, journal);
+    const changes = new RepairedBlocks(context.reader, this.#target, journal);
     const stage = nextStage(run);
     const { volumeRootBlock, backups, blockCount } = context.layout;
     const unsealed = [...context.log.badChecksums].filter(

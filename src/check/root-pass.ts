@@ -13,8 +13,8 @@ import {
 import { hasAttributes } from './attribute-pass.ts';
 import type { CheckContext } from './context.ts';
 import { walkExtents } from './extent-walk.ts';
+import { InodePlaces } from './inode-places.ts';
 import { GENERATION_LIMIT } from './inode-record.ts';
-import { InodeTable } from './inode-table.ts';
 import { tryResize } from './volume-reach.ts';
 
 /** What the volume root says, to be compared with what the later passes find. */
@@ -70,12 +70,12 @@ function followSize(context: CheckContext, found: number): void {
 }
 
 /** Walks the extent tree of the inode table. */
-export async function readInodeTable(context: CheckContext, root: RootFacts): Promise<InodeTable> {
+export async function readInodeTable(context: CheckContext, root: RootFacts): Promise<InodePlaces> {
   const { layout, log } = context;
   log.pass = 'inode table';
   const { view } = root;
   const at = VOLUME_ROOT_INODE_OFFSET;
-  const table = new InodeTable(layout);
+  const table = new InodePlaces(layout);
   const region = { view, at: at + INODE_BODY_OFFSET, length: INODE_BODY_BYTES };
   if (hasAttributes({ view, at })) log.report('inode-attributes', { inode: 0, what: 'in the inode table' });
   const walked = await walkExtents(context, 0, region, layout.volumeRootBlock, (extent) => table.add(extent));

@@ -18,7 +18,7 @@ import {
 import { NODE_BLOCK_KIND } from '../fs/format/node-blocks.ts';
 import type { CheckContext } from './context.ts';
 import { hasMagic } from './metadata-block.ts';
-import { inspectNode, type NodeContents, type Region, recordLength } from './tree-node.ts';
+import { inspectNode, type NodeBytes, type NodeContents, recordLength } from './tree-node.ts';
 
 export interface SalvagedTree {
   /** Nodes beside the root that are this tree's own. */
@@ -39,7 +39,7 @@ export interface DamagedTree {
   readonly inode: number;
   readonly kind: TreeKind;
   /** Inside the inode, or a block. */
-  readonly root: Region | number;
+  readonly root: NodeBytes | number;
   /** Leaves of the inode that were found elsewhere, without a way from its root. */
   readonly strayLeaves: readonly number[];
   readonly visit: RecordVisitor;
@@ -67,7 +67,7 @@ class SalvageWalk {
     this.#shared = new Set(context.shared.of(tree.inode).map(({ from }) => from));
   }
 
-  async enterRoot(root: Region): Promise<void> {
+  async enterRoot(root: NodeBytes): Promise<void> {
     await this.#enter(root, Number.POSITIVE_INFINITY, 'checked');
   }
 
@@ -109,7 +109,7 @@ class SalvageWalk {
     return bytes;
   }
 
-  async #enter(region: Region, below: number, trust: Trust): Promise<void> {
+  async #enter(region: NodeBytes, below: number, trust: Trust): Promise<void> {
     const { kind, visit } = this.#tree;
     const expected = Number.isFinite(below) ? below - 1 : undefined;
     const strict = inspectNode(region, kind);
@@ -137,7 +137,11 @@ function lessThan(trust: Trust): Trust {
  * The records of a broken node that lie inside it, if it is a node at all. Its parent knows its
  * level, if it has one; what the node says of it may be what is broken.
  */
-function salvageNode(region: Region, kind: number, expected: number | undefined): NodeContents | undefined {
+function salvageNode(
+  region: NodeBytes,
+  kind: number,
+  expected: number | undefined,
+): NodeContents | undefined {
   const { view, at, length } = region;
   if (length < NodeHeader.sizeBytes || NodeHeader.kind.get(view, at) !== kind) return undefined;
   const level = expected ?? NodeHeader.level.get(view, at);

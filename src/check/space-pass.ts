@@ -16,9 +16,9 @@ import {
   SummaryEntry,
   SummaryHeader,
 } from '../fs/format/format.ts';
+import { lowestClear } from './claimed-blocks.ts';
 import type { CheckContext } from './context.ts';
 import { rangeTexts } from './number-ranges.ts';
-import { lowestClear } from './space-map.ts';
 
 /** Ranges named in one message. */
 const RANGES_SHOWN = 8;

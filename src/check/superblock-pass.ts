@@ -30,10 +30,10 @@ import { blockChecksum, hasMagic } from './metadata-block.ts';
 import type { ProblemLog } from './problem.ts';
 
 /** There is no volume that this version can check; the message is a sentence for the user. */
-export class NotAVolumeError extends Error {
+export class NothingToCheckError extends Error {
   constructor(message: string) {
     super(message);
-    this.name = 'NotAVolumeError';
+    this.name = 'NothingToCheckError';
   }
 }
 
@@ -76,7 +76,7 @@ const IDENTITY_FIELDS = [
 ] as const;
 
 /** Reads a superblock. @returns why it is none, or what it is. */
-async function readSuperblock(source: BlockSource, offsetBytes: number): Promise<FoundSuperblock | string> {
+async function superblockAt(source: BlockSource, offsetBytes: number): Promise<FoundSuperblock | string> {
   const { bytes, errno } = await source.read(offsetBytes, SUPERBLOCK_BYTES);
   if (errno !== 0) return 'it cannot be read';
   return inspectSuperblock(bytes);
@@ -110,7 +110,7 @@ function superblockFlaw(bytes: Uint8Array, view: DataView): string | undefined {
 /** Finds a sound backup without a first superblock. */
 async function searchBackup(source: BlockSource): Promise<FoundSuperblock | undefined> {
   for (const { blockBytes, journalBlocks, offsetBytes } of backupPlaces(source.sizeBytes)) {
-    const found = await readSuperblock(source, offsetBytes);
+    const found = await superblockAt(source, offsetBytes);
     if (typeof found === 'string' || found.flaw !== undefined || !fits(found, source)) continue;
     const { layout } = found;
     const isThere = layout.backups.includes(offsetBytes / blockBytes);
@@ -122,7 +122,7 @@ async function searchBackup(source: BlockSource): Promise<FoundSuperblock | unde
 /**
  * Runs the pass.
  * @param isRepairing whether the volume may say that a repair of it is under way
- * @throws NotAVolumeError if there is nothing that could be checked.
+ * @throws NothingToCheckError if there is nothing that could be checked.
  */
 export async function checkSuperblocks(
   source: BlockSource,
@@ -130,7 +130,7 @@ export async function checkSuperblocks(
   isRepairing: boolean,
 ): Promise<SuperblockFacts> {
   log.pass = 'superblock';
-  const first = await readSuperblock(source, 0);
+  const first = await superblockAt(source, 0);
   const sound = typeof first !== 'string' && first.flaw === undefined && fits(first, source);
   const { chosen, staleBackups, backupBlocks } = sound
     ? await compareWithBackups(source, log, first)
@@ -214,7 +214,7 @@ async function chooseDamaged(
     return backup;
   }
   if (typeof first === 'string')
-    throw new NotAVolumeError(`this is not a Quarry volume: at its start, ${first}`);
+    throw new NothingToCheckError(`this is not a Quarry volume: at its start, ${first}`);
   if (fits(first, source)) log.report('block-checksum', { block: 0, what: first.flaw ?? 'superblock' });
   return first;
 }
@@ -223,26 +223,26 @@ function fits(found: FoundSuperblock, source: BlockSource): boolean {
   return found.layout.blockCount * found.layout.blockBytes <= source.sizeBytes;
 }
 
-function truncated(found: FoundSuperblock, source: BlockSource): NotAVolumeError {
+function truncated(found: FoundSuperblock, source: BlockSource): NothingToCheckError {
   const wanted = found.layout.blockCount * found.layout.blockBytes;
-  return new NotAVolumeError(
+  return new NothingToCheckError(
     `the volume has ${wanted} bytes by its superblock, but there are ${source.sizeBytes}: it was cut off`,
   );
 }
 
 function refuseUnknown({ view }: FoundSuperblock): void {
   const unknown = unknownFeatures(view, 'incompatible');
-  if (unknown !== undefined) throw new NotAVolumeError(refusedFor(unknown));
+  if (unknown !== undefined) throw new NothingToCheckError(refusedFor(unknown));
 }
 
 /**
- * @throws NotAVolumeError for a volume that may be looked at and not changed, since it has features
- * that this version does not know
+ * @throws NothingToCheckError for a volume that may be looked at and not changed, since it has
+ * features that this version does not know
  */
 export function requireWritable({ view }: FoundSuperblock): void {
   const unknown = unknownFeatures(view, 'readOnly');
   if (unknown !== undefined)
-    throw new NotAVolumeError(`${onlyReadable(unknown)}: repair it with a newer one`);
+    throw new NothingToCheckError(`${onlyReadable(unknown)}: repair it with a newer one`);
 }
 
 function reportFields({ view, layout }: FoundSuperblock, log: ProblemLog, isRepairing: boolean): void {
@@ -264,7 +264,7 @@ async function checkBackup(
   first: FoundSuperblock,
   block: number,
 ): Promise<FoundSuperblock | undefined> {
-  const backup = await readSuperblock(source, block * first.layout.blockBytes);
+  const backup = await superblockAt(source, block * first.layout.blockBytes);
   if (typeof backup === 'string' || backup.flaw !== undefined) {
     log.report('backup-bad', { block, what: typeof backup === 'string' ? backup : (backup.flaw ?? '') });
     return undefined;

@@ -15,7 +15,7 @@ import {
 } from '../fs/format/format.ts';
 import { NODE_BLOCK_KIND } from '../fs/format/node-blocks.ts';
 import type { RepairContext } from './repair-context.ts';
-import type { Region } from './tree-node.ts';
+import type { NodeBytes } from './tree-node.ts';
 
 /** A record as it stands in a node, its key first. */
 export interface TreeRecord {
@@ -27,7 +27,7 @@ export interface TreePlan {
   readonly inode: number;
   readonly kind: TreeKind;
   /** In the body of the inode, or all of a block. */
-  readonly root: Region;
+  readonly root: NodeBytes;
   /** In order of their keys. */
   readonly records: readonly TreeRecord[];
   /** Nodes of the old tree that nothing else uses. */
@@ -131,7 +131,12 @@ function branch(key: number, child: number): TreeRecord {
 }
 
 /** Writes a node with these records into the region. */
-export function fillNode(region: Region, kind: number, level: number, records: readonly TreeRecord[]): void {
+export function fillNode(
+  region: NodeBytes,
+  kind: number,
+  level: number,
+  records: readonly TreeRecord[],
+): void {
   const { view, at, length } = region;
   const bytes = new Uint8Array(view.buffer, view.byteOffset + at, length);
   bytes.fill(0);

@@ -20,7 +20,7 @@ import {
 } from '../fs/format/format.ts';
 
 /** A stretch of memory that holds a node: `at` to `at + length` of `view`. */
-export interface Region {
+export interface NodeBytes {
   readonly view: DataView;
   readonly at: number;
   readonly length: number;
@@ -36,7 +36,7 @@ export interface NodeContents {
  * Length of the record at `at`, at which at least `room` bytes follow; undefined if it does not
  * fit.
  */
-export function recordLength(region: Region, at: number, kind: number, level: number): number | undefined {
+export function recordLength(region: NodeBytes, at: number, kind: number, level: number): number | undefined {
   const room = region.at + region.length - at;
   if (level > 0) return fitting(BranchRecord.sizeBytes, room);
   if (kind === TreeKind.extents) return fitting(ExtentRecord.sizeBytes, room);
@@ -55,7 +55,7 @@ function fitting(length: number, room: number): number | undefined {
 }
 
 /** @returns the records of the node, or a few words on why it is none. */
-export function inspectNode(region: Region, kind: number): NodeContents | string {
+export function inspectNode(region: NodeBytes, kind: number): NodeContents | string {
   const { view, at, length } = region;
   if (length < NodeHeader.sizeBytes) return 'there is no room for it';
   const level = NodeHeader.level.get(view, at);
@@ -71,7 +71,7 @@ export function inspectNode(region: Region, kind: number): NodeContents | string
 }
 
 function inspectRecords(
-  region: Region,
+  region: NodeBytes,
   kind: number,
   level: number,
   count: number,

@@ -10,18 +10,18 @@ import { viewOf } from '../common/bytes.ts';
 import { BranchRecord, HEADER_BYTES, OwnerHeader, type TreeKind } from '../fs/format/format.ts';
 import { NODE_BLOCK_KIND } from '../fs/format/node-blocks.ts';
 import type { CheckContext } from './context.ts';
-import { inspectNode, type NodeContents, type Region } from './tree-node.ts';
+import { inspectNode, type NodeBytes, type NodeContents } from './tree-node.ts';
 
 /** Children of one node are read this many bytes at a time. */
 const READ_AHEAD_BYTES = 256 * 1024;
 
-export interface Tree {
+export interface WalkedTree {
   /** Inode that owns it; 0 for the inode table. */
   readonly inode: number;
   /** `TreeKind`. */
   readonly kind: TreeKind;
   /** Root node: inside the inode, or all of a block. */
-  readonly root: Region;
+  readonly root: NodeBytes;
   /** A root without records is a tree, too. */
   readonly mayBeEmpty: boolean;
   /** Block that holds it. */
@@ -39,8 +39,8 @@ export interface WalkResult {
   complete: boolean;
 }
 
-interface Node {
-  readonly region: Region;
+interface ReachedNode {
+  readonly region: NodeBytes;
   readonly block: number;
   readonly isRoot: boolean;
   /** Its keys are from `low` to below `high`. */
@@ -55,7 +55,7 @@ interface Child {
 }
 
 /** Walks the whole tree. Never throws for what is on disk. */
-export async function walkTree(context: CheckContext, tree: Tree): Promise<WalkResult> {
+export async function walkTree(context: CheckContext, tree: WalkedTree): Promise<WalkResult> {
   const walk = new TreeWalk(context, tree);
   const node = { region: tree.root, block: tree.rootBlock, isRoot: true, low: 0, high: tree.keyLimit };
   await walk.enter(node, undefined);
@@ -65,16 +65,16 @@ export async function walkTree(context: CheckContext, tree: Tree): Promise<WalkR
 class TreeWalk {
   readonly result: WalkResult = { nodeBlocks: 0, complete: true };
   readonly #context: CheckContext;
-  readonly #tree: Tree;
+  readonly #tree: WalkedTree;
   #lastKey = -1;
 
-  constructor(context: CheckContext, tree: Tree) {
+  constructor(context: CheckContext, tree: WalkedTree) {
     this.#context = context;
     this.#tree = tree;
   }
 
   /** @param level the level that the node must have; undefined for the root. */
-  async enter(node: Node, level: number | undefined): Promise<void> {
+  async enter(node: ReachedNode, level: number | undefined): Promise<void> {
     const contents = this.#inspect(node, level);
     if (!contents) {
       this.result.complete = false;
@@ -84,7 +84,7 @@ class TreeWalk {
     else await this.#descend(node, contents);
   }
 
-  #inspect(node: Node, level: number | undefined): NodeContents | undefined {
+  #inspect(node: ReachedNode, level: number | undefined): NodeContents | undefined {
     const { log } = this.#context;
     const { inode } = this.#tree;
     const { block } = node;
@@ -102,7 +102,7 @@ class TreeWalk {
     return contents;
   }
 
-  #visitLeaf(node: Node, contents: NodeContents): void {
+  #visitLeaf(node: ReachedNode, contents: NodeContents): void {
     const { view } = node.region;
     for (const at of contents.records) {
       const key = BranchRecord.key.get(view, at);
@@ -113,7 +113,7 @@ class TreeWalk {
     }
   }
 
-  async #descend(node: Node, contents: NodeContents): Promise<void> {
+  async #descend(node: ReachedNode, contents: NodeContents): Promise<void> {
     const children = this.#children(node, contents);
     const width = Math.max(1, Math.floor(READ_AHEAD_BYTES / this.#context.layout.blockBytes));
     for (let from = 0; from < children.length; from += width) {
@@ -130,7 +130,7 @@ class TreeWalk {
    * The children that can be entered, with the range of their keys. The first key of a node is the
    * one its parent has for it.
    */
-  #children(node: Node, { records }: NodeContents): Child[] {
+  #children(node: ReachedNode, { records }: NodeContents): Child[] {
     const { view } = node.region;
     const keys = records.map((at) => BranchRecord.key.get(view, at));
     if (keys[0] !== undefined && keys[0] !== node.low) this.#reportRange(node, keys[0]);
@@ -148,7 +148,7 @@ class TreeWalk {
     return children;
   }
 
-  #claim(node: Node, block: number): boolean {
+  #claim(node: ReachedNode, block: number): boolean {
     const { log, shared, space } = this.#context;
     const { inode } = this.#tree;
     if (!space.contains(block, 1)) {
@@ -165,7 +165,7 @@ class TreeWalk {
     return true;
   }
 
-  async #read(child: Child): Promise<Node | undefined> {
+  async #read(child: Child): Promise<ReachedNode | undefined> {
     const { reader, log } = this.#context;
     const { inode } = this.#tree;
     const { block, low, high } = child;
@@ -180,11 +180,11 @@ class TreeWalk {
     return { region, block, isRoot: false, low, high };
   }
 
-  #reportOrder(node: Node, found: number, what: string): void {
+  #reportOrder(node: ReachedNode, found: number, what: string): void {
     this.#context.log.report('tree-key-order', { inode: this.#tree.inode, block: node.block, found, what });
   }
 
-  #reportRange(node: Node, found: number): void {
+  #reportRange(node: ReachedNode, found: number): void {
     this.#reportOrder(node, found, `its node holds ${node.low} up to ${node.high}`);
   }
 }

@@ -7,8 +7,8 @@
  */
 import { BitSet } from 'bitset';
 import { BlockKind, HEADER_BYTES } from '../fs/format/format.ts';
+import type { Range } from './claimed-blocks.ts';
 import type { CheckContext } from './context.ts';
-import type { Range } from './space-map.ts';
 
 export class VacantBlocks {
   readonly #context: CheckContext;

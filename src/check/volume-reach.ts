@@ -8,7 +8,7 @@ import { viewOf } from '../common/bytes.ts';
 import { BlockKind, VolumeRoot } from '../fs/format/format.ts';
 import type { Layout } from '../fs/format/layout.ts';
 import type { BlockSource } from './block-source.ts';
-import { type JournalOwner, readJournal } from './journal-reader.ts';
+import { examineJournal, type JournalOwner } from './journal-reader.ts';
 import { MetadataReader } from './metadata-block.ts';
 import { ProblemLog } from './problem.ts';
 
@@ -46,7 +46,7 @@ async function soundRootCount(source: BlockSource, owner: JournalOwner): Promise
   const log = new ProblemLog();
   const { blockBytes, volumeRootBlock } = owner.layout;
   const reader = new MetadataReader(source, log, blockBytes, owner.uuid);
-  reader.copies = (await readJournal(source, log, owner, false)).copies;
+  reader.copies = (await examineJournal(source, log, owner, false)).copies;
   const root = await reader.read(volumeRootBlock, { kind: BlockKind.volumeRoot, what: 'volume root' });
   if (root === undefined || log.badChecksums.size > 0) return 0;
   return VolumeRoot.blockCount.get(viewOf(root), 0);

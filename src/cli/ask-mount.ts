@@ -6,9 +6,11 @@
  * serve a mount that looks like ours. So nothing in it is a name to open, a process to end or text
  * to print as it is.
  */
+
 import { isRoot } from '../common/permissions.ts';
 import { printable } from '../common/printable.ts';
 import { ErrandError, runErrand, SilenceError } from '../fuse/errand.ts';
+import { LONGEST_SENTENCE_CHARACTERS } from '../fuse/limits.ts';
 import type { MountRecord } from '../fuse/mount-table.ts';
 import { ownerOf } from '../fuse/mount-table.ts';
 import {
@@ -23,8 +25,6 @@ import { native } from '../native.ts';
 import { CommandError } from './failure.ts';
 
 export const ANSWER_SECONDS = 5;
-/** Of what a server says in one sentence, shown as a part of a line. */
-const LONGEST_SENTENCE = 500;
 
 /**
  * Why there is no answer. `dead`: nobody serves the mount any more. `silent`: its server does not
@@ -103,7 +103,7 @@ function parse(text: string): unknown {
 }
 
 function sentence(said: unknown): string | undefined {
-  return typeof said === 'string' ? printable(said.slice(0, LONGEST_SENTENCE)) : undefined;
+  return typeof said === 'string' ? printable(said.slice(0, LONGEST_SENTENCE_CHARACTERS)) : undefined;
 }
 
 export interface AskOptions {

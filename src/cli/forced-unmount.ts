@@ -7,8 +7,8 @@
  * waits for it.
  */
 import { ErrandError, runErrand } from '../fuse/errand.ts';
-import { abandonMount } from '../fuse/mount.ts';
 import { connectionOf, type MountRecord } from '../fuse/mount-table.ts';
+import { abandonMount } from '../fuse/unmount.ts';
 import { native } from '../native.ts';
 import { waitForRelease, waitForSource } from './dead-mount.ts';
 import { CommandError, failureLine } from './failure.ts';

@@ -6,7 +6,7 @@
  * the file as long as it was, unless the superblock speaks of more by then.
  */
 import { fstatSync } from 'node:fs';
-import type { AioDevice } from '../aio/aio-device.ts';
+import type { KernelDevice } from '../aio/kernel-device.ts';
 import { inspectSuperblock } from '../check/superblock-pass.ts';
 import { SUPERBLOCK_BYTES } from '../fs/format/format.ts';
 import { type Geometry, Layout } from '../fs/format/layout.ts';
@@ -39,7 +39,7 @@ interface Growing {
  */
 export async function growVolume(
   volume: Growing,
-  device: AioDevice,
+  device: KernelDevice,
   sizeBytes: number | null,
 ): Promise<Resized> {
   const before = bytesOf(volume.layout);
@@ -82,7 +82,7 @@ export function bytesOf({ blockCount, blockBytes }: Geometry): number {
 /** @throws CommandError for a volume that takes no changes */
 export function requireChangeable(
   { readOnly, resting, failureInWords }: Pick<Growing, 'readOnly' | 'resting' | 'failureInWords'>,
-  device: AioDevice,
+  device: KernelDevice,
 ): void {
   if (!readOnly || resting) return;
   const { path } = device;
@@ -96,7 +96,7 @@ export function requireChangeable(
  * @returns what takes that back
  * @throws CommandError if it cannot be; then it is as it was
  */
-function extend(device: AioDevice, sizeBytes: number): () => void {
+function extend(device: KernelDevice, sizeBytes: number): () => void {
   const { path, isBlockDevice } = device;
   if (sizeBytes <= device.sizeBytes) return () => {};
   if (isBlockDevice) throw new CommandError(`${path} has no more than ${formatSize(device.sizeBytes)}`);
@@ -117,7 +117,7 @@ function attempt(path: string, work: () => void): void {
 /**
  * What the superblock on disk says that the volume has; it may be more after a growth that failed.
  */
-function superblockBytes({ descriptor }: AioDevice): number {
+function superblockBytes({ descriptor }: KernelDevice): number {
   const bytes = withReader(`/proc/self/fd/${descriptor}`, (read) => read(0, SUPERBLOCK_BYTES));
   const found = inspectSuperblock(bytes);
   return typeof found === 'string' ? Number.POSITIVE_INFINITY : bytesOf(found.layout);

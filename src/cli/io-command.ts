@@ -5,8 +5,10 @@
  * It reads. It writes only with --write, and then only to what nobody uses, and to what holds
  * something known only with --force.
  */
+
 import type { AsyncFile, EngineName } from '../aio/file/async-file.ts';
 import { openFile } from '../aio/file/open-file.ts';
+import { MOST_FILE_DEPTH } from '../aio/limits.ts';
 import { printable } from '../common/printable.ts';
 import { isUtf8 } from '../path-bytes.ts';
 import {
@@ -30,7 +32,6 @@ import { inspectTarget, requireReadable, type Target } from './target.ts';
 
 const ENGINES: readonly (EngineName | 'auto')[] = ['auto', 'uring', 'aio', 'direct', 'buffered', 'mmap'];
 const MAX_BLOCK_BYTES = 64 * 1024 * 1024;
-const MAX_DEPTH = 4096;
 /** Memory for all requests under way. */
 const MAX_MEMORY_BYTES = 1024 ** 3;
 const MAX_SECONDS = 86_400;
@@ -64,7 +65,7 @@ function numberIn(text: string, what: string, pattern: RegExp, least: number, mo
 export function ioRequest(args: readonly string[], options: OptionValues): IoCommandRequest {
   const workload = oneOf(optionText(options, 'rw') ?? 'randread', WORKLOADS, '--rw');
   const blockBytes = parseSize(optionText(options, 'bs') ?? '4K', '--bs');
-  const depth = numberIn(optionText(options, 'depth') ?? '32', '--depth', /^\d+$/, 1, MAX_DEPTH);
+  const depth = numberIn(optionText(options, 'depth') ?? '32', '--depth', /^\d+$/, 1, MOST_FILE_DEPTH);
   const size = optionText(options, 'size');
   if (blockBytes < 1 || blockBytes > MAX_BLOCK_BYTES) {
     throw new UsageError(`--bs must be from 1 byte to ${formatSize(MAX_BLOCK_BYTES)}`);

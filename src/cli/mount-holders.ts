@@ -26,7 +26,7 @@ function placesIn(pid: string, { id, deviceNumbers, type }: MountRecord): string
 }
 
 /** What still holds the filesystem of a mount, besides that mount and open files, in words. */
-export function holdersOf(mount: MountRecord): string[] {
+export function programsOn(mount: MountRecord): string[] {
   const own = namespaceOf('self');
   const seen = new Set<string | undefined>([own, undefined]);
   const holders = placesIn('self', mount).map((place) => `the mount on ${place}`);

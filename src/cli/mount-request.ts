@@ -7,9 +7,11 @@ import type { AllocatorDefinition, AllocatorOptions } from '../alloc/allocator.t
 import { DEFAULT_ALLOCATOR } from '../alloc/built-in.ts';
 import { checkAllocatorOptions, isModulePath, loadAllocator } from '../alloc/registry.ts';
 import { onlyReadable } from '../fs/format/features.ts';
-import { checkMountpoint } from '../fuse/mount.ts';
+import { MountFlag } from '../fuse/mount-flags.ts';
 import { findMount } from '../fuse/mount-table.ts';
-import { MountFlag, MountOptionError, type MountOptions, parseMountOptions } from '../fuse/options.ts';
+import { checkMountpoint } from '../fuse/mountpoint.ts';
+import { MountOptionError } from '../fuse/option-values.ts';
+import { type MountOptions, parseMountOptions } from '../fuse/options.ts';
 import { argumentAt, type OptionValues, optionGiven, optionList, optionText } from './command.ts';
 import { isDead } from './dead-mount.ts';
 import { CommandError, UsageError } from './failure.ts';

@@ -21,10 +21,10 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { ErrandError } from '../fuse/errand.ts';
-import { abandonMount, sealCovered, unmount } from '../fuse/mount.ts';
 import type { MountRecord } from '../fuse/mount-table.ts';
+import { abandonMount, sealCovered, unmount } from '../fuse/unmount.ts';
 import { failureLine } from './failure.ts';
-import { holdersOf } from './mount-holders.ts';
+import { programsOn } from './mount-holders.ts';
 import type { LogLine } from './mount-log.ts';
 import type { OwnMount } from './own-mount.ts';
 
@@ -115,7 +115,7 @@ export class MountSignals {
   /** Here it is gone; other mount namespaces may have it still. */
   #unmounted(place: MountRecord): Stage {
     const say = () => {
-      const holders = holdersOf(place);
+      const holders = programsOn(place);
       if (holders.length > 0)
         this.#log(`still in use: ${holders.join('; ')}; the end comes with the last of them`);
     };

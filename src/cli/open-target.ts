@@ -4,7 +4,7 @@
  * what was looked at, and is held (storage-hold.ts).
  */
 import { fstatSync } from 'node:fs';
-import { type AioDevice, type AioDeviceOptions, openAioDevice } from '../aio/aio-device.ts';
+import { type KernelDevice, type KernelDeviceOptions, openKernelDevice } from '../aio/kernel-device.ts';
 import { storageIdOf } from './block-devices.ts';
 import { CommandError, targetError } from './failure.ts';
 import type { Target } from './target.ts';
@@ -15,9 +15,9 @@ function requireSame({ path, id }: Target, descriptor: number): void {
   }
 }
 
-/** @throws CommandError if it is another by now; what `openAioDevice` throws */
-export function openTarget(target: Target, options: AioDeviceOptions): AioDevice {
-  const device = openAioDevice(target.path, options);
+/** @throws CommandError if it is another by now; what `openKernelDevice` throws */
+export function openTarget(target: Target, options: KernelDeviceOptions): KernelDevice {
+  const device = openKernelDevice(target.path, options);
   try {
     requireSame(target, device.descriptor);
     return device;
@@ -28,7 +28,7 @@ export function openTarget(target: Target, options: AioDeviceOptions): AioDevice
 }
 
 /** Opens the target for looking at it, whoever else uses it. @throws CommandError */
-export function openForReading(target: Target): AioDevice {
+export function openForReading(target: Target): KernelDevice {
   try {
     return openTarget(target, { readOnly: true, exclusive: false, allowBuffered: true });
   } catch (thrown) {

@@ -3,8 +3,9 @@
  * daemon, which answers when a volume that became read-only is clean on disk. mount(8) comes here
  * too, where a helper of ours is installed.
  */
+
+import { MountFlag } from '../fuse/mount-flags.ts';
 import type { MountRecord } from '../fuse/mount-table.ts';
-import { MountFlag } from '../fuse/options.ts';
 import { flagsOf, remount, remountFlags, remountWords } from '../fuse/remount.ts';
 import { askMount } from './ask-mount.ts';
 import { CommandError } from './failure.ts';

@@ -7,7 +7,8 @@
  * for that.
  */
 import type { Volume } from '../fs/volume.ts';
-import { accessRules, type MountOptions } from '../fuse/options.ts';
+import { accessRules } from '../fuse/mount-flags.ts';
+import type { MountOptions } from '../fuse/options.ts';
 import { changedOptions, flagsOf, isReadOnly } from '../fuse/remount.ts';
 import { native } from '../native.ts';
 import { failureLine } from './failure.ts';

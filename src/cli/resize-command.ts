@@ -4,7 +4,7 @@
  * Of a mount, its daemon is asked, whatever names it: the directory, the device or the image.
  */
 import { statSync } from 'node:fs';
-import type { AioDevice } from '../aio/aio-device.ts';
+import type { KernelDevice } from '../aio/kernel-device.ts';
 import { printable } from '../common/printable.ts';
 import { onlyReadable } from '../fs/format/features.ts';
 import { openVolume, type Volume } from '../fs/volume.ts';
@@ -73,7 +73,11 @@ async function resizeTarget(target: Target, { sizeBytes }: ResizeQuestion): Prom
   });
 }
 
-async function resizeAndClose(volume: Volume, device: AioDevice, sizeBytes: number | null): Promise<Resized> {
+async function resizeAndClose(
+  volume: Volume,
+  device: KernelDevice,
+  sizeBytes: number | null,
+): Promise<Resized> {
   const resizing = resizeVolume(volume, device, sizeBytes);
   // What went wrong first is what is told.
   await resizing.catch(() => {});
@@ -84,7 +88,11 @@ async function resizeAndClose(volume: Volume, device: AioDevice, sizeBytes: numb
   return resized;
 }
 
-async function resizeVolume(volume: Volume, device: AioDevice, sizeBytes: number | null): Promise<Resized> {
+async function resizeVolume(
+  volume: Volume,
+  device: KernelDevice,
+  sizeBytes: number | null,
+): Promise<Resized> {
   const planned = sizeBytes === null ? null : plannedSize(volume.layout, sizeBytes, device.path);
   return planned !== null && planned < bytesOf(volume.layout)
     ? await shrinkVolume(volume, device, planned)

@@ -9,15 +9,15 @@
  * then on see mount-signals.ts.
  */
 
-import type { AioDevice } from '../aio/aio-device.ts';
+import type { KernelDevice } from '../aio/kernel-device.ts';
 import { isRoot } from '../common/permissions.ts';
 import { LostDataError } from '../fs/base/errors.ts';
 import type { SpaceStatistics } from '../fs/base/filesystem.ts';
 import { openVolume, type Volume } from '../fs/volume.ts';
 import { fuseNativeWarning, serveByFuseNative } from '../fuse/fuse-native-adapter.ts';
-import { MountError } from '../fuse/mount.ts';
 import { MountAnswers } from '../fuse/mount-answers.ts';
-import { accessRules } from '../fuse/options.ts';
+import { MountError } from '../fuse/mount-error.ts';
+import { accessRules } from '../fuse/mount-flags.ts';
 import { serve } from '../fuse/serve.ts';
 import type { SessionStatistics } from '../fuse/session.ts';
 import { native } from '../native.ts';
@@ -49,7 +49,7 @@ interface Served {
 /** A mount that answers. */
 interface LiveMount {
   readonly plan: MountPlan;
-  readonly device: AioDevice;
+  readonly device: KernelDevice;
   readonly volume: Volume;
   readonly session: Served;
   readonly place: OwnMount;
@@ -89,7 +89,7 @@ async function openMount(plan: MountPlan, log: LogLine): Promise<LiveMount> {
 
 async function serveVolume(
   plan: MountPlan,
-  device: AioDevice,
+  device: KernelDevice,
   blockDevice: boolean,
   releaseClaim: () => void,
   log: LogLine,

@@ -3,7 +3,7 @@
  *
  * The file is cut when the volume has its new size for good.
  */
-import type { AioDevice } from '../aio/aio-device.ts';
+import type { KernelDevice } from '../aio/kernel-device.ts';
 import { FsError } from '../fs/base/errors.ts';
 import type { Volume } from '../fs/volume.ts';
 import { CommandError, targetError } from './failure.ts';
@@ -14,7 +14,11 @@ import { formatSize } from './sizes.ts';
  * Lets the volume shrink to this size, which is whole blocks, and its image file with it.
  * @throws CommandError; what was there is there
  */
-export async function shrinkVolume(volume: Volume, device: AioDevice, sizeBytes: number): Promise<Resized> {
+export async function shrinkVolume(
+  volume: Volume,
+  device: KernelDevice,
+  sizeBytes: number,
+): Promise<Resized> {
   const before = bytesOf(volume.layout);
   requireChangeable(volume, device);
   try {

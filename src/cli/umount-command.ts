@@ -10,8 +10,8 @@
  * killed is taken away, used or not: nobody can read or write there any more.
  */
 import { SilenceError } from '../fuse/errand.ts';
-import { abandonMount, unmount } from '../fuse/mount.ts';
 import { findMount, type MountRecord } from '../fuse/mount-table.ts';
+import { abandonMount, unmount } from '../fuse/unmount.ts';
 import { ANSWER_SECONDS, identify, type MountIdentity, NoAnswerError } from './ask-mount.ts';
 import {
   argumentAt,
@@ -26,7 +26,7 @@ import { DaemonStatus } from './daemon-status.ts';
 import { clearDeadMount, waitForSource } from './dead-mount.ts';
 import { CommandError } from './failure.ts';
 import { releaseByForce, unmountByForce } from './forced-unmount.ts';
-import { holdersOf } from './mount-holders.ts';
+import { programsOn } from './mount-holders.ts';
 import { type MountServer, serverOf } from './mount-server.ts';
 import { isOwn, mountNamed, requireMount } from './mountpoint.ts';
 import { parseSeconds } from './seconds.ts';
@@ -63,7 +63,7 @@ function explainWaiting(work: Unmounting): () => void {
     say(terminal, `${mount.source} ${text}`);
   };
   const look = () => {
-    const holders = holdersOf(mount);
+    const holders = programsOn(mount);
     if (holders.length > 0) explain(`is still in use: ${holders.join('; ')}`);
   };
   const patience = () => explain(`is being written${server ? ` by its daemon (${server.text})` : ''}`);

@@ -7,12 +7,7 @@
 import type { Device } from '../aio/device.ts';
 import { messageOf } from '../common/thrown.ts';
 import { DateClock } from './base/clock.ts';
-import {
-  DEFAULT_CACHE_BYTES,
-  DEFAULT_COMMIT_SECONDS,
-  extentsPerStep,
-  MIN_CACHE_BYTES,
-} from './base/limits.ts';
+import { DEFAULT_CACHE_BYTES, DEFAULT_COMMIT_SECONDS, MIN_CACHE_BYTES } from './base/limits.ts';
 import { Turns } from './base/turns.ts';
 import { EarlyWrites } from './data/early-writes.ts';
 import { reapInode } from './data/file-resizer.ts';
@@ -25,6 +20,7 @@ import { ScratchPool } from './data/scratch.ts';
 import { scratchBytes } from './data/write-edges.ts';
 import type { WriteContext } from './data/write-plan.ts';
 import type { Layout } from './format/layout.ts';
+import { extentsPerStep } from './format/limits.ts';
 import type { SuperblockImage } from './format/superblock.ts';
 import { AccessTimes, RELATIVE_ACCESS } from './inodes/access-times.ts';
 import { InodeTable } from './inodes/inode-table.ts';

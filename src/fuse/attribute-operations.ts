@@ -14,27 +14,27 @@ import {
   readAttributes,
   row,
 } from './handler-parts.ts';
-import type { Request } from './request.ts';
+import type { FuseRequest } from './request.ts';
 
-function performReadAttributes(request: Request, tx: TransactionHandle): void {
+function performReadAttributes(request: FuseRequest, tx: TransactionHandle): void {
   readAttributes(request, tx, request.inode);
 }
 
 /** A writer looks at the attributes before each write(2); see write-failures.ts. */
-function decodeGetattr(request: Request): void {
+function decodeGetattr(request: FuseRequest): void {
   const { wire, bodyAt, conversation } = request;
   if ((wire.u32(bodyAt + GetattrIn.getattr_flags) & GETATTR_FH) === 0) return;
   const errno = conversation.writeFailures.take(request.inode);
   if (errno !== 0) throw fsErrorFromNumber(errno);
 }
 
-function answerAttributes(request: Request): void {
+function answerAttributes(request: FuseRequest): void {
   const { wire, answerAt, attributes, conversation } = request;
   const mayKeep = mayKeepAttributes(request);
   request.answerShort(encodeAttrOut(wire, answerAt, attributes, conversation.preferredBytes, mayKeep));
 }
 
-function answerStatx(request: Request): void {
+function answerStatx(request: FuseRequest): void {
   const { wire, answerAt, attributes, conversation } = request;
   const mayKeep = mayKeepAttributes(request);
   request.answerShort(encodeStatxOut(wire, answerAt, attributes, conversation.preferredBytes, mayKeep));
@@ -62,7 +62,7 @@ const SET_USER_ID = 0o4000;
 const SET_GROUP_ID = 0o2000;
 const GROUP_EXECUTE = 0o0010;
 
-function decodeSetattr(request: Request): void {
+function decodeSetattr(request: FuseRequest): void {
   const { wire, bodyAt } = request;
   const valid = wire.u32(bodyAt + SetattrIn.valid);
   request.setattr.killPrivileges = (valid & SetattrValid.KILL_SUIDGID) !== 0;
@@ -77,7 +77,7 @@ function decodeSetattr(request: Request): void {
   decodeTimes(request, valid);
 }
 
-function decodeOwnership({ wire, bodyAt, setattr }: Request, valid: number): void {
+function decodeOwnership({ wire, bodyAt, setattr }: FuseRequest, valid: number): void {
   const { changes } = setattr;
   changes.mode =
     (valid & SetattrValid.MODE) !== 0 ? wire.u32(bodyAt + SetattrIn.mode) & PERMISSION_BITS : undefined;
@@ -85,7 +85,7 @@ function decodeOwnership({ wire, bodyAt, setattr }: Request, valid: number): voi
   changes.gid = (valid & SetattrValid.GID) !== 0 ? wire.u32(bodyAt + SetattrIn.gid) : undefined;
 }
 
-function decodeTimes({ wire, bodyAt, setattr }: Request, valid: number): void {
+function decodeTimes({ wire, bodyAt, setattr }: FuseRequest, valid: number): void {
   const { changes } = setattr;
   const access = (valid & SetattrValid.ATIME) !== 0;
   const accessNow = (valid & SetattrValid.ATIME_NOW) !== 0;
@@ -103,7 +103,7 @@ function decodeTimes({ wire, bodyAt, setattr }: Request, valid: number): void {
 /**
  * The size moves bytes and may take many transactions, so it comes first; the rest follows in one.
  */
-function beginSetattr(request: Request): void {
+function beginSetattr(request: FuseRequest): void {
   if (!request.setattr.resizes) {
     execute(request);
     return;
@@ -118,7 +118,7 @@ function beginSetattr(request: Request): void {
   );
 }
 
-function performSetattr(request: Request, tx: TransactionHandle): void {
+function performSetattr(request: FuseRequest, tx: TransactionHandle): void {
   const { filesystem, blockCounts } = request.conversation;
   if (request.setattr.changesOther) filesystem.changeAttributes(tx, request.inode, request.setattr.changes);
   if (request.setattr.flushesTimes) {
@@ -150,7 +150,7 @@ function performSetattr(request: Request, tx: TransactionHandle): void {
  * kernel); we know the caller's first group. Asked where no other bit is left to go, it is this
  * one.
  */
-function keptMode({ attributes, caller, setattr }: Request): number {
+function keptMode({ attributes, caller, setattr }: FuseRequest): number {
   const { dropsPrivileges } = setattr;
   const { mode, gid } = attributes;
   if (!isRegularMode(mode)) return mode;
@@ -160,12 +160,12 @@ function keptMode({ attributes, caller, setattr }: Request): number {
   return mode & ~SET_USER_ID & (dropsGroup ? ~SET_GROUP_ID : ~0);
 }
 
-function performStatfs(request: Request, tx: TransactionHandle): void {
+function performStatfs(request: FuseRequest, tx: TransactionHandle): void {
   const { filesystem, space } = request.conversation;
   filesystem.statistics(tx, space);
 }
 
-function answerStatfs(request: Request): void {
+function answerStatfs(request: FuseRequest): void {
   request.answerShort(encodeStatfsOut(request.wire, request.answerAt, request.conversation.space));
 }
 

@@ -4,8 +4,7 @@
  * The interface is that of the native handle, so that tests put their own in its place.
  */
 import { type FuseChannelHandle, native } from '../native.ts';
-import { MAX_BACKGROUND, MAX_TRANSFER_BYTES, PAGE_BYTES } from './negotiation.ts';
-import { HEAD_BYTES } from './slot.ts';
+import { SLOT_COUNT, slotBytesFor } from './limits.ts';
 
 export type FuseChannel = Pick<
   FuseChannelHandle,
@@ -24,21 +23,6 @@ export type FuseChannel = Pick<
   | 'statistics'
   | 'close'
 >;
-
-/**
- * A slot for every request of the background (read-ahead, writeback, direct I/O at depth) and half
- * as many again for callers that wait. Memory is touched as it is needed.
- */
-const SLOT_COUNT = MAX_BACKGROUND + MAX_BACKGROUND / 2;
-
-/**
- * Length of a slot for a filesystem of this block size: head page, the longest transfer, room for
- * two blocks.
- */
-export function slotBytesFor(blockBytes: number): number {
-  const bytes = HEAD_BYTES + MAX_TRANSFER_BYTES + 2 * blockBytes;
-  return Math.ceil(bytes / PAGE_BYTES) * PAGE_BYTES;
-}
 
 /**
  * @param descriptor an open /dev/fuse that is mounted or about to be; the channel owns it from

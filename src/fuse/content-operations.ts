@@ -17,16 +17,16 @@ import {
 import { encodeOpenOut } from './encoding.ts';
 import { endAfter, metadata, type OperationRow, row } from './handler-parts.ts';
 import { agreedOn } from './negotiation.ts';
-import type { Request } from './request.ts';
+import type { FuseRequest } from './request.ts';
 import { OPEN_DSYNC } from './synchronous.ts';
 
-function performReadlink(request: Request, tx: TransactionHandle): void {
+function performReadlink(request: FuseRequest, tx: TransactionHandle): void {
   const { filesystem } = request.conversation;
   request.passed.bytes = filesystem.readSymlink(tx, request.inode);
   filesystem.accessed(tx, request.inode);
 }
 
-function answerReadlink(request: Request): void {
+function answerReadlink(request: FuseRequest): void {
   const { passed, memoryOffset } = request;
   request.wire.bytes.set(passed.bytes, memoryOffset);
   request.answerLong(memoryOffset, passed.bytes.length);
@@ -46,7 +46,7 @@ function movesAccessTime(openFlags: number): boolean {
 }
 
 /** READDIR and READDIRPLUS have READ's arguments; the offset is that of the entry before. */
-function decodeReaddir(request: Request): void {
+function decodeReaddir(request: FuseRequest): void {
   const { wire, bodyAt, conversation, list } = request;
   const offset = wire.exactU64(bodyAt + ReadIn.offset, 'EINVAL');
   list.cookie = conversation.directoryCookies.cookieAt(offset);
@@ -54,7 +54,7 @@ function decodeReaddir(request: Request): void {
   list.movesAccessTime = movesAccessTime(wire.u32(bodyAt + ReadIn.flags));
 }
 
-function performList(request: Request, tx: TransactionHandle, withAttributes: boolean): void {
+function performList(request: FuseRequest, tx: TransactionHandle, withAttributes: boolean): void {
   const { listing, memoryOffset, list, inode } = request;
   listing.begin(memoryOffset, list.lengthBytes, withAttributes ? tx : undefined, request.callerPid);
   const { filesystem } = request.conversation;
@@ -63,13 +63,13 @@ function performList(request: Request, tx: TransactionHandle, withAttributes: bo
   if (list.movesAccessTime) filesystem.accessed(tx, inode);
 }
 
-function answerListing(request: Request): void {
+function answerListing(request: FuseRequest): void {
   request.answerLong(request.memoryOffset, request.listing.bytes);
 }
 
 // Data.
 
-function decodeRead(request: Request): void {
+function decodeRead(request: FuseRequest): void {
   const { wire, bodyAt, transfer } = request;
   transfer.inode = request.inode;
   transfer.offsetBytes = wire.exactU64(bodyAt + ReadIn.offset, 'EOVERFLOW');
@@ -83,12 +83,12 @@ function decodeRead(request: Request): void {
   transfer.resultBytes = 0;
 }
 
-function answerRead(request: Request): void {
+function answerRead(request: FuseRequest): void {
   const { transfer } = request;
   request.answerLong(transfer.resultOffset, transfer.resultBytes);
 }
 
-function decodeWrite(request: Request): void {
+function decodeWrite(request: FuseRequest): void {
   const { wire, bodyAt, conversation, transfer } = request;
   transfer.inode = request.inode;
   transfer.pastCache = false;
@@ -109,7 +109,7 @@ function decodeWrite(request: Request): void {
   transfer.pastCache = !cached && (flags & WriteFlag.LOCKOWNER) !== 0;
 }
 
-function answerWrite(request: Request): void {
+function answerWrite(request: FuseRequest): void {
   const { wire, answerAt, transfer } = request;
   wire.setU32(answerAt + WriteOut.size, transfer.lengthBytes);
   wire.setU32(answerAt + WriteOut.padding, 0);
@@ -119,7 +119,7 @@ function answerWrite(request: Request): void {
 /**
  * A WRITE past the kernel's cache is answered when no page of it can be older; see cached-pages.ts.
  */
-function sendWrite(request: Request): number {
+function sendWrite(request: FuseRequest): number {
   const { transfer, inode, replyAt, replyBytes, conversation } = request;
   const { pastCache, offsetBytes, lengthBytes } = transfer;
   if (pastCache && lengthBytes > 0 && conversation.cachedPages.mayHold(inode)) {
@@ -129,7 +129,7 @@ function sendWrite(request: Request): number {
   return conversation.reply(request);
 }
 
-function writeOver({ inode, conversation }: Request, failure: unknown): void {
+function writeOver({ inode, conversation }: FuseRequest, failure: unknown): void {
   conversation.dirtyLimits?.written();
   if (failure === undefined) return;
   const { writeFailures, notices, agreement, unwrittenFiles } = conversation;
@@ -138,23 +138,23 @@ function writeOver({ inode, conversation }: Request, failure: unknown): void {
 }
 
 /** Whoever has synced a file may look at once at the space it takes. */
-function answerSync(request: Request): void {
+function answerSync(request: FuseRequest): void {
   request.conversation.blockCounts.settle(request.inode);
   request.answerError(0);
 }
 
 /** Of one file or directory: it never fails for what others lost. */
-function beginSync(request: Request): void {
+function beginSync(request: FuseRequest): void {
   endAfter(request, request.conversation.filesystem.sync(request.inode));
 }
 
-function beginSyncOfAll(request: Request): void {
+function beginSyncOfAll(request: FuseRequest): void {
   endAfter(request, request.conversation.filesystem.sync());
 }
 
 // Files are not opened: the answer that makes the kernel stop asking, where it knows it.
 
-function openUnless(flag: number): (request: Request) => void {
+function openUnless(flag: number): (request: FuseRequest) => void {
   return (request) => {
     const { agreement } = request.conversation;
     const skipped = agreement !== undefined && agreedOn(agreement, flag);
@@ -162,7 +162,7 @@ function openUnless(flag: number): (request: Request) => void {
   };
 }
 
-function answerOpen(flags: number): (request: Request) => void {
+function answerOpen(flags: number): (request: FuseRequest) => void {
   return (request) => request.answerShort(encodeOpenOut(request.wire, request.answerAt, flags));
 }
 

@@ -27,13 +27,9 @@ import {
   encodeEntryOut,
   isDirectoryMode,
 } from './encoding.ts';
+import { LONGEST_LISTING_BYTES } from './limits.ts';
 import type { ToldDirectories } from './told-directories.ts';
 import type { UnlinkedFiles } from './unlinked-files.ts';
-
-/**
- * Longest answer, some 2000 names: whoever asks for more asks again, and others come in between.
- */
-export const LONGEST_LISTING_BYTES = 64 * 1024;
 
 const DOT = 0x2e;
 

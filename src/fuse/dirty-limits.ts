@@ -10,7 +10,9 @@
  * The limits are those of the mount's backing device in sysfs. Who may not set them keeps the
  * kernel's.
  */
+
 import { readFileSync, writeFileSync } from 'node:fs';
+import { PAGE_BYTES } from '../common/limits.ts';
 
 /** With less than this a single writer waits for each of its WRITEs. */
 const LEAST_BYTES = 8 << 20;
@@ -28,7 +30,7 @@ const WIDEN_MILLISECONDS = 500;
 /** What the kernel lets be dirty in all, in bytes. */
 function dirtyThresholdBytes(): number {
   const pages = /^nr_dirty_threshold (\d+)$/m.exec(readFileSync('/proc/vmstat', 'utf8'))?.[1];
-  return pages === undefined ? Number.POSITIVE_INFINITY : Number(pages) * 4096;
+  return pages === undefined ? Number.POSITIVE_INFINITY : Number(pages) * PAGE_BYTES;
 }
 
 export class DirtyLimits {

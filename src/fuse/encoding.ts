@@ -20,15 +20,10 @@ import {
   StatxOut,
   type Wire,
 } from './abi.ts';
+import { LEAST_PREFERRED_BYTES } from './limits.ts';
 
 /** Validity of names and attributes in the kernel: 68 years. */
 const FOREVER_SECONDS = 0x7fff_ffff;
-
-/**
- * Kernels up to 6.17 keep no partial page where st_blksize is less than a page, and lose bytes with
- * the writeback cache.
- */
-const LEAST_PREFERRED_BYTES = 4096;
 
 /**
  * More inodes than this are said to be this many: statfs(2) of a 32-bit program fails of a larger

@@ -8,25 +8,25 @@
 import { type ErrnoName, fsError } from '../fs/base/errors.ts';
 import type { TransactionHandle } from '../fs/base/filesystem.ts';
 import { encodeEntryOut, isDirectoryMode } from './encoding.ts';
-import type { Handler, Request } from './request.ts';
+import type { FuseRequest, Handler } from './request.ts';
 
 export type OperationRow = readonly [opcode: number, handler: Handler];
 
 function nothing(): void {}
 
-export function execute(request: Request): void {
+export function execute(request: FuseRequest): void {
   request.conversation.filesystem.execute(request);
 }
 
-export function succeed(request: Request): void {
+export function succeed(request: FuseRequest): void {
   request.finished(undefined);
 }
 
-function answerEmpty(request: Request): void {
+function answerEmpty(request: FuseRequest): void {
   request.answerError(0);
 }
 
-function reply(request: Request): number {
+function reply(request: FuseRequest): number {
   return request.conversation.reply(request);
 }
 
@@ -65,21 +65,21 @@ export function refused(name: string, code: ErrnoName, parts: Parts = {}): Handl
 }
 
 /** Waits for `work`, then ends the request. */
-export function endAfter(request: Request, work: Promise<void>): void {
+export function endAfter(request: FuseRequest, work: Promise<void>): void {
   work.then(
     () => request.finished(undefined),
     (thrown: unknown) => request.finished(thrown ?? fsError('EIO')),
   );
 }
 
-export function answerEntry(request: Request): void {
+export function answerEntry(request: FuseRequest): void {
   const { wire, answerAt, attributes, conversation } = request;
   request.answerShort(
     encodeEntryOut(wire, answerAt, attributes, conversation.preferredBytes, mayKeepAttributes(request)),
   );
 }
 
-function referenceEntry(request: Request, taken: boolean): void {
+function referenceEntry(request: FuseRequest, taken: boolean): void {
   const { entryInode } = request;
   if (entryInode === 0) return;
   const { filesystem } = request.conversation;
@@ -90,7 +90,7 @@ function referenceEntry(request: Request, taken: boolean): void {
 /**
  * Reads the attributes that the answer will carry. What changes after this has to be told again.
  */
-export function readAttributes(request: Request, tx: TransactionHandle, inode: number): void {
+export function readAttributes(request: FuseRequest, tx: TransactionHandle, inode: number): void {
   const { filesystem, blockCounts, toldDirectories } = request.conversation;
   filesystem.readAttributes(tx, inode, request.attributes);
   blockCounts.told(inode);
@@ -98,12 +98,12 @@ export function readAttributes(request: Request, tx: TransactionHandle, inode: n
 }
 
 /** May the kernel keep the attributes that the request answers with? */
-export function mayKeepAttributes({ conversation, attributes, callerPid }: Request): boolean {
+export function mayKeepAttributes({ conversation, attributes, callerPid }: FuseRequest): boolean {
   return conversation.unlinkedFiles.mayKeep(attributes.inode, callerPid);
 }
 
 /** Ends `perform` of a row that answers with `inode` as its entry. */
-export function foundEntry(request: Request, tx: TransactionHandle, inode: number): void {
+export function foundEntry(request: FuseRequest, tx: TransactionHandle, inode: number): void {
   request.entryInode = inode;
   readAttributes(request, tx, inode);
 }

@@ -10,10 +10,10 @@ import { fsError } from '../fs/base/errors.ts';
 import { IOCTL_DIR, IoctlIn, IoctlOut, Opcode, ROOT_NODE } from './abi.ts';
 import { endAfter, type OperationRow, row } from './handler-parts.ts';
 import { QUESTION_COMMAND, QuestionHead } from './questions.ts';
-import type { Request } from './request.ts';
+import type { FuseRequest } from './request.ts';
 
 /** Leaves the message in `target`, as a copy: the reply is built over the request. */
-function decodeIoctl(request: Request): void {
+function decodeIoctl(request: FuseRequest): void {
   const { wire, bodyAt, bodyEnd, inode } = request;
   const isQuestion =
     inode === ROOT_NODE &&
@@ -27,11 +27,11 @@ function decodeIoctl(request: Request): void {
   request.passed.bytes = wire.bytes.slice(at, at + inBytes);
 }
 
-function beginIoctl(request: Request): void {
+function beginIoctl(request: FuseRequest): void {
   endAfter(request, ask(request));
 }
 
-async function ask(request: Request): Promise<void> {
+async function ask(request: FuseRequest): Promise<void> {
   const { answers } = request.conversation;
   if (answers === undefined) throw fsError('ENOSYS');
   const { uid, gid } = request.caller;
@@ -40,7 +40,7 @@ async function ask(request: Request): Promise<void> {
   request.passed.bytes = message;
 }
 
-function answerIoctl(request: Request): void {
+function answerIoctl(request: FuseRequest): void {
   const { wire, memoryOffset, passed } = request;
   wire.clear(memoryOffset, IoctlOut.bytes);
   wire.bytes.set(passed.bytes, memoryOffset + IoctlOut.bytes);

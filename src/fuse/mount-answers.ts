@@ -5,12 +5,13 @@
  * the answer is an error. A function that throws answers with its message. Nothing that is asked,
  * and nothing that is thrown, harms the mount.
  */
+
 import { messageOf } from '../common/thrown.ts';
 import { Errno } from '../fs/base/errors.ts';
+import { LONGEST_SENTENCE_CHARACTERS, MOST_ANSWER_BYTES } from './limits.ts';
 import {
   decodeQuestion,
   encodeAnswer,
-  MOST_ANSWER_BYTES,
   MOST_PART_BYTES,
   QUESTIONS,
   type Question,
@@ -38,10 +39,9 @@ interface Whole {
 
 /** More answers than are fetched in parts at once; who is late asks again. */
 const MOST_KEPT = 8;
-const LONGEST_MESSAGE = 500;
 
 function failed(errno: number, message: string): { errno: number; text: Uint8Array } {
-  return { errno, text: Buffer.from(JSON.stringify(message.slice(0, LONGEST_MESSAGE))) };
+  return { errno, text: Buffer.from(JSON.stringify(message.slice(0, LONGEST_SENTENCE_CHARACTERS))) };
 }
 
 export class MountAnswers {

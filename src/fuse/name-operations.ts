@@ -16,15 +16,15 @@ import {
   type OperationRow,
   type Parts,
 } from './handler-parts.ts';
-import type { Request } from './request.ts';
+import type { FuseRequest } from './request.ts';
 
 const DIRECTORY_TYPE = 0o040000;
 
-function decodeName(request: Request): void {
+function decodeName(request: FuseRequest): void {
   request.names.name = request.text(0);
 }
 
-function performLookup(request: Request, tx: TransactionHandle): void {
+function performLookup(request: FuseRequest, tx: TransactionHandle): void {
   const inode = request.conversation.filesystem.lookup(tx, request.inode, request.names.name);
   request.entryInode = inode;
   if (inode !== 0) foundEntry(request, tx, inode);
@@ -34,12 +34,12 @@ function performLookup(request: Request, tx: TransactionHandle): void {
  * A missing name is an entry without inode, not ENOENT: the kernel remembers it as long as the
  * others.
  */
-function answerLookup(request: Request): void {
+function answerLookup(request: FuseRequest): void {
   if (request.entryInode !== 0) answerEntry(request);
   else request.answerShort(encodeNegativeEntry(request.wire, request.answerAt));
 }
 
-function decodeMknod(request: Request): void {
+function decodeMknod(request: FuseRequest): void {
   const { wire, bodyAt } = request;
   request.names.mode = wire.u32(bodyAt + MknodIn.mode);
   request.names.deviceNumber = wire.u32(bodyAt + MknodIn.rdev);
@@ -47,7 +47,7 @@ function decodeMknod(request: Request): void {
   request.names.name = request.text(MknodIn.bytes);
 }
 
-function decodeMkdir(request: Request): void {
+function decodeMkdir(request: FuseRequest): void {
   const { wire, bodyAt } = request;
   request.names.mode = DIRECTORY_TYPE | (wire.u32(bodyAt + MkdirIn.mode) & PERMISSION_BITS);
   request.names.deviceNumber = 0;
@@ -55,7 +55,7 @@ function decodeMkdir(request: Request): void {
   request.names.name = request.text(MkdirIn.bytes);
 }
 
-function decodeCreate(request: Request): void {
+function decodeCreate(request: FuseRequest): void {
   const { wire, bodyAt } = request;
   request.names.mode = wire.u32(bodyAt + CreateIn.mode);
   request.names.deviceNumber = 0;
@@ -63,18 +63,18 @@ function decodeCreate(request: Request): void {
   request.names.name = request.text(CreateIn.bytes);
 }
 
-function performCreate(request: Request, tx: TransactionHandle): void {
+function performCreate(request: FuseRequest, tx: TransactionHandle): void {
   const { filesystem } = request.conversation;
   foundEntry(request, tx, filesystem.create(tx, request.inode, request.names.name, request.names));
 }
 
 /** Refused, CREATE becomes MKNOD without OPEN, and the file needs no RELEASE when it is closed. */
-function beginCreate(request: Request): void {
+function beginCreate(request: FuseRequest): void {
   if (request.conversation.atomicCreate) execute(request);
   else request.finished(fsError('ENOSYS'));
 }
 
-function answerCreate(request: Request): void {
+function answerCreate(request: FuseRequest): void {
   const { wire, answerAt, attributes, conversation } = request;
   const entryBytes = encodeEntryOut(
     wire,
@@ -87,49 +87,49 @@ function answerCreate(request: Request): void {
   request.answerShort(entryBytes + openBytes);
 }
 
-function decodeSymlink(request: Request): void {
+function decodeSymlink(request: FuseRequest): void {
   request.names.name = request.text(0);
   request.names.newName = request.text(0);
 }
 
-function performSymlink(request: Request, tx: TransactionHandle): void {
+function performSymlink(request: FuseRequest, tx: TransactionHandle): void {
   const { filesystem } = request.conversation;
   const { inode, names, caller } = request;
   foundEntry(request, tx, filesystem.symlink(tx, inode, names.name, names.newName, caller));
 }
 
-function decodeLink(request: Request): void {
+function decodeLink(request: FuseRequest): void {
   request.names.newParent = request.inode;
   request.inode = request.wire.exactU64(request.bodyAt + LinkIn.oldnodeid, 'ESTALE');
   request.names.name = request.text(LinkIn.bytes);
 }
 
-function performLink(request: Request, tx: TransactionHandle): void {
+function performLink(request: FuseRequest, tx: TransactionHandle): void {
   request.conversation.filesystem.link(tx, request.inode, request.names.newParent, request.names.name);
   foundEntry(request, tx, request.inode);
 }
 
 /** @param inode a file that has names left, or 0 */
-function lostName({ conversation, callerPid }: Request, inode: number): void {
+function lostName({ conversation, callerPid }: FuseRequest, inode: number): void {
   if (inode !== 0) conversation.unlinkedFiles.lostName(inode, callerPid);
 }
 
-function performUnlink(request: Request, tx: TransactionHandle): void {
+function performUnlink(request: FuseRequest, tx: TransactionHandle): void {
   const { filesystem } = request.conversation;
   lostName(request, filesystem.unlink(tx, request.inode, request.names.name));
 }
 
-function performRmdir(request: Request, tx: TransactionHandle): void {
+function performRmdir(request: FuseRequest, tx: TransactionHandle): void {
   request.conversation.filesystem.removeDirectory(tx, request.inode, request.names.name);
 }
 
 /** Nothing has moved yet, also where the arguments are refused. */
-function beginRename({ names }: Request): void {
+function beginRename({ names }: FuseRequest): void {
   names.movedDirectory = 0;
   names.exchangedDirectory = 0;
 }
 
-function decodeRename(request: Request): void {
+function decodeRename(request: FuseRequest): void {
   beginRename(request);
   request.names.newParent = request.wire.exactU64(request.bodyAt + RenameIn.newdir, 'ESTALE');
   request.names.flags = 0;
@@ -143,7 +143,7 @@ function decodeRename(request: Request): void {
  */
 const RENAME_FLAGS = RenameFlag.noReplace | RenameFlag.exchange;
 
-function decodeRename2(request: Request): void {
+function decodeRename2(request: FuseRequest): void {
   beginRename(request);
   const { wire, bodyAt } = request;
   request.names.newParent = wire.exactU64(bodyAt + Rename2In.newdir, 'ESTALE');
@@ -153,7 +153,7 @@ function decodeRename2(request: Request): void {
   request.names.newName = request.text(0);
 }
 
-function performRename(request: Request, tx: TransactionHandle): void {
+function performRename(request: FuseRequest, tx: TransactionHandle): void {
   const { filesystem } = request.conversation;
   const { inode, names } = request;
   const { name, newParent, newName, flags } = names;
@@ -164,16 +164,16 @@ function performRename(request: Request, tx: TransactionHandle): void {
 }
 
 /** What somebody is just being told of the directory must not count as fresh after its change. */
-function directoryChanged({ conversation, callerPid }: Request, directory: number): void {
+function directoryChanged({ conversation, callerPid }: FuseRequest, directory: number): void {
   conversation.toldDirectories.changed(directory, callerPid, conversation.notices);
 }
 
-function sendChanged(request: Request): number {
+function sendChanged(request: FuseRequest): number {
   directoryChanged(request, request.inode);
   return request.conversation.reply(request);
 }
 
-function sendLinked(request: Request): number {
+function sendLinked(request: FuseRequest): number {
   directoryChanged(request, request.names.newParent);
   return request.conversation.reply(request);
 }
@@ -182,7 +182,7 @@ function sendLinked(request: Request): number {
  * A moved directory has another parent behind its `..`: what the kernel keeps of its listing goes
  * before the answer.
  */
-function sendRename(request: Request): number {
+function sendRename(request: FuseRequest): number {
   directoryChanged(request, request.inode);
   if (request.names.newParent !== request.inode) directoryChanged(request, request.names.newParent);
   const { names, replyAt, replyBytes, conversation } = request;
@@ -196,7 +196,7 @@ function sendRename(request: Request): number {
 }
 
 /** The directory of this name, or 0 if it is something else. */
-function directoryAt(request: Request, tx: TransactionHandle, parent: number, name: Uint8Array): number {
+function directoryAt(request: FuseRequest, tx: TransactionHandle, parent: number, name: Uint8Array): number {
   const { conversation, attributes } = request;
   const { filesystem } = conversation;
   const inode = filesystem.lookup(tx, parent, name);

@@ -4,6 +4,7 @@
  * The kernel offers flags in INIT; `wanted` says which of them Quarry takes and why. A flag is
  * taken only where it is offered. What was agreed is a plain object that the session keeps.
  */
+import { PAGE_BYTES } from '../common/limits.ts';
 import { type ErrnoName, fsError } from '../fs/base/errors.ts';
 import {
   FUSE_MAJOR,
@@ -14,22 +15,9 @@ import {
   InitOut,
   type Wire,
 } from './abi.ts';
+import { CONGESTION_THRESHOLD, MAX_BACKGROUND, MAX_READAHEAD_BYTES, MAX_TRANSFER_BYTES } from './limits.ts';
 
-export const PAGE_BYTES = 4096;
-
-/** Longest WRITE and READ: 256 pages is the kernel's own limit (fs.fuse.max_pages_limit). */
-export const MAX_TRANSFER_BYTES = 1 << 20;
 const MAX_PAGES = MAX_TRANSFER_BYTES / PAGE_BYTES;
-
-/** Taken down by the kernel to the read_ahead_kb of the mount, which is raised after mounting. */
-const MAX_READAHEAD_BYTES = 4 << 20;
-
-/**
- * Requests for read-ahead and writeback in flight at once; the kernel's default of 12 starves a
- * disk of depth 32.
- */
-export const MAX_BACKGROUND = 64;
-const CONGESTION_THRESHOLD = (MAX_BACKGROUND * 3) / 4;
 
 /** Nanosecond timestamps. */
 const TIME_GRANULARITY = 1;
@@ -96,6 +84,7 @@ export function agree(offer: InitRequest, writebackCache = true): Agreement {
   return {
     minor: offer.major > FUSE_MAJOR ? FUSE_MINOR_MOST : Math.min(offer.minor, FUSE_MINOR_MOST),
     flags: (offer.flags & takenFlags) >>> 0,
+    // The kernel takes it down to the read_ahead_kb of the mount, which is raised after mounting.
     maxReadaheadBytes: Math.min(offer.maxReadaheadBytes, MAX_READAHEAD_BYTES),
   };
 }

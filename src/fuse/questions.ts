@@ -14,17 +14,14 @@
  */
 
 import { viewOf } from '../common/bytes.ts';
+import { MESSAGE_BYTES, MOST_ANSWER_BYTES } from './limits.ts';
 
 /** _IOWR('Q', 0x51, 16376): both directions, the size of a message, the type, the number. */
-export const MESSAGE_BYTES = 16376;
 export const QUESTION_COMMAND = ((3 << 30) | (MESSAGE_BYTES << 16) | (0x51 << 8) | 0x51) >>> 0;
 
 /** 'QRRY'; then the version of the layout. */
 const MAGIC = 0x59525251;
 const VERSION = 1;
-/** No answer is longer, and no server is believed that says so. */
-export const MOST_ANSWER_BYTES = 1 << 20;
-
 /** Offsets in bytes, as in abi.ts. */
 export const QuestionHead = {
   bytes: 48,

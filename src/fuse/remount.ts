@@ -8,16 +8,11 @@
  */
 import { codeOf, messageOf } from '../common/thrown.ts';
 import { native } from '../native.ts';
-import { MountError } from './mount.ts';
+import { MountError } from './mount-error.ts';
+import { MountFlag } from './mount-flags.ts';
 import type { MountRecord } from './mount-table.ts';
-import {
-  applyMountOptions,
-  MountFlag,
-  MountOptionError,
-  type MountOptions,
-  parseMountOptions,
-  splitOptions,
-} from './options.ts';
+import { MountOptionError } from './option-values.ts';
+import { applyMountOptions, type MountOptions, parseMountOptions, splitOptions } from './options.ts';
 
 const REMOUNT_FLAG = 32;
 

@@ -40,17 +40,15 @@ import type { DirectoryCookies } from './directory-cookies.ts';
 import { DirectoryListing } from './directory-listing.ts';
 import type { DirtyLimits } from './dirty-limits.ts';
 import { emptyAttributes, encodeOutHeader } from './encoding.ts';
+import { HEAD_ANSWER_BYTES } from './limits.ts';
 import type { MountAnswers } from './mount-answers.ts';
 import type { Agreement } from './negotiation.ts';
 import type { Notices } from './notices.ts';
-import { HEAD_BYTES, NOTICE_AT, REQUEST_LEAD_BYTES } from './slot.ts';
+import { HEAD_BYTES, REQUEST_LEAD_BYTES } from './slot.ts';
 import type { ToldDirectories } from './told-directories.ts';
 import type { UnlinkedFiles } from './unlinked-files.ts';
 import type { UnwrittenFiles } from './unwritten-files.ts';
 import type { WriteFailures } from './write-failures.ts';
-
-/** Longest answer in the head page. */
-const HEAD_ANSWER_BYTES = NOTICE_AT - OutHeader.bytes;
 
 /** What a request needs of its session. */
 export interface Conversation {
@@ -90,11 +88,11 @@ export interface Conversation {
   /** INIT was refused. */
   notUnderstood(): void;
   /** Sends the reply that `answer` made. Returns 0, or the errno of the kernel. */
-  reply(request: Request): number;
+  reply(request: FuseRequest): number;
   /** Unmounts the filesystem, once. */
   unmount(): Promise<void>;
   /** The end of a request: replies and releases its slot. */
-  ended(request: Request, thrown: unknown): void;
+  ended(request: FuseRequest, thrown: unknown): void;
 }
 
 /** What an operation changes: whether -o dirsync and -o sync make it wait for the disk. */
@@ -109,29 +107,29 @@ export interface Handler {
   /** The kernel expects no reply. */
   readonly silent: boolean;
   /** Reads the arguments. Throws FsError for those that cannot be. */
-  decode(request: Request): void;
+  decode(request: FuseRequest): void;
   /** Starts the work; `request.finished` ends it, now or later. */
-  begin(request: Request): void;
+  begin(request: FuseRequest): void;
   /** The work of a metadata operation. */
-  perform(request: Request, tx: TransactionHandle): void;
+  perform(request: FuseRequest, tx: TransactionHandle): void;
   /** Builds the successful answer. */
-  answer(request: Request): void;
+  answer(request: FuseRequest): void;
   /** Sends the answer, or the refusal. Returns 0, or the errno of the kernel. */
-  send(request: Request): number;
+  send(request: FuseRequest): number;
   /**
    * The last word on a request, when it was replied to.
    * @param failure what it was refused for; undefined on success
    * @param delivered the kernel took the reply, or expected none
    */
-  over(request: Request, failure: unknown, delivered: boolean): void;
+  over(request: FuseRequest, failure: unknown, delivered: boolean): void;
   /**
    * Takes (or gives back, if the reply was not delivered) the references to inodes that the answer
    * hands to the kernel.
    */
-  reference(request: Request, taken: boolean): void;
+  reference(request: FuseRequest, taken: boolean): void;
 }
 
-export class Request implements Operation {
+export class FuseRequest implements Operation {
   readonly slot: number;
   readonly wire: Wire;
   readonly conversation: Conversation;

@@ -7,14 +7,17 @@
 import { closeSync } from 'node:fs';
 import type { FileSystem } from '../fs/base/filesystem.ts';
 import type { FuseChannelHandle } from '../native.ts';
+import { tuneBacking } from './backing-device.ts';
 import { openChannel } from './channel.ts';
 import { DirtyLimits } from './dirty-limits.ts';
-import { abandonMount, type MountRequest, mount, tuneBacking } from './mount.ts';
+import { mount } from './mount.ts';
+import type { FuseMountRequest } from './mount-request.ts';
 import { findMount } from './mount-table.ts';
 import { Session, type SessionOptions } from './session.ts';
 import { synchronousRequests } from './synchronous.ts';
+import { abandonMount } from './unmount.ts';
 
-export interface ServeRequest extends MountRequest, SessionOptions {
+export interface ServeRequest extends FuseMountRequest, SessionOptions {
   readonly filesystem: FileSystem;
 }
 

@@ -6,20 +6,20 @@ import { fsError } from '../fs/base/errors.ts';
 import { BatchForgetIn, ForgetIn, ForgetOne, InitIn, Opcode } from './abi.ts';
 import { endAfter, type OperationRow, row, succeed } from './handler-parts.ts';
 import { agree, decodeInit, encodeInitOut } from './negotiation.ts';
-import type { Conversation, Request } from './request.ts';
+import type { Conversation, FuseRequest } from './request.ts';
 
-function decodeInitRequest(request: Request): void {
+function decodeInitRequest(request: FuseRequest): void {
   const { conversation, wire, bodyAt } = request;
   conversation.agreed(agree(decodeInit(wire, bodyAt), conversation.writebackCache));
 }
 
-function answerInit(request: Request): void {
+function answerInit(request: FuseRequest): void {
   const { agreement } = request.conversation;
   if (agreement === undefined) throw fsError('EPROTO');
   request.answerShort(encodeInitOut(request.wire, request.answerAt, agreement));
 }
 
-function initOver({ conversation }: Request, failure: unknown, delivered: boolean): void {
+function initOver({ conversation }: FuseRequest, failure: unknown, delivered: boolean): void {
   if (failure !== undefined) conversation.notUnderstood();
   else if (delivered) conversation.greeted();
 }
@@ -28,7 +28,7 @@ function initOver({ conversation }: Request, failure: unknown, delivered: boolea
  * Replied to when the volume is clean on disk: the kernel lets umount(2) of a fuseblk mount return
  * then.
  */
-function beginDestroy(request: Request): void {
+function beginDestroy(request: FuseRequest): void {
   endAfter(request, request.conversation.unmount());
 }
 
@@ -44,13 +44,13 @@ function forget(conversation: Conversation, inode: number, count: number): void 
   conversation.writeFailures.gone(inode);
 }
 
-function beginForget(request: Request): void {
+function beginForget(request: FuseRequest): void {
   const { wire, bodyAt, inode, conversation } = request;
   forget(conversation, inode, wire.u64(bodyAt + ForgetIn.nlookup));
   succeed(request);
 }
 
-function beginBatchForget(request: Request): void {
+function beginBatchForget(request: FuseRequest): void {
   const { wire, bodyAt, bodyEnd, conversation } = request;
   const count = wire.u32(bodyAt + BatchForgetIn.count);
   const received = Math.floor((bodyEnd - bodyAt - BatchForgetIn.bytes) / ForgetOne.bytes);

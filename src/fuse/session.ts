@@ -26,7 +26,7 @@ import type { MountAnswers } from './mount-answers.ts';
 import type { Agreement } from './negotiation.ts';
 import { Notices } from './notices.ts';
 import { handlerOf, unknownOperation } from './operations.ts';
-import { type Conversation, Request } from './request.ts';
+import { type Conversation, FuseRequest } from './request.ts';
 import { type SynchronousRequests, waitsForDisk } from './synchronous.ts';
 import { ToldDirectories } from './told-directories.ts';
 import { UnlinkedFiles } from './unlinked-files.ts';
@@ -98,7 +98,7 @@ export class Session implements Conversation {
   readonly #wire: Wire;
   readonly #log: (message: string) => void;
   readonly #synchronous: SynchronousRequests;
-  readonly #requests: Request[] = [];
+  readonly #requests: FuseRequest[] = [];
   readonly #counts: OperationCount[] = [];
   /** The last of them, which opcodes beyond the table share. */
   readonly #countOfOthers: OperationCount = { requests: 0, errors: 0 };
@@ -149,7 +149,7 @@ export class Session implements Conversation {
   #makeRequests(): void {
     const { memory, slotBytes, slotCount } = this.#channel;
     for (let slot = 0; slot < slotCount; slot++) {
-      this.#requests.push(new Request(this, memory, this.#wire, slot, slotBytes, unknownOperation));
+      this.#requests.push(new FuseRequest(this, memory, this.#wire, slot, slotBytes, unknownOperation));
     }
     for (let opcode = 0; opcode < OPCODE_LIMIT; opcode++) this.#counts.push({ requests: 0, errors: 0 });
     this.#counts.push(this.#countOfOthers);
@@ -205,7 +205,7 @@ export class Session implements Conversation {
     }
   }
 
-  ended(request: Request, thrown: unknown): void {
+  ended(request: FuseRequest, thrown: unknown): void {
     if (!request.pending) {
       this.#logThrown(`${request.handler.name} ended twice`, thrown);
       return;
@@ -224,7 +224,7 @@ export class Session implements Conversation {
     this.#channel.release(request.slot);
   }
 
-  #endWhenDurable(request: Request): void {
+  #endWhenDurable(request: FuseRequest): void {
     request.synchronous = false;
     this.filesystem.sync(request.inode).then(
       () => this.ended(request, undefined),
@@ -232,7 +232,7 @@ export class Session implements Conversation {
     );
   }
 
-  #reply(request: Request, thrown: unknown): void {
+  #reply(request: FuseRequest, thrown: unknown): void {
     const { handler } = request;
     const failure = thrown === undefined ? this.#answer(request) : thrown;
     if (failure !== undefined) this.#refuse(request, failure);
@@ -240,7 +240,7 @@ export class Session implements Conversation {
     handler.over(request, failure, delivered);
   }
 
-  #send(request: Request, succeeded: boolean): boolean {
+  #send(request: FuseRequest, succeeded: boolean): boolean {
     const { handler } = request;
     if (succeeded) handler.reference(request, true);
     const errno = handler.send(request);
@@ -251,12 +251,12 @@ export class Session implements Conversation {
     return false;
   }
 
-  reply({ replyAt, replyBytes }: Request): number {
+  reply({ replyAt, replyBytes }: FuseRequest): number {
     return this.#channel.reply(replyAt, replyBytes);
   }
 
   /** Builds the answer; returns what was thrown, if anything. */
-  #answer(request: Request): unknown {
+  #answer(request: FuseRequest): unknown {
     try {
       request.handler.answer(request);
       return undefined;
@@ -265,7 +265,7 @@ export class Session implements Conversation {
     }
   }
 
-  #refuse(request: Request, failure: unknown): void {
+  #refuse(request: FuseRequest, failure: unknown): void {
     if (!(failure instanceof FsError)) this.#logThrown(request.handler.name, failure);
     this.#countOf(request.opcode).errors++;
     request.answerError(errnoOf(failure));

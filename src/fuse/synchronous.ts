@@ -12,7 +12,7 @@
  * locked in the kernel until the answer. With -o sync there is no writeback cache, so each write(2)
  * is a WRITE, and none is answered early.
  */
-import { MountFlag } from './options.ts';
+import { MountFlag } from './mount-flags.ts';
 import type { Changes } from './request.ts';
 
 /**

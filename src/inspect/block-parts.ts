@@ -6,6 +6,7 @@
 
 import { rangeTexts } from '../check/number-ranges.ts';
 import { viewOf } from '../common/bytes.ts';
+import type { RecordInfo } from '../common/record.ts';
 import {
   AttributeRecord,
   BitmapHeader,
@@ -36,7 +37,6 @@ import {
   VOLUME_ROOT_INODE_OFFSET,
   VolumeRoot,
 } from '../fs/format/format.ts';
-import type { RecordInfo } from '../fs/format/record.ts';
 import { type FieldRow, fieldRows, headerRows } from './field-rows.ts';
 import { attributeAt, entryName, inlineAttributeBytes, nodeRecords } from './node-records.ts';
 import { nameText, spacedHex } from './value-text.ts';

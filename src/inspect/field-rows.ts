@@ -6,6 +6,7 @@
  */
 import { viewOf } from '../common/bytes.ts';
 import { printableJson } from '../common/printable.ts';
+import { Bytes, I64, type RecordInfo, type RecordTable, U8, U16, U32, U48, U64 } from '../common/record.ts';
 import { type FeatureClass, namesOfBits } from '../fs/format/features.ts';
 import {
   BlockHeader,
@@ -26,17 +27,6 @@ import {
   TreeKind,
   VolumeState,
 } from '../fs/format/format.ts';
-import {
-  Bytes,
-  I64,
-  type RecordInfo,
-  type RecordTable,
-  U8,
-  U16,
-  U32,
-  U48,
-  U64,
-} from '../fs/format/record.ts';
 import { labelText } from '../fs/format/superblock.ts';
 import { formatUuid, hexText, timeText } from './value-text.ts';
 

@@ -8,7 +8,7 @@
  */
 import type { Device } from '../aio/device.ts';
 import { BlockSource } from '../check/block-source.ts';
-import { type InodePlace, InodeTable } from '../check/inode-table.ts';
+import { type InodePlace, InodePlaces } from '../check/inode-places.ts';
 import { viewOf } from '../common/bytes.ts';
 import { blockFault } from '../fs/format/block-header.ts';
 import {
@@ -115,7 +115,7 @@ export class VolumeSource {
   async #locate(number: number): Promise<InodePlace | undefined> {
     for await (const { bytes, at } of this.leafRecords(await this.#table(), BlockKind.extentNode)) {
       const view = viewOf(bytes);
-      const piece = new InodeTable(this.layout);
+      const piece = new InodePlaces(this.layout);
       piece.add({
         fileBlock: ExtentRecord.key.get(view, at),
         block: ExtentRecord.block.get(view, at),

@@ -13,8 +13,8 @@
 import type { Device } from '../../src/aio/device.ts';
 import { FsError, fsError, LostDataError } from '../../src/fs/base/errors.ts';
 import type { Caller, WriteRequest } from '../../src/fs/base/filesystem.ts';
-import { extentsPerStep } from '../../src/fs/base/limits.ts';
 import { FileType, ROOT_INODE } from '../../src/fs/format/format.ts';
+import { extentsPerStep } from '../../src/fs/format/limits.ts';
 import type { Transaction } from '../../src/fs/transaction/transaction.ts';
 import type { Volume } from '../../src/fs/volume.ts';
 import { emptyAttributes } from '../../src/fuse/encoding.ts';

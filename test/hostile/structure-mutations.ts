@@ -3,6 +3,7 @@
  * writes, or a bug.
  */
 
+import { Bytes, type RecordInfo, U8, U16, U32, U48 } from '../../src/common/record.ts';
 import {
   AttributeRecord,
   BitmapHeader,
@@ -27,7 +28,6 @@ import {
 } from '../../src/fs/format/format.ts';
 import { Layout } from '../../src/fs/format/layout.ts';
 import { NODE_BLOCK_KIND } from '../../src/fs/format/node-blocks.ts';
-import { Bytes, type RecordInfo, U8, U16, U32, U48 } from '../../src/fs/format/record.ts';
 import type { SeededRandom } from '../../src/sim/seeded-random.ts';
 import type { Image, InodePlace, NodePlace, RecordPlace } from './image.ts';
 import { recordOf } from './image.ts';

@@ -11,7 +11,7 @@
  * ever, or make it write where it must not.
  */
 
-import { checkVolume, NotAVolumeError as NothingToCheck } from '../../src/check/checker.ts';
+import { checkVolume, NothingToCheckError } from '../../src/check/checker.ts';
 import { repairVolume } from '../../src/check/repair.ts';
 import { CorruptionError, FsError } from '../../src/fs/base/errors.ts';
 import { BlockHeader, HEADER_BYTES } from '../../src/fs/format/format.ts';
@@ -71,7 +71,7 @@ function isRefusal(thrown: unknown): boolean {
     thrown instanceof FsError ||
     thrown instanceof CorruptionError ||
     thrown instanceof NotAVolumeError ||
-    thrown instanceof NothingToCheck
+    thrown instanceof NothingToCheckError
   );
 }
 
@@ -203,7 +203,7 @@ class Trial {
       if (outcome !== 'clean' && outcome !== 'corrected')
         throw new Broken(`${outcome}: ${codesOf(problems)}`);
     } catch (thrown) {
-      if (!(thrown instanceof NothingToCheck)) throw thrown;
+      if (!(thrown instanceof NothingToCheckError)) throw thrown;
       if (mounted) throw new Broken(`it could be mounted, but not repaired: ${thrown.message}`);
       this.#settle(device);
       return;

@@ -6,8 +6,8 @@
  * transfer is a real one of fewer bytes, so the bytes that should have moved did, and no others.
  */
 
+import type { LeaseQueue } from '../../src/aio/file/file-queues.ts';
 import type { FileRequest } from '../../src/aio/file/file-request.ts';
-import type { LeaseQueue } from '../../src/aio/file/thread-queues.ts';
 import { SubmissionQueue } from '../../src/aio/submission-queue.ts';
 import {
   type IoQueueHandle,
@@ -96,6 +96,10 @@ export class FaultyQueue implements IoQueueHandle {
     if (passed > 0) this.#real.submit(passed);
   }
 
+  setSpin(nanoseconds: number): void {
+    this.#real.setSpin(nanoseconds);
+  }
+
   close(): void {
     this.#real.close();
   }
@@ -165,12 +169,12 @@ function shorten(entry: Float64Array, segments: Float64Array, bytes: number): vo
 }
 
 /**
- * A source of queues for `openFileOn`, each of them faulty; the queues are in `queues` as they are
+ * A source of queues for a FileGroup, each of them faulty; the queues are in `queues` as they are
  * made.
  */
 export function faultyLeases(plan: FaultPlan): { lease: LeaseQueue; queues: FaultyQueue[] } {
   const queues: FaultyQueue[] = [];
-  const lease: LeaseQueue = (kind, _, depth) => {
+  const lease: LeaseQueue = ({ kind, depth }) => {
     const most = kind === 'threads' ? 4 : depth;
     const Native = { aio: native.AioQueue, uring: native.UringQueue, threads: native.ThreadQueue }[kind];
     const queue = new SubmissionQueue<FileRequest>((onCompletions) => {

@@ -7,7 +7,8 @@
  */
 import fc from 'fast-check';
 import { describe, test } from 'vitest';
-import { openFile, openFileOn } from '../../src/aio/file/open-file.ts';
+import { FileGroup } from '../../src/aio/file/file-group.ts';
+import { openFile, openFileIn } from '../../src/aio/file/open-file.ts';
 import { DIRECT_ENGINES, ENGINES, pattern, temporaryFile, undoAfterAll } from './aio-conformance-targets.ts';
 import { faultyLeases } from './aio-faulty-queue.ts';
 import { batches, FileModel, faultsOf, type ModelBatch } from './aio-model.ts';
@@ -27,7 +28,7 @@ describe.each(ENGINES)('%s', (engine) => {
     const file =
       faults === undefined
         ? await openFile(path, options)
-        : await openFileOn(faultyLeases(faultsOf(faults, unit)).lease, path, options);
+        : await openFileIn(new FileGroup(faultyLeases(faultsOf(faults, unit)).lease), path, options);
     try {
       if (faults === undefined) await file.writeAt(pattern(FIRST_BYTES), 0);
       const model = new FileModel(file, path);

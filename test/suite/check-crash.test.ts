@@ -7,7 +7,7 @@
  */
 import { beforeAll, describe, expect, test } from 'vitest';
 import { RepairWriteError } from '../../src/check/block-target.ts';
-import { checkVolume, NotAVolumeError } from '../../src/check/checker.ts';
+import { checkVolume, NothingToCheckError } from '../../src/check/checker.ts';
 import { repairVolume } from '../../src/check/repair.ts';
 import { crashImage } from '../../src/sim/crash-image.ts';
 import type { MemoryDevice } from '../../src/sim/memory-device.ts';
@@ -87,7 +87,7 @@ async function isVolume(repair: Promise<unknown>): Promise<boolean> {
     await repair;
     return true;
   } catch (thrown) {
-    if (thrown instanceof NotAVolumeError) return false;
+    if (thrown instanceof NothingToCheckError) return false;
     throw thrown;
   }
 }

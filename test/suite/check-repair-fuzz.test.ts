@@ -9,7 +9,7 @@
  *   CHECK_FUZZ_SEED=17 CHECK_FUZZ_COUNT=1 npx vitest run test/suite/check-repair-fuzz.test.ts     repeats one
  */
 import { describe, expect, test } from 'vitest';
-import { checkVolume, NotAVolumeError } from '../../src/check/checker.ts';
+import { checkVolume, NothingToCheckError } from '../../src/check/checker.ts';
 import { repairVolume } from '../../src/check/repair.ts';
 import type { MemoryDevice } from '../../src/sim/memory-device.ts';
 import { Damager, SAMPLES } from './check-random-damage.ts';
@@ -27,7 +27,7 @@ async function leftOver(device: MemoryDevice): Promise<string[] | undefined> {
         ...repaired.after.problems.map(({ message }) => message),
       ];
   } catch (thrown) {
-    if (thrown instanceof NotAVolumeError) return undefined;
+    if (thrown instanceof NothingToCheckError) return undefined;
     throw thrown;
   }
   const { problems, state } = await checkVolume(device);

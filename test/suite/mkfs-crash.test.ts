@@ -4,12 +4,12 @@
  * user tries next.
  */
 import { expect, test } from 'vitest';
-import { checkVolume, NotAVolumeError } from '../../src/check/checker.ts';
+import { checkVolume, NothingToCheckError } from '../../src/check/checker.ts';
 import { repairVolume } from '../../src/check/repair.ts';
 import { eraseVolume } from '../../src/fs/erase.ts';
 import { backupPlaces } from '../../src/fs/format/backup-places.ts';
 import { MAGIC } from '../../src/fs/format/format.ts';
-import { NotAVolumeError as NotMountable } from '../../src/fs/format/superblock.ts';
+import { NotAVolumeError } from '../../src/fs/format/superblock.ts';
 import { formatVolume } from '../../src/fs/mkfs.ts';
 import { crashImage } from '../../src/sim/crash-image.ts';
 import { MemoryDevice } from '../../src/sim/memory-device.ts';
@@ -57,7 +57,7 @@ async function mounted(device: MemoryDevice): Promise<string | undefined> {
     const { volume } = await TestVolume.open(device.clone());
     return `${volume.label}: ${[...(await contentsOf(device))].join('; ')}`;
   } catch (thrown) {
-    if (thrown instanceof NotMountable) return undefined;
+    if (thrown instanceof NotAVolumeError) return undefined;
     throw thrown;
   }
 }
@@ -68,7 +68,7 @@ async function repaired(device: MemoryDevice): Promise<string | undefined> {
   try {
     await repairVolume(copy, 'all');
   } catch (thrown) {
-    if (thrown instanceof NotAVolumeError) return undefined;
+    if (thrown instanceof NothingToCheckError) return undefined;
     throw thrown;
   }
   return mounted(copy);

@@ -9,8 +9,9 @@ import { constants } from 'node:os';
 import { afterEach, describe, expect, test } from 'vitest';
 import { AlignedBuffer } from '../../src/aio/file/aligned-buffer.ts';
 import type { AsyncFile, EngineName, OpenFileOptions } from '../../src/aio/file/async-file.ts';
+import { FileGroup } from '../../src/aio/file/file-group.ts';
 import { AioError, TimeoutError } from '../../src/aio/file/io-error.ts';
-import { openFileOn } from '../../src/aio/file/open-file.ts';
+import { openFileIn } from '../../src/aio/file/open-file.ts';
 import { SubmissionQueue } from '../../src/aio/submission-queue.ts';
 import { type IoQueueHandle, QUEUE_ENTRY_NUMBERS, QueueOperation } from '../../src/native.ts';
 import { SeededRandom } from '../../src/sim/seeded-random.ts';
@@ -32,7 +33,7 @@ afterEach(async () => {
 
 async function open(path: string, plan: FaultPlan, options: OpenFileOptions) {
   const { lease, queues } = faultyLeases(plan);
-  const file = await openFileOn(lease, path, { flags: 'r+', ...options });
+  const file = await openFileIn(new FileGroup(lease), path, { flags: 'r+', ...options });
   opened.push(file);
   return { file, queue: queues[0] as FaultyQueue };
 }
@@ -385,6 +386,8 @@ test('a completion that comes before submit returns is not lost', async () => {
       }
       this.#onCompletions(count);
     }
+
+    setSpin(): void {}
 
     close(): void {}
 

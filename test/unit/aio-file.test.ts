@@ -9,10 +9,11 @@ import { describe, expect, test } from 'vitest';
 import { AlignedBuffer, memoryUnder } from '../../src/aio/file/aligned-buffer.ts';
 import { BufferPool } from '../../src/aio/file/buffer-pool.ts';
 import { Buffers } from '../../src/aio/file/buffers.ts';
+import { FileGroup } from '../../src/aio/file/file-group.ts';
+import { FileQueues } from '../../src/aio/file/file-queues.ts';
 import { AioError, asAioError } from '../../src/aio/file/io-error.ts';
-import { openFile, openFileOn } from '../../src/aio/file/open-file.ts';
+import { openFile, openFileIn } from '../../src/aio/file/open-file.ts';
 import { OperationOrder } from '../../src/aio/file/operation-order.ts';
-import { type LeaseQueue, leaseQueue } from '../../src/aio/file/thread-queues.ts';
 import { TokenRing } from '../../src/aio/token-ring.ts';
 import { SeededRandom } from '../../src/sim/seeded-random.ts';
 import { removeTemporaryImagesAfterAll, temporaryImage } from './aio-temporary.ts';
@@ -208,15 +209,17 @@ describe('errors', () => {
 
 describe('the choice of an engine', () => {
   /** Refuses some kinds of queues, as a system would. */
-  function refusing(...kinds: string[]): LeaseQueue {
-    return (kind, descriptor, depth) => {
-      if (!kinds.includes(kind)) return leaseQueue(kind, descriptor, depth);
+  function refusing(...kinds: string[]): FileGroup {
+    const queues = new FileQueues();
+    return new FileGroup((wish) => {
+      const { kind } = wish;
+      if (!kinds.includes(kind)) return queues.lease(wish);
       const errno = kind === 'uring' ? EPERM : EAGAIN;
       throw Object.assign(new Error(`E: no ${kind} here, setup`), {
         errno: -errno,
         syscall: `${kind}_setup`,
       });
-    };
+    });
   }
 
   test.each([
@@ -225,7 +228,7 @@ describe('the choice of an engine', () => {
     [['uring', 'aio'], 'direct'],
   ])('auto passes over %j and takes %s', async (refused, engine) => {
     const path = temporaryImage(SIZE);
-    const file = await openFileOn(refusing(...refused), path, { flags: 'r+' });
+    const file = await openFileIn(refusing(...refused), path, { flags: 'r+' });
     expect(file.options.engine).toBe(engine);
     expect(await file.writeAt(AlignedBuffer.allocate(4096), 0)).toBe(4096);
     await file.close();
@@ -234,7 +237,7 @@ describe('the choice of an engine', () => {
   test('a named engine that the system refuses is an error, and leaves no descriptor', async () => {
     const path = temporaryImage(SIZE);
     const before = openedFor(path);
-    await expect(openFileOn(refusing('uring'), path, { engine: 'uring' })).rejects.toMatchObject({
+    await expect(openFileIn(refusing('uring'), path, { engine: 'uring' })).rejects.toMatchObject({
       code: 'EPERM',
       syscall: 'uring_setup',
       path,

@@ -4,7 +4,7 @@
 import { BitSet } from 'bitset';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { lowestClear, setBits } from '../../src/check/space-map.ts';
+import { lowestClear, setBits } from '../../src/check/claimed-blocks.ts';
 
 const WORD_BITS = 32;
 const MOST_WORDS = 8;

@@ -6,7 +6,7 @@ import { mkdtempSync, readFileSync, rmSync, statSync, truncateSync } from 'node:
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeEach, expect, test } from 'vitest';
-import { openAioDevice } from '../../src/aio/aio-device.ts';
+import { openKernelDevice } from '../../src/aio/kernel-device.ts';
 import { growVolume, plannedSize } from '../../src/cli/growing.ts';
 import { Resource } from '../../src/cli/raise-limits.ts';
 import { CorruptionError, fsError } from '../../src/fs/base/errors.ts';
@@ -47,7 +47,7 @@ async function untouched(...size: string[]): Promise<string> {
 
 /** Changes the superblock of the image, and seals it again. */
 async function superblock(change: (view: DataView) => void): Promise<void> {
-  const device = openAioDevice(image, { allowBuffered: true });
+  const device = openKernelDevice(image, { allowBuffered: true });
   const memory = device.allocateMemory(4096);
   const done = (start: (completion: { ioDone(errno: number): void }) => void) =>
     new Promise<void>((resolve) => {
@@ -132,14 +132,14 @@ test.each([
   [{ readOnly: true, failureInWords: 'writing failed (EIO)' }, /volume\.img .*writing failed \(EIO\)/],
   [{}, /EROFS|read-only|write-protected/],
 ])('a volume that takes no changes: %j', async (state, message) => {
-  const device = openAioDevice(image, { allowBuffered: true });
+  const device = openKernelDevice(image, { allowBuffered: true });
   await expect(growVolume(stub(state), device, 64 * MIB)).rejects.toThrow(message);
   expect([statSync(image).size, device.sizeBytes]).toEqual([8 * MIB, 8 * MIB]);
   await device.close();
 });
 
 test('a volume on which damage was met while it was in use', async () => {
-  const device = openAioDevice(image, { allowBuffered: true });
+  const device = openKernelDevice(image, { allowBuffered: true });
   const volume = await openVolume(device, { log: () => {} });
   volume.corrupt(new CorruptionError(70, 'is not what it was'));
   await expect(growVolume(volume, device, 64 * MIB)).rejects.toThrow(
@@ -150,7 +150,7 @@ test('a volume on which damage was met while it was in use', async () => {
 });
 
 test('an image that may only be read', async () => {
-  const device = openAioDevice(image, { allowBuffered: true, readOnly: true });
+  const device = openKernelDevice(image, { allowBuffered: true, readOnly: true });
   const volume = await openVolume(device);
   await expect(growVolume(volume, device, 64 * MIB)).rejects.toThrow(/volume\.img .*read-only/);
   await volume.unmount();

@@ -5,7 +5,8 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Clock } from '../../src/fs/base/clock.ts';
 import { Opcode } from '../../src/fuse/abi.ts';
-import { accessRules, parseMountOptions } from '../../src/fuse/options.ts';
+import { accessRules } from '../../src/fuse/mount-flags.ts';
+import { parseMountOptions } from '../../src/fuse/options.ts';
 import { FuseVolume, readBody } from '../suite/fuse-volume.ts';
 import { TestVolume } from '../suite/volume-harness.ts';
 

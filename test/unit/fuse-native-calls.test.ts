@@ -1,6 +1,6 @@
 /** The calls of the libfuse 2 layer: what is made for somebody whose name it is not told. */
 import { describe, expect, test } from 'vitest';
-import { PathCalls } from '../../src/fuse/fuse-native-adapter.ts';
+import { PathCalls } from '../../src/fuse/fuse-native-calls.ts';
 import { synchronousRequests } from '../../src/fuse/synchronous.ts';
 import { MemoryFileSystem } from '../suite/fuse-memory-filesystem.ts';
 

@@ -1,15 +1,11 @@
 /** Mount options as texts, and what becomes of them. */
 import { describe, expect, test } from 'vitest';
 import { MIN_CACHE_BYTES } from '../../src/fs/base/limits.ts';
-import { helperOptions } from '../../src/fuse/mount.ts';
+import { helperOptions } from '../../src/fuse/fusermount.ts';
+import { MountFlag } from '../../src/fuse/mount-flags.ts';
 import { parseMountinfo } from '../../src/fuse/mount-table.ts';
-import {
-  MountFlag,
-  MountOptionError,
-  type MountOptions,
-  OPTION_LIMITS,
-  parseMountOptions,
-} from '../../src/fuse/options.ts';
+import { MountOptionError, OPTION_LIMITS } from '../../src/fuse/option-values.ts';
+import { type MountOptions, parseMountOptions } from '../../src/fuse/options.ts';
 import { native } from '../../src/native.ts';
 
 function parse(...texts: string[]): MountOptions {
@@ -102,10 +98,11 @@ describe('mount options', () => {
   });
 
   test('the bounds themselves are taken, and are those of whoever uses the value', () => {
-    expect(parse('spin=1ms').spinNanoseconds).toBe(native.longestSpinNanoseconds);
-    expect(() => native.setSpin(OPTION_LIMITS.spinNanoseconds.most)).not.toThrow();
-    expect(() => native.setSpin(OPTION_LIMITS.spinNanoseconds.most + 1)).toThrow(RangeError);
-    native.setSpin(0);
+    expect(parse('spin=1ms').spinNanoseconds).toBe(native.numbers.longestSpinNanoseconds);
+    const queue = new native.ThreadQueue(1, () => {});
+    expect(() => queue.setSpin(OPTION_LIMITS.spinNanoseconds.most)).not.toThrow();
+    expect(() => queue.setSpin(OPTION_LIMITS.spinNanoseconds.most + 1)).toThrow(RangeError);
+    queue.close();
     expect(parse('cache=4M').cacheBytes).toBe(MIN_CACHE_BYTES);
     expect(parse('cache=1T').cacheBytes).toBe(2 ** 40);
     expect(parse('max_read=4K').maxReadBytes).toBe(4096);

@@ -2,17 +2,17 @@
  * Questions to a mount: the ioctl as bytes, who may ask, answers in parts, and what no server of
  * ours would say.
  */
+
 import { beforeEach, describe, expect, test } from 'vitest';
 import { Errno } from '../../src/fs/base/errors.ts';
 import { Opcode } from '../../src/fuse/abi.ts';
+import { MESSAGE_BYTES, MOST_ANSWER_BYTES } from '../../src/fuse/limits.ts';
 import { MountAnswers } from '../../src/fuse/mount-answers.ts';
 import {
   AnswerHead,
   decodeAnswer,
   encodeAnswer,
   encodeQuestion,
-  MESSAGE_BYTES,
-  MOST_ANSWER_BYTES,
   MOST_PART_BYTES,
   MOST_PAYLOAD_BYTES,
   QUESTION_COMMAND,

@@ -1,7 +1,8 @@
 /** What `-o remount,…` may ask for, and the flags that the kernel is given for it. */
 import { describe, expect, test } from 'vitest';
+import { MountFlag } from '../../src/fuse/mount-flags.ts';
 import type { MountRecord } from '../../src/fuse/mount-table.ts';
-import { MountFlag, parseMountOptions } from '../../src/fuse/options.ts';
+import { parseMountOptions } from '../../src/fuse/options.ts';
 import {
   changedOptions,
   flagsOf,

@@ -14,7 +14,8 @@ import { SpaceMap } from '../../src/fs/transaction/space-map.ts';
 import { Transaction } from '../../src/fs/transaction/transaction.ts';
 import { Wire } from '../../src/fuse/abi.ts';
 import { DirectoryCookies } from '../../src/fuse/directory-cookies.ts';
-import { DirectoryListing, LONGEST_LISTING_BYTES } from '../../src/fuse/directory-listing.ts';
+import { DirectoryListing } from '../../src/fuse/directory-listing.ts';
+import { LONGEST_LISTING_BYTES } from '../../src/fuse/limits.ts';
 import { MemoryDevice } from '../../src/sim/memory-device.ts';
 import { CALLER, formatted, TestVolume } from '../suite/volume-harness.ts';
 

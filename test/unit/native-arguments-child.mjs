@@ -97,7 +97,6 @@ const GOOD = {
   lockDescriptor: () => [opened, 0],
   setDirect: () => [opened, false],
   probeDescriptor: () => [opened],
-  setSpin: () => [0],
   openDevice: () => [file, { exclusive: false }],
   closeDevice: () => [1e6],
   mountFuse: () => ['source', '/nonexistent/directory', 'fuse', 0, 'fd=1000000'],

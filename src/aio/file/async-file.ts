@@ -79,8 +79,8 @@ export interface OpenFileOptions {
   /**
    * Longest time to look for a completion before sleeping, in microseconds, 0 to 1000; 0 = sleep at
    * once. It adapts: waits that a look cannot shorten stop it, and an idle file never costs
-   * processor time. The looking is one for the thread: the longest wish of its open files. Default
-   * 50.
+   * processor time. The looking is one for the thread: the longest wish of its open files and
+   * mounts. Default 50.
    */
   readonly spinUs?: number;
 }

@@ -9,6 +9,7 @@
  * waits, first come first served: this is what bounds the work of a program. Give a buffer back
  * only after its request is released.
  */
+import { DEFAULT_CHUNK_BYTES } from '../limits.ts';
 import { AlignedBuffer } from './aligned-buffer.ts';
 
 export interface BufferPoolOptions {
@@ -25,7 +26,7 @@ export class BufferPool {
   readonly #lent = new Set<Buffer>();
   readonly #waiting: ((buffer: Buffer) => void)[] = [];
 
-  constructor({ bufferBytes = 65536, count = 32 }: BufferPoolOptions = {}) {
+  constructor({ bufferBytes = DEFAULT_CHUNK_BYTES, count = 32 }: BufferPoolOptions = {}) {
     if (!Number.isInteger(bufferBytes) || bufferBytes < 1)
       throw new RangeError(`bufferBytes must be a positive integer, not ${bufferBytes}`);
     if (!Number.isInteger(count) || count < 1)

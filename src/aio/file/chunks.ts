@@ -4,14 +4,9 @@
  * Chunks lie at multiples of their length, so that direct I/O reads them without a detour. Several
  * share one piece of aligned memory, which lives as long as any of them.
  */
+import { DEFAULT_CHUNK_BYTES, DEFAULT_CHUNKS, MOST_CHUNKS, SLAB_BYTES } from '../limits.ts';
 import { AlignedBuffer } from './aligned-buffer.ts';
 import type { AsyncFile, ChunkOptions, IoRequest } from './async-file.ts';
-
-const DEFAULT_CHUNK_BYTES = 65536;
-const DEFAULT_DEPTH = 4;
-const MOST_DEPTH = 64;
-/** Memory is mapped for so many bytes at once, at most. */
-const SLAB_BYTES = 1 << 20;
 
 interface ReadAhead {
   readonly request: IoRequest;
@@ -70,9 +65,9 @@ export function checkedChunk(file: AsyncFile, chunkBytes = DEFAULT_CHUNK_BYTES):
 }
 
 /** How many at once, or its default. @throws RangeError */
-export function checkedDepth(depth = DEFAULT_DEPTH): number {
-  if (!Number.isInteger(depth) || depth < 1 || depth > MOST_DEPTH)
-    throw new RangeError(`depth must be an integer from 1 to ${MOST_DEPTH}, not ${depth}`);
+export function checkedDepth(depth = DEFAULT_CHUNKS): number {
+  if (!Number.isInteger(depth) || depth < 1 || depth > MOST_CHUNKS)
+    throw new RangeError(`depth must be an integer from 1 to ${MOST_CHUNKS}, not ${depth}`);
   return depth;
 }
 

@@ -21,13 +21,14 @@ import type {
 } from './async-file.ts';
 import { AbortError, AioError, CancelledError, type ErrorPlace, TimeoutError } from './io-error.ts';
 import type { Phase } from './operation-order.ts';
-import { giveScratch } from './scratch-memory.ts';
 
 const { ECANCELED, EFAULT } = constants.errno;
 
 /** The file that a request belongs to, as the request sees it. */
 export interface RequestHost {
   readonly path: string;
+  /** Takes back memory that the request has from it. */
+  giveScratch(memory: NumberedMemory): void;
   /** The request is over, in the kernel too. */
   released(request: FileRequest): void;
 }
@@ -52,10 +53,8 @@ export interface Payload {
   readonly pieces: MemoryPiece[] | undefined;
 }
 
-let lastId = 0;
-
 export class FileRequest implements IoRequest {
-  readonly id = ++lastId;
+  readonly id: number;
   readonly operation: RequestOperation;
   readonly lengthBytes: number;
   readonly payload: Payload;
@@ -95,6 +94,7 @@ export class FileRequest implements IoRequest {
 
   constructor(
     host: RequestHost,
+    id: number,
     operation: RequestOperation,
     payload: Payload,
     offset: number,
@@ -103,6 +103,7 @@ export class FileRequest implements IoRequest {
     startedAt: number,
   ) {
     this.#host = host;
+    this.id = id;
     this.#startedAt = startedAt;
     this.operation = operation;
     this.payload = payload;
@@ -218,7 +219,7 @@ export class FileRequest implements IoRequest {
       this.#lost = !scatter(scratch.bytes.subarray(from, from + count), this.payload);
     }
     this.scratch = undefined;
-    giveScratch(scratch);
+    this.#host.giveScratch(scratch);
     return count;
   }
 

@@ -10,15 +10,18 @@
  */
 import { close, constants, fstat, ftruncate, type Stats } from 'node:fs';
 import { constants as system } from 'node:os';
+import { DEFAULT_SPIN_NANOSECONDS, LONGEST_SPIN_NANOSECONDS } from '../../common/limits.ts';
 import { PERMISSION_BITS } from '../../common/permissions.ts';
 import { native } from '../../native.ts';
+import { DEFAULT_FILE_DEPTH, MOST_FILE_DEPTH } from '../limits.ts';
 import type { AsyncFile, EngineName, OpenFile, OpenFileOptions, ResolvedOptions } from './async-file.ts';
+import { FileGroup } from './file-group.ts';
 import { lockNow } from './file-lock.ts';
+import { FileQueues } from './file-queues.ts';
 import { AioError, asAioError } from './io-error.ts';
 import { APPEND, QueuedFile } from './queued-file.ts';
 import { requireTimeout } from './request-router.ts';
-import { EngineRefused, type OpenedFile, openDescriptor, Storage, takeDescriptor } from './storage.ts';
-import { type LeaseQueue, leaseQueue } from './thread-queues.ts';
+import { EngineRefused, FileStorage, type OpenedFile, openDescriptor, takeDescriptor } from './storage.ts';
 
 export { AlignedBuffer } from './aligned-buffer.ts';
 export type {
@@ -51,10 +54,8 @@ export { AbortError, AioError, AlignmentError, CancelledError, TimeoutError } fr
 const ENGINES: readonly EngineName[] = ['uring', 'aio', 'direct', 'buffered', 'mmap'];
 /** In the order in which 'auto' tries them. */
 const AUTO_ENGINES: readonly EngineName[] = ['uring', 'aio', 'direct', 'buffered'];
-const MOST_DEPTH = 4096;
-const DEFAULT_DEPTH = 128;
-const LONGEST_SPIN_MICROSECONDS = 1000;
-const DEFAULT_SPIN_MICROSECONDS = 50;
+const LONGEST_SPIN_MICROSECONDS = LONGEST_SPIN_NANOSECONDS / 1000;
+const DEFAULT_SPIN_MICROSECONDS = DEFAULT_SPIN_NANOSECONDS / 1000;
 
 const { O_ACCMODE, O_CREAT, O_DIRECT, O_EXCL, O_NONBLOCK, O_RDONLY, O_RDWR, O_TRUNC, O_WRONLY } = {
   ...constants,
@@ -75,11 +76,14 @@ const FLAGS: Readonly<Record<string, number>> = {
   'ax+': O_RDWR | O_CREAT | O_EXCL | APPEND,
 };
 
-export const openFile: OpenFile = (path, options) => openFileOn(leaseQueue, path, options);
+/** Of the files of this thread. */
+const threadGroup = new FileGroup(new FileQueues().lease);
 
-/** `openFile` with the source of its queues. */
-export async function openFileOn(
-  lease: LeaseQueue,
+export const openFile: OpenFile = (path, options) => openFileIn(threadGroup, path, options);
+
+/** `openFile`, with what the file shares with others. */
+export async function openFileIn(
+  group: FileGroup,
   path: string,
   options: OpenFileOptions = {},
 ): Promise<AsyncFile> {
@@ -92,7 +96,7 @@ export async function openFileOn(
       lockNow(opened, resolved.lock);
       if (resolved.flags & O_TRUNC) await empty(opened);
     }
-    return takeOver(opened, engine === 'auto' ? AUTO_ENGINES : [engine], resolved, lease);
+    return takeOver(opened, engine === 'auto' ? AUTO_ENGINES : [engine], resolved, group);
   } catch (thrown) {
     opened.descriptor.close();
     throw thrown;
@@ -107,13 +111,13 @@ function takeOver(
   opened: OpenedFile,
   engines: readonly EngineName[],
   options: ResolvedOptions,
-  lease: LeaseQueue,
+  group: FileGroup,
 ): AsyncFile {
   let first: AioError | undefined;
   for (const engine of engines) {
     const resolved = { ...options, engine };
     try {
-      return new QueuedFile(new Storage(opened, resolved, lease), resolved);
+      return new QueuedFile(new FileStorage(opened, resolved, group), resolved);
     } catch (thrown) {
       if (!(thrown instanceof EngineRefused)) throw thrown;
       const place = { syscall: thrown.syscall, path: opened.path };
@@ -183,12 +187,12 @@ const ENOTBLK = 15;
 
 function resolve(options: OpenFileOptions): ResolvedOptions {
   const { engine = 'auto', mode = 0o666, lock, align = 'auto', timeoutMs = 0 } = options;
-  const { queueDepth = DEFAULT_DEPTH, spinUs = DEFAULT_SPIN_MICROSECONDS } = options;
+  const { queueDepth = DEFAULT_FILE_DEPTH, spinUs = DEFAULT_SPIN_MICROSECONDS } = options;
   requireOneOf('engine', engine, ['auto', ...ENGINES]);
   requireOneOf('align', align, ['auto', 'strict']);
   requireOneOf('lock', lock, [undefined, 'exclusive', 'shared']);
   requireInteger('mode', mode, 0, PERMISSION_BITS);
-  requireInteger('queueDepth', queueDepth, 1, MOST_DEPTH);
+  requireInteger('queueDepth', queueDepth, 1, MOST_FILE_DEPTH);
   requireInteger('spinUs', spinUs, 0, LONGEST_SPIN_MICROSECONDS);
   requireTimeout(timeoutMs);
   const flags = flagsOf(options.flags ?? 'r');

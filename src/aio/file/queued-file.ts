@@ -31,7 +31,7 @@ import { lockFile, unlockFile } from './file-lock.ts';
 import type { FileRequest } from './file-request.ts';
 import { AioError, asAioError } from './io-error.ts';
 import { closedError, RequestRouter } from './request-router.ts';
-import type { Storage } from './storage.ts';
+import type { FileStorage } from './storage.ts';
 import { chunkReadable, chunkWritable } from './streams.ts';
 
 const { EINVAL } = constants.errno;
@@ -51,7 +51,7 @@ export class QueuedFile implements AsyncFile {
   readonly options: ResolvedOptions;
   readonly alignment: Alignment;
   readonly isBlockDevice: boolean;
-  readonly #storage: Storage;
+  readonly #storage: FileStorage;
   readonly #router: RequestRouter;
   readonly #appending: boolean;
   readonly #closedSignal = new AbortController();
@@ -60,7 +60,7 @@ export class QueuedFile implements AsyncFile {
   #positional: Promise<unknown> = Promise.resolve();
   #closing: Promise<void> | undefined;
 
-  constructor(storage: Storage, options: ResolvedOptions) {
+  constructor(storage: FileStorage, options: ResolvedOptions) {
     this.fd = storage.opened.descriptor.number;
     this.path = storage.opened.path;
     this.options = options;

@@ -17,7 +17,7 @@
  * so they are kept apart (operation-order.ts).
  */
 import { constants } from 'node:os';
-import { QueueOperation } from '../../native.ts';
+import { type NumberedMemory, QueueOperation } from '../../native.ts';
 import type { MemoryPiece } from '../request-table.ts';
 import { memoryUnder } from './aligned-buffer.ts';
 import type {
@@ -30,8 +30,7 @@ import type {
 import { FileRequest, gather, type Payload, type RequestHost } from './file-request.ts';
 import { AbortError, AioError, AlignmentError } from './io-error.ts';
 import { OperationOrder } from './operation-order.ts';
-import { takeScratch } from './scratch-memory.ts';
-import type { Route, Storage } from './storage.ts';
+import type { FileStorage, Route } from './storage.ts';
 
 const { EBADF, EFAULT, EIO, EOVERFLOW } = constants.errno;
 
@@ -46,7 +45,7 @@ const NOTHING: Payload = {
 
 export class RequestRouter implements RequestHost {
   readonly path: string;
-  readonly storage: Storage;
+  readonly storage: FileStorage;
   readonly order = new OperationOrder();
   readonly #options: ResolvedOptions;
   readonly #route: Route;
@@ -56,7 +55,7 @@ export class RequestRouter implements RequestHost {
   #completed = 0;
   #bounced = 0;
 
-  constructor(storage: Storage, options: ResolvedOptions) {
+  constructor(storage: FileStorage, options: ResolvedOptions) {
     this.path = storage.opened.path;
     this.storage = storage;
     this.#options = options;
@@ -146,6 +145,10 @@ export class RequestRouter implements RequestHost {
     else phase.waiting.push(start);
   }
 
+  giveScratch(memory: NumberedMemory): void {
+    this.storage.group.scratch.give(memory);
+  }
+
   released(request: FileRequest): void {
     this.#completed++;
     if (request.operation === 'write') this.storage.tail.finish();
@@ -200,9 +203,11 @@ export class RequestRouter implements RequestHost {
     requireTimeout(timeoutMs);
     const { signal } = options;
     const now = this.#route.queue.now();
+    const id = this.storage.group.nextRequestId();
     this.#submitted++;
-    if (!signal?.aborted) return new FileRequest(this, operation, payload, offset, options, timeoutMs, now);
-    const request = new FileRequest(this, operation, payload, offset, withoutSignal(options), 0, now);
+    if (!signal?.aborted)
+      return new FileRequest(this, id, operation, payload, offset, options, timeoutMs, now);
+    const request = new FileRequest(this, id, operation, payload, offset, withoutSignal(options), 0, now);
     request.giveUpAtOnce(new AbortError(signal.reason));
     this.#completed++;
     return request;
@@ -300,7 +305,7 @@ export class RequestRouter implements RequestHost {
   /** False when there is no memory; the request has then failed. */
   #takeScratch(request: FileRequest, lengthBytes: number): boolean {
     try {
-      request.scratch = takeScratch(Math.max(1, lengthBytes));
+      request.scratch = this.storage.group.scratch.take(Math.max(1, lengthBytes));
       return true;
     } catch (thrown) {
       this.#fail(request, Math.abs((thrown as NodeJS.ErrnoException).errno ?? EOVERFLOW));

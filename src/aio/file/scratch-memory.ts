@@ -3,39 +3,43 @@
  *
  * Pieces come in powers of two and are kept for the next request, up to a bound; above the largest
  * kept size each is made for its request. Their content is whatever the last request left.
+ *
+ *   const memory = scratch.take(6000);
+ *   … // a request uses it
+ *   scratch.give(memory);
  */
+
 import { type NumberedMemory, native } from '../../native.ts';
+import { LARGEST_KEPT_SCRATCH_BYTES, LEAST_SCRATCH_BYTES, MOST_KEPT_SCRATCH_BYTES } from '../limits.ts';
 
-const LEAST_BYTES = 4096;
-const LARGEST_KEPT_BYTES = 1 << 20;
-/** Kept in all, for the requests of one thread. */
-const MOST_KEPT_BYTES = 16 << 20;
+export class ScratchMemory {
+  readonly #kept = new Map<number, NumberedMemory[]>();
+  #keptBytes = 0;
 
-const kept = new Map<number, NumberedMemory[]>();
-let keptBytes = 0;
+  /** Memory of at least `lengthBytes`. @throws Error ENOMEM */
+  take(lengthBytes: number): NumberedMemory {
+    const size = sizeFor(lengthBytes);
+    const memory = this.#kept.get(size)?.pop();
+    if (!memory) return new native.AlignedMemory(size);
+    this.#keptBytes -= size;
+    return memory;
+  }
 
-/** Memory of at least `lengthBytes`. @throws Error ENOMEM */
-export function takeScratch(lengthBytes: number): NumberedMemory {
-  const size = sizeFor(lengthBytes);
-  const memory = kept.get(size)?.pop();
-  if (!memory) return new native.AlignedMemory(size);
-  keptBytes -= size;
-  return memory;
-}
-
-/** Gives memory back that no request uses any more. */
-export function giveScratch(memory: NumberedMemory): void {
-  const size = memory.bytes.length;
-  if (size > LARGEST_KEPT_BYTES || keptBytes + size > MOST_KEPT_BYTES) return;
-  const line = kept.get(size);
-  if (line) line.push(memory);
-  else kept.set(size, [memory]);
-  keptBytes += size;
+  /** Gives memory back that no request uses any more. */
+  give(memory: NumberedMemory): void {
+    const size = memory.bytes.length;
+    if (size > LARGEST_KEPT_SCRATCH_BYTES || this.#keptBytes + size > MOST_KEPT_SCRATCH_BYTES) return;
+    const line = this.#kept.get(size);
+    if (line) line.push(memory);
+    else this.#kept.set(size, [memory]);
+    this.#keptBytes += size;
+  }
 }
 
 function sizeFor(lengthBytes: number): number {
-  if (lengthBytes > LARGEST_KEPT_BYTES) return Math.ceil(lengthBytes / LEAST_BYTES) * LEAST_BYTES;
-  let size = LEAST_BYTES;
+  if (lengthBytes > LARGEST_KEPT_SCRATCH_BYTES)
+    return Math.ceil(lengthBytes / LEAST_SCRATCH_BYTES) * LEAST_SCRATCH_BYTES;
+  let size = LEAST_SCRATCH_BYTES;
   while (size < lengthBytes) size *= 2;
   return size;
 }

@@ -7,6 +7,7 @@
  */
 import { close, closeSync, open } from 'node:fs';
 import { constants } from 'node:os';
+import { MAX_SECTOR_BYTES } from '../../common/limits.ts';
 import {
   type DescriptorHandle,
   type MappedFileHandle,
@@ -17,9 +18,10 @@ import {
 import type { Lane } from '../lane.ts';
 import type { SubmissionQueue } from '../submission-queue.ts';
 import type { Alignment, EngineName, ResolvedOptions } from './async-file.ts';
+import type { FileGroup } from './file-group.ts';
+import type { QueueKind, QueueLease } from './file-queues.ts';
 import type { FileRequest } from './file-request.ts';
-import { type InodeTail, releaseTail, shareTail } from './inode-tail.ts';
-import { type LeaseQueue, type QueueKind, type QueueLease, wishSpin } from './thread-queues.ts';
+import type { InodeTail } from './inode-tails.ts';
 
 const { ENOTSUP } = constants.errno;
 
@@ -72,16 +74,15 @@ export class EngineRefused extends Error {
   }
 }
 
-export class Storage {
+export class FileStorage {
   readonly opened: OpenedFile;
   readonly alignment: Alignment;
   readonly direct: boolean;
   readonly tail: InodeTail;
   /** The kernel's number for reads by this engine. */
   readonly readOperation: number;
-  readonly #leaseQueue: LeaseQueue;
+  readonly group: FileGroup;
   readonly #lease: QueueLease;
-  readonly #unwishSpin: () => void;
   readonly #mapped: MappedFileHandle | undefined;
   readonly #depth: number;
   readonly route: Route;
@@ -93,22 +94,23 @@ export class Storage {
    * Takes over an open file for one engine.
    * @throws EngineRefused
    */
-  constructor(opened: OpenedFile, options: ResolvedOptions, lease: LeaseQueue) {
+  constructor(opened: OpenedFile, options: ResolvedOptions, group: FileGroup) {
     const traits = TRAITS[options.engine];
     const descriptor = opened.descriptor.number;
     this.opened = opened;
-    this.#leaseQueue = lease;
+    this.group = group;
     this.direct = traits.direct;
     this.#depth = options.queueDepth;
     this.alignment = traits.direct ? alignmentOf(opened) : { offsetBytes: 1, memoryBytes: 1 };
     this.readOperation = options.engine === 'buffered' ? QueueOperation.readCached : QueueOperation.read;
     setDirect(opened, traits.direct);
     this.#mapped = traits.mapped ? mapFile(opened) : undefined;
-    this.#lease = refusable(() => lease(traits.queue, descriptor, options.queueDepth));
+    const spinNanoseconds = options.spinUs * 1000;
+    const wish = { kind: traits.queue, descriptor, depth: options.queueDepth, spinNanoseconds };
+    this.#lease = refusable(() => group.leaseQueue(wish));
     const file = this.#mapped ? -1 - this.#mapped.id : descriptor;
     this.route = openRoute(this.#lease, file, descriptor, options.queueDepth, this.alignment.offsetBytes);
-    this.#unwishSpin = wishSpin(options.spinUs);
-    this.tail = shareTail(opened.inodeKey);
+    this.tail = group.tails.share(opened.inodeKey);
   }
 
   /**
@@ -136,8 +138,7 @@ export class Storage {
     this.#mapped?.close();
     this.#cached?.lease.release();
     this.#cached?.descriptor.close();
-    this.#unwishSpin();
-    releaseTail(this.opened.inodeKey);
+    this.group.tails.release(this.opened.inodeKey);
     this.opened.descriptor.close();
   }
 
@@ -150,9 +151,11 @@ export class Storage {
       throw new Error('the file was closed');
     }
     const descriptor = takeDescriptor(number);
-    const lease = this.#leaseQueue('threads', descriptor.number, this.#depth);
+    const file = descriptor.number;
+    const wish = { kind: 'threads', descriptor: file, depth: this.#depth, spinNanoseconds: 0 } as const;
+    const lease = this.group.leaseQueue(wish);
     this.#cached = { lease, descriptor };
-    return openRoute(lease, descriptor.number, descriptor.number, this.#depth, 1);
+    return openRoute(lease, file, file, this.#depth, 1);
   }
 }
 
@@ -190,7 +193,7 @@ function openRoute(
 
 /** Where the kernel does not say, the sector of a device, and for a file what every disk can do. */
 function alignmentOf(opened: OpenedFile): Alignment {
-  const unsaid = opened.isBlockDevice ? opened.logicalSectorBytes : 4096;
+  const unsaid = opened.isBlockDevice ? opened.logicalSectorBytes : MAX_SECTOR_BYTES;
   return {
     offsetBytes: opened.offsetAlignBytes || unsaid,
     memoryBytes: opened.memoryAlignBytes || unsaid,

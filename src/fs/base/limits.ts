@@ -1,6 +1,11 @@
 /**
- * Bounds on everything that could grow, in one place, with the reason.
+ * Bounds on everything that could grow, in one place, with the reason, and what must hold between
+ * them. Those that depend on the format are in `format/limits.ts`.
  */
+import { type Relations, requireRelations } from '../../common/relations.ts';
+
+/** The largest block of a filesystem: whoever reads and writes it has room for two. */
+export const MOST_BLOCK_BYTES = 65536;
 
 /** Default budget of the metadata cache: enough for the working set of some 100,000 files. */
 export const DEFAULT_CACHE_BYTES = 64 * 1024 * 1024;
@@ -8,7 +13,10 @@ export const DEFAULT_CACHE_BYTES = 64 * 1024 * 1024;
 export const MIN_CACHE_BYTES = 4 * 1024 * 1024;
 /** Above this a budget is a slip of the pen: it is more than the metadata of any volume. */
 export const MAX_CACHE_BYTES = 1024 * 1024 * 1024 * 1024;
-/** The cache takes memory in pieces, as it is needed: the first of this size, … */
+/**
+ * The cache takes memory in pieces, as it is needed: the first of this size, with room for a block,
+ * …
+ */
 export const FIRST_CACHE_CHUNK_BYTES = 64 * 1024;
 /** … each as large as all before it, at most this. */
 export const CACHE_CHUNK_BYTES = 4 * 1024 * 1024;
@@ -31,28 +39,6 @@ export const CHECKPOINT_LOG_SHARE = 0.5;
 export const DEFAULT_COMMIT_SECONDS = 5;
 /** Whoever waits longer than an hour for the disk is better served by no interval at all. */
 export const MAX_COMMIT_SECONDS = 3600;
-
-/**
- * Extents entered or given back in one transaction, where the journal is large enough: some hundred
- * blocks in the worst case.
- */
-export const EXTENTS_PER_STEP = 128;
-/** Blocks that one extent may change in the worst case: a bitmap, a summary, a tree node. */
-const BLOCKS_PER_EXTENT = 3;
-/**
- * Blocks that any other operation changes at most, and every operation beside its extents: a new
- * cluster of inodes, the volume root, paths through trees that split.
- */
-const BLOCKS_PER_OPERATION = 40;
-
-/**
- * Extents that one transaction may enter or give back so that it fits into a log of this length
- * (J8).
- */
-export function extentsPerStep(logBlocks: number): number {
-  const room = Math.floor((logBlocks - BLOCKS_PER_OPERATION) / BLOCKS_PER_EXTENT);
-  return Math.max(1, Math.min(room, EXTENTS_PER_STEP));
-}
 
 /**
  * Inodes whose access times are kept in memory at most; half as many are written before their time.
@@ -84,3 +70,57 @@ export const MAX_MISSES = 100_000;
  * have to wait for it. A turn of the loop costs some 20 µs.
  */
 export const TURN_BUDGET_MILLISECONDS = 1;
+
+/** Longest write that is copied: beyond it, waiting for the device costs less than it seems. */
+export const MOST_EARLY_BYTES = 128 * 1024;
+/** Memory for copies of such writes, per volume. */
+export const EARLY_POOL_BYTES = 32 * 1024 * 1024;
+
+export const LIMITS = {
+  MOST_BLOCK_BYTES,
+  DEFAULT_CACHE_BYTES,
+  MIN_CACHE_BYTES,
+  MAX_CACHE_BYTES,
+  FIRST_CACHE_CHUNK_BYTES,
+  CACHE_CHUNK_BYTES,
+  COMMIT_SHARE,
+  DIRTY_SHARE,
+  COMMIT_LOG_SHARE,
+  CHECKPOINT_LOG_SHARE,
+  DEFAULT_COMMIT_SECONDS,
+  MAX_COMMIT_SECONDS,
+  MOST_MOMENTS,
+  MOMENT_MILLISECONDS,
+  FORGET_MILLISECONDS,
+  MAX_METADATA_TRANSFER_BYTES,
+  MOST_EARLY_BYTES,
+  EARLY_POOL_BYTES,
+} as const;
+
+export const RELATIONS: Relations<typeof LIMITS> = {
+  'the usual cache is within its bounds': (l) =>
+    l.MIN_CACHE_BYTES <= l.DEFAULT_CACHE_BYTES && l.DEFAULT_CACHE_BYTES <= l.MAX_CACHE_BYTES,
+  'the first chunk of the cache holds a block, and the largest is no more than the least cache': (l) =>
+    l.MOST_BLOCK_BYTES <= l.FIRST_CACHE_CHUNK_BYTES &&
+    l.FIRST_CACHE_CHUNK_BYTES <= l.CACHE_CHUNK_BYTES &&
+    l.CACHE_CHUNK_BYTES <= l.MIN_CACHE_BYTES,
+  'chunks of the cache are whole blocks': (l) =>
+    l.FIRST_CACHE_CHUNK_BYTES % l.MOST_BLOCK_BYTES === 0 && l.CACHE_CHUNK_BYTES % l.MOST_BLOCK_BYTES === 0,
+  'a commit starts before operations have to wait for it': (l) =>
+    0 < l.COMMIT_SHARE && l.COMMIT_SHARE < l.DIRTY_SHARE,
+  'the cache keeps room for blocks being read': (l) => l.DIRTY_SHARE < 1,
+  'a commit beside one that is being written leaves the log room to go on': (l) =>
+    0 < l.COMMIT_LOG_SHARE &&
+    l.COMMIT_LOG_SHARE <= l.CHECKPOINT_LOG_SHARE &&
+    l.COMMIT_LOG_SHARE + l.CHECKPOINT_LOG_SHARE < 1,
+  'the usual interval of commits is within its bounds': (l) =>
+    0 < l.DEFAULT_COMMIT_SECONDS && l.DEFAULT_COMMIT_SECONDS <= l.MAX_COMMIT_SECONDS,
+  'an operation waits for space no longer than a removed file counts as about to go': (l) =>
+    l.MOST_MOMENTS * l.MOMENT_MILLISECONDS <= l.FORGET_MILLISECONDS,
+  'a transfer of metadata is whole blocks': (l) =>
+    l.MAX_METADATA_TRANSFER_BYTES >= l.MOST_BLOCK_BYTES &&
+    l.MAX_METADATA_TRANSFER_BYTES % l.MOST_BLOCK_BYTES === 0,
+  'some of the longest early writes find room at once': (l) =>
+    8 * (l.MOST_EARLY_BYTES + 2 * l.MOST_BLOCK_BYTES) <= l.EARLY_POOL_BYTES,
+};
+requireRelations(LIMITS, RELATIONS);

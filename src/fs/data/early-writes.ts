@@ -13,13 +13,19 @@
  * What such a write loses is kept with its inode (lost-writes.ts), which may hold on to copies of
  * it: memory that nobody else has is asked back from there.
  */
+
 import type { Device, Memory } from '../../aio/device.ts';
+import { MAX_SECTOR_BYTES } from '../../common/limits.ts';
+import { EARLY_POOL_BYTES, MOST_EARLY_BYTES } from '../base/limits.ts';
 import { IoEpochs } from './io-epochs.ts';
 
-/** Longest write that is copied: beyond it, waiting for the device costs less than it seems. */
-export const MOST_EARLY_BYTES = 128 * 1024;
-/** Memory for copies, per volume. */
-const POOL_BYTES = 32 * 1024 * 1024;
+/**
+ * Bytes of memory for the copy of an early write: with room for two blocks, or sectors where those
+ * are larger.
+ */
+export function earlyBufferBytes(blockBytes: number): number {
+  return MOST_EARLY_BYTES + 2 * Math.max(blockBytes, MAX_SECTOR_BYTES);
+}
 
 interface PendingFile {
   writes: number;
@@ -38,14 +44,14 @@ export class EarlyWrites {
 
   constructor(device: Device, blockBytes: number) {
     this.#device = device;
-    this.#bufferBytes = MOST_EARLY_BYTES + 2 * Math.max(blockBytes, 4096);
+    this.#bufferBytes = earlyBufferBytes(blockBytes);
   }
 
   /** Memory for a copy with room for two blocks, or undefined when there is none. */
   takeBuffer(): Memory | undefined {
     const memory = this.#free.pop();
     if (memory) return memory;
-    if ((this.#made + 1) * this.#bufferBytes > POOL_BYTES) return this.reclaim();
+    if ((this.#made + 1) * this.#bufferBytes > EARLY_POOL_BYTES) return this.reclaim();
     this.#made++;
     return this.#device.allocateMemory(this.#bufferBytes);
   }

@@ -21,6 +21,7 @@
 import type { IoCompletion, Memory } from '../../aio/device.ts';
 import { FsError, fsError, fsErrorFromNumber } from '../base/errors.ts';
 import type { Operation, WriteRequest } from '../base/filesystem.ts';
+import { MOST_EARLY_BYTES } from '../base/limits.ts';
 import { MAX_FILE_BYTES, TreeKind } from '../format/format.ts';
 import type { Transaction } from '../transaction/transaction.ts';
 import {
@@ -36,7 +37,6 @@ import {
 } from '../tree/inode.ts';
 import { initialiseTree } from '../tree/tree.ts';
 import { isBlank, type Segment } from './data-map.ts';
-import { MOST_EARLY_BYTES } from './early-writes.ts';
 import { type LockHolder, WHOLE_FILE } from './range-locks.ts';
 import { fillEdges, mergeEdges, type WriteImage } from './write-edges.ts';
 import { type PlanOutcome, type WriteContext, WritePlan } from './write-plan.ts';

@@ -27,8 +27,8 @@
 
 import { type ErrnoName, errnoOf, FsError, fsErrorFromNumber, LostDataError } from '../base/errors.ts';
 import type { ReadRequest } from '../base/filesystem.ts';
+import { MOST_EARLY_BYTES } from '../base/limits.ts';
 import type { EarlyWrites } from './early-writes.ts';
-import { MOST_EARLY_BYTES } from './early-writes.ts';
 import {
   type Copy,
   type LostRange,

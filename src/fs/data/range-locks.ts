@@ -6,6 +6,8 @@
  * so nobody starves.
  */
 import { strict as assert } from 'node:assert';
+import { FILE_BLOCK_LIMIT } from '../format/format.ts';
+
 export interface LockHolder {
   /** The range is the holder's, until it is released. May be called before `acquire` returns. */
   granted(): void;
@@ -20,7 +22,7 @@ interface Range {
 }
 
 /** All blocks of a file. */
-export const WHOLE_FILE = 2 ** 48;
+export const WHOLE_FILE = FILE_BLOCK_LIMIT;
 
 export class RangeLocks {
   readonly #byInode = new Map<number, Range[]>();

@@ -14,26 +14,23 @@
  * read. How much has to be filled is the plan's decision (write-plan.ts). Sectors read and the
  * extra block stand in scratch memory:
  *
- *   0                        edgesFrom             + SECTOR_ROOM
+ *   0                        edgesFrom             + MAX_SECTOR_BYTES
  *   extra block, if any    | sector of the head  | sector of the tail
  */
+
 import type { Memory } from '../../aio/device.ts';
+import { MAX_SECTOR_BYTES } from '../../common/limits.ts';
 import type { Segment } from './data-map.ts';
 import type { WritePlan } from './write-plan.ts';
 
-/**
- * Room in scratch memory beside one block: the sectors at the two edges, each at most this long.
- */
-const SECTOR_ROOM = 4096;
-
 /** Where the edge sectors stand in scratch memory. */
 function edgesFrom(blockBytes: number): number {
-  return Math.max(blockBytes, SECTOR_ROOM);
+  return Math.max(blockBytes, MAX_SECTOR_BYTES);
 }
 
 /** Length of scratch memory for volumes of this block size. */
 export function scratchBytes(blockBytes: number): number {
-  return edgesFrom(blockBytes) + 2 * SECTOR_ROOM;
+  return edgesFrom(blockBytes) + 2 * MAX_SECTOR_BYTES;
 }
 
 /** The blocks of a write in memory, and the means to fill them. */
@@ -57,7 +54,8 @@ export function fillEdges(image: WriteImage, plan: WritePlan): void {
   zero(image, dataEnd + tailKept, writeTo);
   if (plan.body) fillFromBody(image, plan, plan.body, dataEnd);
   if (headKept > writeFrom) readEdge(image, plan, plan.segments[0], writeFrom, 0);
-  if (tailKept > 0) readEdge(image, plan, plan.segments.at(-1), writeTo - image.sectorBytes, SECTOR_ROOM);
+  if (tailKept > 0)
+    readEdge(image, plan, plan.segments.at(-1), writeTo - image.sectorBytes, MAX_SECTOR_BYTES);
   if (plan.extra) fillExtra(image, plan, plan.extra);
 }
 
@@ -118,7 +116,7 @@ export function mergeEdges(image: WriteImage, plan: WritePlan): void {
     memory.bytes.set(kept, memoryOffset + writeFrom);
   }
   if (tailKept > 0) {
-    const from = edgesFrom(blockBytes) + SECTOR_ROOM + (plan.endByte % image.sectorBytes);
+    const from = edgesFrom(blockBytes) + MAX_SECTOR_BYTES + (plan.endByte % image.sectorBytes);
     const kept = image.scratch().bytes.subarray(from, from + tailKept);
     memory.bytes.set(kept, memoryOffset + endOfData(image, plan));
   }

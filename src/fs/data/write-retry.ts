@@ -10,7 +10,7 @@
  * data in place.
  */
 import type { Memory } from '../../aio/device.ts';
-import { MOST_EARLY_BYTES } from './early-writes.ts';
+import { earlyBufferBytes } from './early-writes.ts';
 import { writeFile } from './file-writer.ts';
 import type { LostRange } from './lost-ranges.ts';
 import { mayPass } from './lost-writes.ts';
@@ -87,7 +87,7 @@ export class WriteRetry {
 
   #buffer(): Memory {
     const { device, blockBytes } = this.#context;
-    this.#memory ??= device.allocateMemory(MOST_EARLY_BYTES + 2 * Math.max(blockBytes, 4096));
+    this.#memory ??= device.allocateMemory(earlyBufferBytes(blockBytes));
     return this.#memory;
   }
 }

@@ -12,7 +12,9 @@
  * of keys in tree.ts, places of extents in extents.ts, bitmaps against counts in the room of
  * allocation.
  */
+
 import { TWO_32 } from '../../common/bytes.ts';
+import { offsetOf } from '../../common/record.ts';
 import {
   AttributeRecord,
   BlockKind,
@@ -20,6 +22,7 @@ import {
   EntryRecord,
   ExtentFlag,
   ExtentRecord,
+  FILE_BLOCK_LIMIT,
   FILE_TYPE_MASK,
   FileType,
   HEADER_BYTES,
@@ -44,10 +47,10 @@ import {
   TreeKind,
   VOLUME_ROOT_INODE_OFFSET,
 } from './format.ts';
+import { MOST_NODE_RECORDS } from './limits.ts';
 import { KEY_LIMIT } from './name-hash.ts';
 
 /** Above every file block. */
-const FILE_BLOCK_LIMIT = 2 ** 48;
 const SLASH = 0x2f;
 /**
  * What is wrong inside a block of this kind, or undefined. Inodes are not looked at: see
@@ -186,12 +189,13 @@ const LEAST_BYTES: readonly number[] = [
   EntryRecord.sizeBytes,
   AttributeRecord.sizeBytes,
 ];
-const MOST_RECORDS = 65536 / 16;
-const starts = new Uint32Array(MOST_RECORDS);
+/** Of a record of any kind: read where it stands, since all records of a block are looked at. */
+const KEY_AT = offsetOf(BranchRecord.key, 'u64');
+const starts = new Uint32Array(MOST_NODE_RECORDS);
 
 function keyOf(view: DataView, base: number, slot: number): number {
   const at = base + view.getUint16(base + NodeHeader.sizeBytes + slot * SLOT_BYTES, true);
-  return view.getUint32(at, true) + view.getUint32(at + 4, true) * TWO_32;
+  return BranchRecord.key.get(view, at);
 }
 
 /**
@@ -214,7 +218,7 @@ function recordsLength(
     const offset = view.getUint16(base + NodeHeader.sizeBytes + slot * SLOT_BYTES, true);
     if (offset < heapStart || offset + least > size) return `a tree record at ${offset}`;
     const at = base + offset;
-    const key = view.getUint32(at, true) + view.getUint32(at + 4, true) * TWO_32;
+    const key = view.getUint32(at + KEY_AT, true) + view.getUint32(at + KEY_AT + 4, true) * TWO_32;
     if (key < next) return `tree records out of order at ${key}`;
     let length = least;
     if (key >= KEY_LIMIT) return `a tree record with key ${key}`;

@@ -18,8 +18,9 @@
  *   tree nodes    extents of a file, entries of a directory, or extended attributes; the root node
  *                 is inside the inode, but for attributes that it has no room for
  */
+
+import { Bytes, I64, record, U8, U16, U32, U48, U64 } from '../../common/record.ts';
 import { NAME_SECRET_BYTES } from './name-hash.ts';
-import { Bytes, I64, record, U8, U16, U32, U48, U64 } from './record.ts';
 
 export const MAGIC = 'QUARRY';
 export const MAGIC_BYTES: Uint8Array = new TextEncoder().encode(MAGIC);
@@ -35,6 +36,8 @@ export const MAX_BLOCKS = 2 ** 48;
 export const MAX_VOLUME_BYTES = 2 ** 60;
 /** 1 PiB: the largest file, whatever the block size. */
 export const MAX_FILE_BYTES = 2 ** 50;
+/** Blocks of a file are numbered below this: also what "to the end" is, whatever the file. */
+export const FILE_BLOCK_LIMIT = 2 ** 48;
 export const MAX_NAME_BYTES = 255;
 export const MAX_SYMLINK_BYTES = 4095;
 /** As many as the field holds. */
@@ -422,6 +425,11 @@ export const VOLUME_ROOT_INODE_OFFSET = 64;
  * consecutive sequence numbers, and ends at the first that is not whole.
  */
 export const JOURNAL_HEADS = 2;
+/**
+ * Sequence numbers and generations are below this. No volume lives to see so many transactions;
+ * beyond it numbers could not grow by one for ever (J7).
+ */
+export const COUNTER_LIMIT = 2 ** 52;
 
 /** `special` of the blocks of the journal itself. */
 export const JournalHeader = record('journal header', HEADER_BYTES, {

@@ -50,7 +50,7 @@ const INODE_CLUSTER_BYTES = 65536;
 /**
  * … but not more blocks: a cluster is made in one transaction, which must fit the smallest journal.
  */
-const MOST_CLUSTER_BLOCKS = 16;
+export const MOST_CLUSTER_BLOCKS = 16;
 
 /**
  * A last group must have this many blocks more than there are levels, or it is left out: with less

@@ -8,6 +8,7 @@
 
 import { type Device, type Memory, PromisedCompletion } from '../../aio/device.ts';
 import { hasBytesAt } from '../../common/bytes.ts';
+import { MAX_SECTOR_BYTES } from '../../common/limits.ts';
 import { messageOf } from '../../common/thrown.ts';
 import type { Clock } from '../base/clock.ts';
 import { fsErrorFromNumber } from '../base/errors.ts';
@@ -45,7 +46,7 @@ export interface VolumeIdentity {
 }
 
 /** Bytes of device memory that a superblock is read and written with: at least one sector. */
-const TRANSFER_BYTES = 4096;
+const TRANSFER_BYTES = MAX_SECTOR_BYTES;
 
 /** A label up to its padding, as it is. */
 export function labelText(field: Uint8Array): string {

@@ -14,6 +14,7 @@
  *
  * Nothing is written here. Memory: some 20 bytes for each block of the log.
  */
+
 import type { Device } from '../../aio/device.ts';
 import { sameBytes } from '../../common/bytes.ts';
 import { MAX_METADATA_TRANSFER_BYTES } from '../base/limits.ts';
@@ -21,6 +22,7 @@ import { blockFault } from '../format/block-header.ts';
 import {
   BlockHeader,
   BlockKind,
+  COUNTER_LIMIT,
   JOURNAL_HEADS,
   JournalCommit,
   JournalDescriptor,
@@ -62,19 +64,13 @@ type LogRecord =
       recordsChecksum: number;
     };
 
-interface Transaction {
+interface LoggedTransaction {
   /** Index behind it. */
   readonly end: number;
   readonly logBlocks: number;
   readonly copies: { home: number; index: number; checksum: number }[];
   readonly revoked: number[];
 }
-
-/**
- * No volume lives to see this many transactions; beyond it numbers could not grow by one for ever
- * (J7).
- */
-const COUNTER_LIMIT = 2 ** 52;
 
 function damaged(what: string): NotAVolumeError {
   return new NotAVolumeError(`its journal is damaged: ${what}; 'quarry fsck -y' can repair it`);
@@ -211,8 +207,8 @@ class JournalLog {
    * The transaction at `index`, or undefined if it was not committed.
    * @throws NotAVolumeError if it was, and is not whole
    */
-  #transaction(start: number, sequence: number, left: number): Transaction | undefined {
-    const copies: Transaction['copies'] = [];
+  #transaction(start: number, sequence: number, left: number): LoggedTransaction | undefined {
+    const copies: LoggedTransaction['copies'] = [];
     const revoked: number[] = [];
     const checksums: number[] = [];
     let fault: string | undefined;
@@ -272,7 +268,7 @@ class Sieve {
   readonly #youngest = new Map<number, { index: number; checksum: number; sequence: number }>();
   readonly #revokedIn = new Map<number, number>();
 
-  add(transaction: Transaction, sequence: number): void {
+  add(transaction: LoggedTransaction, sequence: number): void {
     for (const { home, index, checksum } of transaction.copies) {
       this.#youngest.set(home, { index, checksum, sequence });
     }

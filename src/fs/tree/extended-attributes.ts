@@ -10,6 +10,7 @@
  *
  * No node holds less than two records of the largest kind: what does not fit is parted so.
  */
+
 import { CorruptionError, fsError } from '../base/errors.ts';
 import type { BlockNumber } from '../base/numbers.ts';
 import {
@@ -24,6 +25,7 @@ import {
   SLOT_BYTES,
   TreeKind,
 } from '../format/format.ts';
+import { BLOCKS_BESIDE_VALUE, BLOCKS_PER_VALUE_RECORD, INLINE_ATTRIBUTE_BYTES } from '../format/limits.ts';
 import { ATTRIBUTE_KEYS_PER_HASH, attributeKey, type NameSecret } from '../format/name-hash.ts';
 import { NODE_BLOCK_KIND } from '../format/node-blocks.ts';
 import type { Frame } from '../transaction/block-cache.ts';
@@ -36,14 +38,7 @@ import { Cursor, initialiseAttributes, resizeRoot, rootBytes, Tree } from './tre
 /** Whether an attribute may or must exist before: XATTR_CREATE and XATTR_REPLACE of setxattr(2). */
 export type SetMode = 'any' | 'create' | 'replace';
 
-/** What they have of the body, of which files and directories keep more than half. */
-const INLINE_ATTRIBUTE_BYTES = 128;
 const HEAD = AttributeRecord.sizeBytes;
-
-/**
- * Blocks that a change may touch beside those of the value: inode, bitmaps, summaries, inner nodes.
- */
-const OTHER_BLOCKS = 32;
 
 /** Bytes of name and value that one record takes at most. */
 function mostRecordBytes(blockBytes: number): number {
@@ -56,7 +51,7 @@ function mostRecordBytes(blockBytes: number): number {
  * place of another, when each of its records is in a node of its own.
  */
 export function mostValueBytes(blockBytes: number, logBlocks: number): number {
-  const records = Math.max(1, Math.floor((logBlocks - OTHER_BLOCKS) / 4));
+  const records = Math.max(1, Math.floor((logBlocks - BLOCKS_BESIDE_VALUE) / BLOCKS_PER_VALUE_RECORD));
   const bytes = records * mostRecordBytes(blockBytes) - MAX_ATTRIBUTE_NAME_BYTES;
   return Math.min(MAX_ATTRIBUTE_VALUE_BYTES, bytes);
 }

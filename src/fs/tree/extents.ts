@@ -8,7 +8,7 @@
 import { strict as assert } from 'node:assert';
 import { CorruptionError } from '../base/errors.ts';
 import type { BlockNumber, FileBlock } from '../base/numbers.ts';
-import { ExtentFlag, ExtentRecord, TreeKind } from '../format/format.ts';
+import { ExtentFlag, ExtentRecord, FILE_BLOCK_LIMIT, TreeKind } from '../format/format.ts';
 import type { SpaceMap } from '../transaction/space-map.ts';
 import type { Transaction } from '../transaction/transaction.ts';
 import { addBlocks, type InodeRef } from './inode.ts';
@@ -17,7 +17,6 @@ import { Cursor, type NodeSpace, Tree } from './tree.ts';
 /** Longest extent, so that its length fits the record. */
 const MAX_EXTENT_BLOCKS = 2 ** 31;
 /** Above every file block. */
-const END = 2 ** 48;
 
 /**
  * What covers a file block: `block` 0 is a hole. `length` counts the blocks from there to the end
@@ -82,11 +81,11 @@ export class ExtentMap {
         return mapping;
       }
       if (key + length === fileBlock) mapping.follows = ExtentRecord.block.get(view, at) + length;
-      mapping.length = (cursor.next() ? cursor.key : END) - fileBlock;
+      mapping.length = (cursor.next() ? cursor.key : FILE_BLOCK_LIMIT) - fileBlock;
       return mapping;
     }
     const first = cursor.seek(tx, inode, TreeKind.extents, fileBlock);
-    mapping.length = (first ? cursor.key : END) - fileBlock;
+    mapping.length = (first ? cursor.key : FILE_BLOCK_LIMIT) - fileBlock;
     return mapping;
   }
 

@@ -10,17 +10,27 @@
  */
 import { strict as assert } from 'node:assert';
 import { TWO_32 } from '../../common/bytes.ts';
+import { offsetOf } from '../../common/record.ts';
 import {
   AttributeRecord,
   BranchRecord,
   EntryRecord,
   ExtentRecord,
+  MAX_BLOCK_BYTES,
   NodeHeader,
   SLOT_BYTES,
   TreeKind,
 } from '../format/format.ts';
+import { MOST_NODE_RECORDS } from '../format/limits.ts';
 
 const HEAD = NodeHeader.sizeBytes;
+// A search through a node takes twice as long by fields, so these are read where they stand.
+const LEVEL_AT = offsetOf(NodeHeader.level, 'u8');
+const KIND_AT = offsetOf(NodeHeader.kind, 'u8');
+const COUNT_AT = offsetOf(NodeHeader.count, 'u16');
+const KEY_AT = offsetOf(BranchRecord.key, 'u64');
+for (const { key } of [ExtentRecord, EntryRecord, AttributeRecord])
+  assert(offsetOf(key, 'u64') === KEY_AT, 'every record of a tree begins with its key');
 
 /** Where a node's region lies: `size` bytes at `base` of these bytes. */
 export interface Region {
@@ -40,11 +50,11 @@ export function initialiseNode(region: Region, kind: number, level: number): voi
 }
 
 export function nodeCount(region: Region): number {
-  return region.view.getUint16(region.base + 2, true);
+  return region.view.getUint16(region.base + COUNT_AT, true);
 }
 
 export function nodeLevel(region: Region): number {
-  return region.view.getUint8(region.base);
+  return region.view.getUint8(region.base + LEVEL_AT);
 }
 
 /** Offset of record `index` within the region's bytes. */
@@ -55,7 +65,7 @@ export function recordAt(region: Region, index: number): number {
 
 export function keyAt(region: Region, index: number): number {
   const { view } = region;
-  const at = recordAt(region, index);
+  const at = recordAt(region, index) + KEY_AT;
   return view.getUint32(at, true) + view.getUint32(at + 4, true) * TWO_32;
 }
 
@@ -81,8 +91,8 @@ export function childFor(region: Region, key: number): number {
 /** Length in bytes of the record at `at`. */
 export function recordBytes(region: Region, at: number): number {
   const { view, base } = region;
-  if (view.getUint8(base) > 0) return BranchRecord.sizeBytes;
-  const kind = view.getUint8(base + 1);
+  if (view.getUint8(base + LEVEL_AT) > 0) return BranchRecord.sizeBytes;
+  const kind = view.getUint8(base + KIND_AT);
   if (kind === TreeKind.extents) return ExtentRecord.sizeBytes;
   if (kind === TreeKind.directory) return EntryRecord.sizeBytes + EntryRecord.nameBytes.get(view, at);
   const partBytes = AttributeRecord.partBytes.get(view, at);
@@ -140,7 +150,7 @@ export function removeRecord(region: Region, index: number): void {
   }
 }
 
-const scratch = new Uint8Array(65536);
+const scratch = new Uint8Array(MAX_BLOCK_BYTES);
 
 /** Moves the records together at the end of the region. */
 export function compact(region: Region): void {
@@ -190,10 +200,9 @@ export function resizeNode(region: Region, size: number): void {
   region.size = size;
 }
 
-const MOST_RECORDS = 65536 / 16;
-const moved = new Uint16Array(MOST_RECORDS);
-const movedFrom = new Uint16Array(MOST_RECORDS);
-const movedLength = new Uint16Array(MOST_RECORDS);
+const moved = new Uint16Array(MOST_NODE_RECORDS);
+const movedFrom = new Uint16Array(MOST_NODE_RECORDS);
+const movedLength = new Uint16Array(MOST_NODE_RECORDS);
 
 /**
  * Appends records [from, to) of one node to the end of another, which must have room and the same

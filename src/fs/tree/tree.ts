@@ -27,6 +27,7 @@ import {
   INODE_BYTES,
   Inode,
   MAX_TREE_LEVEL,
+  NodeHeader,
   OwnerHeader,
   TreeKind,
 } from '../format/format.ts';
@@ -118,7 +119,7 @@ export class Cursor {
     this.depth = 0;
     const root = this.steps[0] as Step;
     findRoot(tx, root, inode, kind);
-    if (root.view.getUint8(root.base + 1) !== kind) {
+    if (NodeHeader.kind.get(root.view, root.base) !== kind) {
       throw new CorruptionError(inode.frame.block, `inode ${inode.number} holds no tree of kind ${kind}`);
     }
     let level = nodeLevel(root);

@@ -66,7 +66,7 @@ export class SharedBlocks {
   }
 }
 
-export class SpaceMap {
+export class ClaimedBlocks {
   readonly #layout: Layout;
   readonly #groups = new Map<number, BitSet>();
 

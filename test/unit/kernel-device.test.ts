@@ -8,8 +8,8 @@ import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
-import { type AioDevice, openAioDevice } from '../../src/aio/aio-device.ts';
 import { type IoCompletion, PromisedCompletion } from '../../src/aio/device.ts';
+import { type KernelDevice, openKernelDevice } from '../../src/aio/kernel-device.ts';
 import { native, QueueOperation } from '../../src/native.ts';
 import { removeTemporaryImagesAfterAll, temporaryImage } from './aio-temporary.ts';
 
@@ -23,7 +23,7 @@ const MIB = 1024 * 1024;
 
 describe('opening', () => {
   test('tells the geometry', async () => {
-    const device = openAioDevice(temporaryImage(SIZE + 100), { queueDepth: 8 });
+    const device = openKernelDevice(temporaryImage(SIZE + 100), { queueDepth: 8 });
     expect(device.sizeBytes).toBe(SIZE);
     expect([512, 4096]).toContain(device.sectorBytes);
     expect(device.isBlockDevice).toBe(false);
@@ -34,10 +34,10 @@ describe('opening', () => {
 
   test('can use less than everything', async () => {
     const path = temporaryImage(SIZE);
-    const device = openAioDevice(path, { sizeBytes: 65536 });
+    const device = openKernelDevice(path, { sizeBytes: 65536 });
     expect(device.sizeBytes).toBe(65536);
     await device.close();
-    expect(() => openAioDevice(path, { sizeBytes: SIZE * 2 })).toThrow(RangeError);
+    expect(() => openKernelDevice(path, { sizeBytes: SIZE * 2 })).toThrow(RangeError);
   });
 
   test.each([
@@ -45,21 +45,21 @@ describe('opening', () => {
     ['a directory', '/var/tmp', 'EISDIR'],
     ['a character device', '/dev/zero', 'ENOTBLK'],
   ])('refuses %s', (_, path, code) => {
-    expect(() => openAioDevice(path)).toThrow(expect.objectContaining({ code, path, syscall: 'open' }));
+    expect(() => openKernelDevice(path)).toThrow(expect.objectContaining({ code, path, syscall: 'open' }));
   });
 
   test('refuses a queue depth out of range, and leaves nothing open', () => {
     const path = temporaryImage(SIZE);
-    expect(() => openAioDevice(path, { queueDepth: 0 })).toThrow(RangeError);
-    expect(() => openAioDevice(path, { queueDepth: 1e9 })).toThrow(RangeError);
+    expect(() => openKernelDevice(path, { queueDepth: 0 })).toThrow(RangeError);
+    expect(() => openKernelDevice(path, { queueDepth: 1e9 })).toThrow(RangeError);
     native.closeDevice(native.openDevice(path, {}).descriptor); // no lock is left behind
   });
 
   test('says how to raise the limit when the system has no room for the context', () => {
     const path = temporaryImage(SIZE);
-    const devices: AioDevice[] = [];
+    const devices: KernelDevice[] = [];
     const open = () => {
-      for (;;) devices.push(openAioDevice(path, { exclusive: false, queueDepth: 16384 }));
+      for (;;) devices.push(openKernelDevice(path, { exclusive: false, queueDepth: 16384 }));
     };
     expect(open).toThrow(/fs\.aio-max-nr/);
     return Promise.all(devices.map((device) => device.close()));
@@ -76,7 +76,7 @@ describe('exclusive opening of an image', () => {
 
   test('keeps out another process', async () => {
     const path = temporaryImage(SIZE);
-    const device = openAioDevice(path);
+    const device = openKernelDevice(path);
     expect(openInChild(path, false)).toBe('EBUSY\n');
     expect(openInChild(path, true)).toBe('EBUSY\n');
     await device.close();
@@ -85,16 +85,16 @@ describe('exclusive opening of an image', () => {
 
   test('keeps out this process too', async () => {
     const path = temporaryImage(SIZE);
-    const device = openAioDevice(path);
-    expect(() => openAioDevice(path)).toThrow(expect.objectContaining({ code: 'EBUSY' }));
-    await openAioDevice(path, { exclusive: false }).close();
+    const device = openKernelDevice(path);
+    expect(() => openKernelDevice(path)).toThrow(expect.objectContaining({ code: 'EBUSY' }));
+    await openKernelDevice(path, { exclusive: false }).close();
     expect(openInChild(path, false)).toBe('EBUSY\n');
     await device.close();
   });
 
   test('lets readers share', async () => {
     const path = temporaryImage(SIZE);
-    const device = openAioDevice(path, { readOnly: true });
+    const device = openKernelDevice(path, { readOnly: true });
     expect(openInChild(path, true)).toBe('');
     expect(openInChild(path, false)).toBe('EBUSY\n');
     await device.close();
@@ -106,7 +106,7 @@ describe('a device that becomes longer', () => {
 
   test('an image', async () => {
     const path = temporaryImage(MIB);
-    const device = openAioDevice(path);
+    const device = openKernelDevice(path);
     truncateSync(path, 3 * MIB + 700);
     expect(device.sizeBytes).toBe(MIB);
     device.remeasure();
@@ -122,7 +122,7 @@ describe('a device that becomes longer', () => {
     const path = temporaryImage(MIB);
     const loop = execFileSync('losetup', ['--find', '--show', path], { encoding: 'utf8' }).trim();
     try {
-      const device = openAioDevice(loop);
+      const device = openKernelDevice(loop);
       truncateSync(path, 3 * MIB);
       device.remeasure();
       expect(device.sizeBytes).toBe(MIB);
@@ -145,7 +145,7 @@ describe('a device that becomes longer', () => {
 describe('requests', () => {
   test('a file that became shorter gives EIO, not a hang', async () => {
     const path = temporaryImage(SIZE);
-    const device = openAioDevice(path);
+    const device = openKernelDevice(path);
     const memory = device.allocateMemory(65536);
     truncateSync(path, 8192 + 512);
     expect(await readOnce(device, memory, 65536, 0)).toBe(EIO);
@@ -157,14 +157,14 @@ describe('requests', () => {
   });
 
   test('memory of something else is a mistake of the caller', async () => {
-    const device = openAioDevice(temporaryImage(SIZE));
+    const device = openKernelDevice(temporaryImage(SIZE));
     const completion = new PromisedCompletion();
     expect(() => device.read({ bytes: new Uint8Array(512) }, 0, 512, 0, completion)).toThrow(TypeError);
     await device.close();
   });
 
   test('many go to the kernel in one call', async () => {
-    const device = openAioDevice(temporaryImage(SIZE));
+    const device = openKernelDevice(temporaryImage(SIZE));
     const memory = device.allocateMemory(64 * 512);
     const reads = Array.from({ length: 64 }, () => new PromisedCompletion());
     for (const [at, completion] of reads.entries()) device.read(memory, at * 512, 512, at * 512, completion);
@@ -396,10 +396,9 @@ test.each([20_000, 200_000])(
   async (spin) => {
     const path = temporaryImage(SIZE);
     writeFileSync(path, new Uint8Array(SIZE), { flush: true }); // a hole would be read without waiting
-    const device = openAioDevice(path);
+    const device = openKernelDevice(path, { spinNanoseconds: spin });
     const memory = device.allocateMemory(4096);
     const end = performance.now() + 2000;
-    native.setSpin(spin);
     await new Promise<void>((resolve) => {
       const next: IoCompletion = {
         ioDone() {
@@ -410,28 +409,25 @@ test.each([20_000, 200_000])(
       };
       next.ioDone(0);
     });
-    native.setSpin(0);
     await device.close();
   },
   10_000,
 );
 
 test('an idle device costs no processor time', async () => {
-  const device = openAioDevice(temporaryImage(SIZE));
+  const device = openKernelDevice(temporaryImage(SIZE), { spinNanoseconds: 50_000 });
   const memory = device.allocateMemory(4096);
-  native.setSpin(50_000);
   for (let round = 0; round < 100; round++) expect(await readOnce(device, memory, 4096, 0)).toBe(0);
   const before = process.cpuUsage();
   await new Promise((resolve) => setTimeout(resolve, 500));
   const used = process.cpuUsage(before);
-  native.setSpin(0);
   expect(used.user + used.system).toBeLessThan(100_000);
   await device.close();
 });
 
 function readOnce(
-  device: AioDevice,
-  memory: ReturnType<AioDevice['allocateMemory']>,
+  device: KernelDevice,
+  memory: ReturnType<KernelDevice['allocateMemory']>,
   length: number,
   offset: number,
 ) {

@@ -2,7 +2,7 @@
  * A block device or image file, through O_DIRECT and the kernel's asynchronous I/O: io_submit, or
  * io_uring.
  *
- *   const device = openAioDevice('/dev/loop0', {});
+ *   const device = openKernelDevice('/dev/loop0', {});
  *   device.read(memory, 0, 4096, 0, completion);
  *   device.submit();
  *
@@ -23,25 +23,17 @@ import {
 } from '../native.ts';
 import type { Device, IoCompletion, Memory } from './device.ts';
 import type { Lane } from './lane.ts';
+import { DEFAULT_DEVICE_DEPTH, LEAST_PINNED_BYTES } from './limits.ts';
 import { LocalCompletions, tell } from './local-completions.ts';
 import { type OpenQueue, SubmissionQueue } from './submission-queue.ts';
 import { transferError } from './transfer-rules.ts';
 
 const { EBADF, EINVAL, EIO } = constants.errno;
 
-/**
- * What the system grants (fs.aio-max-nr) is shared by all; more than this gains nothing on any
- * device we know.
- */
-const DEFAULT_QUEUE_DEPTH = 256;
-
-/** Smaller memory is not worth one of the ring's few places. */
-const LEAST_PINNED_BYTES = 256 * 1024;
-
 /** Which of the kernel's interfaces carries the requests. */
 export type DeviceEngine = 'aio' | 'uring';
 
-export interface AioDeviceOptions {
+export interface KernelDeviceOptions {
   /** Default 'aio'. */
   readonly engine?: DeviceEngine;
   /** Default false. */
@@ -53,6 +45,12 @@ export interface AioDeviceOptions {
   readonly exclusive?: boolean;
   /** Most requests with the kernel at once, 1 to 16384. Default 256. */
   readonly queueDepth?: number;
+  /**
+   * Longest look for a completion before the event loop sleeps, in nanoseconds, up to a
+   * millisecond. Default 0: none. A device below a mount needs none: the mount's channel looks for
+   * both.
+   */
+  readonly spinNanoseconds?: number;
   /** Use only the first `sizeBytes`, a multiple of the sector. Default: everything. */
   readonly sizeBytes?: number;
   /**
@@ -71,19 +69,19 @@ export interface AioDeviceOptions {
  * is used up; ENOSYS or EPERM when the engine is 'uring' and the system has no io_uring or forbids
  * it.
  */
-export function openAioDevice(path: string, options: AioDeviceOptions = {}): AioDevice {
+export function openKernelDevice(path: string, options: KernelDeviceOptions = {}): KernelDevice {
   const { readOnly = false, exclusive = true } = options;
   const opened = native.openDevice(path, { readOnly, exclusive, direct: true });
   try {
     if (!opened.direct && !options.allowBuffered) throw directRefused(path);
-    return new AioDevice(path, opened, options);
+    return new KernelDevice(path, opened, options);
   } catch (error) {
     native.closeDevice(opened.descriptor);
     throw error;
   }
 }
 
-export class AioDevice implements Device {
+export class KernelDevice implements Device {
   readonly path: string;
   readonly sectorBytes: number;
   readonly readOnly: boolean;
@@ -108,11 +106,11 @@ export class AioDevice implements Device {
   #closing: Promise<void> | undefined;
   #closed: (() => void) | undefined;
 
-  /** Takes over an opened device. Use `openAioDevice`. */
-  constructor(path: string, opened: OpenedDevice, options: AioDeviceOptions) {
+  /** Takes over an opened device. Use `openKernelDevice`. */
+  constructor(path: string, opened: OpenedDevice, options: KernelDeviceOptions) {
     this.path = path;
     this.readOnly = options.readOnly ?? false;
-    this.queueDepth = options.queueDepth ?? DEFAULT_QUEUE_DEPTH;
+    this.queueDepth = options.queueDepth ?? DEFAULT_DEVICE_DEPTH;
     this.direct = opened.direct;
     this.isBlockDevice = opened.isBlockDevice;
     this.physicalSectorBytes = opened.physicalSectorBytes;
@@ -121,7 +119,9 @@ export class AioDevice implements Device {
     this.descriptor = opened.descriptor;
     this.#onClosed = options.onClosed ?? (() => {});
     this.engine = options.engine ?? 'aio';
-    this.#queue = new SubmissionQueue(queueOf(this.engine, this.queueDepth), this.queueDepth);
+    const spinNanoseconds = options.spinNanoseconds ?? 0;
+    const open = queueOf(this.engine, this.queueDepth, spinNanoseconds);
+    this.#queue = new SubmissionQueue(open, this.queueDepth);
     this.#uring()?.registerFile(opened.descriptor);
     this.#lane = this.#queue.openLane(
       {
@@ -249,7 +249,7 @@ export class AioDevice implements Device {
     completion: IoCompletion,
   ): void {
     const id = (memory as NumberedMemory).id;
-    if (typeof id !== 'number') throw new TypeError('the memory was not allocated by an AIO device');
+    if (typeof id !== 'number') throw new TypeError('the memory was not allocated by a kernel device');
     this.#lane.transfer(operation, id, memoryOffset, lengthBytes, deviceOffset, completion);
   }
 
@@ -297,9 +297,19 @@ class WriteThenFlush implements IoCompletion {
   }
 }
 
-function queueOf(engine: DeviceEngine, depth: number): OpenQueue {
+/** @throws RangeError for a spin that the addon does not take */
+function queueOf(engine: DeviceEngine, depth: number, spinNanoseconds: number): OpenQueue {
   const Queue = engine === 'uring' ? native.UringQueue : native.AioQueue;
-  return (onCompletions) => new Queue(depth, onCompletions);
+  return (onCompletions) => {
+    const queue = new Queue(depth, onCompletions);
+    try {
+      queue.setSpin(spinNanoseconds);
+    } catch (thrown) {
+      queue.close();
+      throw thrown;
+    }
+    return queue;
+  };
 }
 
 function directRefused(path: string): NodeJS.ErrnoException {

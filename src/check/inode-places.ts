@@ -18,7 +18,7 @@ export interface TablePiece {
   readonly length: number;
 }
 
-export class InodeTable {
+export class InodePlaces {
   readonly #layout: Layout;
   readonly #extents: Extent[] = [];
 

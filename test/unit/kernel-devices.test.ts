@@ -1,8 +1,8 @@
 /** The Device contract, run on every kind of device. */
 import { constants } from 'node:os';
 import { afterEach, describe, expect, test } from 'vitest';
-import { openAioDevice } from '../../src/aio/aio-device.ts';
 import { type Device, type IoCompletion, PromisedCompletion } from '../../src/aio/device.ts';
+import { openKernelDevice } from '../../src/aio/kernel-device.ts';
 import { MemoryDevice } from '../../src/sim/memory-device.ts';
 import { SeededRandom } from '../../src/sim/seeded-random.ts';
 import { SimulatedDevice } from '../../src/sim/simulated-device.ts';
@@ -17,27 +17,27 @@ interface Kind {
 }
 
 const KINDS: Kind[] = [
-  { name: 'AioDevice', open: (readOnly) => openAioDevice(temporaryImage(SIZE), { readOnly }) },
+  { name: 'KernelDevice', open: (readOnly) => openKernelDevice(temporaryImage(SIZE), { readOnly }) },
   {
-    name: 'AioDevice at depth 4',
-    open: (readOnly) => openAioDevice(temporaryImage(SIZE), { readOnly, queueDepth: 4 }),
+    name: 'KernelDevice at depth 4',
+    open: (readOnly) => openKernelDevice(temporaryImage(SIZE), { readOnly, queueDepth: 4 }),
   },
   {
-    name: 'AioDevice by io_uring',
-    open: (readOnly) => openAioDevice(temporaryImage(SIZE), { readOnly, engine: 'uring' }),
+    name: 'KernelDevice by io_uring',
+    open: (readOnly) => openKernelDevice(temporaryImage(SIZE), { readOnly, engine: 'uring' }),
   },
   {
-    name: 'AioDevice by io_uring at depth 4',
-    open: (readOnly) => openAioDevice(temporaryImage(SIZE), { readOnly, engine: 'uring', queueDepth: 4 }),
+    name: 'KernelDevice by io_uring at depth 4',
+    open: (readOnly) => openKernelDevice(temporaryImage(SIZE), { readOnly, engine: 'uring', queueDepth: 4 }),
   },
   {
-    name: 'AioDevice by io_uring on tmpfs',
+    name: 'KernelDevice by io_uring on tmpfs',
     open: (readOnly) =>
-      openAioDevice(temporaryImage(SIZE, '/dev/shm'), { readOnly, engine: 'uring', allowBuffered: true }),
+      openKernelDevice(temporaryImage(SIZE, '/dev/shm'), { readOnly, engine: 'uring', allowBuffered: true }),
   },
   {
-    name: 'AioDevice on tmpfs',
-    open: (readOnly) => openAioDevice(temporaryImage(SIZE, '/dev/shm'), { readOnly, allowBuffered: true }),
+    name: 'KernelDevice on tmpfs',
+    open: (readOnly) => openKernelDevice(temporaryImage(SIZE, '/dev/shm'), { readOnly, allowBuffered: true }),
   },
   { name: 'MemoryDevice', open: (readOnly) => new MemoryDevice(SIZE, 512, { readOnly }) },
   {

@@ -1,24 +1,24 @@
 /**
- * The kernel queues of this thread, shared by its open files.
+ * Kernel queues, shared by the open files of one owner.
  *
  * An AIO context takes from a limit of the whole system and tens of milliseconds to give back, so
  * there is one for all files, one io_uring, and one queue of threads. A queue is made with the
  * first file that needs it and closed a moment after the last one is gone. A file that wants a
  * deeper queue than the shared one gets its own.
+ *
+ * A queue looks for completions before the event loop sleeps for as long as the most patient of its
+ * files wishes.
  */
 import { type IoQueueHandle, type NumberedMemory, native, type UringQueueHandle } from '../../native.ts';
+import { DEFAULT_THREADS, MOST_THREADS, SHARED_QUEUE_DEPTH } from '../limits.ts';
 import { SubmissionQueue } from '../submission-queue.ts';
 import type { FileRequest } from './file-request.ts';
 
 /** Kinds of queues below. */
 export type QueueKind = 'aio' | 'uring' | 'threads';
 
-/** Deep enough that no device is idle, and small in fs.aio-max-nr (65536 by default). */
-const SHARED_DEPTH = 256;
 /** Files opened one after the other share one queue. */
 const LINGER_MILLISECONDS = 100;
-/** libuv's own default. */
-const DEFAULT_THREADS = 4;
 
 /** The use of a queue by one file. */
 export interface QueueLease {
@@ -33,28 +33,90 @@ export interface QueueLease {
   release(): void;
 }
 
-/** Where files get their queues: `leaseQueue`, or in a test one that fails on purpose. */
-export type LeaseQueue = (kind: QueueKind, descriptor: number, depth: number) => QueueLease;
-
-interface SharedQueue {
-  readonly queue: SubmissionQueue<FileRequest>;
-  users: number;
-  closing: NodeJS.Timeout | undefined;
+/** What a file asks of its queue. */
+export interface QueueWish {
+  readonly kind: QueueKind;
+  readonly descriptor: number;
+  /** At least so deep, where the kind has that. */
+  readonly depth: number;
+  /** Longest look for completions before the event loop sleeps; 0 = none. */
+  readonly spinNanoseconds: number;
 }
-
-const shared = new Map<QueueKind, SharedQueue>();
 
 /**
- * A queue for `descriptor`, of at least `depth` where the kind has that.
+ * Where files get their queues: `FileQueues.lease`, or in a test one that fails on purpose.
  * @throws Error as the constructors of `native` do
  */
-export function leaseQueue(kind: QueueKind, descriptor: number, depth: number): QueueLease {
-  const lease = kind !== 'threads' && depth > SHARED_DEPTH ? leasePrivate(kind, depth) : leaseShared(kind);
-  return kind === 'uring' ? new UringLease(lease, descriptor) : lease;
+export type LeaseQueue = (wish: QueueWish) => QueueLease;
+
+/** How many files have memory pinned in a ring, by memory. */
+type Pinners = Map<NumberedMemory, number>;
+
+/** A queue with its users. */
+class SharedQueue {
+  readonly queue: SubmissionQueue<FileRequest>;
+  readonly pinners: Pinners = new Map();
+  closing: NodeJS.Timeout | undefined;
+  /** What each user wishes, in nanoseconds. */
+  readonly #spins: number[] = [];
+
+  constructor(kind: QueueKind, depth: number) {
+    this.queue = openQueue(kind, depth);
+  }
+
+  get isUsed(): boolean {
+    return this.#spins.length > 0;
+  }
+
+  join(spinNanoseconds: number): void {
+    this.#spins.push(spinNanoseconds);
+    this.#applySpin();
+  }
+
+  leave(spinNanoseconds: number): void {
+    this.#spins.splice(this.#spins.indexOf(spinNanoseconds), 1);
+    this.#applySpin();
+  }
+
+  #applySpin(): void {
+    this.queue.kernel.setSpin(Math.max(0, ...this.#spins));
+  }
 }
 
-/** Files that have memory pinned in a ring, by memory. */
-const pinners = new WeakMap<UringQueueHandle, Map<NumberedMemory, number>>();
+export class FileQueues {
+  readonly #shared = new Map<QueueKind, SharedQueue>();
+
+  readonly lease: LeaseQueue = (wish) => {
+    const { kind, depth, descriptor, spinNanoseconds } = wish;
+    const isPrivate = kind !== 'threads' && depth > SHARED_QUEUE_DEPTH;
+    const shared = isPrivate ? new SharedQueue(kind, depth) : this.#sharedOf(kind);
+    shared.join(spinNanoseconds);
+    const release = () => {
+      shared.leave(spinNanoseconds);
+      if (isPrivate) shared.queue.close();
+      else this.#closeUnused(kind, shared);
+    };
+    const { queue, pinners } = shared;
+    const lease = { queue, release, registerMemory: () => false, unregisterMemory: () => {} };
+    return kind === 'uring' ? new UringLease(lease, descriptor, pinners) : lease;
+  };
+
+  #sharedOf(kind: QueueKind): SharedQueue {
+    const found = this.#shared.get(kind) ?? new SharedQueue(kind, depthOf(kind));
+    this.#shared.set(kind, found);
+    clearTimeout(found.closing);
+    return found;
+  }
+
+  #closeUnused(kind: QueueKind, shared: SharedQueue): void {
+    if (shared.isUsed) return;
+    shared.closing = setTimeout(() => {
+      this.#shared.delete(kind);
+      shared.queue.close();
+    }, LINGER_MILLISECONDS);
+    shared.closing.unref();
+  }
+}
 
 /** A lease of an io_uring, in which the file and perhaps some memory are registered. */
 class UringLease implements QueueLease {
@@ -63,17 +125,16 @@ class UringLease implements QueueLease {
   readonly #ring: UringQueueHandle;
   readonly #descriptor: number;
   readonly #pinned = new Set<NumberedMemory>();
-  readonly #pinners: Map<NumberedMemory, number>;
+  readonly #pinners: Pinners;
 
-  constructor(lease: QueueLease, descriptor: number) {
+  constructor(lease: QueueLease, descriptor: number, pinners: Pinners) {
     const ring = lease.queue.kernel;
     if (!(ring instanceof native.UringQueue)) throw new Error('the queue that was leased is no io_uring');
     this.queue = lease.queue;
     this.#lease = lease;
     this.#ring = ring;
     this.#descriptor = descriptor;
-    this.#pinners = pinners.get(this.#ring) ?? new Map();
-    pinners.set(this.#ring, this.#pinners);
+    this.#pinners = pinners;
     this.#ring.registerFile(descriptor);
   }
 
@@ -103,32 +164,6 @@ class UringLease implements QueueLease {
   }
 }
 
-function leasePrivate(kind: QueueKind, depth: number): QueueLease {
-  const queue = openQueue(kind, depth);
-  return plainLease(queue, () => queue.close());
-}
-
-function leaseShared(kind: QueueKind): QueueLease {
-  const found = shared.get(kind) ?? { queue: openQueue(kind, depthOf(kind)), users: 0, closing: undefined };
-  shared.set(kind, found);
-  clearTimeout(found.closing);
-  found.users++;
-  return plainLease(found.queue, () => leave(kind, found));
-}
-
-function plainLease(queue: SubmissionQueue<FileRequest>, release: () => void): QueueLease {
-  return { queue, release, registerMemory: () => false, unregisterMemory: () => {} };
-}
-
-function leave(kind: QueueKind, left: SharedQueue): void {
-  if (--left.users > 0) return;
-  left.closing = setTimeout(() => {
-    shared.delete(kind);
-    left.queue.close();
-  }, LINGER_MILLISECONDS);
-  left.closing.unref();
-}
-
 function openQueue(kind: QueueKind, depth: number): SubmissionQueue<FileRequest> {
   const open = (onCompletions: (count: number) => void): IoQueueHandle => {
     if (kind === 'aio') return new native.AioQueue(depth, onCompletions);
@@ -139,31 +174,7 @@ function openQueue(kind: QueueKind, depth: number): SubmissionQueue<FileRequest>
 }
 
 function depthOf(kind: QueueKind): number {
-  if (kind !== 'threads') return SHARED_DEPTH;
+  if (kind !== 'threads') return SHARED_QUEUE_DEPTH;
   const wished = Number(process.env.UV_THREADPOOL_SIZE);
-  return Number.isInteger(wished) && wished >= 1 && wished <= 1024 ? wished : DEFAULT_THREADS;
-}
-
-/**
- * How long this thread looks for completions before it sleeps: the longest wish of its open files.
- */
-const spinWishes: number[] = [];
-
-/** Adds a wish, in microseconds; call the result to take it back. */
-export function wishSpin(microseconds: number): () => void {
-  spinWishes.push(microseconds);
-  applySpin();
-  return () => {
-    spinWishes.splice(spinWishes.indexOf(microseconds), 1);
-    applySpin();
-  };
-}
-
-let appliedSpin = 0;
-
-function applySpin(): void {
-  const longest = Math.max(0, ...spinWishes);
-  if (longest === appliedSpin) return;
-  appliedSpin = longest;
-  native.setSpin(longest * 1000);
+  return Number.isInteger(wished) && wished >= 1 && wished <= MOST_THREADS ? wished : DEFAULT_THREADS;
 }

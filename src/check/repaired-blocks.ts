@@ -16,7 +16,7 @@ import { type MetadataReader, sealBytes } from './metadata-block.ts';
 /** Memory for changed blocks; beyond it they are written at the next good moment. */
 const KEPT_BYTES = 16 * 1024 * 1024;
 
-export class Changes {
+export class RepairedBlocks {
   readonly #reader: MetadataReader;
   readonly #target: BlockTarget;
   readonly #journal: JournalWriter;

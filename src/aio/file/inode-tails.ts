@@ -2,7 +2,7 @@
  * The end of a file as its appenders know it: where the next append begins while others are under
  * way.
  *
- * All files that this thread has open on one inode share one tail, so their appends never overlap
+ * All files that one owner has open on one inode share one tail, so their appends never overlap
  * either.
  */
 import { fstatSync } from 'node:fs';
@@ -34,17 +34,20 @@ interface SharedTail {
   users: number;
 }
 
-const tails = new Map<string, SharedTail>();
+/** The tails of the inodes that are open, each named by its key: device and number. */
+export class InodeTails {
+  readonly #tails = new Map<string, SharedTail>();
 
-/** The tail of the inode that `key` names (device and number); give it back with `releaseTail`. */
-export function shareTail(key: string): InodeTail {
-  const shared = tails.get(key) ?? { tail: new InodeTail(), users: 0 };
-  shared.users++;
-  tails.set(key, shared);
-  return shared.tail;
-}
+  /** The tail of an inode; give it back with `release`. */
+  share(key: string): InodeTail {
+    const shared = this.#tails.get(key) ?? { tail: new InodeTail(), users: 0 };
+    shared.users++;
+    this.#tails.set(key, shared);
+    return shared.tail;
+  }
 
-export function releaseTail(key: string): void {
-  const shared = tails.get(key);
-  if (shared && --shared.users === 0) tails.delete(key);
+  release(key: string): void {
+    const shared = this.#tails.get(key);
+    if (shared && --shared.users === 0) this.#tails.delete(key);
+  }
 }

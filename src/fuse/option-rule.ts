@@ -1,0 +1,33 @@
+/** How an option of `-o` is written, and what it does: the rows of the tables of options. */
+import { MountOptionError } from './option-values.ts';
+
+/** @typeParam Options what it changes. */
+export interface OptionRule<Options> {
+  /** 'none': `name`; 'needed': `name=value`; 'either'. */
+  readonly value: 'none' | 'needed' | 'either';
+  apply(options: Options, value: string): void;
+}
+
+/** @typeParam Options what the options of the table change. */
+export type OptionRules<Options> = Readonly<Record<string, OptionRule<Options>>>;
+
+/** Accepted, and does nothing. */
+export const ignored: OptionRule<unknown> = { value: 'either', apply: () => {} };
+
+export function takes<Options>(apply: (options: Options, value: string) => void): OptionRule<Options> {
+  return { value: 'needed', apply };
+}
+
+/** An option without a value. */
+export function turns<Options>(apply: (options: Options) => void): OptionRule<Options> {
+  return { value: 'none', apply };
+}
+
+export function refuses(advice: string): OptionRule<unknown> {
+  return {
+    value: 'either',
+    apply: () => {
+      throw new MountOptionError(advice);
+    },
+  };
+}
