@@ -2,16 +2,17 @@
  * The FUSE kernel protocol as bytes: opcodes, struct offsets and flag bits of linux/fuse.h, 7.31 to
  * 7.45.
  *
- * This is the only file that knows how the kernel lays out a message. Every struct is a literal
- * table `{ bytes, field: offset, … }` with the field names of the header, and `Wire` reads and
- * writes numbers at byte offsets of the channel's memory. The protocol is host-endian; Quarry runs
- * on little-endian machines.
+ * This is the only file that knows how the kernel lays out a message. Every struct is a record
+ * (common/record.ts), checked as this file is loaded, with the field names of the header:
+ * `ReadIn.size.get(wire.view, bodyAt)`. The protocol is host-endian; Quarry runs on little-endian
+ * machines.
  *
- * 64-bit fields become JavaScript numbers, which are exact to 2^53. `u64` gives what it can (values
- * above are too large to equal any real inode or size, and stay too large); `exactU64` refuses
+ * 64-bit fields become JavaScript numbers, which are exact to 2^53. A field gives what it can
+ * (values above are too large to equal any real inode or size, and stay too large); `exact` refuses
  * them.
  */
-import { TWO_32, viewOf } from '../common/bytes.ts';
+import { viewOf } from '../common/bytes.ts';
+import { Bytes, I32, I64, record, U16, U32, U64 } from '../common/record.ts';
 import { type ErrnoName, fsError } from '../fs/base/errors.ts';
 
 export const FUSE_MAJOR = 7;
@@ -78,187 +79,287 @@ export const Opcode = {
 /** One more than the largest opcode known: the length of tables indexed by opcode. */
 export const OPCODE_LIMIT = 54;
 
-// Structs: the length, then the offset of each field, all in bytes.
+// Structs, with the field names of the header.
 
-export const InHeader = {
-  bytes: 40,
-  len: 0,
-  opcode: 4,
-  unique: 8,
-  nodeid: 16,
-  uid: 24,
-  gid: 28,
-  pid: 32,
-} as const;
-export const OutHeader = { bytes: 16, len: 0, error: 4, unique: 8 } as const;
+export const InHeader = record('fuse_in_header', 40, {
+  len: new U32(0),
+  opcode: new U32(4),
+  /** In halves, since it goes back bit for bit. */
+  unique_low: new U32(8),
+  unique_high: new U32(12),
+  nodeid: new U64(16),
+  uid: new U32(24),
+  gid: new U32(28),
+  pid: new U32(32),
+  total_extlen: new U16(36),
+  padding: new U16(38),
+});
+export const OutHeader = record('fuse_out_header', 16, {
+  len: new U32(0),
+  error: new I32(4),
+  unique_low: new U32(8),
+  unique_high: new U32(12),
+});
 
-export const Attr = {
-  bytes: 88,
-  ino: 0,
-  size: 8,
-  blocks: 16,
-  atime: 24,
-  mtime: 32,
-  ctime: 40,
-  atimensec: 48,
-  mtimensec: 52,
-  ctimensec: 56,
-  mode: 60,
-  nlink: 64,
-  uid: 68,
-  gid: 72,
-  rdev: 76,
-  blksize: 80,
-  flags: 84,
-} as const;
+/** Times are signed, whatever the header says: the kernel takes them for time64_t. */
+export const Attr = record('fuse_attr', 88, {
+  ino: new U64(0),
+  size: new U64(8),
+  blocks: new U64(16),
+  atime: new I64(24),
+  mtime: new I64(32),
+  ctime: new I64(40),
+  atimensec: new U32(48),
+  mtimensec: new U32(52),
+  ctimensec: new U32(56),
+  mode: new U32(60),
+  nlink: new U32(64),
+  uid: new U32(68),
+  gid: new U32(72),
+  rdev: new U32(76),
+  blksize: new U32(80),
+  flags: new U32(84),
+});
 
-export const EntryOut = {
-  bytes: 128,
-  nodeid: 0,
-  generation: 8,
-  entry_valid: 16,
-  attr_valid: 24,
-  entry_valid_nsec: 32,
-  attr_valid_nsec: 36,
-  attr: 40,
-} as const;
+export const EntryOut = record('fuse_entry_out', 128, {
+  nodeid: new U64(0),
+  generation: new U64(8),
+  entry_valid: new U64(16),
+  attr_valid: new U64(24),
+  entry_valid_nsec: new U32(32),
+  attr_valid_nsec: new U32(36),
+  attr: new Bytes(40, Attr.sizeBytes),
+});
 
-export const AttrOut = { bytes: 104, attr_valid: 0, attr_valid_nsec: 8, dummy: 12, attr: 16 } as const;
+export const AttrOut = record('fuse_attr_out', 104, {
+  attr_valid: new U64(0),
+  attr_valid_nsec: new U32(8),
+  dummy: new U32(12),
+  attr: new Bytes(16, Attr.sizeBytes),
+});
 
-export const StatxOut = {
-  bytes: 288,
-  attr_valid: 0,
-  attr_valid_nsec: 8,
-  flags: 12,
-  spare: 16,
-  stat: 32,
-} as const;
+export const StatxTime = record('fuse_sx_time', 16, {
+  tv_sec: new I64(0),
+  tv_nsec: new U32(8),
+  reserved: new U32(12),
+});
 
 /** struct fuse_statx, bit for bit the struct statx of statx(2). */
-export const Statx = {
-  bytes: 256,
-  mask: 0,
-  blksize: 4,
-  attributes: 8,
-  nlink: 16,
-  uid: 20,
-  gid: 24,
-  mode: 28,
-  ino: 32,
-  size: 40,
-  blocks: 48,
-  attributes_mask: 56,
-  atime: 64,
-  btime: 80,
-  ctime: 96,
-  mtime: 112,
-  rdev_major: 128,
-  rdev_minor: 132,
-  dev_major: 136,
-  dev_minor: 140,
-  spare: 144,
-} as const;
+export const Statx = record('fuse_statx', 256, {
+  mask: new U32(0),
+  blksize: new U32(4),
+  attributes: new U64(8),
+  nlink: new U32(16),
+  uid: new U32(20),
+  gid: new U32(24),
+  mode: new U16(28),
+  spare0: new U16(30),
+  ino: new U64(32),
+  size: new U64(40),
+  blocks: new U64(48),
+  attributes_mask: new U64(56),
+  atime: new Bytes(64, StatxTime.sizeBytes),
+  btime: new Bytes(80, StatxTime.sizeBytes),
+  ctime: new Bytes(96, StatxTime.sizeBytes),
+  mtime: new Bytes(112, StatxTime.sizeBytes),
+  rdev_major: new U32(128),
+  rdev_minor: new U32(132),
+  dev_major: new U32(136),
+  dev_minor: new U32(140),
+  spare: new Bytes(144, 112),
+});
+
+export const StatxOut = record('fuse_statx_out', 288, {
+  attr_valid: new U64(0),
+  attr_valid_nsec: new U32(8),
+  flags: new U32(12),
+  spare: new Bytes(16, 16),
+  stat: new Bytes(32, Statx.sizeBytes),
+});
 
 /** STATX_BASIC_STATS and STATX_BTIME. */
 export const STATX_ALL = 0x0fff;
 
-export const Kstatfs = {
-  bytes: 80,
-  blocks: 0,
-  bfree: 8,
-  bavail: 16,
-  files: 24,
-  ffree: 32,
-  bsize: 40,
-  namelen: 44,
-  frsize: 48,
-  padding: 52,
-  spare: 56,
-} as const;
+export const Kstatfs = record('fuse_kstatfs', 80, {
+  blocks: new U64(0),
+  bfree: new U64(8),
+  bavail: new U64(16),
+  files: new U64(24),
+  ffree: new U64(32),
+  bsize: new U32(40),
+  namelen: new U32(44),
+  frsize: new U32(48),
+  padding: new U32(52),
+  spare: new Bytes(56, 24),
+});
 
-export const ForgetIn = { bytes: 8, nlookup: 0 } as const;
-export const BatchForgetIn = { bytes: 8, count: 0 } as const;
-export const ForgetOne = { bytes: 16, nodeid: 0, nlookup: 8 } as const;
-export const GetattrIn = { bytes: 16, getattr_flags: 0 } as const;
+export const ForgetIn = record('fuse_forget_in', 8, { nlookup: new U64(0) });
+export const BatchForgetIn = record('fuse_batch_forget_in', 8, { count: new U32(0), dummy: new U32(4) });
+export const ForgetOne = record('fuse_forget_one', 16, { nodeid: new U64(0), nlookup: new U64(8) });
+export const GetattrIn = record('fuse_getattr_in', 16, {
+  getattr_flags: new U32(0),
+  dummy: new U32(4),
+  fh: new U64(8),
+});
 /** FUSE_GETATTR_FH: asked on behalf of an open file, not of stat(2). */
 export const GETATTR_FH = 1;
-/** FUSE_NOTIFY_INVAL_INODE: stands in the error field of a message without a request. */
-export const NotifyInvalInode = { bytes: 24, code: 2, ino: 0, off: 8, len: 16 } as const;
+
+/** What a message without a request is: stands in its error field. */
+export const NotifyCode = { invalInode: 2, store: 4, prune: 9 } as const;
+/** FUSE_NOTIFY_INVAL_INODE. */
+export const NotifyInvalInode = record('fuse_notify_inval_inode_out', 24, {
+  ino: new U64(0),
+  off: new I64(8),
+  len: new I64(16),
+});
 /**
  * FUSE_NOTIFY_STORE. One of no bytes beyond the file's end stores nothing, and has the kernel take
  * the counts and times of the file for outdated, but not its mode: from 7.36 on (Linux 5.17).
  * Before 5.16 it would move the file's end.
  */
-export const NotifyStore = {
-  bytes: 24,
-  code: 4,
-  countsOnlyMinor: 36,
-  nodeid: 0,
-  offset: 8,
-  size: 16,
-} as const;
-/** FUSE_NOTIFY_PRUNE, of kernels that speak 7.45: `count` inodes follow, 8 bytes each. */
-export const NotifyPrune = { bytes: 16, code: 9, minor: 45, count: 0, spare: 8 } as const;
-export const StatxIn = { bytes: 24 } as const;
-export const MknodIn = { bytes: 16, mode: 0, rdev: 4, umask: 8 } as const;
-export const MkdirIn = { bytes: 8, mode: 0, umask: 4 } as const;
-export const CreateIn = { bytes: 16, flags: 0, mode: 4, umask: 8, open_flags: 12 } as const;
-export const RenameIn = { bytes: 8, newdir: 0 } as const;
-export const Rename2In = { bytes: 16, newdir: 0, flags: 8 } as const;
-export const LinkIn = { bytes: 8, oldnodeid: 0 } as const;
-export const ReadIn = { bytes: 40, fh: 0, offset: 8, size: 16, read_flags: 20, flags: 32 } as const;
-export const WriteIn = { bytes: 40, fh: 0, offset: 8, size: 16, write_flags: 20, flags: 32 } as const;
-export const WriteOut = { bytes: 8, size: 0, padding: 4 } as const;
-export const IoctlIn = { bytes: 32, fh: 0, flags: 8, cmd: 12, arg: 16, in_size: 24, out_size: 28 } as const;
-export const IoctlOut = { bytes: 16, result: 0, flags: 4, in_iovs: 8, out_iovs: 12 } as const;
-export const OpenOut = { bytes: 16, fh: 0, open_flags: 8, backing_id: 12 } as const;
+export const NotifyStore = record('fuse_notify_store_out', 24, {
+  nodeid: new U64(0),
+  offset: new U64(8),
+  size: new U32(16),
+  padding: new U32(20),
+});
+export const STORE_COUNTS_ONLY_MINOR = 36;
+/** FUSE_NOTIFY_PRUNE: `count` inodes follow, 8 bytes each. */
+export const NotifyPrune = record('fuse_notify_prune_out', 16, {
+  count: new U32(0),
+  padding: new U32(4),
+  spare: new U64(8),
+});
+/** The first minor version that knows FUSE_NOTIFY_PRUNE. */
+export const PRUNE_MINOR = 45;
+/** One inode of a FUSE_NOTIFY_PRUNE. */
+export const PrunedNode = record('inode of a prune', 8, { nodeid: new U64(0) });
 
-export const SetattrIn = {
-  bytes: 88,
-  valid: 0,
-  fh: 8,
-  size: 16,
-  lock_owner: 24,
-  atime: 32,
-  mtime: 40,
-  ctime: 48,
-  atimensec: 56,
-  mtimensec: 60,
-  ctimensec: 64,
-  mode: 68,
-  uid: 76,
-  gid: 80,
-} as const;
+export const StatxIn = record('fuse_statx_in', 24, {
+  getattr_flags: new U32(0),
+  reserved: new U32(4),
+  fh: new U64(8),
+  sx_flags: new U32(16),
+  sx_mask: new U32(20),
+});
+export const MknodIn = record('fuse_mknod_in', 16, {
+  mode: new U32(0),
+  rdev: new U32(4),
+  umask: new U32(8),
+  padding: new U32(12),
+});
+export const MkdirIn = record('fuse_mkdir_in', 8, { mode: new U32(0), umask: new U32(4) });
+export const CreateIn = record('fuse_create_in', 16, {
+  flags: new U32(0),
+  mode: new U32(4),
+  umask: new U32(8),
+  open_flags: new U32(12),
+});
+export const RenameIn = record('fuse_rename_in', 8, { newdir: new U64(0) });
+export const Rename2In = record('fuse_rename2_in', 16, {
+  newdir: new U64(0),
+  flags: new U32(8),
+  padding: new U32(12),
+});
+export const LinkIn = record('fuse_link_in', 8, { oldnodeid: new U64(0) });
+export const ReadIn = record('fuse_read_in', 40, {
+  fh: new U64(0),
+  offset: new U64(8),
+  size: new U32(16),
+  read_flags: new U32(20),
+  lock_owner: new U64(24),
+  flags: new U32(32),
+  padding: new U32(36),
+});
+export const WriteIn = record('fuse_write_in', 40, {
+  fh: new U64(0),
+  offset: new U64(8),
+  size: new U32(16),
+  write_flags: new U32(20),
+  lock_owner: new U64(24),
+  flags: new U32(32),
+  padding: new U32(36),
+});
+export const WriteOut = record('fuse_write_out', 8, { size: new U32(0), padding: new U32(4) });
+export const IoctlIn = record('fuse_ioctl_in', 32, {
+  fh: new U64(0),
+  flags: new U32(8),
+  cmd: new U32(12),
+  arg: new U64(16),
+  in_size: new U32(24),
+  out_size: new U32(28),
+});
+export const IoctlOut = record('fuse_ioctl_out', 16, {
+  result: new I32(0),
+  flags: new U32(4),
+  in_iovs: new U32(8),
+  out_iovs: new U32(12),
+});
+export const OpenOut = record('fuse_open_out', 16, {
+  fh: new U64(0),
+  open_flags: new U32(8),
+  backing_id: new I32(12),
+});
 
-/** `leastBytes` is what kernels before 7.36 send, without flags2. */
-export const InitIn = {
-  leastBytes: 16,
-  major: 0,
-  minor: 4,
-  max_readahead: 8,
-  flags: 12,
-  flags2: 16,
-} as const;
+export const SetattrIn = record('fuse_setattr_in', 88, {
+  valid: new U32(0),
+  padding: new U32(4),
+  fh: new U64(8),
+  size: new U64(16),
+  lock_owner: new U64(24),
+  atime: new I64(32),
+  mtime: new I64(40),
+  ctime: new I64(48),
+  atimensec: new U32(56),
+  mtimensec: new U32(60),
+  ctimensec: new U32(64),
+  mode: new U32(68),
+  unused4: new U32(72),
+  uid: new U32(76),
+  gid: new U32(80),
+  unused5: new U32(84),
+});
 
-export const InitOut = {
-  bytes: 64,
-  major: 0,
-  minor: 4,
-  max_readahead: 8,
-  flags: 12,
-  max_background: 16,
-  congestion_threshold: 18,
-  max_write: 20,
-  time_gran: 24,
-  max_pages: 28,
-  map_alignment: 30,
-  flags2: 32,
-} as const;
+export const InitIn = record('fuse_init_in', 64, {
+  major: new U32(0),
+  minor: new U32(4),
+  max_readahead: new U32(8),
+  flags: new U32(12),
+  flags2: new U32(16),
+  unused: new Bytes(20, 44),
+});
+/** What kernels before 7.36 send of it. */
+export const INIT_IN_LEAST_BYTES = InitIn.flags2.offset;
 
-/** A directory entry: the name follows at `bytes`, and the record is padded to 8. */
-export const Dirent = { bytes: 24, ino: 0, off: 8, namelen: 16, type: 20 } as const;
-/** An entry with its attributes: a fuse_entry_out, then a fuse_dirent. */
-export const Direntplus = { bytes: 152, entry: 0, dirent: 128 } as const;
+export const InitOut = record('fuse_init_out', 64, {
+  major: new U32(0),
+  minor: new U32(4),
+  max_readahead: new U32(8),
+  flags: new U32(12),
+  max_background: new U16(16),
+  congestion_threshold: new U16(18),
+  max_write: new U32(20),
+  time_gran: new U32(24),
+  max_pages: new U16(28),
+  map_alignment: new U16(30),
+  flags2: new U32(32),
+  max_stack_depth: new U32(36),
+  request_timeout: new U16(40),
+  unused: new Bytes(42, 22),
+});
+
+/** A directory entry: the name follows, and the whole is padded to 8. */
+export const Dirent = record('fuse_dirent', 24, {
+  ino: new U64(0),
+  off: new U64(8),
+  namelen: new U32(16),
+  type: new U32(20),
+});
+/** An entry with its attributes; the name follows as well. */
+export const Direntplus = record('fuse_direntplus', 152, {
+  entry: new Bytes(0, EntryOut.sizeBytes),
+  dirent: new Bytes(128, Dirent.sizeBytes),
+});
 
 // Flag bits.
 
@@ -312,58 +413,20 @@ export const InitFlag = {
 /** A high word of this or more means a value of 2^53 or more. */
 const INEXACT_HIGH = 1 << 21;
 
-/** Numbers at byte offsets of the channel's memory, as the kernel writes and reads them. */
+/** @throws FsError `refusal` for values of 2^53 and more. */
+export function exact(field: U64, view: DataView, at: number, refusal: ErrnoName): number {
+  if (view.getUint32(at + field.offset + 4, true) >= INEXACT_HIGH) throw fsError(refusal);
+  return field.get(view, at);
+}
+
+/** The channel's memory, as the fields above read and write it. */
 export class Wire {
   readonly bytes: Uint8Array;
-  readonly #view: DataView;
+  readonly view: DataView;
 
   constructor(bytes: Uint8Array) {
     this.bytes = bytes;
-    this.#view = viewOf(bytes);
-  }
-
-  u16(at: number): number {
-    return this.#view.getUint16(at, true);
-  }
-
-  u32(at: number): number {
-    return this.#view.getUint32(at, true);
-  }
-
-  i32(at: number): number {
-    return this.#view.getInt32(at, true);
-  }
-
-  u64(at: number): number {
-    return this.#view.getUint32(at + 4, true) * TWO_32 + this.#view.getUint32(at, true);
-  }
-
-  i64(at: number): number {
-    return this.#view.getInt32(at + 4, true) * TWO_32 + this.#view.getUint32(at, true);
-  }
-
-  /** @throws FsError `refusal` for values of 2^53 and more. */
-  exactU64(at: number, refusal: ErrnoName): number {
-    if (this.#view.getUint32(at + 4, true) >= INEXACT_HIGH) throw fsError(refusal);
-    return this.u64(at);
-  }
-
-  setU16(at: number, value: number): void {
-    this.#view.setUint16(at, value, true);
-  }
-
-  setU32(at: number, value: number): void {
-    this.#view.setUint32(at, value, true);
-  }
-
-  setI32(at: number, value: number): void {
-    this.#view.setInt32(at, value, true);
-  }
-
-  /** Any integer of −2^53 to 2^53, also for signed fields: two's complement. */
-  set64(at: number, value: number): void {
-    this.#view.setUint32(at, value, true);
-    this.#view.setInt32(at + 4, Math.floor(value / TWO_32), true);
+    this.view = viewOf(bytes);
   }
 
   clear(at: number, lengthBytes: number): void {

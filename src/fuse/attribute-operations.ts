@@ -4,7 +4,7 @@
 import { PERMISSION_BITS } from '../common/permissions.ts';
 import { fsError, fsErrorFromNumber } from '../fs/base/errors.ts';
 import type { TransactionHandle } from '../fs/base/filesystem.ts';
-import { GETATTR_FH, GetattrIn, Opcode, SetattrIn, SetattrValid, StatxIn } from './abi.ts';
+import { exact, GETATTR_FH, GetattrIn, Opcode, SetattrIn, SetattrValid, StatxIn } from './abi.ts';
 import { encodeAttrOut, encodeStatfsOut, encodeStatxOut, isRegularMode } from './encoding.ts';
 import {
   execute,
@@ -23,7 +23,7 @@ function performReadAttributes(request: FuseRequest, tx: TransactionHandle): voi
 /** A writer looks at the attributes before each write(2); see write-failures.ts. */
 function decodeGetattr(request: FuseRequest): void {
   const { wire, bodyAt, conversation } = request;
-  if ((wire.u32(bodyAt + GetattrIn.getattr_flags) & GETATTR_FH) === 0) return;
+  if ((GetattrIn.getattr_flags.get(wire.view, bodyAt) & GETATTR_FH) === 0) return;
   const errno = conversation.writeFailures.take(request.inode);
   if (errno !== 0) throw fsErrorFromNumber(errno);
 }
@@ -64,12 +64,12 @@ const GROUP_EXECUTE = 0o0010;
 
 function decodeSetattr(request: FuseRequest): void {
   const { wire, bodyAt } = request;
-  const valid = wire.u32(bodyAt + SetattrIn.valid);
+  const valid = SetattrIn.valid.get(wire.view, bodyAt);
   request.setattr.killPrivileges = (valid & SetattrValid.KILL_SUIDGID) !== 0;
   request.setattr.dropsPrivileges = (valid & SOMETHING) === 0;
   request.setattr.flushesTimes = (valid & SOMETHING & ~FLUSHED_TIMES) === 0;
   request.setattr.resizes = (valid & SetattrValid.SIZE) !== 0;
-  request.setattr.sizeBytes = request.setattr.resizes ? wire.exactU64(bodyAt + SetattrIn.size, 'EFBIG') : 0;
+  request.setattr.sizeBytes = request.setattr.resizes ? exact(SetattrIn.size, wire.view, bodyAt, 'EFBIG') : 0;
   const killsByItself = request.setattr.killPrivileges && !request.setattr.resizes;
   request.setattr.changesOther = (valid & OTHER_THAN_SIZE) !== 0 || killsByItself;
   request.setattr.changes.killPrivileges = killsByItself || undefined;
@@ -80,9 +80,9 @@ function decodeSetattr(request: FuseRequest): void {
 function decodeOwnership({ wire, bodyAt, setattr }: FuseRequest, valid: number): void {
   const { changes } = setattr;
   changes.mode =
-    (valid & SetattrValid.MODE) !== 0 ? wire.u32(bodyAt + SetattrIn.mode) & PERMISSION_BITS : undefined;
-  changes.uid = (valid & SetattrValid.UID) !== 0 ? wire.u32(bodyAt + SetattrIn.uid) : undefined;
-  changes.gid = (valid & SetattrValid.GID) !== 0 ? wire.u32(bodyAt + SetattrIn.gid) : undefined;
+    (valid & SetattrValid.MODE) !== 0 ? SetattrIn.mode.get(wire.view, bodyAt) & PERMISSION_BITS : undefined;
+  changes.uid = (valid & SetattrValid.UID) !== 0 ? SetattrIn.uid.get(wire.view, bodyAt) : undefined;
+  changes.gid = (valid & SetattrValid.GID) !== 0 ? SetattrIn.gid.get(wire.view, bodyAt) : undefined;
 }
 
 function decodeTimes({ wire, bodyAt, setattr }: FuseRequest, valid: number): void {
@@ -92,12 +92,12 @@ function decodeTimes({ wire, bodyAt, setattr }: FuseRequest, valid: number): voi
   const modify = (valid & SetattrValid.MTIME) !== 0;
   const modifyNow = (valid & SetattrValid.MTIME_NOW) !== 0;
   const change = (valid & SetattrValid.CTIME) !== 0;
-  changes.accessSeconds = access ? (accessNow ? 'now' : wire.i64(bodyAt + SetattrIn.atime)) : undefined;
-  changes.accessNanoseconds = access && !accessNow ? wire.u32(bodyAt + SetattrIn.atimensec) : undefined;
-  changes.modifySeconds = modify ? (modifyNow ? 'now' : wire.i64(bodyAt + SetattrIn.mtime)) : undefined;
-  changes.modifyNanoseconds = modify && !modifyNow ? wire.u32(bodyAt + SetattrIn.mtimensec) : undefined;
-  changes.changeSeconds = change ? wire.i64(bodyAt + SetattrIn.ctime) : undefined;
-  changes.changeNanoseconds = change ? wire.u32(bodyAt + SetattrIn.ctimensec) : undefined;
+  changes.accessSeconds = access ? (accessNow ? 'now' : SetattrIn.atime.get(wire.view, bodyAt)) : undefined;
+  changes.accessNanoseconds = access && !accessNow ? SetattrIn.atimensec.get(wire.view, bodyAt) : undefined;
+  changes.modifySeconds = modify ? (modifyNow ? 'now' : SetattrIn.mtime.get(wire.view, bodyAt)) : undefined;
+  changes.modifyNanoseconds = modify && !modifyNow ? SetattrIn.mtimensec.get(wire.view, bodyAt) : undefined;
+  changes.changeSeconds = change ? SetattrIn.ctime.get(wire.view, bodyAt) : undefined;
+  changes.changeNanoseconds = change ? SetattrIn.ctimensec.get(wire.view, bodyAt) : undefined;
 }
 
 /**
@@ -173,7 +173,7 @@ export const attributeOperations: readonly OperationRow[] = [
   [
     Opcode.GETATTR,
     metadata('getattr', {
-      bodyBytes: GetattrIn.bytes,
+      bodyBytes: GetattrIn.sizeBytes,
       decode: decodeGetattr,
       perform: performReadAttributes,
       answer: answerAttributes,
@@ -181,13 +181,13 @@ export const attributeOperations: readonly OperationRow[] = [
   ],
   [
     Opcode.STATX,
-    metadata('statx', { bodyBytes: StatxIn.bytes, perform: performReadAttributes, answer: answerStatx }),
+    metadata('statx', { bodyBytes: StatxIn.sizeBytes, perform: performReadAttributes, answer: answerStatx }),
   ],
   [
     Opcode.SETATTR,
     row('setattr', {
       changes: 'others',
-      bodyBytes: SetattrIn.bytes,
+      bodyBytes: SetattrIn.sizeBytes,
       decode: decodeSetattr,
       begin: beginSetattr,
       perform: performSetattr,

@@ -4,10 +4,11 @@
 import { errnoOf, fsError } from '../fs/base/errors.ts';
 import type { TransactionHandle } from '../fs/base/filesystem.ts';
 import {
+  exact,
   InitFlag,
-  NotifyPrune,
   Opcode,
   OpenOutFlag,
+  PRUNE_MINOR,
   READ_LOCKOWNER,
   ReadIn,
   WriteFlag,
@@ -19,6 +20,10 @@ import { endAfter, metadata, type OperationRow, row } from './handler-parts.ts';
 import { agreedOn } from './negotiation.ts';
 import type { FuseRequest } from './request.ts';
 import { OPEN_DSYNC } from './synchronous.ts';
+
+// Constants of this file, for speed: see encoding.ts.
+const readIn = ReadIn;
+const writeIn = WriteIn;
 
 function performReadlink(request: FuseRequest, tx: TransactionHandle): void {
   const { filesystem } = request.conversation;
@@ -48,10 +53,10 @@ function movesAccessTime(openFlags: number): boolean {
 /** READDIR and READDIRPLUS have READ's arguments; the offset is that of the entry before. */
 function decodeReaddir(request: FuseRequest): void {
   const { wire, bodyAt, conversation, list } = request;
-  const offset = wire.exactU64(bodyAt + ReadIn.offset, 'EINVAL');
+  const offset = exact(readIn.offset, wire.view, bodyAt, 'EINVAL');
   list.cookie = conversation.directoryCookies.cookieAt(offset);
-  list.lengthBytes = Math.min(wire.u32(bodyAt + ReadIn.size), request.payloadBytes);
-  list.movesAccessTime = movesAccessTime(wire.u32(bodyAt + ReadIn.flags));
+  list.lengthBytes = Math.min(readIn.size.get(wire.view, bodyAt), request.payloadBytes);
+  list.movesAccessTime = movesAccessTime(readIn.flags.get(wire.view, bodyAt));
 }
 
 function performList(request: FuseRequest, tx: TransactionHandle, withAttributes: boolean): void {
@@ -72,11 +77,11 @@ function answerListing(request: FuseRequest): void {
 function decodeRead(request: FuseRequest): void {
   const { wire, bodyAt, transfer } = request;
   transfer.inode = request.inode;
-  transfer.offsetBytes = wire.exactU64(bodyAt + ReadIn.offset, 'EOVERFLOW');
-  transfer.lengthBytes = wire.u32(bodyAt + ReadIn.size);
+  transfer.offsetBytes = exact(readIn.offset, wire.view, bodyAt, 'EOVERFLOW');
+  transfer.lengthBytes = readIn.size.get(wire.view, bodyAt);
   if (transfer.lengthBytes > request.payloadBytes) throw fsError('EINVAL');
-  transfer.movesAccessTime = movesAccessTime(wire.u32(bodyAt + ReadIn.flags));
-  if ((wire.u32(bodyAt + ReadIn.read_flags) & READ_LOCKOWNER) === 0) {
+  transfer.movesAccessTime = movesAccessTime(readIn.flags.get(wire.view, bodyAt));
+  if ((readIn.read_flags.get(wire.view, bodyAt) & READ_LOCKOWNER) === 0) {
     request.conversation.cachedPages.filled(request.inode);
   }
   transfer.resultOffset = request.memoryOffset;
@@ -92,17 +97,18 @@ function decodeWrite(request: FuseRequest): void {
   const { wire, bodyAt, conversation, transfer } = request;
   transfer.inode = request.inode;
   transfer.pastCache = false;
-  const flags = wire.u32(bodyAt + WriteIn.write_flags);
+  const flags = writeIn.write_flags.get(wire.view, bodyAt);
   const cached = (flags & WriteFlag.CACHE) !== 0;
-  const offsetAt = bodyAt + WriteIn.offset;
   // The filesystem refuses such an offset, however inexact, and notes what a cache loses by it.
-  transfer.offsetBytes = cached ? wire.u64(offsetAt) : wire.exactU64(offsetAt, 'EFBIG');
-  transfer.lengthBytes = wire.u32(bodyAt + WriteIn.size);
+  transfer.offsetBytes = cached
+    ? writeIn.offset.get(wire.view, bodyAt)
+    : exact(writeIn.offset, wire.view, bodyAt, 'EFBIG');
+  transfer.lengthBytes = writeIn.size.get(wire.view, bodyAt);
   const receivedBytes = request.bodyEnd - request.memoryOffset;
   if (transfer.lengthBytes !== receivedBytes || receivedBytes > request.payloadBytes) throw fsError('EINVAL');
   const { agreement } = conversation;
   transfer.updateTimes = agreement === undefined || !agreedOn(agreement, InitFlag.WRITEBACK_CACHE);
-  if (!cached && (wire.u32(bodyAt + WriteIn.flags) & OPEN_DSYNC) !== 0) request.synchronous = true;
+  if (!cached && (writeIn.flags.get(wire.view, bodyAt) & OPEN_DSYNC) !== 0) request.synchronous = true;
   transfer.mayEndEarly = cached && !request.synchronous;
   transfer.fromCache = cached;
   transfer.killPrivileges = (flags & WriteFlag.KILL_SUIDGID) !== 0;
@@ -111,9 +117,9 @@ function decodeWrite(request: FuseRequest): void {
 
 function answerWrite(request: FuseRequest): void {
   const { wire, answerAt, transfer } = request;
-  wire.setU32(answerAt + WriteOut.size, transfer.lengthBytes);
-  wire.setU32(answerAt + WriteOut.padding, 0);
-  request.answerShort(WriteOut.bytes);
+  WriteOut.size.set(wire.view, answerAt, transfer.lengthBytes);
+  WriteOut.padding.set(wire.view, answerAt, 0);
+  request.answerShort(WriteOut.sizeBytes);
 }
 
 /**
@@ -134,7 +140,7 @@ function writeOver({ inode, conversation }: FuseRequest, failure: unknown): void
   if (failure === undefined) return;
   const { writeFailures, notices, agreement, unwrittenFiles } = conversation;
   writeFailures.note(notices, inode, errnoOf(failure));
-  if ((agreement?.minor ?? 0) >= NotifyPrune.minor) unwrittenFiles.failed(inode);
+  if ((agreement?.minor ?? 0) >= PRUNE_MINOR) unwrittenFiles.failed(inode);
 }
 
 /** Whoever has synced a file may look at once at the space it takes. */
@@ -171,7 +177,7 @@ export const contentOperations: readonly OperationRow[] = [
   [
     Opcode.READDIR,
     metadata('readdir', {
-      bodyBytes: ReadIn.bytes,
+      bodyBytes: readIn.sizeBytes,
       decode: decodeReaddir,
       perform: (request, tx) => performList(request, tx, false),
       answer: answerListing,
@@ -180,7 +186,7 @@ export const contentOperations: readonly OperationRow[] = [
   [
     Opcode.READDIRPLUS,
     metadata('readdirplus', {
-      bodyBytes: ReadIn.bytes,
+      bodyBytes: readIn.sizeBytes,
       decode: decodeReaddir,
       perform: (request, tx) => performList(request, tx, true),
       answer: answerListing,
@@ -190,7 +196,7 @@ export const contentOperations: readonly OperationRow[] = [
   [
     Opcode.READ,
     row('read', {
-      bodyBytes: ReadIn.bytes,
+      bodyBytes: readIn.sizeBytes,
       decode: decodeRead,
       begin: (request) => request.conversation.filesystem.read(request.transfer),
       answer: answerRead,
@@ -200,7 +206,7 @@ export const contentOperations: readonly OperationRow[] = [
     Opcode.WRITE,
     row('write', {
       changes: 'others',
-      bodyBytes: WriteIn.bytes,
+      bodyBytes: writeIn.sizeBytes,
       decode: decodeWrite,
       begin: (request) => request.conversation.filesystem.write(request.transfer),
       answer: answerWrite,

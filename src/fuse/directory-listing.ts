@@ -111,7 +111,7 @@ export class DirectoryListing {
       encodeDirentOffset(this.#wire, this.#lastAt, this.#cookies.offsetWithin(this.#lastCookie));
     }
     const plus = this.#withAttributes;
-    const frontBytes = plus === undefined ? Dirent.bytes : Direntplus.bytes;
+    const frontBytes = plus === undefined ? Dirent.sizeBytes : Direntplus.sizeBytes;
     if (this.bytes + directoryRecordBytes(frontBytes, name.length) > this.#limitBytes) {
       this.#refused = true;
       return false;
@@ -119,8 +119,8 @@ export class DirectoryListing {
     let at = this.#at + this.bytes;
     if (plus !== undefined) {
       this.#addEntry(plus, at, name, inode);
-      at += EntryOut.bytes;
-      this.bytes += EntryOut.bytes;
+      at += EntryOut.sizeBytes;
+      this.bytes += EntryOut.sizeBytes;
     }
     this.bytes += encodeDirent(this.#wire, at, name, inode, fileType, offset);
     this.#lastCookie = cookie;
@@ -134,7 +134,7 @@ export class DirectoryListing {
       const mayKeep = this.#unlinkedFiles.mayKeep(inode, this.#thread);
       encodeEntryOut(this.#wire, at, this.#attributes, this.#preferredBytes, mayKeep);
     } else {
-      this.#wire.clear(at, EntryOut.bytes);
+      this.#wire.clear(at, EntryOut.sizeBytes);
     }
   }
 

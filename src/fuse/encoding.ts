@@ -18,9 +18,20 @@ import {
   STATX_ALL,
   Statx,
   StatxOut,
+  StatxTime,
   type Wire,
 } from './abi.ts';
 import { LEAST_PREFERRED_BYTES } from './limits.ts';
+
+// Constants of this file: an imported one is looked up at each use, a third of an answer's time.
+const outHeader = OutHeader;
+const dirent = Dirent;
+const attr = Attr;
+const entryOut = EntryOut;
+const attrOut = AttrOut;
+const statxOut = StatxOut;
+const statx = Statx;
+const statxTime = StatxTime;
 
 /** Validity of names and attributes in the kernel: 68 years. */
 const FOREVER_SECONDS = 0x7fff_ffff;
@@ -95,29 +106,29 @@ export function encodeOutHeader(
   uniqueLow: number,
   uniqueHigh: number,
 ): void {
-  wire.setU32(at + OutHeader.len, lengthBytes);
-  wire.setI32(at + OutHeader.error, -errno);
-  wire.setU32(at + OutHeader.unique, uniqueLow);
-  wire.setU32(at + OutHeader.unique + 4, uniqueHigh);
+  outHeader.len.set(wire.view, at, lengthBytes);
+  outHeader.error.set(wire.view, at, -errno);
+  outHeader.unique_low.set(wire.view, at, uniqueLow);
+  outHeader.unique_high.set(wire.view, at, uniqueHigh);
 }
 
 function encodeAttr(wire: Wire, at: number, attributes: Attributes, preferredBytes: number): void {
-  wire.set64(at + Attr.ino, attributes.inode);
-  wire.set64(at + Attr.size, attributes.sizeBytes);
-  wire.set64(at + Attr.blocks, attributes.sectors);
-  wire.set64(at + Attr.atime, attributes.accessSeconds);
-  wire.set64(at + Attr.mtime, attributes.modifySeconds);
-  wire.set64(at + Attr.ctime, attributes.changeSeconds);
-  wire.setU32(at + Attr.atimensec, attributes.accessNanoseconds);
-  wire.setU32(at + Attr.mtimensec, attributes.modifyNanoseconds);
-  wire.setU32(at + Attr.ctimensec, attributes.changeNanoseconds);
-  wire.setU32(at + Attr.mode, attributes.mode);
-  wire.setU32(at + Attr.nlink, attributes.linkCount);
-  wire.setU32(at + Attr.uid, attributes.uid);
-  wire.setU32(at + Attr.gid, attributes.gid);
-  wire.setU32(at + Attr.rdev, attributes.deviceNumber);
-  wire.setU32(at + Attr.blksize, preferredBytes);
-  wire.setU32(at + Attr.flags, 0);
+  attr.ino.set(wire.view, at, attributes.inode);
+  attr.size.set(wire.view, at, attributes.sizeBytes);
+  attr.blocks.set(wire.view, at, attributes.sectors);
+  attr.atime.set(wire.view, at, attributes.accessSeconds);
+  attr.mtime.set(wire.view, at, attributes.modifySeconds);
+  attr.ctime.set(wire.view, at, attributes.changeSeconds);
+  attr.atimensec.set(wire.view, at, attributes.accessNanoseconds);
+  attr.mtimensec.set(wire.view, at, attributes.modifyNanoseconds);
+  attr.ctimensec.set(wire.view, at, attributes.changeNanoseconds);
+  attr.mode.set(wire.view, at, attributes.mode);
+  attr.nlink.set(wire.view, at, attributes.linkCount);
+  attr.uid.set(wire.view, at, attributes.uid);
+  attr.gid.set(wire.view, at, attributes.gid);
+  attr.rdev.set(wire.view, at, attributes.deviceNumber);
+  attr.blksize.set(wire.view, at, preferredBytes);
+  attr.flags.set(wire.view, at, 0);
 }
 
 /** Writes fuse_attr_out; returns its length. */
@@ -128,10 +139,11 @@ export function encodeAttrOut(
   preferredBytes: number,
   mayKeep: boolean,
 ): number {
-  wire.set64(at + AttrOut.attr_valid, attributesValidSeconds(attributes.mode, mayKeep));
-  wire.set64(at + AttrOut.attr_valid_nsec, 0);
-  encodeAttr(wire, at + AttrOut.attr, attributes, preferredBytes);
-  return AttrOut.bytes;
+  attrOut.attr_valid.set(wire.view, at, attributesValidSeconds(attributes.mode, mayKeep));
+  attrOut.attr_valid_nsec.set(wire.view, at, 0);
+  attrOut.dummy.set(wire.view, at, 0);
+  encodeAttr(wire, at + attrOut.attr.offset, attributes, preferredBytes);
+  return attrOut.sizeBytes;
 }
 
 /** Writes fuse_entry_out; returns its length. */
@@ -142,13 +154,14 @@ export function encodeEntryOut(
   preferredBytes: number,
   mayKeep: boolean,
 ): number {
-  wire.set64(at + EntryOut.nodeid, attributes.inode);
-  wire.set64(at + EntryOut.generation, attributes.generation);
-  wire.set64(at + EntryOut.entry_valid, FOREVER_SECONDS);
-  wire.set64(at + EntryOut.attr_valid, attributesValidSeconds(attributes.mode, mayKeep));
-  wire.set64(at + EntryOut.entry_valid_nsec, 0);
-  encodeAttr(wire, at + EntryOut.attr, attributes, preferredBytes);
-  return EntryOut.bytes;
+  entryOut.nodeid.set(wire.view, at, attributes.inode);
+  entryOut.generation.set(wire.view, at, attributes.generation);
+  entryOut.entry_valid.set(wire.view, at, FOREVER_SECONDS);
+  entryOut.attr_valid.set(wire.view, at, attributesValidSeconds(attributes.mode, mayKeep));
+  entryOut.entry_valid_nsec.set(wire.view, at, 0);
+  entryOut.attr_valid_nsec.set(wire.view, at, 0);
+  encodeAttr(wire, at + entryOut.attr.offset, attributes, preferredBytes);
+  return entryOut.sizeBytes;
 }
 
 /**
@@ -156,21 +169,21 @@ export function encodeEntryOut(
  * its length.
  */
 export function encodeNegativeEntry(wire: Wire, at: number): number {
-  wire.clear(at, EntryOut.bytes);
-  wire.set64(at + EntryOut.entry_valid, FOREVER_SECONDS);
-  return EntryOut.bytes;
+  wire.clear(at, entryOut.sizeBytes);
+  entryOut.entry_valid.set(wire.view, at, FOREVER_SECONDS);
+  return entryOut.sizeBytes;
 }
 
 /** Writes fuse_open_out with these FOPEN flags and file handle 0; returns its length. */
 export function encodeOpenOut(wire: Wire, at: number, flags: number): number {
-  wire.clear(at, OpenOut.bytes);
-  wire.setU32(at + OpenOut.open_flags, flags);
-  return OpenOut.bytes;
+  wire.clear(at, OpenOut.sizeBytes);
+  OpenOut.open_flags.set(wire.view, at, flags);
+  return OpenOut.sizeBytes;
 }
 
 function encodeStatxTime(wire: Wire, at: number, seconds: number, nanoseconds: number): void {
-  wire.set64(at, seconds);
-  wire.set64(at + 8, nanoseconds);
+  statxTime.tv_sec.set(wire.view, at, seconds);
+  statxTime.tv_nsec.set(wire.view, at, nanoseconds);
 }
 
 /** Major and minor of the kernel's 32-bit device number (new_encode_dev in linux/kdev_t.h). */
@@ -189,40 +202,40 @@ export function encodeStatxOut(
   preferredBytes: number,
   mayKeep: boolean,
 ): number {
-  wire.clear(at, StatxOut.bytes);
-  wire.set64(at + StatxOut.attr_valid, attributesValidSeconds(attributes.mode, mayKeep));
-  const stat = at + StatxOut.stat;
-  wire.setU32(stat + Statx.mask, STATX_ALL);
-  wire.setU32(stat + Statx.blksize, preferredBytes);
-  wire.setU32(stat + Statx.nlink, attributes.linkCount);
-  wire.setU32(stat + Statx.uid, attributes.uid);
-  wire.setU32(stat + Statx.gid, attributes.gid);
-  wire.setU16(stat + Statx.mode, attributes.mode);
-  wire.set64(stat + Statx.ino, attributes.inode);
-  wire.set64(stat + Statx.size, attributes.sizeBytes);
-  wire.set64(stat + Statx.blocks, attributes.sectors);
-  encodeStatxTime(wire, stat + Statx.atime, attributes.accessSeconds, attributes.accessNanoseconds);
-  encodeStatxTime(wire, stat + Statx.btime, attributes.birthSeconds, attributes.birthNanoseconds);
-  encodeStatxTime(wire, stat + Statx.ctime, attributes.changeSeconds, attributes.changeNanoseconds);
-  encodeStatxTime(wire, stat + Statx.mtime, attributes.modifySeconds, attributes.modifyNanoseconds);
-  wire.setU32(stat + Statx.rdev_major, majorOf(attributes.deviceNumber));
-  wire.setU32(stat + Statx.rdev_minor, minorOf(attributes.deviceNumber));
-  return StatxOut.bytes;
+  wire.clear(at, statxOut.sizeBytes);
+  statxOut.attr_valid.set(wire.view, at, attributesValidSeconds(attributes.mode, mayKeep));
+  const stat = at + statxOut.stat.offset;
+  statx.mask.set(wire.view, stat, STATX_ALL);
+  statx.blksize.set(wire.view, stat, preferredBytes);
+  statx.nlink.set(wire.view, stat, attributes.linkCount);
+  statx.uid.set(wire.view, stat, attributes.uid);
+  statx.gid.set(wire.view, stat, attributes.gid);
+  statx.mode.set(wire.view, stat, attributes.mode);
+  statx.ino.set(wire.view, stat, attributes.inode);
+  statx.size.set(wire.view, stat, attributes.sizeBytes);
+  statx.blocks.set(wire.view, stat, attributes.sectors);
+  encodeStatxTime(wire, stat + statx.atime.offset, attributes.accessSeconds, attributes.accessNanoseconds);
+  encodeStatxTime(wire, stat + statx.btime.offset, attributes.birthSeconds, attributes.birthNanoseconds);
+  encodeStatxTime(wire, stat + statx.ctime.offset, attributes.changeSeconds, attributes.changeNanoseconds);
+  encodeStatxTime(wire, stat + statx.mtime.offset, attributes.modifySeconds, attributes.modifyNanoseconds);
+  statx.rdev_major.set(wire.view, stat, majorOf(attributes.deviceNumber));
+  statx.rdev_minor.set(wire.view, stat, minorOf(attributes.deviceNumber));
+  return statxOut.sizeBytes;
 }
 
 /** Writes fuse_statfs_out; returns its length. */
 export function encodeStatfsOut(wire: Wire, at: number, space: SpaceStatistics): number {
-  wire.clear(at, Kstatfs.bytes);
-  wire.set64(at + Kstatfs.blocks, space.blocks);
-  wire.set64(at + Kstatfs.bfree, space.freeBlocks);
-  wire.set64(at + Kstatfs.bavail, space.freeBlocks);
+  wire.clear(at, Kstatfs.sizeBytes);
+  Kstatfs.blocks.set(wire.view, at, space.blocks);
+  Kstatfs.bfree.set(wire.view, at, space.freeBlocks);
+  Kstatfs.bavail.set(wire.view, at, space.freeBlocks);
   const files = Math.min(space.inodes + space.freeInodes, MOST_FILES);
-  wire.set64(at + Kstatfs.files, files);
-  wire.set64(at + Kstatfs.ffree, Math.max(0, files - space.inodes));
-  wire.setU32(at + Kstatfs.bsize, space.blockBytes);
-  wire.setU32(at + Kstatfs.namelen, space.maxNameBytes);
-  wire.setU32(at + Kstatfs.frsize, space.blockBytes);
-  return Kstatfs.bytes;
+  Kstatfs.files.set(wire.view, at, files);
+  Kstatfs.ffree.set(wire.view, at, Math.max(0, files - space.inodes));
+  Kstatfs.bsize.set(wire.view, at, space.blockBytes);
+  Kstatfs.namelen.set(wire.view, at, space.maxNameBytes);
+  Kstatfs.frsize.set(wire.view, at, space.blockBytes);
+  return Kstatfs.sizeBytes;
 }
 
 /** Length of a directory record with this much in front of the name: padded to 8. */
@@ -239,12 +252,12 @@ export function encodeDirent(
   fileType: number,
   offset: number,
 ): number {
-  const lengthBytes = directoryRecordBytes(Dirent.bytes, name.length);
-  wire.set64(at + Dirent.ino, inode);
-  wire.set64(at + Dirent.off, offset);
-  wire.setU32(at + Dirent.namelen, name.length);
-  wire.setU32(at + Dirent.type, fileType >>> 12);
-  const nameAt = at + Dirent.bytes;
+  const lengthBytes = directoryRecordBytes(dirent.sizeBytes, name.length);
+  dirent.ino.set(wire.view, at, inode);
+  dirent.off.set(wire.view, at, offset);
+  dirent.namelen.set(wire.view, at, name.length);
+  dirent.type.set(wire.view, at, fileType >>> 12);
+  const nameAt = at + dirent.sizeBytes;
   wire.bytes.set(name, nameAt);
   for (let pad = nameAt + name.length; pad < at + lengthBytes; pad++) wire.bytes[pad] = 0;
   return lengthBytes;
@@ -252,15 +265,18 @@ export function encodeDirent(
 
 /** Gives the fuse_dirent at `at` another offset. */
 export function encodeDirentOffset(wire: Wire, at: number, offset: number): void {
-  wire.set64(at + Dirent.off, offset);
+  dirent.off.set(wire.view, at, offset);
 }
 
 /** Inode of the fuse_direntplus at `at`, 0 where it carries no reference. */
 export function direntplusInode(wire: Wire, at: number): number {
-  return wire.u64(at + Direntplus.entry + EntryOut.nodeid);
+  return entryOut.nodeid.get(wire.view, at + Direntplus.entry.offset);
 }
 
 /** Length of the fuse_direntplus at `at`. */
 export function direntplusBytes(wire: Wire, at: number): number {
-  return directoryRecordBytes(Direntplus.bytes, wire.u32(at + Direntplus.dirent + Dirent.namelen));
+  return directoryRecordBytes(
+    Direntplus.sizeBytes,
+    dirent.namelen.get(wire.view, at + Direntplus.dirent.offset),
+  );
 }

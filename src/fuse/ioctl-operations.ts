@@ -17,13 +17,13 @@ function decodeIoctl(request: FuseRequest): void {
   const { wire, bodyAt, bodyEnd, inode } = request;
   const isQuestion =
     inode === ROOT_NODE &&
-    wire.u32(bodyAt + IoctlIn.cmd) === QUESTION_COMMAND &&
-    (wire.u32(bodyAt + IoctlIn.flags) & IOCTL_DIR) !== 0;
+    IoctlIn.cmd.get(wire.view, bodyAt) === QUESTION_COMMAND &&
+    (IoctlIn.flags.get(wire.view, bodyAt) & IOCTL_DIR) !== 0;
   if (!isQuestion) throw fsError('ENOSYS');
-  const inBytes = wire.u32(bodyAt + IoctlIn.in_size);
-  const at = bodyAt + IoctlIn.bytes;
-  if (inBytes < QuestionHead.bytes || at + inBytes > bodyEnd) throw fsError('EINVAL');
-  request.passed.mostBytes = wire.u32(bodyAt + IoctlIn.out_size);
+  const inBytes = IoctlIn.in_size.get(wire.view, bodyAt);
+  const at = bodyAt + IoctlIn.sizeBytes;
+  if (inBytes < QuestionHead.sizeBytes || at + inBytes > bodyEnd) throw fsError('EINVAL');
+  request.passed.mostBytes = IoctlIn.out_size.get(wire.view, bodyAt);
   request.passed.bytes = wire.bytes.slice(at, at + inBytes);
 }
 
@@ -42,14 +42,19 @@ async function ask(request: FuseRequest): Promise<void> {
 
 function answerIoctl(request: FuseRequest): void {
   const { wire, memoryOffset, passed } = request;
-  wire.clear(memoryOffset, IoctlOut.bytes);
-  wire.bytes.set(passed.bytes, memoryOffset + IoctlOut.bytes);
-  request.answerLong(memoryOffset, IoctlOut.bytes + passed.bytes.length);
+  wire.clear(memoryOffset, IoctlOut.sizeBytes);
+  wire.bytes.set(passed.bytes, memoryOffset + IoctlOut.sizeBytes);
+  request.answerLong(memoryOffset, IoctlOut.sizeBytes + passed.bytes.length);
 }
 
 export const ioctlOperations: readonly OperationRow[] = [
   [
     Opcode.IOCTL,
-    row('ioctl', { bodyBytes: IoctlIn.bytes, decode: decodeIoctl, begin: beginIoctl, answer: answerIoctl }),
+    row('ioctl', {
+      bodyBytes: IoctlIn.sizeBytes,
+      decode: decodeIoctl,
+      begin: beginIoctl,
+      answer: answerIoctl,
+    }),
   ],
 ];

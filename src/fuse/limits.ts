@@ -8,7 +8,16 @@ import { PAGE_BYTES } from '../common/limits.ts';
 import { type Relations, requireRelations } from '../common/relations.ts';
 import { MOST_BLOCK_BYTES } from '../fs/base/limits.ts';
 import { native } from '../native.ts';
-import { InHeader, InitOut, NotifyInvalInode, NotifyPrune, NotifyStore, OutHeader, WriteIn } from './abi.ts';
+import {
+  InHeader,
+  InitOut,
+  NotifyInvalInode,
+  NotifyPrune,
+  NotifyStore,
+  OutHeader,
+  PrunedNode,
+  WriteIn,
+} from './abi.ts';
 import { HEAD_BYTES, NOTICE_AT, REQUEST_LEAD_BYTES } from './slot.ts';
 
 /** Longest WRITE and READ: 256 pages is the kernel's own limit (fs.fuse.max_pages_limit). */
@@ -30,10 +39,11 @@ export const CONGESTION_THRESHOLD = (MAX_BACKGROUND * 3) / 4;
  */
 export const SLOT_COUNT = MAX_BACKGROUND + MAX_BACKGROUND / 2;
 /** Longest answer in the head page, before a notice. */
-export const HEAD_ANSWER_BYTES = NOTICE_AT - OutHeader.bytes;
+export const HEAD_ANSWER_BYTES = NOTICE_AT - OutHeader.sizeBytes;
 /** Longest notice: one that speaks of an inode, by its number, with what is to be known of it. */
 const LONGEST_NOTICE_BYTES =
-  OutHeader.bytes + Math.max(NotifyInvalInode.bytes, NotifyStore.bytes, NotifyPrune.bytes + 8);
+  OutHeader.sizeBytes +
+  Math.max(NotifyInvalInode.sizeBytes, NotifyStore.sizeBytes, NotifyPrune.sizeBytes + PrunedNode.sizeBytes);
 /**
  * Longest answer of a listing, some 2000 names: whoever asks for more asks again, and others come
  * in between.
@@ -67,9 +77,9 @@ export const LIMITS = {
   HEAD_BYTES,
   REQUEST_LEAD_BYTES,
   NOTICE_AT,
-  IN_HEADER_BYTES: InHeader.bytes,
-  WRITE_IN_BYTES: WriteIn.bytes,
-  INIT_OUT_BYTES: InitOut.bytes,
+  IN_HEADER_BYTES: InHeader.sizeBytes,
+  WRITE_IN_BYTES: WriteIn.sizeBytes,
+  INIT_OUT_BYTES: InitOut.sizeBytes,
   MAX_TRANSFER_BYTES,
   LEAST_READ_BYTES,
   MAX_READAHEAD_BYTES,

@@ -4,7 +4,17 @@
 import { PERMISSION_BITS } from '../common/permissions.ts';
 import { fsError } from '../fs/base/errors.ts';
 import { RenameFlag, type TransactionHandle } from '../fs/base/filesystem.ts';
-import { CreateIn, LinkIn, MkdirIn, MknodIn, Opcode, OpenOutFlag, Rename2In, RenameIn } from './abi.ts';
+import {
+  CreateIn,
+  exact,
+  LinkIn,
+  MkdirIn,
+  MknodIn,
+  Opcode,
+  OpenOutFlag,
+  Rename2In,
+  RenameIn,
+} from './abi.ts';
 import { encodeEntryOut, encodeNegativeEntry, encodeOpenOut, isDirectoryMode } from './encoding.ts';
 import {
   answerEntry,
@@ -41,26 +51,26 @@ function answerLookup(request: FuseRequest): void {
 
 function decodeMknod(request: FuseRequest): void {
   const { wire, bodyAt } = request;
-  request.names.mode = wire.u32(bodyAt + MknodIn.mode);
-  request.names.deviceNumber = wire.u32(bodyAt + MknodIn.rdev);
-  request.caller.umask = wire.u32(bodyAt + MknodIn.umask);
-  request.names.name = request.text(MknodIn.bytes);
+  request.names.mode = MknodIn.mode.get(wire.view, bodyAt);
+  request.names.deviceNumber = MknodIn.rdev.get(wire.view, bodyAt);
+  request.caller.umask = MknodIn.umask.get(wire.view, bodyAt);
+  request.names.name = request.text(MknodIn.sizeBytes);
 }
 
 function decodeMkdir(request: FuseRequest): void {
   const { wire, bodyAt } = request;
-  request.names.mode = DIRECTORY_TYPE | (wire.u32(bodyAt + MkdirIn.mode) & PERMISSION_BITS);
+  request.names.mode = DIRECTORY_TYPE | (MkdirIn.mode.get(wire.view, bodyAt) & PERMISSION_BITS);
   request.names.deviceNumber = 0;
-  request.caller.umask = wire.u32(bodyAt + MkdirIn.umask);
-  request.names.name = request.text(MkdirIn.bytes);
+  request.caller.umask = MkdirIn.umask.get(wire.view, bodyAt);
+  request.names.name = request.text(MkdirIn.sizeBytes);
 }
 
 function decodeCreate(request: FuseRequest): void {
   const { wire, bodyAt } = request;
-  request.names.mode = wire.u32(bodyAt + CreateIn.mode);
+  request.names.mode = CreateIn.mode.get(wire.view, bodyAt);
   request.names.deviceNumber = 0;
-  request.caller.umask = wire.u32(bodyAt + CreateIn.umask);
-  request.names.name = request.text(CreateIn.bytes);
+  request.caller.umask = CreateIn.umask.get(wire.view, bodyAt);
+  request.names.name = request.text(CreateIn.sizeBytes);
 }
 
 function performCreate(request: FuseRequest, tx: TransactionHandle): void {
@@ -100,8 +110,8 @@ function performSymlink(request: FuseRequest, tx: TransactionHandle): void {
 
 function decodeLink(request: FuseRequest): void {
   request.names.newParent = request.inode;
-  request.inode = request.wire.exactU64(request.bodyAt + LinkIn.oldnodeid, 'ESTALE');
-  request.names.name = request.text(LinkIn.bytes);
+  request.inode = exact(LinkIn.oldnodeid, request.wire.view, request.bodyAt, 'ESTALE');
+  request.names.name = request.text(LinkIn.sizeBytes);
 }
 
 function performLink(request: FuseRequest, tx: TransactionHandle): void {
@@ -131,9 +141,9 @@ function beginRename({ names }: FuseRequest): void {
 
 function decodeRename(request: FuseRequest): void {
   beginRename(request);
-  request.names.newParent = request.wire.exactU64(request.bodyAt + RenameIn.newdir, 'ESTALE');
+  request.names.newParent = exact(RenameIn.newdir, request.wire.view, request.bodyAt, 'ESTALE');
   request.names.flags = 0;
-  request.names.name = request.text(RenameIn.bytes);
+  request.names.name = request.text(RenameIn.sizeBytes);
   request.names.newName = request.text(0);
 }
 
@@ -146,10 +156,10 @@ const RENAME_FLAGS = RenameFlag.noReplace | RenameFlag.exchange;
 function decodeRename2(request: FuseRequest): void {
   beginRename(request);
   const { wire, bodyAt } = request;
-  request.names.newParent = wire.exactU64(bodyAt + Rename2In.newdir, 'ESTALE');
-  request.names.flags = wire.u32(bodyAt + Rename2In.flags);
+  request.names.newParent = exact(Rename2In.newdir, wire.view, bodyAt, 'ESTALE');
+  request.names.flags = Rename2In.flags.get(wire.view, bodyAt);
   if ((request.names.flags & ~RENAME_FLAGS) !== 0) throw fsError('EINVAL');
-  request.names.name = request.text(Rename2In.bytes);
+  request.names.name = request.text(Rename2In.sizeBytes);
   request.names.newName = request.text(0);
 }
 
@@ -210,12 +220,12 @@ const renameParts: Parts = { changes: 'names', perform: performRename, send: sen
 
 export const nameOperations: readonly OperationRow[] = [
   [Opcode.LOOKUP, entry('lookup', { decode: decodeName, perform: performLookup, answer: answerLookup })],
-  [Opcode.MKNOD, entry('mknod', { bodyBytes: MknodIn.bytes, decode: decodeMknod, ...createParts })],
-  [Opcode.MKDIR, entry('mkdir', { bodyBytes: MkdirIn.bytes, decode: decodeMkdir, ...createParts })],
+  [Opcode.MKNOD, entry('mknod', { bodyBytes: MknodIn.sizeBytes, decode: decodeMknod, ...createParts })],
+  [Opcode.MKDIR, entry('mkdir', { bodyBytes: MkdirIn.sizeBytes, decode: decodeMkdir, ...createParts })],
   [
     Opcode.CREATE,
     entry('create', {
-      bodyBytes: CreateIn.bytes,
+      bodyBytes: CreateIn.sizeBytes,
       decode: decodeCreate,
       begin: beginCreate,
       answer: answerCreate,
@@ -231,7 +241,7 @@ export const nameOperations: readonly OperationRow[] = [
     entry('link', {
       changes: 'names',
       send: sendLinked,
-      bodyBytes: LinkIn.bytes,
+      bodyBytes: LinkIn.sizeBytes,
       decode: decodeLink,
       perform: performLink,
     }),
@@ -244,9 +254,12 @@ export const nameOperations: readonly OperationRow[] = [
     Opcode.RMDIR,
     metadata('rmdir', { changes: 'names', send: sendChanged, decode: decodeName, perform: performRmdir }),
   ],
-  [Opcode.RENAME, metadata('rename', { bodyBytes: RenameIn.bytes, decode: decodeRename, ...renameParts })],
+  [
+    Opcode.RENAME,
+    metadata('rename', { bodyBytes: RenameIn.sizeBytes, decode: decodeRename, ...renameParts }),
+  ],
   [
     Opcode.RENAME2,
-    metadata('rename2', { bodyBytes: Rename2In.bytes, decode: decodeRename2, ...renameParts }),
+    metadata('rename2', { bodyBytes: Rename2In.sizeBytes, decode: decodeRename2, ...renameParts }),
   ],
 ];

@@ -62,10 +62,10 @@ export interface InitRequest {
 
 export function decodeInit(wire: Wire, at: number): InitRequest {
   return {
-    major: wire.u32(at + InitIn.major),
-    minor: wire.u32(at + InitIn.minor),
-    maxReadaheadBytes: wire.u32(at + InitIn.max_readahead),
-    flags: wire.u32(at + InitIn.flags),
+    major: InitIn.major.get(wire.view, at),
+    minor: InitIn.minor.get(wire.view, at),
+    maxReadaheadBytes: InitIn.max_readahead.get(wire.view, at),
+    flags: InitIn.flags.get(wire.view, at),
   };
 }
 
@@ -95,15 +95,15 @@ export function agreedOn(agreement: Agreement, flag: number): boolean {
 
 /** Writes fuse_init_out; returns its length. */
 export function encodeInitOut(wire: Wire, at: number, agreement: Agreement): number {
-  wire.clear(at, InitOut.bytes);
-  wire.setU32(at + InitOut.major, FUSE_MAJOR);
-  wire.setU32(at + InitOut.minor, agreement.minor);
-  wire.setU32(at + InitOut.max_readahead, agreement.maxReadaheadBytes);
-  wire.setU32(at + InitOut.flags, agreement.flags);
-  wire.setU16(at + InitOut.max_background, MAX_BACKGROUND);
-  wire.setU16(at + InitOut.congestion_threshold, CONGESTION_THRESHOLD);
-  wire.setU32(at + InitOut.max_write, MAX_TRANSFER_BYTES);
-  wire.setU32(at + InitOut.time_gran, TIME_GRANULARITY);
-  wire.setU16(at + InitOut.max_pages, MAX_PAGES);
-  return InitOut.bytes;
+  wire.clear(at, InitOut.sizeBytes);
+  InitOut.major.set(wire.view, at, FUSE_MAJOR);
+  InitOut.minor.set(wire.view, at, agreement.minor);
+  InitOut.max_readahead.set(wire.view, at, agreement.maxReadaheadBytes);
+  InitOut.flags.set(wire.view, at, agreement.flags);
+  InitOut.max_background.set(wire.view, at, MAX_BACKGROUND);
+  InitOut.congestion_threshold.set(wire.view, at, CONGESTION_THRESHOLD);
+  InitOut.max_write.set(wire.view, at, MAX_TRANSFER_BYTES);
+  InitOut.time_gran.set(wire.view, at, TIME_GRANULARITY);
+  InitOut.max_pages.set(wire.view, at, MAX_PAGES);
+  return InitOut.sizeBytes;
 }

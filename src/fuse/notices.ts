@@ -8,14 +8,23 @@
  * answer of ours (`forgetBlocks`).
  */
 import { Errno } from '../fs/base/errors.ts';
-import { NotifyInvalInode, NotifyPrune, NotifyStore, OutHeader, type Wire } from './abi.ts';
+import {
+  NotifyCode,
+  NotifyInvalInode,
+  NotifyPrune,
+  NotifyStore,
+  OutHeader,
+  PrunedNode,
+  STORE_COUNTS_ONLY_MINOR,
+  type Wire,
+} from './abi.ts';
 import type { FuseChannel } from './channel.ts';
 import { NOTICE_AT } from './slot.ts';
 
-const INVAL_INODE_BYTES = OutHeader.bytes + NotifyInvalInode.bytes;
+const INVAL_INODE_BYTES = OutHeader.sizeBytes + NotifyInvalInode.sizeBytes;
 /** A negative offset: attributes only, no pages. */
 const NO_PAGES = -1;
-const STORE_BYTES = OutHeader.bytes + NotifyStore.bytes;
+const STORE_BYTES = OutHeader.sizeBytes + NotifyStore.sizeBytes;
 /** Beyond the end of every file, and where a file may end as far as the kernel is concerned. */
 const BEYOND_EVERY_FILE = 2 ** 62;
 
@@ -101,44 +110,45 @@ export class Notices {
 
   /** Returns the length of the notice. */
   #outdate(inode: number): number {
-    if (this.#minor() < NotifyStore.countsOnlyMinor) {
+    if (this.#minor() < STORE_COUNTS_ONLY_MINOR) {
       this.#invalidate(inode, NO_PAGES, 0);
       return INVAL_INODE_BYTES;
     }
     const wire = this.#wire;
-    const body = NOTICE_AT + OutHeader.bytes;
-    this.#head(STORE_BYTES, NotifyStore.code);
-    wire.clear(body, NotifyStore.bytes);
-    wire.set64(body + NotifyStore.nodeid, inode);
-    wire.set64(body + NotifyStore.offset, BEYOND_EVERY_FILE);
+    const body = NOTICE_AT + OutHeader.sizeBytes;
+    this.#head(STORE_BYTES, NotifyCode.store);
+    wire.clear(body, NotifyStore.sizeBytes);
+    NotifyStore.nodeid.set(wire.view, body, inode);
+    NotifyStore.offset.set(wire.view, body, BEYOND_EVERY_FILE);
     return STORE_BYTES;
   }
 
   /** The inode goes out of memory, if no file of it is open. Kernels from 7.45 on. */
   letGo(inode: number): boolean {
     const wire = this.#wire;
-    const bytes = OutHeader.bytes + NotifyPrune.bytes + 8;
-    const body = NOTICE_AT + OutHeader.bytes;
-    this.#head(bytes, NotifyPrune.code);
-    wire.clear(body, NotifyPrune.bytes);
-    wire.setU32(body + NotifyPrune.count, 1);
-    wire.set64(body + NotifyPrune.bytes, inode);
+    const bytes = OutHeader.sizeBytes + NotifyPrune.sizeBytes + PrunedNode.sizeBytes;
+    const body = NOTICE_AT + OutHeader.sizeBytes;
+    this.#head(bytes, NotifyCode.prune);
+    wire.clear(body, NotifyPrune.sizeBytes);
+    NotifyPrune.count.set(wire.view, body, 1);
+    PrunedNode.nodeid.set(wire.view, body + NotifyPrune.sizeBytes, inode);
     return this.#channel.notify(NOTICE_AT, bytes) === 0;
   }
 
   #head(lengthBytes: number, code: number): void {
     const wire = this.#wire;
-    wire.setU32(NOTICE_AT + OutHeader.len, lengthBytes);
-    wire.setU32(NOTICE_AT + OutHeader.error, code);
-    wire.set64(NOTICE_AT + OutHeader.unique, 0);
+    OutHeader.len.set(wire.view, NOTICE_AT, lengthBytes);
+    OutHeader.error.set(wire.view, NOTICE_AT, code);
+    OutHeader.unique_low.set(wire.view, NOTICE_AT, 0);
+    OutHeader.unique_high.set(wire.view, NOTICE_AT, 0);
   }
 
   #invalidate(inode: number, offsetBytes: number, lengthBytes: number): void {
     const wire = this.#wire;
-    const body = NOTICE_AT + OutHeader.bytes;
-    this.#head(INVAL_INODE_BYTES, NotifyInvalInode.code);
-    wire.set64(body + NotifyInvalInode.ino, inode);
-    wire.set64(body + NotifyInvalInode.off, offsetBytes);
-    wire.set64(body + NotifyInvalInode.len, lengthBytes);
+    const body = NOTICE_AT + OutHeader.sizeBytes;
+    this.#head(INVAL_INODE_BYTES, NotifyCode.invalInode);
+    NotifyInvalInode.ino.set(wire.view, body, inode);
+    NotifyInvalInode.off.set(wire.view, body, offsetBytes);
+    NotifyInvalInode.len.set(wire.view, body, lengthBytes);
   }
 }

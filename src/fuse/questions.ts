@@ -14,6 +14,7 @@
  */
 
 import { viewOf } from '../common/bytes.ts';
+import { Bytes, I32, record, U32, U64 } from '../common/record.ts';
 import { MESSAGE_BYTES, MOST_ANSWER_BYTES } from './limits.ts';
 
 /** _IOWR('Q', 0x51, 16376): both directions, the size of a message, the type, the number. */
@@ -22,32 +23,32 @@ export const QUESTION_COMMAND = ((3 << 30) | (MESSAGE_BYTES << 16) | (0x51 << 8)
 /** 'QRRY'; then the version of the layout. */
 const MAGIC = 0x59525251;
 const VERSION = 1;
-/** Offsets in bytes, as in abi.ts. */
-export const QuestionHead = {
-  bytes: 48,
-  magic: 0,
-  version: 4,
-  question: 8,
-  payloadBytes: 12,
+
+export const QuestionHead = record('head of a question', 48, {
+  magic: new U32(0),
+  version: new U32(4),
+  question: new U32(8),
+  payloadBytes: new U32(12),
   /** 0 for a new question, otherwise the answer whose next part is asked for. */
-  token: 16,
-  offset: 24,
-} as const;
+  token: new U64(16),
+  offset: new U64(24),
+  reserved: new Bytes(32, 16),
+});
 
-export const AnswerHead = {
-  bytes: 48,
-  magic: 0,
-  version: 4,
+export const AnswerHead = record('head of an answer', 48, {
+  magic: new U32(0),
+  version: new U32(4),
   /** 0, or an errno; the text is then a message. */
-  errno: 8,
-  partBytes: 12,
-  token: 16,
-  offset: 24,
-  totalBytes: 32,
-} as const;
+  errno: new I32(8),
+  partBytes: new U32(12),
+  token: new U64(16),
+  offset: new U64(24),
+  totalBytes: new U64(32),
+  reserved: new U64(40),
+});
 
-export const MOST_PAYLOAD_BYTES = MESSAGE_BYTES - QuestionHead.bytes;
-export const MOST_PART_BYTES = MESSAGE_BYTES - AnswerHead.bytes;
+export const MOST_PAYLOAD_BYTES = MESSAGE_BYTES - QuestionHead.sizeBytes;
+export const MOST_PART_BYTES = MESSAGE_BYTES - AnswerHead.sizeBytes;
 
 export interface QuestionRule {
   readonly number: number;
@@ -93,8 +94,8 @@ export interface AnswerPart {
   readonly part: Uint8Array;
 }
 
-function isOurs(view: DataView): boolean {
-  return view.getUint32(0, true) === MAGIC && view.getUint32(4, true) === VERSION;
+function isOurs(head: typeof QuestionHead | typeof AnswerHead, view: DataView): boolean {
+  return head.magic.get(view, 0) === MAGIC && head.version.get(view, 0) === VERSION;
 }
 
 /** A whole message. @throws RangeError if the payload does not fit */
@@ -103,42 +104,42 @@ export function encodeQuestion({ number, payload, token, offset }: Question): Ui
   if (text.length > MOST_PAYLOAD_BYTES) throw new RangeError('the question is too long');
   const bytes = new Uint8Array(MESSAGE_BYTES);
   const view = viewOf(bytes);
-  view.setUint32(QuestionHead.magic, MAGIC, true);
-  view.setUint32(QuestionHead.version, VERSION, true);
-  view.setUint32(QuestionHead.question, number, true);
-  view.setUint32(QuestionHead.payloadBytes, text.length, true);
-  view.setBigUint64(QuestionHead.token, BigInt(token), true);
-  view.setBigUint64(QuestionHead.offset, BigInt(offset), true);
-  bytes.set(text, QuestionHead.bytes);
+  QuestionHead.magic.set(view, 0, MAGIC);
+  QuestionHead.version.set(view, 0, VERSION);
+  QuestionHead.question.set(view, 0, number);
+  QuestionHead.payloadBytes.set(view, 0, text.length);
+  QuestionHead.token.set(view, 0, token);
+  QuestionHead.offset.set(view, 0, offset);
+  bytes.set(text, QuestionHead.sizeBytes);
   return bytes;
 }
 
 /** undefined for what is not a question of this version. */
 export function decodeQuestion(bytes: Uint8Array): Question | undefined {
   const view = viewOf(bytes);
-  if (bytes.length < QuestionHead.bytes || !isOurs(view)) return undefined;
-  const payloadBytes = view.getUint32(QuestionHead.payloadBytes, true);
-  if (payloadBytes > bytes.length - QuestionHead.bytes) return undefined;
-  const payload = bytes.subarray(QuestionHead.bytes, QuestionHead.bytes + payloadBytes);
+  if (bytes.length < QuestionHead.sizeBytes || !isOurs(QuestionHead, view)) return undefined;
+  const payloadBytes = QuestionHead.payloadBytes.get(view, 0);
+  if (payloadBytes > bytes.length - QuestionHead.sizeBytes) return undefined;
+  const payload = bytes.subarray(QuestionHead.sizeBytes, QuestionHead.sizeBytes + payloadBytes);
   return {
-    number: view.getUint32(QuestionHead.question, true),
+    number: QuestionHead.question.get(view, 0),
     payload: Buffer.from(payload).toString(),
-    token: Number(view.getBigUint64(QuestionHead.token, true)),
-    offset: Number(view.getBigUint64(QuestionHead.offset, true)),
+    token: QuestionHead.token.get(view, 0),
+    offset: QuestionHead.offset.get(view, 0),
   };
 }
 
 export function encodeAnswer({ errno, token, offset, totalBytes, part }: AnswerPart): Uint8Array {
-  const bytes = new Uint8Array(AnswerHead.bytes + part.length);
+  const bytes = new Uint8Array(AnswerHead.sizeBytes + part.length);
   const view = viewOf(bytes);
-  view.setUint32(AnswerHead.magic, MAGIC, true);
-  view.setUint32(AnswerHead.version, VERSION, true);
-  view.setInt32(AnswerHead.errno, errno, true);
-  view.setUint32(AnswerHead.partBytes, part.length, true);
-  view.setBigUint64(AnswerHead.token, BigInt(token), true);
-  view.setBigUint64(AnswerHead.offset, BigInt(offset), true);
-  view.setBigUint64(AnswerHead.totalBytes, BigInt(totalBytes), true);
-  bytes.set(part, AnswerHead.bytes);
+  AnswerHead.magic.set(view, 0, MAGIC);
+  AnswerHead.version.set(view, 0, VERSION);
+  AnswerHead.errno.set(view, 0, errno);
+  AnswerHead.partBytes.set(view, 0, part.length);
+  AnswerHead.token.set(view, 0, token);
+  AnswerHead.offset.set(view, 0, offset);
+  AnswerHead.totalBytes.set(view, 0, totalBytes);
+  bytes.set(part, AnswerHead.sizeBytes);
   return bytes;
 }
 
@@ -148,17 +149,17 @@ export function encodeAnswer({ errno, token, offset, totalBytes, part }: AnswerP
  */
 export function decodeAnswer(bytes: Uint8Array): AnswerPart | undefined {
   const view = viewOf(bytes);
-  if (bytes.length < AnswerHead.bytes || !isOurs(view)) return undefined;
-  const partBytes = view.getUint32(AnswerHead.partBytes, true);
-  const totalBytes = Number(view.getBigUint64(AnswerHead.totalBytes, true));
-  const offset = Number(view.getBigUint64(AnswerHead.offset, true));
-  if (totalBytes > MOST_ANSWER_BYTES || partBytes > bytes.length - AnswerHead.bytes) return undefined;
+  if (bytes.length < AnswerHead.sizeBytes || !isOurs(AnswerHead, view)) return undefined;
+  const partBytes = AnswerHead.partBytes.get(view, 0);
+  const totalBytes = AnswerHead.totalBytes.get(view, 0);
+  const offset = AnswerHead.offset.get(view, 0);
+  if (totalBytes > MOST_ANSWER_BYTES || partBytes > bytes.length - AnswerHead.sizeBytes) return undefined;
   if (offset + partBytes > totalBytes) return undefined;
   return {
-    errno: view.getInt32(AnswerHead.errno, true),
-    token: Number(view.getBigUint64(AnswerHead.token, true)),
+    errno: AnswerHead.errno.get(view, 0),
+    token: AnswerHead.token.get(view, 0),
     offset,
     totalBytes,
-    part: bytes.subarray(AnswerHead.bytes, AnswerHead.bytes + partBytes),
+    part: bytes.subarray(AnswerHead.sizeBytes, AnswerHead.sizeBytes + partBytes),
   };
 }

@@ -50,6 +50,9 @@ import type { UnlinkedFiles } from './unlinked-files.ts';
 import type { UnwrittenFiles } from './unwritten-files.ts';
 import type { WriteFailures } from './write-failures.ts';
 
+// Constants of this file, for speed: see encoding.ts.
+const inHeader = InHeader;
+
 /** What a request needs of its session. */
 export interface Conversation {
   readonly filesystem: FileSystem;
@@ -190,7 +193,7 @@ export class FuseRequest implements Operation {
     this.#headAt = slot * slotBytes;
     this.memoryOffset = this.#headAt + HEAD_BYTES;
     this.#requestAt = this.memoryOffset - REQUEST_LEAD_BYTES;
-    this.bodyAt = this.#requestAt + InHeader.bytes;
+    this.bodyAt = this.#requestAt + inHeader.sizeBytes;
     this.payloadBytes = slotBytes - HEAD_BYTES - 2 * conversation.filesystem.blockBytes;
     assert(this.payloadBytes >= HEAD_BYTES, 'a slot holds at least a page of payload');
     this.listing = new DirectoryListing(wire, conversation);
@@ -202,14 +205,14 @@ export class FuseRequest implements Operation {
   receive(lengthBytes: number): boolean {
     const { wire } = this;
     const at = this.#requestAt;
-    if (lengthBytes < InHeader.bytes || wire.u32(at + InHeader.len) !== lengthBytes) return false;
+    if (lengthBytes < inHeader.sizeBytes || inHeader.len.get(wire.view, at) !== lengthBytes) return false;
     this.pending = true;
-    this.opcode = wire.u32(at + InHeader.opcode);
-    this.#uniqueLow = wire.u32(at + InHeader.unique);
-    this.#uniqueHigh = wire.u32(at + InHeader.unique + 4);
-    this.inode = wire.u64(at + InHeader.nodeid);
-    this.caller.uid = wire.u32(at + InHeader.uid);
-    this.caller.gid = wire.u32(at + InHeader.gid);
+    this.opcode = inHeader.opcode.get(wire.view, at);
+    this.#uniqueLow = inHeader.unique_low.get(wire.view, at);
+    this.#uniqueHigh = inHeader.unique_high.get(wire.view, at);
+    this.inode = inHeader.nodeid.get(wire.view, at);
+    this.caller.uid = inHeader.uid.get(wire.view, at);
+    this.caller.gid = inHeader.gid.get(wire.view, at);
     this.caller.umask = 0;
     this.bodyEnd = at + lengthBytes;
     this.#textEnd = this.bodyAt;
@@ -243,12 +246,12 @@ export class FuseRequest implements Operation {
 
   /** The thread that asks, 0 if it is none of this namespace. */
   get callerPid(): number {
-    return this.wire.u32(this.#requestAt + InHeader.pid);
+    return inHeader.pid.get(this.wire.view, this.#requestAt);
   }
 
   /** Where a short answer is built. */
   get answerAt(): number {
-    return this.#headAt + OutHeader.bytes;
+    return this.#headAt + OutHeader.sizeBytes;
   }
 
   /** The answer is the `bytes` bytes at `answerAt`. */
@@ -260,7 +263,7 @@ export class FuseRequest implements Operation {
   /** The answer is the `bytes` bytes at `at`, in the payload or directly before it. */
   answerLong(at: number, bytes: number): void {
     assert(at >= this.memoryOffset && bytes <= this.payloadBytes);
-    this.#seal(at - OutHeader.bytes, bytes, 0);
+    this.#seal(at - OutHeader.sizeBytes, bytes, 0);
   }
 
   /** The answer is an errno, 0 for plain success. */
@@ -270,7 +273,7 @@ export class FuseRequest implements Operation {
 
   #seal(headerAt: number, bytes: number, errno: number): void {
     this.replyAt = headerAt;
-    this.replyBytes = OutHeader.bytes + bytes;
+    this.replyBytes = OutHeader.sizeBytes + bytes;
     encodeOutHeader(this.wire, headerAt, this.replyBytes, errno, this.#uniqueLow, this.#uniqueHigh);
   }
 }

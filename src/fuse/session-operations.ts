@@ -3,7 +3,7 @@
  * kernel gives back.
  */
 import { fsError } from '../fs/base/errors.ts';
-import { BatchForgetIn, ForgetIn, ForgetOne, InitIn, Opcode } from './abi.ts';
+import { BatchForgetIn, ForgetIn, ForgetOne, INIT_IN_LEAST_BYTES, Opcode } from './abi.ts';
 import { endAfter, type OperationRow, row, succeed } from './handler-parts.ts';
 import { agree, decodeInit, encodeInitOut } from './negotiation.ts';
 import type { Conversation, FuseRequest } from './request.ts';
@@ -46,18 +46,18 @@ function forget(conversation: Conversation, inode: number, count: number): void 
 
 function beginForget(request: FuseRequest): void {
   const { wire, bodyAt, inode, conversation } = request;
-  forget(conversation, inode, wire.u64(bodyAt + ForgetIn.nlookup));
+  forget(conversation, inode, ForgetIn.nlookup.get(wire.view, bodyAt));
   succeed(request);
 }
 
 function beginBatchForget(request: FuseRequest): void {
   const { wire, bodyAt, bodyEnd, conversation } = request;
-  const count = wire.u32(bodyAt + BatchForgetIn.count);
-  const received = Math.floor((bodyEnd - bodyAt - BatchForgetIn.bytes) / ForgetOne.bytes);
-  let at = bodyAt + BatchForgetIn.bytes;
+  const count = BatchForgetIn.count.get(wire.view, bodyAt);
+  const received = Math.floor((bodyEnd - bodyAt - BatchForgetIn.sizeBytes) / ForgetOne.sizeBytes);
+  let at = bodyAt + BatchForgetIn.sizeBytes;
   for (let left = Math.min(count, received); left > 0; left--) {
-    forget(conversation, wire.u64(at + ForgetOne.nodeid), wire.u64(at + ForgetOne.nlookup));
-    at += ForgetOne.bytes;
+    forget(conversation, ForgetOne.nodeid.get(wire.view, at), ForgetOne.nlookup.get(wire.view, at));
+    at += ForgetOne.sizeBytes;
   }
   succeed(request);
 }
@@ -66,7 +66,7 @@ export const sessionOperations: readonly OperationRow[] = [
   [
     Opcode.INIT,
     row('init', {
-      bodyBytes: InitIn.leastBytes,
+      bodyBytes: INIT_IN_LEAST_BYTES,
       decode: decodeInitRequest,
       answer: answerInit,
       over: initOver,
@@ -75,10 +75,10 @@ export const sessionOperations: readonly OperationRow[] = [
   [Opcode.DESTROY, row('destroy', { begin: beginDestroy })],
   // Requests end soon by themselves, so there is nothing to interrupt.
   [Opcode.INTERRUPT, row('interrupt', { silent: true })],
-  [Opcode.FORGET, row('forget', { silent: true, bodyBytes: ForgetIn.bytes, begin: beginForget })],
+  [Opcode.FORGET, row('forget', { silent: true, bodyBytes: ForgetIn.sizeBytes, begin: beginForget })],
   [
     Opcode.BATCH_FORGET,
-    row('batch-forget', { silent: true, bodyBytes: BatchForgetIn.bytes, begin: beginBatchForget }),
+    row('batch-forget', { silent: true, bodyBytes: BatchForgetIn.sizeBytes, begin: beginBatchForget }),
   ],
   [Opcode.NOTIFY_REPLY, row('notify-reply', { silent: true })],
 ];

@@ -75,7 +75,7 @@ describe('the ioctl', () => {
       payload: 'grüß',
       asker: { uid: 1001, gid: 1002, pid: 1003 },
     });
-    expect(body.readUInt32LE(16 + AnswerHead.partBytes)).toBe(answer?.totalBytes);
+    expect(body.readUInt32LE(16 + AnswerHead.partBytes.offset)).toBe(answer?.totalBytes);
   });
 
   const whole = encodeQuestion({ ...question, number: QUESTIONS.stat.number });
@@ -181,7 +181,7 @@ test('numbers that no server of ours says are not believed', () => {
     encodeAnswer({ ...good, totalBytes: MOST_ANSWER_BYTES + 1 }),
     encodeAnswer({ ...good, totalBytes: 2 }),
     encodeAnswer({ ...good, offset: 1 }),
-    encodeAnswer(good).subarray(0, AnswerHead.bytes + 2),
+    encodeAnswer(good).subarray(0, AnswerHead.sizeBytes + 2),
     encodeAnswer(good).fill(0, 0, 4),
     new Uint8Array(),
   ]) {

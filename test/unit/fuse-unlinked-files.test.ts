@@ -22,12 +22,15 @@ const unlink = (thread: number, name: string) => ask(thread, Opcode.UNLINK, 1, t
 
 /** Whether the kernel may keep the attributes of the file that the thread is told. */
 const TELLS: Record<string, (thread: number) => boolean> = {
-  getattr: (thread) => keeps(ask(thread, Opcode.GETATTR, file, Buffer.alloc(16)), AttrOut.attr_valid),
-  statx: (thread) => keeps(ask(thread, Opcode.STATX, file, Buffer.alloc(24)), StatxOut.attr_valid),
-  lookup: (thread) => keeps(ask(thread, Opcode.LOOKUP, 1, text('f')), EntryOut.attr_valid),
+  getattr: (thread) => keeps(ask(thread, Opcode.GETATTR, file, Buffer.alloc(16)), AttrOut.attr_valid.offset),
+  statx: (thread) => keeps(ask(thread, Opcode.STATX, file, Buffer.alloc(24)), StatxOut.attr_valid.offset),
+  lookup: (thread) => keeps(ask(thread, Opcode.LOOKUP, 1, text('f')), EntryOut.attr_valid.offset),
   link: (thread) =>
-    keeps(ask(thread, Opcode.LINK, 1, Buffer.concat([u64(file), text(`by-${thread}`)])), EntryOut.attr_valid),
-  setattr: (thread) => keeps(ask(thread, Opcode.SETATTR, file, Buffer.alloc(88)), AttrOut.attr_valid),
+    keeps(
+      ask(thread, Opcode.LINK, 1, Buffer.concat([u64(file), text(`by-${thread}`)])),
+      EntryOut.attr_valid.offset,
+    ),
+  setattr: (thread) => keeps(ask(thread, Opcode.SETATTR, file, Buffer.alloc(88)), AttrOut.attr_valid.offset),
   readdirplus: (thread) => {
     const body = ask(
       thread,
@@ -36,8 +39,8 @@ const TELLS: Record<string, (thread: number) => boolean> = {
       Buffer.concat([u64(0, 0), u32(8192, 0), u64(0), u32(0, 0)]),
     );
     for (let at = 0; at < body.length; ) {
-      if (Number(body.readBigUInt64LE(at)) === file) return keeps(body, at + EntryOut.attr_valid);
-      at += (EntryOut.bytes + 24 + body.readUInt32LE(at + EntryOut.bytes + 16) + 7) & ~7;
+      if (Number(body.readBigUInt64LE(at)) === file) return keeps(body, at + EntryOut.attr_valid.offset);
+      at += (EntryOut.sizeBytes + 24 + body.readUInt32LE(at + EntryOut.sizeBytes + 16) + 7) & ~7;
     }
     throw new Error('not listed');
   },
