@@ -5,7 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { Argument, Command, CommanderError, Option } from 'commander';
 import { codeOf } from '../common/thrown.ts';
-import { MountOptionError } from '../fuse/option-values.ts';
+import { MountOptionError } from '../fuse/mount-option-error.ts';
 import {
   type CommandDefinition,
   type OptionDefinition,

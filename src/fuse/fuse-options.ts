@@ -3,8 +3,9 @@
  * and Quarry's own.
  */
 import { PAGE_BYTES } from '../common/limits.ts';
+import { MountOptionError } from './mount-option-error.ts';
 import { type OptionRules, refuses, takes, turns } from './option-rule.ts';
-import { bytesIn, MountOptionError, OPTION_LIMITS, parseSpin } from './option-values.ts';
+import { bytesIn, OPTION_LIMITS, parseSpin } from './option-values.ts';
 
 /** Which code speaks to the kernel: Quarry's own, or libfuse 2 through the fuse-native package. */
 export type FuseLayer = 'native' | 'fuse-native';

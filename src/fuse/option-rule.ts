@@ -1,5 +1,5 @@
 /** How an option of `-o` is written, and what it does: the rows of the tables of options. */
-import { MountOptionError } from './option-values.ts';
+import { MountOptionError } from './mount-option-error.ts';
 
 /** @typeParam Options what it changes. */
 export interface OptionRule<Options> {

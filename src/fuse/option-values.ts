@@ -12,11 +12,7 @@ import {
   MIN_CACHE_BYTES,
 } from '../fs/base/limits.ts';
 import { LEAST_READ_BYTES, MAX_TRANSFER_BYTES } from './limits.ts';
-
-/** An option that cannot be had; the message is one line that says what to do. */
-export class MountOptionError extends Error {
-  override readonly name = 'MountOptionError';
-}
+import { MountOptionError } from './mount-option-error.ts';
 
 /** Bounds of what an option may say, and what it is if nobody says. */
 export interface OptionLimits {

@@ -9,8 +9,9 @@
 import { type FuseOptions, fuseRules } from './fuse-options.ts';
 import { type GenericOptions, genericRules } from './generic-options.ts';
 import { MountFlag } from './mount-flags.ts';
+import { MountOptionError } from './mount-option-error.ts';
 import type { OptionRules } from './option-rule.ts';
-import { MountOptionError, OPTION_LIMITS } from './option-values.ts';
+import { OPTION_LIMITS } from './option-values.ts';
 import {
   ALLOCATOR_PREFIX,
   applyAllocatorOption,

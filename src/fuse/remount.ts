@@ -10,8 +10,8 @@ import { codeOf, messageOf } from '../common/thrown.ts';
 import { native } from '../native.ts';
 import { MountError } from './mount-error.ts';
 import { MountFlag } from './mount-flags.ts';
+import { MountOptionError } from './mount-option-error.ts';
 import type { MountRecord } from './mount-table.ts';
-import { MountOptionError } from './option-values.ts';
 import { applyMountOptions, type MountOptions, parseMountOptions, splitOptions } from './options.ts';
 
 const REMOUNT_FLAG = 32;

@@ -1,6 +1,8 @@
 /** The options of the volume: its cache, its journal, its allocator, the engine of its I/O. */
+
+import { MountOptionError } from './mount-option-error.ts';
 import { type OptionRule, type OptionRules, takes, turns } from './option-rule.ts';
-import { bytesIn, MountOptionError, OPTION_LIMITS, parseWhole, within } from './option-values.ts';
+import { bytesIn, OPTION_LIMITS, parseWhole, within } from './option-values.ts';
 
 /** Which of the kernel's interfaces carries the I/O of the volume: io_submit, or io_uring. */
 export type IoEngine = 'aio' | 'uring';

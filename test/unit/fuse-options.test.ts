@@ -3,8 +3,9 @@ import { describe, expect, test } from 'vitest';
 import { MIN_CACHE_BYTES } from '../../src/fs/base/limits.ts';
 import { helperOptions } from '../../src/fuse/fusermount.ts';
 import { MountFlag } from '../../src/fuse/mount-flags.ts';
+import { MountOptionError } from '../../src/fuse/mount-option-error.ts';
 import { parseMountinfo } from '../../src/fuse/mount-table.ts';
-import { MountOptionError, OPTION_LIMITS } from '../../src/fuse/option-values.ts';
+import { OPTION_LIMITS } from '../../src/fuse/option-values.ts';
 import { type MountOptions, parseMountOptions } from '../../src/fuse/options.ts';
 import { native } from '../../src/native.ts';
 
