@@ -1,6 +1,13 @@
 /** One inode for people, and the entries of a directory. */
 import { viewOf } from '../common/bytes.ts';
-import { BlockKind, EntryRecord, FILE_TYPE_MASK, FileType, Inode } from '../fs/format/format.ts';
+import {
+  BlockKind,
+  EntryRecord,
+  FILE_TYPE_MASK,
+  FileType,
+  Inode,
+  MAX_ATTRIBUTE_VALUE_BYTES,
+} from '../fs/format/format.ts';
 import { inodeParts, type Part } from './block-parts.ts';
 import { InspectError } from './inspect-error.ts';
 import { attributeAt, entryName } from './node-records.ts';
@@ -65,6 +72,7 @@ export async function reportAttributes(source: VolumeSource, inode: number): Pro
   for await (const { bytes, at } of source.attributeRecords(await source.inode(inode))) {
     const { name, part, valueBytes } = attributeAt(bytes, at);
     const last = attributes.at(-1);
+    if (valueBytes > MAX_ATTRIBUTE_VALUE_BYTES) throw notWhole(inode);
     if (name.length > 0 && missing === 0) {
       attributes.push({ name, value: part });
       missing = valueBytes - part.length;

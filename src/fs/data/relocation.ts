@@ -6,7 +6,7 @@
 import { PromisedCompletion } from '../../aio/device.ts';
 import { fsErrorFromNumber } from '../base/errors.ts';
 import type { BlockNumber, BlockRun, FileBlock } from '../base/numbers.ts';
-import { BlockKind, HEADER_BYTES } from '../format/format.ts';
+import { BlockHeader, BlockKind, FILE_BLOCK_LIMIT } from '../format/format.ts';
 import type { Layout } from '../format/layout.ts';
 import { PromisedOperation } from '../transaction/operation-runner.ts';
 import type { Transaction } from '../transaction/transaction.ts';
@@ -17,6 +17,8 @@ import type { WriteContext } from './write-plan.ts';
 
 /** Data is copied in pieces of this size. */
 const COPY_BYTES = 1024 * 1024;
+/** Extents that one transaction looks at: each may be in a node that has to be loaded. */
+const EXTENTS_PER_LOOK = 64;
 /** Metadata blocks that one transaction moves. */
 const BLOCKS_PER_STEP = 8;
 
@@ -108,25 +110,31 @@ export class Relocation {
   async #moveExtents(number: number): Promise<void> {
     for (let from: FileBlock = 0; ; ) {
       const start = from;
-      const piece = await this.#transact((tx) => this.#nextBehind(tx, this.#inode(tx, number), start));
-      if (piece === undefined) return;
-      from = piece.fileBlock + (await this.#movePiece(number, piece));
+      const found = await this.#transact((tx) => this.#nextBehind(tx, this.#inode(tx, number), start));
+      if (typeof found === 'number') from = found;
+      else from = found.fileBlock + (await this.#movePiece(number, found));
+      if (!Number.isFinite(from)) return;
     }
   }
 
-  /** The next blocks of the file from `from` on that lie behind the end. */
-  #nextBehind(tx: Transaction, inode: InodeRef, from: FileBlock): Piece | undefined {
+  /**
+   * The next blocks of the file from `from` on that lie behind the end; or, where the next extents
+   * have none, from which block on to look again, and infinity at the last.
+   */
+  #nextBehind(tx: Transaction, inode: InodeRef, from: FileBlock): Piece | FileBlock {
     const { extents } = this.#files;
-    for (let at = from; ; ) {
+    let at = from;
+    for (let left = EXTENTS_PER_LOOK; left > 0; left--) {
       const { block, length, unwritten } = extents.find(tx, inode, at);
       if (block === 0) {
-        if (at + length >= 2 ** 48) return undefined;
+        if (at + length >= FILE_BLOCK_LIMIT) return Number.POSITIVE_INFINITY;
       } else if (block + length > this.#end) {
         const skipped = Math.max(0, this.#end - block);
         return { fileBlock: at + skipped, block: block + skipped, length: length - skipped, unwritten };
       }
       at += length;
     }
+    return at;
   }
 
   /** @returns how many blocks were moved, the first of the piece */
@@ -174,7 +182,8 @@ export class Relocation {
       const kind = this.#kindAt(inode, piece.fileBlock + i);
       const old = tx.read(piece.block + i, kind);
       const moved = tx.create(start + i, kind, inode.number);
-      const { offset } = SPECIAL;
+      // All but the common part of the header, which is the new block's own.
+      const { offset } = BlockHeader.special;
       moved.bytes.set(old.bytes.subarray(offset), offset);
     }
   }
@@ -193,6 +202,3 @@ export class Relocation {
     return operation.promise;
   }
 }
-
-/** Of a block, what is its own: all that follows the common part of the header. */
-const SPECIAL = { offset: HEADER_BYTES - 16 };

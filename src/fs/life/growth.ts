@@ -87,8 +87,11 @@ export class Growth {
     const atRest = health.state === 'resting';
     if (atRest) await rest.wake();
     if (health.state !== 'writable') throw fsError('EROFS');
-    await this.#enlarge(after);
-    if (atRest) await rest.rest();
+    try {
+      await this.#enlarge(after);
+    } finally {
+      if (atRest) await rest.rest();
+    }
   }
 
   async #enlarge(after: Layout): Promise<void> {
