@@ -10,16 +10,14 @@
  */
 import type { Device } from '../../aio/device.ts';
 import { fsError } from '../base/errors.ts';
-import type { Operation } from '../base/filesystem.ts';
-import { VolumeRoot } from '../format/format.ts';
 import { Layout } from '../format/layout.ts';
 import type { InodeTable } from '../inodes/inode-table.ts';
 import type { OperationRunner } from '../transaction/operation-runner.ts';
 import type { SpaceMap } from '../transaction/space-map.ts';
-import type { Transaction } from '../transaction/transaction.ts';
 import type { Durability } from './durability.ts';
 import type { Health } from './health.ts';
 import type { Rest } from './rest.ts';
+import { changeSize } from './size-change.ts';
 import type { VolumeMarks } from './volume-marks.ts';
 
 export interface GrowthParts {
@@ -32,28 +30,6 @@ export interface GrowthParts {
   readonly marks: VolumeMarks;
   readonly health: Health;
   readonly rest: Rest;
-}
-
-/** The one transaction. It may be performed more than once, so the switch in memory follows it. */
-class Enlargement implements Operation<Transaction> {
-  constructor(
-    readonly parts: GrowthParts,
-    readonly blockCount: number,
-    readonly done: (thrown: unknown) => void,
-  ) {}
-
-  perform(tx: Transaction): void {
-    const { table, space } = this.parts;
-    const root = table.root(tx);
-    tx.modify(root);
-    VolumeRoot.blockCount.set(root.view, 0, this.blockCount);
-    space.grow(tx, this.blockCount);
-  }
-
-  finished(thrown: unknown): void {
-    if (thrown === undefined) this.parts.space.resized(this.blockCount);
-    this.done(thrown);
-  }
 }
 
 export class Growth {
@@ -101,21 +77,12 @@ export class Growth {
       after.backups.filter((block) => !layout.backups.includes(block)),
     );
     try {
-      await this.#run(after.blockCount);
+      await changeSize(this.#parts, after.blockCount, 'grow');
     } catch (thrown) {
       await marks.markSize(layout, []).catch(() => {});
       throw thrown;
     }
     await durability.commit();
     await marks.writeBackups(layout);
-  }
-
-  #run(blockCount: number): Promise<void> {
-    const { runner, device } = this.#parts;
-    return new Promise((resolve, reject) => {
-      const done = (thrown: unknown) => (thrown === undefined ? resolve() : reject(thrown));
-      runner.execute(new Enlargement(this.#parts, blockCount, done));
-      device.submit();
-    });
   }
 }

@@ -11,7 +11,6 @@
  */
 import type { Device } from '../../aio/device.ts';
 import { fsError } from '../base/errors.ts';
-import type { Operation } from '../base/filesystem.ts';
 import { Relocation } from '../data/relocation.ts';
 import type { WriteContext } from '../data/write-plan.ts';
 import { VolumeRoot } from '../format/format.ts';
@@ -24,6 +23,7 @@ import type { Transaction } from '../transaction/transaction.ts';
 import type { Directories } from '../tree/directory.ts';
 import type { Durability } from './durability.ts';
 import type { Health } from './health.ts';
+import { changeSize } from './size-change.ts';
 import type { VolumeMarks } from './volume-marks.ts';
 
 /** Blocks that moving may take beside those that move: nodes of trees that are split. */
@@ -41,28 +41,6 @@ export interface ShrinkingParts {
   readonly durability: Durability;
   readonly marks: VolumeMarks;
   readonly health: Health;
-}
-
-/** The one transaction. It may be performed more than once, so the switch in memory follows it. */
-class Reduction implements Operation<Transaction> {
-  constructor(
-    readonly parts: ShrinkingParts,
-    readonly blockCount: number,
-    readonly done: (thrown: unknown) => void,
-  ) {}
-
-  perform(tx: Transaction): void {
-    const { space, table } = this.parts;
-    const root = table.root(tx);
-    tx.modify(root);
-    VolumeRoot.blockCount.set(root.view, 0, this.blockCount);
-    space.shrink(tx, this.blockCount);
-  }
-
-  finished(thrown: unknown): void {
-    if (thrown === undefined) this.parts.space.resized(this.blockCount);
-    this.done(thrown);
-  }
 }
 
 export class Shrinking {
@@ -113,7 +91,7 @@ export class Shrinking {
     await durability.commit();
     await committer.makeFree();
     await committer.drain();
-    await this.#reduce(blockCount);
+    await changeSize(this.#parts, blockCount, 'shrink');
     await durability.commit();
     await committer.drain();
     await this.#tell(gone);
@@ -140,15 +118,6 @@ export class Shrinking {
     const { layout, marks } = this.#parts;
     await marks.markSize(layout, layout.backups);
     await marks.eraseBackups(gone);
-  }
-
-  #reduce(blockCount: number): Promise<void> {
-    const { runner, device } = this.#parts;
-    return new Promise((resolve, reject) => {
-      const done = (thrown: unknown) => (thrown === undefined ? resolve() : reject(thrown));
-      runner.execute(new Reduction(this.#parts, blockCount, done));
-      device.submit();
-    });
   }
 
   #transact<T>(body: (tx: Transaction) => T): Promise<T> {
