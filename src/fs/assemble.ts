@@ -41,7 +41,7 @@ import { VolumeMarks } from './life/volume-marks.ts';
 import { policyOffer, type VolumeOptions } from './life/volume-options.ts';
 import { Namespace } from './namespace.ts';
 import { BlockCache } from './transaction/block-cache.ts';
-import { OperationRunner, PromisedOperation } from './transaction/operation-runner.ts';
+import { OperationRunner, transact } from './transaction/operation-runner.ts';
 import { SpaceMap } from './transaction/space-map.ts';
 import { Transaction } from './transaction/transaction.ts';
 import { Directories } from './tree/directory.ts';
@@ -167,7 +167,7 @@ function dataOf(
     gathered: () => schedule().later(),
     pressed: () => setImmediate(() => schedule().now()),
   });
-  const paths = new InodePaths((body) => run(parts, body), table, directories);
+  const paths = new InodePaths((body) => transact(parts, body), table, directories);
   const losses = new LossLog(parts.log, (inode) => paths.find(inode));
   const durability = new Durability(early, access, committer, losses);
   const pending = new PendingBlocks();
@@ -199,13 +199,6 @@ function dataOf(
   return { access, paths, durability, pending, spaceWatch, files };
 }
 type Data = ReturnType<typeof dataOf>;
-
-function run<T>({ runner, device }: Base & Work, body: (tx: Transaction) => T): Promise<T> {
-  const operation = new PromisedOperation(body);
-  runner.execute(operation);
-  device.submit();
-  return operation.promise;
-}
 
 /** Frees an inode that nobody holds any more. */
 function reap({ rest, access, files, log }: Base & Work & Data, inode: number, done: () => void): void {

@@ -36,11 +36,7 @@ import { changeInode } from './inodes/inode-changes.ts';
 import type { InodeTable } from './inodes/inode-table.ts';
 import type { InodePaths } from './life/inode-path.ts';
 import type { Namespace } from './namespace.ts';
-import {
-  BEHIND_EARLY_WRITES,
-  type OperationRunner,
-  PromisedOperation,
-} from './transaction/operation-runner.ts';
+import { BEHIND_EARLY_WRITES, type OperationRunner, transact } from './transaction/operation-runner.ts';
 import type { Transaction } from './transaction/transaction.ts';
 import { isDot, isDotDot, requireDirectory } from './tree/directory.ts';
 import type { SetMode } from './tree/extended-attributes.ts';
@@ -124,10 +120,7 @@ export class VolumeOperations implements Omit<FileSystem<Transaction>, 'unmount'
    * @throws what it throws, and EIO if its blocks cannot be read
    */
   run<T>(body: (tx: Transaction) => T): Promise<T> {
-    const operation = new PromisedOperation(body);
-    this.#runner.execute(operation);
-    this.parts.device.submit();
-    return operation.promise;
+    return transact(this.parts, body);
   }
 
   lookup(tx: Transaction, parent: number, name: Uint8Array): number {

@@ -9,7 +9,7 @@
 import { fsError } from '../base/errors.ts';
 import type { FileBlock } from '../base/numbers.ts';
 import { ExtentFlag, MAX_FILE_BYTES } from '../format/format.ts';
-import { PromisedOperation } from '../transaction/operation-runner.ts';
+import { transact } from '../transaction/operation-runner.ts';
 import type { Transaction } from '../transaction/transaction.ts';
 import { type InodeRef, inlineCapacity, isInline, requireRegular, sizeOf } from '../tree/inode.ts';
 import { resizeLocked, withWholeFile } from './file-resizer.ts';
@@ -40,7 +40,7 @@ class Preallocation {
   }
 
   async #run(): Promise<void> {
-    const { size, capacity } = await this.#transact((tx) => this.#look(tx));
+    const { size, capacity } = await transact(this.context, (tx) => this.#look(tx));
     if (this.endByte <= capacity) return await this.#lengthen(size);
     if (capacity > 0) return await this.#leaveBody(size);
     await this.#takeAll();
@@ -71,14 +71,8 @@ class Preallocation {
   }
 
   async #takeAll(): Promise<void> {
-    for (let at = this.#first; at < this.#end; ) at = await this.#transact((tx) => this.#take(tx, at));
-  }
-
-  #transact<T>(body: (tx: Transaction) => T): Promise<T> {
-    const operation = new PromisedOperation(body);
-    this.context.runner.execute(operation);
-    this.context.device.submit();
-    return operation.promise;
+    for (let at = this.#first; at < this.#end; )
+      at = await transact(this.context, (tx) => this.#take(tx, at));
   }
 
   /** One step from a block on. Returns where to go on. */

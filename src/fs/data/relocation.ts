@@ -8,7 +8,7 @@ import { fsErrorFromNumber } from '../base/errors.ts';
 import type { BlockNumber, BlockRun, FileBlock } from '../base/numbers.ts';
 import { BlockHeader, BlockKind, FILE_BLOCK_LIMIT } from '../format/format.ts';
 import type { Layout } from '../format/layout.ts';
-import { PromisedOperation } from '../transaction/operation-runner.ts';
+import { transact } from '../transaction/operation-runner.ts';
 import type { Transaction } from '../transaction/transaction.ts';
 import type { Directories } from '../tree/directory.ts';
 import { hasAttributes } from '../tree/extended-attributes.ts';
@@ -53,7 +53,7 @@ export class Relocation {
    * @throws FsError ENOSPC where there is no room before the end; the error of the device
    */
   async move(number: number): Promise<void> {
-    const kinds = await this.#transact((tx) => this.#kindsOf(this.#inode(tx, number)));
+    const kinds = await transact(this.#files, (tx) => this.#kindsOf(this.#inode(tx, number)));
     if (kinds.isExtents) {
       await this.#moveNodes(number, (tx, inode, key) =>
         this.#files.extents.movePath(tx, inode, key, this.#isBehind),
@@ -98,7 +98,7 @@ export class Relocation {
   ): Promise<void> {
     for (let key = 0; Number.isFinite(key); ) {
       const from = key;
-      key = await this.#transact((tx) => {
+      key = await transact(this.#files, (tx) => {
         let next = from;
         for (let left = BLOCKS_PER_STEP; left > 0 && Number.isFinite(next); left--)
           next = step(tx, this.#inode(tx, number), next);
@@ -110,7 +110,7 @@ export class Relocation {
   async #moveExtents(number: number): Promise<void> {
     for (let from: FileBlock = 0; ; ) {
       const start = from;
-      const found = await this.#transact((tx) => this.#nextBehind(tx, this.#inode(tx, number), start));
+      const found = await transact(this.#files, (tx) => this.#nextBehind(tx, this.#inode(tx, number), start));
       if (typeof found === 'number') from = found;
       else from = found.fileBlock + (await this.#movePiece(number, found));
       if (!Number.isFinite(from)) return;
@@ -140,15 +140,15 @@ export class Relocation {
   /** @returns how many blocks were moved, the first of the piece */
   async #movePiece(number: number, piece: Piece): Promise<number> {
     const { blockBytes, space } = this.#files;
-    const isMetadata = await this.#transact((tx) => !isRegular(this.#inode(tx, number)));
+    const isMetadata = await transact(this.#files, (tx) => !isRegular(this.#inode(tx, number)));
     const most = isMetadata ? BLOCKS_PER_STEP : Math.max(1, COPY_BYTES / blockBytes);
     const length = Math.min(piece.length, most);
     const kind = number === 0 ? 'inode' : isMetadata ? 'tree' : 'data';
     const want = { goal: -1, length, minimum: 1, inode: number, kind, stream: false } as const;
-    const run = await this.#transact((tx) => space.reserve(tx, want));
+    const run = await transact(this.#files, (tx) => space.reserve(tx, want));
     try {
       if (!isMetadata && !piece.unwritten) await this.#copy(piece.block, run);
-      await this.#transact((tx) => {
+      await transact(this.#files, (tx) => {
         const inode = this.#inode(tx, number);
         if (isMetadata) this.#copyMetadata(tx, inode, piece, run);
         this.#files.extents.move(tx, inode, piece.fileBlock, run.start, run.length, isMetadata);
@@ -192,13 +192,5 @@ export class Relocation {
     if (number !== 0) return BlockKind.symlink;
     const span = this.#parts.layout.chunkBitmapFileBlock(1);
     return fileBlock % span === 0 ? BlockKind.inodeBitmap : BlockKind.inodes;
-  }
-
-  #transact<T>(body: (tx: Transaction) => T): Promise<T> {
-    const { device, runner } = this.#files;
-    const operation = new PromisedOperation(body);
-    runner.execute(operation);
-    device.submit();
-    return operation.promise;
   }
 }

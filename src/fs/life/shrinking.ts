@@ -17,9 +17,8 @@ import { VolumeRoot } from '../format/format.ts';
 import { Layout } from '../format/layout.ts';
 import type { InodeTable } from '../inodes/inode-table.ts';
 import type { Committer } from '../journal/commit.ts';
-import { type OperationRunner, PromisedOperation } from '../transaction/operation-runner.ts';
+import { type OperationRunner, transact } from '../transaction/operation-runner.ts';
 import type { SpaceMap } from '../transaction/space-map.ts';
-import type { Transaction } from '../transaction/transaction.ts';
 import type { Directories } from '../tree/directory.ts';
 import type { Durability } from './durability.ts';
 import type { Health } from './health.ts';
@@ -57,7 +56,7 @@ export class Shrinking {
   async leastBlocks(): Promise<number> {
     const { layout, space } = this.#parts;
     const total = layout.pristineFree(layout.summaryLevels, 0);
-    const used = total - (await this.#transact(() => space.index.freeBlocks)) + SPARE_BLOCKS;
+    const used = total - (await transact(this.#parts, () => space.index.freeBlocks)) + SPARE_BLOCKS;
     let low = 1;
     let high = layout.blockCount;
     while (low < high) {
@@ -101,11 +100,11 @@ export class Shrinking {
     const { table, files, directories, layout } = this.#parts;
     const relocation = new Relocation({ files, directories, layout }, end);
     await relocation.move(0);
-    const total = await this.#transact((tx) => VolumeRoot.inodeCount.get(table.root(tx).view, 0));
+    const total = await transact(this.#parts, (tx) => VolumeRoot.inodeCount.get(table.root(tx).view, 0));
     let done = 0;
     for (let from = 1; ; ) {
       const start = from;
-      const inode = await this.#transact((tx) => table.next(tx, start));
+      const inode = await transact(this.#parts, (tx) => table.next(tx, start));
       if (!Number.isFinite(inode)) return;
       await relocation.move(inode);
       progress(++done, total);
@@ -118,13 +117,6 @@ export class Shrinking {
     const { layout, marks } = this.#parts;
     await marks.markSize(layout, layout.backups);
     await marks.eraseBackups(gone);
-  }
-
-  #transact<T>(body: (tx: Transaction) => T): Promise<T> {
-    const operation = new PromisedOperation(body);
-    this.#parts.runner.execute(operation);
-    this.#parts.device.submit();
-    return operation.promise;
   }
 }
 

@@ -379,6 +379,19 @@ export class OperationRunner {
 }
 
 /**
+ * Runs a function as one transaction. @throws what it throws, and EIO if its blocks cannot be read
+ */
+export function transact<T>(
+  { runner, device }: { readonly runner: OperationRunner; readonly device: { submit(): void } },
+  body: (tx: Transaction) => T,
+): Promise<T> {
+  const operation = new PromisedOperation(body);
+  runner.execute(operation);
+  device.submit();
+  return operation.promise;
+}
+
+/**
  * A function as an operation, with its outcome as a promise: for tests and for what is not on the
  * hot path.
  */
