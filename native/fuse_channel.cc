@@ -226,17 +226,24 @@ Napi::Value FuseChannel::Notify(const Napi::CallbackInfo& info) {
 }
 
 // A notice may wait for an inode that goes out of memory, and that for the answer to a request of
-// its pages. So it is written here only while the kernel has no request for us; one that comes in
-// between is what Relief is there for.
+// its pages. So notices are written here only while the kernel has no request for us; one that
+// comes in between is what Relief is there for. Each is marked as a call of its own, and one look
+// for requests is enough for all: there are few, and it costs as much as writing one.
 Napi::Value FuseChannel::NotifyIdle(const Napi::CallbackInfo& info) {
   size_t length = 0;
-  const uint8_t* head = HeadArgument(info, &length);
+  const uint8_t* notices = HeadArgument(info, &length);
+  const int64_t count = IntegerArgument(info, 2, "count", 1, static_cast<int64_t>(slot_bytes_));
+  if (length % static_cast<size_t>(count) != 0) {
+    throw Napi::RangeError::New(info.Env(), "lengthBytes must be a multiple of count");
+  }
+  const size_t each = length / static_cast<size_t>(count);
   int error = descriptor_ < 0 ? EBADF : 0;
   pollfd request = {descriptor_, POLLIN, 0};
   if (error == 0 && (relief_.Holding() || poll(&request, 1, 0) != 0)) error = EAGAIN;
-  const Relief::Call call(relief_);
-  while (error == 0 && Write(descriptor_, head, length) < 0) {
-    if (errno != EINTR) error = errno;
+  for (size_t at = 0; error == 0 && at < length; at += each) {
+    const Relief::Call call(relief_);
+    while (Write(descriptor_, notices + at, each) < 0 && errno == EINTR) {
+    }
   }
   return Napi::Number::New(info.Env(), error);
 }

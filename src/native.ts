@@ -56,8 +56,11 @@ export interface FuseChannelHandle {
    * own, since the kernel may make it wait for us.
    */
   notify(offset: number, lengthBytes: number): number;
-  /** The same, written when this returns; EAGAIN while the kernel has requests that wait. */
-  notifyIdle(offset: number, lengthBytes: number): number;
+  /**
+   * The same for `count` messages of one length, `lengthBytes` in all, written when this returns,
+   * whatever the kernel says of each; EAGAIN and none while the kernel has requests that wait.
+   */
+  notifyIdle(offset: number, lengthBytes: number, count: number): number;
   /** As `notify`, but it may wait until `deliverNotices`, or the next `notify`. */
   keepNotice(offset: number, lengthBytes: number): number;
   deliverNotices(): void;

@@ -10,10 +10,12 @@
  * that comes anyway: cp sets times after it has written, and the answer to that has the count. Who
  * asked for the file to be synced need not wait even for the moment (`settle`).
  */
-import type { Notices } from './notices.ts';
+import { MOST_OUTDATED, type Notices } from './notices.ts';
 
 /** Long against the time between two requests of one caller, short against a look at the clock. */
 const MOMENT_MILLISECONDS = 5;
+/** So long the kernel may always wait for some answer before a thread is asked to tell it. */
+const BUSY_MILLISECONDS = 5;
 /** Files about which more is not remembered than is right to forget: they get a notice too many. */
 const MOST_FILES = 4096;
 
@@ -27,6 +29,8 @@ export class BlockCounts {
   readonly #outdated = new Map<number, boolean>();
   #timer: NodeJS.Timeout | undefined;
   #timerAt = 0;
+  /** The kernel has to be told, and waited for an answer; until then told by no thread. */
+  #owedUntil: number | undefined;
 
   constructor(notices: Notices) {
     this.#notices = notices;
@@ -62,8 +66,14 @@ export class BlockCounts {
     this.#remember(inode, true);
   }
 
+  /** Every request that was received is answered. */
+  idle(): void {
+    if (this.#owedUntil !== undefined) this.#tell();
+  }
+
   close(): void {
     clearTimeout(this.#timer);
+    this.#owedUntil = undefined;
     this.#stale.clear();
   }
 
@@ -82,16 +92,42 @@ export class BlockCounts {
 
   #tell(): void {
     const now = Date.now();
+    const due: number[] = [];
     let next = Number.POSITIVE_INFINITY;
-    for (const [inode, due] of this.#stale) {
-      if (due <= now && this.#notices.forgetBlocks(inode)) {
-        this.#stale.delete(inode);
-        this.#remember(inode, false);
-      } else next = Math.min(next, Math.max(due, now + MOMENT_MILLISECONDS));
+    for (const [inode, when] of this.#stale) {
+      if (when <= now) due.push(inode);
+      else next = Math.min(next, when);
     }
-    // One waking for all: the thread that writes them takes a processor from somebody.
-    this.#notices.deliver();
+    if (!this.#tellAll(due, now)) next = Math.min(next, this.#owedUntil ?? now + BUSY_MILLISECONDS);
     if (next < Number.POSITIVE_INFINITY) this.#tellAt(next, now);
+  }
+
+  /** Returns false if there are some that could not be told. */
+  #tellAll(inodes: readonly number[], now: number): boolean {
+    for (let told = 0; told < inodes.length; told += MOST_OUTDATED) {
+      const some = inodes.slice(told, told + MOST_OUTDATED);
+      if (!this.#notices.forgetBlocks(some)) {
+        this.#owedUntil ??= now + BUSY_MILLISECONDS;
+        return this.#owedUntil <= now && this.#tellByThread(inodes.slice(told));
+      }
+      for (const inode of some) this.#tellDone(inode);
+    }
+    this.#owedUntil = undefined;
+    return true;
+  }
+
+  #tellByThread(inodes: readonly number[]): boolean {
+    const told = inodes.filter((inode) => this.#notices.forgetBlocksLater(inode));
+    for (const inode of told) this.#tellDone(inode);
+    // One waking for all: it takes a processor from somebody.
+    this.#notices.deliver();
+    this.#owedUntil = undefined;
+    return told.length === inodes.length;
+  }
+
+  #tellDone(inode: number): void {
+    this.#stale.delete(inode);
+    this.#remember(inode, false);
   }
 
   #remember(inode: number, read: boolean): void {

@@ -7,6 +7,7 @@
  * the inode cannot go away and no page is touched (`forgetBlocksNow`), or where nobody waits for an
  * answer of ours (`forgetBlocks`).
  */
+import { strict as assert } from 'node:assert';
 import { Errno } from '../fs/base/errors.ts';
 import {
   NotifyCode,
@@ -19,12 +20,16 @@ import {
   type Wire,
 } from './abi.ts';
 import type { FuseChannel } from './channel.ts';
-import { NOTICE_AT } from './slot.ts';
+import { HEAD_BYTES, NOTICE_AT, REQUEST_LEAD_BYTES } from './slot.ts';
 
 const INVAL_INODE_BYTES = OutHeader.sizeBytes + NotifyInvalInode.sizeBytes;
 /** A negative offset: attributes only, no pages. */
 const NO_PAGES = -1;
 const STORE_BYTES = OutHeader.sizeBytes + NotifyStore.sizeBytes;
+/** As many notices of changed block counts stand side by side. */
+export const MOST_OUTDATED = Math.floor(
+  (HEAD_BYTES - REQUEST_LEAD_BYTES - NOTICE_AT) / Math.max(STORE_BYTES, INVAL_INODE_BYTES),
+);
 /** Beyond the end of every file, and where a file may end as far as the kernel is concerned. */
 const BEYOND_EVERY_FILE = 2 ** 62;
 
@@ -61,20 +66,31 @@ export class Notices {
   }
 
   /**
-   * Who wants to know how much space the file takes has to ask again. False if so much waits that
-   * this could not be said now.
+   * Who wants to know how much space the files take has to ask again.
    *
    * FUSE_NOTIFY_INVAL_INODE would have all attributes asked for again, the mode among them, which
    * the kernel looks at for every write(2): a file's writer would wait behind his own data.
+   * @param inodes at most `MOST_OUTDATED`
+   * @returns false if nothing was said, since the kernel waits for an answer of ours
    */
-  forgetBlocks(inode: number): boolean {
-    const bytes = this.#outdate(inode);
-    // By the thread it costs a waking, and a processor that somebody else may need.
-    if (this.#isIdle() && this.#channel.notifyIdle(NOTICE_AT, bytes) !== Errno.EAGAIN) return true;
-    return this.#channel.keepNotice(NOTICE_AT, bytes) === 0;
+  forgetBlocks(inodes: readonly number[]): boolean {
+    assert(inodes.length > 0 && inodes.length <= MOST_OUTDATED, 'as many as there is room for');
+    if (!this.#isIdle()) return false;
+    let end = NOTICE_AT;
+    for (const inode of inodes) end += this.#outdate(inode, end);
+    const bytes = end - NOTICE_AT;
+    return this.#channel.notifyIdle(NOTICE_AT, bytes, inodes.length) !== Errno.EAGAIN;
   }
 
-  /** The end of many `forgetBlocks`: without it they may wait. */
+  /**
+   * The same for one file, by a thread, which costs a waking, and a processor that somebody else
+   * may need. False if so much waits that this could not be said now.
+   */
+  forgetBlocksLater(inode: number): boolean {
+    return this.#channel.keepNotice(NOTICE_AT, this.#outdate(inode, NOTICE_AT)) === 0;
+  }
+
+  /** The end of many `forgetBlocksLater`: without it they may wait. */
   deliver(): void {
     this.#channel.deliverNotices();
   }
@@ -84,7 +100,7 @@ export class Notices {
    * inode.
    */
   forgetBlocksNow(inode: number): void {
-    this.#channel.reply(NOTICE_AT, this.#outdate(inode));
+    this.#channel.reply(NOTICE_AT, this.#outdate(inode, NOTICE_AT));
   }
 
   /** What the kernel keeps of a directory's listing goes. */
@@ -108,15 +124,15 @@ export class Notices {
     return this.#channel.notifyBefore(NOTICE_AT, INVAL_INODE_BYTES, replyAt, replyBytes);
   }
 
-  /** Returns the length of the notice. */
-  #outdate(inode: number): number {
+  /** Builds the notice at `at` of the wire. Returns its length. */
+  #outdate(inode: number, at: number): number {
     if (this.#minor() < STORE_COUNTS_ONLY_MINOR) {
-      this.#invalidate(inode, NO_PAGES, 0);
+      this.#invalidate(inode, NO_PAGES, 0, at);
       return INVAL_INODE_BYTES;
     }
     const wire = this.#wire;
-    const body = NOTICE_AT + OutHeader.sizeBytes;
-    this.#head(STORE_BYTES, NotifyCode.store);
+    const body = at + OutHeader.sizeBytes;
+    this.#head(STORE_BYTES, NotifyCode.store, at);
     wire.clear(body, NotifyStore.sizeBytes);
     NotifyStore.nodeid.set(wire.view, body, inode);
     NotifyStore.offset.set(wire.view, body, BEYOND_EVERY_FILE);
@@ -135,18 +151,18 @@ export class Notices {
     return this.#channel.notify(NOTICE_AT, bytes) === 0;
   }
 
-  #head(lengthBytes: number, code: number): void {
+  #head(lengthBytes: number, code: number, at = NOTICE_AT): void {
     const wire = this.#wire;
-    OutHeader.len.set(wire.view, NOTICE_AT, lengthBytes);
-    OutHeader.error.set(wire.view, NOTICE_AT, code);
-    OutHeader.unique_low.set(wire.view, NOTICE_AT, 0);
-    OutHeader.unique_high.set(wire.view, NOTICE_AT, 0);
+    OutHeader.len.set(wire.view, at, lengthBytes);
+    OutHeader.error.set(wire.view, at, code);
+    OutHeader.unique_low.set(wire.view, at, 0);
+    OutHeader.unique_high.set(wire.view, at, 0);
   }
 
-  #invalidate(inode: number, offsetBytes: number, lengthBytes: number): void {
+  #invalidate(inode: number, offsetBytes: number, lengthBytes: number, at = NOTICE_AT): void {
     const wire = this.#wire;
-    const body = NOTICE_AT + OutHeader.sizeBytes;
-    this.#head(INVAL_INODE_BYTES, NotifyCode.invalInode);
+    const body = at + OutHeader.sizeBytes;
+    this.#head(INVAL_INODE_BYTES, NotifyCode.invalInode, at);
     NotifyInvalInode.ino.set(wire.view, body, inode);
     NotifyInvalInode.off.set(wire.view, body, offsetBytes);
     NotifyInvalInode.len.set(wire.view, body, lengthBytes);

@@ -103,6 +103,7 @@ export class Session implements Conversation {
   /** The last of them, which opcodes beyond the table share. */
   readonly #countOfOthers: OperationCount = { requests: 0, errors: 0 };
   #agreement: Agreement | undefined = undefined;
+  /** Requests that were received and are not answered. */
   #pending = 0;
   #unmounted: Promise<void> | undefined = undefined;
   #abandoned = false;
@@ -173,6 +174,7 @@ export class Session implements Conversation {
 
   #onRequests(count: number): void {
     const { ready } = this.#channel;
+    this.#pending += count;
     for (let pair = 0; pair < count; pair++) {
       this.#dispatch(ready[2 * pair] as number, ready[2 * pair + 1] as number);
     }
@@ -188,9 +190,9 @@ export class Session implements Conversation {
     if (request === undefined || request.pending || !request.receive(lengthBytes)) {
       this.#logLine(`a request of ${lengthBytes} bytes in slot ${slot} is not one of the protocol; dropped`);
       if (request !== undefined && !request.pending) this.#channel.release(slot);
+      this.#pending--;
       return;
     }
-    this.#pending++;
     const handler = handlerOf(request.opcode);
     request.handler = handler;
     request.synchronous = waitsForDisk(this.#synchronous, handler.changes);
@@ -222,6 +224,7 @@ export class Session implements Conversation {
     request.pending = false;
     this.#pending--;
     this.#channel.release(request.slot);
+    if (this.#pending === 0) this.blockCounts.idle();
   }
 
   #endWhenDurable(request: FuseRequest): void {

@@ -93,8 +93,10 @@ export class FakeChannel implements FuseChannel {
 
   /** How many notifications had been sent when each reply was. */
   readonly noticesBefore: number[] = [];
-  notifyIdle(offset: number, lengthBytes: number): number {
-    return this.notify(offset, lengthBytes);
+  notifyIdle(offset: number, lengthBytes: number, count: number): number {
+    const each = lengthBytes / count;
+    for (let at = 0; at < lengthBytes; at += each) this.notify(offset + at, each);
+    return 0;
   }
 
   keepNotice(offset: number, lengthBytes: number): number {

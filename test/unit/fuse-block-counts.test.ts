@@ -78,6 +78,47 @@ test('a moment after a change the kernel is told once, until it asks again', () 
   expect(forgotten()).toEqual([file, file]);
 });
 
+test('many are told at once, each file of its own', () => {
+  const many = Array.from({ length: 100 }, (_, index) => 1000 + index);
+  const written = vi.spyOn(channel, 'notifyIdle');
+  for (const inode of many) filesystem.spaceChanged(inode);
+  vi.advanceTimersByTime(A_WHILE);
+  expect(forgotten()).toEqual(many);
+  expect(written.mock.calls.length).toBeLessThan(5);
+});
+
+test('while the kernel waits for an answer it is told right after one, and by no thread', () => {
+  vi.spyOn(channel, 'notifyIdle').mockReturnValueOnce(11);
+  const kept = vi.spyOn(channel, 'keepNotice');
+  filesystem.spaceChanged(file);
+  vi.advanceTimersByTime(5);
+  expect(forgotten()).toEqual([]);
+  ask(Opcode.LOOKUP, 1, text('missing'));
+  expect(forgotten()).toEqual([file]);
+  expect(kept).not.toHaveBeenCalled();
+});
+
+test('and not between two requests that came together', () => {
+  vi.spyOn(channel, 'notifyIdle').mockReturnValueOnce(11);
+  filesystem.spaceChanged(file);
+  vi.advanceTimersByTime(5);
+  const lookup = (name: string) => message(Opcode.LOOKUP, 1n, text(name));
+  channel.deliver(lookup('missing'), lookup('missing'));
+  expect(forgotten()).toEqual([file]);
+  expect(channel.noticesBefore.slice(-2)).toEqual([0, 0]);
+});
+
+test('a kernel that always waits is told by a thread, of each change', () => {
+  vi.spyOn(channel, 'notifyIdle').mockReturnValue(11);
+  filesystem.spaceChanged(file);
+  vi.advanceTimersByTime(A_WHILE);
+  expect(forgotten()).toEqual([file]);
+  ask(Opcode.GETATTR, file, Buffer.alloc(16));
+  filesystem.spaceChanged(file);
+  vi.advanceTimersByTime(A_WHILE);
+  expect(forgotten()).toEqual([file, file]);
+});
+
 test('a notice for which there is no room is sent later', () => {
   vi.spyOn(channel, 'notifyIdle').mockReturnValue(11);
   vi.spyOn(channel, 'keepNotice').mockReturnValueOnce(11);
