@@ -7,6 +7,7 @@
  *   durability   at sync, every few seconds, when much is dirty: durability.ts, commit.ts,
  *                journal.ts
  */
+import type { Allocator } from '../alloc/allocator.ts';
 import type { VolumeParts } from './assemble.ts';
 import { type CorruptionError, fsError } from './base/errors.ts';
 import type {
@@ -40,7 +41,10 @@ import { BEHIND_EARLY_WRITES, type OperationRunner, transact } from './transacti
 import type { Transaction } from './transaction/transaction.ts';
 import { isDot, isDotDot, requireDirectory } from './tree/directory.ts';
 import type { SetMode } from './tree/extended-attributes.ts';
-import { fillAttributes } from './tree/inode.ts';
+import { fillAttributes, isInline, requireRegular, sizeOf } from './tree/inode.ts';
+
+/** Told of an extent: where it begins in the file and on the device, and its length, in blocks. */
+export type ExtentVisitor = (fileBlock: number, block: number, length: number, unwritten: boolean) => void;
 
 export class VolumeOperations implements Omit<FileSystem<Transaction>, 'unmount'> {
   readonly layout: Layout;
@@ -270,6 +274,42 @@ export class VolumeOperations implements Omit<FileSystem<Transaction>, 'unmount'
 
   watchSpace(changed: (inode: number) => void): void {
     this.parts.spaceWatch.changed = changed;
+  }
+
+  /**
+   * Where the file's data lies: each stretch of its blocks that lies together on the device, in the
+   * order of the file; holes are left out. Nothing where the data is in the inode. EINVAL if it is
+   * no regular file.
+   */
+  visitExtents(tx: Transaction, inode: number, visit: ExtentVisitor): void {
+    const { blockBytes } = this.layout;
+    const file = this.#table.get(tx, inode);
+    requireRegular(file);
+    if (isInline(file)) return;
+    const end = Math.ceil(sizeOf(file) / blockBytes);
+    for (let at = 0; at < end; ) {
+      const { block, length, unwritten } = this.parts.files.extents.find(tx, file, at);
+      const part = Math.min(length, end - at);
+      if (block !== 0) visit(at, block, part, unwritten);
+      at += part;
+    }
+  }
+
+  /** The free runs of a group of the space, in order; blocks count from the start of the space. */
+  visitFreeRuns(_tx: Transaction, group: number, visit: (start: number, length: number) => void): void {
+    const { index } = this.parts.space;
+    const end = Math.min((group + 1) * index.groupBlocks, index.blockCount);
+    let at = index.nextFree(group * index.groupBlocks, end);
+    while (at >= 0) {
+      const length = index.freeRunLength(at, end - at);
+      visit(at, length);
+      at = index.nextFree(at + length, end);
+    }
+  }
+
+  /** What decides where blocks go. */
+  get policy(): Allocator | undefined {
+    return this.parts.space.policy;
   }
 
   acquire(inode: number): void {
