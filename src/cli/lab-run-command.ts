@@ -1,0 +1,198 @@
+/** `quarry lab run`: policies × workloads × seeds on volumes in memory, measured and ranked. */
+import { availableParallelism } from 'node:os';
+import { AllocatorLoadError } from '../alloc/registry.ts';
+import { DEFAULT_BLOCK_BYTES } from '../fs/format/format.ts';
+import type { Configuration } from '../lab/experiment.ts';
+import { Laboratory, type LabResults } from '../lab/laboratory.ts';
+import { MEASURES } from '../lab/measures.ts';
+import { loadPolicy } from '../lab/policy-spec.ts';
+import { overallOf } from '../lab/ranking.ts';
+import { overallTable, workloadTable } from '../lab/report/tables.ts';
+import { WORKLOADS } from '../lab/workloads/catalogue.ts';
+import { loadWorkload, WorkloadLoadError } from '../lab/workloads/registry.ts';
+import {
+  type CommandDefinition,
+  type OptionValues,
+  optionGiven,
+  optionText,
+  say,
+  type Terminal,
+} from './command.ts';
+import { CommandError, UsageError } from './failure.ts';
+import { packageVersion } from './program.ts';
+import { ProgressBar } from './progress.ts';
+import { parseSize } from './sizes.ts';
+
+const DEFAULT_POLICIES = 'group-and-goal,first-fit,next-fit';
+const DEFAULT_WORKLOADS = 'agrawal,files,database';
+const DEFAULT_SIZE = '1G';
+const MOST_SEEDS = 1000;
+const MOST_CHURN = 10_000;
+const MOST_SAMPLES = 1000;
+const MOST_THREADS = 256;
+const LEAST_BYTES = 32 * 1024 * 1024;
+const MOST_BYTES = 2 ** 44;
+
+function numberOf(options: OptionValues, name: string, flag: string, least: number, most: number): number {
+  const text = optionText(options, name) ?? '';
+  const value = Number(text);
+  if (text.trim() === '' || !(value >= least && value <= most))
+    throw new UsageError(`${flag} ${text} is not a number from ${least} to ${most}`);
+  return value;
+}
+
+function wholeOf(options: OptionValues, name: string, flag: string, least: number, most: number): number {
+  const value = numberOf(options, name, flag, least, most);
+  if (!Number.isInteger(value)) throw new UsageError(`${flag} ${value} is not a whole number`);
+  return value;
+}
+
+/** Words between commas, each once. */
+function listOf(options: OptionValues, name: string, flag: string): string[] {
+  const words = (optionText(options, name) ?? '')
+    .split(',')
+    .map((word) => word.trim())
+    .filter((word) => word !== '');
+  if (words.length === 0) throw new UsageError(`${flag} names nothing`);
+  return [...new Set(words)];
+}
+
+/** @throws UsageError */
+function configurationOf(options: OptionValues): Configuration {
+  const seeds = wholeOf(options, 'seeds', '--seeds', 1, MOST_SEEDS);
+  const first = wholeOf(options, 'seed', '--seed', 0, 2 ** 32 - MOST_SEEDS);
+  const sizeBytes = parseSize(optionText(options, 'size') ?? DEFAULT_SIZE, '--size');
+  if (sizeBytes < LEAST_BYTES || sizeBytes > MOST_BYTES)
+    throw new UsageError(`--size ${optionText(options, 'size')} is not from 32M to 16T`);
+  return {
+    version: packageVersion(),
+    runner: 'model',
+    policies: listOf(options, 'policies', '--policies'),
+    workloads:
+      optionText(options, 'workloads') === 'all'
+        ? [...WORKLOADS.keys()]
+        : listOf(options, 'workloads', '--workloads'),
+    sizeBytes,
+    blockBytes: DEFAULT_BLOCK_BYTES,
+    fullness: numberOf(options, 'fullness', '--fullness', 0.05, 0.98),
+    churn: numberOf(options, 'churn', '--churn', 0, MOST_CHURN),
+    samples: wholeOf(options, 'samples', '--samples', 1, MOST_SAMPLES),
+    seeds: Array.from({ length: seeds }, (_, index) => first + index),
+  };
+}
+
+/** All are loaded once before anything begins. @throws UsageError */
+async function expectLoadable({ policies, workloads }: Configuration): Promise<void> {
+  try {
+    for (const policy of policies) await loadPolicy(policy);
+    for (const workload of workloads) await loadWorkload(workload);
+  } catch (thrown) {
+    if (thrown instanceof AllocatorLoadError || thrown instanceof WorkloadLoadError)
+      throw new UsageError(thrown.message);
+    throw thrown;
+  }
+}
+
+function listWorkloads(terminal: Terminal): void {
+  for (const { name, says, source } of WORKLOADS.values())
+    terminal.out(`${name.padEnd(11)} ${says}\n${' '.repeat(12)}${source}\n`);
+}
+
+async function run(_args: readonly string[], options: OptionValues, terminal: Terminal): Promise<number> {
+  if (optionGiven(options, 'list')) {
+    listWorkloads(terminal);
+    return 0;
+  }
+  const configuration = configurationOf(options);
+  await expectLoadable(configuration);
+  const results = await carryOut(configuration, options, terminal);
+  terminal.out(describe(configuration, results));
+  for (const { policy, workload, seed, reason } of results.failed)
+    say(terminal, `${policy} on ${workload}, seed ${seed}: ${reason}`);
+  if (results.failed.length > 0) return 1;
+  if (results.isComplete) return 0;
+  throw new CommandError(`stopped after ${results.runs.length} runs: the same command with --resume goes on`);
+}
+
+async function carryOut(
+  configuration: Configuration,
+  options: OptionValues,
+  terminal: Terminal,
+): Promise<LabResults> {
+  const bar = terminal.interactive ? new ProgressBar(terminal) : undefined;
+  const began = Date.now();
+  const laboratory = new Laboratory({
+    configuration,
+    outDirectory: optionText(options, 'out') ?? 'report',
+    resume: optionGiven(options, 'resume'),
+    threads:
+      optionText(options, 'threads') === undefined
+        ? availableParallelism()
+        : wholeOf(options, 'threads', '--threads', 1, MOST_THREADS),
+    progress: (share, finished, all) => {
+      const left = share < 0.01 ? '' : `, ${timeLeft(began, share)}`;
+      bar?.update(`${finished}/${all}${left}`, share, 1);
+    },
+  });
+  const stop = () => laboratory.stop();
+  process.on('SIGINT', stop);
+  process.on('SIGTERM', stop);
+  try {
+    return await laboratory.run();
+  } finally {
+    process.off('SIGINT', stop);
+    process.off('SIGTERM', stop);
+    bar?.clear();
+  }
+}
+
+/** At the pace so far. */
+function timeLeft(began: number, share: number): string {
+  const seconds = ((Date.now() - began) / 1000) * (1 / share - 1);
+  return seconds < 120 ? `${Math.ceil(seconds)} s` : `${Math.ceil(seconds / 60)} min`;
+}
+
+function describe({ workloads }: Configuration, { rankings, runs }: LabResults): string {
+  if (runs.length === 0) return '';
+  const tables = workloads.map((workload) => `${workloadTable(rankings, workload)}\n`).join('');
+  const overall = MEASURES.slice(0, 2).concat(MEASURES.slice(3, 4));
+  const ranks = overall.map(({ name, title }) => overallTable(title, overallOf(rankings, name))).join('\n');
+  return `${tables}${ranks}\n* the best, or cannot be told from it by these seeds\n`;
+}
+
+export const labRunCommand: CommandDefinition = {
+  name: 'run',
+  summary: 'age volumes under policies by workloads, measure, and rank them',
+  arguments: [],
+  options: [
+    {
+      flags: '--policies <list>',
+      text: `names or modules, options behind a question mark (${DEFAULT_POLICIES})`,
+    },
+    { flags: '--workloads <list>', text: `names or modules, or all (${DEFAULT_WORKLOADS})` },
+    { flags: '--size <size>', text: `size of each volume (${DEFAULT_SIZE})` },
+    { flags: '--fullness <share>', text: 'how full, where the workload does not say (0.8)' },
+    { flags: '--churn <times>', text: 'how often the capacity is written when full (5)' },
+    { flags: '--samples <number>', text: 'looks at the volume after the first (5)' },
+    { flags: '--seeds <number>', text: 'runs of each, with seeds that follow each other (5)' },
+    { flags: '--seed <number>', text: 'the first seed (1)' },
+    { flags: '--out <directory>', text: 'where results go (report)' },
+    { flags: '--resume', text: 'keep runs of the same configuration that are there' },
+    { flags: '--threads <number>', text: 'runs at a time (one per processor)' },
+    { flags: '--list', text: 'tell the workloads and where their numbers come from' },
+  ],
+  usageStatus: 2,
+  failureStatus: 1,
+  run: (args, options, terminal) => run(args, { ...DEFAULTS, ...options }, terminal),
+};
+
+const DEFAULTS: OptionValues = {
+  policies: DEFAULT_POLICIES,
+  workloads: DEFAULT_WORKLOADS,
+  size: DEFAULT_SIZE,
+  fullness: '0.8',
+  churn: '5',
+  samples: '5',
+  seeds: '5',
+  seed: '1',
+};

@@ -1,0 +1,47 @@
+/**
+ * An experiment: policies × workloads × seeds, each of them a run of its own.
+ *
+ * What is measured follows from the configuration, whose hash stands in every file: the same
+ * configuration gives the same figures, byte by byte. What only this machine can tell, how long it
+ * took, is kept apart.
+ */
+import { createHash } from 'node:crypto';
+import type { RunResult } from './runners/model-runner.ts';
+
+export interface Configuration {
+  /** Of Quarry, and of the results' own format. */
+  readonly version: string;
+  readonly runner: 'model';
+  readonly policies: readonly string[];
+  readonly workloads: readonly string[];
+  readonly sizeBytes: number;
+  readonly blockBytes: number;
+  readonly fullness: number;
+  readonly churn: number;
+  readonly samples: number;
+  readonly seeds: readonly number[];
+}
+
+/** One of the runs. */
+export interface RunKey {
+  readonly policy: string;
+  readonly workload: string;
+  readonly seed: number;
+}
+
+export interface FinishedRun extends RunKey {
+  readonly result: RunResult;
+}
+
+/** What tells two configurations apart, but for how many runs they have: 16 hex digits. */
+export function hashOf({ policies: _p, workloads: _w, seeds: _s, ...same }: Configuration): string {
+  const text = JSON.stringify(Object.entries(same).sort(([one], [other]) => (one < other ? -1 : 1)));
+  return createHash('sha256').update(text).digest('hex').slice(0, 16);
+}
+
+/** Seed by seed, so that what is stopped halfway has something of every policy and workload. */
+export function runsOf({ policies, workloads, seeds }: Configuration): RunKey[] {
+  return seeds.flatMap((seed) =>
+    workloads.flatMap((workload) => policies.map((policy) => ({ policy, workload, seed }))),
+  );
+}

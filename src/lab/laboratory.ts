@@ -1,0 +1,195 @@
+/**
+ * Carries out an experiment: threads take one run after the other; what is done is written at once,
+ * and whoever begins again goes on from there.
+ *
+ *   OUT/runs/POLICY-WORKLOAD-SEED.json   one run, with the hash of its configuration
+ *   OUT/results.json, samples.csv, ranking.csv   all of them
+ *   OUT/costs.csv                        what took how long on this machine
+ */
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { Worker } from 'node:worker_threads';
+import { messageOf } from '../common/thrown.ts';
+import { type Configuration, type FinishedRun, hashOf, type RunKey, runsOf } from './experiment.ts';
+import { type Ranking, rankingsOf } from './ranking.ts';
+import { rankingCsv, samplesCsv } from './report/tables.ts';
+import type { RunResult } from './runners/model-runner.ts';
+import type { RunOrder, RunReport } from './runners/run-worker.ts';
+
+/** A run that could not be carried out. */
+export interface FailedRun extends RunKey {
+  readonly reason: string;
+}
+
+export interface LabOptions {
+  readonly configuration: Configuration;
+  readonly outDirectory: string;
+  /** Runs of the same configuration that are there already are not carried out again. */
+  readonly resume: boolean;
+  readonly threads: number;
+  /** @param share of all the work, 0 to 1 */
+  progress(share: number, finished: number, all: number): void;
+}
+
+export interface LabResults {
+  readonly runs: readonly FinishedRun[];
+  readonly failed: readonly FailedRun[];
+  readonly rankings: readonly Ranking[];
+  readonly isComplete: boolean;
+}
+
+export class Laboratory {
+  readonly #options: LabOptions;
+  readonly #hash: string;
+  readonly #all: RunKey[];
+  readonly #finished: (FinishedRun | undefined)[];
+  readonly #failed: FailedRun[] = [];
+  readonly #shares: number[];
+  #next = 0;
+  #stopped = false;
+  readonly #threads = new Set<Worker>();
+
+  constructor(options: LabOptions) {
+    this.#options = options;
+    this.#hash = hashOf(options.configuration);
+    this.#all = runsOf(options.configuration);
+    this.#finished = this.#all.map(() => undefined);
+    this.#shares = this.#all.map(() => 0);
+  }
+
+  /** Ends the runs under way; `run` resolves with what is done. */
+  stop(): void {
+    this.#stopped = true;
+    for (const thread of this.#threads) void thread.terminate();
+  }
+
+  /** @throws the error of the directory for the results */
+  async run(): Promise<LabResults> {
+    mkdirSync(join(this.#options.outDirectory, 'runs'), { recursive: true });
+    if (this.#options.resume) for (const [index, key] of this.#all.entries()) this.#recall(key, index);
+    const threads = Math.min(this.#options.threads, this.#all.length);
+    await Promise.all(Array.from({ length: threads }, () => this.#work()));
+    const runs = this.#finished.filter((run): run is FinishedRun => run !== undefined);
+    const rankings = rankingsOf(runs);
+    this.#write(runs, rankings);
+    return { runs, failed: this.#failed, rankings, isComplete: runs.length === this.#all.length };
+  }
+
+  /** One thread, until nothing is left to do. */
+  async #work(): Promise<void> {
+    const thread = new Worker(new URL('./runners/run-worker.js', import.meta.url));
+    this.#threads.add(thread);
+    try {
+      for (let index = this.#take(); index !== undefined; index = this.#take()) {
+        await this.#carryOut(thread, index);
+      }
+    } finally {
+      this.#threads.delete(thread);
+      await thread.terminate();
+    }
+  }
+
+  #take(): number | undefined {
+    while (this.#finished[this.#next] !== undefined) this.#next++;
+    return this.#stopped || this.#next >= this.#all.length ? undefined : this.#next++;
+  }
+
+  #carryOut(thread: Worker, id: number): Promise<void> {
+    const key = this.#all[id];
+    if (key === undefined) return Promise.resolve();
+    const { configuration } = this.#options;
+    const { policy, workload, seed } = key;
+    const { sizeBytes, blockBytes, fullness, churn, samples } = configuration;
+    const plan = { sizeBytes, blockBytes, fullness, churn, samples, seed };
+    const order: RunOrder = { id, policy, workloadName: workload, ...plan };
+    return new Promise((resolve) => {
+      const heard = (report: RunReport) => {
+        if (report.kind === 'progress') this.#progress(id, report.share);
+        else end(report.kind === 'done' ? report.result : report.reason);
+      };
+      const failed = (thrown: unknown) => end(messageOf(thrown));
+      const ended = () => end('the thread ended');
+      const end = (result: RunResult | string) => {
+        thread.off('message', heard).off('error', failed).off('exit', ended);
+        // Whoever stops the laboratory ends its threads in the midst of their work.
+        if (typeof result !== 'string') this.#keep(key, id, result);
+        else if (!this.#stopped) this.#failed.push({ ...key, reason: result });
+        resolve();
+      };
+      thread.on('message', heard).on('error', failed).on('exit', ended);
+      thread.postMessage(order);
+    });
+  }
+
+  #progress(id: number, share: number): void {
+    this.#shares[id] = share;
+    const sum = this.#shares.reduce((all, one) => all + one, 0);
+    const finished = this.#finished.filter((run) => run !== undefined).length;
+    this.#options.progress(sum / this.#all.length, finished, this.#all.length);
+  }
+
+  #fileOf({ policy, workload, seed }: RunKey): string {
+    const plain = (text: string) => basename(text).replaceAll(/[^A-Za-z0-9._-]/g, '_');
+    return join(this.#options.outDirectory, 'runs', `${plain(policy)}-${plain(workload)}-${seed}.json`);
+  }
+
+  #keep(key: RunKey, id: number, result: RunResult): void {
+    this.#finished[id] = { ...key, result };
+    writeWhole(this.#fileOf(key), json({ configuration: this.#hash, ...key, result }));
+    this.#progress(id, 1);
+  }
+
+  #recall(key: RunKey, id: number): void {
+    const file = this.#fileOf(key);
+    if (!existsSync(file)) return;
+    const kept = readRun(file);
+    const { policy, workload, seed } = key;
+    if (kept?.configuration !== this.#hash || kept.policy !== policy) return;
+    if (kept.workload !== workload || kept.seed !== seed) return;
+    this.#finished[id] = { ...key, result: kept.result };
+    this.#shares[id] = 1;
+  }
+
+  #write(runs: readonly FinishedRun[], rankings: readonly Ranking[]): void {
+    const { outDirectory, configuration } = this.#options;
+    const hash = this.#hash;
+    const measured = runs.map(({ result: { samples }, ...key }) => ({ ...key, samples }));
+    const results = { hash, configuration, rankings, failed: this.#failed, runs: measured };
+    writeWhole(join(outDirectory, 'results.json'), json(results));
+    writeWhole(join(outDirectory, 'samples.csv'), samplesCsv(runs, hash));
+    writeWhole(join(outDirectory, 'ranking.csv'), rankingCsv(rankings, hash));
+    const costs = runs.map(({ result: { cost }, policy, workload, seed }) => ({
+      configuration: hash,
+      policy,
+      workload,
+      seed,
+      ...cost,
+    }));
+    const head = Object.keys(costs[0] ?? {}).join(',');
+    const rows = costs.map((cost) => Object.values(cost).join(','));
+    writeWhole(join(outDirectory, 'costs.csv'), `${[head, ...rows].join('\n')}\n`);
+  }
+}
+
+type KeptRun = FinishedRun & { readonly configuration: string };
+
+/** A run that was kept; undefined if the file is none, which is then made anew. */
+function readRun(file: string): KeptRun | undefined {
+  try {
+    const kept = JSON.parse(readFileSync(file, 'utf8')) as KeptRun;
+    return Array.isArray(kept.result.samples) ? kept : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function json(value: unknown): string {
+  return `${JSON.stringify(value, undefined, 1)}\n`;
+}
+
+/** The file is the old one or the new one, whenever the program ends. */
+function writeWhole(file: string, text: string): void {
+  const beside = `${file}.new`;
+  writeFileSync(beside, text);
+  renameSync(beside, file);
+}
