@@ -212,7 +212,7 @@ describe('loadAllocator', () => {
 
   it('lists them when it does not', async () => {
     await expect(loadAllocator('best')).rejects.toThrow(
-      `unknown allocator 'best': use group-and-goal, first-fit, next-fit, or a module such as ./mine.js`,
+      `unknown allocator 'best': use ${[...BUILT_IN_ALLOCATORS.keys()].join(', ')}, or a module such as ./mine.js`,
     );
   });
 
