@@ -49,9 +49,12 @@ class Buddy implements Allocator {
     const ahead = own && space.freeRunLength(goal, Math.min(length, own.start + own.length - goal));
     if (ahead !== undefined && ahead >= minimum) return this.#offer(-1, { start: goal, length: ahead });
     const longest = Math.min(length, this.#mostSize);
+    // What there is to learn is learnt for the first size.
+    let patience = PATIENCE_GROUPS;
     for (let least = longest; least >= minimum; least = shorter(least, minimum)) {
-      const start = this.#findBlock(roundedUp(least));
+      const start = this.#findBlock(roundedUp(least), patience);
       if (start >= 0) return this.#offer(start, { start, length: least });
+      patience = 0;
     }
     return this.#offer(-1, space.findRun(0, space.blockCount, minimum, length));
   }
@@ -83,12 +86,17 @@ class Buddy implements Allocator {
   }
 
   /** Start of a block that is free and not withheld, if possible in a small hole; −1 if none. */
-  #findBlock(size: number): number {
+  #findBlock(size: number, patience: number): number {
+    const space = this.#space;
     // A hole of 2 × size − 1 has a block in it; one of 4 × size, or the longest, has often more.
-    for (const least of [size, 2 * size - 1, 4 * size, 0]) {
-      const space = this.#space;
-      const hole =
-        least > 0 ? space.smallestRun(least, 0, PATIENCE_GROUPS) : space.longestRun(0, PATIENCE_GROUPS);
+    const holes = [
+      () => space.smallestRun(size, 0, patience),
+      () => space.smallestRun(2 * size - 1, 0, 0),
+      () => space.smallestRun(4 * size, 0, 0),
+      () => space.longestRun(0, patience),
+    ];
+    for (const find of holes) {
+      const hole = find();
       const start = hole === undefined ? -1 : this.#blockIn(hole, size);
       if (start >= 0) return start;
     }
