@@ -93,6 +93,30 @@ export interface FreeSpace {
     length: number,
     patience?: number,
   ): Run | undefined;
+
+  /**
+   * The whole free run that `block` is in, as far as its group goes; undefined if it is in use.
+   */
+  runAround(block: SpaceNumber): Run | undefined;
+  /** The last free run that ends at `block` or before it, whole. */
+  runBefore(block: SpaceNumber): Run | undefined;
+  /**
+   * The first free run that starts at `block` or behind it, whole. From 0, and each time from the
+   * end of the last one, these are all runs in order.
+   */
+  runAfter(block: SpaceNumber): Run | undefined;
+  /**
+   * The shortest of all free runs of at least `minimum` blocks, whole; of equally short ones the
+   * one that starts nearest to `near`, or the lowest.
+   *
+   * The runs of a group are put in order when they may be the answer for the first time, and its
+   * bitmap is needed for that. With `patience` a question does so for that many groups at most, and
+   * answers the best of what is known; the next one goes on from there. Without, all groups may
+   * have to be looked into: not on a volume that is larger than memory.
+   */
+  smallestRun(minimum: number, near?: SpaceNumber, patience?: number): Run | undefined;
+  /** The longest of all free runs, whole. `near` and `patience` as for `smallestRun`. */
+  longestRun(near?: SpaceNumber, patience?: number): Run | undefined;
 }
 
 export interface Allocator {

@@ -71,6 +71,18 @@ export function nextClear(words: Uint32Array, from: number, limit: number): numb
   return Math.min(limit, at * WORD_BITS + lowestBit(bits));
 }
 
+/** The last set bit in [0, from], or −1. `from` may be −1. */
+export function previousSet(words: Uint32Array, from: number): number {
+  if (from < 0) return -1;
+  let at = from >>> 5;
+  let bits = (words[at] as number) & (-1 >>> (31 - (from & 31)));
+  while (bits === 0) {
+    if (--at < 0) return -1;
+    bits = words[at] as number;
+  }
+  return at * WORD_BITS + 31 - Math.clz32(bits);
+}
+
 /** The last clear bit in [0, from], or −1. `from` may be −1. */
 export function previousClear(words: Uint32Array, from: number): number {
   if (from < 0) return -1;

@@ -26,6 +26,7 @@ import {
   nextClear,
   nextSet,
   previousClear,
+  previousSet,
   runInWord,
   setRange,
   WORD_BITS,
@@ -94,6 +95,16 @@ export class GroupMap {
     const at = nextClear(this.#allFree, here + 1, wordsFor(limit));
     if (at * WORD_BITS >= limit) return limit;
     return Math.min(limit, at * WORD_BITS + lowestBit(~(this.#words[at] as number)));
+  }
+
+  /** The last free block in [0, from], or −1. `from` may be −1. */
+  previousFree(from: number): number {
+    if (from < 0) return -1;
+    const here = from >>> 5;
+    const bits = (this.#words[here] as number) & (-1 >>> (31 - (from & 31)));
+    const at = bits !== 0 ? here : previousSet(this.#someFree, here - 1);
+    if (at < 0) return -1;
+    return at * WORD_BITS + 31 - Math.clz32(bits !== 0 ? bits : (this.#words[at] as number));
   }
 
   /** Length of the free run that starts at `block`, at most `most`; 0 if the block is in use. */

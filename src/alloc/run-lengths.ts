@@ -10,7 +10,7 @@
 /**
  * Groups that one search for a longer run looks into: half a millisecond where they are in memory.
  */
-const PATIENCE_GROUPS = 8;
+export const PATIENCE_GROUPS = 8;
 
 /** How many groups to look into for a run of `least` blocks where `minimum` would do. */
 export function patienceFor(least: number, minimum: number): number {

@@ -43,6 +43,8 @@ import type { AllocationRequest, FreeSpace, Run } from './allocator.ts';
 import { BarrenStretches } from './barren-stretches.ts';
 import { clearRange, countRange, setRange, wordsFor } from './bit-words.ts';
 import { GroupMap } from './group-map.ts';
+import { previousGroup } from './previous-group.ts';
+import { type RunSource, RunsBySize } from './runs-by-size.ts';
 
 /**
  * The free space as the disk has it. A method that is said to miss may throw; the caller then asks
@@ -66,6 +68,8 @@ export interface GroupSource {
    * May miss. The view is valid only during the call.
    */
   readBitmap(group: number): Uint8Array;
+  /** Blocks at the start of the group that are in use for ever, as its bitmap is. */
+  metadataBlocks(group: number): number;
 }
 
 /** Bytes of maps kept in memory: enough for all groups of 2 TiB in blocks of 4 KiB. */
@@ -105,18 +109,25 @@ export class SpaceIndex implements FreeSpace {
   readonly groupBlocks: number;
   readonly #source: GroupSource;
   #barren: BarrenStretches;
+  /** Made at the first question by length. */
+  #bySize: RunsBySize | undefined;
   /** In the order of last use. */
   readonly #maps = new Map<number, GroupMap>();
   readonly #mostMaps: number;
+  readonly #mostRuns: number | undefined;
   #lastGroup = -1;
   #lastMap: GroupMap | undefined;
   readonly #held = new Map<number, Held>();
   #reservedBlocks = 0;
   #quarantinedBlocks = 0;
 
-  /** @param mapBudgetBytes memory for group maps; two are always kept */
-  constructor(source: GroupSource, mapBudgetBytes: number = DEFAULT_MAP_BUDGET_BYTES) {
+  /**
+   * @param mapBudgetBytes memory for group maps; two are always kept
+   * @param mostRuns runs that are kept in the order of their length, if anybody asks by length
+   */
+  constructor(source: GroupSource, mapBudgetBytes: number = DEFAULT_MAP_BUDGET_BYTES, mostRuns?: number) {
     this.#source = source;
+    this.#mostRuns = mostRuns;
     this.groupBlocks = source.groupBlocks;
     this.#barren = new BarrenStretches(source.groupBlocks);
     this.#mostMaps = Math.max(2, Math.floor(mapBudgetBytes / (wordsFor(source.groupBlocks) * 4)));
@@ -214,6 +225,45 @@ export class SpaceIndex implements FreeSpace {
     return undefined;
   }
 
+  runAround(block: number): Run | undefined {
+    if (block < 0 || block >= this.blockCount) return undefined;
+    const group = this.#groupOf(block);
+    const base = group * this.groupBlocks;
+    const map = this.#map(group);
+    return map.isFree(block - base) ? wholeRun(map, base, block) : undefined;
+  }
+
+  runBefore(block: number): Run | undefined {
+    if (block <= 0) return undefined;
+    const within = Math.min(block, this.blockCount);
+    const last = this.#groupOf(within - 1);
+    for (let group = last; group >= 0; group = previousGroup(this, group)) {
+      const base = group * this.groupBlocks;
+      const map = this.#map(group);
+      const end = group === last ? within - base : map.blockCount;
+      // A run that goes on beyond the end does not end before it.
+      const cut = end < map.blockCount && map.isFree(end) ? map.freeRunStart(end) : end;
+      const free = map.previousFree(cut - 1);
+      if (free >= 0) return wholeRun(map, base, base + free);
+    }
+    return undefined;
+  }
+
+  runAfter(block: number): Run | undefined {
+    const at = Math.max(0, block);
+    const inside = at < this.blockCount && at % this.groupBlocks > 0 && this.isFree(at - 1);
+    const from = inside ? at + this.freeRunLength(at, this.groupBlocks) : at;
+    return this.findRun(from, this.blockCount, 1, this.groupBlocks);
+  }
+
+  smallestRun(minimum: number, near = 0, patience = Number.POSITIVE_INFINITY): Run | undefined {
+    return this.#runsBySize().smallest(Math.max(1, minimum), this.#placeAt(near), patience);
+  }
+
+  longestRun(near = 0, patience = Number.POSITIVE_INFINITY): Run | undefined {
+    return this.#runsBySize().longest(this.#placeAt(near), patience);
+  }
+
   // ---- what the owner does ----
 
   /**
@@ -248,6 +298,7 @@ export class SpaceIndex implements FreeSpace {
    */
   forgetMaps(): void {
     this.#maps.clear();
+    this.#bySize = undefined;
     this.#lastGroup = -1;
     this.#lastMap = undefined;
     this.#barren = new BarrenStretches(this.groupBlocks);
@@ -269,7 +320,12 @@ export class SpaceIndex implements FreeSpace {
   /** free → reserved. The run must be free and its group loaded, as after `checkAnswer`. */
   reserve(run: Run): void {
     const group = this.#groupOfRun(run);
-    this.#map(group).take(run.start - group * this.groupBlocks, run.length);
+    const map = this.#map(group);
+    const base = group * this.groupBlocks;
+    const sizes = this.#sizes;
+    const whole = sizes && map.isFree(run.start - base) ? wholeRun(map, base, run.start) : run;
+    map.take(run.start - base, run.length);
+    sizes?.taken(group, whole, run);
     this.#hold(group, run).reserved += run.length;
     this.#reservedBlocks += run.length;
   }
@@ -326,6 +382,7 @@ export class SpaceIndex implements FreeSpace {
       quarantined += held?.quarantined ?? 0;
       free += this.#checkGroup(group, held);
     }
+    this.#sizes?.checkInvariants();
     expect(reserved === this.#reservedBlocks, `S1: ${reserved} reserved, ${this.#reservedBlocks} counted`);
     expect(quarantined === this.#quarantinedBlocks, `S1: ${quarantined} quarantined`);
     expect(free === this.freeBlocks, `S1: ${free} free, ${this.freeBlocks} counted`);
@@ -383,9 +440,44 @@ export class SpaceIndex implements FreeSpace {
     return map;
   }
 
+  /** What there is of it. */
+  get #sizes(): RunsBySize | undefined {
+    if (this.#bySize?.isTorn) this.#bySize = undefined;
+    return this.#bySize;
+  }
+
+  #placeAt(block: number): number {
+    return Math.max(0, Math.min(block, this.blockCount));
+  }
+
+  #runsBySize(): RunsBySize {
+    this.#bySize = this.#sizes ?? new RunsBySize(this.#runSource(), this.#mostRuns);
+    return this.#bySize;
+  }
+
+  #runSource(): RunSource {
+    return {
+      blockCount: this.blockCount,
+      groupBlocks: this.groupBlocks,
+      groupCount: this.groupCount,
+      freeInGroup: (group) => this.freeInGroup(group),
+      nextGroup: (from, minimum) => this.nextGroup(from, minimum),
+      isPristine: (group) => this.freeInGroup(group) === this.#pristineRun(group).length,
+      pristineRun: (group) => this.#pristineRun(group),
+      loadMap: (group) => this.#map(group),
+      loadedMap: (group) => this.#maps.get(group),
+    };
+  }
+
+  #pristineRun(group: number): Run {
+    const metadata = this.#source.metadataBlocks(group);
+    return { start: group * this.groupBlocks + metadata, length: this.#groupLength(group) - metadata };
+  }
+
   #evict(): void {
     for (const group of this.#maps.keys()) {
       if (this.#maps.size <= this.#mostMaps) return;
+      this.#sizes?.forget(group);
       this.#maps.delete(group);
     }
   }
@@ -438,12 +530,13 @@ export class SpaceIndex implements FreeSpace {
       // How far the free run around it reaches is not known: anything in the group may start a long
       // one now.
       this.#barren.freed(base, base + this.#groupLength(group));
+      this.#sizes?.givenUnseen(group, run.length);
       return;
     }
-    const first = run.start - base;
-    map.give(first, run.length);
-    const start = map.freeRunStart(first);
-    this.#barren.freed(base + start, base + start + map.freeRunLength(start, map.blockCount));
+    map.give(run.start - base, run.length);
+    const whole = wholeRun(map, base, run.start);
+    this.#barren.freed(whole.start, whole.start + whole.length);
+    this.#sizes?.given(group, whole, run);
   }
 
   #expectNotFree(group: number, run: Run): void {
@@ -465,6 +558,7 @@ export class SpaceIndex implements FreeSpace {
       `S3: a held block of group ${group} is set on disk`,
     );
     expect(fresh.freeCount === this.freeInGroup(group), `S1: group ${group} has ${fresh.freeCount} free`);
+    this.#sizes?.checkGroup(group, fresh);
     const map = this.#maps.get(group);
     if (map === undefined) return fresh.freeCount;
     map.checkInvariants();
@@ -476,6 +570,12 @@ export class SpaceIndex implements FreeSpace {
     expect(map.freeCount === fresh.freeCount, `S2: group ${group} has ${map.freeCount} free in memory`);
     return fresh.freeCount;
   }
+}
+
+/** The free run around a free block, both counted from the start of the space. */
+function wholeRun(map: GroupMap, base: number, block: number): Run {
+  const start = map.freeRunStart(block - base);
+  return { start: base + start, length: map.freeRunLength(start, map.blockCount) };
 }
 
 function describe(run: Run): string {

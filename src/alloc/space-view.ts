@@ -159,6 +159,59 @@ export class SpaceView implements FreeSpace {
     }
   }
 
+  runAround(block: number): Run | undefined {
+    this.#expectOpen();
+    expectWhole('runAround()', 'block', block);
+    try {
+      return this.#index.runAround(block);
+    } catch (thrown) {
+      throw this.#gate.note(thrown);
+    }
+  }
+
+  runBefore(block: number): Run | undefined {
+    this.#expectOpen();
+    expectWhole('runBefore()', 'block', block);
+    try {
+      return this.#index.runBefore(block);
+    } catch (thrown) {
+      throw this.#gate.note(thrown);
+    }
+  }
+
+  runAfter(block: number): Run | undefined {
+    this.#expectOpen();
+    expectWhole('runAfter()', 'block', block);
+    try {
+      return this.#index.runAfter(block);
+    } catch (thrown) {
+      throw this.#gate.note(thrown);
+    }
+  }
+
+  smallestRun(minimum: number, near = 0, patience = Number.POSITIVE_INFINITY): Run | undefined {
+    this.#expectOpen();
+    expectWhole('smallestRun()', 'minimum', minimum);
+    expectWhole('smallestRun()', 'near', near);
+    expectWhole('smallestRun()', 'patience', patience);
+    try {
+      return this.#index.smallestRun(minimum, near, patience);
+    } catch (thrown) {
+      throw this.#gate.note(thrown);
+    }
+  }
+
+  longestRun(near = 0, patience = Number.POSITIVE_INFINITY): Run | undefined {
+    this.#expectOpen();
+    expectWhole('longestRun()', 'near', near);
+    expectWhole('longestRun()', 'patience', patience);
+    try {
+      return this.#index.longestRun(near, patience);
+    } catch (thrown) {
+      throw this.#gate.note(thrown);
+    }
+  }
+
   #expectOpen(): void {
     if (!this.#gate.isOpen) throw new Error('the space was asked while no hook of the allocator was running');
   }

@@ -23,6 +23,7 @@ export class FakeDisk implements GroupSource {
   readonly blockCount: number;
   readonly groupBlocks: number;
   readonly groupCount: number;
+  readonly #metadataBlocks: number;
   freeBlocks: number;
   readonly #bitmaps: Uint32Array[] = [];
   readonly #free: number[] = [];
@@ -32,6 +33,7 @@ export class FakeDisk implements GroupSource {
 
   constructor({ groupBlocks, blockCount, metadataBlocks = 0 }: FakeDiskShape) {
     this.groupBlocks = groupBlocks;
+    this.#metadataBlocks = metadataBlocks;
     this.blockCount = blockCount;
     this.groupCount = Math.ceil(blockCount / groupBlocks);
     this.freeBlocks = blockCount;
@@ -59,6 +61,10 @@ export class FakeDisk implements GroupSource {
     this.#need(`bitmap ${group}`);
     const length = Math.min(this.groupBlocks, this.blockCount - group * this.groupBlocks);
     return new Uint8Array(this.#bitmapOf(group).buffer, 0, Math.ceil(length / 8));
+  }
+
+  metadataBlocks(group: number): number {
+    return Math.min(this.#metadataBlocks, this.blockCount - group * this.groupBlocks);
   }
 
   /** Sets or clears the bits and moves the counts. */
@@ -108,9 +114,10 @@ export class Owner {
     disk: FakeDisk,
     options: Record<string, string> = {},
     mapBudgetBytes?: number,
+    mostRuns?: number,
   ) {
     this.disk = disk;
-    this.index = new SpaceIndex(disk, mapBudgetBytes);
+    this.index = new SpaceIndex(disk, mapBudgetBytes, mostRuns);
     this.policy = definition.create(this.index, options);
     this.#name = definition.name;
   }

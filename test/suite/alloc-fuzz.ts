@@ -63,7 +63,7 @@ export class AllocatorFuzz {
     };
     this.#blockCount = shape.blockCount;
     const disk = new FakeDisk(shape);
-    this.#owner = new Owner(definition, disk, {}, random.pick([1, 600, 1e6]));
+    this.#owner = new Owner(definition, disk, {}, random.pick([1, 600, 1e6]), random.pick([1, 30, 1e6]));
     for (let start = 0; start < this.#blockCount; start += this.#groupBlocks) {
       for (let block = 0; block < shape.metadataBlocks; block++) this.#used.set(start + block);
     }
@@ -193,6 +193,8 @@ export class AllocatorFuzz {
       next,
     );
     this.#askAboutGroups(minimum);
+    this.#askAboutRuns(from);
+    if (random.oneIn(2)) this.#askBySize(minimum);
   }
 
   forgetBlocks(): void {
@@ -253,6 +255,62 @@ export class AllocatorFuzz {
       ask(() => index.nextGroup(from, minimum)),
       expected,
     );
+  }
+
+  /** The runs in order, and around a place. */
+  #askAboutRuns(place: number): void {
+    const { index, ask } = this.#owner;
+    const runs = this.#runs();
+    const inOrder: Run[] = [];
+    for (let end = 0; ; ) {
+      const run = ask(() => index.runAfter(end));
+      if (run === undefined) break;
+      inOrder.push(run);
+      end = run.start + run.length;
+    }
+    this.#same('the runs in order', inOrder.map(at).join(), runs.map(at).join());
+    const expectRun = (what: string, found: Run | undefined, expected: Run | undefined) =>
+      this.#same(`${what}(${place})`, found && at(found), expected && at(expected));
+    const endOf = (run: Run) => run.start + run.length;
+    expectRun(
+      'runAround',
+      ask(() => index.runAround(place)),
+      runs.find((run) => run.start <= place && endOf(run) > place),
+    );
+    expectRun(
+      'runAfter',
+      ask(() => index.runAfter(place)),
+      runs.find((run) => run.start >= place),
+    );
+    expectRun(
+      'runBefore',
+      ask(() => index.runBefore(place)),
+      runs.findLast((run) => endOf(run) <= place),
+    );
+  }
+
+  /** The shortest and the longest runs, nearest to a place. */
+  #askBySize(minimum: number): void {
+    const random = this.#random;
+    const { index, ask } = this.#owner;
+    const near = random.oneIn(2) ? 0 : random.below(this.#blockCount);
+    const fitting = this.#runs().filter((run) => run.length >= minimum);
+    const nearest = (length: number): Run | undefined =>
+      fitting
+        .filter((run) => run.length === length)
+        .sort((a, b) => Math.abs(a.start - near) - Math.abs(b.start - near) || a.start - b.start)[0];
+    const smallest = nearest(Math.min(...fitting.map((run) => run.length)));
+    const longest = nearest(Math.max(...fitting.map((run) => run.length)));
+    const hasty = ask(() => index.smallestRun(minimum, near, 1));
+    if (hasty !== undefined && !fitting.some((run) => at(run) === at(hasty)))
+      throw this.#error(`smallestRun(${minimum}, ${near}, 1) is ${at(hasty)}, which is no free run`);
+    if (random.oneIn(3)) return;
+    const found = ask(() => index.smallestRun(minimum, near));
+    this.#same(`smallestRun(${minimum}, ${near})`, found && at(found), smallest && at(smallest));
+    const most = ask(() => index.longestRun(near));
+    if (longest !== undefined) this.#same(`longestRun(${near})`, most && at(most), at(longest));
+    else if (most !== undefined && most.length >= minimum)
+      throw this.#error(`longestRun(${near}) is ${at(most)}, which is no free run`);
   }
 
   /** The block after something, any block, or none. */
@@ -319,6 +377,17 @@ export class AllocatorFuzz {
       block += Math.max(1, found);
     }
     return undefined;
+  }
+
+  /** All free runs, whole. */
+  #runs(): Run[] {
+    const runs: Run[] = [];
+    for (let block = 0; block < this.#blockCount; ) {
+      const length = this.#freeRunLength(block, this.#blockCount);
+      if (length > 0) runs.push({ start: block, length });
+      block += Math.max(1, length);
+    }
+    return runs;
   }
 
   #expectFree(run: Run): void {

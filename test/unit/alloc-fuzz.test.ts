@@ -4,7 +4,11 @@
  */
 import { appendFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { type AllocatorDefinition, defineAllocator } from '../../src/alloc/allocator.ts';
+import {
+  type AllocatorDefinition,
+  type AllocatorOptions,
+  defineAllocator,
+} from '../../src/alloc/allocator.ts';
 import { BUILT_IN_ALLOCATORS } from '../../src/alloc/built-in.ts';
 import { loadAllocator } from '../../src/alloc/registry.ts';
 import { fuzzAllocator } from '../suite/alloc-fuzz.ts';
@@ -15,8 +19,18 @@ const rounds = Number(process.env.QUARRY_FUZZ_ROUNDS ?? (milliseconds > 0 ? Numb
 const summary = process.env.QUARRY_FUZZ_SUMMARY;
 const STEPS = 1000;
 
+/** A policy with options that make it another one. */
+async function variantOf(name: string, options: AllocatorOptions): Promise<AllocatorDefinition> {
+  const { create } = await loadAllocator(name);
+  const words = Object.entries(options).map(([key, value]) => `${key}=${value}`);
+  return { name: [name, ...words].join(' '), create: (space) => create(space, options) };
+}
+
 const policies: AllocatorDefinition[] = [
   ...BUILT_IN_ALLOCATORS.values(),
+  await variantOf('ffs-groups', { realloc: 'on', cluster: '5' }),
+  await variantOf('aligned', { chunk: '16' }),
+  await variantOf('segregated', { small: '3', large: '40' }),
   await loadAllocator('examples/allocators/emptiest-group.js'),
 ];
 

@@ -43,6 +43,7 @@ function compare(map: GroupMap, plain: Plain, random: Random): void {
     const used = plain.free.indexOf(false, from);
     expect(map.nextUsed(from, limit)).toBe(used < 0 || used > limit ? limit : used);
     expect(map.freeRunLength(from, limit - from)).toBe(plain.run(from, limit - from));
+    expect(map.previousFree(from)).toBe(plain.free.lastIndexOf(true, from));
     const minimum = 1 + random.below(random.pick([3, 34, 70, 300]));
     const context = `findRun(${from}, ${limit}, ${minimum})`;
     expect(map.findRun(from, limit, minimum), context).toBe(plain.find(from, limit, minimum));

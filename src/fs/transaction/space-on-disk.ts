@@ -58,6 +58,10 @@ export class SpaceOnDisk implements GroupSource {
     return this.#search(this.layout.summaryLevels, 0, from, minimum);
   }
 
+  metadataBlocks(group: number): number {
+    return this.layout.groupMetadataBlocks(group);
+  }
+
   /** First group ≥ `from` under the node with `minimum` free blocks, or −1. */
   #search(level: number, index: number, from: number, minimum: number): number {
     const { layout } = this;
