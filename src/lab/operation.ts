@@ -16,6 +16,8 @@ export type LabOperation =
       readonly offsetBytes: number;
       readonly lengthBytes: number;
     }
+  /** Who wrote it is done: what is in the cache goes out. */
+  | { readonly kind: 'close'; readonly file: number }
   | { readonly kind: 'truncate'; readonly file: number; readonly sizeBytes: number }
   | { readonly kind: 'remove'; readonly file: number }
   /** The file takes the place of `over`, which is gone then, or a name of its own. */

@@ -5,6 +5,7 @@
  *   time     each operation and each byte takes some, and `wait` does; every five seconds of it
  *            what changed is committed, as on a mount
  *   order    one operation after the other, each to its end; so a seed decides everything
+ *   cache    writes are gathered before the volume sees them, as by a kernel (page-cache.ts)
  *   failure  what finds no room is counted and left undone, and so is what needs a file that was
  *            not made
  */
@@ -23,9 +24,8 @@ import { SeededRandom } from '../../sim/seeded-random.ts';
 import type { LaidExtent } from '../measures/layout.ts';
 import type { LabOperation } from '../operation.ts';
 import { MetadataDevice } from './metadata-device.ts';
+import { type DirtyRange, MOST_WRITE_BYTES, PageCache } from './page-cache.ts';
 
-/** The longest write that the kernel hands over. */
-const MOST_WRITE_BYTES = 1024 * 1024;
 const SECONDS_PER_OPERATION = 50e-6;
 const SECONDS_PER_BYTE = 1 / 200e6;
 /** Of a volume that is aged, the metadata is at hand, as it is on a machine with memory. */
@@ -134,6 +134,7 @@ export class ModelVolume {
   readonly #step = new Step();
   readonly #write: WriteStep;
   readonly #encoder = new TextEncoder();
+  readonly #cache = new PageCache();
   #nextCommit = DEFAULT_COMMIT_SECONDS;
 
   private constructor(
@@ -191,6 +192,7 @@ export class ModelVolume {
 
   async #commitBehind(waits: Promise<void> | undefined): Promise<void> {
     await waits;
+    await this.#writeOut(this.#cache.takeOld(this.clock.now));
     await this.volume.sync();
   }
 
@@ -200,6 +202,8 @@ export class ModelVolume {
         return this.#create(operation.file, operation.directory);
       case 'write':
         return this.#writeTo(operation.file, operation.offsetBytes, operation.lengthBytes);
+      case 'close':
+        return this.#writeOut(this.#cache.take(operation.file));
       case 'remove':
         return this.#remove(operation.file);
       case 'truncate':
@@ -265,10 +269,24 @@ export class ModelVolume {
   }
 
   #writeTo(file: number, offsetBytes: number, lengthBytes: number): Promise<void> | undefined {
+    if (!this.files.has(file)) return undefined;
+    this.clock.now += lengthBytes * SECONDS_PER_BYTE;
+    return this.#writeOut(this.#cache.write(file, offsetBytes, lengthBytes, this.clock.now));
+  }
+
+  /** One after the other; a promise only where something has to be waited for. */
+  #writeOut(ranges: readonly DirtyRange[], from = 0): Promise<void> | undefined {
+    for (const [index, range] of ranges.entries()) {
+      if (index < from) continue;
+      const waits = this.#writeRange(range);
+      if (waits !== undefined) return waits.then(() => this.#writeOut(ranges, index + 1));
+    }
+    return undefined;
+  }
+
+  #writeRange({ file, offsetBytes, lengthBytes }: DirtyRange): Promise<void> | undefined {
     const target = this.files.get(file);
     if (target === undefined) return undefined;
-    assert(lengthBytes <= MOST_WRITE_BYTES, 'a write is no longer than the kernel makes it');
-    this.clock.now += lengthBytes * SECONDS_PER_BYTE;
     const write = this.#write;
     write.begin(() => {});
     write.inode = target.inode;
@@ -282,20 +300,25 @@ export class ModelVolume {
     return this.#settle(write, lengthBytes, count);
   }
 
-  #truncate(file: number, sizeBytes: number): Promise<void> | undefined {
+  async #truncate(file: number, sizeBytes: number): Promise<void> {
     const target = this.files.get(file);
-    return target === undefined ? undefined : this.volume.setSize(target.inode, sizeBytes, false);
+    if (target === undefined) return;
+    await this.#writeOut(this.#cache.take(file));
+    await this.volume.setSize(target.inode, sizeBytes, false);
   }
 
-  #sync(file: number): Promise<void> | undefined {
+  async #sync(file: number): Promise<void> {
     const target = this.files.get(file);
-    return target === undefined ? undefined : this.volume.sync(target.inode);
+    if (target === undefined) return;
+    await this.#writeOut(this.#cache.take(file));
+    await this.volume.sync(target.inode);
   }
 
   #remove(file: number): Promise<void> | undefined {
     const target = this.files.get(file);
     const parent = target === undefined ? undefined : this.#directories.get(target.directory);
     if (target === undefined || parent === undefined) return undefined;
+    this.#cache.drop(file);
     return this.#run(
       0,
       (tx) => void this.volume.unlink(tx, parent, this.#fileName(file)),
@@ -328,6 +351,7 @@ export class ModelVolume {
       (tx) => void this.volume.rename(tx, from, own, to, other, 0),
       () => {
         done = true;
+        this.#cache.drop(over);
         this.files.delete(over);
         this.files.set(file, { inode: target.inode, directory: replaced.directory });
         this.volume.forget(replaced.inode, 1);
@@ -371,6 +395,7 @@ export class ModelVolume {
 
   /** Everything is on the device, and what was freed is free. */
   async settle(): Promise<void> {
+    await this.#writeOut(this.#cache.takeOld(this.clock.now, true));
     await this.volume.sync();
     await this.volume.sync();
   }

@@ -15,6 +15,7 @@ class Writers {
   constructor(
     readonly population: Population,
     readonly count: number,
+    readonly syncs = false,
   ) {}
 
   get isBusy(): boolean {
@@ -25,14 +26,17 @@ class Writers {
     this.#tasks.push({ file, endBytes });
   }
 
-  /** A piece of what one of them has to write. */
-  step(pieceBytes: number): LabOperation | undefined {
+  /** A piece of what one of them has to write; closed if it was the last. */
+  *step(pieceBytes: number): Generator<LabOperation> {
     const at = this.population.place.random.below(Math.max(1, this.#tasks.length));
     const task = this.#tasks[at];
-    if (task === undefined) return undefined;
+    if (task === undefined) return;
     const left = task.endBytes - task.file.sizeBytes;
-    if (left <= pieceBytes) this.#tasks.splice(at, 1);
-    return this.population.appendPiece(task.file, Math.max(1, Math.min(left, pieceBytes)));
+    yield this.population.appendPiece(task.file, Math.max(1, Math.min(left, pieceBytes)));
+    if (this.syncs) yield { kind: 'sync', file: task.file.number };
+    if (left > pieceBytes) return;
+    this.#tasks.splice(at, 1);
+    yield this.population.close(task.file);
   }
 
   isWriting(file: LabFile): boolean {
@@ -56,7 +60,7 @@ function* server(place: WorkloadPlace, kind: ServerKind): Generator<LabOperation
   const population = new Population(place);
   const { random } = place;
   const directories = yield* flatDirectories(population, kind.directories);
-  const writers = new Writers(population, kind.writers);
+  const writers = new Writers(population, kind.writers, kind.syncs);
   const mu = Math.log(kind.meanBytes) - kind.sigma ** 2 / 2;
   const largest = place.capacityBytes / 50;
   let filled = false;
@@ -72,9 +76,7 @@ function* server(place: WorkloadPlace, kind: ServerKind): Generator<LabOperation
       yield made;
       writers.add(file, Math.max(1, Math.min(largest, Math.round(lognormal(random, mu, kind.sigma)))));
     }
-    const written = writers.step(64 * KIB);
-    if (written !== undefined) yield written;
-    if (kind.syncs && written?.kind === 'write') yield { kind: 'sync', file: written.file };
+    yield* writers.step(64 * KIB);
     while (population.isFullFor(largest)) {
       if (!filled) yield 'filled';
       filled = true;
@@ -166,8 +168,7 @@ function* build(place: WorkloadPlace): Generator<LabOperation | 'filled'> {
           isLibrary ? 1 + random.below(8 * MIB) : Math.ceil(lognormal(random, Math.log(30 * KIB), 1)),
         );
       }
-      const written = writers.step(32 * KIB);
-      if (written !== undefined) yield written;
+      yield* writers.step(32 * KIB);
     }
     if (!filled) yield 'filled';
     filled = true;

@@ -62,11 +62,16 @@ export class Population {
     return [file, { kind: 'create', file: file.number, directory }];
   }
 
-  /** A new file with data, written from start to end. */
+  close(file: LabFile): LabOperation {
+    return { kind: 'close', file: file.number };
+  }
+
+  /** A new file with data, written from start to end, and closed. */
   *createWhole(directory: number, sizeBytes: number): Generator<LabOperation, LabFile> {
     const [file, made] = this.create(directory);
     yield made;
     yield* this.append(file, sizeBytes);
+    yield this.close(file);
     return file;
   }
 

@@ -1,0 +1,150 @@
+/**
+ * Goal-and-window, the default: files in one piece, and the free space at the end.
+ *
+ *   1. At the goal, the block after the file's last one: a longer extent is better than any other
+ *      place.
+ *   2. A file that grows and cannot go on there: the smallest hole as long as what it was given so
+ *      far, or the longest there is. So one that doubles and doubles gets few pieces.
+ *   3. All else: the first hole from the front that holds it whole; without one, the longest hole.
+ *
+ * A file that grows has a window ahead of it that others keep clear of in all steps, while there is
+ * anything else (growing-files.ts). Windows take a share of the free space, so that they do not
+ * fill a volume that is nearly full.
+ *
+ * First-fit leaves the long runs at the end of the space, where those who need one find it; whoever
+ * goes round the space instead, as next-fit does, leaves none anywhere. It never refuses while a run
+ * of the minimum exists. A request costs a few searches, none of which grows with the volume.
+ *
+ * Option `window`: blocks of a window at most, 2048 if not given (8 MiB of 4 KiB blocks), and no
+ * more than a quarter of a group.
+ */
+import {
+  type AllocationRequest,
+  type Allocator,
+  type AllocatorOptions,
+  defineAllocator,
+  type FreeSpace,
+  type Run,
+} from './allocator.ts';
+import { GrowingFiles } from './growing-files.ts';
+import { PATIENCE_GROUPS } from './run-lengths.ts';
+
+const DEFAULT_WINDOW_BLOCKS = 2048;
+/** All windows together take at most one part in so many of the free space. */
+const WINDOWS_SHARE = 8;
+const FEWEST_WINDOWS = 4;
+/** Holes that are looked at for one that no window stands in. */
+const TRIES = 8;
+
+class GoalAndWindow implements Allocator {
+  readonly #space: FreeSpace;
+  readonly #windowBlocks: number;
+  readonly #growing = new GrowingFiles();
+  #goalHits = 0;
+  #goalMisses = 0;
+
+  constructor(space: FreeSpace, windowBlocks: number) {
+    this.#space = space;
+    this.#windowBlocks = windowBlocks;
+  }
+
+  allocate(want: AllocationRequest): Run | undefined {
+    const { minimum, length } = want;
+    if (this.#space.freeBlocks < minimum) return undefined;
+    const run = this.#atGoal(want) ?? this.#forGrowing(want) ?? this.#whole(want) ?? this.#longest(want, minimum);
+    if (run !== undefined) return { start: run.start, length: Math.min(run.length, length) };
+    // Nothing that no window stands in.
+    return this.#space.findRun(0, this.#space.blockCount, minimum, length);
+  }
+
+  taken(run: Run, want: AllocationRequest): void {
+    if (want.goal >= 0) {
+      if (run.start === want.goal) this.#goalHits++;
+      else this.#goalMisses++;
+    }
+    if (want.kind !== 'data') return;
+    this.#growing.passed(run.length);
+    if (isGrowing(want)) this.#growing.grew(want.inode, run, this.#mostOfWindow);
+  }
+
+  forgetInode(inode: number): void {
+    this.#growing.drop(inode);
+  }
+
+  stats(): Record<string, number> {
+    return { goalHits: this.#goalHits, goalMisses: this.#goalMisses, windows: this.#growing.size };
+  }
+
+  get #mostOfWindow(): number {
+    const windows = WINDOWS_SHARE * Math.max(FEWEST_WINDOWS, this.#growing.size);
+    return Math.min(this.#windowBlocks, Math.floor(this.#space.freeBlocks / windows));
+  }
+
+  #atGoal({ goal, length, minimum, inode }: AllocationRequest): Run | undefined {
+    if (goal < 0 || goal >= this.#space.blockCount) return undefined;
+    const ahead = this.#space.freeRunLength(goal, length);
+    if (ahead < minimum) return undefined;
+    const clear = this.#growing.clearPart({ start: goal, length: ahead }, minimum, inode);
+    return clear?.start === goal ? clear : undefined;
+  }
+
+  #forGrowing(want: AllocationRequest): Run | undefined {
+    if (!isGrowing(want)) return undefined;
+    const hoped = Math.min(this.#mostOfWindow, this.#growing.blocksOf(want.inode));
+    if (hoped <= want.length) return undefined;
+    return this.#smallest(hoped, want) ?? this.#longest(want, want.length);
+  }
+
+  #smallest(least: number, { inode }: AllocationRequest): Run | undefined {
+    let hole = this.#space.smallestRun(least, 0, PATIENCE_GROUPS);
+    for (let tries = TRIES; tries > 0 && hole !== undefined; tries--) {
+      const clear = this.#growing.clearPart(hole, least, inode);
+      if (clear !== undefined) return clear;
+      hole = this.#space.smallestRun(hole.length + 1, 0, PATIENCE_GROUPS);
+    }
+    return undefined;
+  }
+
+  #whole({ length, inode }: AllocationRequest): Run | undefined {
+    const { blockCount } = this.#space;
+    let hole = this.#space.findRun(0, blockCount, length, length, PATIENCE_GROUPS);
+    for (let tries = TRIES; tries > 0 && hole !== undefined; tries--) {
+      const { start } = hole;
+      const rest = this.#space.runAround(start);
+      const clear = rest === undefined ? undefined : this.#growing.clearPart(from(rest, start), length, inode);
+      if (clear !== undefined) return clear;
+      const behind = rest === undefined ? start + length : rest.start + rest.length;
+      hole = this.#space.findRun(behind, blockCount, length, length, PATIENCE_GROUPS);
+    }
+    return undefined;
+  }
+
+  #longest({ inode }: AllocationRequest, least: number): Run | undefined {
+    const hole = this.#space.longestRun(0, PATIENCE_GROUPS);
+    return hole === undefined ? undefined : this.#growing.clearPart(hole, least, inode);
+  }
+}
+
+/** What of the hole lies from `start` on. */
+function from(hole: Run, start: number): Run {
+  return { start, length: hole.start + hole.length - start };
+}
+
+/** A file that is being appended to and has blocks already. */
+function isGrowing(want: AllocationRequest): boolean {
+  return want.stream && want.kind === 'data' && want.goal >= 0;
+}
+
+function windowBlocksOf(space: FreeSpace, options: AllocatorOptions): number {
+  const blocks = options.window === undefined ? DEFAULT_WINDOW_BLOCKS : Number(options.window);
+  if (!Number.isInteger(blocks) || blocks < 1) {
+    throw new RangeError(`allocator option window=${options.window} is not a number of blocks`);
+  }
+  return Math.max(1, Math.min(blocks, Math.floor(space.groupBlocks / 4)));
+}
+
+export default defineAllocator({
+  name: 'goal-and-window',
+  options: { window: 'blocks that are kept clear ahead of a growing file' },
+  create: (space, options) => new GoalAndWindow(space, windowBlocksOf(space, options)),
+});
