@@ -148,6 +148,20 @@ describe('a question by length', () => {
     index.checkInvariants();
   });
 
+  it('that is cut off halfway does not spoil the next one', () => {
+    const disk = new FakeDisk({ groupBlocks: 100, blockCount: 1000, metadataBlocks: 3 });
+    const index = new SpaceIndex(disk);
+    let calls = 0;
+    disk.metadataBlocks = () => {
+      // The second time the group is being read already.
+      if (++calls === 2) throw new Error('cut off');
+      return 3;
+    };
+    expect(() => index.longestRun()).toThrow('cut off');
+    expect(index.longestRun()).toEqual({ start: 3, length: 97 });
+    index.checkInvariants();
+  });
+
   it('costs nothing before the first one', () => {
     const index = new SpaceIndex(new FakeDisk({ groupBlocks: 100, blockCount: 1000 }));
     index.reserve({ start: 5, length: 3 });
