@@ -148,6 +148,29 @@ describe('a question by length', () => {
     index.checkInvariants();
   });
 
+  it('has no more patience for groups that have to be fetched', () => {
+    const disk = new FakeDisk({ groupBlocks: 100, blockCount: 10_000 });
+    for (let start = 0; start < 10_000; start += 2) disk.change({ start, length: 1 }, true);
+    for (let group = 0; group < 100; group++) disk.forget(group);
+    const index = new SpaceIndex(disk);
+    const request = (): void => {
+      for (let attempt = 0; attempt < 1000; attempt++) {
+        try {
+          index.smallestRun(6, 0, 4);
+          index.longestRun(0, 4);
+          return;
+        } catch (thrown) {
+          if (thrown !== MISS) throw thrown;
+        }
+      }
+    };
+    request();
+    expect(index.loadedGroups).toBe(4);
+    index.reserve({ start: 1, length: 1 });
+    request();
+    expect(index.loadedGroups).toBe(8);
+  });
+
   it('that is cut off halfway does not spoil the next one', () => {
     const disk = new FakeDisk({ groupBlocks: 100, blockCount: 1000, metadataBlocks: 3 });
     const index = new SpaceIndex(disk);
