@@ -53,6 +53,7 @@ describe('UnreadGroups', () => {
     for (const count of [1, 2, 3, 64, 65, 1000]) {
       const random = new Random(count);
       const groups = new UnreadGroups(count);
+      groups.checkInvariants();
       const plain: number[] = new Array(count).fill(0xffffffff);
       for (let step = 0; step < 2000; step++) {
         const group = random.below(count);
