@@ -1,19 +1,20 @@
 /**
  * FFS groups: each directory in a group of its own choice, files beside their directory.
  *
- * The Berkeley Fast File System (McKusick et al., 1984) keeps near what is used together, and so
- * has to spread what is not: a new directory goes to the next group with no less than the average
- * of free blocks, a file starts in its directory's group and goes on at its goal or at the next
- * free block behind it, however short the hole; a full group sends it to the 1st, 3rd, 7th … after
- * it, and at last to any. It took one block at a time; a run of free blocks from there on is the
- * same, block by block. So an aged group cuts files into the holes it has.
+ * The Berkeley Fast File System (McKusick et al., ACM TOCS 1984) keeps near what is used together,
+ * and so has to spread what is not: a new directory goes to the next group with no less than the
+ * average of free blocks; a file starts in its directory's group, and goes on at its goal or at the
+ * next free block behind it, however short the hole; a full group sends it to the 1st, 3rd, 7th …
+ * behind it, and at last to any. FFS took one block at a time; to take the free run that is there
+ * comes to the same. So an aged group cuts files into the holes it has.
  *
  * With `realloc=on` it does as FFS has done since 4.4BSD (Smith and Seltzer, "A Comparison of FFS
- * Disk Allocation Policies", 1996): before a cluster of up to `cluster` blocks (16) is written it is
- * moved to a hole that takes the whole of it, near its goal. Here a file is given that hole at once.
+ * Disk Allocation Policies", USENIX 1996): before a cluster of up to `cluster` blocks (16) is
+ * written, it is moved to a hole near its goal that takes the whole of it. Here a file is given
+ * such a hole at once, and nothing moves.
  *
- * Left out: the limit of blocks that one file may have in a group. And a policy is not told a
- * file's directory: it takes the one that was made last.
+ * Left out: the limit of blocks that one file may have in a group. And a policy is not told in
+ * which directory a file is: it takes the one that was made last.
  */
 import {
   type AllocationRequest,

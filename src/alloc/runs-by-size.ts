@@ -11,7 +11,8 @@
  *
  * Patience is the number of groups that one question may read. The next one goes on behind them. A
  * question with patience takes what is good enough: it reads nothing for the sake of a nearer place
- * among equals.
+ * among equals. After a miss everything is asked again from the start: so groups are counted on
+ * until the space changes, or each attempt would be as patient as the first.
  *
  * Memory: at most `MOST_RUNS` keys; the group that was read first is forgotten first, and one whose
  * map is dropped is forgotten with it.
@@ -27,6 +28,12 @@ import { ANY_CLASS, classesFrom, classOf, UnreadGroups } from './unread-groups.t
 
 /** 16 MiB of keys, 24 with the room in their pages. */
 const MOST_RUNS = 2 * 1024 * 1024;
+
+/**
+ * Bitmaps fetched for one answer, at most, however much patience there is: more than that is worth
+ * no answer, and where not all maps fit in memory there would be no end to it.
+ */
+const MOST_FETCHED = 4096;
 
 /** Where the runs come from. Those that are said to miss may throw; nothing has changed then. */
 export interface RunSource {
@@ -58,6 +65,9 @@ export class RunsBySize {
   readonly #read = new Set<number>();
   /** Where the next search for a group begins. */
   #cursor = 0;
+  /** Groups read by this question; after a miss by all since then, until the space changes. */
+  #groupsRead = 0;
+  #missed = false;
   #torn = false;
 
   constructor(source: RunSource, mostRuns: number = MOST_RUNS) {
@@ -106,6 +116,7 @@ export class RunsBySize {
 
   /** `run` was taken out of the free run `whole` of the group. */
   taken(group: number, whole: Run, run: Run): void {
+    this.#missed = false;
     const known = this.#read.has(group);
     if (known) this.#keys.delete(this.#keyOf(whole));
     for (const piece of piecesAround(whole, run)) {
@@ -116,6 +127,7 @@ export class RunsBySize {
 
   /** `run` came back, and the free run around it is now `whole`. */
   given(group: number, whole: Run, run: Run): void {
+    this.#missed = false;
     if (!this.#read.has(group)) {
       this.#mayHave(group, whole.length, whole.length);
       return;
@@ -173,17 +185,28 @@ export class RunsBySize {
 
   /** The best of what is known, and of what can be learnt from groups that may have better. */
   #search(patience: number, goal: SearchGoal): Found {
+    if (!this.#missed) this.#groupsRead = 0;
+    const most = this.#missed ? Math.min(patience, MOST_FETCHED) : patience;
+    try {
+      return this.#learn(most, goal);
+    } catch (thrown) {
+      this.#missed = true;
+      throw thrown;
+    }
+  }
+
+  #learn(most: number, goal: SearchGoal): Found {
     const { groupCount } = this.#source;
     const origin = this.#cursor < groupCount ? this.#cursor : 0;
     let best = goal.known();
     let at = origin;
     let end = groupCount;
-    for (let left = patience; left > 0; ) {
+    while (this.#groupsRead < most) {
       const group = this.#nextUnread(at, goal.classes(best), goal.free(best));
       if (group >= 0 && group < end) {
         this.#readGroup(group);
+        this.#groupsRead++;
         at = group + 1;
-        left--;
         // Reading one may have forgotten another: what was found there is still free.
         const known = goal.known();
         if (known !== undefined && (best === undefined || goal.isBetter(known, best))) best = known;

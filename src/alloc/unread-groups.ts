@@ -6,8 +6,8 @@
  * those that may have come about since; one whose runs are known now has none, since there is
  * nothing to find. Over the words stands a binary tree in which each node is the union of its two
  * children, so that a search goes straight to the next group that can have what it looks for: the
- * logarithm of the groups. Two words for a group: 4 MiB for the half million groups of 64 TiB in
- * blocks of 4 KiB.
+ * logarithm of the groups. Two to four words for a group: 8 MiB for the half million groups of 64
+ * TiB in blocks of 4 KiB.
  */
 
 /** A run of any length. */
@@ -34,8 +34,11 @@ export class UnreadGroups {
     while (leaves < groupCount) leaves *= 2;
     this.#leaves = leaves;
     this.#nodes = new Uint32Array(2 * leaves);
-    this.#nodes.fill(ANY_CLASS, leaves, leaves + groupCount);
-    for (let node = leaves - 1; node > 0; node--) this.#nodes[node] = this.#union(node);
+    let count = groupCount;
+    for (let first = leaves; first > 0; first >>>= 1) {
+      this.#nodes.fill(ANY_CLASS, first, first + count);
+      count = Math.ceil(count / 2);
+    }
   }
 
   /** What the group may have; 0 if its runs are known. */

@@ -148,9 +148,9 @@ describeQuarry('bad input', () => {
     await expectRefusal(['mount', '-o', 'nonsense', image, directory], image, /nonsense/, annotate);
     await expectRefusal(['mount', '-o', 'spin=never', image, directory], image, /spin/, annotate);
     await expectRefusal(
-      ['mount', '--allocator', 'worst-fit', image, directory],
+      ['mount', '--allocator', 'perfect-fit', image, directory],
       image,
-      /worst-fit/,
+      /perfect-fit/,
       annotate,
     );
     await expectRefusal(

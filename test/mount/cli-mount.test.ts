@@ -113,7 +113,7 @@ describeQuarry('the command on a mount', () => {
       expect(await quarry('fsck', '-n', volume.image)).toMatchObject({ status: 0 });
     }
     for (const [allocator, says] of [
-      ['worst-fit', /unknown allocator 'worst-fit'/],
+      ['perfect-fit', /unknown allocator 'perfect-fit'/],
       [volume.scratch.file('none.js'), /none\.js does not exist/],
     ] as const) {
       const refused = await quarry('mount', '--allocator', allocator, volume.image, volume.directory);

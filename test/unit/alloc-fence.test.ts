@@ -5,8 +5,11 @@
  */
 import { describe, expect, test } from 'vitest';
 import type { AllocatorDefinition } from '../../src/alloc/allocator.ts';
+import { SpaceIndex } from '../../src/alloc/space-index.ts';
+import { SpaceGate, SpaceView } from '../../src/alloc/space-view.ts';
 import { checkVolume } from '../../src/check/checker.ts';
 import { MemoryDevice } from '../../src/sim/memory-device.ts';
+import { FakeDisk } from '../suite/alloc-disk.ts';
 import { HOSTILE_POLICIES, type HostilePolicy, honest } from '../suite/hostile-policies.ts';
 import { fuzzVolume } from '../suite/volume-fuzz.ts';
 import { formatted, TestVolume } from '../suite/volume-harness.ts';
@@ -219,6 +222,34 @@ describe('what a policy is given', () => {
     });
     expect(ask).toThrow('while no hook of the allocator was running');
     await volume.volume.unmount();
+  });
+
+  test('the questions about whole runs, which refuse what is no whole number', () => {
+    const index = new SpaceIndex(new FakeDisk({ groupBlocks: 100, blockCount: 250, metadataBlocks: 1 }));
+    index.reserve({ start: 50, length: 10 });
+    const gate = new SpaceGate();
+    const view = new SpaceView(index, gate);
+    const questions: [(value: number) => unknown, unknown][] = [
+      [(block) => view.runAround(block), undefined],
+      [(block) => view.runBefore(block), { start: 1, length: 49 }],
+      [(block) => view.runAfter(block), { start: 60, length: 40 }],
+      [(minimum) => view.smallestRun(minimum), { start: 1, length: 49 }],
+      [(near) => view.smallestRun(1, near), { start: 60, length: 40 }],
+      [(patience) => view.smallestRun(45, 0, patience), { start: 1, length: 49 }],
+      [(near) => view.longestRun(near), { start: 101, length: 99 }],
+      [(patience) => view.longestRun(0, patience), { start: 101, length: 99 }],
+    ];
+    // Block 50 is in use; the shortest run of 48 blocks or more has 49.
+    const argumentOf = (at: number) => (at === 3 ? 48 : 50);
+    for (const [at, [ask, expected]] of questions.entries()) {
+      expect(() => ask(50)).toThrow('while no hook of the allocator was running');
+      gate.enter();
+      expect(ask(argumentOf(at))).toEqual(expected);
+      expect(() => ask(0.5)).toThrow('which is no whole number');
+      expect(() => ask(Number.NaN)).toThrow(RangeError);
+      expect(gate.failed).toBe(false);
+      gate.leave();
+    }
   });
 
   test('options that cannot be changed', async () => {

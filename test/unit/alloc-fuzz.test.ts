@@ -15,7 +15,7 @@ import { fuzzAllocator } from '../suite/alloc-fuzz.ts';
 
 const firstSeed = Number(process.env.QUARRY_FUZZ_SEED ?? 1);
 const milliseconds = Number(process.env.QUARRY_FUZZ_MINUTES ?? 0) * 60_000;
-const rounds = Number(process.env.QUARRY_FUZZ_ROUNDS ?? (milliseconds > 0 ? Number.POSITIVE_INFINITY : 100));
+const rounds = Number(process.env.QUARRY_FUZZ_ROUNDS ?? (milliseconds > 0 ? Number.POSITIVE_INFINITY : 40));
 const summary = process.env.QUARRY_FUZZ_SUMMARY;
 const STEPS = 1000;
 

@@ -53,6 +53,7 @@ describe('UnreadGroups', () => {
     for (const count of [1, 2, 3, 64, 65, 1000]) {
       const random = new Random(count);
       const groups = new UnreadGroups(count);
+      groups.checkInvariants();
       const plain: number[] = new Array(count).fill(0xffffffff);
       for (let step = 0; step < 2000; step++) {
         const group = random.below(count);
@@ -145,6 +146,43 @@ describe('a question by length', () => {
     expect(ask()).toEqual({ start: 200, length: 70 });
     expect(disk.misses - before).toBeLessThanOrEqual(25);
     disk.fetchAll();
+    index.checkInvariants();
+  });
+
+  it('has no more patience for groups that have to be fetched', () => {
+    const disk = new FakeDisk({ groupBlocks: 100, blockCount: 10_000 });
+    for (let start = 0; start < 10_000; start += 2) disk.change({ start, length: 1 }, true);
+    for (let group = 0; group < 100; group++) disk.forget(group);
+    const index = new SpaceIndex(disk);
+    const request = (): void => {
+      for (let attempt = 0; attempt < 1000; attempt++) {
+        try {
+          index.smallestRun(6, 0, 4);
+          index.longestRun(0, 4);
+          return;
+        } catch (thrown) {
+          if (thrown !== MISS) throw thrown;
+        }
+      }
+    };
+    request();
+    expect(index.loadedGroups).toBe(4);
+    index.reserve({ start: 1, length: 1 });
+    request();
+    expect(index.loadedGroups).toBe(8);
+  });
+
+  it('that is cut off halfway does not spoil the next one', () => {
+    const disk = new FakeDisk({ groupBlocks: 100, blockCount: 1000, metadataBlocks: 3 });
+    const index = new SpaceIndex(disk);
+    let calls = 0;
+    disk.metadataBlocks = () => {
+      // The second time the group is being read already.
+      if (++calls === 2) throw new Error('cut off');
+      return 3;
+    };
+    expect(() => index.longestRun()).toThrow('cut off');
+    expect(index.longestRun()).toEqual({ start: 3, length: 97 });
     index.checkInvariants();
   });
 
