@@ -12,6 +12,7 @@ import bestFit from './best-fit.ts';
 import buddy from './buddy.ts';
 import ffsGroups from './ffs-groups.ts';
 import firstFit from './first-fit.ts';
+import goalAndWindow from './goal-and-window.ts';
 import groupAndGoal from './group-and-goal.ts';
 import nextFit from './next-fit.ts';
 import randomPlace from './random-place.ts';
@@ -22,11 +23,12 @@ import worstFit from './worst-fit.ts';
  * What a volume is mounted with if nobody says otherwise, and what decides in the place of a policy
  * that is at fault.
  */
-export const DEFAULT_ALLOCATOR: AllocatorDefinition = groupAndGoal;
+export const DEFAULT_ALLOCATOR: AllocatorDefinition = goalAndWindow;
 
 /** By name. */
 export const BUILT_IN_ALLOCATORS: ReadonlyMap<string, AllocatorDefinition> = new Map(
   [
+    goalAndWindow,
     groupAndGoal,
     firstFit,
     nextFit,

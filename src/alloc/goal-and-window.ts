@@ -27,14 +27,13 @@ import {
   type Run,
 } from './allocator.ts';
 import { GrowingFiles } from './growing-files.ts';
+import { blocksOption } from './policy-options.ts';
 import { PATIENCE_GROUPS } from './run-lengths.ts';
 
 const DEFAULT_WINDOW_BLOCKS = 2048;
 /** All windows together take at most one part in so many of the free space. */
 const WINDOWS_SHARE = 8;
 const FEWEST_WINDOWS = 4;
-/** Holes that are looked at for one that no window stands in. */
-const TRIES = 8;
 
 class GoalAndWindow implements Allocator {
   readonly #space: FreeSpace;
@@ -51,9 +50,13 @@ class GoalAndWindow implements Allocator {
   allocate(want: AllocationRequest): Run | undefined {
     const { minimum, length } = want;
     if (this.#space.freeBlocks < minimum) return undefined;
-    const run = this.#atGoal(want) ?? this.#forGrowing(want) ?? this.#whole(want) ?? this.#longest(want, minimum);
-    if (run !== undefined) return { start: run.start, length: Math.min(run.length, length) };
-    // Nothing that no window stands in.
+    const run =
+      this.#atGoal(want) ?? this.#forGrowing(want) ?? this.#whole(want) ?? this.#longest(want, minimum);
+    // Where windows stand in all that is left, they stand in the way no more.
+    const any = run ?? this.#space.longestRun(0, PATIENCE_GROUPS);
+    if (any !== undefined && any.length >= minimum) {
+      return { start: any.start, length: Math.min(any.length, length) };
+    }
     return this.#space.findRun(0, this.#space.blockCount, minimum, length);
   }
 
@@ -80,6 +83,11 @@ class GoalAndWindow implements Allocator {
     return Math.min(this.#windowBlocks, Math.floor(this.#space.freeBlocks / windows));
   }
 
+  /** In so many holes there is one in which no window stands. */
+  get #tries(): number {
+    return this.#growing.size + 1;
+  }
+
   #atGoal({ goal, length, minimum, inode }: AllocationRequest): Run | undefined {
     if (goal < 0 || goal >= this.#space.blockCount) return undefined;
     const ahead = this.#space.freeRunLength(goal, length);
@@ -97,7 +105,7 @@ class GoalAndWindow implements Allocator {
 
   #smallest(least: number, { inode }: AllocationRequest): Run | undefined {
     let hole = this.#space.smallestRun(least, 0, PATIENCE_GROUPS);
-    for (let tries = TRIES; tries > 0 && hole !== undefined; tries--) {
+    for (let tries = this.#tries; tries > 0 && hole !== undefined; tries--) {
       const clear = this.#growing.clearPart(hole, least, inode);
       if (clear !== undefined) return clear;
       hole = this.#space.smallestRun(hole.length + 1, 0, PATIENCE_GROUPS);
@@ -108,10 +116,11 @@ class GoalAndWindow implements Allocator {
   #whole({ length, inode }: AllocationRequest): Run | undefined {
     const { blockCount } = this.#space;
     let hole = this.#space.findRun(0, blockCount, length, length, PATIENCE_GROUPS);
-    for (let tries = TRIES; tries > 0 && hole !== undefined; tries--) {
+    for (let tries = this.#tries; tries > 0 && hole !== undefined; tries--) {
       const { start } = hole;
       const rest = this.#space.runAround(start);
-      const clear = rest === undefined ? undefined : this.#growing.clearPart(from(rest, start), length, inode);
+      const clear =
+        rest === undefined ? undefined : this.#growing.clearPart(from(rest, start), length, inode);
       if (clear !== undefined) return clear;
       const behind = rest === undefined ? start + length : rest.start + rest.length;
       hole = this.#space.findRun(behind, blockCount, length, length, PATIENCE_GROUPS);
@@ -136,10 +145,7 @@ function isGrowing(want: AllocationRequest): boolean {
 }
 
 function windowBlocksOf(space: FreeSpace, options: AllocatorOptions): number {
-  const blocks = options.window === undefined ? DEFAULT_WINDOW_BLOCKS : Number(options.window);
-  if (!Number.isInteger(blocks) || blocks < 1) {
-    throw new RangeError(`allocator option window=${options.window} is not a number of blocks`);
-  }
+  const blocks = blocksOption(options, 'window', DEFAULT_WINDOW_BLOCKS);
   return Math.max(1, Math.min(blocks, Math.floor(space.groupBlocks / 4)));
 }
 

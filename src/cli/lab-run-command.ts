@@ -23,7 +23,7 @@ import { packageVersion } from './program.ts';
 import { ProgressBar } from './progress.ts';
 import { parseSize } from './sizes.ts';
 
-const DEFAULT_POLICIES = 'group-and-goal,first-fit,next-fit';
+const DEFAULT_POLICIES = 'goal-and-window,first-fit,next-fit';
 const DEFAULT_WORKLOADS = 'agrawal,files,database';
 const DEFAULT_SIZE = '1G';
 const MOST_SEEDS = 1000;
