@@ -115,6 +115,23 @@ describe('a file', () => {
     expect(layoutScore).toBe((200 - pieces) / 199);
   });
 
+  test('with blocks that are not written yet', async () => {
+    const device = new MemoryDevice(SIZE_BYTES);
+    await formatted(device, BLOCK_BYTES);
+    const volume = await TestVolume.open(device);
+    const ahead = await volume.create('/ahead');
+    await volume.volume.preallocate(ahead, 0, 20 * BLOCK_BYTES);
+    await volume.write(ahead, 5 * BLOCK_BYTES, new Uint8Array(BLOCK_BYTES));
+    await volume.volume.unmount();
+    const { extents, pieces, blocks } = await measureFile(await sourceOf(device.clone()), ahead);
+    expect(extents.map(({ length, unwritten }) => [length, unwritten])).toEqual([
+      [5, true],
+      [1, false],
+      [14, true],
+    ]);
+    expect([pieces, blocks]).toEqual([1, 20]);
+  });
+
   test('with its data in the inode', async () => {
     expect(await measureFile(aged.source, aged.inline)).toMatchObject({
       blocks: 0,
@@ -222,21 +239,26 @@ describe('owners', () => {
 describe('damage', () => {
   test('of a bitmap: its group is unknown, and the rest counts', async () => {
     const { layout } = aged.source;
-    const second = layout.bitmapBlock(1);
-    const device = withBlock(aged.device, second, (bytes) => bytes.fill(0, 0, HEADER_BYTES));
-    const figures = await measureVolume(await sourceOf(device), { worst: 0 });
-    const used = await measureVolume(aged.source, { worst: 0 });
-    const isUsed = figures.faults.count > 0;
-    expect(figures.unknownBlocks).toBe(isUsed ? layout.groupLength(1) : 0);
-    expect(figures.layout).toEqual(used.layout);
+    const before = await measureVolume(aged.source, { worst: 0 });
+    const unreadable = await sourceOf(withUnreadable(aged.device, layout.spaceStart));
+    const figures = await measureVolume(unreadable, { worst: 0 });
+    expect(figures.faults.first).toEqual([`free space: block ${layout.spaceStart} cannot be read`]);
+    expect(figures.unknownBlocks).toBe(layout.groupLength(0));
+    expect(figures.layout).toEqual(before.layout);
+    const emptied = withBlock(aged.device, layout.spaceStart, (bytes) => bytes.fill(0, 0, HEADER_BYTES));
+    const { faults, unknownBlocks } = await measureVolume(await sourceOf(emptied), { worst: 0 });
+    expect([faults.count, unknownBlocks]).toEqual([1, layout.groupLength(0)]);
   });
 
-  test('of the first bitmap', async () => {
+  test('of a summary: every group is asked for its bitmap', async () => {
     const { layout } = aged.source;
-    const source = await sourceOf(withUnreadable(aged.device, layout.spaceStart));
-    const { unknownBlocks, faults, layout: files } = await measureVolume(source, { worst: 0 });
-    expect(faults.first).toEqual([`free space: block ${layout.spaceStart} cannot be read`]);
-    expect([unknownBlocks, files.files]).toEqual([layout.groupLength(0), 3]);
+    const top = layout.summaryBlock(layout.summaryLevels, 0);
+    const source = await sourceOf(withUnreadable(aged.device, top));
+    const { faults, freeSpace, unknownBlocks } = await measureVolume(source, { worst: 0 });
+    expect(faults.first[0]).toBe(`free space: block ${top} cannot be read`);
+    // Those that were never used have none.
+    expect(unknownBlocks).toBeGreaterThan(0);
+    expect((freeSpace?.freeBlocks ?? 0) + unknownBlocks).toBeGreaterThan(aged.freeBlocks);
   });
 
   test('of a block of inodes: the others are counted', async () => {

@@ -208,6 +208,13 @@ test('colours are mixed by shares', () => {
   expect(mixed('#123456', '#ffffff', 1)).toBe('#123456');
 });
 
+test('no PNG without the renderer, and no other error hidden', async () => {
+  const failing = (code: string) => () => Promise.reject(Object.assign(new Error('no'), { code }));
+  expect(await pngOfSvg('', 1, failing('ERR_MODULE_NOT_FOUND'))).toBeUndefined();
+  expect(await pngOfSvg('', 1, failing('MODULE_NOT_FOUND'))).toBeUndefined();
+  await expect(pngOfSvg('', 1, failing('EACCES'))).rejects.toThrow('no');
+});
+
 test('PNG by the renderer', async () => {
   const png = await pngOfSvg(svgOfMap(sample()), 2);
   expect(
