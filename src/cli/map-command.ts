@@ -19,6 +19,7 @@ import {
   optionText,
   say,
   type Terminal,
+  type TerminalScreen,
 } from './command.ts';
 import { CommandError, targetError, UsageError } from './failure.ts';
 import { type MeasuredVolume, withMeasuredVolume } from './measured-volume.ts';
@@ -72,21 +73,23 @@ export function mapChoice(options: OptionValues): MapChoice {
 }
 
 /** How many cells the map has at most. */
-function mostCells({ form, layout }: MapChoice, { screen }: Terminal): number {
+function mostCells({ form }: MapChoice, { screen }: Terminal): number {
   if (form !== 'txt') return PICTURE_CELLS;
-  const columns = textColumns(screen?.columns);
+  const columns = textColumns(screen);
+  // With colours, a character shows two cells.
   const rows = screen?.colors === undefined ? TEXT_ROWS : 2 * TEXT_ROWS;
-  if (layout === 'rows') return columns * rows;
-  return 4 ** Math.floor(Math.log2(Math.min(columns, 2 * TEXT_ROWS)));
+  return columns * Math.min(rows, columns);
 }
 
-function textColumns(columns: number | undefined): number {
-  return Math.max(8, Math.min(columns ?? TEXT_COLUMNS, MOST_TEXT_COLUMNS));
+/** An even number, as the curve likes it. */
+function textColumns(screen: TerminalScreen | undefined): number {
+  const columns = Math.min(screen?.columns ?? TEXT_COLUMNS, MOST_TEXT_COLUMNS);
+  return Math.max(8, columns - (columns % 2));
 }
 
 function gridOf({ form, layout }: MapChoice, cellCount: number, { screen }: Terminal): CellGrid {
-  if (layout === 'hilbert') return hilbertGrid(cellCount);
-  return rowsGrid(cellCount, form === 'txt' ? textColumns(screen?.columns) : PICTURE_COLUMNS);
+  if (layout === 'rows') return rowsGrid(cellCount, form === 'txt' ? textColumns(screen) : PICTURE_COLUMNS);
+  return form === 'txt' ? hilbertGrid(cellCount, textColumns(screen)) : hilbertGrid(cellCount);
 }
 
 /** The map in words and colours. */

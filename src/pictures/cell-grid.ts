@@ -1,7 +1,12 @@
 /** Where each cell of a map is: along a Hilbert curve, or in rows as text is written. */
-import { type CellPlace, hilbertPlace, MAX_HILBERT_ORDER } from './hilbert.ts';
+import { hilbertPlaces } from './hilbert.ts';
 
 export type GridLayout = 'hilbert' | 'rows';
+
+export interface CellPlace {
+  readonly x: number;
+  readonly y: number;
+}
 
 export interface CellGrid {
   readonly layout: GridLayout;
@@ -11,13 +16,19 @@ export interface CellGrid {
   place(cell: number): CellPlace;
 }
 
-/** A square along the Hilbert curve, the smallest that has room for so many cells. */
-export function hilbertGrid(cellCount: number): CellGrid {
-  let order = 0;
-  while (4 ** order < cellCount) order++;
-  if (order > MAX_HILBERT_ORDER) throw new RangeError(`${cellCount} cells are too many for a picture`);
-  const side = 2 ** order;
-  return { layout: 'hilbert', columns: side, rows: side, place: (cell) => hilbertPlace(order, cell) };
+/**
+ * A rectangle along the Hilbert curve with room for so many cells, and hardly any more.
+ * @param columns even; by default the picture is about as wide as high
+ */
+export function hilbertGrid(cellCount: number, columns = evenUp(Math.sqrt(cellCount))): CellGrid {
+  const rows = evenUp(cellCount / columns);
+  const { xs, ys } = hilbertPlaces(columns, rows);
+  return { layout: 'hilbert', columns, rows, place: (cell) => ({ x: xs[cell] ?? 0, y: ys[cell] ?? 0 }) };
+}
+
+/** The next even number: the curve has a bend of its own in odd rectangles. */
+function evenUp(value: number): number {
+  return Math.max(2, 2 * Math.ceil(value / 2));
 }
 
 /** Rows of `columns` cells, as many as it takes. */

@@ -5,52 +5,82 @@ import { type BlockMap, cellColor } from '../../src/pictures/block-map.ts';
 import { CellCounts, CellLevel } from '../../src/pictures/cell-counts.ts';
 import { cellsByPlace, hilbertGrid, rowsGrid } from '../../src/pictures/cell-grid.ts';
 import { FREE_COLOR, mixed, OkabeIto } from '../../src/pictures/colors.ts';
-import { hilbertIndex, hilbertPlace } from '../../src/pictures/hilbert.ts';
+import { hilbertPlaces } from '../../src/pictures/hilbert.ts';
 import { pngOfSvg } from '../../src/pictures/png.ts';
 import { svgOfMap } from '../../src/pictures/svg-map.ts';
 import { textOfMap } from '../../src/pictures/text-map.ts';
 
+/** The steps of a curve, and how many cells it visits. */
+function walked(columns: number, rows: number): { steps: number[]; visited: number } {
+  const { xs, ys } = hilbertPlaces(columns, rows);
+  const seen = new Set<number>();
+  const steps: number[] = [];
+  for (const [i, x] of xs.entries()) {
+    const y = ys[i] ?? -1;
+    expect(x < columns && y >= 0 && y < rows).toBe(true);
+    seen.add(y * columns + x);
+    if (i > 0) steps.push(Math.abs(x - (xs[i - 1] ?? 0)) + Math.abs(y - (ys[i - 1] ?? 0)));
+  }
+  return { steps, visited: seen.size };
+}
+
 describe('the Hilbert curve', () => {
-  test.each([0, 1, 2, 3, 4, 5, 6])(
-    'of order %d visits every cell once, and goes back the same way',
-    (order) => {
-      const seen = new Set<string>();
-      for (let index = 0; index < 4 ** order; index++) {
-        const place = hilbertPlace(order, index);
-        expect(hilbertIndex(order, place)).toBe(index);
-        expect(Math.min(place.x, place.y)).toBeGreaterThanOrEqual(0);
-        expect(Math.max(place.x, place.y)).toBeLessThan(2 ** order);
-        seen.add(`${place.x} ${place.y}`);
-      }
-      expect(seen.size).toBe(4 ** order);
-    },
-  );
-
-  test('steps from each cell to a neighbour, from the upper left to the upper right', () => {
-    const order = 5;
-    expect(hilbertPlace(order, 0)).toEqual({ x: 0, y: 0 });
-    expect(hilbertPlace(order, 4 ** order - 1)).toEqual({ x: 2 ** order - 1, y: 0 });
-    for (let index = 1; index < 4 ** order; index++) {
-      const [a, b] = [hilbertPlace(order, index - 1), hilbertPlace(order, index)];
-      expect(Math.abs(a.x - b.x) + Math.abs(a.y - b.y)).toBe(1);
-    }
-  });
-
-  test('goes back the same way in the largest square', () => {
+  test('visits every cell once and steps to neighbours, from the upper left to the upper right', () => {
     fc.assert(
-      fc.property(fc.integer({ min: 0, max: 4 ** 12 - 1 }), (index) => {
-        expect(hilbertIndex(12, hilbertPlace(12, index))).toBe(index);
+      fc.property(fc.integer({ min: 1, max: 40 }), fc.integer({ min: 1, max: 40 }), (a, b) => {
+        const [columns, rows] = [2 * Math.max(a, b), 2 * Math.min(a, b)];
+        const { steps, visited } = walked(columns, rows);
+        expect(visited).toBe(columns * rows);
+        expect(steps.every((step) => step === 1)).toBe(true);
+        const { xs, ys } = hilbertPlaces(columns, rows);
+        expect([xs[0], ys[0], xs.at(-1), ys.at(-1)]).toEqual([0, 0, columns - 1, 0]);
       }),
     );
+  });
+
+  test('with odd sides visits every cell once, with one diagonal step at most', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 60 }), fc.integer({ min: 1, max: 60 }), (columns, rows) => {
+        const { steps, visited } = walked(columns, rows);
+        expect(visited).toBe(columns * rows);
+        const others = steps.filter((step) => step !== 1);
+        expect(others.length).toBeLessThanOrEqual(1);
+        expect(others.every((step) => step === 2)).toBe(true);
+      }),
+    );
+  });
+
+  test.each([1, 2, 3, 5, 8])('of order %d fills one quarter after the other, and their quarters', (order) => {
+    const side = 2 ** order;
+    const { xs, ys } = hilbertPlaces(side, side);
+    for (let size = side; size > 1; size /= 2) {
+      for (let at = 0; at < side * side; at += size * size) {
+        const squares = new Set<string>();
+        for (let i = at; i < at + size * size; i++)
+          squares.add(`${Math.floor((xs[i] ?? 0) / size)} ${Math.floor((ys[i] ?? 0) / size)}`);
+        expect(squares.size).toBe(1);
+      }
+    }
   });
 });
 
 describe('grids', () => {
-  test('the smallest square that has room', () => {
-    expect([1, 2, 4, 5, 16, 17, 65536].map((count) => hilbertGrid(count).columns)).toEqual([
-      1, 2, 2, 4, 4, 8, 256,
+  test('along the curve: about square, and hardly larger than needed', () => {
+    const sizes = [1, 4, 5, 2304, 50_000, 65_536].map((count) => {
+      const { columns, rows } = hilbertGrid(count);
+      return [columns, rows];
+    });
+    expect(sizes).toEqual([
+      [2, 2],
+      [2, 2],
+      [4, 2],
+      [48, 48],
+      [224, 224],
+      [256, 256],
     ]);
-    expect(() => hilbertGrid(4 ** 12 + 1)).toThrow(RangeError);
+    const { columns, rows } = hilbertGrid(2000, 80);
+    expect([columns, rows]).toEqual([80, 26]);
+    expect(() => hilbertGrid(2 ** 25)).toThrow(RangeError);
   });
 
   test('rows', () => {
