@@ -10,10 +10,11 @@
  *   └──────────────┘
  *   how to read it
  */
-import { type BlockMap, cellColor, legendClasses } from './block-map.ts';
+import { type BlockClass, type BlockMap, cellColor, legendClasses } from './block-map.ts';
 import { CellLevel } from './cell-counts.ts';
 import { cellsByPlace } from './cell-grid.ts';
 import { FREE_COLOR, NEUTRAL_COLOR, PAGE_COLOR } from './colors.ts';
+import { wrapped } from './wrapped-text.ts';
 
 const MARGIN = 24;
 /** The map is about as large as this, in pixels; a cell has a whole number of them. */
@@ -107,34 +108,28 @@ function legendLines(map: BlockMap, left: number, top: number): { lines: string[
     );
     y += LEGEND_ROW;
   }
+  const hasPale = map.cells.levels.some((level) => level !== CellLevel.empty && level !== CellLevel.full);
+  if (!hasPale) return { lines, height: y - top };
+  lines.push(...paleLines(shown, left, y));
+  return { lines, height: y + LEGEND_ROW - top };
+}
+
+/** What it means that a cell is paler. */
+function paleLines(shown: readonly BlockClass[], left: number, y: number): string[] {
   const sample = shown.find(({ color }) => color !== FREE_COLOR && color !== NEUTRAL_COLOR);
   const levels = [CellLevel.full, CellLevel.partlyFree, CellLevel.halfFull];
-  lines.push(
+  return [
     ...levels.map(
       (level, i) =>
         `<rect x="${left + i * 24}" y="${y}" width="22" height="22" fill="${cellColor(sample, level)}"/>`,
     ),
     textAt(left + 80, y + 10, 'paler: partly free'),
     textAt(left + 80, y + 24, 'all in use; up to half free; more', `font-size="11" fill="${PALE_INK}"`),
-  );
-  return { lines, height: y + LEGEND_ROW - top };
+  ];
 }
 
 function textAt(x: number, y: number, text: string, attributes = ''): string {
   return `<text x="${x}" y="${y}"${attributes === '' ? '' : ` ${attributes}`}>${escaped(text)}</text>`;
-}
-
-/** Lines of at most so many letters. */
-function wrapped(text: string, letters: number): string[] {
-  const lines: string[] = [];
-  let line = '';
-  for (const word of text.split(' ')) {
-    if (line !== '' && line.length + 1 + word.length > letters) {
-      lines.push(line);
-      line = word;
-    } else line = line === '' ? word : `${line} ${word}`;
-  }
-  return [...lines, line];
 }
 
 /** Text as XML has it; what XML has no character for becomes a question mark. */

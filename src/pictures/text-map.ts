@@ -6,10 +6,13 @@ import { type BlockMap, cellColor, legendClasses } from './block-map.ts';
 import { CellLevel, FREE_CLASS } from './cell-counts.ts';
 import { cellsByPlace } from './cell-grid.ts';
 import { channelsOf, PAGE_COLOR } from './colors.ts';
+import { wrapped } from './wrapped-text.ts';
 
 /** What colours a terminal has; undefined: none. */
 export type TerminalColors = 'true' | '256' | undefined;
 
+/** Sentences are not wrapped to less. */
+const LEAST_TEXT_COLUMNS = 60;
 const RESET = '\x1b[0m';
 const UPPER_HALF = '▀';
 
@@ -27,7 +30,7 @@ export function textOfMap(map: BlockMap, colors: TerminalColors): string {
     `${map.legend}:`,
     ...legendRows(map, colors),
     '',
-    map.reading,
+    ...wrapped(map.reading, Math.max(map.grid.columns, LEAST_TEXT_COLUMNS)),
     '',
   ].join('\n');
 }
