@@ -69,10 +69,12 @@ const RUN_BYTES = 65536;
 export class VolumeSource {
   readonly layout: Layout;
   readonly #blocks: BlockSource;
+  readonly #hasNewerCopies: boolean;
 
   /**
    * @param device the volume as it is on disk
-   * @param shown what blocks are read from: the same, or one with newer copies over it
+   * @param shown what blocks are read from: the same, or one with newer copies over it, which it
+   * shows to transfers of one block
    */
   constructor(
     readonly device: Device,
@@ -81,6 +83,7 @@ export class VolumeSource {
   ) {
     this.layout = superblock.layout();
     this.#blocks = new BlockSource(shown);
+    this.#hasNewerCopies = shown !== device;
   }
 
   /**
@@ -108,10 +111,12 @@ export class VolumeSource {
    */
   async run(first: number, count: number): Promise<(Uint8Array | undefined)[]> {
     const { blockBytes } = this.layout;
-    const { bytes, errno } = await this.#blocks.read(first * blockBytes, count * blockBytes);
     const each = Array.from({ length: count }, (_, i) => i);
-    if (errno === 0) return each.map((i) => bytes.subarray(i * blockBytes, (i + 1) * blockBytes));
-    if (count === 1) return [undefined];
+    if (count === 1 || !this.#hasNewerCopies) {
+      const { bytes, errno } = await this.#blocks.read(first * blockBytes, count * blockBytes);
+      if (errno === 0) return each.map((i) => bytes.subarray(i * blockBytes, (i + 1) * blockBytes));
+      if (count === 1) return [undefined];
+    }
     return (await Promise.all(each.map((i) => this.run(first + i, 1)))).map(([one]) => one);
   }
 

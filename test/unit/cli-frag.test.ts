@@ -16,6 +16,8 @@ const BLOCK_BYTES = 4096;
 const SIZE_BYTES = 8 * 1024 * 1024;
 let folder = '';
 let image = '';
+/** The same volume before it was unmounted: what is in its journal is not at home. */
+let crashed = '';
 
 interface Ran {
   status: number;
@@ -48,6 +50,7 @@ async function succeeded(words: string[], screen?: TerminalScreen): Promise<stri
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'quarry-frag-'));
   image = join(folder, 'volume.img');
+  crashed = join(folder, 'crashed.img');
   const device = new MemoryDevice(SIZE_BYTES);
   await formatted(device, BLOCK_BYTES);
   const volume = await TestVolume.open(device, { allocator: firstFit });
@@ -58,6 +61,8 @@ beforeAll(async () => {
     await volume.write(a, i * BLOCK_BYTES, new Uint8Array(BLOCK_BYTES).fill(1));
     await volume.write(b, i * BLOCK_BYTES, new Uint8Array(BLOCK_BYTES).fill(2));
   }
+  await volume.volume.sync();
+  writeFileSync(crashed, device.clone().peek(0, SIZE_BYTES));
   await volume.volume.unmount();
   writeFileSync(image, device.clone().peek(0, SIZE_BYTES));
 });
@@ -89,6 +94,17 @@ describe('quarry frag', () => {
       { path: '/d/a', inode: 3, blocks: 50, layoutScore: expect.any(Number), extents: expect.any(Number) },
     ]);
     expect(found.layout.extents).toBeGreaterThan(2);
+  });
+
+  test('the journal of a volume that was not unmounted is replayed in memory', async () => {
+    const figures = async (path: string) => {
+      const found = JSON.parse(await succeeded(['frag', path, '--json']));
+      return { ...found, name: '', target: '', isClean: true };
+    };
+    expect(JSON.parse(await succeeded(['frag', crashed, '--json'])).isClean).toBe(false);
+    expect(await figures(crashed)).toEqual(await figures(image));
+    const map = (await succeeded(['map', crashed])).split('\n').slice(1);
+    expect(map).toEqual((await succeeded(['map', image])).split('\n').slice(1));
   });
 
   test('what it cannot look at, in one line', async () => {
