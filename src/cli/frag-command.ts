@@ -53,8 +53,7 @@ function writeBack(path: string): void {
 
 function placeOf(named: NamedPlace, { source, ...state }: MeasuredVolume): MeasuredPlace {
   const { blockBytes, blockCount } = source.layout;
-  const { path: name, target } = named;
-  return { name, target: target.path, isDirectory: name !== target.path, ...state, blockBytes, blockCount };
+  return { name: named.path, target: named.target.path, ...state, blockBytes, blockCount };
 }
 
 async function answer(
@@ -73,7 +72,9 @@ async function answer(
     ...(named.kind === 'directory' ? { directory: named.inode } : {}),
     progress: (stage, done, total) => bar?.update(stage, done, total),
   });
-  return { text: volumeText(place, figures), data: volumeJson(place, figures) };
+  // Paths begin where the volume does, or with the directory that was named.
+  const prefix = place.name === place.target ? '' : place.name;
+  return { text: volumeText(place, figures, prefix), data: volumeJson(place, figures) };
 }
 
 async function run(args: readonly string[], options: OptionValues, terminal: Terminal): Promise<number> {

@@ -15,8 +15,6 @@ export interface MeasuredPlace {
   /** The target, file or directory. */
   readonly name: string;
   readonly target: string;
-  /** A directory has its files' paths shown below its own. */
-  readonly isDirectory: boolean;
   readonly mountedOn: string | undefined;
   readonly isClean: boolean;
   readonly committed: boolean;
@@ -66,7 +64,8 @@ function faultLines(faults: FaultList): string {
 
 // ---- a volume or a directory ----
 
-export function volumeText(place: MeasuredPlace, figures: VolumeFigures): string {
+/** @param pathPrefix comes before the paths of files */
+export function volumeText(place: MeasuredPlace, figures: VolumeFigures, pathPrefix: string): string {
   const { inodes, layout, freeSpace, worst, faults, unknownBlocks } = figures;
   const parts = [
     headLines(place),
@@ -83,7 +82,7 @@ export function volumeText(place: MeasuredPlace, figures: VolumeFigures): string
     ]),
     sizeClassTable(figures.sizeClasses),
     freeSpace === undefined ? '' : freeSpaceText(freeSpace, place, unknownBlocks),
-    worstTable(worst, place),
+    worstTable(worst, pathPrefix),
   ];
   return parts.filter((part) => part !== '').join('\n') + faultLines(faults);
 }
@@ -157,7 +156,7 @@ function freeSpaceText(
   return `${facts}\n${table([['free run size', 'runs', 'blocks', 'of free space'], ...rows])}`;
 }
 
-function worstTable(worst: readonly NamedFile[], { name, isDirectory }: MeasuredPlace): string {
+function worstTable(worst: readonly NamedFile[], pathPrefix: string): string {
   if (worst.length === 0) return '';
   const rows = worst.map(({ pieces, blocks, layoutScore, path, inode }) => [
     `${pieces}`,
@@ -165,7 +164,7 @@ function worstTable(worst: readonly NamedFile[], { name, isDirectory }: Measured
     score(layoutScore),
     path === undefined
       ? `(inode ${inode}, without a name)`
-      : printable(`${isDirectory ? name : ''}${new TextDecoder().decode(path)}`),
+      : printable(`${pathPrefix}${new TextDecoder().decode(path)}`),
   ]);
   return table([['extents', 'blocks', 'layout score', 'most extents have'], ...rows]);
 }

@@ -23,7 +23,7 @@ import {
 } from './command.ts';
 import { CommandError, targetError, UsageError } from './failure.ts';
 import { type MeasuredVolume, withMeasuredVolume } from './measured-volume.ts';
-import { type NamedPlace, namedPlace } from './named-place.ts';
+import { type NamedPlace, namedVolume } from './named-place.ts';
 import { ProgressBar } from './progress.ts';
 import { formatSize } from './sizes.ts';
 import { type ClassedVolume, classVolume, type MapSubject, type MapTime } from './volume-map.ts';
@@ -160,9 +160,7 @@ function writePicture(file: string, picture: string | Uint8Array): void {
 
 async function run(args: readonly string[], options: OptionValues, terminal: Terminal): Promise<number> {
   const choice = mapChoice(options);
-  const named = await namedPlace(argumentAt(args, 0));
-  if (named.kind !== 'volume')
-    throw new CommandError(`${named.path} is in a mount: name the mount, the block device or the image file`);
+  const named = await namedVolume(argumentAt(args, 0));
   const wantsBar = optionGiven(options, 'progress') || terminal.interactive;
   const bar = wantsBar ? new ProgressBar(terminal) : undefined;
   const map = await withMeasuredVolume(named.target, named.mount, terminal, async (volume) => {

@@ -18,7 +18,7 @@ import type { Target } from './target.ts';
 import { readVolumeHead } from './volume-head.ts';
 
 /** Everything dirty may have to be written. */
-const COMMIT_MILLISECONDS = 60_000;
+const COMMIT_MILLISECONDS = 30_000;
 /** A journal that is being written may be read in the midst of it. */
 const MOST_TRIES = 5;
 

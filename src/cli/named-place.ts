@@ -6,6 +6,7 @@
  * choose, so it is believed only when the storage that it names is held by that very mount.
  */
 import { statSync } from 'node:fs';
+import { codeOf } from '../common/thrown.ts';
 import { type MountRecord, mountTable } from '../fuse/mount-table.ts';
 import { realPathOf, systemPath } from '../path-bytes.ts';
 import { CommandError, targetError } from './failure.ts';
@@ -45,6 +46,18 @@ export async function namedPlace(name: string): Promise<NamedPlace> {
   return { kind, target: targetOf(mount), mount, inode, path };
 }
 
+/** A volume by its target or a directory of its mount; a file of a mount is an image. */
+export async function namedVolume(name: string): Promise<NamedPlace> {
+  const place = await namedPlace(name);
+  if (place.kind === 'volume') return place;
+  if (place.kind === 'directory')
+    throw new CommandError(
+      `${name} is a directory in a mount: name the mount, its block device or its image file`,
+    );
+  const target = inspectTarget(name);
+  return { kind: 'volume', target, mount: mountOf(target), inode: ROOT, path: target.path };
+}
+
 interface Seen {
   readonly path: string;
   readonly isDirectory: boolean;
@@ -70,6 +83,8 @@ function lookAt(name: string): Seen {
       deviceNumbers: `${major}:${minor}`,
     };
   } catch (thrown) {
+    if (codeOf(thrown) === 'ENOTCONN')
+      throw new CommandError(`the daemon of ${name} is gone: name the block device or image file itself`);
     throw targetError(thrown, name);
   }
 }

@@ -77,7 +77,7 @@ function piecesOf(extents: readonly Extent[]): number {
 
 /** Figures without what says where they come from. */
 function figuresOf(found: Record<string, unknown>): Record<string, unknown> {
-  const { name: _, isDirectory: __, mountedOn: ___, isClean: ____, committed: _____, ...figures } = found;
+  const { name: _, mountedOn: __, isClean: ___, committed: ____, ...figures } = found;
   return figures;
 }
 
@@ -123,7 +123,7 @@ describeQuarry('fragmentation on a mount', () => {
   );
 
   test.each<TargetKind>(['image', 'loop'])(
-    'a %s: the same figures mounted, by its target and by its directory, and unmounted',
+    'a volume on %s: the same figures mounted, by its target and by its directory, and unmounted',
     async (kind) => {
       await woven(kind);
       const mounted = figuresOf(await json('frag', volume.directory));
