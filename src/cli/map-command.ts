@@ -83,7 +83,8 @@ function mostCells({ form }: MapChoice, { screen }: Terminal): number {
 
 /** An even number, as the curve likes it. */
 function textColumns(screen: TerminalScreen | undefined): number {
-  const columns = Math.min(screen?.columns ?? TEXT_COLUMNS, MOST_TEXT_COLUMNS);
+  // A terminal that does not know its width says 0.
+  const columns = Math.min(screen?.columns || TEXT_COLUMNS, MOST_TEXT_COLUMNS);
   return Math.max(8, columns - (columns % 2));
 }
 

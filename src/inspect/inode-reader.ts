@@ -103,7 +103,10 @@ export class InodeReader {
       progress?.(done, total);
     };
     for (const run of this.#runs()) {
-      if (wanted !== undefined && !this.#hasWanted(run, wanted)) continue;
+      if (wanted !== undefined && !this.#hasWanted(run, wanted)) {
+        done += run.length;
+        continue;
+      }
       ahead.push({ run, read: this.#source.run(run.block, run.length) });
       if (ahead.length >= READS_AHEAD) await finish();
     }

@@ -52,26 +52,37 @@ function letterOf({ cells, classes }: BlockMap, cell: number): string {
   return letters.length === 1 ? (letters[0] ?? '?') : (letters[Math.max(0, level - 1)] ?? '?');
 }
 
-function coloredRows({ grid, cells, classes }: BlockMap, colors: TerminalColors): string[] {
+function coloredRows({ grid, cells, classes }: BlockMap, colors: '256' | 'true'): string[] {
   const { columns, rows } = grid;
   const places = cellsByPlace(grid, cells.classes.length);
-  const colorAt = (x: number, y: number): string => {
+  /** Undefined where there is no cell. */
+  const colorAt = (x: number, y: number): string | undefined => {
     const cell = y < rows ? (places[y * columns + x] ?? -1) : -1;
-    if (cell < 0) return PAGE_COLOR;
-    return cellColor(classes[cells.classes[cell] ?? 0], cells.levels[cell] ?? 0);
+    return cell < 0 ? undefined : cellColor(classes[cells.classes[cell] ?? 0], cells.levels[cell] ?? 0);
   };
   const lines: string[] = [];
   for (let y = 0; y < rows; y += 2) {
-    let line = '';
-    let before = '';
-    for (let x = 0; x < columns; x++) {
-      const code = `\x1b[${colorCode(38, colorAt(x, y), colors)};${colorCode(48, colorAt(x, y + 1), colors)}m`;
-      line += (code === before ? '' : code) + UPPER_HALF;
-      before = code;
-    }
-    lines.push(line + RESET);
+    const pairs = Array.from({ length: columns }, (_, x) => [colorAt(x, y), colorAt(x, y + 1)] as const);
+    lines.push(coloredLine(pairs, colors));
   }
   return lines;
+}
+
+/** A line of text from two rows of cells. */
+function coloredLine(
+  pairs: readonly (readonly [upper: string | undefined, lower: string | undefined])[],
+  colors: '256' | 'true',
+): string {
+  let line = '';
+  let before = '';
+  for (const [upper, lower] of pairs) {
+    const isBlank = upper === undefined && lower === undefined;
+    const [above, below] = [upper ?? PAGE_COLOR, lower ?? PAGE_COLOR];
+    const code = isBlank ? RESET : `\x1b[${colorCode(38, above, colors)};${colorCode(48, below, colors)}m`;
+    line += (code === before ? '' : code) + (isBlank ? ' ' : UPPER_HALF);
+    before = code;
+  }
+  return line + RESET;
 }
 
 /** The parameters of SGR that choose a colour: ECMA-48, and ISO 8613-6 for its extension. */
