@@ -16,6 +16,14 @@ export interface Terminal {
   err(text: string): void;
   /** Standard error is a terminal, so a progress bar is welcome. */
   readonly interactive: boolean;
+  /** Standard output, if it is a terminal. */
+  readonly screen?: TerminalScreen;
+}
+
+export interface TerminalScreen {
+  readonly columns: number;
+  /** Undefined where no colours are wanted. */
+  readonly colors: 'true' | '256' | undefined;
 }
 
 /** Values of options by their long name in camel case: text, repeated text, or presence. */

@@ -89,6 +89,11 @@ async function answersAsOurs(mount: MountRecord): Promise<boolean> {
   }
 }
 
+/** Whether a mount is Quarry's: by its type, or by its answer where another subtype was chosen. */
+export async function isServedByUs(mount: MountRecord): Promise<boolean> {
+  return isOurs(mount.type) || (await answersAsOurs(mount));
+}
+
 /**
  * The topmost mount on a directory, or of a target, that is Quarry's: by its type, or by its answer
  * where another subtype was chosen.
@@ -98,7 +103,7 @@ export async function requireMount(name: string): Promise<MountRecord> {
   const mount = mountNamed(name);
   if (!mount)
     throw new CommandError(`${name} is not a mountpoint: 'findmnt -t fuse.quarry,fuseblk.quarry' lists them`);
-  if (!isOurs(mount.type) && !(await answersAsOurs(mount))) {
+  if (!(await isServedByUs(mount))) {
     throw new CommandError(`${name} is a mount of ${mount.type}, not of Quarry: use umount(8)`);
   }
   return mount;

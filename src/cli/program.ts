@@ -12,6 +12,7 @@ import {
   type OptionValues,
   say,
   type Terminal,
+  type TerminalScreen,
 } from './command.ts';
 import { exactWords } from './exact-words.ts';
 import { failureLine, UsageError } from './failure.ts';
@@ -31,6 +32,8 @@ const COMMANDS = new Map<string, () => Promise<CommandDefinition>>([
   ['stat', async () => (await import('./stat-command.ts')).statCommand],
   ['io', async () => (await import('./io-command.ts')).ioCommand],
   ['dump', async () => (await import('./dump-command.ts')).dumpCommand],
+  ['frag', async () => (await import('./frag-command.ts')).fragCommand],
+  ['map', async () => (await import('./map-command.ts')).mapCommand],
 ]);
 
 export const COMMAND_NAMES: readonly string[] = [...COMMANDS.keys()];
@@ -55,11 +58,21 @@ function writeTo(stream: NodeJS.WriteStream, text: string): void {
   stream.write(text);
 }
 
+/** What standard output is a terminal of; NO_COLOR and TERM=dumb are heard (no-color.org). */
+function processScreen(): { screen?: TerminalScreen } {
+  if (process.stdout.isTTY !== true) return {};
+  const { NO_COLOR, TERM, COLORTERM } = process.env;
+  const hasColors = !NO_COLOR && TERM !== 'dumb';
+  const colors = /^(truecolor|24bit)$/.test(COLORTERM ?? '') ? 'true' : '256';
+  return { screen: { columns: process.stdout.columns, colors: hasColors ? colors : undefined } };
+}
+
 /** Speaks to the standard streams of this process. */
 export const processTerminal: Terminal = {
   out: (text) => writeTo(process.stdout, text),
   err: (text) => writeTo(process.stderr, text),
   interactive: process.stderr.isTTY === true,
+  ...processScreen(),
 };
 
 /** The version in package.json, next to `src` and `dist`. */

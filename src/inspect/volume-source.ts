@@ -46,21 +46,35 @@ interface Node extends Place {
   readonly highest: number;
 }
 
+/** What else a walk through a tree tells. */
+export interface TreeListener {
+  /** Called with the block of each node but the one in the inode. */
+  readonly entered?: (block: number) => void;
+  /** Called with what is damaged, which is left out then; without it, that is thrown. */
+  readonly report?: (fault: InspectError) => void;
+}
+
 /** The tree that a walk goes through. */
 interface Walk {
   /** Of its nodes. */
   readonly kind: BlockKind;
   /** Nodes that were entered. */
   readonly seen: Set<number>;
+  readonly listener: TreeListener;
 }
+
+/** Blocks that are read together have at most so many bytes. */
+const RUN_BYTES = 65536;
 
 export class VolumeSource {
   readonly layout: Layout;
   readonly #blocks: BlockSource;
+  readonly #hasNewerCopies: boolean;
 
   /**
    * @param device the volume as it is on disk
-   * @param shown what blocks are read from: the same, or one with newer copies over it
+   * @param shown what blocks are read from: the same, or one with newer copies over it, which it
+   * shows to transfers of one block
    */
   constructor(
     readonly device: Device,
@@ -69,6 +83,7 @@ export class VolumeSource {
   ) {
     this.layout = superblock.layout();
     this.#blocks = new BlockSource(shown);
+    this.#hasNewerCopies = shown !== device;
   }
 
   /**
@@ -85,6 +100,26 @@ export class VolumeSource {
     return bytes;
   }
 
+  /** Blocks that one call of `run` reads at most. */
+  get runBlocks(): number {
+    return Math.max(1, RUN_BYTES / this.layout.blockBytes);
+  }
+
+  /**
+   * The bytes of blocks that follow each other, at most `runBlocks` of them; undefined for each
+   * that the volume does not have or that cannot be read. Never throws.
+   */
+  async run(first: number, count: number): Promise<(Uint8Array | undefined)[]> {
+    const { blockBytes } = this.layout;
+    const each = Array.from({ length: count }, (_, i) => i);
+    if (count === 1 || !this.#hasNewerCopies) {
+      const { bytes, errno } = await this.#blocks.read(first * blockBytes, count * blockBytes);
+      if (errno === 0) return each.map((i) => bytes.subarray(i * blockBytes, (i + 1) * blockBytes));
+      if (count === 1) return [undefined];
+    }
+    return (await Promise.all(each.map((i) => this.run(first + i, 1)))).map(([one]) => one);
+  }
+
   /** What is wrong with the block's header, or undefined. */
   fault(bytes: Uint8Array, number: number): string | undefined {
     return blockFault(viewOf(bytes), bytes, 0, this.layout.blockBytes, number, this.superblock.uuid);
@@ -93,11 +128,16 @@ export class VolumeSource {
   /** A metadata block of this kind. @throws InspectError if it is not one */
   async metadata(number: number, kind: BlockKind): Promise<Uint8Array> {
     const bytes = await this.block(number);
+    this.requireKind(bytes, number, kind);
+    return bytes;
+  }
+
+  /** @throws InspectError unless the bytes are those of a sound block of this kind */
+  requireKind(bytes: Uint8Array, number: number, kind: BlockKind): void {
     const fault = this.fault(bytes, number);
     if (fault !== undefined) throw new InspectError(`block ${number} is damaged: ${fault}`);
     const found = BlockHeader.kind.get(viewOf(bytes), 0);
     if (found !== kind) throw new InspectError(`block ${number} is of kind ${found}, expected ${kind}`);
-    return bytes;
   }
 
   /** Where inode `number` stands. @throws InspectError if there is none */
@@ -113,7 +153,7 @@ export class VolumeSource {
 
   /** Reads the table as far as the inode: damage behind it is no obstacle. */
   async #locate(number: number): Promise<InodePlace | undefined> {
-    for await (const { bytes, at } of this.leafRecords(await this.#table(), BlockKind.extentNode)) {
+    for await (const { bytes, at } of this.leafRecords(await this.table(), BlockKind.extentNode)) {
       const view = viewOf(bytes);
       const piece = new InodePlaces(this.layout);
       piece.add({
@@ -127,8 +167,8 @@ export class VolumeSource {
     return undefined;
   }
 
-  /** The inode of the inode table. */
-  async #table(): Promise<Place> {
+  /** The inode of the inode table. @throws InspectError if the volume root is damaged */
+  async table(): Promise<Place> {
     const block = this.layout.volumeRootBlock;
     const bytes = await this.metadata(block, BlockKind.volumeRoot);
     return { bytes, at: VOLUME_ROOT_INODE_OFFSET, block };
@@ -138,15 +178,15 @@ export class VolumeSource {
    * The records of the extended attributes of an inode, in order of keys.
    * @throws InspectError at a damaged node
    */
-  async *attributeRecords({ bytes, at, block }: Place): AsyncGenerator<Place> {
+  async *attributeRecords({ bytes, at, block }: Place, listener: TreeListener = {}): AsyncGenerator<Place> {
     const kind = BlockKind.attributeNode;
-    const walk = { kind, seen: new Set<number>() };
+    const walk = { kind, seen: new Set<number>(), listener };
     const inline = inlineAttributeBytes(bytes, at);
     const root = Inode.attributeBlock.get(viewOf(bytes), at);
     if (inline > 0) {
       const node = { bytes, at: at + INODE_BYTES - inline, block, sizeBytes: inline };
       yield* this.#below({ ...node, highest: MAX_TREE_LEVEL }, walk);
-    } else if (root !== 0) yield* this.#below(await this.#child(root, MAX_TREE_LEVEL, walk), walk);
+    } else if (root !== 0) yield* this.#belowChild(root, MAX_TREE_LEVEL, walk);
   }
 
   /**
@@ -154,11 +194,15 @@ export class VolumeSource {
    * @param kind of the blocks that its nodes are
    * @throws InspectError at a damaged node
    */
-  async *leafRecords({ bytes, at, block }: Place, kind: BlockKind): AsyncGenerator<Place> {
+  async *leafRecords(
+    { bytes, at, block }: Place,
+    kind: BlockKind,
+    listener: TreeListener = {},
+  ): AsyncGenerator<Place> {
     const root = { bytes, at: at + INODE_BODY_OFFSET, block };
     const sizeBytes = INODE_BODY_BYTES - inlineAttributeBytes(bytes, at);
     const node = { ...root, sizeBytes, highest: MAX_TREE_LEVEL };
-    yield* this.#below(node, { kind, seen: new Set() });
+    yield* this.#below(node, { kind, seen: new Set(), listener });
   }
 
   async *#below(node: Node, walk: Walk): AsyncGenerator<Place> {
@@ -166,25 +210,39 @@ export class VolumeSource {
     const view = viewOf(bytes);
     const level = NodeHeader.level.get(view, node.at);
     if (level > highest) {
-      throw new InspectError(`the tree node in block ${block} says it is at level ${level}`);
+      return refuse(walk, new InspectError(`the tree node in block ${block} says it is at level ${level}`));
     }
-    for (const at of soundRecords(node)) {
+    const { offsets, fault } = nodeRecords(bytes, node.at, node.sizeBytes);
+    if (fault !== undefined)
+      return refuse(walk, new InspectError(`the tree node in block ${block} is damaged: ${fault}`));
+    for (const at of offsets) {
       if (level === 0) yield { bytes, at, block };
-      else yield* this.#below(await this.#child(BranchRecord.child.get(view, at), level - 1, walk), walk);
+      else yield* this.#belowChild(BranchRecord.child.get(view, at), level - 1, walk);
     }
   }
 
-  async #child(block: number, highest: number, { kind, seen }: Walk): Promise<Node> {
+  async *#belowChild(block: number, highest: number, walk: Walk): AsyncGenerator<Place> {
+    let child: Node;
+    try {
+      child = await this.#child(block, highest, walk);
+    } catch (thrown) {
+      if (!(thrown instanceof InspectError)) throw thrown;
+      return refuse(walk, thrown);
+    }
+    yield* this.#below(child, walk);
+  }
+
+  async #child(block: number, highest: number, { kind, seen, listener }: Walk): Promise<Node> {
     if (seen.has(block)) throw new InspectError(`block ${block} is twice in one tree`);
     seen.add(block);
     const bytes = await this.metadata(block, kind);
+    listener.entered?.(block);
     return { bytes, at: HEADER_BYTES, block, sizeBytes: bytes.length - HEADER_BYTES, highest };
   }
 }
 
-/** Where the records of a node are. @throws InspectError if any of them is out of it */
-function soundRecords({ bytes, at, block, sizeBytes }: Node): readonly number[] {
-  const { offsets, fault } = nodeRecords(bytes, at, sizeBytes);
-  if (fault !== undefined) throw new InspectError(`the tree node in block ${block} is damaged: ${fault}`);
-  return offsets;
+/** Leaves out a part of a tree. @throws InspectError if nobody is told of it */
+function refuse({ listener }: Walk, fault: InspectError): void {
+  if (listener.report === undefined) throw fault;
+  listener.report(fault);
 }
