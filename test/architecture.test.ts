@@ -63,7 +63,7 @@ const MAY_IMPORT: Record<string, RegExp[]> = {
     /^src\/aio\/device\.ts$/,
     /^src\/common\//,
   ],
-  'src/lab': [/^src\/(alloc|fs|aio|sim)\//, /^node:/],
+  'src/lab': [/^src\/(alloc|fs|aio|sim|common)\//, /^node:/],
   'src/cli': [
     /^src\/common\//,
     /^src\/(alloc|fs|aio|sim|fuse|check|inspect|lab)\//,

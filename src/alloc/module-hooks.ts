@@ -30,7 +30,9 @@ export const resolve: ResolveHook = (specifier, context, next) => {
   return next(specifier, ours ? { ...context, parentURL: import.meta.url } : context);
 };
 
-export const load: LoadHook = (url, context, next) => {
+export const load: LoadHook = async (url, context, next) => {
+  if (context.format === 'commonjs' && isModuleInDisguise(url))
+    return next(url, { ...context, format: 'module' });
   const [, kind] = /^file:[^?#]*\.([cm]?)ts(?:[?#]|$)/.exec(url) ?? [];
   if (kind === undefined) return next(url, context);
   const format = kind === 'c' ? 'commonjs' : 'module';
@@ -40,6 +42,17 @@ export const load: LoadHook = (url, context, next) => {
   }
   return { format, shortCircuit: true, source: stripped(url) };
 };
+
+/**
+ * A `.js` file with imports or exports below a package.json that says otherwise, as `npm init`
+ * writes it: somebody's policy lies anywhere.
+ */
+function isModuleInDisguise(url: string): boolean {
+  if (!/^file:[^?#]*\.js$/.test(url) || url.includes('/node_modules/')) return false;
+  return /^(import\s*[\w{*'"]|export\s+(default|const|class|function)\b|export\s*[{*])/m.test(
+    readFileSync(fileURLToPath(url), 'utf8'),
+  );
+}
 
 function stripped(url: string): string {
   const path = fileURLToPath(url);
