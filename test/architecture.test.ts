@@ -150,6 +150,15 @@ describe('layering', () => {
     expect(dynamic.filter((path) => !MAY_IMPORT_AT_RUN_TIME.test(path))).toEqual([]);
   });
 
+  test('no command but quarry lab loads the laboratory', () => {
+    const loaders = sources.filter(
+      ({ path, imports }) =>
+        !path.startsWith('src/lab/') &&
+        imports.some(({ target }) => /^src\/(lab|cli\/lab-[^/]*)\b/.test(target)),
+    );
+    expect(loaders.map(({ path }) => path).filter((path) => !/^src\/cli\/lab-/.test(path))).toEqual([]);
+  });
+
   test('each room of src/fs stands on those before it', () => {
     const floorOf = (path: string) => FLOORS.indexOf(/^src\/fs\/(?:(.*)\/)?[^/]*$/.exec(path)?.[1] ?? '');
     const inside = sources.filter(({ path }) => path.startsWith('src/fs/'));

@@ -89,7 +89,7 @@ export const labVerifyCommand: CommandDefinition = {
     JSON_OPTION,
   ],
   notes:
-    'The policy runs in a process of its own, on volumes that exist in memory only. Exit status: 0 every rule\nholds, 1 a rule is broken, 2 the module cannot be tried.',
+    'The policy runs in a process of its own, on volumes that exist in memory only.\nExit status: 0 every rule holds, 1 a rule is broken, 2 the module cannot be tried.',
   usageStatus: 2,
   // 1 is the answer that a rule is broken.
   failureStatus: 2,

@@ -113,7 +113,7 @@ export const WRONG_POLICIES: readonly WrongPolicy[] = [
     title: 'finds nothing although there is room',
     rule: 'finds-room',
     steps: 1,
-    says: /a run of \d+/,
+    says: /are free, a run of \d+/,
     create: answering(
       (space) =>
         ({ length }) =>
@@ -178,7 +178,7 @@ export const WRONG_POLICIES: readonly WrongPolicy[] = [
     title: 'does not see that a volume grew',
     rule: 'finds-room',
     steps: 3,
-    says: /are free/,
+    says: /(is|are) free/,
     create: (space) => {
       const end = space.blockCount;
       return { allocate: (want: AllocationRequest) => space.findRun(0, end, want.minimum, want.length) };

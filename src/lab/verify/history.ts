@@ -6,7 +6,7 @@
  * of it are left out, which is how the shortest one is found. An operation that finds nothing to do
  * does nothing.
  */
-import type { AllocationKind } from '../../alloc/allocator.ts';
+import type { AllocationKind, Run } from '../../alloc/allocator.ts';
 import { plural } from '../../common/words.ts';
 
 export interface VolumeShape {
@@ -97,7 +97,7 @@ export function stepText(operation: SpaceOperation): string {
     case 'delete':
       return `inode ${operation.file}: delete it`;
     case 'punch':
-      return `free what is used of blocks ${rangeText({ start: operation.start, length: operation.blocks })}`;
+      return `free what is used of ${blocksText({ start: operation.start, length: operation.blocks })}`;
     case 'settle':
       return 'what was freed is durable, and may be handed out again';
     case 'evict':
@@ -117,7 +117,14 @@ function allocateText({ file, length, minimum, goal, kind, stream, held }: Alloc
 
 const PLACES = { 'end of file': 'where the file ends', 'after the last': 'after the last answer' } as const;
 
-/** `4 to 7`, or `4`. */
-export function rangeText({ start, length }: { start: number; length: number }): string {
-  return length === 1 ? `${start}` : `${start} to ${start + length - 1}`;
+/** `blocks 4 to 7`, or `block 4`. */
+export function blocksText({ start, length }: Run): string {
+  return length === 1 ? `block ${start}` : `blocks ${start} to ${start + length - 1}`;
+}
+
+/** That these blocks are free, as the reason why something is wrong. */
+export function freeText(run: Run): string {
+  return run.length === 1
+    ? `${blocksText(run)} is free`
+    : `${blocksText(run)} are free, a run of ${run.length}`;
 }

@@ -17,7 +17,7 @@ import { figuresOf, type HookName, runOf } from '../../alloc/fenced-policy.ts';
 import { describeThrown, describeValue } from '../../alloc/foreign-values.ts';
 import { SpaceGate, SpaceView } from '../../alloc/space-view.ts';
 import { plural } from '../../common/words.ts';
-import { rangeText } from './history.ts';
+import { blocksText, freeText } from './history.ts';
 import { type Breach, RuleBroken, type RuleName } from './rules.ts';
 import { FREE, type SpaceModel, STATE_WORDS } from './space-model.ts';
 
@@ -72,8 +72,7 @@ export class ObservedPolicy {
     if (answer === undefined) {
       const missed = model.findRun(want.minimum);
       if (missed === undefined) return undefined;
-      const why = `blocks ${rangeText(missed)} are free, a run of ${missed.length}`;
-      throw broken('finds-room', asked, 'undefined: there is no such run', why);
+      throw broken('finds-room', asked, 'undefined: there is no such run', freeText(missed));
     }
     const run = runOf(answer);
     if (typeof run === 'string') throw broken('run-or-undefined', asked, describeValue(answer), run);
@@ -175,11 +174,11 @@ function broken(rule: RuleName, asked: string, answered: string, why: string): R
   return new RuleBroken({ rule, asked, answered, why });
 }
 
-/** `blocks 4 to 7` with the run as it was answered. */
+/** The run as it was answered, and which blocks that are. */
 export function runText({ start, length }: Run): string {
   const isPlain = Number.isSafeInteger(start) && Number.isSafeInteger(length) && length > 0;
   const run = `{ start: ${start}, length: ${length} }`;
-  return isPlain ? `${run}, block${length === 1 ? '' : 's'} ${rangeText({ start, length })}` : run;
+  return isPlain ? `${run}, ${blocksText({ start, length })}` : run;
 }
 
 function requestText({ length, minimum, goal, inode, kind, stream }: AllocationRequest): string {

@@ -11,9 +11,10 @@ import { BitmapDisk, MISS } from './bitmap-disk.ts';
 import { FailingSpace } from './failing-space.ts';
 import {
   type AllocateOperation,
+  blocksText,
+  freeText,
   type Goal,
   type History,
-  rangeText,
   type SpaceOperation,
   type VolumeShape,
 } from './history.ts';
@@ -435,12 +436,12 @@ class Performer {
       rule: 'full-length',
       asked: `${length} blocks, ${minimum} at the least, of a volume that is nearly empty`,
       answered: runText(run),
-      why: `blocks ${rangeText(longer)} are free, a run of ${longer.length}`,
+      why: freeText(longer),
     });
   }
 
   #outcome(run: Run | undefined): string {
-    return run === undefined ? 'undefined: nothing is free that would do' : runText(run);
+    return run === undefined ? 'undefined, as there is none' : blocksText(run);
   }
 }
 
