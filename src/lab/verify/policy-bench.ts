@@ -20,7 +20,7 @@ import type { Task, TaskResult } from './tasks.ts';
 const LOAD_MILLISECONDS = 5000;
 export const HOOK_MILLISECONDS = 3000;
 /** A hook that is known not to return is not waited for as long. */
-const KNOWN_HOOK_MILLISECONDS = 600;
+const KNOWN_HOOK_MILLISECONDS = 400;
 /** Between two looks at how far the process is. */
 const LOOK_MILLISECONDS = 100;
 

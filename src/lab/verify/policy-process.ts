@@ -3,10 +3,12 @@
  *
  * The parent (policy-bench.ts) starts it, sends one task after the other, and kills it when a hook
  * does not return. Where the policy is, stands in a small file that both have open: a hook that
- * never returns leaves no moment for a message.
+ * never returns leaves no moment for a message. A parent that is gone kills nobody, so a thread
+ * looks whether it is there.
  */
 import { writeSync } from 'node:fs';
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { Worker } from 'node:worker_threads';
 import type { AllocatorDefinition } from '../../alloc/allocator.ts';
 import { describeThrown } from '../../alloc/foreign-values.ts';
 import { loadAllocator } from '../../alloc/registry.ts';
@@ -73,6 +75,12 @@ async function carryOut(order: Order): Promise<Record<string, unknown>> {
   await nextTurn();
   return { result };
 }
+
+/** Text, since the thread is to load nothing. */
+const PARENT_WATCH = `
+const parent = process.ppid;
+setInterval(() => process.ppid === parent || process.kill(process.pid, 'SIGKILL'), 1000);`;
+new Worker(PARENT_WATCH, { eval: true }).unref();
 
 process.on('uncaughtException', (thrown) => {
   uncaught ??= describeThrown(thrown);

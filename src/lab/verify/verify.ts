@@ -17,7 +17,7 @@ export const RULE_COUNT = Object.keys(RULES).length;
 
 /** Random histories of one task: an end is noticed between two. */
 const SLICE_MILLISECONDS = 300;
-const SHRINK_MILLISECONDS = 10_000;
+const SHRINK_MILLISECONDS = 5000;
 const MOST_TRIALS = 5000;
 
 export interface VerifyRequest {
@@ -172,7 +172,8 @@ class Verification {
     const shortest = await this.#shrink(found);
     this.#bench.takeTime();
     const last = await this.#tryAgain(shortest.history);
-    const isRepeatable = last?.broken?.rule === broken.rule;
+    // Who interrupts it now sees what was found so far.
+    const isRepeatable = last === undefined || last.broken?.rule === broken.rule;
     const shown = isRepeatable ? shortest : found;
     const told = last?.broken ?? broken;
     return {
