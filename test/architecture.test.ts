@@ -27,7 +27,9 @@ const MAY_IMPORT: Record<string, RegExp[]> = {
   'src/common': [/^node:/],
   'src/alloc': [],
   // Finds a user's policy by its file name; the policies themselves know nothing of files.
-  'src/alloc/registry.ts': [/^src\/alloc\//, /^node:(fs|module|path|url)$/],
+  'src/alloc/registry.ts': [/^src\/alloc\//, /^node:(child_process|fs|module|path|url)$/],
+  // Runs in the thread of Node's loader.
+  'src/alloc/module-hooks.ts': [/^node:(fs|module|url)$/, /^@swc\/wasm-typescript$/],
   'src/fs': [
     /^src\/common\//,
     /^src\/alloc\//,
@@ -63,7 +65,7 @@ const MAY_IMPORT: Record<string, RegExp[]> = {
   ],
   // Numbers to pictures; of what, others know. Its renderer of PNG is loaded where it is wanted.
   'src/pictures': [/^src\/common\//],
-  'src/lab': [/^src\/(alloc|fs|aio|sim|pictures)\//, /^node:/],
+  'src/lab': [/^src\/(alloc|fs|aio|sim|common|pictures)\//, /^node:/],
   'src/cli': [
     /^src\/common\//,
     /^src\/(alloc|fs|aio|sim|fuse|check|inspect|lab|pictures)\//,
@@ -141,7 +143,9 @@ describe('layering', () => {
 
   test('only src/native.ts loads the addon', () => {
     const loaders = sources.filter(({ code }) => /createRequire|\.node['"]|process\.dlopen/.test(code));
-    expect(loaders.map(({ path }) => path).filter((path) => path !== 'src/fuse/fuse-native.ts')).toEqual([
+    // The hooks of the module loader look for a type stripper.
+    const others = ['src/fuse/fuse-native.ts', 'src/alloc/module-hooks.ts'];
+    expect(loaders.map(({ path }) => path).filter((path) => !others.includes(path))).toEqual([
       'src/native.ts',
     ]);
   });
@@ -149,6 +153,15 @@ describe('layering', () => {
   test('modules are imported at run time only where a user names them', () => {
     const dynamic = sources.filter(({ code }) => /\bimport\(/.test(code)).map(({ path }) => path);
     expect(dynamic.filter((path) => !MAY_IMPORT_AT_RUN_TIME.test(path))).toEqual([]);
+  });
+
+  test('no command but quarry lab loads the laboratory', () => {
+    const loaders = sources.filter(
+      ({ path, imports }) =>
+        !path.startsWith('src/lab/') &&
+        imports.some(({ target }) => /^src\/(lab|cli\/lab-[^/]*)\b/.test(target)),
+    );
+    expect(loaders.map(({ path }) => path).filter((path) => !/^src\/cli\/lab-/.test(path))).toEqual([]);
   });
 
   test('each room of src/fs stands on those before it', () => {

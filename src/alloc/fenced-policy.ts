@@ -309,7 +309,7 @@ export class FencedPolicy implements Allocator {
  * The answer as a run of ours, or what is wrong with it. Reads it once: it may say something else
  * the next time.
  */
-function runOf(answer: unknown): Run | string {
+export function runOf(answer: unknown): Run | string {
   if (typeof answer !== 'object' || answer === null) return 'it is not a run';
   try {
     const { start, length } = answer as Partial<Record<keyof Run, unknown>>;
@@ -324,7 +324,7 @@ function runOf(answer: unknown): Run | string {
  * The figures that are numbers, or what is wrong with them. May throw what the policy's objects
  * throw.
  */
-function figuresOf(stats: unknown): Record<string, number> | string {
+export function figuresOf(stats: unknown): Record<string, number> | string {
   if (typeof stats !== 'object' || stats === null || typeof Reflect.get(stats, 'then') === 'function') {
     return `returned ${describeValue(stats)} instead of an object of numbers`;
   }

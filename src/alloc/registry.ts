@@ -2,19 +2,22 @@
  * Allocators by name or file.
  *
  * A word is looked up among the built-in policies; what has a slash or the ending of a module is a
- * module of the user, whose default export is an allocator definition. Such a module finds
- * `quarryfs/alloc` wherever it lies: this package answers. What it exports is read once, into a
- * definition of ours.
+ * module of the user, in JavaScript or TypeScript, whose default export is an allocator definition.
+ * Such a module finds `quarryfs/alloc` wherever it lies: this package answers (module-hooks.ts).
+ * What it exports is read once, into a definition of ours.
  */
+import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { register } from 'node:module';
 import { resolve } from 'node:path';
-import { pathToFileURL } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import type { AllocatorDefinition, AllocatorOptions } from './allocator.ts';
 import { BUILT_IN_ALLOCATORS } from './built-in.ts';
 import { describeThrown, isInstance, printable } from './foreign-values.ts';
 
 const MOST_NAME_CHARACTERS = 64;
+/** How long Node may look for the place of a syntax error. */
+const CHECK_MILLISECONDS = 5000;
 
 /** No such allocator, or a module that is none; the message is one sentence for the user. */
 export class AllocatorLoadError extends Error {
@@ -58,7 +61,6 @@ export function checkAllocatorOptions({ name, options }: AllocatorDefinition, gi
 async function loadModule(file: string): Promise<AllocatorDefinition> {
   const path = resolve(file);
   if (!existsSync(path)) throw new AllocatorLoadError(`allocator module ${file} does not exist`);
-  if (/\.[cm]?ts$/.test(path)) expectTypeScript(file);
   const exported = await importDefault(file, path);
   if (exported === undefined) {
     throw new AllocatorLoadError(
@@ -73,39 +75,64 @@ async function loadModule(file: string): Promise<AllocatorDefinition> {
   }
 }
 
-function expectTypeScript(file: string): void {
-  if (Reflect.get(process.features, 'typescript')) return;
-  throw new AllocatorLoadError(
-    `allocator module ${file}: Node ${process.versions.node} does not load TypeScript: use Node 22.18 or newer, or compile it ('npx tsc') and name the .js file`,
-  );
-}
-
 async function importDefault(file: string, path: string): Promise<unknown> {
-  answerForThisPackage();
+  hookLoader();
   try {
     const module: { default?: unknown } = await import(pathToFileURL(path).href);
     return module.default;
   } catch (thrown) {
-    throw new AllocatorLoadError(`allocator module ${file} cannot be loaded: ${describeThrown(thrown)}`);
+    const place = placeOf(thrown, path);
+    const where = place === undefined ? '' : ` (${printable(place)})`;
+    throw new AllocatorLoadError(
+      `allocator module ${file} cannot be loaded: ${describeThrown(thrown)}${where}`,
+    );
   }
 }
 
-/**
- * Hooks of Node's loader: who asks for `quarryfs/…`, from wherever, is answered as a file of this
- * package would be.
- */
-const PACKAGE_RESOLVER = `
-let home;
-export function initialize(url) { home = url; }
-export function resolve(specifier, context, next) {
-  return next(specifier, /^quarryfs(\\/|$)/.test(specifier) ? { ...context, parentURL: home } : context);
-}`;
-let answering = false;
+/** The hooks as built, also where this file runs from source: Node may not load TypeScript. */
+const HOOKS = new URL(
+  import.meta.url.endsWith('.ts') ? '../../dist/alloc/module-hooks.js' : './module-hooks.js',
+  import.meta.url,
+);
+let hooked = false;
 
-function answerForThisPackage(): void {
-  if (answering) return;
-  answering = true;
-  register(`data:text/javascript,${encodeURIComponent(PACKAGE_RESOLVER)}`, { data: import.meta.url });
+function hookLoader(): void {
+  if (hooked) return;
+  hooked = true;
+  register(HOOKS);
+}
+
+/**
+ * Where an error of loading arose, as `path:line`; undefined if it does not say. Node writes the
+ * place of a syntax error above the stack, for some; of the others only `node --check` has it.
+ */
+function placeOf(thrown: unknown, path: string): string | undefined {
+  if (!isInstance(thrown, Error)) return undefined;
+  const stack = stackOf(thrown);
+  const above = /^(file:\S+):(\d+)\n/.exec(stack);
+  if (above !== null) return placeText(above[1] ?? '', above[2] ?? '');
+  const own = pathToFileURL(path).href;
+  const frame = /\(?(file:\S+?):(\d+):\d+\)?$/m.exec(stack);
+  if (frame?.[1] === own) return placeText(own, frame[2] ?? '');
+  if (!isInstance(thrown, SyntaxError)) return undefined;
+  const { stderr } = spawnSync(process.execPath, ['--check', path], {
+    encoding: 'utf8',
+    timeout: CHECK_MILLISECONDS,
+  });
+  const checked = /^(?:file:)?[^\n]*:(\d+)\n/.exec(stderr);
+  return checked === null ? undefined : placeText(own, checked[1] ?? '');
+}
+
+function stackOf(error: Error): string {
+  try {
+    return String(error.stack);
+  } catch {
+    return '';
+  }
+}
+
+function placeText(url: string, line: string): string {
+  return `${fileURLToPath(url)}:${line}`;
 }
 
 function definitionOf(file: string, exported: unknown): AllocatorDefinition {

@@ -58,6 +58,14 @@ export interface CommandDefinition {
   run(args: readonly string[], options: OptionValues, terminal: Terminal): Promise<number>;
 }
 
+/** A command that is a family of commands: its first word says which. */
+export interface CommandGroup {
+  readonly name: string;
+  readonly summary: string;
+  /** In the order of the help. Each is loaded when it is named. */
+  readonly commands: ReadonlyMap<string, () => Promise<CommandDefinition>>;
+}
+
 export const JSON_OPTION: OptionDefinition = { flags: '--json', text: 'answer with JSON' };
 
 /** The text of an option that takes one value; undefined if it was not given. */

@@ -8,6 +8,7 @@ import { codeOf } from '../common/thrown.ts';
 import { MountOptionError } from '../fuse/mount-option-error.ts';
 import {
   type CommandDefinition,
+  type CommandGroup,
   type OptionDefinition,
   type OptionValues,
   say,
@@ -22,7 +23,7 @@ import { FSCK_FAILURE_STATUS } from './start.ts';
  * The commands, in the order of the help. A command line loads only the one it names: loading all
  * takes longer than most run.
  */
-const COMMANDS = new Map<string, () => Promise<CommandDefinition>>([
+const COMMANDS = new Map<string, () => Promise<CommandDefinition | CommandGroup>>([
   ['mkfs', async () => (await import('./mkfs-command.ts')).mkfsCommand],
   ['mount', async () => (await import('./mount-command.ts')).mountCommand],
   ['umount', async () => (await import('./umount-command.ts')).umountCommand],
@@ -34,6 +35,7 @@ const COMMANDS = new Map<string, () => Promise<CommandDefinition>>([
   ['dump', async () => (await import('./dump-command.ts')).dumpCommand],
   ['frag', async () => (await import('./frag-command.ts')).fragCommand],
   ['map', async () => (await import('./map-command.ts')).mapCommand],
+  ['lab', async () => (await import('./lab-command.ts')).labCommand],
 ]);
 
 export const COMMAND_NAMES: readonly string[] = [...COMMANDS.keys()];
@@ -113,8 +115,28 @@ function settle(command: Command, terminal: Terminal): Command {
     .configureOutput({ writeOut: terminal.out, writeErr: () => {}, outputError: () => {} });
 }
 
+/** A family, with those of its commands that the command line may be about. */
+interface LoadedGroup {
+  readonly group: CommandGroup;
+  readonly loaded: readonly CommandDefinition[];
+}
+
+type Loaded = CommandDefinition | LoadedGroup;
+
+function makeGroup(
+  { group, loaded }: LoadedGroup,
+  terminal: Terminal,
+  finish: (status: number) => void,
+): Command {
+  const command = new Command(group.name).description(group.summary).helpCommand(false);
+  for (const definition of loaded) {
+    command.addCommand(settle(makeCommand(definition, terminal, finish), terminal));
+  }
+  return command;
+}
+
 function makeProgram(
-  definitions: readonly CommandDefinition[],
+  definitions: readonly Loaded[],
   terminal: Terminal,
   finish: (status: number) => void,
 ): Command {
@@ -123,15 +145,57 @@ function makeProgram(
     .version(packageVersion(), '-V, --version')
     .helpCommand(false);
   for (const definition of definitions) {
-    program.addCommand(settle(makeCommand(definition, terminal, finish), terminal));
+    const command =
+      'group' in definition
+        ? makeGroup(definition, terminal, finish)
+        : makeCommand(definition, terminal, finish);
+    program.addCommand(settle(command, terminal));
   }
   return program;
+}
+
+/**
+ * Loads what a command line is about: the command that it names; of a family the one of its
+ * commands; or all, where it names none.
+ */
+async function loadCommands(words: readonly string[]): Promise<readonly Loaded[]> {
+  const [name = '', next = ''] = words;
+  const named = await COMMANDS.get(name)?.();
+  if (named === undefined) {
+    const all = await Promise.all(Array.from(COMMANDS.values(), (load) => load()));
+    return all.map((one) => ('commands' in one ? { group: one, loaded: [] } : one));
+  }
+  if (!('commands' in named)) return [named];
+  const one = named.commands.get(next);
+  const loads = one === undefined ? [...named.commands.values()] : [one];
+  return [{ group: named, loaded: await Promise.all(loads.map((load) => load())) }];
 }
 
 /** Commander's own complaint as one line: without its prefix, with where to read on. */
 function usageLine(message: string, name: string | undefined): string {
   const text = message.replace(/^error: |\.$/g, '').replace(/\s*\n\s*/g, ' ');
   return `${text}; see 'quarry ${name === undefined ? '' : `${name} `}--help'`;
+}
+
+/** Whose failure it is: its name for advice, and its exit statuses. */
+type Subject = Partial<Pick<CommandDefinition, 'name' | 'usageStatus' | 'failureStatus'>>;
+
+function subjectOf(loaded: readonly Loaded[]): Subject {
+  const [one, ...others] = loaded;
+  if (one === undefined || others.length > 0) return {};
+  if (!('group' in one)) return one;
+  const [command, ...rest] = one.loaded;
+  if (command === undefined || rest.length > 0) return { name: one.group.name };
+  const { usageStatus, failureStatus } = command;
+  return { name: `${one.group.name} ${command.name}`, usageStatus, failureStatus };
+}
+
+/** The help, where a command line stops before it has named a command. */
+function helpOf(program: Command, words: readonly string[]): string | undefined {
+  if (words.length === 0) return program.helpInformation();
+  if (words.length > 1) return undefined;
+  const named = program.commands.find((command) => command.name() === words[0]);
+  return named === undefined || named.commands.length === 0 ? undefined : named.helpInformation();
 }
 
 /**
@@ -141,39 +205,34 @@ function usageLine(message: string, name: string | undefined): string {
  */
 export async function runCommandLine(words: readonly string[], terminal: Terminal): Promise<number> {
   let status = 0;
-  let definition: CommandDefinition | undefined;
+  let subject: Subject = { failureStatus: words[0] === 'fsck' ? FSCK_FAILURE_STATUS : 1 };
   try {
-    definition = await COMMANDS.get(words[0] ?? '')?.();
-    const definitions = definition
-      ? [definition]
-      : await Promise.all(Array.from(COMMANDS.values(), (load) => load()));
-    const program = makeProgram(definitions, terminal, (found) => {
+    const loaded = await loadCommands(words);
+    subject = subjectOf(loaded);
+    const program = makeProgram(loaded, terminal, (found) => {
       status = found;
     });
-    if (words.length === 0) {
-      terminal.err(program.helpInformation());
+    const help = helpOf(program, words);
+    if (help !== undefined) {
+      terminal.err(help);
       return USAGE_STATUS;
     }
     await program.parseAsync(exactWords(words), { from: 'user' });
     return status;
   } catch (thrown) {
-    return report(
-      thrown,
-      definition ?? { failureStatus: words[0] === 'fsck' ? FSCK_FAILURE_STATUS : 1 },
-      terminal,
-    );
+    return report(thrown, subject, terminal);
   }
 }
 
-function report(thrown: unknown, definition: Partial<CommandDefinition>, terminal: Terminal): number {
-  const usageStatus = definition.usageStatus ?? USAGE_STATUS;
+function report(thrown: unknown, subject: Subject, terminal: Terminal): number {
+  const usageStatus = subject.usageStatus ?? USAGE_STATUS;
   if (thrown instanceof CommanderError) {
     if (thrown.exitCode === 0) return 0;
-    say(terminal, usageLine(thrown.message, definition.name));
+    say(terminal, usageLine(thrown.message, subject.name));
     return usageStatus;
   }
   say(terminal, failureLine(thrown));
   if (process.env.QUARRY_DEBUG) terminal.err(`${thrown instanceof Error ? thrown.stack : ''}\n`);
   const isUsage = thrown instanceof UsageError || thrown instanceof MountOptionError;
-  return isUsage ? usageStatus : (definition.failureStatus ?? 1);
+  return isUsage ? usageStatus : (subject.failureStatus ?? 1);
 }

@@ -12,7 +12,8 @@
  */
 import BitSet from 'bitset';
 import type { AllocatorDefinition, Run } from '../../src/alloc/allocator.ts';
-import { FakeDisk, Owner, want } from './alloc-disk.ts';
+import { BitmapDisk } from '../../src/lab/verify/bitmap-disk.ts';
+import { Owner, want } from './alloc-owner.ts';
 import { Random } from './alloc-random.ts';
 
 const KINDS = ['data', 'data', 'directory', 'tree', 'inode', 'attribute'] as const;
@@ -62,7 +63,7 @@ export class AllocatorFuzz {
       metadataBlocks: random.below(4),
     };
     this.#blockCount = shape.blockCount;
-    const disk = new FakeDisk(shape);
+    const disk = new BitmapDisk(shape);
     this.#owner = new Owner(definition, disk, {}, random.pick([1, 600, 1e6]), random.pick([1, 30, 1e6]));
     for (let start = 0; start < this.#blockCount; start += this.#groupBlocks) {
       for (let block = 0; block < shape.metadataBlocks; block++) this.#used.set(start + block);

@@ -5,14 +5,15 @@
 import { describe, expect, it } from 'vitest';
 import type { Run } from '../../src/alloc/allocator.ts';
 import { loadAllocator } from '../../src/alloc/registry.ts';
-import { FakeDisk, Owner, want } from '../suite/alloc-disk.ts';
+import { BitmapDisk } from '../../src/lab/verify/bitmap-disk.ts';
+import { Owner, want } from '../suite/alloc-owner.ts';
 import { Random } from '../suite/alloc-random.ts';
 
 const GROUP_BLOCKS = 8192;
 
 async function ownerOf(name: string, options: Record<string, string> = {}, groups = 10): Promise<Owner> {
   const shape = { groupBlocks: GROUP_BLOCKS, blockCount: groups * GROUP_BLOCKS, metadataBlocks: 2 };
-  return new Owner(await loadAllocator(name), new FakeDisk(shape), options);
+  return new Owner(await loadAllocator(name), new BitmapDisk(shape), options);
 }
 
 /** A group that is full but for these holes. */

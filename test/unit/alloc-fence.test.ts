@@ -8,8 +8,8 @@ import type { AllocatorDefinition } from '../../src/alloc/allocator.ts';
 import { SpaceIndex } from '../../src/alloc/space-index.ts';
 import { SpaceGate, SpaceView } from '../../src/alloc/space-view.ts';
 import { checkVolume } from '../../src/check/checker.ts';
+import { BitmapDisk } from '../../src/lab/verify/bitmap-disk.ts';
 import { MemoryDevice } from '../../src/sim/memory-device.ts';
-import { FakeDisk } from '../suite/alloc-disk.ts';
 import { HOSTILE_POLICIES, type HostilePolicy, honest } from '../suite/hostile-policies.ts';
 import { fuzzVolume } from '../suite/volume-fuzz.ts';
 import { formatted, TestVolume } from '../suite/volume-harness.ts';
@@ -225,7 +225,7 @@ describe('what a policy is given', () => {
   });
 
   test('the questions about whole runs, which refuse what is no whole number', () => {
-    const index = new SpaceIndex(new FakeDisk({ groupBlocks: 100, blockCount: 250, metadataBlocks: 1 }));
+    const index = new SpaceIndex(new BitmapDisk({ groupBlocks: 100, blockCount: 250, metadataBlocks: 1 }));
     index.reserve({ start: 50, length: 10 });
     const gate = new SpaceGate();
     const view = new SpaceView(index, gate);

@@ -10,8 +10,9 @@ import type { Run } from '../../src/alloc/allocator.ts';
 import { BUILT_IN_ALLOCATORS, DEFAULT_ALLOCATOR } from '../../src/alloc/built-in.ts';
 import { loadAllocator } from '../../src/alloc/registry.ts';
 import { PolicyError, SpaceIndex, SpaceMismatchError } from '../../src/alloc/space-index.ts';
-import { FakeDisk, Owner, want } from '../suite/alloc-disk.ts';
+import { BitmapDisk } from '../../src/lab/verify/bitmap-disk.ts';
 import { fuzzAllocator } from '../suite/alloc-fuzz.ts';
+import { Owner, want } from '../suite/alloc-owner.ts';
 import { allocatorSuite } from '../suite/allocator-suite.ts';
 
 const EXAMPLE = 'examples/allocators/emptiest-group.js';
@@ -20,7 +21,7 @@ for (const definition of BUILT_IN_ALLOCATORS.values()) allocatorSuite(definition
 allocatorSuite(await loadAllocator(EXAMPLE));
 
 async function ownerOf(name: string, blockCount = 80_000): Promise<Owner> {
-  const disk = new FakeDisk({ groupBlocks: 8000, blockCount, metadataBlocks: 2 });
+  const disk = new BitmapDisk({ groupBlocks: 8000, blockCount, metadataBlocks: 2 });
   return new Owner(await loadAllocator(name), disk);
 }
 
@@ -121,7 +122,7 @@ describe('group-and-goal', () => {
   });
 
   it('refuses an option it cannot read', () => {
-    const disk = new FakeDisk({ groupBlocks: 100, blockCount: 100 });
+    const disk = new BitmapDisk({ groupBlocks: 100, blockCount: 100 });
     expect(() => new Owner(DEFAULT_ALLOCATOR, disk, { window: 'wide' })).toThrow('window=wide');
   });
 });
@@ -132,7 +133,7 @@ const SCATTERING = ['worst-fit', 'random'];
 describe('the cost of a request on a large volume', () => {
   for (const definition of BUILT_IN_ALLOCATORS.values()) {
     it(`${definition.name} needs no bitmaps of full groups`, () => {
-      const disk = new FakeDisk({ groupBlocks: 100, blockCount: 100_000 });
+      const disk = new BitmapDisk({ groupBlocks: 100, blockCount: 100_000 });
       for (let group = 0; group < 500; group++) disk.change({ start: group * 100, length: 100 }, true);
       const owner = new Owner(definition, disk);
       const starts = Array.from({ length: 10 }, () => mustAllocate(owner, { length: 8 }).start);
@@ -142,7 +143,7 @@ describe('the cost of a request on a large volume', () => {
     });
 
     it(`${definition.name} does not read a fragmented volume for the sake of one long run`, () => {
-      const disk = new FakeDisk({ groupBlocks: 100, blockCount: 100_000 });
+      const disk = new BitmapDisk({ groupBlocks: 100, blockCount: 100_000 });
       for (let start = 0; start < 100_000; start += 2) disk.change({ start, length: 1 }, true);
       const owner = new Owner(definition, disk);
       for (const stream of [false, true]) mustAllocate(owner, { length: 64, goal: 50_000, stream });
@@ -152,7 +153,7 @@ describe('the cost of a request on a large volume', () => {
 });
 
 describe('SpaceIndex', () => {
-  const disk = new FakeDisk({ groupBlocks: 100, blockCount: 250, metadataBlocks: 1 });
+  const disk = new BitmapDisk({ groupBlocks: 100, blockCount: 250, metadataBlocks: 1 });
   const index = new SpaceIndex(disk);
   const request = want({ length: 10, minimum: 2 });
 
@@ -173,7 +174,7 @@ describe('SpaceIndex', () => {
   });
 
   it('gives up when its patience ends, and goes on from there when asked again', () => {
-    const checkered = new FakeDisk({ groupBlocks: 100, blockCount: 1000 });
+    const checkered = new BitmapDisk({ groupBlocks: 100, blockCount: 1000 });
     for (let start = 0; start < 900; start += 2) checkered.change({ start, length: 1 }, true);
     const space = new SpaceIndex(checkered);
     for (const loaded of [4, 8]) {
@@ -194,7 +195,7 @@ describe('SpaceIndex', () => {
   });
 
   it('says so when bitmap and summary disagree', () => {
-    const broken = new FakeDisk({ groupBlocks: 100, blockCount: 250 });
+    const broken = new BitmapDisk({ groupBlocks: 100, blockCount: 250 });
     broken.readBitmap(1)[0] = 0xff;
     expect(() => new SpaceIndex(broken).isFree(150)).toThrow(SpaceMismatchError);
     expect(() => new SpaceIndex(broken).isFree(150)).toThrow('group 1 has 92 free blocks');

@@ -6,7 +6,7 @@ import { describe, expect, it } from 'vitest';
 import { SortedKeys } from '../../src/alloc/sorted-keys.ts';
 import { SpaceIndex } from '../../src/alloc/space-index.ts';
 import { classesFrom, classOf, UnreadGroups } from '../../src/alloc/unread-groups.ts';
-import { FakeDisk, MISS } from '../suite/alloc-disk.ts';
+import { BitmapDisk, MISS } from '../../src/lab/verify/bitmap-disk.ts';
 import { Random } from '../suite/alloc-random.ts';
 
 describe('SortedKeys', () => {
@@ -77,8 +77,8 @@ describe('UnreadGroups', () => {
 });
 
 /** 100 groups of 100 blocks; each has holes of `lengths[group]` blocks, the first if none is said. */
-function holed(lengths: number[]): FakeDisk {
-  const disk = new FakeDisk({ groupBlocks: 100, blockCount: 10_000 });
+function holed(lengths: number[]): BitmapDisk {
+  const disk = new BitmapDisk({ groupBlocks: 100, blockCount: 10_000 });
   for (let group = 0; group < 100; group++) {
     const hole = lengths[group] ?? lengths[0] ?? 0;
     disk.change({ start: group * 100 + hole, length: 100 - hole }, true);
@@ -88,7 +88,7 @@ function holed(lengths: number[]): FakeDisk {
 
 describe('a question by length', () => {
   it('needs no bitmap of a group that nothing was ever taken from', () => {
-    const disk = new FakeDisk({ groupBlocks: 100, blockCount: 1050, metadataBlocks: 3 });
+    const disk = new BitmapDisk({ groupBlocks: 100, blockCount: 1050, metadataBlocks: 3 });
     const index = new SpaceIndex(disk);
     expect(index.longestRun()).toEqual({ start: 3, length: 97 });
     expect(index.longestRun(560)).toEqual({ start: 603, length: 97 });
@@ -116,7 +116,7 @@ describe('a question by length', () => {
     expect(index.smallestRun(6, 0, 4)).toEqual({ start: 5021, length: 9 });
     expect(index.loadedGroups).toBe(1);
     // Each of these groups may have a run of six blocks, by what is known of it.
-    const spread = new FakeDisk({ groupBlocks: 100, blockCount: 1000 });
+    const spread = new BitmapDisk({ groupBlocks: 100, blockCount: 1000 });
     for (let start = 0; start < 900; start += 2) spread.change({ start, length: 1 }, true);
     const space = new SpaceIndex(spread);
     for (const loaded of [4, 8]) {
@@ -150,7 +150,7 @@ describe('a question by length', () => {
   });
 
   it('has no more patience for groups that have to be fetched', () => {
-    const disk = new FakeDisk({ groupBlocks: 100, blockCount: 10_000 });
+    const disk = new BitmapDisk({ groupBlocks: 100, blockCount: 10_000 });
     for (let start = 0; start < 10_000; start += 2) disk.change({ start, length: 1 }, true);
     for (let group = 0; group < 100; group++) disk.forget(group);
     const index = new SpaceIndex(disk);
@@ -173,7 +173,7 @@ describe('a question by length', () => {
   });
 
   it('that is cut off halfway does not spoil the next one', () => {
-    const disk = new FakeDisk({ groupBlocks: 100, blockCount: 1000, metadataBlocks: 3 });
+    const disk = new BitmapDisk({ groupBlocks: 100, blockCount: 1000, metadataBlocks: 3 });
     const index = new SpaceIndex(disk);
     let calls = 0;
     disk.metadataBlocks = () => {
@@ -187,7 +187,7 @@ describe('a question by length', () => {
   });
 
   it('costs nothing before the first one', () => {
-    const index = new SpaceIndex(new FakeDisk({ groupBlocks: 100, blockCount: 1000 }));
+    const index = new SpaceIndex(new BitmapDisk({ groupBlocks: 100, blockCount: 1000 }));
     index.reserve({ start: 5, length: 3 });
     index.unreserve({ start: 5, length: 3 });
     expect(index.loadedGroups).toBe(1);

@@ -3,7 +3,7 @@
  * and judges its options.
  */
 import { spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -25,8 +25,12 @@ interface Result {
 }
 
 function quarry(...args: string[]): Promise<Result> {
+  return run(QUARRY, ...args);
+}
+
+function run(...args: string[]): Promise<Result> {
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [QUARRY, ...args], { timeout: 60_000 });
+    const child = spawn(process.execPath, args, { timeout: 60_000 });
     const result: Result = { status: null, stdout: '', stderr: '' };
     child.stdout.on('data', (text) => {
       result.stdout += text;
@@ -96,16 +100,28 @@ describe.concurrent('options of an allocator', () => {
 });
 
 describe.concurrent('a module', () => {
-  test('of TypeScript loads, or is refused with advice, as Node can', async () => {
-    const file = moduleOf('typed.ts', `const name: string = 'typed'; export default { name, ${BODY} };`);
-    const { status, stderr } = await fake('--allocator', file);
-    if (Reflect.get(process.features, 'typescript')) expect(status).toBe(0);
-    else {
-      expect(status).toBe(1);
-      expect(stderr).toMatch(
-        /^quarry: [^\n]*typed\.ts: Node \S+ does not load TypeScript: use Node 22\.18[^\n]*\n$/,
+  test('of TypeScript loads, and what it imports', async () => {
+    moduleOf('part.ts', `export const name: string = 'typed' as const;`);
+    const file = moduleOf('typed.ts', `import { name } from './part.ts'; export default { name, ${BODY} };`);
+    expect(await fake('--allocator', file)).toMatchObject({ status: 0, stderr: '' });
+  });
+
+  test('of TypeScript is refused with advice where nothing strips its types', async () => {
+    const file = moduleOf('types.ts', `const name: string = 'types'; export default { name, ${BODY} };`);
+    // The program without what is installed beside it.
+    const alone = join(folder, 'alone');
+    cpSync(fileURLToPath(new URL('../../dist/alloc', import.meta.url)), join(alone, 'alloc'), {
+      recursive: true,
+    });
+    writeFileSync(join(alone, 'package.json'), '{ "type": "module" }');
+    const program = `import { loadAllocator } from '${join(alone, 'alloc/registry.js')}';
+      console.log(await loadAllocator('${file}').then(({ name }) => name, ({ message }) => message));`;
+    const { stdout } = await run('--input-type=module', '-e', program);
+    if (Reflect.get(process.features, 'typescript')) expect(stdout).toBe('types\n');
+    else
+      expect(stdout).toMatch(
+        /types\.ts cannot be loaded: Node \S+ does not [^\n]*'npm install @swc[^\n]*\n$/,
       );
-    }
   });
 
   test('outside of every project finds quarryfs', async () => {
@@ -123,6 +139,14 @@ describe.concurrent('a module', () => {
     ['leaves.mjs', "process.chdir('/tmp');", 'process.chdir() is not for an allocator'],
     ['waits.mjs', 'await new Promise(() => {});', 'does not finish loading'],
     ['throws.mjs', "throw 'nothing of an error';", 'cannot be loaded: nothing of an error'],
+    ['late.mjs', "\n\nthrow new Error('too late');", 'too late (FOLDER/late.mjs:3)'],
+    ['halved.mjs', 'const one = 1;\nexport default {', 'Unexpected end of input (FOLDER/halved.mjs:2)'],
+    ['halved.ts', 'const one: number = 1;\nexport default {\n  one,', '(FOLDER/halved.ts:3)'],
+    [
+      'enum.ts',
+      'const one: number = 1;\nenum Two { Three }\n',
+      'enum is not supported in strip-only mode (FOLDER/enum.ts:2)',
+    ],
     [
       'getter.mjs',
       "export default { create() {}, get name() { throw new Error('no'); } };",
@@ -132,7 +156,7 @@ describe.concurrent('a module', () => {
   ])('%s is refused in one line', async (name, text, says) => {
     const file = moduleOf(name, text);
     const { status, stdout, stderr } = await fake('--allocator', file);
-    expect(stderr).toContain(says);
+    expect(stderr).toContain(says.replace('FOLDER', folder));
     expect(stderr).toContain(file);
     expect(stderr).toMatch(/^quarry: [^\n]+\n$/);
     expect({ status, stdout }).toEqual({ status: 1, stdout: '' });
