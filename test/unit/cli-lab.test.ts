@@ -156,7 +156,7 @@ describe('lab new', () => {
   });
 });
 
-describe('lab verify', () => {
+describe.concurrent('lab verify', () => {
   test('tells a rule that is broken, the shortest way to it, and how to repeat it', async () => {
     const directory = emptyDirectory('short');
     const text = `import { defineAllocator } from 'quarryfs/alloc';
