@@ -17,7 +17,7 @@ export const RULE_COUNT = Object.keys(RULES).length;
 
 /** Random histories of one task: an end is noticed between two. */
 const SLICE_MILLISECONDS = 300;
-const SHRINK_MILLISECONDS = 5000;
+const SHRINK_MILLISECONDS = 8000;
 const MOST_TRIALS = 5000;
 
 export interface VerifyRequest {
