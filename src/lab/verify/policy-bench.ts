@@ -21,6 +21,8 @@ const LOAD_MILLISECONDS = 5000;
 export const HOOK_MILLISECONDS = 3000;
 /** A hook that is known not to return is not waited for as long. */
 const KNOWN_HOOK_MILLISECONDS = 400;
+/** Outside of its hooks a policy may do as much as this times a hook. */
+const OUTSIDE_SHARE = 3;
 /** Between two looks at how far the process is. */
 const LOOK_MILLISECONDS = 100;
 
@@ -39,6 +41,8 @@ interface Ended {
   readonly rule: 'returns' | 'outside';
   readonly answered: string;
   readonly why: string;
+  /** It had to be ended. */
+  readonly isStuck: boolean;
 }
 
 const IN_ITS_PLACE = 'a mount would refuse that, and go on with the built-in policy in its place';
@@ -93,7 +97,7 @@ export class PolicyBench implements Bench {
     this.#signal.throwIfAborted();
     if ('ended' in outcome) {
       this.#kill();
-      if (outcome.ended.rule === 'returns') this.#hookMilliseconds = KNOWN_HOOK_MILLISECONDS;
+      if (outcome.ended.isStuck) this.#hookMilliseconds = KNOWN_HOOK_MILLISECONDS;
       return this.#endedResult(outcome.ended);
     }
     const { result, uncaught, refusal, stack } = outcome.reply;
@@ -121,11 +125,13 @@ export class PolicyBench implements Bench {
       detached: true,
       env: { ...process.env, NODE_NO_WARNINGS: '1' },
     });
+    // One that cannot be started does not finish loading either.
+    this.#child.on('error', () => {});
     const outcome = await this.#order({ does: 'load', nameOrFile: this.#nameOrFile }, LOAD_MILLISECONDS);
     this.#signal.throwIfAborted();
     if ('ended' in outcome) {
       this.#kill();
-      const says = outcome.ended.rule === 'returns' ? 'does not finish loading' : outcome.ended.answered;
+      const says = outcome.ended.isStuck ? 'does not finish loading' : outcome.ended.answered;
       throw new AllocatorLoadError(`allocator module ${this.#nameOrFile}: ${says}`);
     }
     const { refusal, name } = outcome.reply;
@@ -138,17 +144,17 @@ export class PolicyBench implements Bench {
     const child = this.#child;
     if (child === undefined) throw new Error('there is no process to order about');
     const isLoading = order.does === 'load';
-    let seen = -2;
+    let seen: Progress | undefined;
     let since = Date.now();
     return new Promise((resolve) => {
       const look = setInterval(() => {
-        const { call, hook } = this.#progress();
-        const place = isLoading ? 0 : hook < 0 ? -1 : call;
-        if (place !== seen || place < 0) {
+        const place = this.#progress();
+        const limit = isLoading || place.hook >= 0 ? milliseconds : OUTSIDE_SHARE * milliseconds;
+        if (place.call !== seen?.call || place.hook !== seen.hook) {
           seen = place;
           since = Date.now();
-        } else if (Date.now() - since >= milliseconds) {
-          finish({ ended: this.#stuck(hook, milliseconds) });
+        } else if (Date.now() - since >= limit) {
+          finish({ ended: stuckIn(HOOK_NAMES[place.hook], limit) });
         }
       }, LOOK_MILLISECONDS);
       const onMessage = (reply: unknown) => finish({ reply: reply as Reply });
@@ -169,14 +175,6 @@ export class PolicyBench implements Bench {
     return decodeProgress(bytes);
   }
 
-  #stuck(hook: number, milliseconds: number): Ended {
-    return {
-      rule: 'returns',
-      answered: `nothing: ${HOOK_NAMES[hook]}() did not return within ${milliseconds / 1000} s`,
-      why: 'a mount would end it after 5 s if it computes, and go on with the built-in policy; if it waits, nothing ends it',
-    };
-  }
-
   #endedResult({ rule, answered, why }: Ended): TaskResult {
     const { round, operation, request } = this.#progress();
     const broken: BrokenRule = { rule, asked: '', answered, why, at: operation, request };
@@ -194,10 +192,28 @@ export class PolicyBench implements Bench {
   }
 }
 
+/** @param hook undefined: it is in none */
+function stuckIn(hook: string | undefined, milliseconds: number): Ended {
+  const within = `within ${milliseconds / 1000} s`;
+  return hook === undefined
+    ? {
+        rule: 'outside',
+        answered: `what it left for later does not end ${within}`,
+        why: 'nothing ends it in a mount',
+        isStuck: true,
+      }
+    : {
+        rule: 'returns',
+        answered: `nothing: ${hook}() did not return ${within}`,
+        why: 'a mount would end it after 5 s if it computes, and go on with the built-in policy; if it waits, nothing ends it',
+        isStuck: true,
+      };
+}
+
 function endedBy(code: number | null, signal: string | null): Ended {
   const how = signal === null ? `with status ${code}` : `by ${signal}`;
   const why = signal === null ? IN_ITS_PLACE : 'a mount would end so too';
-  return { rule: 'outside', answered: `it ended its process ${how}`, why };
+  return { rule: 'outside', answered: `it ended its process ${how}`, why, isStuck: false };
 }
 
 /** A file that goes with the last who has it open. */

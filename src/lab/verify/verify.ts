@@ -4,7 +4,7 @@
  * shortest history that shows it.
  */
 import { type History, type SpaceOperation, stepText } from './history.ts';
-import { MANY_FILES } from './leak.ts';
+import { manyFiles } from './leak.ts';
 import type { BrokenRule } from './performer.ts';
 import type { Bench } from './policy-bench.ts';
 import { randomHistory } from './random-history.ts';
@@ -17,7 +17,7 @@ export const RULE_COUNT = Object.keys(RULES).length;
 
 /** Random histories of one task: an end is noticed between two. */
 const SLICE_MILLISECONDS = 300;
-const SHRINK_MILLISECONDS = 5000;
+const SHRINK_MILLISECONDS = 8000;
 const MOST_TRIALS = 5000;
 
 export interface VerifyRequest {
@@ -125,7 +125,7 @@ class Verification {
 
   async #lookForLeak(): Promise<BrokenReport | undefined> {
     const { broken, bytesOfAFile } = await this.#perform({ does: 'measure leak' });
-    if (broken !== undefined) return this.#report(MANY_FILES, broken, 'many files', undefined);
+    if (broken !== undefined) return this.#report(manyFiles(), broken, 'many files', undefined);
     if (bytesOfAFile > 0) {
       this.#warnings.push(
         `it keeps about ${bytesOfAFile} bytes for every file that is gone: forgetInode(inode) is where to let go`,
