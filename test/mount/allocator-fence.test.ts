@@ -117,7 +117,7 @@ describeQuarry.concurrent('an allocator that does wrong', () => {
           `allocator 'mine' (${file}) has been busy in allocate() for 2 s; 'quarry umount --force ${volume.directory}' ends this mount`,
         );
         expect(volume.daemonSaid).toContain(
-          "did not return within 5 s; 'group-and-goal' decides from now on",
+          "did not return within 5 s; 'goal-and-window' decides from now on",
         );
       },
     ));

@@ -56,7 +56,7 @@ describeQuarry('the command on a mount', () => {
       directory: volume.directory,
       pid: volume.daemon?.pid,
       space: { inodes: 3, blockBytes: 4096 },
-      volume: { allocator: 'group-and-goal', readOnly: false },
+      volume: { allocator: 'goal-and-window', readOnly: false },
       session: { operations: { mkdir: { requests: 1, errors: 0 } } },
     });
     await volume.unmountAndCheck();

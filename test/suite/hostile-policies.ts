@@ -148,7 +148,7 @@ const meddling: readonly HostilePolicy[] = [
   {
     title: 'allocate finds nothing, though there is something',
     outcome: 'passed over',
-    says: /allocate\(\) found nothing .* 'group-and-goal' answers/,
+    says: /allocate\(\) found nothing .* 'goal-and-window' answers/,
     create: answering(() => undefined),
   },
   {

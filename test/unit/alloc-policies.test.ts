@@ -11,6 +11,7 @@ import { BUILT_IN_ALLOCATORS, DEFAULT_ALLOCATOR } from '../../src/alloc/built-in
 import { loadAllocator } from '../../src/alloc/registry.ts';
 import { PolicyError, SpaceIndex, SpaceMismatchError } from '../../src/alloc/space-index.ts';
 import { BitmapDisk } from '../../src/lab/verify/bitmap-disk.ts';
+import { SeededRandom } from '../../src/sim/seeded-random.ts';
 import { fuzzAllocator } from '../suite/alloc-fuzz.ts';
 import { Owner, want } from '../suite/alloc-owner.ts';
 import { allocatorSuite } from '../suite/allocator-suite.ts';
@@ -70,11 +71,75 @@ describe('next-fit', () => {
   });
 });
 
-describe('group-and-goal', () => {
+describe('goal-and-window', () => {
   it('is the default', () => {
-    expect(DEFAULT_ALLOCATOR.name).toBe('group-and-goal');
+    expect(DEFAULT_ALLOCATOR.name).toBe('goal-and-window');
   });
 
+  it('goes on at the goal, else takes the first hole that holds it whole', async () => {
+    const owner = await ownerOf('goal-and-window');
+    expect(mustAllocate(owner, { goal: 20_000, length: 8 })).toEqual({ start: 20_000, length: 8 });
+    mustAllocate(owner, { length: 100 });
+    owner.free({ start: 10, length: 4 });
+    expect(mustAllocate(owner, { length: 8 })).toEqual({ start: 102, length: 8 });
+    expect(mustAllocate(owner, { length: 4 })).toEqual({ start: 10, length: 4 });
+  });
+
+  it('takes the longest hole where none holds the request', async () => {
+    const owner = await ownerOf('goal-and-window', 8000);
+    while (owner.index.freeBlocks > 0) mustAllocate(owner, { length: 500 });
+    owner.free({ start: 100, length: 5 });
+    owner.free({ start: 300, length: 9 });
+    owner.free({ start: 500, length: 7 });
+    expect(mustAllocate(owner, { length: 20 })).toEqual({ start: 300, length: 9 });
+  });
+
+  it('keeps files that grow at once apart, however many pieces they get', async () => {
+    const apart = appendInTurn(await ownerOf('goal-and-window'), 4, 60, 32);
+    const mixed = appendInTurn(await ownerOf('first-fit'), 4, 60, 32);
+    expect(Math.max(...apart.map((extents) => extents.length))).toBeLessThanOrEqual(6);
+    expect(Math.min(...mixed.map((extents) => extents.length))).toBe(60);
+  });
+
+  it('keeps no window for a file that stopped growing', async () => {
+    const owner = await ownerOf('goal-and-window');
+    appendInTurn(owner, 3, 3, 8);
+    expect(owner.policy.stats?.().windows).toBe(3);
+    for (let inode = 100; inode < 130; inode++) mustAllocate(owner, { inode, length: 100 });
+    expect(owner.policy.stats?.().windows).toBe(0);
+  });
+
+  it('gives the windows up when nothing else is left', async () => {
+    const owner = await ownerOf('goal-and-window', 8000);
+    appendInTurn(owner, 4, 10, 32);
+    expect(owner.policy.stats?.().windows).toBe(4);
+    while (owner.index.freeBlocks > 0) mustAllocate(owner, { inode: 99, length: 16 });
+    owner.index.checkInvariants();
+  });
+
+  it('forgets the window of an inode that is gone', async () => {
+    const owner = await ownerOf('goal-and-window');
+    appendInTurn(owner, 3, 3, 32);
+    for (const inode of [1, 2, 3]) owner.policy.forgetInode?.(inode);
+    expect(owner.policy.stats?.().windows).toBe(0);
+  });
+
+  it('leaves most of the free space in one run, where next-fit leaves none long', async () => {
+    const largest = async (name: string) => {
+      const owner = await ownerOf(name, 8000);
+      const random = new SeededRandom(7);
+      const files: Run[] = [];
+      for (let step = 0; step < 3000; step++) {
+        if (owner.index.freeBlocks < 2400) owner.free(files.splice(random.below(files.length), 1)[0] as Run);
+        else files.push(mustAllocate(owner, { inode: step + 1, length: 1 + random.below(8) }));
+      }
+      return owner.index.longestRun()?.length ?? 0;
+    };
+    expect(await largest('goal-and-window')).toBeGreaterThan(3 * (await largest('next-fit')));
+  });
+});
+
+describe('group-and-goal', () => {
   it('goes on at the goal, else near it', async () => {
     const owner = await ownerOf('group-and-goal');
     expect(mustAllocate(owner, { goal: 20_000, length: 8 })).toEqual({ start: 20_000, length: 8 });

@@ -69,9 +69,9 @@ describe.concurrent('options of an allocator', () => {
   test.each([
     [
       ['--allocator-options', 'windo=3'],
-      "allocator 'group-and-goal' knows no option 'windo': there is window",
+      "allocator 'goal-and-window' knows no option 'windo': there is window",
     ],
-    [['-o', 'alloc.windo=3'], "allocator 'group-and-goal' knows no option 'windo'"],
+    [['-o', 'alloc.windo=3'], "allocator 'goal-and-window' knows no option 'windo'"],
     [
       ['--allocator', 'first-fit', '-o', 'alloc.window=3'],
       "'first-fit' knows no option 'window': it has none",

@@ -143,7 +143,7 @@ describe('lab new', () => {
     [['nonsense'], 2, "unknown command 'nonsense'; see 'quarry lab --help'"],
     [['verify'], 2, "see 'quarry lab verify --help'"],
     [['verify', './nowhere.ts'], 2, 'allocator module ./nowhere.ts does not exist'],
-    [['verify', 'worst-fit'], 2, "unknown allocator 'worst-fit': use group-and-goal"],
+    [['verify', 'perfect-fit'], 2, "unknown allocator 'perfect-fit': use goal-and-window"],
     [['verify', 'first-fit', '--seed', '-1'], 2, '--seed takes a whole number from 0'],
     [['verify', 'first-fit', '--rounds', '0'], 2, '--rounds takes a whole number from 1'],
     [['verify', 'first-fit', '--minutes', 'x'], 2, '--minutes takes a number above 0'],

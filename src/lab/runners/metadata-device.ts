@@ -40,6 +40,13 @@ export class MetadataDevice extends LocalDevice {
     this.#isKept = new Uint32Array(Math.ceil(sizeBytes / blockBytes / 32));
   }
 
+  /** A new device over the same blocks. */
+  reopen(): MetadataDevice {
+    const device = new MetadataDevice(this.sizeBytes, this.blockBytes);
+    for (const [block, bytes] of this.#kept) device.#keep(block, bytes);
+    return device;
+  }
+
   /** Memory whose content is data, whatever it is. */
   allocateDataMemory(lengthBytes: number): Memory {
     this.#dataMemory = this.allocateMemory(lengthBytes);
@@ -103,9 +110,13 @@ export class MetadataDevice extends LocalDevice {
     } else if (start === 0 || !isZero(bytes)) {
       const fresh = new Uint8Array(this.blockBytes);
       fresh.set(bytes, start);
-      this.#kept.set(block, fresh);
-      this.#isKept[block >>> 5] = (this.#isKept[block >>> 5] ?? 0) | (1 << (block & 31));
+      this.#keep(block, fresh);
     }
+  }
+
+  #keep(block: number, bytes: Uint8Array): void {
+    this.#kept.set(block, bytes);
+    this.#isKept[block >>> 5] = (this.#isKept[block >>> 5] ?? 0) | (1 << (block & 31));
   }
 
   #forget(first: number, end: number): void {

@@ -237,13 +237,24 @@ class Performer {
     if (operation.full && run !== undefined && run.length < length) this.#expectNoneOf(run, want);
     if (this.#asking.forgetful) this.answers.push(run);
     if (run === undefined) return undefined;
-    this.#index.reserve(run);
+    this.#reserve(run);
     this.#model.mark(run, RESERVED);
     file.held.push(run);
     this.#tell(() => this.#made.taken(run, want));
     this.#last = run;
     if (!operation.held) this.#commit(file);
     return run;
+  }
+
+  /** The answer may be in a group of which only the runs are known: its bitmap is fetched now. */
+  #reserve(run: Run): void {
+    try {
+      this.#index.reserve(run);
+    } catch (thrown) {
+      if (thrown !== MISS) throw thrown;
+      this.#disk.fetchAll();
+      this.#index.reserve(run);
+    }
   }
 
   #fill(length: number): string {

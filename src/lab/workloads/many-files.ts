@@ -96,11 +96,13 @@ function* git(place: WorkloadPlace): Generator<LabOperation | 'filled'> {
   const population = new Population(place);
   const { random } = place;
   const fileBytes = () => Math.max(1, Math.round(lognormal(random, Math.log(5 * KIB), 1.4)));
+  /** For packs. */
+  const spareBytes = Math.min(16 * MIB, place.capacityBytes / 30);
   const repositories: { directories: readonly number[]; files: LabFile[]; packs: LabFile[] }[] = [];
-  while (!population.isFullFor(16 * MIB)) {
+  while (!population.isFullFor(spareBytes)) {
     const directories = yield* flatDirectories(population, 100);
     const files: LabFile[] = [];
-    for (let made = 0; made < FILES_OF_REPOSITORY && !population.isFullFor(16 * MIB); made++) {
+    for (let made = 0; made < FILES_OF_REPOSITORY && !population.isFullFor(spareBytes); made++) {
       files.push(yield* population.createWhole(random.pick(directories), fileBytes()));
     }
     repositories.push({ directories, files, packs: [] });
