@@ -65,7 +65,11 @@ const MAY_IMPORT: Record<string, RegExp[]> = {
   ],
   // Numbers to pictures; of what, others know. Its renderer of PNG is loaded where it is wanted.
   'src/pictures': [/^src\/common\//],
-  'src/lab': [/^src\/(alloc|fs|aio|sim|common|pictures)\//, /^node:/],
+  'src/lab': [
+    /^src\/(alloc|fs|aio|sim|common|pictures)\//,
+    /^src\/inspect\/(layout|free)-figures\.ts$/,
+    /^node:/,
+  ],
   'src/cli': [
     /^src\/common\//,
     /^src\/(alloc|fs|aio|sim|fuse|check|inspect|lab|pictures)\//,

@@ -12,8 +12,8 @@
  * fill a volume that is nearly full.
  *
  * First-fit leaves the long runs at the end of the space, where those who need one find it; whoever
- * goes round the space instead, as next-fit does, leaves none anywhere. It never refuses while a run
- * of the minimum exists. A request costs a few searches, none of which grows with the volume.
+ * goes round the space instead, as next-fit does, leaves none anywhere. It never refuses while a
+ * run of the minimum exists. A request costs a few searches, none of which grows with the volume.
  *
  * Option `window`: blocks of a window at most, 2048 if not given (8 MiB of 4 KiB blocks), and no
  * more than a quarter of a group.
@@ -53,9 +53,9 @@ class GoalAndWindow implements Allocator {
     const run =
       this.#atGoal(want) ?? this.#forGrowing(want) ?? this.#whole(want) ?? this.#longest(want, minimum);
     // Where windows stand in all that is left, they stand in the way no more.
-    const any = run ?? this.#space.longestRun(0, PATIENCE_GROUPS);
-    if (any !== undefined && any.length >= minimum) {
-      return { start: any.start, length: Math.min(any.length, length) };
+    const last = run ?? this.#space.longestRun(0, PATIENCE_GROUPS);
+    if (last !== undefined && last.length >= minimum) {
+      return { start: last.start, length: Math.min(last.length, length) };
     }
     return this.#space.findRun(0, this.#space.blockCount, minimum, length);
   }

@@ -22,7 +22,7 @@ import {
   type Terminal,
 } from './command.ts';
 import { CommandError, targetError, UsageError } from './failure.ts';
-import { type Measurement, measure, WORKLOADS, type Workload } from './io-measurement.ts';
+import { type IoWorkload, type Measurement, measure, WORKLOADS } from './io-measurement.ts';
 import { requireOverwritable } from './overwrite.ts';
 import { ProgressBar } from './progress.ts';
 import { formatSize, parseSize } from './sizes.ts';
@@ -39,7 +39,7 @@ const MAX_SECONDS = 86_400;
 export interface IoCommandRequest {
   readonly target: string;
   readonly engine: EngineName | 'auto';
-  readonly workload: Workload;
+  readonly workload: IoWorkload;
   readonly blockBytes: number;
   readonly depth: number;
   readonly seconds: number;
@@ -158,7 +158,7 @@ async function measureOpened(
 interface IoReport extends Measurement {
   readonly target: string;
   readonly engine: EngineName;
-  readonly workload: Workload;
+  readonly workload: IoWorkload;
   readonly blockBytes: number;
   readonly depth: number;
   readonly sizeBytes: number;

@@ -12,10 +12,10 @@ import { SeededRandom } from '../sim/seeded-random.ts';
 import { LatencyHistogram } from './latency-histogram.ts';
 
 export const WORKLOADS = ['randread', 'randwrite', 'read', 'write'] as const;
-export type Workload = (typeof WORKLOADS)[number];
+export type IoWorkload = (typeof WORKLOADS)[number];
 
 export interface MeasurementPlan {
-  readonly workload: Workload;
+  readonly workload: IoWorkload;
   /** Bytes of each request. */
   readonly blockBytes: number;
   /** Requests under way at once. */

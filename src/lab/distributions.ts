@@ -32,8 +32,8 @@ export function exponential(random: SeededRandom, mean: number): number {
 }
 
 /**
- * Values with weights, as a study gives them: the weight at a value is that of all between the value
- * before it and itself.
+ * Values with weights, as a study gives them: the weight at a value is that of all between the
+ * value before it and itself.
  */
 export class Histogram {
   readonly #upper: number[];

@@ -1,4 +1,6 @@
-/** The measures that policies are ranked by: where each stands in a sample, and which way is good. */
+/**
+ * The measures that policies are ranked by: where each stands in a sample, and which way is good.
+ */
 import type { RunSample } from './runners/model-runner.ts';
 
 export interface Measure {

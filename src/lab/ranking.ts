@@ -1,7 +1,7 @@
 /** Policies beside each other: by workload and measure, and over all. */
 import type { FinishedRun } from './experiment.ts';
 import { MEASURES, type Measure } from './measures.ts';
-import { compare, type Estimate, estimate, type Verdict } from './statistics.ts';
+import { type Comparison, compare, type Estimate, estimate } from './statistics.ts';
 
 export interface RankedPolicy {
   readonly policy: string;
@@ -9,7 +9,7 @@ export interface RankedPolicy {
   /** 1 is best. */
   readonly rank: number;
   /** Beside the best. */
-  readonly toBest: Verdict | 'best';
+  readonly toBest: Comparison | 'best';
 }
 
 /** The policies on one workload by one measure, the best first. */

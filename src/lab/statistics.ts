@@ -1,9 +1,10 @@
 /**
  * Means over seeds, how sure they are, and whether two policies can be told apart.
  *
- * Intervals are bootstrap intervals of 95 % (Efron, 1979): from the values at hand as many are drawn
- * again and again, and the middle 95 of a hundred means count. Two policies that ran the same seeds
- * are compared seed by seed: if the interval of the mean difference leaves out 0, they differ.
+ * Intervals are bootstrap intervals of 95 % (Efron, 1979): from the values at hand as many are
+ * drawn again and again, and the middle 95 of a hundred means count. Two policies that ran the same
+ * seeds are compared seed by seed: if the interval of the mean difference leaves out 0, they
+ * differ.
  */
 import { SeededRandom } from '../sim/seeded-random.ts';
 
@@ -20,7 +21,7 @@ export interface Estimate {
   readonly count: number;
 }
 
-export type Verdict = 'better' | 'worse' | 'cannot be told';
+export type Comparison = 'better' | 'worse' | 'cannot be told';
 
 function meanOf(values: readonly number[]): number {
   return values.length === 0 ? 0 : values.reduce((sum, value) => sum + value, 0) / values.length;
@@ -49,7 +50,11 @@ export function estimate(values: readonly number[]): Estimate {
  * @param other values of the same seeds in the same order
  * @param prefers which of two values is the better
  */
-export function compare(one: readonly number[], other: readonly number[], prefers: 'more' | 'less'): Verdict {
+export function compare(
+  one: readonly number[],
+  other: readonly number[],
+  prefers: 'more' | 'less',
+): Comparison {
   const differences = one.slice(0, other.length).map((value, index) => value - (other[index] ?? value));
   if (differences.length < FEWEST_VALUES) return 'cannot be told';
   const { low, high } = estimate(differences);

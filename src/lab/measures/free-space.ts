@@ -1,9 +1,7 @@
-/** How the free space lies: runs, and what they are good for. */
+/** How the free space lies, as a sample of a run has it: the figures of `quarry frag`, and more. */
+import { FreeSpaceTally } from '../../inspect/free-figures.ts';
 
-const MIB = 1024 * 1024;
-const KIB = 1024;
-
-export interface FreeSpaceFigures {
+export interface FreeSpaceSample {
   readonly freeBlocks: number;
   readonly runs: number;
   /** In blocks. */
@@ -23,57 +21,35 @@ export interface FreeSpaceFigures {
 /** Gathers run after run. */
 export class FreeSpaceGatherer {
   readonly #blockBytes: number;
-  #freeBlocks = 0;
-  #runs = 0;
-  #largest = 0;
-  readonly #runsByPower: number[] = [];
-  readonly #blocksByPower: number[] = [];
-  #smallChunks = 0;
-  #largeChunks = 0;
-  #usableSmall = 0;
-  #usableLarge = 0;
+  readonly #tally: FreeSpaceTally;
 
   constructor(blockBytes: number) {
     this.#blockBytes = blockBytes;
+    this.#tally = new FreeSpaceTally(blockBytes);
   }
 
   /** @param start in blocks, from where alignment counts */
   add(start: number, length: number): void {
-    this.#freeBlocks += length;
-    this.#runs++;
-    this.#largest = Math.max(this.#largest, length);
-    const power = Math.floor(Math.log2(length));
-    while (this.#runsByPower.length <= power) {
-      this.#runsByPower.push(0);
-      this.#blocksByPower.push(0);
-    }
-    this.#runsByPower[power] = (this.#runsByPower[power] ?? 0) + 1;
-    this.#blocksByPower[power] = (this.#blocksByPower[power] ?? 0) + length;
-    this.#smallChunks += this.#chunked(start, length, 64 * KIB);
-    this.#largeChunks += this.#chunked(start, length, 2 * MIB);
-    if (length * this.#blockBytes >= 64 * KIB) this.#usableSmall += length;
-    if (length * this.#blockBytes >= MIB) this.#usableLarge += length;
+    this.#tally.add(start, length);
   }
 
-  /** Blocks of the run that lie in aligned chunks of that size. */
-  #chunked(start: number, length: number, chunkBytes: number): number {
-    const chunk = Math.max(1, chunkBytes / this.#blockBytes);
-    const first = Math.ceil(start / chunk) * chunk;
-    return Math.max(0, Math.floor((start + length - first) / chunk)) * chunk;
-  }
-
-  figures(): FreeSpaceFigures {
-    const share = (blocks: number) => (this.#freeBlocks === 0 ? 0 : blocks / this.#freeBlocks);
+  figures(): FreeSpaceSample {
+    const { freeBlocks, runs, largestRunBlocks, histogram, aligned } = this.#tally.figures();
+    const least = histogram[0] === undefined ? 0 : Math.log2(histogram[0].fromBytes / this.#blockBytes);
+    const shorter = Array.from({ length: least }, () => 0);
+    const chunked = (bytes: number) => aligned.find(({ chunkBytes }) => chunkBytes === bytes)?.share ?? 0;
+    const below = (bytes: number) =>
+      histogram.reduce((sum, found) => sum + (found.belowBytes <= bytes ? found.share : 0), 0);
     return {
-      freeBlocks: this.#freeBlocks,
-      runs: this.#runs,
-      largestRun: this.#largest,
-      runsByPower: [...this.#runsByPower],
-      blocksByPower: [...this.#blocksByPower],
-      inChunksOf64KiB: share(this.#smallChunks),
-      inChunksOf2MiB: share(this.#largeChunks),
-      unusableFor64KiB: 1 - share(this.#usableSmall),
-      unusableFor1MiB: 1 - share(this.#usableLarge),
+      freeBlocks,
+      runs,
+      largestRun: largestRunBlocks,
+      runsByPower: [...shorter, ...histogram.map((found) => found.runs)],
+      blocksByPower: [...shorter, ...histogram.map((found) => found.blocks)],
+      inChunksOf64KiB: chunked(2 ** 16),
+      inChunksOf2MiB: chunked(2 ** 21),
+      unusableFor64KiB: below(2 ** 16),
+      unusableFor1MiB: below(2 ** 20),
     };
   }
 }

@@ -1,10 +1,8 @@
 /**
- * How files lie: extents, and the layout score.
- *
- * The layout score of a file is the share of its blocks, but for the first, that lie directly behind
- * the block before them (Smith and Seltzer, 1997); of a volume, the same over the blocks of all
- * files. 1 is perfect. A file of one block has none, and takes no part.
+ * How files lie, as a sample of a run has it: the figures of `quarry frag`, each under a name of
+ * its own. The layout score is by bytes: each block counts once; 1 where no file has two blocks.
  */
+import { LayoutTally } from '../../inspect/layout-figures.ts';
 
 /** A stretch of a file's blocks that lie together. */
 export interface LaidExtent {
@@ -13,7 +11,7 @@ export interface LaidExtent {
   readonly length: number;
 }
 
-export interface LayoutFigures {
+export interface LayoutSample {
   /** Files with at least one block of their own. */
   readonly files: number;
   readonly blocks: number;
@@ -25,7 +23,6 @@ export interface LayoutFigures {
   readonly maxExtents: number;
   /** Of the files. */
   readonly inOnePiece: number;
-  /** 0 to 1; 1 where no file has two blocks. */
   readonly layoutScore: number;
   /** The same for files of up to 64 KiB, up to 1 MiB, and longer ones. */
   readonly layoutScoreSmall: number;
@@ -33,21 +30,15 @@ export interface LayoutFigures {
   readonly layoutScoreLarge: number;
 }
 
-const KIB = 1024;
-const CLASS_LIMITS = [64 * KIB, 1024 * KIB, Number.POSITIVE_INFINITY];
+const SMALL_BYTES = 2 ** 16;
+const MIDDLE_BYTES = 2 ** 20;
 
 /** Gathers file after file. */
 export class LayoutGatherer {
-  readonly #blockBytes: number;
-  /** How many files have so many extents. */
-  readonly #byExtents = new Map<number, number>();
-  #files = 0;
-  #blocks = 0;
-  readonly #followers = CLASS_LIMITS.map(() => 0);
-  readonly #adjacent = CLASS_LIMITS.map(() => 0);
+  readonly #tally: LayoutTally;
 
   constructor(blockBytes: number) {
-    this.#blockBytes = blockBytes;
+    this.#tally = new LayoutTally(blockBytes, 0);
   }
 
   /** @param extents in the order of the file; neighbours that lie together count as one. */
@@ -61,44 +52,38 @@ export class LayoutGatherer {
       behind = block + length;
       blocks += length;
     }
-    this.#files++;
-    this.#blocks += blocks;
-    this.#byExtents.set(pieces, (this.#byExtents.get(pieces) ?? 0) + 1);
-    const sizeClass = CLASS_LIMITS.findIndex((limit) => blocks * this.#blockBytes <= limit);
-    this.#followers[sizeClass] = (this.#followers[sizeClass] ?? 0) + blocks - 1;
-    this.#adjacent[sizeClass] = (this.#adjacent[sizeClass] ?? 0) + blocks - pieces;
+    this.#tally.add({ inode: 0, blocks, pieces });
   }
 
-  figures(): LayoutFigures {
-    const counts = [...this.#byExtents].sort(([one], [other]) => one - other);
-    const extents = counts.reduce((sum, [pieces, files]) => sum + pieces * files, 0);
-    const score = (classes: readonly number[]) => {
-      const sum = (of: readonly number[]) => classes.reduce((all, index) => all + (of[index] ?? 0), 0);
-      return sum(this.#followers) === 0 ? 1 : sum(this.#adjacent) / sum(this.#followers);
-    };
+  figures(): LayoutSample {
+    const { files, blocks, extentsPerFile, inOnePiece, layoutScore } = this.#tally.figures();
     return {
-      files: this.#files,
-      blocks: this.#blocks,
-      meanExtents: this.#files === 0 ? 0 : extents / this.#files,
-      p50Extents: quantile(counts, this.#files, 0.5),
-      p95Extents: quantile(counts, this.#files, 0.95),
-      p99Extents: quantile(counts, this.#files, 0.99),
-      maxExtents: counts.at(-1)?.[0] ?? 0,
-      inOnePiece: this.#files === 0 ? 1 : (this.#byExtents.get(1) ?? 0) / this.#files,
-      layoutScore: score([0, 1, 2]),
-      layoutScoreSmall: score([0]),
-      layoutScoreMiddle: score([1]),
-      layoutScoreLarge: score([2]),
+      files,
+      blocks,
+      meanExtents: extentsPerFile?.mean ?? 0,
+      p50Extents: extentsPerFile?.p50 ?? 0,
+      p95Extents: extentsPerFile?.p95 ?? 0,
+      p99Extents: extentsPerFile?.p99 ?? 0,
+      maxExtents: extentsPerFile?.max ?? 0,
+      inOnePiece: inOnePiece ?? 1,
+      layoutScore: layoutScore.byBytes ?? 1,
+      layoutScoreSmall: this.#scoreOf(0, SMALL_BYTES),
+      layoutScoreMiddle: this.#scoreOf(SMALL_BYTES, MIDDLE_BYTES),
+      layoutScoreLarge: this.#scoreOf(MIDDLE_BYTES, Number.POSITIVE_INFINITY),
     };
   }
-}
 
-/** The least value that so large a share of all does not exceed. */
-function quantile(counts: readonly (readonly [number, number])[], total: number, share: number): number {
-  let seen = 0;
-  for (const [value, count] of counts) {
-    seen += count;
-    if (seen >= share * total) return value;
+  /** Of files with more bytes than the one, and at most the other. */
+  #scoreOf(aboveBytes: number, upToBytes: number): number {
+    let pairs = 0;
+    let adjacent = 0;
+    for (const found of this.#tally.sizeClasses()) {
+      const isOne =
+        found.aboveBytes >= aboveBytes && (found.upToBytes ?? Number.POSITIVE_INFINITY) <= upToBytes;
+      if (!isOne) continue;
+      pairs += found.blocks - found.files;
+      adjacent += found.blocks - found.extents;
+    }
+    return pairs === 0 ? 1 : adjacent / pairs;
   }
-  return 0;
 }

@@ -1,9 +1,9 @@
 /**
- * A device in memory that keeps metadata only: data may be written to it and read from it, and reads
- * as zeros.
+ * A device in memory that keeps metadata only: data may be written to it and read from it, and
+ * reads as zeros.
  *
- * Every block of metadata says what it is in its first bytes, and the data of a model is zeros. So a
- * block that begins with zeros is data, or empty, and is not kept; what stood there before is
+ * Every block of metadata says what it is in its first bytes, and the data of a model is zeros. So
+ * a block that begins with zeros is data, or empty, and is not kept; what stood there before is
  * forgotten. Memory grows with the metadata of a volume, not with its size.
  */
 import { strict as assert } from 'node:assert';

@@ -3,15 +3,15 @@
  *
  *   fill ──'filled'──▶ sample 0 ── churn ──▶ sample 1 ── … ──▶ sample n
  *
- * A sample is taken when so many times the capacity has been written since the volume was full. What
- * is measured follows from the seed alone, but for `cost`, which is of this machine.
+ * A sample is taken when so many times the capacity has been written since the volume was full.
+ * What is measured follows from the seed alone, but for `cost`, which is of this machine.
  */
 import { performance } from 'node:perf_hooks';
 import type { AllocatorDefinition, AllocatorOptions } from '../../alloc/allocator.ts';
 import { SeededRandom } from '../../sim/seeded-random.ts';
 import { type ColdReadFigures, ColdReadGatherer } from '../measures/cold-read.ts';
-import { type FreeSpaceFigures, FreeSpaceGatherer } from '../measures/free-space.ts';
-import { type LayoutFigures, LayoutGatherer } from '../measures/layout.ts';
+import { FreeSpaceGatherer, type FreeSpaceSample } from '../measures/free-space.ts';
+import { LayoutGatherer, type LayoutSample } from '../measures/layout.ts';
 import type { Workload } from '../workloads/workload.ts';
 import { AllocationStopwatch, type CostFigures } from './allocation-stopwatch.ts';
 import { ModelVolume } from './model-volume.ts';
@@ -43,8 +43,8 @@ export interface RunSample {
   readonly simulatedSeconds: number;
   /** Share of the space in use. */
   readonly fullness: number;
-  readonly layout: LayoutFigures;
-  readonly free: FreeSpaceFigures;
+  readonly layout: LayoutSample;
+  readonly free: FreeSpaceSample;
   readonly coldRead: ColdReadFigures;
   readonly refusedOperations: number;
   /** What was free, of the volume, when something found no room first; −1 if nothing did. */
@@ -70,8 +70,8 @@ export interface RunWatcher {
 const OPERATIONS_PER_LOOK = 4096;
 
 /**
- * @throws Error if the workload does not fill the volume; RangeError with a sentence for the user if
- * no volume has such sizes
+ * @throws Error if the workload does not fill the volume; RangeError with a sentence for the user
+ * if no volume has such sizes
  */
 export async function runModel(plan: RunPlan, watcher: RunWatcher): Promise<RunResult> {
   const model = await ModelVolume.make(plan);

@@ -339,7 +339,7 @@ export class ModelVolume {
     return this.#renameTo(file, over, from, to);
   }
 
-  /** The file gets the name of the other for a moment, and then its own again, in that directory. */
+  /** The file gets the name of the other for a moment, then its own again, in that directory. */
   async #renameTo(file: number, over: number, from: number, to: number): Promise<void> {
     const target = this.files.get(file);
     const replaced = this.files.get(over);

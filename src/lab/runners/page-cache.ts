@@ -3,7 +3,8 @@
  *
  * Bytes that follow each other in a file are gathered; they go out as one write of up to a mebibyte
  * when the file is closed or synced, when the cache has enough of all files (the longest dirty file
- * first), or when they are old. A write elsewhere in the same file lets out what was gathered before.
+ * first), or when they are old. A write elsewhere in the same file lets out what was gathered
+ * before.
  */
 
 /** The longest write that the kernel hands over. */

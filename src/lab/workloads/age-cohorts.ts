@@ -1,6 +1,6 @@
 /**
- * Live files by age, so that those who go can be chosen such that the ages of those who stay come to
- * spread as a study found them.
+ * Live files by age, so that those who go can be chosen such that the ages of those who stay come
+ * to spread as a study found them.
  *
  * Time is what was written, in bytes. Cohort i holds files no older than its limit, in the order of
  * their birth; as time goes on its oldest move into the next. From the cohort that has most in

@@ -12,8 +12,9 @@ const TABLES = 12;
 const PAGE = 8 * KIB;
 
 /**
- * Tables grow by small appends that take turns, pages are overwritten in place, the log of changes is
- * written round and round, and now and then a table is written anew and takes the old one's place.
+ * Tables grow by small appends that take turns, pages are overwritten in place, the log of changes
+ * is written round and round, and now and then a table is written anew and takes the old one's
+ * place.
  */
 function* database(place: WorkloadPlace): Generator<LabOperation | 'filled'> {
   const population = new Population(place);

@@ -1,4 +1,6 @@
-/** Workloads of many files: mail, file and web servers, repositories, builds, a busy server's years. */
+/**
+ * Workloads of many files: mail, file and web servers, repositories, builds, a busy server's years.
+ */
 import { exponential, lognormal } from '../distributions.ts';
 import type { LabOperation } from '../operation.ts';
 import { flatDirectories } from './directory-tree.ts';
@@ -89,8 +91,8 @@ function* server(place: WorkloadPlace, kind: ServerKind): Generator<LabOperation
 const FILES_OF_REPOSITORY = 20_000;
 
 /**
- * Repositories: each pull writes some files anew, makes some and removes some, and adds a pack; after
- * many pulls the packs become one.
+ * Repositories: each pull writes some files anew, makes some and removes some, and adds a pack;
+ * after many pulls the packs become one.
  */
 function* git(place: WorkloadPlace): Generator<LabOperation | 'filled'> {
   const population = new Population(place);
@@ -182,8 +184,8 @@ function* build(place: WorkloadPlace): Generator<LabOperation | 'filled'> {
 const GROUPS = 27;
 
 /**
- * The days of a file server in which the volume fills up: most of what a day brings is gone with the
- * next, some stays, and the work of a day is in few groups of directories.
+ * The days of a file server in which the volume fills up: most of what a day brings is gone with
+ * the next, some stays, and the work of a day is in few groups of directories.
  */
 function* ffsYears(place: WorkloadPlace): Generator<LabOperation | 'filled'> {
   const population = new Population(place);
@@ -222,8 +224,8 @@ function* ffsYears(place: WorkloadPlace): Generator<LabOperation | 'filled'> {
 
 /**
  * Sizes that double from round to round, and of the files of the last size every second one gone
- * before: what Robson's worst case for first-fit and for buddies does, as far as a workload can that
- * does not see where its files are.
+ * before: what Robson's worst case for first-fit and for buddies does, as far as a workload can
+ * that does not see where its files are.
  */
 function* adversary(place: WorkloadPlace): Generator<LabOperation | 'filled'> {
   const population = new Population(place);

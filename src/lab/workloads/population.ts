@@ -2,8 +2,8 @@
  * The files of a workload: numbers, sizes, and how much they take in all.
  *
  * It makes the operations for what most workloads do with files, and counts on the way. The list of
- * live files is an array in which the last one takes the place of one that goes, so that drawing one
- * at random costs the same however many there are.
+ * live files is an array in which the last one takes the place of one that goes, so that drawing
+ * one at random costs the same however many there are.
  */
 import { strict as assert } from 'node:assert';
 import { type LabOperation, wholeBlocks } from '../operation.ts';

@@ -5,7 +5,8 @@
  * written. It knows the room it has, and counts for itself what it uses of it, in whole blocks: a
  * volume that runs full all the same says so in its figures, and the stream does not change.
  *
- * A module of somebody else default-exports one: `export default { name, says, source, operations }`.
+ * A module of somebody else default-exports one: `export default { name, says, source, operations
+ * }`.
  */
 import type { SeededRandom } from '../../sim/seeded-random.ts';
 import type { LabOperation } from '../operation.ts';
