@@ -155,3 +155,16 @@ test.each([
   expect({ status, stdout }).toEqual({ status: 2, stdout: '' });
   expect(existsSync(join(folder, 'never'))).toBe(false);
 });
+
+test('the workload in docs/LAB.md is one', () => {
+  const [, code] = /```js\n(.*?)```/s.exec(readFileSync(join(ROOT, 'docs/LAB.md'), 'utf8')) ?? [];
+  writeFileSync(join(folder, 'two-logs.mjs'), code ?? '');
+  const words = ['--size', '32M', '--churn', '0.1', '--samples', '1', '--seeds', '1', '--out', 'logs'];
+  const { status, stdout, stderr } = lab(
+    ...words,
+    ...['--policies', 'first-fit,goal-and-window', '--workloads', './two-logs.mjs'],
+  );
+  expect(stderr).toBe('');
+  expect(status).toBe(0);
+  expect(stdout).toMatch(/^goal-and-window +0\.\d+\*.*\nfirst-fit +0/m);
+}, 60_000);
