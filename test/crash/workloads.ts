@@ -10,6 +10,9 @@
  * the last sync may leave is among the states before it.
  */
 
+import type { AllocatorDefinition } from '../../src/alloc/allocator.ts';
+import { DEFAULT_ALLOCATOR } from '../../src/alloc/built-in.ts';
+import groupAndGoal from '../../src/alloc/group-and-goal.ts';
 import { EVENT_LOOP } from '../../src/fs/base/turns.ts';
 import { formatVolume } from '../../src/fs/mkfs.ts';
 import { openVolume } from '../../src/fs/volume.ts';
@@ -123,17 +126,22 @@ async function recordScenario(name: string, number: number, seed: number): Promi
   const { journalBlocks } = scenario;
   const volumeBytes = (192 + journalBlocks) * KIB;
   const shape = { volumeBytes, spareBytes: 0, blockBytes: 1024, journalBlocks };
-  return recordOn(await formattedDisk(shape), seed, (recorder) => runScenario(scenario, recorder));
+  // Scenarios are about blocks that are used again at once.
+  const run = (recorder: Recorder) => runScenario(scenario, recorder);
+  return recordOn(await formattedDisk(shape), seed, run, groupAndGoal);
 }
 
 async function recordRandom(seed: number): Promise<Recorded> {
   const random = new SeededRandom(seed);
   const shape = random.pick(RANDOM_SHAPES);
   const reorder = random.chance(0.5) ? 1 + random.below(1e6) : 0;
-  return recordOn(await formattedDisk(shape), reorder, async (recorder) => {
+  // Half of them by a policy that goes round the space and soon uses again what was freed.
+  const allocator = seed % 2 === 0 ? groupAndGoal : DEFAULT_ALLOCATOR;
+  const body = async (recorder: Recorder) => {
     await runRandom(recorder, random);
     return 0;
-  });
+  };
+  return recordOn(await formattedDisk(shape), reorder, body, allocator);
 }
 
 const formattedDisks = new Map<string, Uint8Array>();
@@ -165,6 +173,7 @@ async function recordOn(
   disk: CrashDisk,
   reorder: number,
   body: (recorder: Recorder) => Promise<number>,
+  allocator: AllocatorDefinition = DEFAULT_ALLOCATOR,
 ): Promise<Recorded> {
   const mark = disk.mark();
   const device = reorder === 0 ? inOrder(disk) : outOfOrder(disk, reorder);
@@ -177,6 +186,7 @@ async function recordOn(
     cacheBytes: CACHE_BYTES,
     clock,
     turns,
+    allocator,
     thorough: true,
   });
   const recorder = new Recorder(device, volume);
