@@ -13,7 +13,8 @@
  *
  * First-fit leaves the long runs at the end of the space, where those who need one find it; whoever
  * goes round the space instead, as next-fit does, leaves none anywhere. It never refuses while a
- * run of the minimum exists. A request costs a few searches, none of which grows with the volume.
+ * run of the minimum exists. A request costs a few searches, and at most one more for each window,
+ * none of which grows with the volume.
  *
  * Option `window`: blocks of a window at most, 2048 if not given (8 MiB of 4 KiB blocks), and no
  * more than a quarter of a group.
@@ -21,16 +22,14 @@
 import {
   type AllocationRequest,
   type Allocator,
-  type AllocatorOptions,
   defineAllocator,
   type FreeSpace,
   type Run,
 } from './allocator.ts';
 import { GrowingFiles } from './growing-files.ts';
-import { blocksOption } from './policy-options.ts';
+import { windowOption } from './policy-options.ts';
 import { PATIENCE_GROUPS } from './run-lengths.ts';
 
-const DEFAULT_WINDOW_BLOCKS = 2048;
 /** All windows together take at most one part in so many of the free space. */
 const WINDOWS_SHARE = 8;
 const FEWEST_WINDOWS = 4;
@@ -144,13 +143,8 @@ function isGrowing(want: AllocationRequest): boolean {
   return want.stream && want.kind === 'data' && want.goal >= 0;
 }
 
-function windowBlocksOf(space: FreeSpace, options: AllocatorOptions): number {
-  const blocks = blocksOption(options, 'window', DEFAULT_WINDOW_BLOCKS);
-  return Math.max(1, Math.min(blocks, Math.floor(space.groupBlocks / 4)));
-}
-
 export default defineAllocator({
   name: 'goal-and-window',
   options: { window: 'blocks that are kept clear ahead of a growing file' },
-  create: (space, options) => new GoalAndWindow(space, windowBlocksOf(space, options)),
+  create: (space, options) => new GoalAndWindow(space, windowOption(space, options)),
 });

@@ -21,15 +21,13 @@
 import {
   type AllocationRequest,
   type Allocator,
-  type AllocatorOptions,
   defineAllocator,
   type FreeSpace,
   type Run,
 } from './allocator.ts';
+import { windowOption } from './policy-options.ts';
 import { patienceFor, shorter } from './run-lengths.ts';
 import { StreamWindows } from './stream-windows.ts';
-
-const DEFAULT_WINDOW_BLOCKS = 2048;
 
 class GroupAndGoal implements Allocator {
   readonly #space: FreeSpace;
@@ -160,16 +158,8 @@ function isStream(want: AllocationRequest): boolean {
   return want.stream && want.kind === 'data' && want.goal >= 0;
 }
 
-function windowBlocksOf(space: FreeSpace, options: AllocatorOptions): number {
-  const blocks = options.window === undefined ? DEFAULT_WINDOW_BLOCKS : Number(options.window);
-  if (!Number.isInteger(blocks) || blocks < 1) {
-    throw new RangeError(`allocator option window=${options.window} is not a number of blocks`);
-  }
-  return Math.max(1, Math.min(blocks, Math.floor(space.groupBlocks / 4)));
-}
-
 export default defineAllocator({
   name: 'group-and-goal',
   options: { window: 'blocks that are kept clear ahead of a growing file' },
-  create: (space, options) => new GroupAndGoal(space, windowBlocksOf(space, options)),
+  create: (space, options) => new GroupAndGoal(space, windowOption(space, options)),
 });

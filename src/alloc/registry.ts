@@ -59,9 +59,7 @@ export function checkAllocatorOptions({ name, options }: AllocatorDefinition, gi
 }
 
 async function loadModule(file: string): Promise<AllocatorDefinition> {
-  const path = resolve(file);
-  if (!existsSync(path)) throw new AllocatorLoadError(`allocator module ${file} does not exist`);
-  const exported = await importDefault(file, path);
+  const exported = await importDefault('allocator', file);
   if (exported === undefined) {
     throw new AllocatorLoadError(
       `allocator module ${file} has no default export: export default { name, create }`,
@@ -75,7 +73,14 @@ async function loadModule(file: string): Promise<AllocatorDefinition> {
   }
 }
 
-async function importDefault(file: string, path: string): Promise<unknown> {
+/**
+ * The default export of somebody's module, in JavaScript or TypeScript.
+ * @param what it is to be, for the message
+ * @throws AllocatorLoadError
+ */
+export async function importDefault(what: string, file: string): Promise<unknown> {
+  const path = resolve(file);
+  if (!existsSync(path)) throw new AllocatorLoadError(`${what} module ${file} does not exist`);
   hookLoader();
   try {
     const module: { default?: unknown } = await import(pathToFileURL(path).href);
@@ -84,7 +89,7 @@ async function importDefault(file: string, path: string): Promise<unknown> {
     const place = placeOf(thrown, path);
     const where = place === undefined ? '' : ` (${printable(place)})`;
     throw new AllocatorLoadError(
-      `allocator module ${file} cannot be loaded: ${describeThrown(thrown)}${where}`,
+      `${what} module ${file} cannot be loaded: ${describeThrown(thrown)}${where}`,
     );
   }
 }

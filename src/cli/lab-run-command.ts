@@ -30,6 +30,8 @@ const MOST_SEEDS = 1000;
 const MOST_CHURN = 10_000;
 const MOST_SAMPLES = 1000;
 const MOST_THREADS = 256;
+/** Measures by which policies are told apart over all workloads. */
+const OVERALL = ['layoutScore', 'extentsPerFile', 'diskSlowdown'];
 const LEAST_BYTES = 32 * 1024 * 1024;
 const MOST_BYTES = 2 ** 44;
 
@@ -155,7 +157,7 @@ function timeLeft(began: number, share: number): string {
 function describe({ workloads }: Configuration, { rankings, runs }: LabResults): string {
   if (runs.length === 0) return '';
   const tables = workloads.map((workload) => `${workloadTable(rankings, workload)}\n`).join('');
-  const overall = MEASURES.slice(0, 2).concat(MEASURES.slice(3, 4));
+  const overall = MEASURES.filter(({ name }) => OVERALL.includes(name));
   const ranks = overall.map(({ name, title }) => overallTable(title, overallOf(rankings, name))).join('\n');
   return `${tables}${ranks}\n* the best, or cannot be told from it by these seeds\n`;
 }

@@ -12,7 +12,7 @@ import { Worker } from 'node:worker_threads';
 import { messageOf } from '../common/thrown.ts';
 import { type Configuration, type FinishedRun, hashOf, type RunKey, runsOf } from './experiment.ts';
 import { type Ranking, rankingsOf } from './ranking.ts';
-import { rankingCsv, samplesCsv } from './report/tables.ts';
+import { costsCsv, rankingCsv, samplesCsv } from './report/tables.ts';
 import type { RunResult } from './runners/model-runner.ts';
 import type { RunOrder, RunReport } from './runners/run-worker.ts';
 
@@ -158,16 +158,7 @@ export class Laboratory {
     writeWhole(join(outDirectory, 'results.json'), json(results));
     writeWhole(join(outDirectory, 'samples.csv'), samplesCsv(runs, hash));
     writeWhole(join(outDirectory, 'ranking.csv'), rankingCsv(rankings, hash));
-    const costs = runs.map(({ result: { cost }, policy, workload, seed }) => ({
-      configuration: hash,
-      policy,
-      workload,
-      seed,
-      ...cost,
-    }));
-    const head = Object.keys(costs[0] ?? {}).join(',');
-    const rows = costs.map((cost) => Object.values(cost).join(','));
-    writeWhole(join(outDirectory, 'costs.csv'), `${[head, ...rows].join('\n')}\n`);
+    writeWhole(join(outDirectory, 'costs.csv'), costsCsv(runs, hash));
   }
 }
 

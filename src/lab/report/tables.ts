@@ -48,6 +48,16 @@ export function rankingCsv(rankings: readonly Ranking[], hash: string): string {
   return csv([head, ...rows]);
 }
 
+/** What each run cost on this machine. */
+export function costsCsv(runs: readonly FinishedRun[], hash: string): string {
+  const head = Object.keys(runs[0]?.result.cost ?? {});
+  const rows = runs.map(({ policy, workload, seed, result }) => [
+    ...[hash, policy, workload, seed],
+    ...Object.values<number>({ ...result.cost }),
+  ]);
+  return csv([['configuration', 'policy', 'workload', 'seed', ...head], ...rows]);
+}
+
 /** Columns of even width, the first to the left and the others to the right. */
 export function alignedTable(rows: readonly (readonly string[])[]): string {
   const widths = (rows[0] ?? []).map((_, column) =>

@@ -275,13 +275,17 @@ export class ModelVolume {
   }
 
   /** One after the other; a promise only where something has to be waited for. */
-  #writeOut(ranges: readonly DirtyRange[], from = 0): Promise<void> | undefined {
+  #writeOut(ranges: readonly DirtyRange[]): Promise<void> | undefined {
     for (const [index, range] of ranges.entries()) {
-      if (index < from) continue;
       const waits = this.#writeRange(range);
-      if (waits !== undefined) return waits.then(() => this.#writeOut(ranges, index + 1));
+      if (waits !== undefined) return this.#writeRest(waits, ranges.slice(index + 1));
     }
     return undefined;
+  }
+
+  async #writeRest(before: Promise<void>, ranges: readonly DirtyRange[]): Promise<void> {
+    await before;
+    for (const range of ranges) await this.#writeRange(range);
   }
 
   #writeRange({ file, offsetBytes, lengthBytes }: DirtyRange): Promise<void> | undefined {
@@ -412,11 +416,11 @@ export class ModelVolume {
       for (let more = true; more; ) {
         more = await volume.run((tx) => {
           let left = FILES_PER_STEP;
-          volume.readDirectory(tx, directory, cookie, (name, inode, fileType, next) => {
+          volume.readDirectory(tx, directory, cookie, (_name, inode, fileType, next) => {
             if (left-- === 0) return false;
             if (fileType === FileType.regular) inodes.push(inode);
             cookie = next;
-            return name.length > 0;
+            return true;
           });
           return left < 0;
         });

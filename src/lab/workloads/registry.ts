@@ -1,7 +1,5 @@
 /** Workloads by name, or by the file of a module whose default export is one. */
-import { existsSync } from 'node:fs';
-import { resolve } from 'node:path';
-import { pathToFileURL } from 'node:url';
+import { importDefault, isModulePath } from '../../alloc/registry.ts';
 import { messageOf } from '../../common/thrown.ts';
 import { WORKLOADS } from './catalogue.ts';
 import type { Workload } from './workload.ts';
@@ -18,7 +16,7 @@ export class WorkloadLoadError extends Error {
 export async function loadWorkload(nameOrFile: string): Promise<Workload> {
   const known = WORKLOADS.get(nameOrFile);
   if (known !== undefined) return known;
-  if (!nameOrFile.includes('/') && !/\.[cm]?[jt]s$/.test(nameOrFile)) {
+  if (!isModulePath(nameOrFile)) {
     const names = [...WORKLOADS.keys()].join(', ');
     throw new WorkloadLoadError(
       `unknown workload '${nameOrFile}': use ${names}, or a module such as ./mine.js`,
@@ -28,14 +26,11 @@ export async function loadWorkload(nameOrFile: string): Promise<Workload> {
 }
 
 async function loadModule(file: string): Promise<Workload> {
-  const path = resolve(file);
-  if (!existsSync(path)) throw new WorkloadLoadError(`workload module ${file} does not exist`);
   let exported: unknown;
   try {
-    const module: { default?: unknown } = await import(pathToFileURL(path).href);
-    exported = module.default;
+    exported = await importDefault('workload', file);
   } catch (thrown) {
-    throw new WorkloadLoadError(`workload module ${file} cannot be loaded: ${messageOf(thrown)}`);
+    throw new WorkloadLoadError(messageOf(thrown));
   }
   if (!isWorkload(exported)) {
     throw new WorkloadLoadError(
