@@ -1,10 +1,13 @@
 /** `quarry lab run`: policies × workloads × seeds on volumes in memory, measured and ranked. */
-import { availableParallelism } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
 import { AllocatorLoadError } from '../alloc/registry.ts';
+import { isRoot } from '../common/permissions.ts';
 import { DEFAULT_BLOCK_BYTES } from '../fs/format/format.ts';
 import type { Configuration } from '../lab/experiment.ts';
 import { Laboratory, type LabResults } from '../lab/laboratory.ts';
 import { MEASURES } from '../lab/measures.ts';
+import { KERNEL_FILESYSTEMS } from '../lab/mounts/filesystems.ts';
+import { programPath as pathOf } from '../lab/mounts/programs.ts';
 import { loadPolicy } from '../lab/policy-spec.ts';
 import { overallOf } from '../lab/ranking.ts';
 import { overallTable, workloadTable } from '../lab/report/tables.ts';
@@ -20,6 +23,7 @@ import {
 } from './command.ts';
 import { CommandError, UsageError } from './failure.ts';
 import { packageVersion } from './program.ts';
+import { programPath } from './program-path.ts';
 import { ProgressBar } from './progress.ts';
 import { parseSize } from './sizes.ts';
 
@@ -68,7 +72,7 @@ function configurationOf(options: OptionValues): Configuration {
     throw new UsageError(`--size ${optionText(options, 'size')} is not from 32M to 16T`);
   return {
     version: packageVersion(),
-    runner: 'model',
+    runner: runnerOf(options),
     policies: listOf(options, 'policies', '--policies'),
     workloads:
       optionText(options, 'workloads') === 'all'
@@ -83,10 +87,27 @@ function configurationOf(options: OptionValues): Configuration {
   };
 }
 
-/** All are loaded once before anything begins. @throws UsageError */
-async function expectLoadable({ policies, workloads }: Configuration): Promise<void> {
+/** @throws UsageError */
+function runnerOf(options: OptionValues): Configuration['runner'] {
+  const runner = optionText(options, 'runner');
+  if (runner === 'model' || runner === 'mount') return runner;
+  throw new UsageError(`--runner ${runner} is unknown: use model or mount`);
+}
+
+/** All are loaded once before anything begins. @throws UsageError, CommandError */
+async function expectLoadable({ runner, policies, workloads }: Configuration): Promise<void> {
+  const foreign = policies.filter((policy) => KERNEL_FILESYSTEMS.includes(policy));
+  if (runner === 'mount' && !isRoot())
+    throw new CommandError('--runner mount makes loop devices and mounts: run it as root');
+  if (runner === 'model' && foreign[0] !== undefined)
+    throw new UsageError(
+      `${foreign[0]} is a filesystem of the kernel and can only be mounted: use --runner mount`,
+    );
+  for (const name of foreign) {
+    if (pathOf(`mkfs.${name}`) === undefined) throw new CommandError(`mkfs.${name} is not installed`);
+  }
   try {
-    for (const policy of policies) await loadPolicy(policy);
+    for (const policy of policies) if (!foreign.includes(policy)) await loadPolicy(policy);
     for (const workload of workloads) await loadWorkload(workload);
   } catch (thrown) {
     if (thrown instanceof AllocatorLoadError || thrown instanceof WorkloadLoadError)
@@ -116,6 +137,13 @@ async function run(_args: readonly string[], options: OptionValues, terminal: Te
   throw new CommandError(`stopped after ${results.runs.length} runs: the same command with --resume goes on`);
 }
 
+/** Mounts at a time would be in each other's way. */
+function threadsOf({ runner }: Configuration, options: OptionValues): number {
+  if (optionText(options, 'threads') !== undefined)
+    return wholeOf(options, 'threads', '--threads', 1, MOST_THREADS);
+  return runner === 'mount' ? 1 : availableParallelism();
+}
+
 async function carryOut(
   configuration: Configuration,
   options: OptionValues,
@@ -127,10 +155,11 @@ async function carryOut(
     configuration,
     outDirectory: optionText(options, 'out') ?? 'report',
     resume: optionGiven(options, 'resume'),
-    threads:
-      optionText(options, 'threads') === undefined
-        ? availableParallelism()
-        : wholeOf(options, 'threads', '--threads', 1, MOST_THREADS),
+    threads: threadsOf(configuration, options),
+    mounting: {
+      command: [process.execPath, programPath()],
+      scratchDirectory: optionText(options, 'scratch') ?? tmpdir(),
+    },
     progress: (share, finished, all) => {
       const left = share < 0.01 ? '' : `, ${timeLeft(began, share)}`;
       bar?.update(`${finished}/${all}${left}`, share, 1);
@@ -179,8 +208,16 @@ export const labRunCommand: CommandDefinition = {
     { flags: '--seeds <number>', text: 'runs of each, with seeds that follow each other (5)' },
     { flags: '--seed <number>', text: 'the first seed (1)' },
     { flags: '--out <directory>', text: 'where results go (report)' },
+    {
+      flags: '--runner <name>',
+      text: 'model: volumes in memory; mount: mounts on loop devices, also of ext4, xfs, btrfs (model)',
+    },
+    {
+      flags: '--scratch <directory>',
+      text: 'where files behind loop devices may lie (the place for temporary files)',
+    },
     { flags: '--resume', text: 'keep runs of the same configuration that are there' },
-    { flags: '--threads <number>', text: 'runs at a time (one per processor)' },
+    { flags: '--threads <number>', text: 'runs at a time (one per processor; of mounts, one)' },
     { flags: '--list', text: 'tell the workloads and where their numbers come from' },
   ],
   usageStatus: 2,
@@ -191,6 +228,7 @@ export const labRunCommand: CommandDefinition = {
 const DEFAULTS: OptionValues = {
   policies: DEFAULT_POLICIES,
   workloads: DEFAULT_WORKLOADS,
+  runner: 'model',
   size: DEFAULT_SIZE,
   fullness: '0.8',
   churn: '5',

@@ -6,12 +6,13 @@
  * took, is kept apart.
  */
 import { createHash } from 'node:crypto';
-import type { RunResult } from './runners/model-runner.ts';
+import type { RunResult } from './runners/ageing-run.ts';
 
 export interface Configuration {
   /** Of Quarry, and of the results' own format. */
   readonly version: string;
-  readonly runner: 'model';
+  /** Volumes in memory, or mounts on loop devices. */
+  readonly runner: 'model' | 'mount';
   readonly policies: readonly string[];
   readonly workloads: readonly string[];
   readonly sizeBytes: number;

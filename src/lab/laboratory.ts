@@ -11,10 +11,11 @@ import { basename, join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { messageOf } from '../common/thrown.ts';
 import { type Configuration, type FinishedRun, hashOf, type RunKey, runsOf } from './experiment.ts';
+import { Scratch } from './mounts/scratch.ts';
 import { type Ranking, rankingsOf } from './ranking.ts';
 import { costsCsv, rankingCsv, samplesCsv } from './report/tables.ts';
-import type { RunResult } from './runners/model-runner.ts';
-import type { RunOrder, RunReport } from './runners/run-worker.ts';
+import type { Mounting, RunOrder, RunReport } from './run-worker.ts';
+import type { RunResult } from './runners/ageing-run.ts';
 
 /** A run that could not be carried out. */
 export interface FailedRun extends RunKey {
@@ -27,6 +28,8 @@ export interface LabOptions {
   /** Runs of the same configuration that are there already are not carried out again. */
   readonly resume: boolean;
   readonly threads: number;
+  /** What mounts need; not of the configuration, since it decides nothing. */
+  readonly mounting: Mounting;
   /** @param share of all the work, 0 to 1 */
   progress(share: number, finished: number, all: number): void;
 }
@@ -47,10 +50,14 @@ export class Laboratory {
   readonly #shares: number[];
   #next = 0;
   #stopped = false;
+  #mounting: Mounting;
   readonly #threads = new Set<Worker>();
+  /** Not 0: runs end by themselves, as soon as they look. */
+  readonly #stopFlag = new Int32Array(new SharedArrayBuffer(4));
 
   constructor(options: LabOptions) {
     this.#options = options;
+    this.#mounting = options.mounting;
     this.#hash = hashOf(options.configuration);
     this.#all = runsOf(options.configuration);
     this.#finished = this.#all.map(() => undefined);
@@ -60,6 +67,9 @@ export class Laboratory {
   /** Ends the runs under way; `run` resolves with what is done. */
   stop(): void {
     this.#stopped = true;
+    Atomics.store(this.#stopFlag, 0, 1);
+    // Whoever has mounts takes them away before it ends.
+    if (this.#options.configuration.runner === 'mount') return;
     for (const thread of this.#threads) void thread.terminate();
   }
 
@@ -67,17 +77,31 @@ export class Laboratory {
   async run(): Promise<LabResults> {
     mkdirSync(join(this.#options.outDirectory, 'runs'), { recursive: true });
     if (this.#options.resume) for (const [index, key] of this.#all.entries()) this.#recall(key, index);
-    const threads = Math.min(this.#options.threads, this.#all.length);
-    await Promise.all(Array.from({ length: threads }, () => this.#work()));
+    await (this.#options.configuration.runner === 'mount' ? this.#workWithMounts() : this.#workAll());
     const runs = this.#finished.filter((run): run is FinishedRun => run !== undefined);
     const rankings = rankingsOf(runs);
     this.#write(runs, rankings);
     return { runs, failed: this.#failed, rankings, isComplete: runs.length === this.#all.length };
   }
 
+  async #workWithMounts(): Promise<void> {
+    const scratch = new Scratch(this.#mounting.scratchDirectory);
+    this.#mounting = { ...this.#mounting, scratchDirectory: scratch.path };
+    try {
+      await this.#workAll();
+    } finally {
+      scratch.remove();
+    }
+  }
+
+  async #workAll(): Promise<void> {
+    const threads = Math.min(this.#options.threads, this.#all.length);
+    await Promise.all(Array.from({ length: threads }, () => this.#work()));
+  }
+
   /** One thread, until nothing is left to do. */
   async #work(): Promise<void> {
-    const thread = new Worker(new URL('./runners/run-worker.js', import.meta.url));
+    const thread = new Worker(new URL('./run-worker.js', import.meta.url));
     this.#threads.add(thread);
     try {
       for (let index = this.#take(); index !== undefined; index = this.#take()) {
@@ -98,14 +122,17 @@ export class Laboratory {
     const key = this.#all[id];
     if (key === undefined) return Promise.resolve();
     const { configuration } = this.#options;
+    const mounting = this.#mounting;
     const { policy, workload, seed } = key;
-    const { sizeBytes, blockBytes, fullness, churn, samples } = configuration;
+    const { runner, sizeBytes, blockBytes, fullness, churn, samples } = configuration;
     const plan = { sizeBytes, blockBytes, fullness, churn, samples, seed };
-    const order: RunOrder = { id, policy, workloadName: workload, ...plan };
+    const stopFlag = this.#stopFlag;
+    const order: RunOrder = { id, runner, policy, workloadName: workload, mounting, stopFlag, ...plan };
     return new Promise((resolve) => {
       const heard = (report: RunReport) => {
         if (report.kind === 'progress') this.#progress(id, report.share);
-        else end(report.kind === 'done' ? report.result : report.reason);
+        else
+          end(report.kind === 'done' ? report.result : report.kind === 'failed' ? report.reason : 'stopped');
       };
       const failed = (thrown: unknown) => end(messageOf(thrown));
       const ended = () => end('the thread ended');

@@ -1,13 +1,14 @@
 /**
  * The measures that policies are ranked by: where each stands in a sample, and which way is good.
  */
-import type { RunSample } from './runners/model-runner.ts';
+import type { RunSample } from './runners/ageing-run.ts';
 
 export interface Measure {
   readonly name: string;
   readonly title: string;
   readonly prefers: 'more' | 'less';
-  of(sample: RunSample): number;
+  /** Undefined where nobody measured it. */
+  of(sample: RunSample): number | undefined;
 }
 
 export const MEASURES: readonly Measure[] = [
@@ -43,9 +44,21 @@ export const MEASURES: readonly Measure[] = [
     of: ({ coldRead }) => coldRead.nvmeSlowdown,
   },
   {
+    name: 'diskBesideCopy',
+    title: 'cold read, disk, beside a copy',
+    prefers: 'less',
+    of: ({ besideCopy }) => besideCopy?.diskSlowdown,
+  },
+  {
+    name: 'measuredBesideCopy',
+    title: 'cold read, measured, beside a copy',
+    prefers: 'less',
+    of: ({ besideCopy }) => besideCopy?.measuredSlowdown,
+  },
+  {
     name: 'inChunksOf2MiB',
     title: 'free space in whole 2 MiB chunks',
     prefers: 'more',
-    of: ({ free }) => free.inChunksOf2MiB,
+    of: ({ free }) => free?.inChunksOf2MiB,
   },
 ];

@@ -10,11 +10,16 @@ export interface LoadedPolicy {
   readonly options: AllocatorOptions;
 }
 
+/** @throws AllocatorLoadError if what is behind the question mark are no options */
+export function policyParts(spec: string): { readonly name: string; readonly options: AllocatorOptions } {
+  const mark = spec.indexOf('?');
+  if (mark < 0) return { name: spec, options: {} };
+  return { name: spec.slice(0, mark), options: optionsOf(spec, spec.slice(mark + 1)) };
+}
+
 /** @throws AllocatorLoadError */
 export async function loadPolicy(spec: string): Promise<LoadedPolicy> {
-  const mark = spec.indexOf('?');
-  const name = mark < 0 ? spec : spec.slice(0, mark);
-  const options = mark < 0 ? {} : optionsOf(spec, spec.slice(mark + 1));
+  const { name, options } = policyParts(spec);
   const definition = await loadAllocator(name);
   checkAllocatorOptions(definition, options);
   return { definition, options };

@@ -33,20 +33,23 @@ function valuesOf(runs: readonly FinishedRun[], measure: Measure): Map<number, n
   const values = new Map<number, number>();
   for (const { seed, result } of runs) {
     const last = result.samples.at(-1);
-    if (last !== undefined) values.set(seed, measure.of(last));
+    const value = last === undefined ? undefined : measure.of(last);
+    if (value !== undefined) values.set(seed, value);
   }
   return values;
 }
 
 function rankBy(workload: string, measure: Measure, runs: readonly FinishedRun[]): Ranking {
   const policies = [...new Set(runs.map(({ policy }) => policy))];
-  const found = policies.map((policy) => {
-    const values = valuesOf(
-      runs.filter((run) => run.policy === policy),
-      measure,
-    );
-    return { policy, values, estimate: estimate([...values.values()]) };
-  });
+  const found = policies
+    .map((policy) => {
+      const values = valuesOf(
+        runs.filter((run) => run.policy === policy),
+        measure,
+      );
+      return { policy, values, estimate: estimate([...values.values()]) };
+    })
+    .filter(({ values }) => values.size > 0);
   const sign = measure.prefers === 'more' ? -1 : 1;
   found.sort((one, other) => sign * (one.estimate.mean - other.estimate.mean));
   const best = found[0];

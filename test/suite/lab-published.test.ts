@@ -5,7 +5,8 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import { BUILT_IN_ALLOCATORS, DEFAULT_ALLOCATOR } from '../../src/alloc/built-in.ts';
 import { wholeBetween } from '../../src/lab/distributions.ts';
-import { type RunSample, runModel } from '../../src/lab/runners/model-runner.ts';
+import type { RunSample } from '../../src/lab/runners/ageing-run.ts';
+import { runModel } from '../../src/lab/runners/model-runner.ts';
 import { compare } from '../../src/lab/statistics.ts';
 import { BitmapDisk } from '../../src/lab/verify/bitmap-disk.ts';
 import { WORKLOADS } from '../../src/lab/workloads/catalogue.ts';
@@ -109,7 +110,7 @@ test('which of two is better depends on the work (Kadekodi and others, Geriatrix
 }, 120_000);
 
 test('who keeps whole chunks has more of them (Kadekodi and others, WineFS, 2021)', async () => {
-  const chunks = (samples: readonly RunSample[]) => samples.map(({ free }) => free.inChunksOf2MiB);
+  const chunks = (samples: readonly RunSample[]) => samples.map(({ free }) => free?.inChunksOf2MiB ?? 0);
   const aligned = chunks(await aged('aligned', 'mail'));
   expect(compare(aligned, chunks(await aged('first-fit', 'mail')), 'more')).toBe('better');
 }, 120_000);

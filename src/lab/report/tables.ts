@@ -2,6 +2,7 @@
 import type { FinishedRun } from '../experiment.ts';
 import { MEASURES } from '../measures.ts';
 import type { OverallRank, Ranking } from '../ranking.ts';
+import type { RunSample } from '../runners/ageing-run.ts';
 
 /** RFC 4180. */
 function csvField(value: string | number): string {
@@ -13,29 +14,29 @@ function csv(rows: readonly (readonly (string | number)[])[]): string {
   return `${rows.map((row) => row.map(csvField).join(',')).join('\n')}\n`;
 }
 
+type Row = Readonly<Record<string, string | number>>;
+
+/** A column for each name that any row has; empty where one has none. */
+function csvOf(rows: readonly Row[]): string {
+  const names = [...new Set(rows.flatMap((row) => Object.keys(row)))];
+  return csv([names, ...rows.map((row) => names.map((name) => row[name] ?? ''))]);
+}
+
+/** What of a sample is one number, under its own name. */
+function figuresOf(sample: RunSample): Row {
+  const { layout, free, coldRead, besideCopy, policy: _p, simulatedSeconds: _s, ...plain } = sample;
+  const { runsByPower: _r, blocksByPower: _b, ...space } = free ?? {};
+  const copied = Object.entries(besideCopy ?? {}).map(([name, value]) => [`besideCopy.${name}`, value]);
+  return { ...plain, ...layout, ...space, ...coldRead, ...Object.fromEntries(copied) };
+}
+
 /** A row for each sample of each run; `hash` is that of the configuration. */
 export function samplesCsv(runs: readonly FinishedRun[], hash: string): string {
-  const rows: (string | number)[][] = [];
-  for (const { policy, workload, seed, result } of runs) {
-    for (const sample of result.samples) {
-      const { layout, free, coldRead } = sample;
-      const { runsByPower: _r, blocksByPower: _b, ...space } = free;
-      const figures = { ...layout, ...space, ...coldRead };
-      if (rows.length === 0) {
-        rows.push([
-          ...['configuration', 'policy', 'workload', 'seed', 'churn', 'operations', 'fullness'],
-          ...['refusedOperations', 'freeAtFirstRefusal', 'metadataBlocksWritten'],
-          ...Object.keys(figures),
-        ]);
-      }
-      rows.push([
-        ...[hash, policy, workload, seed, sample.churn, sample.operations, sample.fullness],
-        ...[sample.refusedOperations, sample.freeAtFirstRefusal, sample.metadataBlocksWritten],
-        ...Object.values(figures),
-      ]);
-    }
-  }
-  return csv(rows);
+  return csvOf(
+    runs.flatMap(({ policy, workload, seed, result }) =>
+      result.samples.map((sample) => ({ configuration: hash, policy, workload, seed, ...figuresOf(sample) })),
+    ),
+  );
 }
 
 export function rankingCsv(rankings: readonly Ranking[], hash: string): string {
@@ -50,12 +51,12 @@ export function rankingCsv(rankings: readonly Ranking[], hash: string): string {
 
 /** What each run cost on this machine. */
 export function costsCsv(runs: readonly FinishedRun[], hash: string): string {
-  const head = Object.keys(runs[0]?.result.cost ?? {});
-  const rows = runs.map(({ policy, workload, seed, result }) => [
-    ...[hash, policy, workload, seed],
-    ...Object.values<number>({ ...result.cost }),
-  ]);
-  return csv([['configuration', 'policy', 'workload', 'seed', ...head], ...rows]);
+  return csvOf(
+    runs.map(({ policy, workload, seed, result }) => ({
+      ...{ configuration: hash, policy, workload, seed },
+      ...result.cost,
+    })),
+  );
 }
 
 /** Columns of even width, the first to the left and the others to the right. */
@@ -86,10 +87,12 @@ export function shortNumber(value: number): string {
 export function workloadTable(rankings: readonly Ranking[], workload: string): string {
   const own = rankings.filter((ranking) => ranking.workload === workload);
   const policies = own[0]?.policies.map(({ policy }) => policy) ?? [];
-  const titles = MEASURES.map(({ title }) => title);
+  const measured = MEASURES.filter(({ name }) =>
+    own.some(({ measure, policies: ranked }) => measure === name && ranked.length > 0),
+  );
   const rows = policies.map((policy) => [
     policy,
-    ...MEASURES.map(({ name }) => {
+    ...measured.map(({ name }) => {
       const place = own
         .find(({ measure }) => measure === name)
         ?.policies.find((one) => one.policy === policy);
@@ -98,7 +101,7 @@ export function workloadTable(rankings: readonly Ranking[], workload: string): s
       return `${shortNumber(place.estimate.mean)}${mark}`;
     }),
   ]);
-  return alignedTable([[workload, ...titles], ...rows]);
+  return alignedTable([[workload, ...measured.map(({ title }) => title)], ...rows]);
 }
 
 export function overallTable(title: string, overall: readonly OverallRank[]): string {

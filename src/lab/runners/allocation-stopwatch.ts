@@ -2,9 +2,7 @@
 import { performance } from 'node:perf_hooks';
 import type { Allocator } from '../../alloc/allocator.ts';
 
-export interface CostFigures {
-  readonly operationsPerSecond: number;
-  readonly seconds: number;
+export interface AllocationCosts {
   readonly allocations: number;
   /** Of one answer, in microseconds. */
   readonly p50Microseconds: number;
@@ -12,6 +10,12 @@ export interface CostFigures {
   readonly maxMicroseconds: number;
   /** All answers together. */
   readonly allocationSeconds: number;
+}
+
+/** Of a run; the policy's own only where it runs in this process. */
+export interface CostFigures extends Partial<AllocationCosts> {
+  readonly operationsPerSecond: number;
+  readonly seconds: number;
 }
 
 /** Eighths of a power of two: an answer is told to a tenth. */
@@ -48,7 +52,7 @@ export class AllocationStopwatch {
     this.#most = Math.max(this.#most, nanoseconds);
   }
 
-  figures(operations: number, seconds: number): CostFigures {
+  figures(operations: number, seconds: number): CostFigures & AllocationCosts {
     return {
       operationsPerSecond: seconds === 0 ? 0 : operations / seconds,
       seconds,

@@ -14,7 +14,7 @@ import type { Memory } from '../../aio/device.ts';
 import type { Allocator, AllocatorDefinition, AllocatorOptions } from '../../alloc/allocator.ts';
 import type { Clock } from '../../fs/base/clock.ts';
 import { FsError } from '../../fs/base/errors.ts';
-import type { Caller, Operation, SpaceStatistics, WriteRequest } from '../../fs/base/filesystem.ts';
+import type { Caller, Operation, WriteRequest } from '../../fs/base/filesystem.ts';
 import { DEFAULT_COMMIT_SECONDS } from '../../fs/base/limits.ts';
 import { FileType, ROOT_INODE } from '../../fs/format/format.ts';
 import { formatVolume } from '../../fs/mkfs.ts';
@@ -23,16 +23,17 @@ import { openVolume, type Volume } from '../../fs/volume.ts';
 import { SeededRandom } from '../../sim/seeded-random.ts';
 import type { LaidExtent } from '../measures/layout.ts';
 import type { LabOperation } from '../operation.ts';
+import type { AgedFigures, AgedVolume, Refusals } from './aged-volume.ts';
 import { MetadataDevice } from './metadata-device.ts';
 import { type DirtyRange, MOST_WRITE_BYTES, PageCache } from './page-cache.ts';
+import { entriesOf, filesOf, fullnessOf, visitFreeRuns } from './volume-layout.ts';
 
-const SECONDS_PER_OPERATION = 50e-6;
-const SECONDS_PER_BYTE = 1 / 200e6;
+export const SECONDS_PER_OPERATION = 50e-6;
+export const SECONDS_PER_BYTE = 1 / 200e6;
 /** Of a volume that is aged, the metadata is at hand, as it is on a machine with memory. */
 const CACHE_BYTES = 512 * 1024 * 1024;
 /** Some day, for all volumes: 2026-01-01. */
 const EPOCH_SECONDS = 1_767_225_600;
-const FILES_PER_STEP = 1000;
 const NOBODY: Caller = { uid: 1000, gid: 1000, umask: 0o022 };
 const FILE_MODE = FileType.regular | 0o644;
 const DIRECTORY_MODE = FileType.directory | 0o755;
@@ -116,15 +117,7 @@ export interface ModelOptions {
   readonly allocatorOptions?: AllocatorOptions;
 }
 
-/** What found no room. */
-export interface Refusals {
-  count: number;
-  bytes: number;
-  /** Of the first: how much was free, of all. */
-  firstFreeShare: number | undefined;
-}
-
-export class ModelVolume {
+export class ModelVolume implements AgedVolume {
   readonly files = new Map<number, ModelFile>();
   readonly clock: ModelClock;
   readonly refusals: Refusals = { count: 0, bytes: 0, firstFreeShare: undefined };
@@ -404,58 +397,28 @@ export class ModelVolume {
     await this.volume.sync();
   }
 
-  /**
-   * The extents of each file, directory by directory as they were made, in the order in which the
-   * directory lists its files.
-   */
+  get simulatedSeconds(): number {
+    return this.clock.now;
+  }
+
+  /** Directories come as they were made. */
   async *filesInOrder(): AsyncGenerator<readonly LaidExtent[]> {
-    const { volume } = this;
     for (const directory of this.#directories.values()) {
-      const inodes: number[] = [];
-      let cookie = 0;
-      for (let more = true; more; ) {
-        more = await volume.run((tx) => {
-          let left = FILES_PER_STEP;
-          volume.readDirectory(tx, directory, cookie, (_name, inode, fileType, next) => {
-            if (left-- === 0) return false;
-            if (fileType === FileType.regular) inodes.push(inode);
-            cookie = next;
-            return true;
-          });
-          return left < 0;
-        });
-      }
-      for (const inode of inodes) yield await this.#extentsOf(inode);
+      yield* filesOf(this.volume, await entriesOf(this.volume, directory));
     }
   }
 
-  #extentsOf(inode: number): Promise<LaidExtent[]> {
-    return this.volume.run((tx) => {
-      const extents: LaidExtent[] = [];
-      this.volume.visitExtents(tx, inode, (fileBlock, block, length) => {
-        extents.push({ fileBlock, block, length });
-      });
-      return extents;
-    });
+  async visitFreeRuns(visit: (start: number, length: number) => void): Promise<boolean> {
+    await visitFreeRuns(this.volume, visit);
+    return true;
   }
 
-  /** Every free run, cut at the borders of groups. */
-  async visitFreeRuns(visit: (start: number, length: number) => void): Promise<void> {
-    const { volume } = this;
-    for (let group = 0; group < volume.layout.groupCount; group++) {
-      const runs = await volume.run((tx) => {
-        const found: [number, number][] = [];
-        volume.visitFreeRuns(tx, group, (start, length) => found.push([start, length]));
-        return found;
-      });
-      for (const [start, length] of runs) visit(start, length);
-    }
-  }
-
-  async space(): Promise<SpaceStatistics> {
-    const into = { blockBytes: 0, blocks: 0, freeBlocks: 0, inodes: 0, freeInodes: 0, maxNameBytes: 0 };
-    await this.volume.run((tx) => this.volume.statistics(tx, into));
-    return into;
+  async figures(): Promise<AgedFigures> {
+    return {
+      fullness: await fullnessOf(this.volume),
+      metadataBlocksWritten: this.volume.counters().metadataBlocksWritten,
+      policy: this.policy?.stats?.() ?? {},
+    };
   }
 
   async close(): Promise<void> {

@@ -1,0 +1,125 @@
+/**
+ * Runs a workload on a mounted volume: a loop device over a file, a filesystem on it, system calls.
+ *
+ * What is measured is what the kernel and the daemon made of it, so not the same twice. It needs
+ * root. Whatever happens, the mount is taken away, and with it the disk.
+ */
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { performance } from 'node:perf_hooks';
+import { type ColdReadFigures, ColdReadGatherer } from '../measures/cold-read.ts';
+import {
+  type AgeingPlan,
+  AgeingRun,
+  type BesideCopy,
+  type RunResult,
+  type RunSample,
+  type RunWatcher,
+} from '../runners/ageing-run.ts';
+import { copyAll, secondsToReadAll } from './cold-read-clock.ts';
+import type { Filesystem, MountedPlace } from './filesystems.ts';
+import { LoopDisk } from './loop-disk.ts';
+import { MountedVolume } from './mounted-volume.ts';
+
+export interface MountedPlan extends AgeingPlan {
+  readonly filesystem: Filesystem;
+  /** Where the files behind the disks may lie. */
+  readonly scratchDirectory: string;
+}
+
+const SCRATCH_PREFIX = 'run-';
+
+/** @throws Error with one line for the user, also if the workload does not fill the volume */
+export async function runMounted(plan: MountedPlan, watcher: RunWatcher): Promise<RunResult> {
+  const directory = mkdtempSync(join(plan.scratchDirectory, SCRATCH_PREFIX));
+  try {
+    return await withMount(plan, directory, 'aged', async (mount) => {
+      const aged = await age(plan, mount, watcher);
+      const last = aged.samples.at(-1);
+      if (last === undefined || watcher.isStopped()) return aged;
+      const besideCopy = await compareWithCopy(plan, directory, mount, last);
+      return { ...aged, samples: [...aged.samples.slice(0, -1), { ...last, besideCopy }] };
+    });
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+}
+
+async function age(plan: MountedPlan, { place }: Mount, watcher: RunWatcher): Promise<RunResult> {
+  const volume = new MountedVolume(plan.filesystem, place);
+  const began = performance.now();
+  try {
+    const samples = await new AgeingRun(plan, volume, watcher).go();
+    const seconds = (performance.now() - began) / 1000;
+    return { samples, cost: { operationsPerSecond: volume.operations / seconds, seconds } };
+  } finally {
+    volume.closeAll();
+  }
+}
+
+/** A disk that is mounted, and can be mounted anew. */
+interface Mount {
+  readonly place: MountedPlace;
+  /** Nothing of it is in memory after this. */
+  again(): void;
+}
+
+async function withMount<T>(
+  { filesystem, sizeBytes, blockBytes }: MountedPlan,
+  scratch: string,
+  name: string,
+  use: (mount: Mount) => Promise<T>,
+): Promise<T> {
+  const disk = LoopDisk.make(scratch, `${name}.img`, sizeBytes);
+  try {
+    const directory = join(scratch, name);
+    mkdirSync(directory);
+    filesystem.make(disk.path, blockBytes);
+    filesystem.mount(disk.path, directory);
+    try {
+      const again = () => {
+        filesystem.unmount(directory);
+        disk.forgetCaches();
+        filesystem.mount(disk.path, directory);
+      };
+      return await use({ place: { device: disk.path, directory, blockBytes }, again });
+    } finally {
+      filesystem.unmount(directory);
+    }
+  } finally {
+    disk.close();
+  }
+}
+
+async function compareWithCopy(
+  plan: MountedPlan,
+  scratch: string,
+  aged: Mount,
+  { coldRead }: RunSample,
+): Promise<BesideCopy> {
+  aged.again();
+  const agedSeconds = secondsToReadAll(aged.place.directory);
+  return withMount(plan, scratch, 'fresh', async (fresh) => {
+    copyAll(aged.place.directory, fresh.place.directory);
+    fresh.again();
+    const freshSeconds = secondsToReadAll(fresh.place.directory);
+    const modelled = await modelledRead(plan, fresh.place);
+    return {
+      agedSeconds,
+      freshSeconds,
+      measuredSlowdown: agedSeconds / freshSeconds,
+      diskSlowdown: coldRead.diskSeconds / modelled.diskSeconds,
+    };
+  });
+}
+
+async function modelledRead(plan: MountedPlan, place: MountedPlace): Promise<ColdReadFigures> {
+  const gatherer = new ColdReadGatherer(plan.blockBytes, plan.sizeBytes);
+  const maps = await plan.filesystem.maps(place);
+  try {
+    for await (const extents of maps.filesInOrder()) gatherer.add(extents);
+  } finally {
+    await maps.close();
+  }
+  return gatherer.figures();
+}

@@ -1,0 +1,167 @@
+/**
+ * Ages a volume by a workload, and looks at it now and then.
+ *
+ *   fill ──'filled'──▶ sample 0 ── churn ──▶ sample 1 ── … ──▶ sample n
+ *
+ * A sample is taken when so many times the capacity has been written since the volume was full.
+ */
+import { SeededRandom } from '../../sim/seeded-random.ts';
+import { type ColdReadFigures, ColdReadGatherer } from '../measures/cold-read.ts';
+import { FreeSpaceGatherer, type FreeSpaceSample } from '../measures/free-space.ts';
+import { LayoutGatherer, type LayoutSample } from '../measures/layout.ts';
+import type { Workload } from '../workloads/workload.ts';
+import type { AgedVolume } from './aged-volume.ts';
+import type { CostFigures } from './allocation-stopwatch.ts';
+
+/** Of a volume's size: what files may take at most, behind the journal and the metadata. */
+const CAPACITY_SHARE = 0.95;
+/** A filling that takes more than so many times the capacity never ends. */
+const MOST_FILLING = 8;
+
+/** What is done to a volume, whoever it belongs to. */
+export interface AgeingPlan {
+  readonly workload: Workload;
+  readonly sizeBytes: number;
+  readonly blockBytes: number;
+  readonly seed: number;
+  /** Share of the capacity to fill, where the workload has none of its own. */
+  readonly fullness: number;
+  /** How many times the capacity is written when the volume is full. */
+  readonly churn: number;
+  /** Samples after the first. */
+  readonly samples: number;
+}
+
+/** The aged volume beside a copy of its files on a fresh one of the same kind. */
+export interface BesideCopy {
+  /** All files read from a cold cache, by the clock of this machine. */
+  readonly agedSeconds: number;
+  readonly freshSeconds: number;
+  readonly measuredSlowdown: number;
+  /** By the model of a disk. */
+  readonly diskSlowdown: number;
+}
+
+export interface RunSample {
+  /** Times the capacity was written since the volume was full. */
+  readonly churn: number;
+  readonly operations: number;
+  readonly simulatedSeconds: number;
+  /** Share of the space in use. */
+  readonly fullness: number;
+  readonly layout: LayoutSample;
+  /** Where somebody tells of free runs. */
+  readonly free?: FreeSpaceSample;
+  readonly coldRead: ColdReadFigures;
+  readonly refusedOperations: number;
+  /** What was free, of the volume, when something found no room first; −1 if nothing did. */
+  readonly freeAtFirstRefusal: number;
+  readonly metadataBlocksWritten?: number;
+  /** Of mounted volumes, at the end. */
+  readonly besideCopy?: BesideCopy;
+  /** What the policy tells of itself. */
+  readonly policy: Readonly<Record<string, number>>;
+}
+
+export interface RunResult {
+  readonly samples: readonly RunSample[];
+  /** Of this machine, and not the same twice. */
+  readonly cost: CostFigures;
+}
+
+export interface RunWatcher {
+  /** Part of the work that is done, 0 to 1. */
+  progress(share: number): void;
+  /** Asked now and then: true ends the run with what it has. */
+  isStopped(): boolean;
+}
+
+const OPERATIONS_PER_LOOK = 4096;
+
+/** One run of a workload over one volume. */
+export class AgeingRun {
+  readonly #capacityBytes: number;
+  readonly #samples: RunSample[] = [];
+  /** Bytes written when the volume was full. */
+  #filledAt = -1;
+  #nextSample = Number.POSITIVE_INFINITY;
+
+  constructor(
+    readonly plan: AgeingPlan,
+    readonly volume: AgedVolume,
+    readonly watcher: RunWatcher,
+  ) {
+    this.#capacityBytes = plan.sizeBytes * CAPACITY_SHARE;
+  }
+
+  /** @throws Error if the workload does not fill the volume */
+  async go(): Promise<RunSample[]> {
+    const { plan, volume } = this;
+    const place = {
+      random: new SeededRandom(plan.seed),
+      capacityBytes: this.#capacityBytes,
+      fullness: plan.workload.fullness ?? plan.fullness,
+      blockBytes: plan.blockBytes,
+    };
+    for (const operation of plan.workload.operations(place)) {
+      if (operation === 'filled') {
+        this.#filledAt = volume.writtenBytes;
+        this.#nextSample = volume.writtenBytes;
+      } else {
+        const waits = volume.apply(operation);
+        if (waits !== undefined) await waits;
+      }
+      if (volume.writtenBytes >= this.#nextSample) await this.#sample();
+      if (this.#isOver()) break;
+    }
+    return this.#samples;
+  }
+
+  #isOver(): boolean {
+    if (this.#samples.length > this.plan.samples) return true;
+    const { operations, writtenBytes } = this.volume;
+    if (operations % OPERATIONS_PER_LOOK !== 0) return false;
+    if (this.#filledAt < 0 && writtenBytes > MOST_FILLING * this.#capacityBytes) {
+      throw new Error(`workload ${this.plan.workload.name} does not fill the volume`);
+    }
+    const done = this.#filledAt < 0 ? 0 : (writtenBytes - this.#filledAt) / this.#capacityBytes;
+    this.watcher.progress((Math.min(1, writtenBytes / this.#capacityBytes) + done) / (1 + this.plan.churn));
+    return this.watcher.isStopped();
+  }
+
+  async #sample(): Promise<void> {
+    const { plan, volume } = this;
+    await volume.settle();
+    const figures = await volume.figures();
+    this.#samples.push({
+      churn: (volume.writtenBytes - this.#filledAt) / this.#capacityBytes,
+      operations: volume.operations,
+      simulatedSeconds: volume.simulatedSeconds,
+      ...(await this.#files()),
+      ...(await this.#freeSpace()),
+      refusedOperations: volume.refusals.count,
+      freeAtFirstRefusal: volume.refusals.firstFreeShare ?? -1,
+      ...figures,
+    });
+    const step = (plan.churn * this.#capacityBytes) / Math.max(1, plan.samples);
+    this.#nextSample = this.#filledAt + this.#samples.length * step;
+    if (plan.samples === 0 || plan.churn === 0) this.#nextSample = Number.POSITIVE_INFINITY;
+  }
+
+  async #files(): Promise<Pick<RunSample, 'layout' | 'coldRead'>> {
+    const { blockBytes, sizeBytes } = this.plan;
+    const layout = new LayoutGatherer(blockBytes);
+    const coldRead = new ColdReadGatherer(blockBytes, sizeBytes);
+    for await (const extents of this.volume.filesInOrder()) {
+      layout.add(extents);
+      coldRead.add(extents);
+    }
+    return { layout: layout.figures(), coldRead: coldRead.figures() };
+  }
+
+  async #freeSpace(): Promise<Pick<RunSample, 'free'>> {
+    const free = new FreeSpaceGatherer(this.plan.blockBytes);
+    const isTold = await this.volume.visitFreeRuns((start, length) => free.add(start, length));
+    return isTold ? { free: free.figures() } : {};
+  }
+}

@@ -1,0 +1,84 @@
+/** What programs of the system say of filesystems, as the laboratory reads it. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { filesBelow, parseFileMaps, parseFreeSpace } from '../../src/lab/mounts/kernel-maps.ts';
+import { programPath, runProgram } from '../../src/lab/mounts/programs.ts';
+
+test('filefrag: a list of extents for each file, without what is not in blocks', () => {
+  const said = `Filesystem type is: ef53
+File size of /m/f1 is 300000 (74 blocks of 4096 bytes)
+ ext:     logical_offset:        physical_offset: length:   expected: flags:
+   0:        0..       9:      32833..     32842:     10:
+   1:       20..      73:      40000..     40053:     54:      32843: last,eof
+/m/f1: 2 extents found
+File size of /m/f2 is 0 (0 blocks of 4096 bytes)
+/m/f2: 0 extents found
+File size of /m/f3 is 100 (1 block of 4096 bytes)
+ ext:     logical_offset:        physical_offset: length:   expected: flags:
+   0:        0..       0:          0..         0:      1:             last,not_aligned,inline,eof
+/m/f3: 1 extent found
+`;
+  expect(parseFileMaps(said)).toEqual([
+    [
+      { fileBlock: 0, block: 32833, length: 10 },
+      { fileBlock: 20, block: 40000, length: 54 },
+    ],
+    [],
+    [],
+  ]);
+});
+
+test('xfs_io: free space in whole blocks', () => {
+  const said = `	0: 7:0 [0..79]: unknown 80
+	1: 7:0 [80..127]: free space 48
+	2: 7:0 [128..1967]: inode btree 1840
+	3: 7:0 [1970..1990]: free space 21
+	4: 7:0 [1992..1998]: free space 7
+`;
+  expect(parseFreeSpace(said, 4096)).toEqual([
+    { start: 10, length: 6 },
+    { start: 247, length: 1 },
+  ]);
+  expect(parseFreeSpace('', 4096)).toEqual([]);
+});
+
+test('files come directory by directory, and nothing that is no file', () => {
+  const directory = mkdtempSync(join(tmpdir(), 'quarry-below-'));
+  try {
+    runProgram('sh', [
+      '-c',
+      'cd "$1" && mkdir -p b/c && touch a b/d b/c/e && ln -s a s && mkfifo p',
+      'sh',
+      directory,
+    ]);
+    const found = [...filesBelow(directory)].map((path) => path.slice(directory.length + 1));
+    expect(found).toEqual(['a', 'b/d', 'b/c/e']);
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+});
+
+test('a program that fails says why in one line; one that is missing is named', () => {
+  expect(() => runProgram('sh', ['-c', 'echo " first"; echo " second" >&2; echo third >&2; exit 1'])).toThrow(
+    /^second$/,
+  );
+  expect(() => runProgram('sh', ['-c', 'exit 3'])).toThrow("'sh -c exit 3' failed");
+  expect(() => runProgram('mkfs.quarry-has-no-such', [])).toThrow('mkfs.quarry-has-no-such is not installed');
+  expect(programPath('sh')).toMatch(/\/sh$/);
+  expect(programPath('quarry-has-no-such')).toBeUndefined();
+});
+
+test('what is no program is not found as one', () => {
+  const directory = mkdtempSync(join(tmpdir(), 'quarry-path-'));
+  const before = process.env.PATH;
+  try {
+    writeFileSync(join(directory, 'quarry-plain-file'), '', { mode: 0o644 });
+    process.env.PATH = `${directory}:${before}`;
+    expect(programPath('quarry-plain-file')).toBeUndefined();
+  } finally {
+    process.env.PATH = before;
+    rmSync(directory, { recursive: true });
+  }
+});
