@@ -28,6 +28,11 @@ export class BarrenStretches {
     this.#leastBlocks = leastBlocks;
   }
 
+  /** Three numbers a note. */
+  get memoryBytes(): number {
+    return this.#notes.length * 3 * 8;
+  }
+
   /** The first block ≥ `at` where a run of `minimum` might start. */
   skip(at: number, minimum: number): number {
     let here = at;

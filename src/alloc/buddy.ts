@@ -77,6 +77,7 @@ class Buddy implements Allocator {
       withheldBlocks: this.#lent.withheldBlocks,
       takenBlocks: this.#takenBlocks,
       roundedBlocks: this.#roundedBlocks,
+      indexBytes: this.#lent.memoryBytes,
     };
   }
 

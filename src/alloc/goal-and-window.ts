@@ -74,7 +74,13 @@ class GoalAndWindow implements Allocator {
   }
 
   stats(): Record<string, number> {
-    return { goalHits: this.#goalHits, goalMisses: this.#goalMisses, windows: this.#growing.size };
+    const growing = this.#growing;
+    return {
+      goalHits: this.#goalHits,
+      goalMisses: this.#goalMisses,
+      windows: growing.size,
+      indexBytes: growing.memoryBytes,
+    };
   }
 
   get #mostOfWindow(): number {

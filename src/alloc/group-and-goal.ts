@@ -64,7 +64,13 @@ class GroupAndGoal implements Allocator {
   }
 
   stats(): Record<string, number> {
-    return { goalHits: this.#goalHits, goalMisses: this.#goalMisses, windows: this.#windows.size };
+    const windows = this.#windows;
+    return {
+      goalHits: this.#goalHits,
+      goalMisses: this.#goalMisses,
+      windows: windows.size,
+      indexBytes: windows.memoryBytes,
+    };
   }
 
   #find(want: AllocationRequest, respectful: boolean): Run | undefined {

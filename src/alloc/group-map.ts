@@ -71,6 +71,11 @@ export class GroupMap {
     return this.#freeCount;
   }
 
+  /** Of its arrays. */
+  get memoryBytes(): number {
+    return this.#words.byteLength + this.#someFree.byteLength + this.#allFree.byteLength;
+  }
+
   isFree(block: number): boolean {
     return isSet(this.#words, block);
   }

@@ -41,6 +41,11 @@ export class GrowingFiles {
     return this.#files.size;
   }
 
+  /** Six numbers a file. */
+  get memoryBytes(): number {
+    return this.#files.size * 6 * 8;
+  }
+
   /** Blocks that the file was given since it began to grow. */
   blocksOf(inode: number): number {
     return this.#files.get(inode)?.blocks ?? 0;

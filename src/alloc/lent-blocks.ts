@@ -36,6 +36,11 @@ export class LentBlocks {
     return this.#withheldBlocks;
   }
 
+  /** Three numbers a block. */
+  get memoryBytes(): number {
+    return this.#lent.size * 3 * 8;
+  }
+
   /** The lent block that `block` lies in. */
   around(block: number): Run | undefined {
     if (this.#lent.size === 0) return undefined;

@@ -85,6 +85,11 @@ export class RunsBySize {
     return this.#torn;
   }
 
+  /** Of its arrays. */
+  get memoryBytes(): number {
+    return this.#keys.memoryBytes + this.#unread.memoryBytes;
+  }
+
   /** Of the shortest runs of `least` or more the one nearest to `near`. May miss. */
   smallest(least: number, near: number, patience: number): Found {
     const { groupBlocks } = this.#source;

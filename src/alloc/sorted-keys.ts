@@ -25,6 +25,11 @@ export class SortedKeys {
     return this.#size;
   }
 
+  /** Of its pages, with the room in them. */
+  get memoryBytes(): number {
+    return this.#pages.length * PAGE_KEYS * 8;
+  }
+
   /** @throws Error if the key is there already. */
   add(key: number): void {
     const index = Math.max(0, this.#pageOf(key));

@@ -41,8 +41,9 @@
  */
 import type { AllocationRequest, FreeSpace, Run } from './allocator.ts';
 import { BarrenStretches } from './barren-stretches.ts';
-import { clearRange, countRange, setRange, wordsFor } from './bit-words.ts';
+import { countRange, wordsFor } from './bit-words.ts';
 import { GroupMap } from './group-map.ts';
+import { HeldBlocks, type HeldState } from './held-blocks.ts';
 import { previousGroup } from './previous-group.ts';
 import { type RunSource, RunsBySize } from './runs-by-size.ts';
 
@@ -97,12 +98,14 @@ export class SpaceMismatchError extends Error {
   }
 }
 
-/** Blocks of a group that are clear on disk and still not free. */
-interface Held {
-  reserved: number;
-  quarantined: number;
-  /** Both, 1 bit per block. */
-  words: Uint32Array;
+/** What the index costs. */
+export interface SpaceIndexCounters {
+  /** Memory of maps, held blocks and runs by size, by the length of their arrays. */
+  readonly spaceIndexBytes: number;
+  /** Looks into a group's map, for questions and for changes. */
+  readonly spaceMapLooks: number;
+  /** Runs taken out of the free space. */
+  readonly runsReserved: number;
 }
 
 export class SpaceIndex implements FreeSpace {
@@ -117,9 +120,9 @@ export class SpaceIndex implements FreeSpace {
   readonly #mostRuns: number | undefined;
   #lastGroup = -1;
   #lastMap: GroupMap | undefined;
-  readonly #held = new Map<number, Held>();
-  #reservedBlocks = 0;
-  #quarantinedBlocks = 0;
+  readonly #held: HeldBlocks;
+  #mapLooks = 0;
+  #runsReserved = 0;
 
   /**
    * @param mapBudgetBytes memory for group maps; two are always kept
@@ -130,6 +133,7 @@ export class SpaceIndex implements FreeSpace {
     this.#mostRuns = mostRuns;
     this.groupBlocks = source.groupBlocks;
     this.#barren = new BarrenStretches(source.groupBlocks);
+    this.#held = new HeldBlocks(source.groupBlocks);
     this.#mostMaps = Math.max(2, Math.floor(mapBudgetBytes / (wordsFor(source.groupBlocks) * 4)));
   }
 
@@ -143,15 +147,15 @@ export class SpaceIndex implements FreeSpace {
 
   /** Blocks that may be handed out now. */
   get freeBlocks(): number {
-    return this.#source.freeBlocks - this.#reservedBlocks - this.#quarantinedBlocks;
+    return this.#source.freeBlocks - this.#held.reserved - this.#held.quarantined;
   }
 
   get reservedBlocks(): number {
-    return this.#reservedBlocks;
+    return this.#held.reserved;
   }
 
   get quarantinedBlocks(): number {
-    return this.#quarantinedBlocks;
+    return this.#held.quarantined;
   }
 
   /** Group maps in memory. */
@@ -159,17 +163,23 @@ export class SpaceIndex implements FreeSpace {
     return this.#maps.size;
   }
 
+  counters(): SpaceIndexCounters {
+    let bytes = this.#barren.memoryBytes + this.#held.memoryBytes + (this.#sizes?.memoryBytes ?? 0);
+    for (const map of this.#maps.values()) bytes += map.memoryBytes;
+    return { spaceIndexBytes: bytes, spaceMapLooks: this.#mapLooks, runsReserved: this.#runsReserved };
+  }
+
   // ---- questions of a policy (FreeSpace) ----
 
   freeInGroup(group: number): number {
-    return this.#source.freeInGroup(group) - this.#heldIn(group);
+    return this.#source.freeInGroup(group) - this.#held.inGroup(group);
   }
 
   nextGroup(from: number, minimum: number): number {
     if (from >= this.groupCount) return -1;
     let group = this.#source.nextGroup(Math.max(0, from), minimum);
     // Only groups with held blocks can disappoint.
-    while (group >= 0 && this.#heldIn(group) > 0 && this.freeInGroup(group) < minimum) {
+    while (group >= 0 && this.#held.inGroup(group) > 0 && this.freeInGroup(group) < minimum) {
       group = group + 1 < this.groupCount ? this.#source.nextGroup(group + 1, minimum) : -1;
     }
     return group;
@@ -310,11 +320,7 @@ export class SpaceIndex implements FreeSpace {
    */
   resized(): void {
     this.forgetMaps();
-    for (const [group, held] of this.#held) {
-      const words = new Uint32Array(wordsFor(this.#groupLength(group)));
-      words.set(held.words.subarray(0, words.length));
-      held.words = words;
-    }
+    this.#held.resize((group) => this.#groupLength(group));
   }
 
   /** free → reserved. The run must be free and its group loaded, as after `checkAnswer`. */
@@ -326,8 +332,8 @@ export class SpaceIndex implements FreeSpace {
     const whole = sizes && map.isFree(run.start - base) ? wholeRun(map, base, run.start) : run;
     map.take(run.start - base, run.length);
     sizes?.taken(group, whole, run);
-    this.#hold(group, run).reserved += run.length;
-    this.#reservedBlocks += run.length;
+    this.#held.hold(run, 'reserved', this.#groupLength(group));
+    this.#runsReserved++;
   }
 
   /** reserved → used: the bits are set on disk. */
@@ -339,8 +345,7 @@ export class SpaceIndex implements FreeSpace {
   uncommitReserved(run: Run): void {
     const group = this.#groupOfRun(run);
     this.#expectNotFree(group, run);
-    this.#hold(group, run).reserved += run.length;
-    this.#reservedBlocks += run.length;
+    this.#held.hold(run, 'reserved', this.#groupLength(group));
   }
 
   /** reserved → free: handed back, never used. */
@@ -355,8 +360,7 @@ export class SpaceIndex implements FreeSpace {
   quarantine(run: Run): void {
     const group = this.#groupOfRun(run);
     this.#expectNotFree(group, run);
-    this.#hold(group, run).quarantined += run.length;
-    this.#quarantinedBlocks += run.length;
+    this.#held.hold(run, 'quarantined', this.#groupLength(group));
   }
 
   /**
@@ -374,17 +378,9 @@ export class SpaceIndex implements FreeSpace {
    */
   checkInvariants(): void {
     let free = 0;
-    let reserved = 0;
-    let quarantined = 0;
-    for (let group = 0; group < this.groupCount; group++) {
-      const held = this.#held.get(group);
-      reserved += held?.reserved ?? 0;
-      quarantined += held?.quarantined ?? 0;
-      free += this.#checkGroup(group, held);
-    }
+    for (let group = 0; group < this.groupCount; group++) free += this.#checkGroup(group);
+    this.#held.checkInvariants();
     this.#sizes?.checkInvariants();
-    expect(reserved === this.#reservedBlocks, `S1: ${reserved} reserved, ${this.#reservedBlocks} counted`);
-    expect(quarantined === this.#quarantinedBlocks, `S1: ${quarantined} quarantined`);
     expect(free === this.freeBlocks, `S1: ${free} free, ${this.freeBlocks} counted`);
   }
 
@@ -414,13 +410,9 @@ export class SpaceIndex implements FreeSpace {
     return undefined;
   }
 
-  #heldIn(group: number): number {
-    const held = this.#held.get(group);
-    return held === undefined ? 0 : held.reserved + held.quarantined;
-  }
-
   /** The group's map, loaded if it is not there. May miss; then nothing has changed. */
   #map(group: number): GroupMap {
+    this.#mapLooks++;
     if (group === this.#lastGroup && this.#lastMap !== undefined) return this.#lastMap;
     const map = this.#maps.get(group) ?? this.#load(group);
     this.#maps.delete(group);
@@ -434,8 +426,8 @@ export class SpaceIndex implements FreeSpace {
   #load(group: number): GroupMap {
     const expected = this.#source.freeInGroup(group);
     const bitmap = this.#source.readBitmap(group);
-    const map = new GroupMap(this.#groupLength(group), bitmap, this.#held.get(group)?.words);
-    const inBitmap = map.freeCount + this.#heldIn(group);
+    const map = new GroupMap(this.#groupLength(group), bitmap, this.#held.wordsOf(group));
+    const inBitmap = map.freeCount + this.#held.inGroup(group);
     if (inBitmap !== expected) throw new SpaceMismatchError(group, inBitmap, expected);
     return map;
   }
@@ -491,35 +483,9 @@ export class SpaceIndex implements FreeSpace {
     if (minimum > 1) this.#barren.note(low, high, minimum);
   }
 
-  #hold(group: number, run: Run): Held {
-    let held = this.#held.get(group);
-    if (held === undefined) {
-      held = { reserved: 0, quarantined: 0, words: new Uint32Array(wordsFor(this.#groupLength(group))) };
-      this.#held.set(group, held);
-    }
-    const first = run.start - group * this.groupBlocks;
-    expect(countRange(held.words, first, run.length) === 0, `run ${describe(run)} is held already`);
-    setRange(held.words, first, run.length);
-    return held;
-  }
-
-  /** The run is no longer held. */
-  #settle(run: Run, as: 'reserved' | 'quarantined'): void {
-    const group = this.#groupOfRun(run);
-    const held = this.#held.get(group);
-    const first = run.start - group * this.groupBlocks;
-    if (
-      held === undefined ||
-      held[as] < run.length ||
-      countRange(held.words, first, run.length) < run.length
-    ) {
-      throw new Error(`run ${describe(run)} is not ${as}`);
-    }
-    clearRange(held.words, first, run.length);
-    held[as] -= run.length;
-    if (held.reserved + held.quarantined === 0) this.#held.delete(group);
-    if (as === 'reserved') this.#reservedBlocks -= run.length;
-    else this.#quarantinedBlocks -= run.length;
+  #settle(run: Run, as: HeldState): void {
+    this.#groupOfRun(run);
+    this.#held.settle(run, as);
   }
 
   #giveBack(run: Run): void {
@@ -547,12 +513,12 @@ export class SpaceIndex implements FreeSpace {
   }
 
   /** @returns blocks of the group that may be handed out */
-  #checkGroup(group: number, held: Held | undefined): number {
+  #checkGroup(group: number): number {
     const length = this.#groupLength(group);
+    const words = this.#held.wordsOf(group);
     const onDisk = new GroupMap(length, this.#source.readBitmap(group));
-    const fresh = new GroupMap(length, this.#source.readBitmap(group), held?.words);
-    const heldBits = held === undefined ? 0 : countRange(held.words, 0, length);
-    expect(heldBits === this.#heldIn(group), `S1: ${heldBits} blocks held in group ${group}`);
+    const fresh = new GroupMap(length, this.#source.readBitmap(group), words);
+    const heldBits = words === undefined ? 0 : countRange(words, 0, length);
     expect(
       onDisk.freeCount - heldBits === fresh.freeCount,
       `S3: a held block of group ${group} is set on disk`,

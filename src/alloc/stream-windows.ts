@@ -29,6 +29,11 @@ export class StreamWindows {
     return this.#windows.size;
   }
 
+  /** Three numbers a window. */
+  get memoryBytes(): number {
+    return this.#windows.size * 3 * 8;
+  }
+
   /** The first window of another inode that the run touches. */
   inTheWay(run: Run, inode: number): Window | undefined {
     const end = run.start + run.length;

@@ -41,6 +41,10 @@ export class UnreadGroups {
     }
   }
 
+  get memoryBytes(): number {
+    return this.#nodes.byteLength;
+  }
+
   /** What the group may have; 0 if its runs are known. */
   classesOf(group: number): number {
     return this.#nodes[this.#leaves + group] as number;

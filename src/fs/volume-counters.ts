@@ -12,6 +12,7 @@ export function countersOf(parts: VolumeParts): VolumeCounters {
     commits: committer.commits,
     checkpoints: committer.checkpoints,
     flushes: committer.flushes,
+    metadataBlocksChanged: tx.blocksChanged,
     metadataBlocksLogged: committer.blocksLogged,
     metadataBlocksWritten: committer.blocksWritten,
     metadataBlocksRead: blocksRead,
@@ -26,6 +27,7 @@ export function countersOf(parts: VolumeParts): VolumeCounters {
     openOrphans: references.openOrphans,
     reservedBlocks: space.index.reservedBlocks,
     pendingBlocks: space.pendingBlocks,
+    ...space.index.counters(),
     ...durability.lost.counters(),
   };
 }

@@ -2,6 +2,7 @@
 import type { AllocatorDefinition, AllocatorOptions } from '../../alloc/allocator.ts';
 import { DEFAULT_ALLOCATOR } from '../../alloc/built-in.ts';
 import type { PolicyOffer, WatchHook } from '../../alloc/fenced-policy.ts';
+import type { SpaceIndexCounters } from '../../alloc/space-index.ts';
 import type { Clock } from '../base/clock.ts';
 import type { AccessRules } from '../base/filesystem.ts';
 import type { TurnSource } from '../base/turns.ts';
@@ -50,13 +51,15 @@ export function policyOffer(options: VolumeOptions, log: (line: string) => void)
 export type VolumeAdjustment = Pick<VolumeOptions, 'commitSeconds' | 'accessRules'>;
 
 /** Counters of a live mount, for `quarry stat`. */
-export interface VolumeCounters extends LossCounters, PolicyCounters {
+export interface VolumeCounters extends LossCounters, PolicyCounters, SpaceIndexCounters {
   readonly readOnly: boolean;
   /** Read-only until the first change. */
   readonly resting: boolean;
   readonly commits: number;
   readonly checkpoints: number;
   readonly flushes: number;
+  /** Blocks that operations changed: one counts once for each operation that changed it. */
+  readonly metadataBlocksChanged: number;
   /** Blocks written to the journal, … */
   readonly metadataBlocksLogged: number;
   /** … and to their places by checkpoints. */

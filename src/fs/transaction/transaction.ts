@@ -72,6 +72,8 @@ export class Transaction implements TransactionHandle {
   readonly orphaned: number[] = [];
   /** The writes answered early before this operation are done. */
   behindEarlyWrites = false;
+  /** Of all transactions that stand; a block counts once for each of them. */
+  blocksChanged = 0;
   /** Moves on whenever the inode table's map changes or a change of it may have been taken back. */
   changesOfTable = 0;
   #space: SpaceLedger | undefined;
@@ -231,6 +233,7 @@ export class Transaction implements TransactionHandle {
 
   #keepChanges(): void {
     const { cache } = this;
+    this.blocksChanged += this.#modified.length + this.#created.length;
     for (const frame of this.#modified) cache.markDirty(frame);
     for (const frame of this.#created) cache.markDirty(frame);
     for (const block of this.#discarded) cache.free(block);
