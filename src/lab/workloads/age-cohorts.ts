@@ -33,6 +33,8 @@ class Cohort {
     if (oldest === undefined || oldest.bornAt >= time) return undefined;
     this.#start++;
     this.live--;
+    // Nobody else closes the holes of a cohort from which no file ever goes but by age.
+    if (this.#start > this.files.length / 2) this.#close();
     return oldest;
   }
 
@@ -80,6 +82,11 @@ export class AgeCohorts {
   add(file: LabFile, now: number): void {
     this.#at(0).add({ file, bornAt: now });
     this.#live++;
+  }
+
+  /** Entries of the lists, with those of files that are gone. */
+  get listed(): number {
+    return this.#cohorts.reduce((sum, { files }) => sum + files.length, 0);
   }
 
   /** Takes the file out that is to go. */
