@@ -34,9 +34,13 @@ export interface FinishedRun extends RunKey {
   readonly result: RunResult;
 }
 
+/** Of the samples: another number for each change of what is in them. */
+const SAMPLES_FORMAT = 2;
+
 /** What tells two configurations apart, but for how many runs they have: 16 hex digits. */
 export function hashOf({ policies: _p, workloads: _w, seeds: _s, ...same }: Configuration): string {
-  const text = JSON.stringify(Object.entries(same).sort(([one], [other]) => (one < other ? -1 : 1)));
+  const entries = Object.entries(same).sort(([one], [other]) => (one < other ? -1 : 1));
+  const text = JSON.stringify([SAMPLES_FORMAT, ...entries]);
   return createHash('sha256').update(text).digest('hex').slice(0, 16);
 }
 

@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { BUILT_IN_ALLOCATORS, DEFAULT_ALLOCATOR } from '../../src/alloc/built-in.ts';
 import { checkVolume } from '../../src/check/checker.ts';
+import { ModelFigures } from '../../src/lab/runners/model-figures.ts';
 import { type RunPlan, runModel } from '../../src/lab/runners/model-runner.ts';
 import { ModelVolume } from '../../src/lab/runners/model-volume.ts';
 import { WORKLOADS } from '../../src/lab/workloads/catalogue.ts';
@@ -66,6 +67,79 @@ test('a volume that is too small refuses, and says how full it was', async () =>
   const { samples } = await runModel(plan('files', { fullness: 1.1, churn: 0.2 }), WATCHER);
   expect(samples.at(-1)?.refusedOperations).toBeGreaterThan(0);
   expect(samples.at(-1)?.freeAtFirstRefusal).toBeLessThan(0.05);
+});
+
+describe('what only a model can tell', () => {
+  test('stands in every sample, and fits the rest of it', async () => {
+    const { samples } = await runModel(plan('files', { churn: 1, samples: 2 }), WATCHER);
+    expect(samples).toHaveLength(3);
+    for (const { fullness, coldRead, model = expect.fail('the model tells') } of samples) {
+      expect(model.full4KiB).toBeCloseTo(1, 12);
+      const bySize = [model.full4KiB, model.full64KiB, model.full1MiB, model.full16MiB, model.full64MiB];
+      expect(bySize).toEqual([...bySize].sort((one, other) => other - one));
+      // Of 64 MiB the metadata has some: nothing of that size ever fits. Blocks that are kept back
+      // count in neither part of `fullness`.
+      expect(model.full64MiB).toBeCloseTo(fullness, 2);
+      expect(model.without64MiB).toBeGreaterThanOrEqual(0);
+      expect(model.without64MiB).toBeLessThan(0.1);
+      expect(model.without4KiB).toBe(-1);
+      expect(coldRead.readScore).toBeGreaterThan(0.5);
+      expect(coldRead.readScore).toBeLessThan(1);
+      expect(model.dataWriteScore).toBeGreaterThan(0.5);
+      expect(model.dataWriteScore).not.toBe(model.allWriteScore);
+      expect(model.metadataBlocksChanged).toBeGreaterThan(0.5);
+      expect(model.metadataBlocksLogged).toBeGreaterThan(0);
+      expect(model.metadataBlocksLogged).toBeLessThan(model.metadataBlocksChanged);
+      expect(model.mapLooks).toBeGreaterThan(2);
+      expect(model.spaceIndexBytes).toBeGreaterThan(2048);
+      expect(model.policyIndexBytes).toBeGreaterThan(0);
+      expect(model.internalWaste).toBe(0);
+    }
+  });
+
+  test('buddy wastes what it rounds up', async () => {
+    const allocator = BUILT_IN_ALLOCATORS.get('buddy') ?? DEFAULT_ALLOCATOR;
+    const { samples } = await runModel(plan('files', { allocator, fullness: 0.5 }), WATCHER);
+    expect(samples.at(-1)?.model?.internalWaste).toBeGreaterThan(0.1);
+    expect(samples.at(-1)?.model?.policyIndexBytes).toBeGreaterThan(0);
+  });
+
+  test('what looking itself costs is not counted', async () => {
+    const looksAfter = async (looks: number) => {
+      const model = await ModelVolume.make(plan('files'));
+      await model.apply({ kind: 'create', file: 1, directory: 0 });
+      const figures = new ModelFigures(model, 64 * MIB);
+      await model.apply({ kind: 'write', file: 1, offsetBytes: 0, lengthBytes: 8192 });
+      for (let done = 0; done < looks; done++) await figures.look();
+      await model.settle();
+      const { mapLooks } = await figures.take();
+      await model.close();
+      return mapLooks;
+    };
+    expect(await looksAfter(1)).toBeGreaterThan(1);
+    expect(await looksAfter(5)).toBe(await looksAfter(1));
+  });
+
+  test('looking changes nothing', async () => {
+    const layoutAfter = async (looks: boolean) => {
+      const model = await ModelVolume.make(plan('mail'));
+      const figures = new ModelFigures(model, 64 * MIB);
+      const place = { random: new SeededRandom(3), capacityBytes: 60 * MIB, fullness: 0.8, blockBytes: 4096 };
+      for (const operation of workload('mail').operations(place)) {
+        if (operation !== 'filled') await model.apply(operation);
+        if (looks && model.operations % 500 === 0) await figures.look();
+        if (model.operations === 20_000) break;
+      }
+      await model.settle();
+      const files = [];
+      for await (const extents of model.filesInOrder()) files.push(extents);
+      await model.close();
+      return files;
+    };
+    const undisturbed = await layoutAfter(false);
+    expect(undisturbed.length).toBeGreaterThan(100);
+    expect(await layoutAfter(true)).toEqual(undisturbed);
+  });
 });
 
 test.each(['agrawal', 'database', 'build'])('the volume that %s leaves is sound', async (name) => {

@@ -74,6 +74,28 @@ test('first-fit at equilibrium has half as many holes as pieces (Knuth, TAOCP 1,
   expect(mean(ratios)).toBeLessThan(0.6);
 });
 
+test('buddy wastes a quarter to a third on uniform sizes (Peterson and Norman, CACM 1977)', () => {
+  const disk = new BitmapDisk({ groupBlocks: 2 ** 16, blockCount: 2 ** 16 });
+  const owner = new Owner(BUILT_IN_ALLOCATORS.get('buddy') ?? DEFAULT_ALLOCATOR, disk);
+  const random = new SeededRandom(11);
+  const live: { start: number; length: number }[] = [];
+  const wastes: number[] = [];
+  for (let step = 0; step < 8000; step++) {
+    const length = wholeBetween(random, 1, 256);
+    const run = owner.allocate(want({ length, minimum: length }));
+    if (run !== undefined) live.push(run);
+    if (live.length < 200) continue;
+    const [gone] = live.splice(random.below(live.length), 1);
+    if (gone !== undefined) owner.free(gone);
+    const usedBlocks = owner.index.blockCount - owner.index.freeBlocks;
+    const withheld = owner.policy.stats?.().withheldBlocks ?? 0;
+    if (step % 100 === 0) wastes.push(withheld / (usedBlocks + withheld));
+  }
+  expect(wastes.length).toBeGreaterThan(50);
+  expect(mean(wastes)).toBeGreaterThan(0.2);
+  expect(mean(wastes)).toBeLessThan(0.35);
+});
+
 describe('on volumes aged by agrawal to 90 %', () => {
   const of: Record<string, RunSample[]> = {};
   beforeAll(async () => {

@@ -2,8 +2,11 @@
 import { describe, expect, test } from 'vitest';
 import { Histogram } from '../../src/lab/distributions.ts';
 import { ColdReadGatherer, DISK, NVME_SSD, SATA_SSD } from '../../src/lab/measures/cold-read.ts';
+import { effortBetween } from '../../src/lab/measures/effort.ts';
 import { FreeSpaceGatherer } from '../../src/lab/measures/free-space.ts';
 import { LayoutGatherer } from '../../src/lab/measures/layout.ts';
+import { OnePieceGatherer } from '../../src/lab/measures/one-piece.ts';
+import { RequestStream } from '../../src/lab/measures/request-stream.ts';
 import { compare, estimate } from '../../src/lab/statistics.ts';
 import { AgeCohorts } from '../../src/lab/workloads/age-cohorts.ts';
 import { SeededRandom } from '../../src/sim/seeded-random.ts';
@@ -62,6 +65,117 @@ test('free space: powers, aligned chunks, and what is of no use', () => {
   expect(free.figures().runsByPower).toEqual([1, 0, 0, 0, 1, 0, 0, 0, 1, 1]);
 });
 
+describe('files in one piece', () => {
+  /** A look at a space of 1000 blocks of 4 KiB. */
+  function look(gatherer: OnePieceGatherer, ...runs: number[]): void {
+    gatherer.beginLook();
+    for (const length of runs) gatherer.add(length);
+    gatherer.endLook();
+  }
+
+  test('each run takes as many as it has room for, and the rest stays free', () => {
+    const gatherer = new OnePieceGatherer(4096, 1000);
+    look(gatherer, 3, 20, 77);
+    // Of pieces of 4 blocks there is room for 0 + 5 + 19, of 16 for 0 + 1 + 4, of 64 for one.
+    expect(gatherer.figures()).toMatchObject({
+      full4KiB: 1,
+      full16KiB: (900 + 20 + 76) / 1000,
+      full64KiB: (900 + 16 + 64) / 1000,
+      full256KiB: (900 + 64) / 1000,
+      full1MiB: 0.9,
+      full64MiB: 0.9,
+    });
+  });
+
+  test('the first look that finds no run says how full it was', () => {
+    const gatherer = new OnePieceGatherer(4096, 1000);
+    look(gatherer, 300, 100);
+    look(gatherer, 250, 15);
+    look(gatherer, 15, 15);
+    look(gatherer, 300, 100);
+    expect(gatherer.figures()).toMatchObject({
+      without4KiB: -1,
+      without16KiB: -1,
+      without64KiB: 1 - 30 / 1000,
+      without256KiB: 1 - 30 / 1000,
+      without1MiB: 1 - 265 / 1000,
+      without4MiB: 1 - 400 / 1000,
+    });
+  });
+
+  test('where blocks are larger than the piece, it takes one', () => {
+    const gatherer = new OnePieceGatherer(65_536, 100);
+    look(gatherer, 1, 5);
+    expect(gatherer.figures()).toMatchObject({ full4KiB: 1, full64KiB: 1, full256KiB: 0.98 });
+  });
+});
+
+describe('dynamic layout score', () => {
+  test('a block counts where it lies behind the one asked for before', () => {
+    const stream = new RequestStream();
+    stream.request(10, 4);
+    stream.request(14, 2);
+    stream.request(5, 3);
+    stream.request(14, 1);
+    // Behind the first block come 9: 3 + 2 + 3 + 1, of which 3 + 2 + 2 + 0 follow.
+    expect(stream.takeScore()).toBeCloseTo(7 / 9, 12);
+  });
+
+  test('a score is of what came since the last one, which it goes on from', () => {
+    const stream = new RequestStream();
+    expect(stream.takeScore()).toBe(1);
+    stream.request(0, 8);
+    expect(stream.takeScore()).toBe(1);
+    stream.request(8, 1);
+    expect(stream.takeScore()).toBe(1);
+    stream.request(100, 2);
+    expect(stream.takeScore()).toBe(1 / 2);
+  });
+
+  test('of reads it goes from file to file', () => {
+    const read = new ColdReadGatherer(4096, 2 ** 30);
+    read.add(file([0, 10]));
+    read.add(file([10, 5], [40, 5]));
+    expect(read.figures().readScore).toBeCloseTo(18 / 19, 12);
+  });
+});
+
+test('effort is counted from sample to sample', () => {
+  const before = {
+    operations: 100,
+    metadataBlocksChanged: 1000,
+    metadataBlocksLogged: 50,
+    spaceMapLooks: 7,
+    runsReserved: 2,
+  };
+  const now = {
+    operations: 300,
+    metadataBlocksChanged: 1800,
+    metadataBlocksLogged: 150,
+    spaceMapLooks: 37,
+    runsReserved: 12,
+    spaceIndexBytes: 4096,
+    usedBlocks: 90,
+    policy: { withheldBlocks: 30, indexBytes: 24 },
+  };
+  expect(effortBetween(before, now)).toEqual({
+    metadataBlocksChanged: 4,
+    metadataBlocksLogged: 1 / 2,
+    mapLooks: 3,
+    spaceIndexBytes: 4096,
+    policyIndexBytes: 24,
+    internalWaste: 1 / 4,
+  });
+  expect(effortBetween(before, { ...before, ...{ spaceIndexBytes: 0, usedBlocks: 0, policy: {} } })).toEqual({
+    metadataBlocksChanged: 0,
+    metadataBlocksLogged: 0,
+    mapLooks: 0,
+    spaceIndexBytes: 0,
+    policyIndexBytes: 0,
+    internalWaste: 0,
+  });
+});
+
 describe('cold read', () => {
   test('files that lie in the order they are read cost what a fresh copy costs', () => {
     const read = new ColdReadGatherer(4096, 2 ** 30);
@@ -116,6 +230,22 @@ test('a histogram is drawn as it says', () => {
   expect(Math.min(...drawn)).toBe(0);
   expect(Math.max(...drawn)).toBe(20);
   expect(drawn.filter((value) => value <= 10).length / 4000).toBeCloseTo(0.25, 1);
+});
+
+test('cohorts keep no more than a few entries of files that are gone', () => {
+  // Files go by age alone from the first cohort, which is always short of them.
+  const ages = new Histogram([
+    [1, 90],
+    [20, 10],
+  ]);
+  const cohorts = new AgeCohorts(ages, 1000);
+  const random = new SeededRandom(5);
+  const live = 10;
+  for (let step = 0; step < 50_000; step++) {
+    cohorts.add({ number: step, directory: 0, sizeBytes: 100, at: 0 }, step * 100);
+    if (step >= live) cohorts.take(random, step * 100);
+  }
+  expect(cohorts.listed).toBeLessThan(2 * live + 2 * 16);
 });
 
 test('ages come to spread as a study has them', () => {

@@ -11,6 +11,7 @@
  * modeling, IEEE Computer 1994; its numbers, and those of the SSDs, are of no drive in particular.
  */
 import type { LaidExtent } from './layout.ts';
+import { RequestStream } from './request-stream.ts';
 
 export interface DiskModel {
   readonly leastSeekSeconds: number;
@@ -50,6 +51,8 @@ export interface ColdReadFigures {
   readonly sataSlowdown: number;
   readonly nvmeSeconds: number;
   readonly nvmeSlowdown: number;
+  /** Dynamic layout score of these reads. */
+  readonly readScore: number;
 }
 
 /** One layout read on all three devices. */
@@ -89,6 +92,7 @@ export class ColdReadGatherer {
   readonly #blockBytes: number;
   readonly #aged: Reading;
   readonly #fresh: Reading;
+  readonly #stream = new RequestStream();
   #freshBytes = 0;
 
   constructor(blockBytes: number, sizeBytes: number) {
@@ -118,6 +122,7 @@ export class ColdReadGatherer {
   }
 
   #read(start: number, length: number): void {
+    this.#stream.request(start, length);
     this.#aged.read(start * this.#blockBytes, length * this.#blockBytes);
   }
 
@@ -131,6 +136,7 @@ export class ColdReadGatherer {
       sataSlowdown: times(sataSeconds, this.#fresh.sataSeconds),
       nvmeSeconds,
       nvmeSlowdown: times(nvmeSeconds, this.#fresh.nvmeSeconds),
+      readScore: this.#stream.takeScore(),
     };
   }
 }

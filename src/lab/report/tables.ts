@@ -24,10 +24,10 @@ function csvOf(rows: readonly Row[]): string {
 
 /** What of a sample is one number, under its own name. */
 function figuresOf(sample: RunSample): Row {
-  const { layout, free, coldRead, besideCopy, policy: _p, simulatedSeconds: _s, ...plain } = sample;
+  const { layout, free, coldRead, besideCopy, model, policy: _p, simulatedSeconds: _s, ...plain } = sample;
   const { runsByPower: _r, blocksByPower: _b, ...space } = free ?? {};
   const copied = Object.entries(besideCopy ?? {}).map(([name, value]) => [`besideCopy.${name}`, value]);
-  return { ...plain, ...layout, ...space, ...coldRead, ...Object.fromEntries(copied) };
+  return { ...plain, ...layout, ...space, ...coldRead, ...model, ...Object.fromEntries(copied) };
 }
 
 /** A row for each sample of each run; `hash` is that of the configuration. */
@@ -87,8 +87,9 @@ export function shortNumber(value: number): string {
 export function workloadTable(rankings: readonly Ranking[], workload: string): string {
   const own = rankings.filter((ranking) => ranking.workload === workload);
   const policies = own[0]?.policies.map(({ policy }) => policy) ?? [];
-  const measured = MEASURES.filter(({ name }) =>
-    own.some(({ measure, policies: ranked }) => measure === name && ranked.length > 0),
+  const measured = MEASURES.filter(
+    ({ name, isShown }) =>
+      isShown && own.some(({ measure, policies: ranked }) => measure === name && ranked.length > 0),
   );
   const rows = policies.map((policy) => [
     policy,

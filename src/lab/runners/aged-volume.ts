@@ -4,6 +4,7 @@
  */
 import type { LaidExtent } from '../measures/layout.ts';
 import type { LabOperation } from '../operation.ts';
+import type { ModelSample } from './model-figures.ts';
 
 /** What found no room. */
 export interface Refusals {
@@ -19,6 +20,7 @@ export interface AgedFigures {
   readonly fullness: number;
   /** Since it was mounted. */
   readonly metadataBlocksWritten?: number;
+  readonly model?: ModelSample;
   /** What the policy tells of itself. */
   readonly policy: Readonly<Record<string, number>>;
 }

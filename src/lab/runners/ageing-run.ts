@@ -12,6 +12,7 @@ import { LayoutGatherer, type LayoutSample } from '../measures/layout.ts';
 import type { Workload } from '../workloads/workload.ts';
 import type { AgedVolume } from './aged-volume.ts';
 import type { CostFigures } from './allocation-stopwatch.ts';
+import type { ModelSample } from './model-figures.ts';
 
 /** Of a volume's size: what files may take at most, behind the journal and the metadata. */
 const CAPACITY_SHARE = 0.95;
@@ -57,6 +58,8 @@ export interface RunSample {
   /** What was free, of the volume, when something found no room first; −1 if nothing did. */
   readonly freeAtFirstRefusal: number;
   readonly metadataBlocksWritten?: number;
+  /** What only the model can tell. */
+  readonly model?: ModelSample;
   /** Of mounted volumes, at the end. */
   readonly besideCopy?: BesideCopy;
   /** What the policy tells of itself. */

@@ -11,6 +11,7 @@ import type { Memory } from '../../aio/device.ts';
 import { tell } from '../../aio/local-completions.ts';
 import { LocalDevice } from '../../sim/local-device.ts';
 import { bytesOf, type DeviceRequest, RequestQueue } from '../../sim/request-queue.ts';
+import { RequestStream } from '../measures/request-stream.ts';
 
 /** Blocks that are told apart: the smallest that a volume may have. */
 const UNIT_BYTES = 512;
@@ -28,6 +29,9 @@ export class MetadataDevice extends LocalDevice {
   readonly #isKept: Uint32Array;
   readonly #queue = new RequestQueue((submitted) => this.#carryOut(submitted));
   #dataMemory: Memory | undefined;
+  /** Writes of data in the order in which they came, and all writes. */
+  readonly dataWrites = new RequestStream();
+  readonly allWrites = new RequestStream();
   writtenBytes = 0;
   flushes = 0;
 
@@ -85,8 +89,11 @@ export class MetadataDevice extends LocalDevice {
     this.writtenBytes += request.lengthBytes;
     const { blockBytes } = this;
     const first = Math.floor(request.deviceOffset / blockBytes);
+    const end = Math.ceil((request.deviceOffset + request.lengthBytes) / blockBytes);
+    this.allWrites.request(first, end - first);
     if (request.memory === this.#dataMemory) {
-      this.#forget(first, Math.ceil((request.deviceOffset + request.lengthBytes) / blockBytes));
+      this.dataWrites.request(first, end - first);
+      this.#forget(first, end);
       return;
     }
     const bytes = bytesOf(request);

@@ -25,6 +25,7 @@ import type { LaidExtent } from '../measures/layout.ts';
 import type { LabOperation } from '../operation.ts';
 import type { AgedFigures, AgedVolume, Refusals } from './aged-volume.ts';
 import { MetadataDevice } from './metadata-device.ts';
+import { ModelFigures } from './model-figures.ts';
 import { type DirtyRange, MOST_WRITE_BYTES, PageCache } from './page-cache.ts';
 import { entriesOf, filesOf, fullnessOf, visitFreeRuns } from './volume-layout.ts';
 
@@ -123,6 +124,9 @@ export class ModelVolume implements AgedVolume {
   readonly refusals: Refusals = { count: 0, bytes: 0, firstFreeShare: undefined };
   operations = 0;
   writtenBytes = 0;
+  /** Looks into maps of the free space that `visitFreeRuns` made. */
+  ownMapLooks = 0;
+  readonly #figures: ModelFigures;
   readonly #directories = new Map<number, number>([[0, ROOT_INODE]]);
   readonly #step = new Step();
   readonly #write: WriteStep;
@@ -137,6 +141,7 @@ export class ModelVolume implements AgedVolume {
   ) {
     this.clock = clock;
     this.#write = new WriteStep(device.allocateDataMemory(MOST_WRITE_BYTES + 2 * volume.blockBytes));
+    this.#figures = new ModelFigures(this, device.sizeBytes);
   }
 
   /** @throws RangeError with a sentence for the user if no volume has these sizes */
@@ -178,7 +183,7 @@ export class ModelVolume implements AgedVolume {
     this.operations++;
     this.clock.now += SECONDS_PER_OPERATION;
     const waits = this.#begin(operation);
-    if (this.clock.now < this.#nextCommit) return waits;
+    if (this.clock.now < this.#nextCommit) return this.#figures.isLookDue ? this.#lookBehind(waits) : waits;
     this.#nextCommit = this.clock.now + DEFAULT_COMMIT_SECONDS;
     return this.#commitBehind(waits);
   }
@@ -187,6 +192,11 @@ export class ModelVolume implements AgedVolume {
     await waits;
     await this.#writeOut(this.#cache.takeOld(this.clock.now));
     await this.volume.sync();
+  }
+
+  async #lookBehind(waits: Promise<void> | undefined): Promise<void> {
+    await waits;
+    await this.#figures.look();
   }
 
   #begin(operation: LabOperation): Promise<void> | undefined {
@@ -409,7 +419,9 @@ export class ModelVolume implements AgedVolume {
   }
 
   async visitFreeRuns(visit: (start: number, length: number) => void): Promise<boolean> {
+    const before = this.volume.counters().spaceMapLooks;
     await visitFreeRuns(this.volume, visit);
+    this.ownMapLooks += this.volume.counters().spaceMapLooks - before;
     return true;
   }
 
@@ -417,6 +429,7 @@ export class ModelVolume implements AgedVolume {
     return {
       fullness: await fullnessOf(this.volume),
       metadataBlocksWritten: this.volume.counters().metadataBlocksWritten,
+      model: await this.#figures.take(),
       policy: this.policy?.stats?.() ?? {},
     };
   }
