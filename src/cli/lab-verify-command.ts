@@ -81,7 +81,12 @@ const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 export const labVerifyCommand: CommandDefinition = {
   name: 'verify',
   summary: 'try whether an allocator keeps every rule',
-  arguments: [{ name: 'module', text: 'a module such as ./mine.ts, or the name of a built-in allocator' }],
+  arguments: [
+    {
+      name: 'module',
+      text: "a module such as ./mine.ts, or a built-in allocator; options behind it: './mine.ts?key=value&…'",
+    },
+  ],
   options: [
     { flags: '--seed <number>', text: 'begin with this random history (default: another each time)' },
     { flags: '--rounds <number>', text: 'so many random histories' },

@@ -157,6 +157,31 @@ describe('lab new', () => {
 });
 
 describe.concurrent('lab verify', () => {
+  test('gives the policy its options, and repeats them', async () => {
+    const directory = emptyDirectory('options');
+    const text = `export default {
+      name: 'opted',
+      options: { refuse: 'refuses everything' },
+      create: (space, { refuse }) => ({
+        allocate: ({ minimum, length }) =>
+          refuse === 'yes' ? undefined : space.findRun(0, space.blockCount, minimum, length),
+      }),
+    };`;
+    writeFileSync(join(directory, 'opted.mjs'), text);
+    const kept = await lab(directory, 'verify', './opted.mjs?refuse=no', '--rounds', '1', '--seed', '3');
+    expect(kept).toMatchObject({ status: 0, stderr: '' });
+    const broken = await lab(directory, 'verify', './opted.mjs?refuse=yes', '--rounds', '1');
+    expect(broken.status).toBe(1);
+    expect(broken.stdout).toContain("breaks the rule 'finds-room'");
+    expect(broken.stdout).toContain("repeat with: quarry lab verify './opted.mjs?refuse=yes'");
+    const unknown = await lab(directory, 'verify', './opted.mjs?retry=1', '--rounds', '1');
+    expect(unknown).toMatchObject({ status: 2, stdout: '' });
+    expect(unknown.stderr).toContain("knows no option 'retry': there is refuse (refuses everything)");
+    const formless = await lab(directory, 'verify', 'first-fit?window', '--rounds', '1');
+    expect(formless).toMatchObject({ status: 2, stdout: '' });
+    expect(formless.stderr).toContain("'window' is not of the form key=value");
+  });
+
   test('tells a rule that is broken, the shortest way to it, and how to repeat it', async () => {
     const directory = emptyDirectory('short');
     const text = `import { defineAllocator } from 'quarryfs/alloc';

@@ -49,7 +49,7 @@ const IN_ITS_PLACE = 'a mount would refuse that, and go on with the built-in pol
 const PROCESS_FILE = fileURLToPath(new URL('./policy-process.js', import.meta.url));
 
 export class PolicyBench implements Bench {
-  readonly #nameOrFile: string;
+  readonly #policy: string;
   readonly #signal: AbortSignal;
   readonly #progressFile: number;
   #child: ChildProcess | undefined;
@@ -57,8 +57,8 @@ export class PolicyBench implements Bench {
   /** The policy's name, as soon as it was loaded. */
   name = '';
 
-  private constructor(nameOrFile: string, signal: AbortSignal) {
-    this.#nameOrFile = nameOrFile;
+  private constructor(policy: string, signal: AbortSignal) {
+    this.#policy = policy;
     this.#signal = signal;
     this.#progressFile = openNamelessFile();
     signal.addEventListener('abort', () => this.#kill(), { once: true });
@@ -68,8 +68,8 @@ export class PolicyBench implements Bench {
    * @param signal ends the process, and what waits for it
    * @throws AllocatorLoadError
    */
-  static async open(nameOrFile: string, signal: AbortSignal): Promise<PolicyBench> {
-    const bench = new PolicyBench(nameOrFile, signal);
+  static async open(policy: string, signal: AbortSignal): Promise<PolicyBench> {
+    const bench = new PolicyBench(policy, signal);
     try {
       await bench.#start();
       return bench;
@@ -127,12 +127,12 @@ export class PolicyBench implements Bench {
     });
     // One that cannot be started does not finish loading either.
     this.#child.on('error', () => {});
-    const outcome = await this.#order({ does: 'load', nameOrFile: this.#nameOrFile }, LOAD_MILLISECONDS);
+    const outcome = await this.#order({ does: 'load', policy: this.#policy }, LOAD_MILLISECONDS);
     this.#signal.throwIfAborted();
     if ('ended' in outcome) {
       this.#kill();
       const says = outcome.ended.isStuck ? 'does not finish loading' : outcome.ended.answered;
-      throw new AllocatorLoadError(`allocator module ${this.#nameOrFile}: ${says}`);
+      throw new AllocatorLoadError(`allocator module ${this.#policy}: ${says}`);
     }
     const { refusal, name } = outcome.reply;
     if (refusal !== undefined) throw new AllocatorLoadError(String(refusal));

@@ -11,11 +11,11 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import type { AllocatorDefinition } from '../../alloc/allocator.ts';
 import { describeThrown } from '../../alloc/foreign-values.ts';
-import { loadAllocator } from '../../alloc/registry.ts';
+import { loadPolicy } from '../policy-spec.ts';
 import { encodeProgress, HOOK_NAMES, PROGRESS_BYTES, PROGRESS_DESCRIPTOR } from './progress.ts';
 import { performTask, type Task, type TaskObserver } from './tasks.ts';
 
-export type Order = { readonly does: 'load'; readonly nameOrFile: string } | Task;
+export type Order = { readonly does: 'load'; readonly policy: string } | Task;
 
 let definition: AllocatorDefinition | undefined;
 /** What nobody caught while the module was at work, the first time. */
@@ -66,8 +66,9 @@ function heapBytes(): number {
 
 async function carryOut(order: Order): Promise<Record<string, unknown>> {
   if (order.does === 'load') {
-    definition = await loadAllocator(order.nameOrFile);
-    return { name: definition.name };
+    const { definition: loaded, options } = await loadPolicy(order.policy);
+    definition = { ...loaded, create: (space) => loaded.create(space, options) };
+    return { name: loaded.name };
   }
   if (definition === undefined) throw new Error('no policy is loaded');
   const result = performTask(definition, order, progress, heapBytes);
