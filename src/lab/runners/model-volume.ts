@@ -104,6 +104,13 @@ class WriteStep extends Step implements WriteRequest {
   }
 }
 
+/** Of ASCII text. A TextEncoder takes six times as long for a name. */
+function bytesOf(text: string): Uint8Array {
+  const bytes = new Uint8Array(text.length);
+  for (let at = 0; at < text.length; at++) bytes[at] = text.charCodeAt(at);
+  return bytes;
+}
+
 /** A file as the model knows it. */
 export interface ModelFile {
   readonly inode: number;
@@ -130,7 +137,6 @@ export class ModelVolume implements AgedVolume {
   readonly #directories = new Map<number, number>([[0, ROOT_INODE]]);
   readonly #step = new Step();
   readonly #write: WriteStep;
-  readonly #encoder = new TextEncoder();
   readonly #cache = new PageCache();
   #nextCommit = DEFAULT_COMMIT_SECONDS;
 
@@ -252,7 +258,7 @@ export class ModelVolume implements AgedVolume {
     const above = this.#directories.get(parent);
     if (above === undefined) return undefined;
     return this.#run(0, (tx) => {
-      const name = this.#encoder.encode(`d${directory}`);
+      const name = bytesOf(`d${directory}`);
       const request = { mode: DIRECTORY_MODE, deviceNumber: 0, caller: NOBODY };
       this.#directories.set(directory, this.volume.create(tx, above, name, request));
       this.#parents.set(directory, above);
@@ -266,7 +272,7 @@ export class ModelVolume implements AgedVolume {
     if (parent === undefined) return undefined;
     return this.#run(
       0,
-      (tx) => this.volume.removeDirectory(tx, parent, this.#encoder.encode(`d${directory}`)),
+      (tx) => this.volume.removeDirectory(tx, parent, bytesOf(`d${directory}`)),
       () => this.#directories.delete(directory),
     );
   }
@@ -368,7 +374,7 @@ export class ModelVolume implements AgedVolume {
   }
 
   #fileName(file: number): Uint8Array {
-    return this.#encoder.encode(`f${file}`);
+    return bytesOf(`f${file}`);
   }
 
   #run(
