@@ -142,6 +142,21 @@ describe('what only a model can tell', () => {
   });
 });
 
+test('a volume of 100 GiB takes the memory of its journal and its metadata', async () => {
+  const sizeBytes = 100 * 1024 * MIB;
+  const model = await ModelVolume.make(plan('video', { sizeBytes }));
+  const place = { random: new SeededRandom(3), capacityBytes: sizeBytes, fullness: 0.9, blockBytes: 4096 };
+  for (const operation of workload('video').operations(place)) {
+    if (operation !== 'filled') await model.apply(operation);
+    if (model.writtenBytes >= 2 * sizeBytes) break;
+  }
+  const { journalBlocks } = model.volume.counters();
+  expect(journalBlocks).toBeLessThan(2 ** 16);
+  // Its few files need less than a mebibyte; bitmaps and summaries of 800 groups some three.
+  expect(model.device.keptBytes).toBeLessThan(journalBlocks * 4096 + 8 * MIB);
+  await model.close();
+}, 120_000);
+
 test.each(['agrawal', 'database', 'build'])('the volume that %s leaves is sound', async (name) => {
   const model = await ModelVolume.make({ ...plan(name) });
   const place = {
