@@ -11,6 +11,7 @@ import type { Memory } from '../../aio/device.ts';
 import { tell } from '../../aio/local-completions.ts';
 import { LocalDevice } from '../../sim/local-device.ts';
 import { bytesOf, type DeviceRequest, RequestQueue } from '../../sim/request-queue.ts';
+import { WriteTrace } from '../measures/write-trace.ts';
 
 /** Blocks that are told apart: the smallest that a volume may have. */
 const UNIT_BYTES = 512;
@@ -28,6 +29,8 @@ export class MetadataDevice extends LocalDevice {
   readonly #isKept: Uint32Array;
   readonly #queue = new RequestQueue((submitted) => this.#carryOut(submitted));
   #dataMemory: Memory | undefined;
+  /** Some of the writes, for a picture of them. */
+  readonly trace = new WriteTrace();
   writtenBytes = 0;
   flushes = 0;
 
@@ -85,6 +88,7 @@ export class MetadataDevice extends LocalDevice {
     this.writtenBytes += request.lengthBytes;
     const { blockBytes } = this;
     const first = Math.floor(request.deviceOffset / blockBytes);
+    this.trace.add(first, request.lengthBytes / blockBytes, request.memory === this.#dataMemory);
     if (request.memory === this.#dataMemory) {
       this.#forget(first, Math.ceil((request.deviceOffset + request.lengthBytes) / blockBytes));
       return;
