@@ -11,6 +11,7 @@ import { programPath as pathOf } from '../lab/mounts/programs.ts';
 import { loadPolicy } from '../lab/policy-spec.ts';
 import { overallOf } from '../lab/ranking.ts';
 import { overallTable, workloadTable } from '../lab/report/tables.ts';
+import { writeReport } from '../lab/report/write-report.ts';
 import { WORKLOADS } from '../lab/workloads/catalogue.ts';
 import { loadWorkload, WorkloadLoadError } from '../lab/workloads/registry.ts';
 import {
@@ -22,6 +23,7 @@ import {
   type Terminal,
 } from './command.ts';
 import { CommandError, UsageError } from './failure.ts';
+import { missingLine } from './lab-report-command.ts';
 import { packageVersion } from './program.ts';
 import { programPath } from './program-path.ts';
 import { ProgressBar } from './progress.ts';
@@ -130,11 +132,19 @@ async function run(_args: readonly string[], options: OptionValues, terminal: Te
   await expectLoadable(configuration);
   const results = await carryOut(configuration, options, terminal);
   terminal.out(describe(configuration, results));
+  await report(results, optionText(options, 'out') ?? 'report', terminal);
   for (const { policy, workload, seed, reason } of results.failed)
     say(terminal, `${policy} on ${workload}, seed ${seed}: ${reason}`);
   if (results.failed.length > 0) return 1;
   if (results.isComplete) return 0;
   throw new CommandError(`stopped after ${results.runs.length} runs: the same command with --resume goes on`);
+}
+
+/** What is missing for it is no failure of the run. */
+async function report({ runs }: LabResults, directory: string, terminal: Terminal): Promise<void> {
+  if (runs.length === 0) return;
+  const missing = await writeReport(directory);
+  if (missing.length > 0) say(terminal, missingLine(missing, directory));
 }
 
 /** Mounts at a time would be in each other's way. */

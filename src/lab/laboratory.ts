@@ -4,16 +4,18 @@
  *
  *   OUT/runs/POLICY-WORKLOAD-SEED.json   one run, with the hash of its configuration
  *   OUT/results.json, samples.csv, ranking.csv   all of them
+ *   OUT/details/POLICY-WORKLOAD-SEED.json   what its figures are drawn from
  *   OUT/costs.csv                        what took how long on this machine
  */
-import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { messageOf } from '../common/thrown.ts';
 import { type Configuration, type FinishedRun, hashOf, type RunKey, runsOf } from './experiment.ts';
 import { Scratch } from './mounts/scratch.ts';
 import { type Ranking, rankingsOf } from './ranking.ts';
 import { costsCsv, rankingCsv, samplesCsv } from './report/tables.ts';
+import { json, ResultsDirectory } from './results-directory.ts';
 import type { Mounting, RunOrder, RunReport } from './run-worker.ts';
 import type { RunResult } from './runners/ageing-run.ts';
 
@@ -43,7 +45,7 @@ export interface LabResults {
 
 export class Laboratory {
   readonly #options: LabOptions;
-  readonly #hash: string;
+  readonly #directory: ResultsDirectory;
   readonly #all: RunKey[];
   readonly #finished: (FinishedRun | undefined)[];
   readonly #failed: FailedRun[] = [];
@@ -58,7 +60,7 @@ export class Laboratory {
   constructor(options: LabOptions) {
     this.#options = options;
     this.#mounting = options.mounting;
-    this.#hash = hashOf(options.configuration);
+    this.#directory = new ResultsDirectory(options.outDirectory, hashOf(options.configuration));
     this.#all = runsOf(options.configuration);
     this.#finished = this.#all.map(() => undefined);
     this.#shares = this.#all.map(() => 0);
@@ -155,59 +157,29 @@ export class Laboratory {
     this.#options.progress(sum / this.#all.length, finished, this.#all.length);
   }
 
-  #fileOf({ policy, workload, seed }: RunKey): string {
-    const plain = (text: string) => basename(text).replaceAll(/[^A-Za-z0-9._-]/g, '_');
-    return join(this.#options.outDirectory, 'runs', `${plain(policy)}-${plain(workload)}-${seed}.json`);
-  }
-
-  #keep(key: RunKey, id: number, result: RunResult): void {
+  #keep(key: RunKey, id: number, { detail, ...result }: RunResult): void {
+    this.#directory.keep({ ...key, result: detail === undefined ? result : { ...result, detail } });
+    // What is drawn is large, and read again when it is.
     this.#finished[id] = { ...key, result };
-    writeWhole(this.#fileOf(key), json({ configuration: this.#hash, ...key, result }));
     this.#progress(id, 1);
   }
 
   #recall(key: RunKey, id: number): void {
-    const file = this.#fileOf(key);
-    if (!existsSync(file)) return;
-    const kept = readRun(file);
-    const { policy, workload, seed } = key;
-    if (kept?.configuration !== this.#hash || kept.policy !== policy) return;
-    if (kept.workload !== workload || kept.seed !== seed) return;
-    this.#finished[id] = { ...key, result: kept.result };
+    const kept = this.#directory.recall(key);
+    if (kept === undefined) return;
+    this.#finished[id] = kept;
     this.#shares[id] = 1;
   }
 
   #write(runs: readonly FinishedRun[], rankings: readonly Ranking[]): void {
-    const { outDirectory, configuration } = this.#options;
-    const hash = this.#hash;
+    const { configuration } = this.#options;
+    const directory = this.#directory;
+    const { hash } = directory;
     const measured = runs.map(({ result: { samples }, ...key }) => ({ ...key, samples }));
     const results = { hash, configuration, rankings, failed: this.#failed, runs: measured };
-    writeWhole(join(outDirectory, 'results.json'), json(results));
-    writeWhole(join(outDirectory, 'samples.csv'), samplesCsv(runs, hash));
-    writeWhole(join(outDirectory, 'ranking.csv'), rankingCsv(rankings, hash));
-    writeWhole(join(outDirectory, 'costs.csv'), costsCsv(runs, hash));
+    directory.write('results.json', json(results));
+    directory.write('samples.csv', samplesCsv(runs, hash));
+    directory.write('ranking.csv', rankingCsv(rankings, hash));
+    directory.write('costs.csv', costsCsv(runs, hash));
   }
-}
-
-type KeptRun = FinishedRun & { readonly configuration: string };
-
-/** A run that was kept; undefined if the file is none, which is then made anew. */
-function readRun(file: string): KeptRun | undefined {
-  try {
-    const kept = JSON.parse(readFileSync(file, 'utf8')) as KeptRun;
-    return Array.isArray(kept.result.samples) ? kept : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-function json(value: unknown): string {
-  return `${JSON.stringify(value, undefined, 1)}\n`;
-}
-
-/** The file is the old one or the new one, whenever the program ends. */
-function writeWhole(file: string, text: string): void {
-  const beside = `${file}.new`;
-  writeFileSync(beside, text);
-  renameSync(beside, file);
 }

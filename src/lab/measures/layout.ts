@@ -33,6 +33,17 @@ export interface LayoutSample {
 const SMALL_BYTES = 2 ** 16;
 const MIDDLE_BYTES = 2 ** 20;
 
+/** Extents in the order of the file; neighbours that lie together count as one. */
+export function pieceCountOf(extents: readonly LaidExtent[]): number {
+  let pieces = 0;
+  let behind = -1;
+  for (const { block, length } of extents) {
+    if (block !== behind) pieces++;
+    behind = block + length;
+  }
+  return pieces;
+}
+
 /** Gathers file after file. */
 export class LayoutGatherer {
   readonly #tally: LayoutTally;
@@ -44,15 +55,8 @@ export class LayoutGatherer {
   /** @param extents in the order of the file; neighbours that lie together count as one. */
   add(extents: readonly LaidExtent[]): void {
     if (extents.length === 0) return;
-    let pieces = 0;
-    let blocks = 0;
-    let behind = -1;
-    for (const { block, length } of extents) {
-      if (block !== behind) pieces++;
-      behind = block + length;
-      blocks += length;
-    }
-    this.#tally.add({ inode: 0, blocks, pieces });
+    const blocks = extents.reduce((sum, { length }) => sum + length, 0);
+    this.#tally.add({ inode: 0, blocks, pieces: pieceCountOf(extents) });
   }
 
   figures(): LayoutSample {

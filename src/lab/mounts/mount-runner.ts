@@ -49,9 +49,11 @@ async function age(plan: MountedPlan, { place }: Mount, watcher: RunWatcher): Pr
   const volume = new MountedVolume(plan.filesystem, place);
   const began = performance.now();
   try {
-    const samples = await new AgeingRun(plan, volume, watcher).go();
+    const ageing = new AgeingRun(plan, volume, watcher);
+    const samples = await ageing.go();
     const seconds = (performance.now() - began) / 1000;
-    return { samples, cost: { operationsPerSecond: volume.operations / seconds, seconds } };
+    const detail = { samples: ageing.details };
+    return { samples, detail, cost: { operationsPerSecond: volume.operations / seconds, seconds } };
   } finally {
     volume.closeAll();
   }

@@ -7,8 +7,11 @@
  */
 import { SeededRandom } from '../../sim/seeded-random.ts';
 import { type ColdReadFigures, ColdReadGatherer } from '../measures/cold-read.ts';
+import { ExtentCounter } from '../measures/extent-counts.ts';
 import { FreeSpaceGatherer, type FreeSpaceSample } from '../measures/free-space.ts';
-import { LayoutGatherer, type LayoutSample } from '../measures/layout.ts';
+import { LayoutGatherer, type LayoutSample, pieceCountOf } from '../measures/layout.ts';
+import { LayoutMapGatherer } from '../measures/layout-map.ts';
+import type { RunDetail, SampleDetail } from '../run-detail.ts';
 import type { Workload } from '../workloads/workload.ts';
 import type { AgedVolume } from './aged-volume.ts';
 import type { CostFigures } from './allocation-stopwatch.ts';
@@ -68,9 +71,14 @@ export interface RunSample {
 
 export interface RunResult {
   readonly samples: readonly RunSample[];
+  /** What figures are drawn from. */
+  readonly detail?: RunDetail;
   /** Of this machine, and not the same twice. */
   readonly cost: CostFigures;
 }
+
+/** What is told of the files. */
+type FilesSample = Pick<RunSample, 'layout' | 'coldRead'> & Pick<SampleDetail, 'extents'>;
 
 export interface RunWatcher {
   /** Part of the work that is done, 0 to 1. */
@@ -85,6 +93,8 @@ const OPERATIONS_PER_LOOK = 4096;
 export class AgeingRun {
   readonly #capacityBytes: number;
   readonly #samples: RunSample[] = [];
+  /** Of each sample, what figures are drawn from. */
+  readonly details: SampleDetail[] = [];
   /** Bytes written when the volume was full. */
   #filledAt = -1;
   #nextSample = Number.POSITIVE_INFINITY;
@@ -136,12 +146,17 @@ export class AgeingRun {
     const { plan, volume } = this;
     await volume.settle();
     const figures = await volume.figures();
+    const map = new LayoutMapGatherer(Math.floor(plan.sizeBytes / plan.blockBytes));
+    const { extents, ...files } = await this.#files(map);
+    const space = await this.#freeSpace(map);
+    const isFreeTold = space.free !== undefined;
+    this.details.push({ extents, map: map.text(isFreeTold), isFreeTold });
     this.#samples.push({
       churn: (volume.writtenBytes - this.#filledAt) / this.#capacityBytes,
       operations: volume.operations,
       simulatedSeconds: volume.simulatedSeconds,
-      ...(await this.#files()),
-      ...(await this.#freeSpace()),
+      ...files,
+      ...space,
       refusedOperations: volume.refusals.count,
       freeAtFirstRefusal: volume.refusals.firstFreeShare ?? -1,
       ...figures,
@@ -151,20 +166,26 @@ export class AgeingRun {
     if (plan.samples === 0 || plan.churn === 0) this.#nextSample = Number.POSITIVE_INFINITY;
   }
 
-  async #files(): Promise<Pick<RunSample, 'layout' | 'coldRead'>> {
+  async #files(map: LayoutMapGatherer): Promise<FilesSample> {
     const { blockBytes, sizeBytes } = this.plan;
     const layout = new LayoutGatherer(blockBytes);
     const coldRead = new ColdReadGatherer(blockBytes, sizeBytes);
+    const counter = new ExtentCounter();
     for await (const extents of this.volume.filesInOrder()) {
       layout.add(extents);
       coldRead.add(extents);
+      counter.add(pieceCountOf(extents));
+      map.add(extents);
     }
-    return { layout: layout.figures(), coldRead: coldRead.figures() };
+    return { layout: layout.figures(), coldRead: coldRead.figures(), extents: counter.counts() };
   }
 
-  async #freeSpace(): Promise<Pick<RunSample, 'free'>> {
+  async #freeSpace(map: LayoutMapGatherer): Promise<Pick<RunSample, 'free'>> {
     const free = new FreeSpaceGatherer(this.plan.blockBytes);
-    const isTold = await this.volume.visitFreeRuns((start, length) => free.add(start, length));
+    const isTold = await this.volume.visitFreeRuns((start, length) => {
+      free.add(start, length);
+      map.addFree(start, length);
+    });
     return isTold ? { free: free.figures() } : {};
   }
 }

@@ -12,6 +12,7 @@ import { tell } from '../../aio/local-completions.ts';
 import { LocalDevice } from '../../sim/local-device.ts';
 import { bytesOf, type DeviceRequest, RequestQueue } from '../../sim/request-queue.ts';
 import { RequestStream } from '../measures/request-stream.ts';
+import { WriteTrace } from '../measures/write-trace.ts';
 
 /** Blocks that are told apart: the smallest that a volume may have. */
 const UNIT_BYTES = 512;
@@ -32,6 +33,8 @@ export class MetadataDevice extends LocalDevice {
   /** Writes of data in the order in which they came, and all writes. */
   readonly dataWrites = new RequestStream();
   readonly allWrites = new RequestStream();
+  /** Some of the writes, for a picture of them. */
+  readonly trace = new WriteTrace();
   writtenBytes = 0;
   flushes = 0;
 
@@ -91,6 +94,7 @@ export class MetadataDevice extends LocalDevice {
     const first = Math.floor(request.deviceOffset / blockBytes);
     const end = Math.ceil((request.deviceOffset + request.lengthBytes) / blockBytes);
     this.allWrites.request(first, end - first);
+    this.trace.add(first, request.lengthBytes / blockBytes, request.memory === this.#dataMemory);
     if (request.memory === this.#dataMemory) {
       this.dataWrites.request(first, end - first);
       this.#forget(first, end);

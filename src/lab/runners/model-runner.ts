@@ -22,9 +22,11 @@ export async function runModel(plan: RunPlan, watcher: RunWatcher): Promise<RunR
   const stopwatch = new AllocationStopwatch(model.policy);
   const began = performance.now();
   try {
-    const samples = await new AgeingRun(plan, model, watcher).go();
+    const ageing = new AgeingRun(plan, model, watcher);
+    const samples = await ageing.go();
     const seconds = (performance.now() - began) / 1000;
-    return { samples, cost: stopwatch.figures(model.operations, seconds) };
+    const detail = { samples: ageing.details, trace: model.device.trace.points() };
+    return { samples, detail, cost: stopwatch.figures(model.operations, seconds) };
   } finally {
     await model.close();
   }

@@ -1,0 +1,123 @@
+/**
+ * The directory of results: which file is what, written whole or not at all, and read back.
+ *
+ *   results.json                            all samples of all runs, and the rankings
+ *   runs/POLICY-WORKLOAD-SEED.json          one run, and what it cost on this machine
+ *   details/POLICY-WORKLOAD-SEED.json       what figures of this run are drawn from
+ */
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import type { Configuration, FinishedRun, RunKey } from './experiment.ts';
+import type { RunDetail } from './run-detail.ts';
+
+type KeptRun = FinishedRun & { readonly configuration: string };
+type KeptDetail = RunKey & { readonly configuration: string; readonly detail: RunDetail };
+
+/** What results.json has. */
+export interface WrittenResults {
+  readonly hash: string;
+  readonly configuration: Configuration;
+  readonly failed: readonly (RunKey & { readonly reason: string })[];
+  readonly runs: readonly (RunKey & Pick<FinishedRun['result'], 'samples'>)[];
+}
+
+export class ResultsDirectory {
+  constructor(
+    readonly path: string,
+    /** Of the configuration. */
+    readonly hash: string,
+  ) {}
+
+  /** @param name of a file, also in a folder, which is made */
+  write(name: string, content: string | Uint8Array): void {
+    const file = join(this.path, name);
+    mkdirSync(dirname(file), { recursive: true });
+    writeWhole(file, content);
+  }
+
+  /** The samples and the costs in one file, what is drawn in another. */
+  keep({ result: { detail, ...result }, ...key }: FinishedRun): void {
+    this.write(runFile('runs', key), json({ configuration: this.hash, ...key, result }));
+    if (detail === undefined) return;
+    // A line: maps are long, and nobody reads them.
+    const kept: KeptDetail = { configuration: this.hash, ...key, detail };
+    this.write(runFile('details', key), `${JSON.stringify(kept)}\n`);
+  }
+
+  /** A run that was kept; undefined if there is none of this configuration. */
+  recall(key: RunKey): FinishedRun | undefined {
+    const kept = this.#read(runFile('runs', key), key) as KeptRun | undefined;
+    return Array.isArray(kept?.result?.samples) ? { ...key, result: kept.result } : undefined;
+  }
+
+  /** What figures of a run are drawn from; undefined if nobody kept it. */
+  detailOf(key: RunKey): RunDetail | undefined {
+    const kept = this.#read(runFile('details', key), key) as KeptDetail | undefined;
+    return Array.isArray(kept?.detail?.samples) ? kept.detail : undefined;
+  }
+
+  /** Undefined if the file is none, is broken, or is another run's. */
+  #read(name: string, { policy, workload, seed }: RunKey): unknown {
+    try {
+      const kept = JSON.parse(readFileSync(join(this.path, name), 'utf8')) as KeptRun;
+      const isOwn = kept.policy === policy && kept.workload === workload && kept.seed === seed;
+      return isOwn && kept.configuration === this.hash ? kept : undefined;
+    } catch {
+      return undefined;
+    }
+  }
+}
+
+/** @throws the error of the file; Error with a sentence if it is not what `lab run` writes */
+export function readResults(path: string): WrittenResults {
+  const file = join(path, 'results.json');
+  const text = readFileSync(file, 'utf8');
+  const found = parsed(text);
+  if (!isResults(found)) throw new Error(`${file} is not as quarry lab run writes it`);
+  return found;
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/** As far as a report relies on it. */
+function isResults(found: unknown): found is WrittenResults {
+  const { hash, configuration, failed, runs } = (found ?? {}) as Partial<WrittenResults>;
+  const { policies, workloads, seeds } = configuration ?? {};
+  const lists = [policies, workloads, seeds, failed, runs];
+  if (typeof hash !== 'string' || !lists.every(Array.isArray)) return false;
+  return (runs ?? []).every(
+    ({ policy, workload, seed, samples }) =>
+      typeof policy === 'string' &&
+      typeof workload === 'string' &&
+      typeof seed === 'number' &&
+      Array.isArray(samples) &&
+      samples.every(
+        ({ churn, layout, coldRead }) =>
+          Number.isFinite(churn) &&
+          Number.isFinite(layout?.layoutScore) &&
+          Number.isFinite(coldRead?.diskSlowdown),
+      ),
+  );
+}
+
+function runFile(folder: 'runs' | 'details', { policy, workload, seed }: RunKey): string {
+  const plain = (text: string) => basename(text).replaceAll(/[^A-Za-z0-9._-]/g, '_');
+  return join(folder, `${plain(policy)}-${plain(workload)}-${seed}.json`);
+}
+
+export function json(value: unknown): string {
+  return `${JSON.stringify(value, undefined, 1)}\n`;
+}
+
+/** The file is the old one or the new one, whenever the program ends. */
+function writeWhole(file: string, content: string | Uint8Array): void {
+  const beside = `${file}.new`;
+  writeFileSync(beside, content);
+  renameSync(beside, file);
+}
