@@ -61,12 +61,22 @@ export class RecordReader {
       const chunk = this.#chunkAt(at, number);
       if (chunk === undefined) break;
       at += ChunkHead.sizeBytes + chunk.packed.length;
-      for (const operation of decoder.read(this.#unpack(chunk), chunk.beganMicroseconds)) {
-        if (operation.kind === RecordKind.end) this.isWhole = true;
-        else yield operation;
+      const operations = decoder.read(this.#unpack(chunk), chunk.beganMicroseconds);
+      for (let next = this.#next(operations); next !== undefined; next = this.#next(operations)) {
+        if (next.kind === RecordKind.end) this.isWhole = true;
+        else yield next;
       }
     }
     this.tornBytes = fstatSync(this.#descriptor).size - at;
+  }
+
+  #next(operations: Iterator<RecordedOperation>): RecordedOperation | undefined {
+    try {
+      const { done, value } = operations.next();
+      return done ? undefined : value;
+    } catch (thrown) {
+      throw new RecordError(`${this.path}: ${messageOf(thrown)}`, { cause: thrown });
+    }
   }
 
   #chunkAt(at: number, number: number): ChunkParts | undefined {

@@ -10,7 +10,10 @@
  */
 
 export const RecordKind = {
-  /** The file, as it was; `links` names lead to it, of which one is told. */
+  /**
+   * The file, as it was: `links` names lead to it, of which one is told, if it is known; its blocks
+   * take `lengthBytes`, 0 for one that lies in its inode.
+   */
   existing: 1,
   begun: 2,
   /** A file of any type; of a symlink, `sizeBytes` is the length of its target. */
@@ -66,7 +69,7 @@ function shape(hasName: boolean, ...numbers: RecordedNumber[]): RecordedShape {
 }
 
 export const RECORDED_SHAPES: Readonly<Record<RecordKindNumber, RecordedShape>> = {
-  [RecordKind.existing]: shape(true, 'inode', 'parent', 'type', 'links', 'sizeBytes'),
+  [RecordKind.existing]: shape(true, 'inode', 'parent', 'type', 'links', 'sizeBytes', 'lengthBytes'),
   [RecordKind.begun]: shape(false),
   [RecordKind.create]: shape(true, 'inode', 'parent', 'type', 'sizeBytes'),
   [RecordKind.link]: shape(true, 'inode', 'parent'),

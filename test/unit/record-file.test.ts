@@ -94,7 +94,7 @@ const anyOperation = fc
   .record({
     after: fc.oneof(fc.nat(1000), fc.nat(2 ** 31)),
     kind: fc.constantFrom(...KINDS),
-    numbers: fc.array(wholeNumber, { minLength: 5, maxLength: 5 }),
+    numbers: fc.array(wholeNumber, { minLength: 6, maxLength: 6 }),
     name: fc.uint8Array({ maxLength: 255 }),
     goesOn: fc.boolean(),
   })
