@@ -12,7 +12,9 @@ import { loadPolicy } from '../lab/policy-spec.ts';
 import { overallOf } from '../lab/ranking.ts';
 import { overallTable, workloadTable } from '../lab/report/tables.ts';
 import { WORKLOADS } from '../lab/workloads/catalogue.ts';
-import { loadWorkload, WorkloadLoadError } from '../lab/workloads/registry.ts';
+import { loadWorkload } from '../lab/workloads/registry.ts';
+import type { Workload } from '../lab/workloads/workload.ts';
+import { WorkloadLoadError } from '../lab/workloads/workload-load-error.ts';
 import {
   type CommandDefinition,
   type OptionValues,
@@ -36,6 +38,7 @@ const MOST_SAMPLES = 1000;
 const MOST_THREADS = 256;
 /** Measures by which policies are told apart over all workloads. */
 const OVERALL = ['layoutScore', 'extentsPerFile', 'diskSlowdown'];
+const SIZE_STEP_BYTES = 1024 * 1024;
 const LEAST_BYTES = 32 * 1024 * 1024;
 const MOST_BYTES = 2 ** 44;
 
@@ -95,7 +98,7 @@ function runnerOf(options: OptionValues): Configuration['runner'] {
 }
 
 /** All are loaded once before anything begins. @throws UsageError, CommandError */
-async function expectLoadable({ runner, policies, workloads }: Configuration): Promise<void> {
+async function loadAll({ runner, policies, workloads }: Configuration): Promise<Map<string, Workload>> {
   const foreign = policies.filter((policy) => KERNEL_FILESYSTEMS.includes(policy));
   if (runner === 'mount' && !isRoot())
     throw new CommandError('--runner mount makes loop devices and mounts: run it as root');
@@ -108,12 +111,36 @@ async function expectLoadable({ runner, policies, workloads }: Configuration): P
   }
   try {
     for (const policy of policies) if (!foreign.includes(policy)) await loadPolicy(policy);
-    for (const workload of workloads) await loadWorkload(workload);
+    const loaded = new Map<string, Workload>();
+    for (const workload of workloads) loaded.set(workload, await loadWorkload(workload));
+    return loaded;
   } catch (thrown) {
     if (thrown instanceof AllocatorLoadError || thrown instanceof WorkloadLoadError)
       throw new UsageError(thrown.message);
     throw thrown;
   }
+}
+
+/**
+ * What only the workloads know: what they are made from, and the size of volume that they are about
+ * where no other was asked for.
+ */
+function completed(
+  configuration: Configuration,
+  loaded: ReadonlyMap<string, Workload>,
+  options: OptionValues,
+): Configuration {
+  const contents = [...loaded].flatMap(([name, { content }]) =>
+    content === undefined ? [] : [[name, content]],
+  );
+  const about = Math.max(0, ...[...loaded.values()].map(({ sizeBytes }) => sizeBytes ?? 0));
+  const isAsked = optionText(options, 'size') !== undefined || about === 0;
+  const wholeBytes = Math.ceil(about / SIZE_STEP_BYTES) * SIZE_STEP_BYTES;
+  return {
+    ...configuration,
+    ...(isAsked ? {} : { sizeBytes: Math.min(MOST_BYTES, Math.max(LEAST_BYTES, wholeBytes)) }),
+    ...(contents.length === 0 ? {} : { contents: Object.fromEntries(contents) }),
+  };
 }
 
 function listWorkloads(terminal: Terminal): void {
@@ -126,8 +153,8 @@ async function run(_args: readonly string[], options: OptionValues, terminal: Te
     listWorkloads(terminal);
     return 0;
   }
-  const configuration = configurationOf(options);
-  await expectLoadable(configuration);
+  const asked = configurationOf(options);
+  const configuration = completed(asked, await loadAll(asked), options);
   const results = await carryOut(configuration, options, terminal);
   terminal.out(describe(configuration, results));
   for (const { policy, workload, seed, reason } of results.failed)
@@ -200,8 +227,11 @@ export const labRunCommand: CommandDefinition = {
       flags: '--policies <list>',
       text: `names or modules, options behind a question mark (${DEFAULT_POLICIES})`,
     },
-    { flags: '--workloads <list>', text: `names or modules, or all (${DEFAULT_WORKLOADS})` },
-    { flags: '--size <size>', text: `size of each volume (${DEFAULT_SIZE})` },
+    { flags: '--workloads <list>', text: `names, modules, records, traces, or all (${DEFAULT_WORKLOADS})` },
+    {
+      flags: '--size <size>',
+      text: `size of each volume (${DEFAULT_SIZE}; of a record, that of its volume)`,
+    },
     { flags: '--fullness <share>', text: 'how full, where the workload does not say (0.8)' },
     { flags: '--churn <times>', text: 'how often the capacity is written when full (5)' },
     { flags: '--samples <number>', text: 'looks at the volume after the first (5)' },
@@ -229,7 +259,6 @@ const DEFAULTS: OptionValues = {
   policies: DEFAULT_POLICIES,
   workloads: DEFAULT_WORKLOADS,
   runner: 'model',
-  size: DEFAULT_SIZE,
   fullness: '0.8',
   churn: '5',
   samples: '5',

@@ -1,13 +1,11 @@
 /** Workloads by name, or by the file of a module whose default export is one. */
 import { importDefault, isModulePath } from '../../alloc/registry.ts';
 import { messageOf } from '../../common/thrown.ts';
+import { RECORD_EXTENSION } from '../../record/record-format.ts';
 import { WORKLOADS } from './catalogue.ts';
+import { loadRecorded } from './recorded.ts';
 import type { Workload } from './workload.ts';
-
-/** No such workload, or a module that is none; the message is one sentence for the user. */
-export class WorkloadLoadError extends Error {
-  override readonly name = 'WorkloadLoadError';
-}
+import { WorkloadLoadError } from './workload-load-error.ts';
 
 /**
  * @param nameOrFile a name of `WORKLOADS`, or a path, relative to the working directory
@@ -16,6 +14,7 @@ export class WorkloadLoadError extends Error {
 export async function loadWorkload(nameOrFile: string): Promise<Workload> {
   const known = WORKLOADS.get(nameOrFile);
   if (known !== undefined) return known;
+  if (nameOrFile.endsWith(RECORD_EXTENSION)) return await loadRecorded(nameOrFile);
   if (!isModulePath(nameOrFile)) {
     const names = [...WORKLOADS.keys()].join(', ');
     throw new WorkloadLoadError(
