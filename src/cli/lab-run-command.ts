@@ -12,7 +12,7 @@ import { loadPolicy } from '../lab/policy-spec.ts';
 import { overallOf } from '../lab/ranking.ts';
 import { overallTable, workloadTable } from '../lab/report/tables.ts';
 import { WORKLOADS } from '../lab/workloads/catalogue.ts';
-import { loadWorkload } from '../lab/workloads/registry.ts';
+import { loadWorkload, REPOSITORY_PREFIX } from '../lab/workloads/registry.ts';
 import type { Workload } from '../lab/workloads/workload.ts';
 import { WorkloadLoadError } from '../lab/workloads/workload-load-error.ts';
 import {
@@ -67,6 +67,18 @@ function listOf(options: OptionValues, name: string, flag: string): string[] {
 }
 
 /** @throws UsageError */
+function workloadsOf(options: OptionValues): string[] {
+  const names =
+    optionText(options, 'workloads') === 'all'
+      ? [...WORKLOADS.keys()]
+      : listOf(options, 'workloads', '--workloads');
+  const repository = optionText(options, 'repo');
+  if (repository === undefined) return names;
+  if (!names.includes('git')) throw new UsageError('--repo is for the workload git');
+  return names.map((name) => (name === 'git' ? `${REPOSITORY_PREFIX}${repository}` : name));
+}
+
+/** @throws UsageError */
 function configurationOf(options: OptionValues): Configuration {
   const seeds = wholeOf(options, 'seeds', '--seeds', 1, MOST_SEEDS);
   const first = wholeOf(options, 'seed', '--seed', 0, 2 ** 32 - MOST_SEEDS);
@@ -77,10 +89,7 @@ function configurationOf(options: OptionValues): Configuration {
     version: packageVersion(),
     runner: runnerOf(options),
     policies: listOf(options, 'policies', '--policies'),
-    workloads:
-      optionText(options, 'workloads') === 'all'
-        ? [...WORKLOADS.keys()]
-        : listOf(options, 'workloads', '--workloads'),
+    workloads: workloadsOf(options),
     sizeBytes,
     blockBytes: DEFAULT_BLOCK_BYTES,
     fullness: numberOf(options, 'fullness', '--fullness', 0.05, 0.98),
@@ -232,6 +241,7 @@ export const labRunCommand: CommandDefinition = {
       flags: '--size <size>',
       text: `size of each volume (${DEFAULT_SIZE}; of a record, that of its volume)`,
     },
+    { flags: '--repo <directory>', text: 'the repository whose history the workload git takes' },
     { flags: '--fullness <share>', text: 'how full, where the workload does not say (0.8)' },
     { flags: '--churn <times>', text: 'how often the capacity is written when full (5)' },
     { flags: '--samples <number>', text: 'looks at the volume after the first (5)' },
