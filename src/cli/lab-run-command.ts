@@ -36,6 +36,13 @@ const MOST_SEEDS = 1000;
 const MOST_CHURN = 10_000;
 const MOST_SAMPLES = 1000;
 const MOST_THREADS = 256;
+/** What else may be named. */
+const MADE_FROM_FILES = `
+a module    such as ./mine.ts, whose default export is a workload
+a record    of 'quarry record', such as ./year.quarry-record
+a trace     blkparse text, such as ./disk.blkparse, or of MSR Cambridge, ./usr_0.csv
+git?repo=DIRECTORY, or git with --repo: the history of a repository
+`;
 /** Measures by which policies are told apart over all workloads. */
 const OVERALL = ['layoutScore', 'extentsPerFile', 'diskSlowdown'];
 const SIZE_STEP_BYTES = 1024 * 1024;
@@ -155,6 +162,7 @@ function completed(
 function listWorkloads(terminal: Terminal): void {
   for (const { name, says, source } of WORKLOADS.values())
     terminal.out(`${name.padEnd(11)} ${says}\n${' '.repeat(12)}${source}\n`);
+  terminal.out(MADE_FROM_FILES);
 }
 
 async function run(_args: readonly string[], options: OptionValues, terminal: Terminal): Promise<number> {

@@ -7,6 +7,7 @@ import { messageOf } from '../common/thrown.ts';
 import { ChunkDecoder } from './chunk-codec.ts';
 import { RecordError } from './record-error.ts';
 import {
+  beginsLikeRecord,
   ChunkHead,
   type ChunkParts,
   decodeChunk,
@@ -106,6 +107,22 @@ export class RecordReader {
       done += count;
     }
     return bytes.subarray(0, done);
+  }
+}
+
+/** Whether a file begins as records do; false for what cannot be read. */
+export function isRecordFile(path: string): boolean {
+  try {
+    const descriptor = openSync(path, 'r');
+    try {
+      const head = new Uint8Array(RecordHead.sizeBytes);
+      const isFile = fstatSync(descriptor).isFile();
+      return isFile && readSync(descriptor, head, 0, head.length, 0) > 0 && beginsLikeRecord(head);
+    } finally {
+      closeSync(descriptor);
+    }
+  } catch {
+    return false;
   }
 }
 

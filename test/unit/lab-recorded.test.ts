@@ -138,6 +138,11 @@ describe('a record as a workload', () => {
     expect(files).toBeLessThan(2010);
   }, 60_000);
 
+  test('may have any name', async () => {
+    await record('year', [...story(3)]);
+    expect(lab(...WORDS, '--workloads', './year', '--out', 'named')).toMatchObject({ status: 0, stderr: '' });
+  }, 60_000);
+
   test('that is none is refused in one line, and nothing is written', async () => {
     writeFileSync(join(folder, 'text.quarry-record'), 'a text\n');
     for (const [name, message] of [

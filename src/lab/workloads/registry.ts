@@ -5,6 +5,7 @@
 import { importDefault, isModulePath } from '../../alloc/registry.ts';
 import { messageOf } from '../../common/thrown.ts';
 import { RECORD_EXTENSION } from '../../record/record-format.ts';
+import { isRecordFile } from '../../record/record-reader.ts';
 import { loadBlockTrace } from './block-trace.ts';
 import { WORKLOADS } from './catalogue.ts';
 import { loadRecorded } from './recorded.ts';
@@ -26,7 +27,8 @@ export async function loadWorkload(nameOrFile: string): Promise<Workload> {
   if (known !== undefined) return known;
   if (nameOrFile.startsWith(REPOSITORY_PREFIX))
     return await loadRepository(nameOrFile.slice(REPOSITORY_PREFIX.length));
-  if (nameOrFile.endsWith(RECORD_EXTENSION)) return await loadRecorded(nameOrFile);
+  if (nameOrFile.endsWith(RECORD_EXTENSION) || isRecordFile(nameOrFile))
+    return await loadRecorded(nameOrFile);
   const kind = traceKindOf(nameOrFile);
   if (kind !== undefined) return await loadBlockTrace(nameOrFile, kind);
   if (!isModulePath(nameOrFile)) {
