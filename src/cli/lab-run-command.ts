@@ -171,7 +171,9 @@ async function run(_args: readonly string[], options: OptionValues, terminal: Te
     return 0;
   }
   const asked = configurationOf(options);
-  const configuration = completed(asked, await loadAll(asked), options);
+  const loaded = await loadAll(asked);
+  for (const { remark } of loaded.values()) if (remark !== undefined) say(terminal, remark);
+  const configuration = completed(asked, loaded, options);
   const results = await carryOut(configuration, options, terminal);
   terminal.out(describe(configuration, results));
   for (const { policy, workload, seed, reason } of results.failed)

@@ -8,6 +8,8 @@
  * Whatever comes into a directory that was read already has to be told by whoever puts it there:
  * see operation-recorder.ts.
  */
+
+import { InodeSet } from '../common/inode-set.ts';
 import type { Attributes, FileSystem, TransactionHandle } from '../fs/base/filesystem.ts';
 import {
   emptyOperation,
@@ -41,7 +43,7 @@ export function recordedTypeOf(mode: number): number {
 export class TreeWalk {
   readonly #filesystem: FileSystem;
   readonly #sink: OperationSink;
-  readonly #told = new Set<number>([ROOT_NODE]);
+  readonly #told = new InodeSet();
   /** Directories that were told, and whose entries were not. */
   readonly #unread: number[] = [ROOT_NODE];
   readonly #operation = emptyOperation();
@@ -51,6 +53,7 @@ export class TreeWalk {
   constructor(filesystem: FileSystem, sink: OperationSink) {
     this.#filesystem = filesystem;
     this.#sink = sink;
+    this.#told.add(ROOT_NODE);
   }
 
   isTold(inode: number): boolean {

@@ -30,6 +30,7 @@ export async function loadRecorded(path: string): Promise<Workload> {
         content: await contentHash(path),
         sizeBytes: volumeBytes,
         churnBytes: figures.churnBytes,
+        ...(reader.isWhole ? {} : { remark: `${path} was not ended in order: what is whole of it counts` }),
         operations: (place) => replay(path, place, figures),
       };
     } finally {

@@ -34,6 +34,8 @@ export interface Workload {
   readonly churnBytes?: number;
   /** How large a volume it is about, where nobody asked for another. */
   readonly sizeBytes?: number;
+  /** What somebody who runs it has to know before. */
+  readonly remark?: string;
   /** What it is made from, as a hash, where that is not the program. */
   readonly content?: string;
   /**
