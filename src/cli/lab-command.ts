@@ -11,5 +11,6 @@ export const labCommand: CommandGroup = {
     ['new', async () => (await import('./lab-new-command.ts')).labNewCommand],
     ['verify', async () => (await import('./lab-verify-command.ts')).labVerifyCommand],
     ['run', async () => (await import('./lab-run-command.ts')).labRunCommand],
+    ['show', async () => (await import('./lab-show-command.ts')).labShowCommand],
   ]),
 };

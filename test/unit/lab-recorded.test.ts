@@ -171,6 +171,64 @@ describe('a record as a workload', () => {
   });
 });
 
+describe('quarry lab show', () => {
+  const show = (...words: string[]): Result => {
+    const result = spawnSync(process.execPath, [QUARRY, 'lab', 'show', ...words], {
+      cwd: folder,
+      encoding: 'utf8',
+    });
+    return { status: result.status ?? 137, stdout: result.stdout, stderr: result.stderr };
+  };
+
+  test('tells a record an operation a line, whatever its names are', async () => {
+    const name = Buffer.from('two\nlines \x1b[31m \xff', 'latin1');
+    await record('shown', [{ kind: RecordKind.create, inode: 70, parent: 1, type: FILE, name }, ...story(1)]);
+    const { status, stdout, stderr } = show('./shown');
+    expect([status, stderr]).toEqual([0, '']);
+    const [head, first, second, ...rest] = stdout.trimEnd().split('\n');
+    expect(head).toBe(
+      '# from 2026-01-01T00:00:00.000Z on; 48 MiB in blocks of 4 KiB, 0 bytes used; names hashed',
+    );
+    expect(first).toMatch(/^0\.010000 create inode=70 in=1 type=file size=0 two\S*lines /);
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: that there is none
+    expect(first).not.toMatch(/[\x00-\x1f]/);
+    expect(second).toMatch(/^0\.020000 existing inode=2 in=1 type=directory links=2 size=0 bytes=0/);
+    expect(rest).toHaveLength(16);
+    expect(rest.at(-1)).toBe('0.180000 write inode=100 at=60000 bytes=20000');
+  });
+
+  test('as JSON too, a line for each', async () => {
+    await record('shown', [...story(1)]);
+    const [head, ...operations] = show('./shown', '--json')
+      .stdout.trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    expect(head).toMatchObject({ volumeBytes: 48 * MIB, names: 'hashed' });
+    expect(operations).toHaveLength(17);
+    expect(operations.at(-1)).toEqual({
+      kind: 'write',
+      microseconds: 170_000,
+      inode: 100,
+      offsetBytes: 60_000,
+      lengthBytes: 20_000,
+    });
+  });
+
+  test('says what is no record, or torn', async () => {
+    writeFileSync(join(folder, 'text'), 'a text\n');
+    expect(show('./text')).toEqual({
+      status: 1,
+      stdout: '',
+      stderr: 'quarry: ./text: it is no record of a mount\n',
+    });
+    await record('torn', [...story(1)]);
+    truncateSync(join(folder, 'torn'), readFileSync(join(folder, 'torn')).length - 1);
+    expect(show('./torn').stderr).toBe(
+      'quarry: ./torn was not ended in order: this is what is whole of it\n',
+    );
+  });
+});
+
 describe('the replay', () => {
   function replayed(...operations: Said[]): (LabOperation | 'filled')[] {
     const replay = new RecordReplay(4096);
