@@ -14,11 +14,12 @@ import { recordedTypeOf } from '../../src/fuse/tree-walk.ts';
 import { RecordReader } from '../../src/record/record-reader.ts';
 import { RecordWriter } from '../../src/record/record-writer.ts';
 import { type RecordedOperation, RecordedType, RecordKind } from '../../src/record/recorded-operation.ts';
+import { MemoryDevice } from '../../src/sim/memory-device.ts';
 import { SeededRandom } from '../../src/sim/seeded-random.ts';
 import { message, text, u32, u64 } from './fuse-fake-channel.ts';
 import { FuseVolume } from './fuse-volume.ts';
 import { replayedTree } from './replayed-tree.ts';
-import { TestVolume } from './volume-harness.ts';
+import { formatted, TestVolume } from './volume-harness.ts';
 
 const MIB = 2 ** 20;
 const ROOT = 1;
@@ -261,13 +262,13 @@ function recordedTree(file: string): Tree {
 }
 
 test.each([
-  ['an empty volume', 0, false],
-  ['a volume in rest', 400, false],
-  ['a volume in use', 600, true],
+  ['an empty volume', 0, false, 15],
+  ['a volume in rest', 400, false, 15],
+  ['a volume in use', 600, true, 80],
 ])(
   'from %s on',
-  async (_, before, meanwhile) => {
-    for (let seed = 1; seed <= 80; seed++) {
+  async (_, before, meanwhile, seeds) => {
+    for (let seed = 1; seed <= seeds; seed++) {
       const { file, tree } = await record(seed, before, meanwhile, 200);
       const recorded = recordedTree(file);
       const placed = placedIn(recorded);
@@ -292,4 +293,50 @@ test('the replay has files of the same sizes', async () => {
 test('nothing of it is in the bytes but what was told', async () => {
   const { file } = await record(7, 50, false, 0);
   expect(readFileSync(file).length).toBeLessThan(1500);
+});
+
+/** Keeps what it is given to write. */
+class HoldingDevice extends MemoryDevice {
+  isHolding = false;
+  #held: Parameters<MemoryDevice['write']>[] = [];
+
+  override write(...request: Parameters<MemoryDevice['write']>): void {
+    if (this.isHolding) this.#held.push(request);
+    else super.write(...request);
+  }
+
+  letGo(): void {
+    this.isHolding = false;
+    for (const request of this.#held.splice(0)) super.write(...request);
+    this.submit();
+  }
+}
+
+test('what is under way when a record begins is waited for, and is in the tree that is told', async () => {
+  const device = new HoldingDevice(16 * MIB);
+  await formatted(device, 4096);
+  const volume = await TestVolume.open(device);
+  const mount = new FuseVolume(volume);
+  await mount.mknod(ROOT, 'file');
+  const inode = await volume.resolve('/file');
+  device.isHolding = true;
+  const head = Buffer.concat([u64(0, 0), u32(50_000, 0), u64(0), u32(1, 0)]);
+  const body = Buffer.concat([head, Buffer.alloc(50_000)]);
+  mount.channel.deliver(message(Opcode.WRITE, BigInt(inode), body));
+  const told: RecordedOperation[] = [];
+  const sink = { add: (operation: RecordedOperation) => void told.push({ ...operation }) };
+  const recorder = new OperationRecorder(volume.volume, sink);
+  let isWatched = false;
+  const watching = mount.session.watch(recorder.handlerOf).then(() => {
+    isWatched = true;
+  });
+  await new Promise((resolve) => setTimeout(resolve, 30));
+  expect(isWatched).toBe(false);
+  device.letGo();
+  await watching;
+  await recorder.tellTree();
+  const [existing, begun, ...others] = told;
+  expect(existing).toMatchObject({ kind: RecordKind.existing, inode, sizeBytes: 50_000 });
+  expect(begun?.kind).toBe(RecordKind.begun);
+  expect(others).toEqual([]);
 });
