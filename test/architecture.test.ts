@@ -43,6 +43,8 @@ const MAY_IMPORT: Record<string, RegExp[]> = {
   'src/fuse': [
     /^src\/common\//,
     /^src\/fs\/base\/(filesystem|errors|limits)\.ts$/,
+    // What it tells whoever records; of files it knows nothing.
+    /^src\/record\/recorded-operation\.ts$/,
     /^src\/(native|path-bytes)\.ts$/,
     /^src\/aio\/device\.ts$/,
     /^node:/,
@@ -63,16 +65,24 @@ const MAY_IMPORT: Record<string, RegExp[]> = {
     /^src\/aio\/device\.ts$/,
     /^src\/common\//,
   ],
+  // Operations of a mount as a file: a mount writes it, the laboratory reads it.
+  'src/record': [
+    /^src\/common\//,
+    /^src\/crc32c\.ts$/,
+    // Names are hashed as the volume hashes them.
+    /^src\/fs\/format\/name-hash\.ts$/,
+    /^node:(crypto|fs|util|zlib)$/,
+  ],
   // Numbers to pictures; of what, others know. Its renderer of PNG is loaded where it is wanted.
   'src/pictures': [/^src\/common\//],
   'src/lab': [
-    /^src\/(alloc|fs|aio|sim|common|pictures)\//,
+    /^src\/(alloc|fs|aio|sim|common|pictures|record)\//,
     /^src\/inspect\/(layout|free)-figures\.ts$/,
     /^node:/,
   ],
   'src/cli': [
     /^src\/common\//,
-    /^src\/(alloc|fs|aio|sim|fuse|check|inspect|lab|pictures)\//,
+    /^src\/(alloc|fs|aio|sim|fuse|check|inspect|lab|pictures|record)\//,
     /^src\/(native|path-bytes)\.ts$/,
     /^node:/,
     /^commander$/,

@@ -12,5 +12,6 @@ export const labCommand: CommandGroup = {
     ['verify', async () => (await import('./lab-verify-command.ts')).labVerifyCommand],
     ['run', async () => (await import('./lab-run-command.ts')).labRunCommand],
     ['report', async () => (await import('./lab-report-command.ts')).labReportCommand],
+    ['show', async () => (await import('./lab-show-command.ts')).labShowCommand],
   ]),
 };

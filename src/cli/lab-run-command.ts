@@ -13,7 +13,9 @@ import { overallOf } from '../lab/ranking.ts';
 import { overallTable, workloadTable } from '../lab/report/tables.ts';
 import { writeReport } from '../lab/report/write-report.ts';
 import { WORKLOADS } from '../lab/workloads/catalogue.ts';
-import { loadWorkload, WorkloadLoadError } from '../lab/workloads/registry.ts';
+import { loadWorkload, REPOSITORY_PREFIX } from '../lab/workloads/registry.ts';
+import type { Workload } from '../lab/workloads/workload.ts';
+import { WorkloadLoadError } from '../lab/workloads/workload-load-error.ts';
 import {
   type CommandDefinition,
   type OptionValues,
@@ -36,8 +38,16 @@ const MOST_SEEDS = 1000;
 const MOST_CHURN = 10_000;
 const MOST_SAMPLES = 1000;
 const MOST_THREADS = 256;
+/** What else may be named. */
+const MADE_FROM_FILES = `
+a module    such as ./mine.ts, whose default export is a workload
+a record    of 'quarry record', such as ./year.quarry-record
+a trace     blkparse text, such as ./disk.blkparse, or of MSR Cambridge, ./usr_0.csv
+git?repo=DIRECTORY, or git with --repo: the history of a repository
+`;
 /** Measures by which policies are told apart over all workloads. */
 const OVERALL = ['layoutScore', 'extentsPerFile', 'diskSlowdown'];
+const SIZE_STEP_BYTES = 1024 * 1024;
 const LEAST_BYTES = 32 * 1024 * 1024;
 const MOST_BYTES = 2 ** 44;
 
@@ -66,6 +76,18 @@ function listOf(options: OptionValues, name: string, flag: string): string[] {
 }
 
 /** @throws UsageError */
+function workloadsOf(options: OptionValues): string[] {
+  const names =
+    optionText(options, 'workloads') === 'all'
+      ? [...WORKLOADS.keys()]
+      : listOf(options, 'workloads', '--workloads');
+  const repository = optionText(options, 'repo');
+  if (repository === undefined) return names;
+  if (!names.includes('git')) throw new UsageError('--repo is for the workload git');
+  return names.map((name) => (name === 'git' ? `${REPOSITORY_PREFIX}${repository}` : name));
+}
+
+/** @throws UsageError */
 function configurationOf(options: OptionValues): Configuration {
   const seeds = wholeOf(options, 'seeds', '--seeds', 1, MOST_SEEDS);
   const first = wholeOf(options, 'seed', '--seed', 0, 2 ** 32 - MOST_SEEDS);
@@ -76,10 +98,7 @@ function configurationOf(options: OptionValues): Configuration {
     version: packageVersion(),
     runner: runnerOf(options),
     policies: listOf(options, 'policies', '--policies'),
-    workloads:
-      optionText(options, 'workloads') === 'all'
-        ? [...WORKLOADS.keys()]
-        : listOf(options, 'workloads', '--workloads'),
+    workloads: workloadsOf(options),
     sizeBytes,
     blockBytes: DEFAULT_BLOCK_BYTES,
     fullness: numberOf(options, 'fullness', '--fullness', 0.05, 0.98),
@@ -97,7 +116,7 @@ function runnerOf(options: OptionValues): Configuration['runner'] {
 }
 
 /** All are loaded once before anything begins. @throws UsageError, CommandError */
-async function expectLoadable({ runner, policies, workloads }: Configuration): Promise<void> {
+async function loadAll({ runner, policies, workloads }: Configuration): Promise<Map<string, Workload>> {
   const foreign = policies.filter((policy) => KERNEL_FILESYSTEMS.includes(policy));
   if (runner === 'mount' && !isRoot())
     throw new CommandError('--runner mount makes loop devices and mounts: run it as root');
@@ -110,7 +129,9 @@ async function expectLoadable({ runner, policies, workloads }: Configuration): P
   }
   try {
     for (const policy of policies) if (!foreign.includes(policy)) await loadPolicy(policy);
-    for (const workload of workloads) await loadWorkload(workload);
+    const loaded = new Map<string, Workload>();
+    for (const workload of workloads) loaded.set(workload, await loadWorkload(workload));
+    return loaded;
   } catch (thrown) {
     if (thrown instanceof AllocatorLoadError || thrown instanceof WorkloadLoadError)
       throw new UsageError(thrown.message);
@@ -118,9 +139,32 @@ async function expectLoadable({ runner, policies, workloads }: Configuration): P
   }
 }
 
+/**
+ * What only the workloads know: what they are made from, and the size of volume that they are about
+ * where no other was asked for.
+ */
+function completed(
+  configuration: Configuration,
+  loaded: ReadonlyMap<string, Workload>,
+  options: OptionValues,
+): Configuration {
+  const contents = [...loaded].flatMap(([name, { content }]) =>
+    content === undefined ? [] : [[name, content]],
+  );
+  const about = Math.max(0, ...[...loaded.values()].map(({ sizeBytes }) => sizeBytes ?? 0));
+  const isAsked = optionText(options, 'size') !== undefined || about === 0;
+  const wholeBytes = Math.ceil(about / SIZE_STEP_BYTES) * SIZE_STEP_BYTES;
+  return {
+    ...configuration,
+    ...(isAsked ? {} : { sizeBytes: Math.min(MOST_BYTES, Math.max(LEAST_BYTES, wholeBytes)) }),
+    ...(contents.length === 0 ? {} : { contents: Object.fromEntries(contents) }),
+  };
+}
+
 function listWorkloads(terminal: Terminal): void {
   for (const { name, says, source } of WORKLOADS.values())
     terminal.out(`${name.padEnd(11)} ${says}\n${' '.repeat(12)}${source}\n`);
+  terminal.out(MADE_FROM_FILES);
 }
 
 async function run(_args: readonly string[], options: OptionValues, terminal: Terminal): Promise<number> {
@@ -128,8 +172,10 @@ async function run(_args: readonly string[], options: OptionValues, terminal: Te
     listWorkloads(terminal);
     return 0;
   }
-  const configuration = configurationOf(options);
-  await expectLoadable(configuration);
+  const asked = configurationOf(options);
+  const loaded = await loadAll(asked);
+  for (const { remark } of loaded.values()) if (remark !== undefined) say(terminal, remark);
+  const configuration = completed(asked, loaded, options);
   const results = await carryOut(configuration, options, terminal);
   terminal.out(describe(configuration, results));
   await report(results, optionText(options, 'out') ?? 'report', terminal);
@@ -210,8 +256,12 @@ export const labRunCommand: CommandDefinition = {
       flags: '--policies <list>',
       text: `names or modules, options behind a question mark (${DEFAULT_POLICIES})`,
     },
-    { flags: '--workloads <list>', text: `names or modules, or all (${DEFAULT_WORKLOADS})` },
-    { flags: '--size <size>', text: `size of each volume (${DEFAULT_SIZE})` },
+    { flags: '--workloads <list>', text: `names, modules, records, traces, or all (${DEFAULT_WORKLOADS})` },
+    {
+      flags: '--size <size>',
+      text: `size of each volume (${DEFAULT_SIZE}; of a record, that of its volume)`,
+    },
+    { flags: '--repo <directory>', text: 'the repository whose history the workload git takes' },
     { flags: '--fullness <share>', text: 'how full, where the workload does not say (0.8)' },
     { flags: '--churn <times>', text: 'how often the capacity is written when full (5)' },
     { flags: '--samples <number>', text: 'looks at the volume after the first (5)' },
@@ -239,7 +289,6 @@ const DEFAULTS: OptionValues = {
   policies: DEFAULT_POLICIES,
   workloads: DEFAULT_WORKLOADS,
   runner: 'model',
-  size: DEFAULT_SIZE,
   fullness: '0.8',
   churn: '5',
   samples: '5',

@@ -74,7 +74,7 @@ function serverArguments(args: readonly string[], options: OptionValues): string
   const allocator = optionText(options, 'allocator');
   const allocatorOptions = optionText(options, 'allocatorOptions');
   const words = ['mount', '--foreground'];
-  for (const text of optionList(options, 'options')) words.push('-o', absoluteAllocator(text));
+  for (const text of optionList(options, 'options')) words.push('-o', withAbsolutePaths(text));
   for (const [name, flag] of [
     ['readOnly', '--read-only'],
     ['sloppy', '--sloppy'],
@@ -96,10 +96,14 @@ export function absoluteModule(nameOrFile: string): string {
   return isModulePath(nameOrFile) ? resolve(nameOrFile) : nameOrFile;
 }
 
-function absoluteAllocator(text: string): string {
-  return text.replace(/(^|,)allocator=([^,]+)/g, (_, before: string, name: string) => {
-    return `${before}allocator=${absoluteModule(name)}`;
-  });
+function withAbsolutePaths(text: string): string {
+  return text
+    .replace(/(^|,)allocator=([^,]+)/g, (_, before: string, name: string) => {
+      return `${before}allocator=${absoluteModule(name)}`;
+    })
+    .replace(/(^|,)record=([^,]+)/g, (_, before: string, file: string) => {
+      return `${before}record=${absolutePath(file)}`;
+    });
 }
 
 /** Starts the serving process and waits for its word. */
@@ -260,6 +264,8 @@ Mount options:
   fsname=…, subtype=…    what the mount table shows
   layer=native           native, or fuse-native for libfuse 2
   engine=aio             aio (io_submit) or uring (io_uring) for the target
+  record=FILE            record the operations of the mount into a new file, as 'quarry record' does
+  record-hash-names      names in it as hashes; record-overwrite: an old record may be there
   remount                with ro, rw, noatime, relatime, strictatime, nodiratime, nosuid, nodev, noexec, commit=N,
                          for a mount that there is: quarry mount -o remount,ro DIR
   nofail, noauto, user, _netdev, x-…, …                                accepted and passed over`,

@@ -35,6 +35,7 @@ const COMMANDS = new Map<string, () => Promise<CommandDefinition | CommandGroup>
   ['dump', async () => (await import('./dump-command.ts')).dumpCommand],
   ['frag', async () => (await import('./frag-command.ts')).fragCommand],
   ['map', async () => (await import('./map-command.ts')).mapCommand],
+  ['record', async () => (await import('./record-command.ts')).recordCommand],
   ['lab', async () => (await import('./lab-command.ts')).labCommand],
 ]);
 

@@ -19,18 +19,20 @@ import { MountAnswers } from '../fuse/mount-answers.ts';
 import { MountError } from '../fuse/mount-error.ts';
 import { accessRules } from '../fuse/mount-flags.ts';
 import { serve } from '../fuse/serve.ts';
-import type { SessionStatistics } from '../fuse/session.ts';
+import type { Session, SessionStatistics } from '../fuse/session.ts';
 import { native } from '../native.ts';
 import { DaemonStatus } from './daemon-status.ts';
 import { CommandError, failureLine } from './failure.ts';
 import { growVolume, type Resized } from './growing.ts';
 import { KernelClock } from './kernel-clock.ts';
 import type { LogLine, MountLog } from './mount-log.ts';
+import { MountRecording } from './mount-recording.ts';
 import type { MountPlan } from './mount-request.ts';
 import { MountSignals } from './mount-signals.ts';
 import { openTarget } from './open-target.ts';
 import { OwnMount } from './own-mount.ts';
 import { endProcess } from './process-fence.ts';
+import { openRecordOf } from './record-target.ts';
 import { Remounting } from './remounting.ts';
 import { holdStorage } from './storage-hold.ts';
 import { volumeError } from './volume-failure.ts';
@@ -43,6 +45,7 @@ interface Served {
   /** Resolves when the mount is gone and the volume clean. */
   readonly closed: Promise<void>;
   statistics?(): SessionStatistics;
+  watch?: Session['watch'];
   abandon?(): void;
 }
 
@@ -129,7 +132,10 @@ async function serveVolume(
 }
 
 /** Everything that `quarry stat` shows. */
-async function mountStatistics(mount: LiveMount): Promise<Record<string, unknown>> {
+async function mountStatistics(
+  mount: LiveMount,
+  recording: MountRecording,
+): Promise<Record<string, unknown>> {
   const { plan, device, volume, session } = mount;
   const space: SpaceStatistics = {
     blockBytes: 0,
@@ -153,6 +159,7 @@ async function mountStatistics(mount: LiveMount): Promise<Record<string, unknown
     volume: volume.counters(),
     session: session.statistics?.() ?? {},
     device: device.statistics(),
+    record: recording.state,
   };
 }
 
@@ -177,14 +184,20 @@ async function resized(mount: LiveMount, remounting: Remounting, payload: string
   return await growVolume(volume, device, typeof sizeBytes === 'number' ? sizeBytes : null);
 }
 
-function answerQuestions(mount: LiveMount, log: MountLog, remounting: Remounting): void {
+function answerQuestions(
+  mount: LiveMount,
+  log: MountLog,
+  remounting: Remounting,
+  recording: MountRecording,
+): void {
   mount.answers.attach({
     identify: () => identity(mount),
-    stat: () => mountStatistics(mount),
+    stat: () => mountStatistics(mount, recording),
     log: () => log.recent(),
     commit: () => mount.volume.sync(),
     remount: (payload) => remounting.answer(payload),
     resize: (payload) => resized(mount, remounting, payload),
+    record: (payload) => recording.answer(payload),
   });
 }
 
@@ -231,10 +244,16 @@ function endSoon(status: number): void {
  */
 export async function serveMount(plan: MountPlan, log: MountLog, onReady: () => void): Promise<number> {
   native.setIoFlusher();
-  const mount = await openMount(plan, log.line);
+  const record = await openRecordOf(plan);
+  const mount = await openMount(plan, log.line).catch(async (thrown: unknown) => {
+    await record?.discard();
+    throw thrown;
+  });
   const ended = endOf(mount);
   const remounting = new Remounting(mount.volume, mount.place, plan.options, log.line);
-  answerQuestions(mount, log, remounting);
+  const recording = new MountRecording(mount, log.line);
+  answerQuestions(mount, log, remounting, recording);
+  if (record !== undefined) await recording.begin(record, plan.options.recordHashNames);
   for (const line of [plan.remark, plan.policyHost?.title, fuseNativeWarning(plan.options)]) {
     if (line !== undefined) log.line(line);
   }
@@ -242,6 +261,7 @@ export async function serveMount(plan: MountPlan, log: MountLog, onReady: () => 
   const { status, error } = await ended;
   remounting.end();
   endSoon(status);
+  await recording.end();
   if (error !== undefined) log.line(`${plan.target.path}: ${error}`);
   plan.policyHost?.close();
   return status;

@@ -42,12 +42,17 @@ const FOREVER_SECONDS = 0x7fff_ffff;
  */
 const MOST_FILES = 0xffff_ffff;
 const FILE_TYPE_MASK = 0o170000;
+const SYMLINK = 0o120000;
 const REGULAR = 0o100000;
 const DIRECTORY = 0o040000;
 const SET_ID_BITS = 0o6000;
 
 export function isDirectoryMode(mode: number): boolean {
   return (mode & FILE_TYPE_MASK) === DIRECTORY;
+}
+
+export function isSymlinkMode(mode: number): boolean {
+  return (mode & FILE_TYPE_MASK) === SYMLINK;
 }
 
 export function isRegularMode(mode: number): boolean {

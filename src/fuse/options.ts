@@ -3,8 +3,8 @@
  *
  * `parseMountOptions` takes the texts as they stand on the command line and in fstab, and gives a
  * typed object. What nobody knows is one clear error, so that a misspelt option never mounts with
- * less than was asked for. Which options there are stands in three tables: generic-options.ts,
- * fuse-options.ts, volume-options.ts.
+ * less than was asked for. Which options there are stands in four tables: generic-options.ts,
+ * fuse-options.ts, volume-options.ts, record-options.ts.
  */
 import { type FuseOptions, fuseRules } from './fuse-options.ts';
 import { type GenericOptions, genericRules } from './generic-options.ts';
@@ -12,6 +12,7 @@ import { MountFlag } from './mount-flags.ts';
 import { MountOptionError } from './mount-option-error.ts';
 import type { OptionRules } from './option-rule.ts';
 import { OPTION_LIMITS } from './option-values.ts';
+import { type RecordOptions, recordRules } from './record-options.ts';
 import {
   ALLOCATOR_PREFIX,
   applyAllocatorOption,
@@ -19,12 +20,12 @@ import {
   volumeRules,
 } from './volume-options.ts';
 
-export interface MountOptions extends GenericOptions, FuseOptions, VolumeMountOptions {
+export interface MountOptions extends GenericOptions, FuseOptions, VolumeMountOptions, RecordOptions {
   /** Whether `MountFlag.readOnly` is among the flags. */
   readOnly: boolean;
 }
 
-const rules: OptionRules<MountOptions> = { ...genericRules, ...fuseRules, ...volumeRules };
+const rules: OptionRules<MountOptions> = { ...genericRules, ...fuseRules, ...volumeRules, ...recordRules };
 
 /**
  * Options in a text, split at commas; `\,` and `\\` stand for themselves, as in mount(8) and
@@ -103,6 +104,9 @@ export function parseMountOptions(texts: readonly string[], asRoot: boolean): Mo
     allocatorOptions: {},
     commitSeconds: OPTION_LIMITS.commitSeconds.otherwise,
     recovery: true,
+    record: undefined,
+    recordHashNames: false,
+    recordOverwrite: false,
   };
   applyMountOptions(options, texts);
   options.readOnly = (options.flags & MountFlag.readOnly) !== 0;
@@ -113,5 +117,14 @@ export function parseMountOptions(texts: readonly string[], asRoot: boolean): Mo
       'norecovery needs ro: a volume whose journal is left out can only be looked at',
     );
   }
+  expectRecordable(options);
   return options;
+}
+
+/** @throws MountOptionError */
+function expectRecordable({ record, recordHashNames, recordOverwrite, layer }: MountOptions): void {
+  if (record === undefined && (recordHashNames || recordOverwrite))
+    throw new MountOptionError('record-hash-names and record-overwrite need record=FILE');
+  if (record !== undefined && layer !== 'native')
+    throw new MountOptionError(`a mount of layer=${layer} cannot be recorded`);
 }

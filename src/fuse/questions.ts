@@ -70,6 +70,8 @@ export const QUESTIONS = {
   remount: { number: 5, ownerOnly: true },
   /** Makes the volume larger; the payload says how large. Answers with both sizes. */
   resize: { number: 6, ownerOnly: true },
+  /** Begins, looks at or ends a record of the mount's operations; the payload says which. */
+  record: { number: 7, ownerOnly: true },
 } as const satisfies Record<string, QuestionRule>;
 
 export type QuestionName = keyof typeof QUESTIONS;

@@ -13,6 +13,7 @@
  * `closed` resolves when the mount is gone and the volume is clean on disk; it rejects if that
  * failed.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Errno, errnoOf, FsError, fsError } from '../fs/base/errors.ts';
 import type { FileSystem } from '../fs/base/filesystem.ts';
 import { OPCODE_LIMIT, Wire } from './abi.ts';
@@ -26,7 +27,7 @@ import type { MountAnswers } from './mount-answers.ts';
 import type { Agreement } from './negotiation.ts';
 import { Notices } from './notices.ts';
 import { handlerOf, unknownOperation } from './operations.ts';
-import { type Conversation, FuseRequest } from './request.ts';
+import { type Conversation, FuseRequest, type Handler } from './request.ts';
 import { type SynchronousRequests, waitsForDisk } from './synchronous.ts';
 import { ToldDirectories } from './told-directories.ts';
 import { UnlinkedFiles } from './unlinked-files.ts';
@@ -69,6 +70,9 @@ export interface SessionStatistics {
  */
 const NOBODY_WAITS: ReadonlySet<number> = new Set([Errno.ENOENT, Errno.ENODEV]);
 
+/** How often somebody who begins to watch looks whether what came before is done. */
+const WATCH_MILLISECONDS = 2;
+
 export class Session implements Conversation {
   readonly filesystem: FileSystem;
   readonly preferredBytes: number;
@@ -98,6 +102,8 @@ export class Session implements Conversation {
   readonly #wire: Wire;
   readonly #log: (message: string) => void;
   readonly #synchronous: SynchronousRequests;
+  /** The table of operations, or that of somebody who watches. */
+  #rowOf: (opcode: number) => Handler = handlerOf;
   readonly #requests: FuseRequest[] = [];
   readonly #counts: OperationCount[] = [];
   /** The last of them, which opcodes beyond the table share. */
@@ -193,7 +199,7 @@ export class Session implements Conversation {
       this.#pending--;
       return;
     }
-    const handler = handlerOf(request.opcode);
+    const handler = this.#rowOf(request.opcode);
     request.handler = handler;
     request.synchronous = waitsForDisk(this.#synchronous, handler.changes);
     this.#countOf(request.opcode).requests++;
@@ -310,6 +316,18 @@ export class Session implements Conversation {
     this.#abandoned = true;
     this.#channel.close();
     this.#onClosed(0);
+  }
+
+  /**
+   * Requests that come from now on are carried out by rows of somebody who watches them, or by the
+   * table's own again.
+   * @param rowOf does all that the table's row does, and whatever else
+   * @returns resolves when no request is under way that came before
+   */
+  async watch(rowOf: (opcode: number) => Handler = handlerOf): Promise<void> {
+    this.#rowOf = rowOf;
+    const isOld = ({ pending, opcode, handler }: FuseRequest) => pending && handler !== rowOf(opcode);
+    while (this.#requests.some(isOld)) await sleep(WATCH_MILLISECONDS);
   }
 
   unmount(): Promise<void> {

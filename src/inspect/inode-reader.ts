@@ -4,10 +4,10 @@
  */
 import { InodePlaces } from '../check/inode-places.ts';
 import { viewOf } from '../common/bytes.ts';
+import type { InodeSet } from '../common/inode-set.ts';
 import { BlockKind, HEADER_BYTES, INODE_BYTES, Inode } from '../fs/format/format.ts';
 import type { FaultList } from './fault-list.ts';
 import { type MappedExtent, visitExtents } from './inode-extents.ts';
-import type { InodeSet } from './inode-set.ts';
 import { InspectError } from './inspect-error.ts';
 import type { Place, VolumeSource } from './volume-source.ts';
 

@@ -3,10 +3,10 @@
  * say; what is kept are the directories that still have to be entered.
  */
 import { viewOf } from '../common/bytes.ts';
+import { InodeSet } from '../common/inode-set.ts';
 import { BlockKind, EntryRecord, FILE_TYPE_MASK, FileType, Inode } from '../fs/format/format.ts';
 import type { FaultList } from './fault-list.ts';
 import type { InodeReader } from './inode-reader.ts';
-import { InodeSet } from './inode-set.ts';
 import { InspectError } from './inspect-error.ts';
 import { entryName } from './node-records.ts';
 import type { VolumeSource } from './volume-source.ts';

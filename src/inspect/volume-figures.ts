@@ -5,13 +5,13 @@
  * named, or if a directory says which inodes are wanted. Damage costs what is damaged, and is told.
  */
 import { viewOf } from '../common/bytes.ts';
+import { InodeSet } from '../common/inode-set.ts';
 import { FILE_TYPE_MASK, FileType, Inode, InodeFlag, ROOT_INODE } from '../fs/format/format.ts';
 import { FaultList, type ProgressListener } from './fault-list.ts';
 import { type FreeSpaceFigures, FreeSpaceTally } from './free-figures.ts';
 import { visitFreeRuns } from './free-runs.ts';
 import { hasExtents, type MappedExtent, PieceCounter, visitExtents } from './inode-extents.ts';
 import { InodeReader } from './inode-reader.ts';
-import { InodeSet } from './inode-set.ts';
 import { InspectError } from './inspect-error.ts';
 import {
   type FileLayout,

@@ -21,6 +21,8 @@ export interface Configuration {
   readonly churn: number;
   readonly samples: number;
   readonly seeds: readonly number[];
+  /** Of the workloads that are made from something, such as a record: a hash of it, by workload. */
+  readonly contents?: Readonly<Record<string, string>>;
 }
 
 /** One of the runs. */

@@ -129,7 +129,9 @@ export class Laboratory {
     const { runner, sizeBytes, blockBytes, fullness, churn, samples } = configuration;
     const plan = { sizeBytes, blockBytes, fullness, churn, samples, seed };
     const stopFlag = this.#stopFlag;
-    const order: RunOrder = { id, runner, policy, workloadName: workload, mounting, stopFlag, ...plan };
+    const content = configuration.contents?.[workload];
+    const names = { policy, workloadName: workload, content };
+    const order: RunOrder = { id, runner, mounting, stopFlag, ...names, ...plan };
     return new Promise((resolve) => {
       const heard = (report: RunReport) => {
         if (report.kind === 'progress') this.#progress(id, report.share);

@@ -15,6 +15,7 @@ import { loadPolicy, policyParts } from './policy-spec.ts';
 import type { AgeingPlan, RunResult, RunWatcher } from './runners/ageing-run.ts';
 import { runModel } from './runners/model-runner.ts';
 import { loadWorkload } from './workloads/registry.ts';
+import type { Workload } from './workloads/workload.ts';
 
 /** What mounts need. */
 export interface Mounting {
@@ -30,6 +31,8 @@ export interface RunOrder extends Omit<AgeingPlan, 'workload'> {
   readonly runner: 'model' | 'mount';
   readonly policy: string;
   readonly workloadName: string;
+  /** What the workload has to be made from. */
+  readonly content: string | undefined;
   readonly mounting: Mounting;
   /** Shared; not 0 when the run is to end. */
   readonly stopFlag: Int32Array;
@@ -53,15 +56,22 @@ async function carryOut(order: RunOrder): Promise<RunReport> {
   }
 }
 
+/** @throws WorkloadLoadError; Error if it is made from something else by now */
+async function workloadOf({ workloadName, content }: RunOrder): Promise<Workload> {
+  const workload = await loadWorkload(workloadName);
+  if (workload.content !== content) throw new Error(`${workloadName} has changed since the beginning`);
+  return workload;
+}
+
 async function modelled(order: RunOrder, watcher: RunWatcher): Promise<RunResult> {
   const { definition, options } = await loadPolicy(order.policy);
-  const workload = await loadWorkload(order.workloadName);
+  const workload = await workloadOf(order);
   return runModel({ ...order, workload, allocator: definition, allocatorOptions: options }, watcher);
 }
 
 async function mounted(order: RunOrder, watcher: RunWatcher): Promise<RunResult> {
   const { mounting, policy } = order;
-  const workload = await loadWorkload(order.workloadName);
+  const workload = await workloadOf(order);
   const filesystem = filesystemOf(policy, mounting.command);
   return runMounted({ ...order, ...mounting, workload, filesystem }, watcher);
 }

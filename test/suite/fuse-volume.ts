@@ -10,9 +10,11 @@ import type { TestVolume } from './volume-harness.ts';
 export class FuseVolume {
   readonly channel = new FakeChannel();
   readonly lines: string[] = [];
+  readonly session: Session;
 
   constructor(readonly volume: TestVolume) {
-    new Session(this.channel, volume.volume, { log: (line) => this.lines.push(line) }).start();
+    this.session = new Session(this.channel, volume.volume, { log: (line) => this.lines.push(line) });
+    this.session.start();
   }
 
   /** Delivers one request, and waits for its reply. */

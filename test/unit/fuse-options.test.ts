@@ -30,6 +30,9 @@ describe('mount options', () => {
       allocatorOptions: {},
       commitSeconds: 5,
       recovery: true,
+      record: undefined,
+      recordHashNames: false,
+      recordOverwrite: false,
     });
     expect(parseMountOptions([], false).allowOther).toBe(false);
     expect(parseMountOptions(['allow_other'], false).allowOther).toBe(true);
@@ -123,6 +126,10 @@ describe('mount options', () => {
     ['allow_root', /allow_other/],
     ['ro=1', /takes no value/],
     ['cache', /needs a value/],
+    ['record', /needs a value/],
+    ['record-hash-names', /need record=FILE/],
+    ['record-overwrite', /need record=FILE/],
+    ['record=/x,layer=fuse-native', /cannot be recorded/],
     ['cache=', /needs a value/],
     ['cache=lots', /not a size/],
     ['cache=1', /from/],

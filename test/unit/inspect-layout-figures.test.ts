@@ -1,10 +1,10 @@
 /** Figures of fragmentation against layouts whose figures are known. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { InodeSet } from '../../src/common/inode-set.ts';
 import { FreeSpaceTally } from '../../src/inspect/free-figures.ts';
 import { visitClearBits } from '../../src/inspect/free-runs.ts';
 import { PieceCounter } from '../../src/inspect/inode-extents.ts';
-import { InodeSet } from '../../src/inspect/inode-set.ts';
 import { LayoutTally, scoreOf } from '../../src/inspect/layout-figures.ts';
 import { bandOf, TimeBands } from '../../src/inspect/time-bands.ts';
 

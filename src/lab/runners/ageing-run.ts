@@ -98,6 +98,8 @@ export class AgeingRun {
   /** Bytes written when the volume was full. */
   #filledAt = -1;
   #nextSample = Number.POSITIVE_INFINITY;
+  /** Times the capacity is written when the volume is full, by the plan or the workload. */
+  readonly #churn: number;
 
   constructor(
     readonly plan: AgeingPlan,
@@ -105,6 +107,8 @@ export class AgeingRun {
     readonly watcher: RunWatcher,
   ) {
     this.#capacityBytes = plan.sizeBytes * CAPACITY_SHARE;
+    const { churnBytes } = plan.workload;
+    this.#churn = churnBytes === undefined ? plan.churn : churnBytes / this.#capacityBytes;
   }
 
   /** @throws Error if the workload does not fill the volume */
@@ -127,6 +131,7 @@ export class AgeingRun {
       if (volume.writtenBytes >= this.#nextSample) await this.#sample();
       if (this.#isOver()) break;
     }
+    await this.#sampleAtEnd();
     return this.#samples;
   }
 
@@ -138,8 +143,15 @@ export class AgeingRun {
       throw new Error(`workload ${this.plan.workload.name} does not fill the volume`);
     }
     const done = this.#filledAt < 0 ? 0 : (writtenBytes - this.#filledAt) / this.#capacityBytes;
-    this.watcher.progress((Math.min(1, writtenBytes / this.#capacityBytes) + done) / (1 + this.plan.churn));
+    this.watcher.progress((Math.min(1, writtenBytes / this.#capacityBytes) + done) / (1 + this.#churn));
     return this.watcher.isStopped();
+  }
+
+  /** Of a workload that ends, the last sample is taken where it does. */
+  async #sampleAtEnd(): Promise<void> {
+    const isCut = this.#samples.length > this.plan.samples || this.watcher.isStopped();
+    if (this.plan.workload.churnBytes === undefined || this.#filledAt < 0 || isCut) return;
+    await this.#sample();
   }
 
   async #sample(): Promise<void> {
@@ -161,9 +173,10 @@ export class AgeingRun {
       freeAtFirstRefusal: volume.refusals.firstFreeShare ?? -1,
       ...figures,
     });
-    const step = (plan.churn * this.#capacityBytes) / Math.max(1, plan.samples);
+    const step = (this.#churn * this.#capacityBytes) / Math.max(1, plan.samples);
     this.#nextSample = this.#filledAt + this.#samples.length * step;
-    if (plan.samples === 0 || plan.churn === 0) this.#nextSample = Number.POSITIVE_INFINITY;
+    const isAtEnd = plan.workload.churnBytes !== undefined && this.#samples.length >= plan.samples;
+    if (plan.samples === 0 || this.#churn === 0 || isAtEnd) this.#nextSample = Number.POSITIVE_INFINITY;
   }
 
   async #files(map: LayoutMapGatherer): Promise<FilesSample> {

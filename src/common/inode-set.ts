@@ -30,4 +30,12 @@ export class InodeSet {
     this.#size++;
     return true;
   }
+
+  delete(inode: number): void {
+    if (!this.has(inode)) return;
+    const page = this.#pages.get(Math.floor(inode / PAGE_BITS));
+    const bit = inode % PAGE_BITS;
+    if (page !== undefined) page[bit >>> 3] = (page[bit >>> 3] ?? 0) & ~(1 << (bit & 7));
+    this.#size--;
+  }
 }

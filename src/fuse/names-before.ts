@@ -1,0 +1,78 @@
+/**
+ * What names meant before an operation that takes them away or moves them: for whoever tells of the
+ * operation afterwards (operation-recorder.ts).
+ *
+ * While the tree is being told, also what has to be told first: the file that goes to where
+ * everything is told already, and the directories above the place where a file goes that is.
+ */
+import { type Attributes, RenameFlag, type TransactionHandle } from '../fs/base/filesystem.ts';
+import { ROOT_NODE } from './abi.ts';
+import { emptyAttributes } from './encoding.ts';
+import type { FuseRequest } from './request.ts';
+import type { ExistingInode, TreeWalk } from './tree-walk.ts';
+
+const DOT_DOT = new TextEncoder().encode('..');
+
+interface UntoldDirectory {
+  readonly attributes: ExistingInode;
+  readonly parent: number;
+}
+
+export class NamesBefore {
+  /** The file of the name, and that of the new name of a rename; 0 for none. */
+  inode = 0;
+  other = 0;
+  // Only while the tree is being told:
+  readonly attributes: Attributes = emptyAttributes();
+  readonly otherAttributes: Attributes = emptyAttributes();
+  /** From the top down. */
+  untold: UntoldDirectory[] = [];
+
+  /** UNLINK, RMDIR. */
+  lookAtName(request: FuseRequest, tx: TransactionHandle, walk: TreeWalk | undefined): void {
+    const { inode, names, conversation } = request;
+    this.inode = conversation.filesystem.lookup(tx, inode, names.name);
+    this.other = 0;
+    if (walk !== undefined) this.#attributesOf(request, tx);
+  }
+
+  /** RENAME. */
+  lookAtBoth(request: FuseRequest, tx: TransactionHandle, walk: TreeWalk | undefined): void {
+    const { filesystem } = request.conversation;
+    const { name, newParent, newName, flags } = request.names;
+    this.inode = filesystem.lookup(tx, request.inode, name);
+    this.other = filesystem.lookup(tx, newParent, newName);
+    if (walk === undefined) return;
+    this.#attributesOf(request, tx);
+    this.untold = [];
+    const isUntold = (inode: number) => inode !== ROOT_NODE && !walk.isTold(inode);
+    if (walk.isTold(this.inode)) this.#lookAbove(request, tx, newParent, isUntold);
+    if ((flags & RenameFlag.exchange) !== 0 && walk.isTold(this.other))
+      this.#lookAbove(request, tx, request.inode, isUntold);
+  }
+
+  #attributesOf({ conversation }: FuseRequest, tx: TransactionHandle): void {
+    const { filesystem } = conversation;
+    if (this.inode !== 0) filesystem.readAttributes(tx, this.inode, this.attributes);
+    if (this.other !== 0) filesystem.readAttributes(tx, this.other, this.otherAttributes);
+  }
+
+  /** The directory and those above it, as far as they are not told. */
+  #lookAbove(
+    { conversation }: FuseRequest,
+    tx: TransactionHandle,
+    directory: number,
+    isUntold: (inode: number) => boolean,
+  ): void {
+    const { filesystem } = conversation;
+    const found: UntoldDirectory[] = [];
+    for (let at = directory; isUntold(at); ) {
+      const attributes = emptyAttributes();
+      filesystem.readAttributes(tx, at, attributes);
+      const parent = filesystem.lookup(tx, at, DOT_DOT);
+      found.push({ attributes, parent });
+      at = parent;
+    }
+    this.untold.push(...found.reverse());
+  }
+}
