@@ -28,6 +28,7 @@ import { KernelClock } from './kernel-clock.ts';
 import type { LogLine, MountLog } from './mount-log.ts';
 import type { MountPlan } from './mount-request.ts';
 import { MountSignals } from './mount-signals.ts';
+import { type MeteredSession, MountWatch } from './mount-watch.ts';
 import { openTarget } from './open-target.ts';
 import { OwnMount } from './own-mount.ts';
 import { endProcess } from './process-fence.ts';
@@ -39,7 +40,7 @@ import { volumeError } from './volume-failure.ts';
 const LAST_MILLISECONDS = 5000;
 
 /** A FUSE layer at work, whichever it is. */
-interface Served {
+interface Served extends MeteredSession {
   /** Resolves when the mount is gone and the volume clean. */
   readonly closed: Promise<void>;
   statistics?(): SessionStatistics;
@@ -178,6 +179,7 @@ async function resized(mount: LiveMount, remounting: Remounting, payload: string
 }
 
 function answerQuestions(mount: LiveMount, log: MountLog, remounting: Remounting): void {
+  const watch = new MountWatch(mount.volume, mount.session);
   mount.answers.attach({
     identify: () => identity(mount),
     stat: () => mountStatistics(mount),
@@ -185,6 +187,7 @@ function answerQuestions(mount: LiveMount, log: MountLog, remounting: Remounting
     commit: () => mount.volume.sync(),
     remount: (payload) => remounting.answer(payload),
     resize: (payload) => resized(mount, remounting, payload),
+    watch: (payload) => watch.answer(payload),
   });
 }
 

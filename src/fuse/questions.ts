@@ -70,6 +70,11 @@ export const QUESTIONS = {
   remount: { number: 5, ownerOnly: true },
   /** Makes the volume larger; the payload says how large. Answers with both sizes. */
   resize: { number: 6, ownerOnly: true },
+  /**
+   * Counters and what changed of the free space, for `quarry watch`; begins to count. For the owner
+   * because it makes work.
+   */
+  watch: { number: 9, ownerOnly: true },
 } as const satisfies Record<string, QuestionRule>;
 
 export type QuestionName = keyof typeof QUESTIONS;

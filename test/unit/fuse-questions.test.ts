@@ -122,6 +122,7 @@ describe('answers', () => {
       commit: () => 1,
       remount: () => 1,
       resize: () => 1,
+      watch: () => 1,
     };
     answers.attach(functions);
     for (const [name, { number, ownerOnly }] of Object.entries(QUESTIONS)) {

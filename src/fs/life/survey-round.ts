@@ -12,8 +12,8 @@ import type { OperationRunner } from '../transaction/operation-runner.ts';
 import type { GroupWalk, SpaceSurvey } from '../transaction/space-survey.ts';
 import type { Transaction } from '../transaction/transaction.ts';
 
-/** A round ends after so many groups, 32 GiB in blocks of 4 KiB, … */
-const MOST_GROUPS = 256;
+/** A round ends after so many groups, 126 GiB in blocks of 4 KiB, … */
+const MOST_GROUPS = 1024;
 /** … or after so long. */
 const MOST_MILLISECONDS = 50;
 

@@ -44,6 +44,9 @@ export class SpaceSurvey {
   readonly #runs: Uint32Array;
   readonly #blocks: Uint32Array;
   readonly #largest: Uint32Array;
+  /** Of all groups together. */
+  readonly #allRuns: number[];
+  readonly #allBlocks: number[];
   #revision = 0;
   /** Groups from here on were not looked at yet; of those before it, those in `#stale` again. */
   #first = 0;
@@ -65,6 +68,8 @@ export class SpaceSurvey {
     this.#runs = new Uint32Array(groupCount * this.#classCount);
     this.#blocks = new Uint32Array(groupCount * this.#classCount);
     this.#largest = new Uint32Array(groupCount);
+    this.#allRuns = new Array<number>(this.#classCount).fill(0);
+    this.#allBlocks = new Array<number>(this.#classCount).fill(0);
     this.#noteFixed();
   }
 
@@ -128,27 +133,22 @@ export class SpaceSurvey {
       this.#free[cell] = (this.#free[cell] ?? 0) + blocks - before;
       this.#changedIn[cell] = this.#revision;
     }
-    this.#runs.set(walk.runs, group * this.#classCount);
-    this.#blocks.set(walk.blocks, group * this.#classCount);
+    const at = group * this.#classCount;
+    for (let i = 0; i < this.#classCount; i++) {
+      const [runs = 0, blocks = 0] = [walk.runs[i], walk.blocks[i]];
+      this.#allRuns[i] = (this.#allRuns[i] ?? 0) + runs - (this.#runs[at + i] ?? 0);
+      this.#allBlocks[i] = (this.#allBlocks[i] ?? 0) + blocks - (this.#blocks[at + i] ?? 0);
+      this.#runs[at + i] = runs;
+      this.#blocks[at + i] = blocks;
+    }
     this.#largest[group] = walk.largest;
   }
 
-  /** Of the groups that are known. */
+  /** Of the groups that are known. Costs a look at a number for each. */
   freeRuns(): FreeRunCounts {
-    const runs = new Array<number>(this.#classCount).fill(0);
-    const blocks = new Array<number>(this.#classCount).fill(0);
     let largestRunBlocks = 0;
-    for (let group = 0; group < this.groupCount; group++) {
-      const largest = this.#largest[group] ?? 0;
-      if (largest === 0) continue;
-      largestRunBlocks = Math.max(largestRunBlocks, largest);
-      const at = group * this.#classCount;
-      for (let i = 0; 2 ** i <= largest; i++) {
-        runs[i] = (runs[i] ?? 0) + (this.#runs[at + i] ?? 0);
-        blocks[i] = (blocks[i] ?? 0) + (this.#blocks[at + i] ?? 0);
-      }
-    }
-    return { runs, blocks, largestRunBlocks };
+    for (const largest of this.#largest) if (largest > largestRunBlocks) largestRunBlocks = largest;
+    return { runs: [...this.#allRuns], blocks: [...this.#allBlocks], largestRunBlocks };
   }
 
   /** The cells that changed after a revision: a cell, its free blocks, the next cell, … */
