@@ -13,7 +13,7 @@ import type { RequestMeter } from '../fuse/request-meter.ts';
 import type { MountSample, SurveySample } from './watch-sample.ts';
 
 /** Cells of the map: 128 × 128. */
-export const MAP_CELLS = 16384;
+const MAP_CELLS = 16384;
 /** Watching goes on for so long without a question, or for three of the watcher's intervals. */
 const LEAST_LAPSE_SECONDS = 10;
 const LAPSE_INTERVALS = 3;
@@ -104,12 +104,16 @@ export class MountWatch {
     this.#lapse.unref();
   }
 
-  /** Watchers who ask together wait for the same round. */
+  /**
+   * Watchers who ask together wait for the same round. A bitmap that cannot be read is the volume's
+   * affair, which says so itself; the rest is told all the same.
+   */
   async #survey(watch: Watch): Promise<void> {
     if (watch.survey === undefined) return;
-    watch.round ??= this.#volume.surveyOn(watch.survey).finally(() => {
+    const over = () => {
       watch.round = undefined;
-    });
+    };
+    watch.round ??= this.#volume.surveyOn(watch.survey).then(over, over);
     await watch.round;
   }
 

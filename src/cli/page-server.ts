@@ -50,7 +50,7 @@ export interface RequestLine {
 }
 
 /** The path behind the token, or the status that a request is refused with. */
-export type Judgement = { readonly path: string } | { readonly status: 400 | 403 | 405 };
+export type Judgement = { readonly path: string } | { readonly status: 403 | 405 };
 
 /** Whether a request is answered, and by what. */
 export function judge({ method, host, url }: RequestLine, port: number, token: string): Judgement {
@@ -148,7 +148,6 @@ export class PageServer {
 }
 
 const SENTENCES: Readonly<Record<number, string>> = {
-  400: 'This is no request.',
   403: "This needs the whole address that 'quarry watch --web' printed.",
   404: 'There is no such thing here.',
   405: 'There is only GET here.',

@@ -7,6 +7,7 @@ import { runCommandLine } from '../../src/cli/program.ts';
 import { watchChoice } from '../../src/cli/watch-command.ts';
 import { WatchScreen } from '../../src/cli/watch-screen.ts';
 import { chartFolder } from '../../src/cli/watch-web.ts';
+import type { MemoryDevice } from '../../src/sim/memory-device.ts';
 import { TestVolume } from '../suite/volume-harness.ts';
 
 const KIB = 1024;
@@ -140,6 +141,22 @@ describe('the watch of a daemon', () => {
     const after = await watch.answer('{}');
     expect(after.epoch).not.toBe(before.epoch);
     expect(after.survey?.cellCount).toBe((before.survey?.cellCount ?? 0) - 100);
+    watch.end();
+  });
+
+  test('a bitmap that cannot be read ends neither the watch nor the survey', async () => {
+    const volume = await TestVolume.make(64 * MIB, KIB);
+    const { layout } = volume.volume;
+    expect(layout.groupCount).toBeGreaterThan(6);
+    await volume.volume.unmount();
+    const bytes = (volume.device as MemoryDevice).reopen();
+    bytes.poke(layout.bitmapBlock(0) * KIB + 100, new Uint8Array([0x55, 0xaa]));
+    const damaged = await TestVolume.open(bytes);
+    const watch = new MountWatch(damaged.volume, {});
+    await watch.answer('{}');
+    const later = await watch.answer('{}');
+    expect(later.survey).toMatchObject({ unknownGroups: 0, staleGroups: 0 });
+    expect(later.readOnly).toBe(true);
     watch.end();
   });
 
