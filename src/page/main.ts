@@ -42,7 +42,7 @@ let source: EventSource | undefined;
 function showLegend(): void {
   const entries: [color: string, words: string][] = [
     ['--map-free', 'free'],
-    ['--map-used', 'in use; the paler, the more is free'],
+    ['--map-used', 'in use; the fainter, the more is free'],
     ['--map-filled', 'has just been filled'],
     ['--map-freed', 'has just been freed'],
   ];

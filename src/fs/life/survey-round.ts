@@ -14,7 +14,7 @@ import type { Transaction } from '../transaction/transaction.ts';
 
 /** A round ends after so many groups, 126 GiB in blocks of 4 KiB, … */
 const MOST_GROUPS = 1024;
-/** … or after so long. */
+/** … or after so long, but for the first group. */
 const MOST_MILLISECONDS = 50;
 
 /** What a round needs of a volume. */
@@ -39,7 +39,9 @@ class SurveyRound implements Operation<Transaction> {
   }
 
   next(): void {
-    const isOver = this.#left-- === 0 || this.volume.turns.now() >= this.#ends;
+    const isFirst = this.#left === MOST_GROUPS;
+    const isOver = this.#left === 0 || (!isFirst && this.volume.turns.now() >= this.#ends);
+    this.#left--;
     this.#group = isOver ? -1 : this.survey.take();
     if (this.#group < 0) this.done(undefined);
     else this.volume.runner.executeInLine(this);
