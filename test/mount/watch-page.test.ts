@@ -19,7 +19,7 @@ const ARGUMENTS = [
   '--disable-component-update',
   '--disable-sync',
 ];
-const LIMIT_MS = 60_000;
+const LIMIT_MS = 120_000;
 
 /** In the page: how many pixels of the map have each colour, as `red,green,blue`. */
 const COUNT_COLORS = `(() => {
@@ -60,7 +60,7 @@ describe.skipIf(BROWSER === undefined && !process.env.CI)('with a browser', () =
       server.stdout?.setEncoding('utf8').on('data', (chunk: string) => {
         said += chunk;
       });
-      await until('the address', 10_000, () => said.endsWith('\n'));
+      await until('the address', 30_000, () => said.endsWith('\n'));
       complaints = [];
       context = await chromium.launchPersistentContext(volume.scratch.file('browser'), {
         executablePath: BROWSER ?? PLACES[0] ?? '',
@@ -96,16 +96,20 @@ describe.skipIf(BROWSER === undefined && !process.env.CI)('with a browser', () =
       const before = await colorsOfMap(page);
       expect(before[FREE]).toBeGreaterThan(10_000);
 
-      const written = volume.shell('head -c 50M /dev/zero > large; sync large');
-      await until('filled cells', 20_000, async () => ((await colorsOfMap(page))[FILLED] ?? 0) > 50);
-      await written;
-      // Later it is just in use: 50 of 256 MiB are no longer free.
-      await until('the map at rest', 10_000, async () => (await colorsOfMap(page))[FILLED] === undefined);
+      // As long as it takes to see cells stand out: on a busy machine a look may come too late.
+      let mebibytes = 0;
+      await until('filled cells', 30_000, async () => {
+        await volume.shell(`head -c 2M /dev/zero > file${mebibytes}; sync file${mebibytes}`);
+        mebibytes += 2;
+        return ((await colorsOfMap(page))[FILLED] ?? 0) > 50;
+      });
+      // Later they are just in use.
+      await until('the map at rest', 20_000, async () => (await colorsOfMap(page))[FILLED] === undefined);
       const after = await colorsOfMap(page);
       const cells = Object.values(after).reduce((sum, count) => sum + count, 0);
       const filled = ((before[FREE] ?? 0) - (after[FREE] ?? 0)) / cells;
-      expect(filled).toBeGreaterThan(50 / 256 - 0.01);
-      expect(filled).toBeLessThan(50 / 256 + 0.02);
+      expect(filled).toBeGreaterThan(mebibytes / 256 - 0.01);
+      expect(filled).toBeLessThan(mebibytes / 256 + 0.02);
       const rows = await page.locator('#runs tbody tr').count();
       expect(rows).toBeGreaterThan(5);
       expect(await page.textContent('#policy')).toMatch(/policy goal-and-window/);
@@ -133,11 +137,15 @@ describe.skipIf(BROWSER === undefined && !process.env.CI)('with a browser', () =
       await page.emulateMedia({ colorScheme: 'dark' });
       const dark = await page.evaluate('getComputedStyle(document.body).backgroundColor');
       expect([light, dark]).toEqual(['rgb(255, 255, 255)', 'rgb(20, 23, 27)']);
-      await until('a dark map', 5000, async () => (await colorsOfMap(page))[FREE_IN_THE_DARK] !== undefined);
+      await until(
+        'a dark map',
+        20_000,
+        async () => (await colorsOfMap(page))[FREE_IN_THE_DARK] !== undefined,
+      );
       await page.setViewportSize({ width: 360, height: 700 });
       // Nothing is wider than the screen, when the charts have followed it.
       const overflow = () => page.evaluate<number>('document.documentElement.scrollWidth - innerWidth');
-      await until('a narrow page', 5000, async () => (await overflow()) <= 0);
+      await until('a narrow page', 20_000, async () => (await overflow()) <= 0);
       expect(complaints).toEqual([]);
     });
 
@@ -153,7 +161,7 @@ describe.skipIf(BROWSER === undefined && !process.env.CI)('with a browser', () =
       await opened();
       await volume.unmount();
       await page.getByText(/was unmounted/).waitFor();
-      await until('the end of the server', 10_000, () => server.exitCode !== null);
+      await until('the end of the server', 30_000, () => server.exitCode !== null);
       expect(server.exitCode).toBe(0);
       expect(complaints).toEqual([]);
     });
