@@ -224,7 +224,7 @@ class Reader {
   }
 
   async until(count: number): Promise<void> {
-    for (let i = 0; this.events.length < count && i < 200; i++)
+    for (let i = 0; this.events.length < count && i < 2000; i++)
       await new Promise((resolve) => setTimeout(resolve, 10));
     expect(this.names().length).toBeGreaterThanOrEqual(count);
   }
@@ -289,7 +289,7 @@ describe('the feed', () => {
     feed.end('/mnt was unmounted');
     await reader.until(2);
     expect(reader.events[1]).toEqual({ name: 'end', data: { text: '/mnt was unmounted' } });
-    for (let i = 0; !reader.isOver && i < 100; i++) await new Promise((resolve) => setTimeout(resolve, 10));
+    for (let i = 0; !reader.isOver && i < 2000; i++) await new Promise((resolve) => setTimeout(resolve, 10));
     expect(reader.isOver).toBe(true);
     expect(feed.isWatched).toBe(false);
   });
