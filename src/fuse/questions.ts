@@ -74,7 +74,7 @@ export const QUESTIONS = {
    * Counters and what changed of the free space, for `quarry watch`; begins to count. For the owner
    * because it makes work.
    */
-  watch: { number: 9, ownerOnly: true },
+  watch: { number: 10, ownerOnly: true },
 } as const satisfies Record<string, QuestionRule>;
 
 export type QuestionName = keyof typeof QUESTIONS;
