@@ -52,5 +52,6 @@ export async function build() {
     console.error('the native addon was not built: it needs a C++ compiler, make and python3');
     return false;
   }
-  return (await runHere(localProgram('tsc'), ['-p', 'tsconfig.build.json'])) === 0;
+  if ((await runHere(localProgram('tsc'), ['-p', 'tsconfig.build.json'])) !== 0) return false;
+  return (await runHere(localProgram('tsc'), ['-p', 'src/page'])) === 0;
 }

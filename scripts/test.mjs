@@ -36,6 +36,10 @@ const steps = [
     run: () => runHere(localProgram('biome'), ['check', '--error-on-warnings', '.']),
   },
   { name: 'type check', run: () => runHere(localProgram('tsc'), ['-p', 'tsconfig.json', '--noEmit']) },
+  {
+    name: 'type check of the page',
+    run: () => runHere(localProgram('tsc'), ['-p', 'src/page', '--noEmit']),
+  },
   { name: 'build', run: async () => ((await build()) ? 0 : 1) },
 ];
 let passed = 0;

@@ -80,8 +80,12 @@ const MAY_IMPORT: Record<string, RegExp[]> = {
     /^src\/inspect\/(layout|free)-figures\.ts$/,
     /^node:/,
   ],
+  // Runs in a browser: of the rest it has pictures only, and of Node nothing.
+  'src/page': [/^src\/pictures\/(colors|hilbert)\.ts$/],
   'src/cli': [
     /^src\/common\//,
+    // What is said to the page.
+    /^src\/page\/messages\.ts$/,
     /^src\/(alloc|fs|aio|sim|fuse|check|inspect|lab|pictures|record)\//,
     /^src\/(native|path-bytes)\.ts$/,
     /^node:/,
@@ -157,8 +161,8 @@ describe('layering', () => {
 
   test('only src/native.ts loads the addon', () => {
     const loaders = sources.filter(({ code }) => /createRequire|\.node['"]|process\.dlopen/.test(code));
-    // The hooks of the module loader look for a type stripper.
-    const others = ['src/fuse/fuse-native.ts', 'src/alloc/module-hooks.ts'];
+    // The hooks of the module loader look for a type stripper, the page for a library of charts.
+    const others = ['src/fuse/fuse-native.ts', 'src/alloc/module-hooks.ts', 'src/cli/watch-web.ts'];
     expect(loaders.map(({ path }) => path).filter((path) => !others.includes(path))).toEqual([
       'src/native.ts',
     ]);

@@ -8,8 +8,8 @@
  */
 import { AlignedBuffer } from '../aio/file/aligned-buffer.ts';
 import type { AsyncFile, IoRequest } from '../aio/file/async-file.ts';
+import { LatencyHistogram } from '../common/latency-histogram.ts';
 import { SeededRandom } from '../sim/seeded-random.ts';
-import { LatencyHistogram } from './latency-histogram.ts';
 
 export const WORKLOADS = ['randread', 'randwrite', 'read', 'write'] as const;
 export type IoWorkload = (typeof WORKLOADS)[number];

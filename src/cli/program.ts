@@ -31,6 +31,7 @@ const COMMANDS = new Map<string, () => Promise<CommandDefinition | CommandGroup>
   ['resize', async () => (await import('./resize-command.ts')).resizeCommand],
   ['info', async () => (await import('./info-command.ts')).infoCommand],
   ['stat', async () => (await import('./stat-command.ts')).statCommand],
+  ['watch', async () => (await import('./watch-command.ts')).watchCommand],
   ['io', async () => (await import('./io-command.ts')).ioCommand],
   ['dump', async () => (await import('./dump-command.ts')).dumpCommand],
   ['frag', async () => (await import('./frag-command.ts')).fragCommand],

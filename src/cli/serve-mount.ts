@@ -29,6 +29,7 @@ import type { LogLine, MountLog } from './mount-log.ts';
 import { MountRecording } from './mount-recording.ts';
 import type { MountPlan } from './mount-request.ts';
 import { MountSignals } from './mount-signals.ts';
+import { type MeteredSession, MountWatch } from './mount-watch.ts';
 import { openTarget } from './open-target.ts';
 import { OwnMount } from './own-mount.ts';
 import { endProcess } from './process-fence.ts';
@@ -41,7 +42,7 @@ import { volumeError } from './volume-failure.ts';
 const LAST_MILLISECONDS = 5000;
 
 /** A FUSE layer at work, whichever it is. */
-interface Served {
+interface Served extends MeteredSession {
   /** Resolves when the mount is gone and the volume clean. */
   readonly closed: Promise<void>;
   statistics?(): SessionStatistics;
@@ -190,6 +191,7 @@ function answerQuestions(
   remounting: Remounting,
   recording: MountRecording,
 ): void {
+  const watch = new MountWatch(mount.volume, mount.session);
   mount.answers.attach({
     identify: () => identity(mount),
     stat: () => mountStatistics(mount, recording),
@@ -198,6 +200,7 @@ function answerQuestions(
     remount: (payload) => remounting.answer(payload),
     resize: (payload) => resized(mount, remounting, payload),
     record: (payload) => recording.answer(payload),
+    watch: (payload) => watch.answer(payload),
   });
 }
 

@@ -7,6 +7,7 @@ export function countersOf(parts: VolumeParts): VolumeCounters {
   const { blocksRead, misses, frames, dirtyFrames, loggedFrames } = cache.statistics();
   return {
     ...space.policyCounters(),
+    allocations: space.counts.counters(),
     readOnly: tx.readOnly,
     resting: tx.resting,
     commits: committer.commits,

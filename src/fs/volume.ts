@@ -15,7 +15,9 @@ import { onlyReadable, unknownFeatures } from './format/features.ts';
 import { readSuperblock } from './format/superblock.ts';
 import { recover } from './journal/recovery.ts';
 import { failureInWords } from './life/health.ts';
+import { surveyRound } from './life/survey-round.ts';
 import type { VolumeAdjustment, VolumeCounters, VolumeOptions } from './life/volume-options.ts';
+import type { SpaceSurvey } from './transaction/space-survey.ts';
 import type { Transaction } from './transaction/transaction.ts';
 import { countersOf } from './volume-counters.ts';
 import { VolumeOperations } from './volume-operations.ts';
@@ -94,6 +96,28 @@ export class Volume extends VolumeOperations implements FileSystem<Transaction> 
    */
   checkInvariants(): Promise<void> {
     return this.run(() => this.parts.space.index.checkInvariants());
+  }
+
+  /**
+   * A survey of the free space that follows it until `endSurvey`; `surveyOn` fills it. A volume
+   * whose size changes needs another one.
+   * @param mostCells its map has at most as many
+   * @returns undefined where the volume is too large for one
+   */
+  beginSurvey(mostCells: number): SpaceSurvey | undefined {
+    return this.parts.space.beginSurvey(mostCells);
+  }
+
+  /**
+   * Goes on with a survey, by a bounded piece.
+   * @throws FsError, CorruptionError of a bitmap
+   */
+  surveyOn(survey: SpaceSurvey): Promise<void> {
+    return surveyRound(this.parts, survey);
+  }
+
+  endSurvey(): void {
+    this.parts.space.endSurvey();
   }
 
   counters(): VolumeCounters {

@@ -72,6 +72,11 @@ export const QUESTIONS = {
   resize: { number: 6, ownerOnly: true },
   /** Begins, looks at or ends a record of the mount's operations; the payload says which. */
   record: { number: 7, ownerOnly: true },
+  /**
+   * Counters and what changed of the free space, for `quarry watch`; begins to count. For the owner
+   * because it makes work.
+   */
+  watch: { number: 10, ownerOnly: true },
 } as const satisfies Record<string, QuestionRule>;
 
 export type QuestionName = keyof typeof QUESTIONS;

@@ -28,6 +28,7 @@ import type { Agreement } from './negotiation.ts';
 import { Notices } from './notices.ts';
 import { handlerOf, unknownOperation } from './operations.ts';
 import { type Conversation, FuseRequest, type Handler } from './request.ts';
+import { RequestMeter } from './request-meter.ts';
 import { type SynchronousRequests, waitsForDisk } from './synchronous.ts';
 import { ToldDirectories } from './told-directories.ts';
 import { UnlinkedFiles } from './unlinked-files.ts';
@@ -111,6 +112,8 @@ export class Session implements Conversation {
   #agreement: Agreement | undefined = undefined;
   /** Requests that were received and are not answered. */
   #pending = 0;
+  /** Undefined while nobody watches. */
+  #meter: RequestMeter | undefined = undefined;
   #unmounted: Promise<void> | undefined = undefined;
   #abandoned = false;
   #lastLine = '';
@@ -181,6 +184,7 @@ export class Session implements Conversation {
   #onRequests(count: number): void {
     const { ready } = this.#channel;
     this.#pending += count;
+    if (this.#meter !== undefined) this.#noteArrivals(this.#meter, count);
     for (let pair = 0; pair < count; pair++) {
       this.#dispatch(ready[2 * pair] as number, ready[2 * pair + 1] as number);
     }
@@ -189,6 +193,11 @@ export class Session implements Conversation {
     } catch (thrown) {
       this.#logThrown('submit', thrown);
     }
+  }
+
+  #noteArrivals(meter: RequestMeter, count: number): void {
+    const now = performance.now();
+    for (let pair = 0; pair < count; pair++) meter.arrived(this.#channel.ready[2 * pair] as number, now);
   }
 
   #dispatch(slot: number, lengthBytes: number): void {
@@ -227,6 +236,7 @@ export class Session implements Conversation {
     } catch (failure) {
       this.#logThrown(`reply to ${request.handler.name}`, failure);
     }
+    this.#meter?.ended(request, thrown !== undefined, performance.now());
     request.pending = false;
     this.#pending--;
     this.#channel.release(request.slot);
@@ -346,6 +356,16 @@ export class Session implements Conversation {
       operations,
       channel: this.#channel.statistics(),
     };
+  }
+
+  /** From now on requests are measured, by a meter that begins with nothing. */
+  beginMeter(): RequestMeter {
+    this.#meter = new RequestMeter(this.#channel.slotCount);
+    return this.#meter;
+  }
+
+  endMeter(): void {
+    this.#meter = undefined;
   }
 
   #countOf(opcode: number): OperationCount {

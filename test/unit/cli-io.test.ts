@@ -11,8 +11,8 @@ import type { OptionValues, Terminal } from '../../src/cli/command.ts';
 import { UsageError } from '../../src/cli/failure.ts';
 import { ioRequest } from '../../src/cli/io-command.ts';
 import { WORKLOADS } from '../../src/cli/io-measurement.ts';
-import { LatencyHistogram } from '../../src/cli/latency-histogram.ts';
 import { runCommandLine } from '../../src/cli/program.ts';
+import { LatencyHistogram } from '../../src/common/latency-histogram.ts';
 import {
   ENGINES,
   IS_ROOT,

@@ -123,6 +123,7 @@ describe('answers', () => {
       remount: () => 1,
       resize: () => 1,
       record: () => 1,
+      watch: () => 1,
     };
     answers.attach(functions);
     for (const [name, { number, ownerOnly }] of Object.entries(QUESTIONS)) {

@@ -6,11 +6,14 @@
  * as it can be, whatever the machine.
  */
 import { beforeEach, describe, expect, test, vi } from 'vitest';
+import firstFit from '../../src/alloc/first-fit.ts';
 import { checkVolume } from '../../src/check/checker.ts';
 import { TurnLengths, type TurnSource } from '../../src/fs/base/turns.ts';
 import { FileType, ROOT_INODE } from '../../src/fs/format/format.ts';
 import { Picture } from '../../src/fs/journal/picture.ts';
+import type { VolumeOptions } from '../../src/fs/life/volume-options.ts';
 import { SpaceMap } from '../../src/fs/transaction/space-map.ts';
+import { GroupWalk } from '../../src/fs/transaction/space-survey.ts';
 import { Transaction } from '../../src/fs/transaction/transaction.ts';
 import { Wire } from '../../src/fuse/abi.ts';
 import { DirectoryCookies } from '../../src/fuse/directory-cookies.ts';
@@ -48,10 +51,10 @@ beforeEach(() => {
   turns = new CountedTurns();
 });
 
-async function open(journalBlocks?: number): Promise<TestVolume> {
+async function open(journalBlocks?: number, options: VolumeOptions = {}): Promise<TestVolume> {
   const device = new MemoryDevice(128 * 1024 * 1024);
   await formatted(device, BLOCK, journalBlocks);
-  return TestVolume.open(device, { turns, cacheBytes: 64 * 1024 * 1024 });
+  return TestVolume.open(device, { turns, cacheBytes: 64 * 1024 * 1024, ...options });
 }
 
 /**
@@ -101,6 +104,33 @@ describe('one step a turn', () => {
     expect(most).toBeLessThan(10);
     await volume.volume.unmount();
     expect((await checkVolume((volume.device as MemoryDevice).reopen())).problems).toEqual([]);
+  });
+
+  test('of following free space in very many pieces', { timeout: 20_000 }, async () => {
+    const volume = await open(64, { allocator: firstFit });
+    const [kept, gone] = [await volume.create('/kept'), await volume.create('/gone')];
+    for (let at = 0; at < 3000; at++) {
+      for (const inode of [kept, gone]) await volume.write(inode, at * BLOCK, new Uint8Array(BLOCK));
+    }
+    await volume.truncate('/gone', 0);
+    await volume.volume.sync();
+    const survey = volume.volume.beginSurvey(1000);
+    if (survey === undefined) throw new Error('no survey');
+    const step = vi.spyOn(GroupWalk.prototype, 'step');
+    let most = 0;
+    let all = 0;
+    turns.ended = () => {
+      most = Math.max(most, step.mock.calls.length);
+      all += step.mock.calls.length;
+      step.mockClear();
+    };
+    while (survey.staleGroups > 0) await volume.volume.surveyOn(survey);
+    step.mockRestore();
+    expect(survey.freeRuns().runs[0]).toBeGreaterThan(2900);
+    // The group with the pieces takes several, each in a turn of its own.
+    expect(all).toBeGreaterThan(2);
+    expect(most).toBe(1);
+    await volume.volume.unmount();
   });
 
   test('of making very many freed pieces available', { timeout: 20_000 }, async () => {

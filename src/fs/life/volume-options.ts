@@ -7,6 +7,7 @@ import type { Clock } from '../base/clock.ts';
 import type { AccessRules } from '../base/filesystem.ts';
 import type { TurnSource } from '../base/turns.ts';
 import type { LossCounters } from '../data/lost-writes.ts';
+import type { AllocationCounters } from '../transaction/allocation-counts.ts';
 import type { PolicyCounters } from '../transaction/space-map.ts';
 
 export interface VolumeOptions {
@@ -52,6 +53,7 @@ export type VolumeAdjustment = Pick<VolumeOptions, 'commitSeconds' | 'accessRule
 
 /** Counters of a live mount, for `quarry stat`. */
 export interface VolumeCounters extends LossCounters, PolicyCounters, SpaceIndexCounters {
+  readonly allocations: AllocationCounters;
   readonly readOnly: boolean;
   /** Read-only until the first change. */
   readonly resting: boolean;

@@ -23,9 +23,11 @@ import { SpaceIndex, SpaceMismatchError } from '../../alloc/space-index.ts';
 import { CorruptionError, fsError } from '../base/errors.ts';
 import type { BlockNumber, BlockRun, SpaceNumber } from '../base/numbers.ts';
 import type { Layout } from '../format/layout.ts';
+import { AllocationCounts } from './allocation-counts.ts';
 import { growSpace } from './space-growth.ts';
 import { SpaceOnDisk } from './space-on-disk.ts';
 import { shrinkSpace } from './space-shrink.ts';
+import { MOST_SURVEYED_GROUPS, SpaceSurvey } from './space-survey.ts';
 import type { SpaceChangeKind, SpaceLedger, Transaction } from './transaction.ts';
 
 /** Counters of who decides which blocks are handed out. */
@@ -60,6 +62,7 @@ export interface SpaceRequest {
 }
 
 export class SpaceMap implements SpaceLedger {
+  readonly counts = new AllocationCounts();
   readonly #tx: Transaction;
   readonly #layout: Layout;
   readonly #disk: SpaceOnDisk;
@@ -166,6 +169,23 @@ export class SpaceMap implements SpaceLedger {
     return Math.max(0, this.#index.freeBlocks + this.#index.quarantinedBlocks - this.#keptBack);
   }
 
+  /**
+   * A survey of the space, which follows it until the next one, or `endSurvey`.
+   * @param mostCells its map has at most as many
+   * @returns undefined where the volume has too many groups
+   */
+  beginSurvey(mostCells: number): SpaceSurvey | undefined {
+    this.endSurvey();
+    if (this.#layout.groupCount > MOST_SURVEYED_GROUPS) return undefined;
+    const survey = new SpaceSurvey(this.#disk, this.#layout, mostCells);
+    this.#disk.groupChanged = (group) => survey.groupChanged(group);
+    return survey;
+  }
+
+  endSurvey(): void {
+    this.#disk.groupChanged = undefined;
+  }
+
   /** Blocks that files may have at most. */
   get usableBlocks(): number {
     return this.#layout.pristineFree(this.#layout.summaryLevels, 0) - this.#keptBack;
@@ -230,6 +250,7 @@ export class SpaceMap implements SpaceLedger {
   unreserve(start: BlockNumber, length: number): void {
     const run = { start: start - this.#layout.spaceStart, length };
     this.#index.unreserve(run);
+    this.counts.returned(length);
     this.#policy?.release?.(run);
   }
 
@@ -258,12 +279,14 @@ export class SpaceMap implements SpaceLedger {
     else if (kind === 'freed') this.#index.unquarantine(run, true);
     else {
       this.#index.unreserve(run);
+      this.counts.returned(length);
       this.#policy?.release?.(run);
     }
   }
 
   /** The transaction that freed the run succeeded. */
   freeingSucceeded(start: SpaceNumber, length: number): void {
+    this.counts.freed(length);
     this.#freed.push({ start, length });
   }
 
@@ -295,6 +318,7 @@ export class SpaceMap implements SpaceLedger {
       if (run === undefined) throw fsError('ENOSPC');
       this.#index.checkAnswer(this.#policyName, run, request);
       this.#index.reserve(run);
+      this.counts.handedOut(run, request);
       this.#policy?.taken?.(run, request);
       return run;
     } catch (thrown) {

@@ -28,6 +28,8 @@ export function bitWords(frame: Frame): Uint32Array {
 /** The summaries and bitmaps, read and changed in the running transaction. */
 export class SpaceOnDisk implements GroupSource {
   readonly groupBlocks: number;
+  /** Told of each group whose bits change, if anybody wants to know. */
+  groupChanged: ((group: number) => void) | undefined = undefined;
 
   constructor(
     readonly tx: Transaction,
@@ -145,6 +147,7 @@ export class SpaceOnDisk implements GroupSource {
       );
     }
     tx.modify(frame);
+    this.groupChanged?.(group);
     if (toUsed) setRange(words, first, length);
     else clearRange(words, first, length);
     this.#countBits(frame, first, toUsed ? length : -length);
