@@ -70,6 +70,8 @@ export const QUESTIONS = {
   remount: { number: 5, ownerOnly: true },
   /** Makes the volume larger; the payload says how large. Answers with both sizes. */
   resize: { number: 6, ownerOnly: true },
+  /** Moves files into fewer pieces for a moment: those of the asker, or of anybody for root. */
+  defrag: { number: 9, ownerOnly: false },
 } as const satisfies Record<string, QuestionRule>;
 
 export type QuestionName = keyof typeof QUESTIONS;
