@@ -11,9 +11,12 @@ export function printable(text: string): string {
   return text.replace(UNPRINTABLE, '?');
 }
 
-/** The text of a value as JSON that spells such characters, and means the same. */
-export function printableJson(value: unknown): string {
-  const text = JSON.stringify(value, undefined, 2) ?? 'null';
+/**
+ * The text of a value as JSON that spells such characters, and means the same.
+ * @param indent spaces for each level; 0 for one line
+ */
+export function printableJson(value: unknown, indent = 2): string {
+  const text = JSON.stringify(value, undefined, indent) ?? 'null';
   return text.replace(UNPRINTABLE, (character) =>
     character === '\n' ? character : `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
   );
