@@ -15,14 +15,14 @@ import { LostDataError } from '../fs/base/errors.ts';
 import type { SpaceStatistics } from '../fs/base/filesystem.ts';
 import { openVolume, type Volume } from '../fs/volume.ts';
 import { fuseNativeWarning, serveByFuseNative } from '../fuse/fuse-native-adapter.ts';
-import { type Asker, MountAnswers } from '../fuse/mount-answers.ts';
+import { MountAnswers } from '../fuse/mount-answers.ts';
 import { MountError } from '../fuse/mount-error.ts';
 import { accessRules } from '../fuse/mount-flags.ts';
 import { serve } from '../fuse/serve.ts';
 import type { SessionStatistics } from '../fuse/session.ts';
 import { native } from '../native.ts';
 import { DaemonStatus } from './daemon-status.ts';
-import { type DefragAnswer, defragmentFiles, readDefragQuestion } from './defragmenting.ts';
+import { defragAnswer } from './defrag-answer.ts';
 import { CommandError, failureLine } from './failure.ts';
 import { growVolume, type Resized } from './growing.ts';
 import { KernelClock } from './kernel-clock.ts';
@@ -178,18 +178,6 @@ async function resized(mount: LiveMount, remounting: Remounting, payload: string
   return await growVolume(volume, device, typeof sizeBytes === 'number' ? sizeBytes : null);
 }
 
-async function defragmented(
-  mount: LiveMount,
-  remounting: Remounting,
-  payload: string,
-  { uid }: Asker,
-): Promise<DefragAnswer> {
-  const { volume, plan } = mount;
-  if (remounting.isReadOnly) throw new CommandError(`${plan.target.path} is mounted read-only`);
-  const isOurs = uid === 0 || uid === process.geteuid?.();
-  return await defragmentFiles(volume, readDefragQuestion(payload), (owner) => isOurs || owner === uid);
-}
-
 function answerQuestions(mount: LiveMount, log: MountLog, remounting: Remounting): void {
   mount.answers.attach({
     identify: () => identity(mount),
@@ -198,7 +186,7 @@ function answerQuestions(mount: LiveMount, log: MountLog, remounting: Remounting
     commit: () => mount.volume.sync(),
     remount: (payload) => remounting.answer(payload),
     resize: (payload) => resized(mount, remounting, payload),
-    defrag: (payload, asker) => defragmented(mount, remounting, payload, asker),
+    defrag: defragAnswer(mount.volume, mount.device, () => remounting.isReadOnly),
   });
 }
 

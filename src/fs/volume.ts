@@ -52,6 +52,11 @@ export class Volume extends VolumeOperations implements FileSystem<Transaction> 
     return this.parts.rest.rest();
   }
 
+  /** Ends the rest, if there is one, as the first change does. @throws FsError EROFS */
+  wake(): Promise<void> {
+    return this.parts.rest.wake();
+  }
+
   /** Changes what a mount may change while it lasts. */
   adjust({ commitSeconds, accessRules }: VolumeAdjustment): void {
     if (accessRules !== undefined) this.parts.access.rules = accessRules;

@@ -9,6 +9,7 @@ import {
   quarry,
   run,
   type TargetKind,
+  until,
   Volume,
 } from './harness.ts';
 
@@ -125,6 +126,8 @@ describeQuarry('defrag', () => {
       const moved = await defrag(volume.directory);
       expect(moved).toMatchObject({ files: 2, better: 2, pieces: 400, piecesAfter: 2, stopped: false });
       expect(moved.movedBytes).toBe(400 * 8192);
+      // Its tree has no nodes any more, and the kernel hears of that.
+      await until('blocks', 2000, async () => (await volume.shell('stat -c %b first')) === '3200\n');
       for (const name of ['first', 'link', 'd/third'])
         expect(await piecesOf(`${volume.directory}/${name}`)).toBe(1);
       expect(await volume.shell(look)).toBe(before);
@@ -244,6 +247,9 @@ describeQuarry('defrag', () => {
     await volume.remount();
     expect(await quarry('mount', '-o', 'remount,ro', volume.directory)).toMatchObject({ status: 0 });
     expect(await refused(1, volume.directory)).toContain('is mounted read-only');
+    // The volume rests; it wakes where it may be changed again.
+    expect(await quarry('mount', '-o', 'remount,rw', volume.directory)).toMatchObject({ status: 0 });
+    expect(await defrag(`${volume.directory}/b`)).toMatchObject({ better: 1 });
     await volume.unmount();
     expect(await refused(2, '-n', volume.target)).toContain('is not mounted');
     await volume.mount();
