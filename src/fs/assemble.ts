@@ -199,7 +199,7 @@ function dataOf(
     spaceChanged: (inode) => spaceWatch.changed(inode),
   };
   durability.writeBy(files);
-  const defragmentation = new Defragmentation(files);
+  const defragmentation = new Defragmentation(files, parts.turns);
   return { access, paths, durability, pending, spaceWatch, files, defragmentation };
 }
 type Data = ReturnType<typeof dataOf>;

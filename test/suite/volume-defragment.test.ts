@@ -165,6 +165,30 @@ test('a file longer than a range goes range by range, and its ranges meet', asyn
   await expectSound(volume);
 });
 
+test('others have their turn in the midst of a long file, though all of its map is in memory', async () => {
+  // Each look at the clock finds that a turn has been long enough.
+  let milliseconds = 0;
+  const turns = { now: () => milliseconds++, later: (goOn: () => void) => void setImmediate(goOn) };
+  const volume = await TestVolume.make(24 * MIB, KIB, { allocator: firstFit, turns });
+  const [inode] = await weave(volume, ['/a', '/b'], 1000, KIB);
+  let taken = 0;
+  let isOver = false;
+  const take = () => {
+    taken++;
+    if (!isOver) setImmediate(take);
+  };
+  setImmediate(take);
+  const turnsOf = async (work: () => Promise<unknown>) => {
+    const before = taken;
+    await work();
+    return taken - before;
+  };
+  expect(await turnsOf(() => volume.volume.countPieces(inode))).toBeGreaterThan(1000 / 64 - 2);
+  expect(await turnsOf(() => defragment(volume, inode))).toBeGreaterThan(2 * (1000 / 64));
+  isOver = true;
+  await expectSound(volume);
+});
+
 test('what is only looked at does not move', async () => {
   const volume = await TestVolume.make(16 * MIB, KIB, { allocator: firstFit });
   const [inode] = await weave(volume, ['/a', '/b'], 100, KIB);
@@ -367,25 +391,34 @@ describe('beside others', () => {
   });
 
   test('an unmount comes first', async () => {
-    const volume = await TestVolume.make(96 * MIB, 4 * KIB, { allocator: firstFit });
+    const device = new SimulatedDevice({ sizeBytes: 96 * MIB, seed: 1 });
+    await formatted(device, 4 * KIB);
+    const volume = await TestVolume.open(device, { allocator: firstFit });
     const [inode] = await weave(volume, ['/a', '/b'], 2000, 8 * KIB);
     await volume.volume.sync();
-    const contents = await contentsOf(volume.device as MemoryDevice);
-    const halted = volume.volume.defragment({ inode, from: 0, dryRun: false });
-    const waiting = volume.volume.defragment({ inode, from: 0, dryRun: false });
-    const ends = Promise.all([
-      expect(halted).rejects.toMatchObject({ code: 'EINTR' }),
-      expect(waiting).rejects.toMatchObject({ code: 'EINTR' }),
-    ]);
-    for (let i = 0; i < 40; i++) await Promise.resolve();
+    const contents = await contentsOf(crashImage(device, device.log.length, 1));
+    const copying = new Promise<void>((resolve) => {
+      device.fault = ({ operation, lengthBytes }) => {
+        if (operation === 'write' && lengthBytes > 100 * KIB) resolve();
+        return 0;
+      };
+    });
+    const ends = Promise.all(
+      [1, 2].map(() =>
+        expect(volume.volume.defragment({ inode, from: 0, dryRun: false })).rejects.toMatchObject({
+          code: 'EINTR',
+        }),
+      ),
+    );
+    await copying;
     await volume.volume.unmount();
     await ends;
-    const device = (volume.device as MemoryDevice).clone();
-    expect(await checkVolume(device)).toMatchObject({ problems: [], state: 'clean' });
-    expect(await contentsOf(device)).toEqual(contents);
-    // It did not run to its end, nor was it never begun.
-    const again = await TestVolume.open(device);
+    const disk = crashImage(device, device.log.length, 1);
+    expect(await checkVolume(disk.clone())).toMatchObject({ problems: [], state: 'clean' });
+    expect(await contentsOf(disk)).toEqual(contents);
+    const again = await TestVolume.open(disk);
     expect(await again.volume.countPieces(inode)).toSatisfy((pieces) => pieces > 1 && pieces < 2000);
+    await again.volume.unmount();
   });
 });
 

@@ -1,9 +1,10 @@
 /**
  * Data of blocks, copied to other blocks by way of memory: past all caches, as every byte goes.
  *
- * All of a batch is read, then all of it is written; what lies together is one request. Who copies
- * sees to it that nobody writes to either side meanwhile. The copy is in the device's cache when
- * `copy` resolves, and `dataWritten` was told: a commit from then on flushes it before it counts.
+ * All of a batch is read, then all of it is written; what lies together is one request. Whoever
+ * copies sees to it that nobody writes to either side meanwhile. The copy is in the device's cache
+ * when `copy` resolves, and `dataWritten` was told: a commit from then on flushes it before it
+ * counts.
  */
 import { type Device, type Memory, PromisedCompletion } from '../../aio/device.ts';
 import { fsErrorFromNumber } from '../base/errors.ts';
@@ -11,6 +12,9 @@ import type { BlockNumber } from '../base/numbers.ts';
 
 /** The most that is copied at once, in bytes: others' requests come in between. */
 export const MOST_COPY_BYTES = 1024 * 1024;
+
+/** Requests of a batch that wait at the device at once: others' come in between here too. */
+const MOST_REQUESTS = 32;
 
 /** Blocks that lie together on both sides. */
 export interface BlockCopy {
@@ -58,14 +62,16 @@ export class BlockCopier {
     const { device, blockBytes } = this.#context;
     this.#memory ??= device.allocateMemory(this.mostBlocks * blockBytes);
     const memory = this.#memory;
-    const ended = transfers.map(({ block, at, length }) => {
-      const completion = new PromisedCompletion();
-      device[operation](memory, at * blockBytes, length * blockBytes, block * blockBytes, completion);
-      return completion.promise;
-    });
-    device.submit();
-    const failed = (await Promise.all(ended)).find((errno) => errno !== 0);
-    if (failed !== undefined) throw fsErrorFromNumber(failed);
+    for (let done = 0; done < transfers.length; done += MOST_REQUESTS) {
+      const ended = transfers.slice(done, done + MOST_REQUESTS).map(({ block, at, length }) => {
+        const completion = new PromisedCompletion();
+        device[operation](memory, at * blockBytes, length * blockBytes, block * blockBytes, completion);
+        return completion.promise;
+      });
+      device.submit();
+      const failed = (await Promise.all(ended)).find((errno) => errno !== 0);
+      if (failed !== undefined) throw fsErrorFromNumber(failed);
+    }
   }
 }
 

@@ -11,6 +11,7 @@
  */
 import { FsError, fsError } from '../base/errors.ts';
 import type { BlockNumber, FileBlock } from '../base/numbers.ts';
+import { Pace, type Turns } from '../base/turns.ts';
 import { FILE_BLOCK_LIMIT } from '../format/format.ts';
 import { transact } from '../transaction/operation-runner.ts';
 import { BlockCopier } from './block-copy.ts';
@@ -62,13 +63,15 @@ interface Chosen {
 
 export class Defragmentation {
   readonly #files: WriteContext;
+  readonly #turns: Turns;
   readonly #copier: BlockCopier;
   #turn: Promise<unknown> = Promise.resolve();
   #underWay = 0;
   #halts = 0;
 
-  constructor(files: WriteContext) {
+  constructor(files: WriteContext, turns: Turns) {
     this.#files = files;
+    this.#turns = turns;
     this.#copier = new BlockCopier(files);
   }
 
@@ -87,7 +90,7 @@ export class Defragmentation {
 
   /** In how many pieces a file lies. @throws FsError ESTALE, EINVAL, EISDIR, EIO */
   async countPieces(inode: number): Promise<number> {
-    const file = await SurveyedFile.open(this.#files, inode);
+    const file = await SurveyedFile.open(this.#files, inode, new Pace(this.#turns));
     return await file.countPieces();
   }
 
@@ -110,7 +113,7 @@ export class Defragmentation {
 
   async #range({ inode, from, dryRun }: DefragmentRequest): Promise<DefragmentedRange> {
     if (this.#halts > 0) throw fsError('EINTR');
-    const file = await SurveyedFile.open(this.#files, inode);
+    const file = await SurveyedFile.open(this.#files, inode, new Pace(this.#turns));
     const { segments, before, next, isTooLong } = await this.#choose(file, from);
     const [first] = segments;
     if (first === undefined) return { outcome: isTooLong ? 'full' : 'fine', next, saved: 0, movedBlocks: 0 };

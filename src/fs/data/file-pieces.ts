@@ -15,6 +15,18 @@ export interface SegmentMove extends BlockCopy {
   readonly unwritten: boolean;
 }
 
+/** Moves that lie together in the file and at the new place, as one: where from does not matter. */
+export function joinedMoves(moves: readonly SegmentMove[]): Omit<SegmentMove, 'from'>[] {
+  const found: { fileBlock: FileBlock; to: BlockNumber; length: number; unwritten: boolean }[] = [];
+  for (const { fileBlock, to, length, unwritten } of moves) {
+    const last = found.at(-1);
+    const isNext = last?.unwritten === unwritten && last.fileBlock + last.length === fileBlock;
+    if (isNext && last.to + last.length === to) last.length += length;
+    else found.push({ fileBlock, to, length, unwritten });
+  }
+  return found;
+}
+
 /** Blocks that runs or segments have together. */
 export function lengthOf(parts: readonly { readonly length: number }[]): number {
   return parts.reduce((sum, { length }) => sum + length, 0);

@@ -21,7 +21,16 @@ import type { Transaction } from '../transaction/transaction.ts';
 import { blocksOf } from '../tree/inode.ts';
 import type { BlockCopier } from './block-copy.ts';
 import type { Segment } from './data-map.ts';
-import { areSame, asRun, countPieces, joined, lengthOf, movesTo, type SegmentMove } from './file-pieces.ts';
+import {
+  areSame,
+  asRun,
+  countPieces,
+  joined,
+  joinedMoves,
+  lengthOf,
+  movesTo,
+  type SegmentMove,
+} from './file-pieces.ts';
 import type { LockHolder } from './range-locks.ts';
 import { ReservedRuns, reserveBetter, spareBlocks } from './reserved-runs.ts';
 import type { SurveyedFile } from './surveyed-file.ts';
@@ -29,6 +38,8 @@ import type { WriteContext } from './write-plan.ts';
 
 /** A move gives back an extent and enters one, and may cut another in two. */
 const RECORDS_PER_MOVE = 3;
+/** Blocks of a part at most: as many extents are looked at in one step. */
+const MOST_PART_BLOCKS = 256;
 
 export interface MoveParts {
   readonly files: WriteContext;
@@ -120,7 +131,7 @@ export class RangeMove {
    * was halted; the error of the device
    */
   async run(): Promise<void> {
-    const { mostBlocks } = this.#parts.copier;
+    const mostBlocks = Math.min(this.#parts.copier.mostBlocks, MOST_PART_BLOCKS);
     try {
       for (let at = this.#nextPlanned(0); at < this.#end; at = this.#nextPlanned(at)) {
         const end = Math.min(at + mostBlocks, this.#end);
@@ -166,6 +177,7 @@ export class RangeMove {
     if (this.#plan?.place.isWanted) throw fsError('ENOSPC');
     const segments = await this.#mapped(at, end);
     const plan = await this.#planFor(segments, at, end);
+    await this.#file.pace.pause();
     const moves = movesTo(segments, plan.place.runs, plan.place.used);
     await this.#parts.copier.copy(moves.filter(({ unwritten }) => !unwritten));
     await this.#record(plan.place, moves);
@@ -216,6 +228,7 @@ export class RangeMove {
       place.claimed(lengthOf(step));
       this.#movedBlocks += lengthOf(step);
       if (grown !== 0) files.spaceChanged(this.#file.number);
+      await this.#file.pace.pause();
     }
   }
 
@@ -223,8 +236,7 @@ export class RangeMove {
   #swap(tx: Transaction, moves: readonly SegmentMove[]): number {
     const inode = this.#file.inode(tx);
     const before = blocksOf(inode);
-    for (const { fileBlock, to, length } of moves)
-      this.#parts.files.extents.move(tx, inode, fileBlock, to, length, false);
+    for (const move of joinedMoves(moves)) this.#parts.files.extents.moveAll(tx, inode, move, moves.length);
     return blocksOf(inode) - before;
   }
 }

@@ -6,6 +6,7 @@
  */
 import { fsError } from '../base/errors.ts';
 import type { BlockNumber, FileBlock } from '../base/numbers.ts';
+import type { Pace } from '../base/turns.ts';
 import { FILE_BLOCK_LIMIT, Inode } from '../format/format.ts';
 import { transact } from '../transaction/operation-runner.ts';
 import type { Transaction } from '../transaction/transaction.ts';
@@ -15,7 +16,7 @@ import { asRun, countPieces, lengthOf } from './file-pieces.ts';
 import type { FileContext } from './file-reader.ts';
 
 /** Extents that one step looks at: each may be in a node that has to be loaded. */
-const EXTENTS_PER_LOOK = 256;
+const EXTENTS_PER_LOOK = 64;
 
 /** Where a survey stops. */
 export interface SurveyBounds {
@@ -42,14 +43,15 @@ export class SurveyedFile {
     readonly context: FileContext,
     readonly number: number,
     readonly generation: number,
+    readonly pace: Pace,
   ) {}
 
   /** @throws FsError ESTALE if there is no such inode, EINVAL or EISDIR if it is no regular file */
-  static open(context: FileContext, number: number): Promise<SurveyedFile> {
+  static open(context: FileContext, number: number, pace: Pace): Promise<SurveyedFile> {
     return transact(context, (tx) => {
       const inode = context.table.get(tx, number);
       requireRegular(inode);
-      return new SurveyedFile(context, number, generationOf(inode));
+      return new SurveyedFile(context, number, generationOf(inode), pace);
     });
   }
 
@@ -84,6 +86,7 @@ export class SurveyedFile {
       for (const segment of found.segments) segments.push(segment);
       blocks += lengthOf(found.segments);
       at = found.next;
+      await this.pace.pause();
     }
     return { segments, isAll: true };
   }
