@@ -3,6 +3,7 @@
  * after any crash.
  */
 import { describe, expect, test } from 'vitest';
+import { defineAllocator } from '../../src/alloc/allocator.ts';
 import { BUILT_IN_ALLOCATORS } from '../../src/alloc/built-in.ts';
 import firstFit from '../../src/alloc/first-fit.ts';
 import { checkVolume } from '../../src/check/checker.ts';
@@ -377,6 +378,37 @@ describe('beside others', () => {
     await volume.volume.unmount();
     const disk = crashImage(device, device.log.length, 1);
     expect(await checkVolume(disk)).toMatchObject({ problems: [], state: 'clean' });
+  });
+
+  test('nor left with next to nothing', async () => {
+    let tellReserved = () => {};
+    const reserved = new Promise<void>((resolve) => {
+      tellReserved = resolve;
+    });
+    const telling = defineAllocator({
+      name: 'telling',
+      create: (space, options) => {
+        const policy = firstFit.create(space, options);
+        return {
+          allocate: (want) => policy.allocate(want),
+          taken: ({ length }) => {
+            if (length >= 2000) tellReserved();
+          },
+        };
+      },
+    });
+    const volume = await TestVolume.make(8 * MIB, KIB, { allocator: telling });
+    const [inode] = await weave(volume, ['/a', '/b'], 2000, KIB);
+    const filler = await volume.create('/filler');
+    await volume.volume.sync();
+    const { freeBlocks } = await volume.statistics();
+    const defragmenting = defragment(volume, inode);
+    await reserved;
+    // All but a little of what is free beside it, before anything is moved.
+    await volume.write(filler, 0, new Uint8Array((freeBlocks - 2000 - 30) * KIB).fill(3));
+    expect(await defragmenting).toEqual({ outcomes: new Set(['full']), movedBlocks: 0, saved: 0 });
+    expect(await volume.volume.countPieces(inode)).toBe(2000);
+    await expectSound(volume);
   });
 
   test('a full volume is left alone', async () => {

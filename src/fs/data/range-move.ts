@@ -16,7 +16,7 @@
 import { strict as assert } from 'node:assert';
 import { fsError } from '../base/errors.ts';
 import type { BlockNumber, FileBlock } from '../base/numbers.ts';
-import { PromisedOperation, transact } from '../transaction/operation-runner.ts';
+import { PromisedOperation } from '../transaction/operation-runner.ts';
 import type { Transaction } from '../transaction/transaction.ts';
 import { blocksOf } from '../tree/inode.ts';
 import type { BlockCopier } from './block-copy.ts';
@@ -110,7 +110,7 @@ export class RangeMove {
     }
   }
 
-  /** For what must not wait for space that is held here. */
+  /** As all is done while something is reserved: nothing waits for space that is held here. */
   #transact<T>(body: (tx: Transaction) => T): Promise<T> {
     const { runner, device } = this.#parts.files;
     const operation = new GivingOperation(body);
@@ -188,7 +188,7 @@ export class RangeMove {
   /** What has blocks now; and whether others are left enough. @throws FsError ENOSPC */
   #mapped(at: FileBlock, end: FileBlock): Promise<Segment[]> {
     const { files } = this.#parts;
-    return transact(files, (tx) => {
+    return this.#transact((tx) => {
       if (tx.readOnly) throw fsError('EROFS');
       if (files.space.index.freeBlocks < spareBlocks(files.space) / 2) throw fsError('ENOSPC');
       const segments: Segment[] = [];
