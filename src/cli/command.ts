@@ -43,6 +43,8 @@ export interface ArgumentDefinition {
   readonly name: string;
   readonly text: string;
   readonly optional?: boolean;
+  /** One or more of it. */
+  readonly repeated?: boolean;
 }
 
 export interface CommandDefinition {

@@ -2,9 +2,7 @@
  * `quarry frag`: how fragmented a volume, the files below a directory, or a file is; filefrag(8)
  * and e2freefrag(8) in one. Writes nothing.
  */
-import { closeSync, constants, fsyncSync, openSync } from 'node:fs';
 import { measureFile, measureVolume } from '../inspect/volume-figures.ts';
-import { systemPath } from '../path-bytes.ts';
 import {
   argumentAt,
   type CommandDefinition,
@@ -20,6 +18,7 @@ import { fileJson, fileText, type MeasuredPlace, volumeJson, volumeText } from '
 import { type MeasuredVolume, withMeasuredVolume } from './measured-volume.ts';
 import { type NamedPlace, namedPlace } from './named-place.ts';
 import { ProgressBar } from './progress.ts';
+import { writeBack } from './write-back.ts';
 
 const DEFAULT_WORST = 10;
 const MOST_WORST = 100_000;
@@ -35,20 +34,6 @@ export function worstCount(text: string | undefined): number {
 interface Answer {
   readonly text: string;
   readonly data: Record<string, unknown>;
-}
-
-/** What the kernel still has of the file goes to the daemon, as far as we may. */
-function writeBack(path: string): void {
-  try {
-    const descriptor = openSync(systemPath(path), constants.O_RDONLY | constants.O_NONBLOCK);
-    try {
-      fsyncSync(descriptor);
-    } finally {
-      closeSync(descriptor);
-    }
-  } catch {
-    // Who may not read it sees what is on the disk.
-  }
 }
 
 function placeOf(named: NamedPlace, { source, ...state }: MeasuredVolume): MeasuredPlace {

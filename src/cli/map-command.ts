@@ -1,9 +1,9 @@
 /**
- * `quarry map`: draws which blocks of a volume hold what, as SVG, PNG, or text for the terminal.
- * Writes nothing to the volume.
+ * `quarry map`: draws which blocks of a volume hold what, as SVG, PNG, or text for the terminal; or
+ * tells it as JSON. Writes nothing to the volume.
  */
 import { writeFileSync } from 'node:fs';
-import { printable } from '../common/printable.ts';
+import { printable, printableJson } from '../common/printable.ts';
 import { plural } from '../common/words.ts';
 import { systemPath } from '../path-bytes.ts';
 import type { BlockMap } from '../pictures/block-map.ts';
@@ -14,6 +14,7 @@ import { textOfMap } from '../pictures/text-map.ts';
 import {
   argumentAt,
   type CommandDefinition,
+  JSON_OPTION,
   type OptionValues,
   optionGiven,
   optionText,
@@ -22,6 +23,7 @@ import {
   type TerminalScreen,
 } from './command.ts';
 import { CommandError, targetError, UsageError } from './failure.ts';
+import { mapJson } from './map-json.ts';
 import { type MeasuredVolume, withMeasuredVolume } from './measured-volume.ts';
 import { type NamedPlace, namedVolume } from './named-place.ts';
 import { ProgressBar } from './progress.ts';
@@ -39,7 +41,7 @@ const TEXT_ROWS = 32;
 /** Pixels of a PNG for each of the SVG. */
 const PNG_SCALE = 2;
 
-type MapForm = 'svg' | 'png' | 'txt';
+type MapForm = 'svg' | 'png' | 'txt' | 'json';
 
 interface MapChoice {
   readonly form: MapForm;
@@ -61,12 +63,16 @@ function oneOf<T extends string>(option: string, text: string | undefined, known
 export function mapChoice(options: OptionValues): MapChoice {
   const png = optionText(options, 'png');
   const svg = optionText(options, 'svg');
-  const forms = [png !== undefined, svg !== undefined, optionGiven(options, 'txt')];
-  if (forms.filter(Boolean).length > 1) throw new UsageError('give only one of --png, --svg and --txt');
+  const json = optionGiven(options, 'json');
+  const layout = optionText(options, 'layout');
+  const forms = [png !== undefined, svg !== undefined, optionGiven(options, 'txt'), json];
+  if (forms.filter(Boolean).length > 1)
+    throw new UsageError('give only one of --png, --svg, --txt and --json');
+  if (json && layout !== undefined) throw new UsageError('--layout is for pictures: --json has none');
   return {
-    form: png !== undefined ? 'png' : svg !== undefined ? 'svg' : 'txt',
+    form: json ? 'json' : png !== undefined ? 'png' : svg !== undefined ? 'svg' : 'txt',
     file: png ?? svg,
-    layout: oneOf('layout', optionText(options, 'layout'), ['hilbert', 'rows']),
+    layout: oneOf('layout', layout, ['hilbert', 'rows']),
     by: oneOf('by', optionText(options, 'by'), ['kind', 'age', 'extents']),
     time: oneOf('time', optionText(options, 'time'), ['birth', 'modified']),
   };
@@ -162,9 +168,10 @@ function writePicture(file: string, picture: string | Uint8Array): void {
 async function run(args: readonly string[], options: OptionValues, terminal: Terminal): Promise<number> {
   const choice = mapChoice(options);
   const named = await namedVolume(argumentAt(args, 0));
-  const wantsBar = optionGiven(options, 'progress') || terminal.interactive;
+  const isData = choice.form === 'json';
+  const wantsBar = optionGiven(options, 'progress') || (terminal.interactive && !isData);
   const bar = wantsBar ? new ProgressBar(terminal) : undefined;
-  const map = await withMeasuredVolume(named.target, named.mount, terminal, async (volume) => {
+  const picture = await withMeasuredVolume(named.target, named.mount, terminal, async (volume) => {
     const classed = await classVolume(volume.source, {
       by: choice.by,
       time: choice.time,
@@ -172,10 +179,14 @@ async function run(args: readonly string[], options: OptionValues, terminal: Ter
       mostCells: mostCells(choice, terminal),
       progress: (stage, done, total) => bar?.update(stage, done, total),
     }).finally(() => bar?.clear());
+    if (isData) {
+      const question = { ...choice, name: named.path, target: named.target.path };
+      return `${printableJson(mapJson(question, volume, classed), 0)}\n`;
+    }
     sayFaults(classed, terminal);
-    return describeMap(named, volume, classed, gridOf(choice, classed.cells.cellCount, terminal));
+    const grid = gridOf(choice, classed.cells.cellCount, terminal);
+    return await drawn(choice, describeMap(named, volume, classed, grid), terminal);
   });
-  const picture = await drawn(choice, map, terminal);
   if (choice.file !== undefined) writePicture(choice.file, picture);
   else terminal.out(String(picture));
   return 0;
@@ -199,6 +210,7 @@ export const mapCommand: CommandDefinition = {
     { flags: '--time <which>', text: 'what age is of: birth (the default), or modified' },
     { flags: '--layout <how>', text: 'along a hilbert curve (the default), or in rows' },
     { flags: '--progress', text: 'show a progress bar; by default where standard error is a terminal' },
+    JSON_OPTION,
   ],
   notes:
     'A mounted volume is committed first, and moves while it is read.\ndocs/FRAGMENTATION.md shows pictures and how to read them.',

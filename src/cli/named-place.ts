@@ -28,22 +28,33 @@ export interface NamedPlace {
 /** The inode of a volume's root directory, as stat(2) tells it. */
 const ROOT = 1;
 
+/** A file or directory of a mount; what the mount's volume lies on was not looked at. */
+export interface PlaceInMount extends Omit<NamedPlace, 'target'> {
+  readonly mount: MountRecord;
+}
+
 /** @throws CommandError if nothing of Quarry's is there */
 export async function namedPlace(name: string): Promise<NamedPlace> {
+  const place = await placeInMount(name);
+  if (place !== undefined) return { ...place, target: targetOf(place.mount) };
+  const target = inspectTarget(name);
+  return { kind: 'volume', target, mount: mountOf(target), inode: ROOT, path: target.path };
+}
+
+/**
+ * Undefined for what is no file or directory of a mount of Quarry's, and may be a target.
+ * @throws CommandError for a directory that is none
+ */
+export async function placeInMount(name: string): Promise<PlaceInMount | undefined> {
   const found = lookAt(name);
-  const { path, isDirectory, isFile } = found;
+  const { path, isDirectory, isFile, inode } = found;
   const mount = isDirectory || isFile ? await mountAround(found) : undefined;
-  if (mount === undefined) {
-    if (isDirectory)
-      throw new CommandError(
-        `${name} is not in a mount of Quarry: name a directory or file in one, a block device or an image file`,
-      );
-    const target = inspectTarget(name);
-    return { kind: 'volume', target, mount: mountOf(target), inode: ROOT, path: target.path };
-  }
-  const { inode } = found;
+  if (mount === undefined && isDirectory)
+    throw new CommandError(
+      `${name} is not in a mount of Quarry: name a directory or file in one, a block device or an image file`,
+    );
   const kind = isFile ? 'file' : inode === ROOT ? 'volume' : 'directory';
-  return { kind, target: targetOf(mount), mount, inode, path };
+  return mount && { kind, mount, inode, path };
 }
 
 /** A volume by its target or a directory of its mount; a file of a mount is an image. */

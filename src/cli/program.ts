@@ -35,6 +35,7 @@ const COMMANDS = new Map<string, () => Promise<CommandDefinition | CommandGroup>
   ['io', async () => (await import('./io-command.ts')).ioCommand],
   ['dump', async () => (await import('./dump-command.ts')).dumpCommand],
   ['frag', async () => (await import('./frag-command.ts')).fragCommand],
+  ['defrag', async () => (await import('./defrag-command.ts')).defragCommand],
   ['map', async () => (await import('./map-command.ts')).mapCommand],
   ['record', async () => (await import('./record-command.ts')).recordCommand],
   ['lab', async () => (await import('./lab-command.ts')).labCommand],
@@ -98,8 +99,9 @@ function makeCommand(
   finish: (status: number) => void,
 ): Command {
   const command = new Command(definition.name).description(definition.summary);
-  for (const { name, text, optional } of definition.arguments) {
-    command.addArgument(new Argument(optional ? `[${name}]` : `<${name}>`, text));
+  for (const { name, text, optional, repeated } of definition.arguments) {
+    const words = repeated ? `${name}...` : name;
+    command.addArgument(new Argument(optional ? `[${words}]` : `<${words}>`, text));
   }
   for (const option of definition.options) command.addOption(makeOption(option));
   if (definition.notes !== undefined) command.addHelpText('after', `\n${definition.notes}`);

@@ -22,6 +22,7 @@ import { serve } from '../fuse/serve.ts';
 import type { Session, SessionStatistics } from '../fuse/session.ts';
 import { native } from '../native.ts';
 import { DaemonStatus } from './daemon-status.ts';
+import { defragAnswer } from './defrag-answer.ts';
 import { CommandError, failureLine } from './failure.ts';
 import { growVolume, type Resized } from './growing.ts';
 import { KernelClock } from './kernel-clock.ts';
@@ -201,6 +202,7 @@ function answerQuestions(
     resize: (payload) => resized(mount, remounting, payload),
     record: (payload) => recording.answer(payload),
     watch: (payload) => watch.answer(payload),
+    defrag: defragAnswer(mount.volume, mount.device, () => remounting.isReadOnly),
   });
 }
 

@@ -13,7 +13,7 @@ export function printable(text: string): string {
 
 /**
  * The text of a value as JSON that spells such characters, and means the same.
- * @param indent 0 for all of it on one line
+ * @param indent spaces for each level; 0 for one line
  */
 export function printableJson(value: unknown, indent = 2): string {
   const text = JSON.stringify(value, undefined, indent) ?? 'null';

@@ -9,6 +9,7 @@ import { messageOf } from '../common/thrown.ts';
 import { DateClock } from './base/clock.ts';
 import { DEFAULT_CACHE_BYTES, DEFAULT_COMMIT_SECONDS, MIN_CACHE_BYTES } from './base/limits.ts';
 import { Turns } from './base/turns.ts';
+import { Defragmentation } from './data/defragmentation.ts';
 import { EarlyWrites } from './data/early-writes.ts';
 import { reapInode } from './data/file-resizer.ts';
 import { Freeing } from './data/freeing.ts';
@@ -69,6 +70,7 @@ export interface VolumeParts {
   readonly committer: Committer;
   readonly runner: OperationRunner;
   readonly files: WriteContext;
+  readonly defragmentation: Defragmentation;
   readonly early: EarlyWrites;
   readonly pending: PendingBlocks;
   readonly spaceWatch: SpaceWatch;
@@ -130,6 +132,7 @@ type WayToDisk = ReturnType<typeof wayToDisk>;
 interface Above {
   readonly lifecycle: Lifecycle;
   readonly schedule: CommitSchedule;
+  readonly defragmentation: Defragmentation;
   readonly reap: (inode: number, done: () => void) => void;
 }
 
@@ -141,7 +144,7 @@ function workOf(base: Base, { epochs, committer, marks }: WayToDisk, above: () =
   const references = new NodeReferences((inode, done) => above().reap(inode, done));
   const rest: Rest = new Rest(health, {
     settle: () => above().lifecycle.settle(),
-    isBusy: () => early.underWay || references.beingFreed > 0,
+    isBusy: () => early.underWay || references.beingFreed > 0 || above().defragmentation.underWay,
     drain: () => committer.drain(),
     markClean: () => above().lifecycle.markClean(),
     markInUse: () => marks.markInUse(),
@@ -196,7 +199,8 @@ function dataOf(
     spaceChanged: (inode) => spaceWatch.changed(inode),
   };
   durability.writeBy(files);
-  return { access, paths, durability, pending, spaceWatch, files };
+  const defragmentation = new Defragmentation(files, parts.turns);
+  return { access, paths, durability, pending, spaceWatch, files, defragmentation };
 }
 type Data = ReturnType<typeof dataOf>;
 
@@ -232,6 +236,7 @@ export function assemble(
   const above: Above = {
     lifecycle,
     schedule,
+    defragmentation: parts.defragmentation,
     reap: (inode, done) => reap(parts, inode, done),
   };
   return { ...parts, schedule, lifecycle, growth: new Growth(parts), shrinking: new Shrinking(parts) };

@@ -11,6 +11,7 @@ import type { Device } from '../aio/device.ts';
 import { assemble } from './assemble.ts';
 import type { FileSystem } from './base/filesystem.ts';
 import type { Turns } from './base/turns.ts';
+import type { DefragmentedRange, DefragmentRequest } from './data/defragmentation.ts';
 import { onlyReadable, unknownFeatures } from './format/features.ts';
 import { readSuperblock } from './format/superblock.ts';
 import { recover } from './journal/recovery.ts';
@@ -53,6 +54,11 @@ export class Volume extends VolumeOperations implements FileSystem<Transaction> 
     return this.parts.rest.rest();
   }
 
+  /** Ends the rest, if there is one, as the first change does. @throws FsError EROFS */
+  wake(): Promise<void> {
+    return this.parts.rest.wake();
+  }
+
   /** Changes what a mount may change while it lasts. */
   adjust({ commitSeconds, accessRules }: VolumeAdjustment): void {
     if (accessRules !== undefined) this.parts.access.rules = accessRules;
@@ -88,6 +94,26 @@ export class Volume extends VolumeOperations implements FileSystem<Transaction> 
   /** The size to which it could be shrunk, in bytes, as far as can be told before it is tried. */
   async leastSizeBytes(): Promise<number> {
     return (await this.parts.shrinking.leastBlocks()) * this.blockBytes;
+  }
+
+  /**
+   * In how many pieces a regular file lies: stretches of blocks of which each stands directly
+   * behind the one before, holes passed over.
+   * @throws FsError ESTALE, EINVAL, EISDIR, EIO
+   */
+  countPieces(inode: number): Promise<number> {
+    return this.parts.defragmentation.countPieces(inode);
+  }
+
+  /**
+   * Moves the next range of a regular file to a place where it lies in fewer pieces, if there is
+   * one. Anything else may go on meanwhile. A commit makes it durable; a crash leaves the file
+   * whole.
+   * @throws FsError EINTR where an unmount or a rest halted it; EROFS, ESTALE, EINVAL, EISDIR; the
+   * error of the device
+   */
+  defragment(request: DefragmentRequest): Promise<DefragmentedRange> {
+    return this.parts.defragmentation.range(request);
   }
 
   /**

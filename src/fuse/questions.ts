@@ -72,6 +72,8 @@ export const QUESTIONS = {
   resize: { number: 6, ownerOnly: true },
   /** Begins, looks at or ends a record of the mount's operations; the payload says which. */
   record: { number: 7, ownerOnly: true },
+  /** Moves files into fewer pieces for a moment: those of the asker, or of anybody for root. */
+  defrag: { number: 9, ownerOnly: false },
   /**
    * Counters and what changed of the free space, for `quarry watch`; begins to count. For the owner
    * because it makes work.

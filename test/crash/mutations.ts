@@ -97,6 +97,17 @@ const COMMITTING: Mutation[] = [
   ),
 ];
 
+const MOVES: Mutation[] = [
+  mutation(
+    'moved-before-copied',
+    'the transaction speaks of the new place of a block while its data is on the way',
+    'rule-11-1',
+    'data/range-move',
+    'await this.#parts.copier.copy(',
+    'void this.#parts.copier.copy(',
+  ),
+];
+
 const CHECKPOINTS: Mutation[] = [
   mutation(
     'home-before-commit',
@@ -234,7 +245,13 @@ const RECOVERY: Mutation[] = [
   ),
 ];
 
-export const MUTATIONS: readonly Mutation[] = [...COMMITTING, ...CHECKPOINTS, ...FREED_BLOCKS, ...RECOVERY];
+export const MUTATIONS: readonly Mutation[] = [
+  ...COMMITTING,
+  ...MOVES,
+  ...CHECKPOINTS,
+  ...FREED_BLOCKS,
+  ...RECOVERY,
+];
 
 /** @throws Error if an edit does not fit exactly once */
 export function mutatedCopy(compiled: string, { name, edits }: Mutation): Build {

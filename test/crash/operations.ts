@@ -182,4 +182,10 @@ export const OPERATIONS: readonly CrashOperation[] = [
     await recorder.unlink('/filler');
     await recorder.shrink(GROWN_BYTES);
   }),
+  ...FILES.map((path) =>
+    operation(`defragment ${path}`, async (recorder) => {
+      await recorder.unlink('/filler');
+      await recorder.defragment(path);
+    }),
+  ),
 ];

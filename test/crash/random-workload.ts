@@ -53,7 +53,8 @@ class RandomWorkload {
     if (dice < 45) return this.#chmod();
     if (dice < 71) return this.#write();
     if (dice < 81) return this.#truncate();
-    if (dice < 90) return recorder.sync();
+    if (dice < 87) return recorder.sync();
+    if (dice < 90) return this.#defragment();
     if (dice < 94) return this.#syncInBackground();
     if (dice < 96) return this.#metadataBecomesData();
     if (dice < 97) return this.#attribute();
@@ -71,6 +72,33 @@ class RandomWorkload {
       else await recorder.setAttribute(path, name, random.pick([0, 20, 200, 1000, 2500]));
       if (random.chance(0.2)) await recorder.sync();
     }
+  }
+
+  /** Sometimes of a file that was made to lie in pieces. */
+  async #defragment(): Promise<void> {
+    const { recorder, random } = this;
+    const path = this.#file();
+    if (path === undefined) return;
+    if (random.chance(0.5) && !recorder.isTruncating(path)) await this.#weave(path);
+    await recorder.defragment(path);
+  }
+
+  /** The file and another one grow in turn. */
+  async #weave(path: string): Promise<void> {
+    const { recorder, random } = this;
+    const other = this.#newPath();
+    const { blockBytes } = recorder.volume;
+    const size = recorder.model.largestSize(recorder.model.get(path).id);
+    await recorder.create(other);
+    for (let i = 0; i < 5; i++) {
+      for (const [grown, from] of [
+        [path, size],
+        [other, 0],
+      ] as const)
+        if (!recorder.isTruncating(grown)) await recorder.write(grown, from + i * blockBytes, blockBytes);
+      if (random.chance(0.2)) await recorder.sync();
+    }
+    if (random.chance(0.5)) await recorder.unlink(other);
   }
 
   /** Mostly so long that it takes a metadata block of its own. */

@@ -262,6 +262,23 @@ export class Recorder {
     }
   }
 
+  /** Moves the file to where it lies in fewer pieces. Nothing that anybody sees changes. */
+  async defragment(path: string): Promise<boolean> {
+    if (this.#file(path) === undefined) return false;
+    const inode = this.inodeOf(path);
+    let movedBlocks = 0;
+    try {
+      for (let from = 0; Number.isFinite(from); ) {
+        const range = await this.volume.defragment({ inode, from, dryRun: false });
+        movedBlocks += range.movedBlocks;
+        from = range.next;
+      }
+    } catch (thrown) {
+      if (!this.#isRefusal(thrown)) throw thrown;
+    }
+    return movedBlocks > 0;
+  }
+
   async freeBlocks(): Promise<number> {
     const into = { blockBytes: 0, blocks: 0, freeBlocks: 0, inodes: 0, freeInodes: 0, maxNameBytes: 0 };
     await this.volume.run((tx) => this.volume.statistics(tx, into));

@@ -51,6 +51,32 @@ async function truncateInSteps(recorder: Recorder, delay: number): Promise<void>
   await Promise.all([truncated, recorder.sync()]);
 }
 
+/** Two files that grew in turn go to places of their own, one of them while it is written to. */
+async function defragment(recorder: Recorder, delay: number): Promise<void> {
+  const { blockBytes } = recorder.volume;
+  await recorder.unlink('/filler');
+  await recorder.create('/one');
+  await recorder.create('/two');
+  for (let i = 0; i < 12; i++)
+    for (const path of ['/one', '/two']) await recorder.write(path, i * blockBytes, blockBytes);
+  await recorder.sync();
+  const moved = recorder.defragment('/one');
+  await turns(delay);
+  await Promise.all([
+    recorder.write('/one', 5 * blockBytes + 100, 2 * blockBytes, { early: delay % 2 === 0 }),
+    recorder.sync(),
+    moved,
+  ]);
+  const movedToo = recorder.defragment('/two');
+  await turns(delay);
+  await Promise.all([recorder.truncate('/two', 7 * blockBytes - 9), recorder.sync(), movedToo]);
+  // What is free by now is used again.
+  await recorder.write('/A/foo', 0, 20 * blockBytes);
+  await recorder.sync();
+  await recorder.defragment('/two');
+  await recorder.sync();
+}
+
 export const SCENARIOS: readonly Scenario[] = [
   scenario('metadata-becomes-data', LARGE_JOURNAL, false, metadataBecomesData),
   scenario('metadata-on-its-way-home-becomes-data', SMALL_JOURNAL, true, metadataBecomesData),
@@ -101,6 +127,11 @@ export const SCENARIOS: readonly Scenario[] = [
     await recorder.truncate('/foo', 2500);
     await recorder.sync();
   }),
+  ...[0, 3, 8, 15].map((delay) =>
+    scenario(`defragment-${delay}`, delay === 3 ? SMALL_JOURNAL : LARGE_JOURNAL, false, (recorder) =>
+      defragment(recorder, delay),
+    ),
+  ),
 ];
 
 /** Runs it. @returns where in the device log it began */

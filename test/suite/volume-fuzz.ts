@@ -158,6 +158,19 @@ class Fuzz {
     file.data = grown;
   }
 
+  /** All of a file, while another one, or the same, is written to. */
+  async defragment(): Promise<void> {
+    const found = this.file();
+    if (!found) return;
+    const { volume } = this.volume;
+    const inode = await this.volume.resolve(found.path);
+    const move = async () => {
+      for (let from = 0; Number.isFinite(from); )
+        from = (await volume.defragment({ inode, from, dryRun: false })).next;
+    };
+    await Promise.all([move(), this.random.below(2) === 0 ? this.write() : this.truncate()]);
+  }
+
   async setAttribute(): Promise<void> {
     const found = this.file();
     if (!found) return;
@@ -342,6 +355,7 @@ const ACTIONS = [
   ['setAttribute', 5],
   ['removeAttribute', 3],
   ['preallocate', 5],
+  ['defragment', 4],
   ['readSome', 10],
   ['link', 2],
   ['remove', 8],

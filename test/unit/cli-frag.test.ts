@@ -175,11 +175,45 @@ describe('quarry map', () => {
     expect(readFileSync(file).subarray(1, 4).toString()).toBe('PNG');
   });
 
+  test('as data: what each cell has of each class', async () => {
+    const text = await succeeded(['map', image, '--json']);
+    expect(text.trimEnd().split('\n')).toHaveLength(1);
+    const found = JSON.parse(text);
+    const { blocksPerCell, cellCount, classes, cells } = found;
+    expect(found).toMatchObject({
+      target: image,
+      isClean: true,
+      committed: false,
+      blockBytes: BLOCK_BYTES,
+      blockCount: SIZE_BYTES / BLOCK_BYTES,
+      by: 'kind',
+      blocksPerCell: 1,
+      cellCount: SIZE_BYTES / BLOCK_BYTES,
+      faults: { count: 0, first: [] },
+    });
+    expect(cells).toHaveLength(cellCount);
+    const sums = (cells as number[][]).map((counts) => counts.reduce((sum, count) => sum + count, 0));
+    expect(new Set(sums)).toEqual(new Set([blocksPerCell]));
+    for (const [number, { name, blocks }] of classes.entries()) {
+      const total = (cells as number[][]).reduce((sum, counts) => sum + (counts[number] ?? 0), 0);
+      expect([name, total]).toEqual([name, blocks]);
+    }
+    const blocksOf = (name: string) =>
+      classes.find((one: { name: string }) => one.name === name)?.blocks as number;
+    const { layout, freeSpace } = JSON.parse(await succeeded(['frag', image, '--json']));
+    expect([blocksOf('data'), blocksOf('free')]).toEqual([layout.blocks, freeSpace.freeBlocks]);
+    expect(blocksOf('in use for nothing known')).toBe(0);
+    const byAge = JSON.parse(await succeeded(['map', image, '--json', '--by', 'age', '--time', 'modified']));
+    expect(byAge).toMatchObject({ by: 'age', time: 'modified' });
+  });
+
   test('wrong command lines', async () => {
     const cases: [string[], number, string][] = [
       [[image, '--by', 'size'], 2, '--by size is unknown: say one of kind, age, extents'],
       [[image, '--layout', 'spiral'], 2, '--layout spiral is unknown: say one of hilbert, rows'],
-      [[image, '--png', 'a', '--svg', 'b'], 2, 'give only one of --png, --svg and --txt'],
+      [[image, '--png', 'a', '--svg', 'b'], 2, 'give only one of --png, --svg, --txt and --json'],
+      [[image, '--txt', '--json'], 2, 'give only one of --png, --svg, --txt and --json'],
+      [[image, '--json', '--layout', 'rows'], 2, '--layout is for pictures'],
       [[image, '--svg', join(folder, 'no', 'where.svg')], 1, 'does not exist'],
     ];
     for (const [words, status, line] of cases) {

@@ -114,7 +114,7 @@ async function ask(number: number, uid: number, token = 0, offset = 0) {
 }
 
 describe('answers', () => {
-  test('anyone may ask who serves and how it does, only root and the owner the rest', async () => {
+  test('anyone may ask who serves and how it does, and have files moved; only root and the owner the rest', async () => {
     const functions = {
       identify: () => 1,
       stat: () => 1,
@@ -124,10 +124,11 @@ describe('answers', () => {
       resize: () => 1,
       record: () => 1,
       watch: () => 1,
+      defrag: () => 1,
     };
     answers.attach(functions);
     for (const [name, { number, ownerOnly }] of Object.entries(QUESTIONS)) {
-      expect(ownerOnly, name).toBe(!['identify', 'stat'].includes(name));
+      expect(ownerOnly, name).toBe(!['identify', 'stat', 'defrag'].includes(name));
       for (const [uid, allowed] of [
         [0, true],
         [OWNER, true],

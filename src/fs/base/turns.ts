@@ -87,6 +87,27 @@ export class Turns {
  */
 export const TURN_BUCKETS = 24;
 
+/**
+ * Work that awaits each of its steps, which may all be done at once: in between it lets others have
+ * their turn when its own has been long enough.
+ */
+export class Pace {
+  readonly #turns: Turns;
+  #began: number;
+
+  constructor(turns: Turns) {
+    this.#turns = turns;
+    this.#began = turns.now();
+  }
+
+  /** Resolves at once, or in a later turn. */
+  async pause(): Promise<void> {
+    if (this.#turns.now() - this.#began < TURN_BUDGET_MILLISECONDS) return;
+    await new Promise<void>((resolve) => this.#turns.later(resolve));
+    this.#began = this.#turns.now();
+  }
+}
+
 /** The lengths of turns as `quarry stat` shows them. */
 export interface TurnSummary {
   readonly count: number;

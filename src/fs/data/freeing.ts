@@ -14,6 +14,11 @@ export class Freeing {
     return this.#tasks > 0;
   }
 
+  /** Does anybody wait for a step? */
+  get isAwaited(): boolean {
+    return this.#waiting.length > 0;
+  }
+
   begin(): void {
     this.#tasks++;
   }

@@ -3,8 +3,6 @@
  * are its own. Each step is a transaction; data is copied before the one that speaks of it. Nothing
  * else may go on in the volume.
  */
-import { PromisedCompletion } from '../../aio/device.ts';
-import { fsErrorFromNumber } from '../base/errors.ts';
 import type { BlockNumber, BlockRun, FileBlock } from '../base/numbers.ts';
 import { BlockHeader, BlockKind, FILE_BLOCK_LIMIT } from '../format/format.ts';
 import type { Layout } from '../format/layout.ts';
@@ -13,10 +11,9 @@ import type { Transaction } from '../transaction/transaction.ts';
 import type { Directories } from '../tree/directory.ts';
 import { hasAttributes } from '../tree/extended-attributes.ts';
 import { blocksOf, type InodeRef, isDirectory, isInline, isRegular, isSymlink } from '../tree/inode.ts';
+import { BlockCopier } from './block-copy.ts';
 import type { WriteContext } from './write-plan.ts';
 
-/** Data is copied in pieces of this size. */
-const COPY_BYTES = 1024 * 1024;
 /** Extents that one transaction looks at: each may be in a node that has to be loaded. */
 const EXTENTS_PER_LOOK = 64;
 /** Metadata blocks that one transaction moves. */
@@ -41,11 +38,13 @@ export class Relocation {
   readonly #files: WriteContext;
   /** The first block that nothing may be left at. */
   readonly #end: BlockNumber;
+  readonly #copier: BlockCopier;
 
   constructor(parts: RelocationParts, end: BlockNumber) {
     this.#parts = parts;
     this.#files = parts.files;
     this.#end = end;
+    this.#copier = new BlockCopier(parts.files);
   }
 
   /**
@@ -139,15 +138,16 @@ export class Relocation {
 
   /** @returns how many blocks were moved, the first of the piece */
   async #movePiece(number: number, piece: Piece): Promise<number> {
-    const { blockBytes, space } = this.#files;
+    const { space } = this.#files;
     const isMetadata = await transact(this.#files, (tx) => !isRegular(this.#inode(tx, number)));
-    const most = isMetadata ? BLOCKS_PER_STEP : Math.max(1, COPY_BYTES / blockBytes);
+    const most = isMetadata ? BLOCKS_PER_STEP : this.#copier.mostBlocks;
     const length = Math.min(piece.length, most);
     const kind = number === 0 ? 'inode' : isMetadata ? 'tree' : 'data';
     const want = { goal: -1, length, minimum: 1, inode: number, kind, stream: false } as const;
     const run = await transact(this.#files, (tx) => space.reserve(tx, want));
     try {
-      if (!isMetadata && !piece.unwritten) await this.#copy(piece.block, run);
+      if (!isMetadata && !piece.unwritten)
+        await this.#copier.copy([{ from: piece.block, to: run.start, length: run.length }]);
       await transact(this.#files, (tx) => {
         const inode = this.#inode(tx, number);
         if (isMetadata) this.#copyMetadata(tx, inode, piece, run);
@@ -158,23 +158,6 @@ export class Relocation {
       throw thrown;
     }
     return run.length;
-  }
-
-  async #copy(from: BlockNumber, { start, length }: BlockRun): Promise<void> {
-    const { blockBytes, device } = this.#files;
-    const bytes = length * blockBytes;
-    const memory = device.allocateMemory(bytes);
-    for (const [operation, block] of [
-      ['read', from],
-      ['write', start],
-    ] as const) {
-      const completion = new PromisedCompletion();
-      device[operation](memory, 0, bytes, block * blockBytes, completion);
-      device.submit();
-      const errno = await completion.promise;
-      if (errno !== 0) throw fsErrorFromNumber(errno);
-    }
-    this.#files.dataWritten();
   }
 
   #copyMetadata(tx: Transaction, inode: InodeRef, piece: Piece, { start, length }: BlockRun): void {

@@ -7,6 +7,7 @@
  */
 import type { Device } from '../../aio/device.ts';
 import type { PolicyOffer } from '../../alloc/fenced-policy.ts';
+import type { Defragmentation } from '../data/defragmentation.ts';
 import { reapAll } from '../data/file-resizer.ts';
 import type { WriteContext } from '../data/write-plan.ts';
 import type { AccessTimes } from '../inodes/access-times.ts';
@@ -31,6 +32,7 @@ export interface LifecycleParts {
   readonly table: InodeTable;
   readonly runner: OperationRunner;
   readonly files: WriteContext;
+  readonly defragmentation: Defragmentation;
   readonly references: NodeReferences;
   readonly access: AccessTimes;
   readonly durability: Durability;
@@ -74,7 +76,8 @@ export class Lifecycle {
 
   /** @throws the error of the device */
   async settle(): Promise<void> {
-    const { references, access, durability } = this.#parts;
+    const { defragmentation, references, access, durability } = this.#parts;
+    await defragmentation.halt();
     await references.settled();
     await access.write(false);
     await durability.commit();
@@ -108,8 +111,9 @@ export class Lifecycle {
   }
 
   async #finish(): Promise<void> {
-    const { rest, health, durability, runner, references, files, committer } = this.#parts;
+    const { rest, health, durability, runner, references, files, committer, defragmentation } = this.#parts;
     await rest.quiet();
+    await defragmentation.halt();
     // What could not be written so far is tried once more, also when it has to wake for that.
     if (health.state === 'resting' && durability.lost.kept().size > 0) await rest.wake().catch(() => {});
     await runner.idle();

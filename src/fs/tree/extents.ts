@@ -31,6 +31,14 @@ export interface Mapping {
   follows: BlockNumber;
 }
 
+/** Blocks of a file that go to blocks which were reserved for them. */
+export interface MovedRun {
+  readonly fileBlock: FileBlock;
+  readonly to: BlockNumber;
+  readonly length: number;
+  readonly unwritten: boolean;
+}
+
 /** Tree nodes of all trees, taken from and given back to the space. */
 export class TreeNodeSpace implements NodeSpace {
   constructor(
@@ -256,6 +264,22 @@ export class ExtentMap {
     this.punch(tx, inode, fileBlock, fileBlock + length, 1, metadata);
     this.#space.claim(tx, to, length);
     this.insert(tx, inode, fileBlock, to, length, flags);
+  }
+
+  /**
+   * As `move`, for data that lies in as many as `most` extents.
+   * @param run file blocks that all have blocks, all of them unwritten or none, and where they go
+   */
+  moveAll(
+    tx: Transaction,
+    inode: InodeRef,
+    { fileBlock, to, length, unwritten }: MovedRun,
+    most: number,
+  ): void {
+    const isFree = this.punch(tx, inode, fileBlock, fileBlock + length, most + 1);
+    assert(isFree, 'what goes to another place leaves its old one');
+    this.#space.claim(tx, to, length);
+    this.insert(tx, inode, fileBlock, to, length, unwritten ? ExtentFlag.unwritten : 0);
   }
 
   /** As `Tree.movePath` does for the nodes of the tree. */
