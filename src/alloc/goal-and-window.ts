@@ -7,9 +7,11 @@
  *      into, or the longest there is. So it gets few pieces.
  *   3. What else there is more of a file: the smallest hole that holds it, of equal ones the
  *      nearest. It is a fragment wherever it lies, and here it spoils the least for others.
- *   4. A new file: the first hole from the front that holds it whole, so that what is made together
- *      lies together; if it is not small, rather a hole of just its length, of which nothing
- *      remains. Without one, the longest hole.
+ *   4. A new file: the first hole that holds it whole, from the front if it is small, else behind
+ *      the part of the space that small ones have need of (size-shares.ts). So what is made
+ *      together lies together, and the way from one small file to the next is short. A large one
+ *      rather takes a hole of just its length, of which nothing remains. Without any, the longest
+ *      hole.
  *
  * A file that grows has a window ahead of it that others keep clear of in all steps, while there is
  * anything else (growing-files.ts). Windows take a share of the free space, so that they do not
@@ -32,6 +34,7 @@ import {
 import { GrowingFiles } from './growing-files.ts';
 import { windowOption } from './policy-options.ts';
 import { PATIENCE_GROUPS } from './run-lengths.ts';
+import { SizeShares } from './size-shares.ts';
 
 /** All windows together take at most one part in so many of the free space. */
 const WINDOWS_SHARE = 2;
@@ -39,15 +42,16 @@ const FEWEST_WINDOWS = 4;
 /** Holes in which windows may stand that one search looks at. */
 const TRIES = 16;
 /**
- * From so many blocks on a new file fills a hole exactly rather than lie near to others: to read a
- * smaller one takes less time than to reach it.
+ * From so many blocks on a new file is large. It fills a hole exactly rather than lie near to
+ * others: to read a smaller one takes less time than to reach it.
  */
-const LEAST_FOR_EXACT = 12;
+const LEAST_OF_LARGE = 12;
 
 class GoalAndWindow implements Allocator {
   readonly #space: FreeSpace;
   readonly #windowBlocks: number;
   readonly #growing = new GrowingFiles();
+  readonly #shares = new SizeShares();
   #goalHits = 0;
   #goalMisses = 0;
 
@@ -77,6 +81,8 @@ class GoalAndWindow implements Allocator {
       else this.#goalMisses++;
     }
     if (want.kind !== 'data') return;
+    const isSmall = want.goal < 0 && want.length < LEAST_OF_LARGE;
+    this.#shares.gave(run.length, isSmall, this.#space.blockCount);
     this.#growing.passed(run.length);
     if (want.goal < 0) this.#growing.began(want.inode);
     else if (want.stream) this.#growing.grew(want.inode, run, this.#mostOfWindow);
@@ -115,11 +121,12 @@ class GoalAndWindow implements Allocator {
 
   #forNew(want: AllocationRequest): Run | undefined {
     const { length, inode } = want;
-    if (length < LEAST_FOR_EXACT) return this.#first(want);
-    const hole = this.#space.smallestRun(length, 0, PATIENCE_GROUPS);
+    if (length < LEAST_OF_LARGE) return this.#first(0, this.#space.blockCount, want);
+    const front = Math.floor(this.#space.blockCount * this.#shares.ofSmall);
+    const hole = this.#space.smallestRun(length, front, PATIENCE_GROUPS);
     if (hole === undefined) return undefined;
     const exact = hole.length === length ? this.#growing.clearPart(hole, length, inode) : undefined;
-    return exact ?? this.#first(want);
+    return exact ?? this.#first(front, this.#space.blockCount, want) ?? this.#first(0, front, want);
   }
 
   #smallest(least: number, { goal, inode }: AllocationRequest): Run | undefined {
@@ -132,19 +139,17 @@ class GoalAndWindow implements Allocator {
     return undefined;
   }
 
-  /** The first hole from the front that holds it whole. */
-  #first({ length, inode }: AllocationRequest): Run | undefined {
-    const { blockCount } = this.#space;
-    let hole = this.#space.findRun(0, blockCount, length, length, PATIENCE_GROUPS);
+  /** The first hole that starts in [start, limit) and holds it whole. */
+  #first(start: number, limit: number, { length, inode }: AllocationRequest): Run | undefined {
+    let hole = this.#space.findRun(start, limit, length, length, PATIENCE_GROUPS);
     for (let tries = TRIES; tries > 0 && hole !== undefined; tries--) {
       if (this.#growing.clearPart(hole, length, inode) !== undefined) return hole;
-      const { start } = hole;
-      const rest = this.#space.runAround(start);
+      const rest = this.#space.runAround(hole.start);
       const clear =
-        rest === undefined ? undefined : this.#growing.clearPart(from(rest, start), length, inode);
+        rest === undefined ? undefined : this.#growing.clearPart(from(rest, hole.start), length, inode);
       if (clear !== undefined) return clear;
-      const behind = rest === undefined ? start + length : rest.start + rest.length;
-      hole = this.#space.findRun(behind, blockCount, length, length, PATIENCE_GROUPS);
+      const behind = rest === undefined ? hole.start + length : rest.start + rest.length;
+      hole = this.#space.findRun(behind, limit, length, length, PATIENCE_GROUPS);
     }
     return undefined;
   }

@@ -108,6 +108,16 @@ describe('goal-and-window', () => {
     expect(mustAllocate(owner, { inode: 2, length: 6 })).toEqual({ start: 100, length: 6 });
   });
 
+  it('leaves small files as much of the front as they had need of', async () => {
+    const owner = await ownerOf('goal-and-window');
+    mustAllocate(owner, { inode: 1, length: 100 });
+    for (let inode = 2; inode < 102; inode++) mustAllocate(owner, { inode, length: 1 });
+    const large = mustAllocate(owner, { inode: 200, length: 20 });
+    // Half of what was given went to them: half of the space is theirs.
+    expect(large.start).toBeGreaterThanOrEqual(40_000);
+    expect(mustAllocate(owner, { inode: 201, length: 2 }).start).toBeLessThan(1000);
+  });
+
   it('puts more of a file into the smallest hole that holds it, the nearest of equals', async () => {
     const owner = await ownerOf('goal-and-window');
     mustAllocate(owner, { length: 1000 });
