@@ -3,9 +3,15 @@
  *
  *   1. At the goal, the block after the file's last one: a longer extent is better than any other
  *      place.
- *   2. A file that grows and cannot go on there: the smallest hole as long as what it was given so
- *      far, or the longest there is. So one that doubles and doubles gets few pieces.
- *   3. All else: the first hole from the front that holds it whole; without one, the longest hole.
+ *   2. A file that keeps growing and cannot go on there: the smallest hole that a whole window goes
+ *      into, or the longest there is. So it gets few pieces.
+ *   3. What else there is more of a file: the smallest hole that holds it, of equal ones the
+ *      nearest. It is a fragment wherever it lies, and here it spoils the least for others.
+ *   4. A new file: the first hole that holds it whole, from the front if it is small, else behind
+ *      the part of the space that small ones have need of (size-shares.ts). So what is made
+ *      together lies together, and the way from one small file to the next is short. A large one
+ *      rather takes a hole of just its length, of which nothing remains. Without any, the longest
+ *      hole.
  *
  * A file that grows has a window ahead of it that others keep clear of in all steps, while there is
  * anything else (growing-files.ts). Windows take a share of the free space, so that they do not
@@ -13,8 +19,7 @@
  *
  * First-fit leaves the long runs at the end of the space, where those who need one find it; whoever
  * goes round the space instead, as next-fit does, leaves none anywhere. It never refuses while a
- * run of the minimum exists. A request costs a few searches, and at most one more for each window,
- * none of which grows with the volume.
+ * run of the minimum exists. A request costs a few searches, none of which grows with the volume.
  *
  * Option `window`: blocks of a window at most, 2048 if not given (8 MiB of 4 KiB blocks), and no
  * more than a quarter of a group.
@@ -29,15 +34,24 @@ import {
 import { GrowingFiles } from './growing-files.ts';
 import { windowOption } from './policy-options.ts';
 import { PATIENCE_GROUPS } from './run-lengths.ts';
+import { SizeShares } from './size-shares.ts';
 
 /** All windows together take at most one part in so many of the free space. */
-const WINDOWS_SHARE = 8;
+const WINDOWS_SHARE = 2;
 const FEWEST_WINDOWS = 4;
+/** Holes in which windows may stand that one search looks at. */
+const TRIES = 16;
+/**
+ * From so many blocks on a new file is large. It fills a hole exactly rather than lie near to
+ * others: to read a smaller one takes less time than to reach it.
+ */
+const LEAST_OF_LARGE = 12;
 
 class GoalAndWindow implements Allocator {
   readonly #space: FreeSpace;
   readonly #windowBlocks: number;
   readonly #growing = new GrowingFiles();
+  readonly #shares = new SizeShares();
   #goalHits = 0;
   #goalMisses = 0;
 
@@ -50,7 +64,9 @@ class GoalAndWindow implements Allocator {
     const { minimum, length } = want;
     if (this.#space.freeBlocks < minimum) return undefined;
     const run =
-      this.#atGoal(want) ?? this.#forGrowing(want) ?? this.#whole(want) ?? this.#longest(want, minimum);
+      this.#atGoal(want) ??
+      (want.goal < 0 ? this.#forNew(want) : this.#forMore(want)) ??
+      this.#longest(want, minimum);
     // Where windows stand in all that is left, they stand in the way no more.
     const last = run ?? this.#space.longestRun(0, PATIENCE_GROUPS);
     if (last !== undefined && last.length >= minimum) {
@@ -65,8 +81,11 @@ class GoalAndWindow implements Allocator {
       else this.#goalMisses++;
     }
     if (want.kind !== 'data') return;
+    const isSmall = want.goal < 0 && want.length < LEAST_OF_LARGE;
+    this.#shares.gave(run.length, isSmall, this.#space.blockCount);
     this.#growing.passed(run.length);
-    if (isGrowing(want)) this.#growing.grew(want.inode, run, this.#mostOfWindow);
+    if (want.goal < 0) this.#growing.began(want.inode);
+    else if (want.stream) this.#growing.grew(want.inode, run, this.#mostOfWindow);
   }
 
   forgetInode(inode: number): void {
@@ -78,7 +97,7 @@ class GoalAndWindow implements Allocator {
     return {
       goalHits: this.#goalHits,
       goalMisses: this.#goalMisses,
-      windows: growing.size,
+      windows: growing.windowCount,
       indexBytes: growing.memoryBytes,
     };
   }
@@ -86,11 +105,6 @@ class GoalAndWindow implements Allocator {
   get #mostOfWindow(): number {
     const windows = WINDOWS_SHARE * Math.max(FEWEST_WINDOWS, this.#growing.size);
     return Math.min(this.#windowBlocks, Math.floor(this.#space.freeBlocks / windows));
-  }
-
-  /** In so many holes there is one in which no window stands. */
-  get #tries(): number {
-    return this.#growing.size + 1;
   }
 
   #atGoal({ goal, length, minimum, inode }: AllocationRequest): Run | undefined {
@@ -101,34 +115,47 @@ class GoalAndWindow implements Allocator {
     return clear?.start === goal ? clear : undefined;
   }
 
-  #forGrowing(want: AllocationRequest): Run | undefined {
-    if (!isGrowing(want)) return undefined;
-    const hoped = Math.min(this.#mostOfWindow, this.#growing.blocksOf(want.inode));
-    if (hoped <= want.length) return undefined;
-    return this.#smallest(hoped, want) ?? this.#longest(want, want.length);
+  #forMore(want: AllocationRequest): Run | undefined {
+    const { length, inode, stream, kind } = want;
+    const isGrowing = stream && kind === 'data' && this.#growing.isGrowing(inode);
+    const run =
+      isGrowing && this.#windowBlocks > length
+        ? (this.#smallest(this.#windowBlocks, want) ?? this.#longest(want, length))
+        : undefined;
+    return run ?? this.#smallest(length, want);
   }
 
-  #smallest(least: number, { inode }: AllocationRequest): Run | undefined {
-    let hole = this.#space.smallestRun(least, 0, PATIENCE_GROUPS);
-    for (let tries = this.#tries; tries > 0 && hole !== undefined; tries--) {
+  #forNew(want: AllocationRequest): Run | undefined {
+    const { length, inode } = want;
+    if (length < LEAST_OF_LARGE) return this.#first(0, this.#space.blockCount, want);
+    const front = Math.floor(this.#space.blockCount * this.#shares.ofSmall);
+    const hole = this.#space.smallestRun(length, front, PATIENCE_GROUPS);
+    if (hole === undefined) return undefined;
+    const exact = hole.length === length ? this.#growing.clearPart(hole, length, inode) : undefined;
+    return exact ?? this.#first(front, this.#space.blockCount, want) ?? this.#first(0, front, want);
+  }
+
+  #smallest(least: number, { goal, inode }: AllocationRequest): Run | undefined {
+    let hole = this.#space.smallestRun(least, goal, PATIENCE_GROUPS);
+    for (let tries = TRIES; tries > 0 && hole !== undefined; tries--) {
       const clear = this.#growing.clearPart(hole, least, inode);
       if (clear !== undefined) return clear;
-      hole = this.#space.smallestRun(hole.length + 1, 0, PATIENCE_GROUPS);
+      hole = this.#space.smallestRun(hole.length + 1, goal, PATIENCE_GROUPS);
     }
     return undefined;
   }
 
-  #whole({ length, inode }: AllocationRequest): Run | undefined {
-    const { blockCount } = this.#space;
-    let hole = this.#space.findRun(0, blockCount, length, length, PATIENCE_GROUPS);
-    for (let tries = this.#tries; tries > 0 && hole !== undefined; tries--) {
-      const { start } = hole;
-      const rest = this.#space.runAround(start);
+  /** The first hole that starts in [start, limit) and holds it whole. */
+  #first(start: number, limit: number, { length, inode }: AllocationRequest): Run | undefined {
+    let hole = this.#space.findRun(start, limit, length, length, PATIENCE_GROUPS);
+    for (let tries = TRIES; tries > 0 && hole !== undefined; tries--) {
+      if (this.#growing.clearPart(hole, length, inode) !== undefined) return hole;
+      const rest = this.#space.runAround(hole.start);
       const clear =
-        rest === undefined ? undefined : this.#growing.clearPart(from(rest, start), length, inode);
+        rest === undefined ? undefined : this.#growing.clearPart(from(rest, hole.start), length, inode);
       if (clear !== undefined) return clear;
-      const behind = rest === undefined ? start + length : rest.start + rest.length;
-      hole = this.#space.findRun(behind, blockCount, length, length, PATIENCE_GROUPS);
+      const behind = rest === undefined ? hole.start + length : rest.start + rest.length;
+      hole = this.#space.findRun(behind, limit, length, length, PATIENCE_GROUPS);
     }
     return undefined;
   }
@@ -142,11 +169,6 @@ class GoalAndWindow implements Allocator {
 /** What of the hole lies from `start` on. */
 function from(hole: Run, start: number): Run {
   return { start, length: hole.start + hole.length - start };
-}
-
-/** A file that is being appended to and has blocks already. */
-function isGrowing(want: AllocationRequest): boolean {
-  return want.stream && want.kind === 'data' && want.goal >= 0;
 }
 
 export default defineAllocator({
