@@ -191,7 +191,7 @@ class Chart {
   }
 }
 
-export class Charts {
+export class LiveCharts {
   readonly #charts = KINDS.map((kind) => new Chart(kind));
 
   constructor(place: HTMLElement) {

@@ -3,7 +3,7 @@
  *
  * Paused, it hangs up, which costs the mount nothing; when it goes on it is told everything again.
  */
-import { Charts } from './charts.ts';
+import { LiveCharts } from './charts.ts';
 import { showFreeRuns } from './free-runs.ts';
 import { MapView } from './map-view.ts';
 import {
@@ -32,7 +32,7 @@ const map = new MapView({
   cursor: element('map-cursor', HTMLElement),
   words: element('map-cell', HTMLElement),
 });
-const charts = new Charts(element('charts', HTMLElement));
+const charts = new LiveCharts(element('charts', HTMLElement));
 
 let points: RatePoint[] = [];
 let mostPoints = 1;
