@@ -59,7 +59,7 @@ export class GrowingFiles {
     return this.#files.size;
   }
 
-  /** Each with its inode: four numbers a file, two a window, none of those that began. */
+  /** With the number of its inode each: four numbers for a file, two for a window. */
   get memoryBytes(): number {
     return (5 * this.#files.size + 3 * this.#windows.size + this.#begun.size) * 8;
   }

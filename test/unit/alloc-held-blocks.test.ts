@@ -121,7 +121,8 @@ test('buddy, goal-and-window and group-and-goal tell the memory of what they rem
   }
   expect(figures).toEqual({
     buddy: [0, 24],
-    'goal-and-window': [0, 48],
+    // A file with four numbers and a window with two, each under its inode.
+    'goal-and-window': [0, 64],
     'group-and-goal': [0, 24],
   });
 });

@@ -31,11 +31,18 @@ export class HeadlessPage {
   #session = '';
 
   constructor() {
-    const words = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-background-networking'];
+    const quiet = ['--disable-quic', '--no-first-run', '--disable-component-update', '--disable-sync'];
+    const words = [
+      '--headless',
+      '--no-sandbox',
+      '--disable-gpu',
+      '--disable-background-networking',
+      ...quiet,
+    ];
     this.#child = spawn(
       'chromium',
       [...words, `--user-data-dir=${this.#profile}`, '--remote-debugging-pipe', 'about:blank'],
-      { stdio: ['ignore', 'ignore', 'ignore', 'pipe', 'pipe'] },
+      { stdio: ['ignore', 'ignore', 'ignore', 'pipe', 'pipe'], detached: true },
     );
     let text = '';
     (this.#child.stdio[4] as Readable).setEncoding('utf8').on('data', (part: string) => {
@@ -80,8 +87,9 @@ export class HeadlessPage {
 
   async close(): Promise<void> {
     const ended = new Promise((resolve) => this.#child.once('exit', resolve));
-    this.#child.kill('SIGKILL');
+    // With the processes that it made, which write into the profile too.
+    if (this.#child.pid !== undefined) process.kill(-this.#child.pid, 'SIGKILL');
     await ended;
-    rmSync(this.#profile, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
+    rmSync(this.#profile, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
   }
 }
