@@ -138,13 +138,14 @@ async function writeMetadata(
 /** No journal yet: a volume being made is none until its superblock is there. */
 async function writeHome(device: Device, cache: BlockCache, blockBytes: number): Promise<void> {
   const frames = [...cache.dirtySet()].sort((a, b) => a.block - b.block);
-  const { memory, bytes, view } = new Staging(device).reserve(frames.length * blockBytes);
+  const staged = new Staging(device).reserve(frames.length * blockBytes);
   for (const [i, frame] of frames.entries()) {
-    bytes.set(frame.bytes, i * blockBytes);
-    sealBlock(view, bytes, i * blockBytes, blockBytes, FIRST_SEQUENCE);
+    const at = i * blockBytes;
+    staged.bytes.set(frame.bytes, at);
+    sealBlock({ ...staged, at }, blockBytes, FIRST_SEQUENCE);
   }
   const blocks = frames.map((frame) => frame.block);
-  await writeBlocks(device, memory, 0, blocks, blockBytes);
+  await writeBlocks(device, staged.memory, 0, blocks, blockBytes);
 }
 
 function createVolumeRoot(tx: Transaction, layout: Layout): void {

@@ -8,6 +8,7 @@
 import { BlockSource } from '../check/block-source.ts';
 import { sameBytes, viewOf } from '../common/bytes.ts';
 import { blockFault } from '../fs/format/block-header.ts';
+import { blockViewOf } from '../fs/format/block-view.ts';
 import {
   BlockHeader,
   BlockKind,
@@ -147,7 +148,7 @@ async function gather(
     const place = layout.logBlock(index);
     const { bytes, errno } = await blocks.read(place * blockBytes, blockBytes);
     if (errno !== 0) continue;
-    if (blockFault(viewOf(bytes), bytes, 0, blockBytes, place, uuid) !== undefined) continue;
+    if (blockFault(blockViewOf(bytes), blockBytes, place, uuid) !== undefined) continue;
     if (sameBytes(JournalHeader.salt.of(bytes, 0), journalSalt)) add(found, bytes, index);
   }
   return [...found.values()].sort((a, b) => a.sequence - b.sequence);

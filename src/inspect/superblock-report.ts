@@ -6,8 +6,8 @@ import type { Device } from '../aio/device.ts';
 import { BlockSource } from '../check/block-source.ts';
 import { hasMagic } from '../check/metadata-block.ts';
 import { inspectSuperblock } from '../check/superblock-pass.ts';
-import { viewOf } from '../common/bytes.ts';
 import { blockFault } from '../fs/format/block-header.ts';
+import { blockViewOf } from '../fs/format/block-view.ts';
 import { MAGIC, SUPERBLOCK_BYTES } from '../fs/format/format.ts';
 import type { Layout } from '../fs/format/layout.ts';
 import { blockParts, type Part } from './block-parts.ts';
@@ -43,7 +43,7 @@ async function superblockBytes(source: BlockSource, offset: number, block: numbe
 }
 
 function reportOf(bytes: Uint8Array, block: number): SuperblockReport {
-  const fault = blockFault(viewOf(bytes), bytes, 0, SUPERBLOCK_BYTES, block, undefined);
+  const fault = blockFault(blockViewOf(bytes), SUPERBLOCK_BYTES, block, undefined);
   return { block, fault, parts: blockParts(bytes) ?? [] };
 }
 

@@ -11,6 +11,7 @@ import { BlockSource } from '../check/block-source.ts';
 import { type InodePlace, InodePlaces } from '../check/inode-places.ts';
 import { viewOf } from '../common/bytes.ts';
 import { blockFault } from '../fs/format/block-header.ts';
+import { blockViewOf } from '../fs/format/block-view.ts';
 import {
   BlockHeader,
   BlockKind,
@@ -122,7 +123,7 @@ export class VolumeSource {
 
   /** What is wrong with the block's header, or undefined. */
   fault(bytes: Uint8Array, number: number): string | undefined {
-    return blockFault(viewOf(bytes), bytes, 0, this.layout.blockBytes, number, this.superblock.uuid);
+    return blockFault(blockViewOf(bytes), this.layout.blockBytes, number, this.superblock.uuid);
   }
 
   /** A metadata block of this kind. @throws InspectError if it is not one */

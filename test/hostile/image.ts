@@ -132,7 +132,7 @@ export class Image {
   seal(block: Block): void {
     if (hasMagic(block.bytes)) {
       const sequence = BlockHeader.sequence.get(block.view, 0);
-      sealBlock(block.view, block.bytes, 0, this.layout.blockBytes, sequence);
+      sealBlock({ ...block, at: 0 }, this.layout.blockBytes, sequence);
     }
     this.store(block);
   }

@@ -36,7 +36,7 @@ async function featured(set: FeatureSet, bit: number, clean = true): Promise<Mem
   const bytes = found.peek(0, BLOCK_BYTES);
   const view = new DataView(bytes.buffer);
   FIELDS[set].set(view, 0, bit);
-  sealBlock(view, bytes, 0, BLOCK_BYTES, 7);
+  sealBlock({ bytes, view, at: 0 }, BLOCK_BYTES, 7);
   found.poke(0, bytes);
   return found;
 }

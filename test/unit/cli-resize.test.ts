@@ -58,7 +58,7 @@ async function superblock(change: (view: DataView) => void): Promise<void> {
   const { buffer, byteOffset } = memory.bytes;
   const view = new DataView(buffer, byteOffset, 4096);
   change(view);
-  sealBlock(view, memory.bytes, 0, 4096, 7);
+  sealBlock({ bytes: memory.bytes, view, at: 0 }, 4096, 7);
   await done((completion) => device.write(memory, 0, 4096, 0, completion));
   await device.close();
 }

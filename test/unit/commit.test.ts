@@ -115,7 +115,7 @@ beforeEach(async () => {
 function dirty(index: number): Frame {
   const block = layout.spaceStart + index;
   const frame = cache.get(block) ?? cache.claim(block, 1);
-  initialiseHeader(frame.view, frame.bytes, 0, BlockKind.symlink, block, identity.uuid);
+  initialiseHeader(frame, BlockKind.symlink, block, identity.uuid);
   cache.markDirty(frame);
   return frame;
 }

@@ -114,7 +114,7 @@ function ownersReplaced(device: MemoryDevice, id: number): MemoryDevice {
       if (view.getUint32(at, true) !== 0xabcd_ef01) continue;
       view.setUint32(at, id, true);
       view.setUint32(at + 4, id, true);
-      sealBlock(view, bytes, 0, 4096, 1);
+      sealBlock({ bytes, view, at: 0 }, 4096, 1);
       copy.poke(place, bytes);
     }
   }

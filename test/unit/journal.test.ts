@@ -20,7 +20,7 @@ const START = { tail: 0, sequence: 100, generation: 0 };
 
 function frame(block: number, content: number): Frame {
   const made = new Frame({ bytes: new Uint8Array(BLOCK) }, 0, new Uint8Array(BLOCK));
-  initialiseHeader(made.view, made.bytes, 0, BlockKind.symlink, block, identity.uuid);
+  initialiseHeader(made, BlockKind.symlink, block, identity.uuid);
   made.bytes.fill(content, 64);
   made.block = block;
   return made;

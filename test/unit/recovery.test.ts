@@ -51,7 +51,7 @@ class TranscribingDevice extends MemoryDevice {
 
 function frame(block: number): Frame {
   const made = new Frame({ bytes: new Uint8Array(BLOCK) }, 0, new Uint8Array(BLOCK));
-  initialiseHeader(made.view, made.bytes, 0, BlockKind.symlink, block, identity.uuid);
+  initialiseHeader(made, BlockKind.symlink, block, identity.uuid);
   made.block = block;
   return made;
 }
@@ -112,9 +112,9 @@ describe('recovery', () => {
     const journal = await journalOn(device);
     await append(journal, [4, 9]);
     const root = frame(layout.volumeRootBlock);
-    initialiseHeader(root.view, root.bytes, 0, BlockKind.volumeRoot, root.block, identity.uuid);
+    initialiseHeader(root, BlockKind.volumeRoot, root.block, identity.uuid);
     VolumeRoot.blockCount.set(root.view, 0, layout.blockCount);
-    sealBlock(root.view, root.bytes, 0, BLOCK, 1);
+    sealBlock(root, BLOCK, 1);
     device.poke(root.block * BLOCK, root.bytes);
     const superblock = {
       uuid: identity.uuid,

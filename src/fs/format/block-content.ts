@@ -15,6 +15,7 @@
 
 import { TWO_32 } from '../../common/bytes.ts';
 import { offsetOf } from '../../common/record.ts';
+import type { ViewedBytes } from './block-view.ts';
 import {
   AttributeRecord,
   BlockKind,
@@ -50,34 +51,33 @@ import {
 import { MOST_NODE_RECORDS } from './limits.ts';
 import { KEY_LIMIT } from './name-hash.ts';
 
-/** Above every file block. */
 const SLASH = 0x2f;
 /**
- * What is wrong inside a block of this kind, or undefined. Inodes are not looked at: see
- * `inodeFaults`.
+ * What is wrong inside a block of this kind, which fills the bytes, or undefined. Inodes are not
+ * looked at: see `inodeFaults`.
  */
-export function contentFault(view: DataView, bytes: Uint8Array, kind: number): string | undefined {
-  const size = bytes.length - HEADER_BYTES;
-  if (kind === BlockKind.extentNode)
-    return nodeFault(view, bytes, HEADER_BYTES, size, TreeKind.extents, false);
-  if (kind === BlockKind.directoryNode) {
-    return nodeFault(view, bytes, HEADER_BYTES, size, TreeKind.directory, false);
-  }
-  if (kind === BlockKind.attributeNode)
-    return nodeFault(view, bytes, HEADER_BYTES, size, TreeKind.attributes, false);
-  if (kind === BlockKind.volumeRoot) return tableFault(view, bytes);
-  if (kind === BlockKind.summary) return summaryFault(view, size);
+export function contentFault(block: ViewedBytes, kind: number): string | undefined {
+  const size = block.bytes.length - HEADER_BYTES;
+  if (kind === BlockKind.extentNode) return nodeFault(block, HEADER_BYTES, size, TreeKind.extents);
+  if (kind === BlockKind.directoryNode) return nodeFault(block, HEADER_BYTES, size, TreeKind.directory);
+  if (kind === BlockKind.attributeNode) return nodeFault(block, HEADER_BYTES, size, TreeKind.attributes);
+  if (kind === BlockKind.volumeRoot) return tableFault(block);
+  if (kind === BlockKind.summary) return summaryFault(block.view, size);
   return undefined;
 }
 
-/** The faults of the inodes in a block, by the offset of the inode; undefined if all are sound. */
-export function inodeFaults(view: DataView, bytes: Uint8Array): Map<number, string> | undefined {
+/**
+ * The faults of the inodes in a block, which fills the bytes, by the offset of the inode; undefined
+ * if all are sound.
+ */
+export function inodeFaults(block: ViewedBytes): Map<number, string> | undefined {
+  const { view } = block;
   let faults: Map<number, string> | undefined;
-  const count = bytes.length / INODE_STRIDE_BYTES;
+  const count = block.bytes.length / INODE_STRIDE_BYTES;
   for (let i = 0; i < count; i++) {
     const at = HEADER_BYTES + i * INODE_BYTES;
     if (Inode.mode.get(view, at) === 0) continue;
-    const fault = inodeFault(view, bytes, at);
+    const fault = inodeFault(block, at);
     if (fault === undefined) continue;
     faults ??= new Map();
     faults.set(at, fault);
@@ -85,11 +85,12 @@ export function inodeFaults(view: DataView, bytes: Uint8Array): Map<number, stri
   return faults;
 }
 
-function tableFault(view: DataView, bytes: Uint8Array): string | undefined {
+function tableFault(block: ViewedBytes): string | undefined {
+  const { view } = block;
   const at = VOLUME_ROOT_INODE_OFFSET;
   if (Inode.inlineAttributeBytes.get(view, at) !== 0 || Inode.attributeBlock.get(view, at) !== 0)
     return 'the inode table has attributes';
-  return nodeFault(view, bytes, at + INODE_BODY_OFFSET, INODE_BODY_BYTES, TreeKind.extents, true);
+  return nodeFault(block, at + INODE_BODY_OFFSET, INODE_BODY_BYTES, TreeKind.extents);
 }
 
 function summaryFault(view: DataView, size: number): string | undefined {
@@ -104,17 +105,18 @@ function summaryFault(view: DataView, size: number): string | undefined {
 
 // ---- inodes ----
 
-function inodeFault(view: DataView, bytes: Uint8Array, at: number): string | undefined {
+function inodeFault(block: ViewedBytes, at: number): string | undefined {
+  const { view } = block;
   const type = Inode.mode.get(view, at) & FILE_TYPE_MASK;
   const flags = Inode.flags.get(view, at);
   const size = Inode.size.get(view, at);
-  const fault = attributesFault(view, bytes, at);
+  const fault = attributesFault(block, at);
   if (fault !== undefined) return fault;
   if ((flags & ~INODE_FLAGS) !== 0) return `flags ${flags}`;
   const isInline = (flags & InodeFlag.inlineData) !== 0;
   if (type === FileType.directory) {
     if (isInline) return 'a directory with inline data';
-    return rootFault(view, bytes, at, TreeKind.directory);
+    return rootFault(block, at, TreeKind.directory);
   }
   if (type === FileType.regular || type === FileType.symlink) {
     const most = isInline
@@ -123,7 +125,7 @@ function inodeFault(view: DataView, bytes: Uint8Array, at: number): string | und
         ? MAX_FILE_BYTES
         : MAX_SYMLINK_BYTES;
     if (size > most) return `${size} bytes`;
-    return isInline ? undefined : rootFault(view, bytes, at, TreeKind.extents);
+    return isInline ? undefined : rootFault(block, at, TreeKind.extents);
   }
   if (!SPECIAL_TYPES.has(type)) return `type ${type.toString(8)}`;
   return isInline ? 'a special file with inline data' : undefined;
@@ -141,29 +143,26 @@ function bodyBytes(view: DataView, at: number): number {
   return INODE_BODY_BYTES - Inode.inlineAttributeBytes.get(view, at);
 }
 
-function rootFault(view: DataView, bytes: Uint8Array, at: number, kind: number): string | undefined {
-  return nodeFault(view, bytes, at + INODE_BODY_OFFSET, bodyBytes(view, at), kind, true);
+function rootFault(block: ViewedBytes, at: number, kind: number): string | undefined {
+  return nodeFault(block, at + INODE_BODY_OFFSET, bodyBytes(block.view, at), kind);
 }
 
-function attributesFault(view: DataView, bytes: Uint8Array, at: number): string | undefined {
+function attributesFault(block: ViewedBytes, at: number): string | undefined {
+  const { view } = block;
   const inline = Inode.inlineAttributeBytes.get(view, at);
   if (inline === 0) return undefined;
   const isAllowed =
     inline >= MIN_INLINE_ATTRIBUTE_BYTES && inline <= MAX_INLINE_ATTRIBUTE_BYTES && inline % 8 === 0;
   if (!isAllowed || Inode.attributeBlock.get(view, at) !== 0) return `${inline} bytes of attributes`;
-  return nodeFault(view, bytes, at + INODE_BYTES - inline, inline, TreeKind.attributes, true);
+  return nodeFault(block, at + INODE_BYTES - inline, inline, TreeKind.attributes);
 }
 
 // ---- tree nodes ----
 
-function nodeFault(
-  view: DataView,
-  bytes: Uint8Array,
-  base: number,
-  size: number,
-  kind: number,
-  isRoot: boolean,
-): string | undefined {
+/** A node that does not begin where the header of its block ends is the root, in an inode. */
+function nodeFault(block: ViewedBytes, base: number, size: number, kind: number): string | undefined {
+  const { view } = block;
+  const isRoot = base !== HEADER_BYTES;
   const level = NodeHeader.level.get(view, base);
   const count = NodeHeader.count.get(view, base);
   const heapStart = NodeHeader.heapStart.get(view, base);
@@ -172,7 +171,7 @@ function nodeFault(
   if (count === 0 && !(isRoot && level === 0)) return 'an empty tree node';
   const slotsEnd = NodeHeader.sizeBytes + count * SLOT_BYTES;
   if (heapStart < slotsEnd || heapStart > size) return `a tree node with its records from ${heapStart}`;
-  const length = recordsLength(view, bytes, base, size, heapStart, level > 0 ? BRANCHES : kind, count);
+  const length = recordsLength(block, base, size, level > 0 ? BRANCHES : kind);
   if (typeof length === 'string') return length;
   if (length + NodeHeader.garbage.get(view, base) !== size - heapStart)
     return 'a tree node that does not add up';
@@ -202,14 +201,13 @@ function keyOf(view: DataView, base: number, slot: number): number {
  * Bytes that the records take, or what is wrong with one of them. Leaves their places in `starts`.
  */
 function recordsLength(
-  view: DataView,
-  bytes: Uint8Array,
+  { view, bytes }: ViewedBytes,
   base: number,
   size: number,
-  heapStart: number,
   what: number,
-  count: number,
 ): number | string {
+  const count = NodeHeader.count.get(view, base);
+  const heapStart = NodeHeader.heapStart.get(view, base);
   const least = LEAST_BYTES[what] as number;
   let total = 0;
   /** No key may be below this one. */

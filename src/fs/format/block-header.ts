@@ -6,7 +6,7 @@
  */
 import { hasBytesAt } from '../../common/bytes.ts';
 import { crc32c } from '../../crc32c.ts';
-import { CorruptionError } from '../base/errors.ts';
+import type { BlockView } from './block-view.ts';
 import { BlockHeader, BlockKind, MAGIC_BYTES, SUPERBLOCK_BYTES } from './format.ts';
 
 /** Bytes that the checksum covers. */
@@ -14,11 +14,9 @@ function sealedBytes(kind: number, blockBytes: number): number {
   return kind === BlockKind.superblock ? SUPERBLOCK_BYTES : blockBytes;
 }
 
-/** Writes the header of a new block into zeroed bytes at `at`. */
+/** Writes the header of a new block, whose bytes are zeroed. */
 export function initialiseHeader(
-  view: DataView,
-  bytes: Uint8Array,
-  at: number,
+  { bytes, view, at }: BlockView,
   kind: number,
   block: number,
   uuid: Uint8Array,
@@ -29,14 +27,8 @@ export function initialiseHeader(
   bytes.set(uuid, at + BlockHeader.uuid.offset);
 }
 
-/** Stamps the sequence and the checksum of the block at `at`. */
-export function sealBlock(
-  view: DataView,
-  bytes: Uint8Array,
-  at: number,
-  blockBytes: number,
-  sequence: number,
-): void {
+/** Stamps the sequence and the checksum of the block. */
+export function sealBlock({ bytes, view, at }: BlockView, blockBytes: number, sequence: number): void {
   BlockHeader.sequence.set(view, at, sequence);
   BlockHeader.checksum.set(view, at, 0);
   const length = sealedBytes(BlockHeader.kind.get(view, at), blockBytes);
@@ -44,13 +36,11 @@ export function sealBlock(
 }
 
 /**
- * What is wrong with the block at `at`, or undefined. `uuid` undefined accepts any. The checksum
- * field is left as it was.
+ * What is wrong with the block, or undefined. `uuid` undefined accepts any. The checksum field is
+ * left as it was.
  */
 export function blockFault(
-  view: DataView,
-  bytes: Uint8Array,
-  at: number,
+  { bytes, view, at }: BlockView,
   blockBytes: number,
   block: number,
   uuid: Uint8Array | undefined,
@@ -65,17 +55,4 @@ export function blockFault(
   const computed = crc32c(bytes, at, at + length, 0);
   BlockHeader.checksum.set(view, at, stored);
   return stored === computed ? undefined : 'checksum does not match';
-}
-
-/** @throws CorruptionError if the block is not what it should be. */
-export function checkBlock(
-  view: DataView,
-  bytes: Uint8Array,
-  at: number,
-  blockBytes: number,
-  block: number,
-  uuid: Uint8Array | undefined,
-): void {
-  const fault = blockFault(view, bytes, at, blockBytes, block, uuid);
-  if (fault !== undefined) throw new CorruptionError(block, fault);
 }

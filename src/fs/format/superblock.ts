@@ -13,6 +13,7 @@ import { messageOf } from '../../common/thrown.ts';
 import type { Clock } from '../base/clock.ts';
 import { fsErrorFromNumber } from '../base/errors.ts';
 import { blockFault, initialiseHeader, sealBlock } from './block-header.ts';
+import type { BlockView } from './block-view.ts';
 import { defaultFeatures, refusedFor, setFeatures, unknownFeatures } from './features.ts';
 import {
   BlockHeader,
@@ -54,7 +55,8 @@ export function labelText(field: Uint8Array): string {
   return new TextDecoder().decode(field.subarray(0, end < 0 ? field.length : end));
 }
 
-export class SuperblockImage {
+export class SuperblockImage implements BlockView {
+  readonly at = 0;
   readonly memory: Memory;
   readonly view: DataView;
 
@@ -105,7 +107,7 @@ export class SuperblockImage {
   initialise(layout: Layout, identity: VolumeIdentity, clock: Clock): void {
     const { view, bytes } = this;
     bytes.fill(0);
-    initialiseHeader(view, bytes, 0, BlockKind.superblock, 0, identity.uuid);
+    initialiseHeader(this, BlockKind.superblock, 0, identity.uuid);
     Superblock.formatVersion.set(view, 0, FORMAT_VERSION);
     Superblock.blockBytes.set(view, 0, layout.blockBytes);
     Superblock.blockCount.set(view, 0, layout.blockCount);
@@ -148,7 +150,7 @@ export class SuperblockImage {
   /** Seals the image and writes it as block `block` of the volume. Not flushed. */
   async write(device: Device, block: number, blockBytes: number, sequence: number): Promise<void> {
     BlockHeader.block.set(this.view, 0, block);
-    sealBlock(this.view, this.bytes, 0, blockBytes, sequence);
+    sealBlock(this, blockBytes, sequence);
     const completion = new PromisedCompletion();
     const length = Math.min(TRANSFER_BYTES, Math.max(SUPERBLOCK_BYTES, device.sectorBytes));
     device.write(this.memory, 0, length, block * blockBytes, completion);
@@ -183,7 +185,7 @@ function superblockFault(image: SuperblockImage, deviceBytes: number): string | 
   if (!hasBytesAt(bytes, 0, MAGIC_BYTES)) {
     return `it holds no Quarry volume (no '${MAGIC}' at its start)`;
   }
-  const fault = blockFault(view, bytes, 0, SUPERBLOCK_BYTES, 0, undefined);
+  const fault = blockFault(image, SUPERBLOCK_BYTES, 0, undefined);
   if (fault !== undefined) return `its superblock is damaged (${fault}); 'quarry fsck' tells more`;
   if (BlockHeader.kind.get(view, 0) !== BlockKind.superblock) return 'its first block is not a superblock';
   const version = Superblock.formatVersion.get(view, 0);

@@ -6,6 +6,12 @@
 import { type Device, type Memory, PromisedCompletion } from '../../aio/device.ts';
 import { fsErrorFromNumber } from '../base/errors.ts';
 import { MAX_METADATA_TRANSFER_BYTES } from '../base/limits.ts';
+import type { BlockView } from '../format/block-view.ts';
+
+/** Blocks one behind the other; as a view, the first of them. */
+export interface Staged extends BlockView {
+  readonly memory: Memory;
+}
 
 /**
  * Memory that grows to what is asked of it and is used again and again. What it held is lost when
@@ -18,14 +24,14 @@ export class Staging {
 
   constructor(private readonly device: Device) {}
 
-  reserve(lengthBytes: number): { memory: Memory; bytes: Uint8Array; view: DataView } {
+  reserve(lengthBytes: number): Staged {
     if (this.#memory === undefined || lengthBytes > this.#lengthBytes) {
       this.#lengthBytes = 2 ** Math.ceil(Math.log2(Math.max(lengthBytes, 4096)));
       this.#memory = this.device.allocateMemory(this.#lengthBytes);
       const { buffer, byteOffset, byteLength } = this.#memory.bytes;
       this.#view = new DataView(buffer, byteOffset, byteLength);
     }
-    return { memory: this.#memory, bytes: this.#memory.bytes, view: this.#view };
+    return { memory: this.#memory, bytes: this.#memory.bytes, view: this.#view, at: 0 };
   }
 }
 

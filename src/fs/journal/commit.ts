@@ -29,6 +29,7 @@ import { CHECKPOINT_LOG_SHARE, COMMIT_LOG_SHARE, COMMIT_SHARE, DIRTY_SHARE } fro
 import type { Turns } from '../base/turns.ts';
 import type { IoEpochs } from '../data/io-epochs.ts';
 import { sealBlock } from '../format/block-header.ts';
+import type { MovingView } from '../format/block-view.ts';
 import type { BlockCache, Frame } from '../transaction/block-cache.ts';
 import type { SpaceMap } from '../transaction/space-map.ts';
 import { flushDevice, Staging, writeBlocks } from './block-transfers.ts';
@@ -68,10 +69,10 @@ interface ChangedBlocks {
 /** Copies on their way home. */
 interface Checkpoint {
   readonly frames: readonly Frame[];
-  /** Their copies, in the same order. */
+  /** Their copies, in the same order, … */
   readonly memory: Memory;
-  readonly bytes: Uint8Array;
-  readonly view: DataView;
+  /** … and the one that is being made. */
+  readonly copy: MovingView;
   readonly mark: JournalMark;
 }
 
@@ -304,10 +305,10 @@ export class Committer {
     return this.#turns.inSteps(() => picture.takeSome());
   }
 
-  #copyForHome({ bytes: content, homePlace }: Frame, { bytes, view, mark }: Checkpoint): void {
-    const at = homePlace * this.#blockBytes;
-    bytes.set(content, at);
-    sealBlock(view, bytes, at, this.#blockBytes, mark.sequence - 1);
+  #copyForHome({ bytes: content, homePlace }: Frame, { copy, mark }: Checkpoint): void {
+    copy.at = homePlace * this.#blockBytes;
+    copy.bytes.set(content, copy.at);
+    sealBlock(copy, this.#blockBytes, mark.sequence - 1);
   }
 
   #release(freed: readonly Run[], olderCheckpoint: Promise<void> | undefined): void {
@@ -358,7 +359,8 @@ export class Committer {
       frame.homePlace = place;
       this.#cache.markGoingHome(frame);
     }
-    return { frames, mark, ...this.#homeStaging.reserve(frames.length * this.#blockBytes) };
+    const { memory, bytes, view } = this.#homeStaging.reserve(frames.length * this.#blockBytes);
+    return { frames, mark, memory, copy: { bytes, view, at: 0 } };
   }
 
   #startCheckpoint(checkpoint: Checkpoint): void {

@@ -19,6 +19,7 @@ import type { Device } from '../../aio/device.ts';
 import { sameBytes } from '../../common/bytes.ts';
 import { MAX_METADATA_TRANSFER_BYTES } from '../base/limits.ts';
 import { blockFault } from '../format/block-header.ts';
+import type { BlockView, MovingView } from '../format/block-view.ts';
 import {
   BlockHeader,
   BlockKind,
@@ -52,8 +53,13 @@ export interface JournalContents {
   readonly position: JournalPosition;
 }
 
+interface DescribedCopies {
+  homes: number[];
+  checksums: number[];
+}
+
 type LogRecord =
-  | { kind: 'descriptor'; sequence: number; checksum: number; homes: number[]; checksums: number[] }
+  | ({ kind: 'descriptor'; sequence: number; checksum: number } & DescribedCopies)
   | { kind: 'revoke'; sequence: number; checksum: number; blocks: number[] }
   | {
       kind: 'commit';
@@ -86,12 +92,13 @@ export async function readJournalHead(
   identity: JournalIdentity,
 ): Promise<JournalPosition> {
   const { blockBytes, journalStart } = layout;
-  const { memory, bytes, view } = new Staging(device).reserve(JOURNAL_HEADS * blockBytes);
-  await readBlocks(device, memory, [journalStart, journalStart + 1], blockBytes);
+  const staged = new Staging(device).reserve(JOURNAL_HEADS * blockBytes);
+  const { bytes, view } = staged;
+  await readBlocks(device, staged.memory, [journalStart, journalStart + 1], blockBytes);
   let newest: JournalPosition | undefined;
   for (let i = 0; i < JOURNAL_HEADS; i++) {
     const at = i * blockBytes;
-    if (blockFault(view, bytes, at, blockBytes, journalStart + i, identity.uuid) !== undefined) continue;
+    if (blockFault({ ...staged, at }, blockBytes, journalStart + i, identity.uuid) !== undefined) continue;
     if (BlockHeader.kind.get(view, at) !== BlockKind.journalHead || !saltFits(bytes, at, identity)) continue;
     const generation = JournalHead.generation.get(view, at);
     if (newest !== undefined && newest.generation > generation) continue;
@@ -151,25 +158,30 @@ class JournalLog {
     const { blockBytes } = this.layout;
     const most = Math.min(this.#length, Math.max(1, MAX_METADATA_TRANSFER_BYTES / blockBytes));
     const { memory, bytes, view } = new Staging(device).reserve(most * blockBytes);
+    const block: MovingView = { bytes, view, at: 0 };
     for (let from = 0; from < this.#length; from += most) {
       const count = Math.min(most, this.#length - from);
       const places = Array.from({ length: count }, (_, i) => this.layout.logBlock(from + i));
       await readBlocks(device, memory, places, blockBytes);
-      for (let i = 0; i < count; i++) this.#look(view, bytes, i * blockBytes, from + i);
+      for (let i = 0; i < count; i++) {
+        block.at = i * blockBytes;
+        this.#look(block, from + i);
+      }
     }
   }
 
-  #look(view: DataView, bytes: Uint8Array, at: number, index: number): void {
+  #look(block: BlockView, index: number): void {
+    const { bytes, view, at } = block;
     const { blockBytes } = this.layout;
     const claimed = BlockHeader.block.get(view, at);
-    if (blockFault(view, bytes, at, blockBytes, claimed, this.identity.uuid) !== undefined) return;
+    if (blockFault(block, blockBytes, claimed, this.identity.uuid) !== undefined) return;
     if (claimed !== this.layout.logBlock(index)) {
       this.#homes[index] = claimed;
       this.#checksums[index] = BlockHeader.checksum.get(view, at);
       return;
     }
     if (!saltFits(bytes, at, this.identity)) return;
-    const record = readRecord(view, at, blockBytes);
+    const record = readRecord(block, blockBytes);
     if (record !== undefined) this.#records.set(index, record);
   }
 
@@ -304,12 +316,14 @@ function commitFault(
     : 'its records are not those that its commit block was made for';
 }
 
-function readRecord(view: DataView, at: number, blockBytes: number): LogRecord | undefined {
+function readRecord(block: BlockView, blockBytes: number): LogRecord | undefined {
+  const { view, at } = block;
   const kind = BlockHeader.kind.get(view, at);
   const sequence = BlockHeader.sequence.get(view, at);
   const checksum = BlockHeader.checksum.get(view, at);
   if (kind === BlockKind.journalDescriptor) {
-    return readDescriptor(view, at, blockBytes, sequence, checksum);
+    const entries = readEntries(block, blockBytes);
+    return entries && { kind: 'descriptor', sequence, checksum, ...entries };
   }
   if (kind === BlockKind.journalRevoke) {
     const count = JournalRevoke.count.get(view, at);
@@ -331,13 +345,8 @@ function readRecord(view: DataView, at: number, blockBytes: number): LogRecord |
   };
 }
 
-function readDescriptor(
-  view: DataView,
-  at: number,
-  blockBytes: number,
-  sequence: number,
-  checksum: number,
-): LogRecord | undefined {
+/** What a descriptor says of its copies; undefined if it cannot be. */
+function readEntries({ view, at }: BlockView, blockBytes: number): DescribedCopies | undefined {
   const count = JournalDescriptor.count.get(view, at);
   if (JournalDescriptor.sizeBytes + count * JournalEntry.sizeBytes > blockBytes) return undefined;
   const homes: number[] = [];
@@ -347,5 +356,5 @@ function readDescriptor(
     homes.push(JournalEntry.block.get(view, entry));
     checksums.push(JournalEntry.checksum.get(view, entry));
   }
-  return { kind: 'descriptor', sequence, checksum, homes, checksums };
+  return { homes, checksums };
 }

@@ -74,14 +74,15 @@ export async function writeJournalHead(
 ): Promise<void> {
   const { blockBytes } = layout;
   const block = layout.journalStart + (position.generation % JOURNAL_HEADS);
-  const { memory, bytes, view } = new Staging(device).reserve(blockBytes);
+  const staged = new Staging(device).reserve(blockBytes);
+  const { memory, bytes, view } = staged;
   bytes.fill(0, 0, blockBytes);
-  initialiseHeader(view, bytes, 0, BlockKind.journalHead, block, identity.uuid);
+  initialiseHeader(staged, BlockKind.journalHead, block, identity.uuid);
   JournalHeader.salt.of(bytes, 0).set(identity.salt);
   JournalHead.generation.set(view, 0, position.generation);
   JournalHead.tail.set(view, 0, position.tail);
   JournalHead.sequence.set(view, 0, position.sequence);
-  sealBlock(view, bytes, 0, blockBytes, position.sequence);
+  sealBlock(staged, blockBytes, position.sequence);
   await writeBlocks(device, memory, 0, [block], blockBytes);
   await flushDevice(device);
 }
@@ -153,7 +154,7 @@ export class Journal {
     const { blockBytes } = this.#layout;
     const length = this.cost(copies, revoked.length);
     assert(length <= this.freeBlocks, 'J8: a transaction is larger than the free part of the log');
-    const { memory, bytes, view } = this.#staging.reserve(length * blockBytes);
+    const staged = this.#staging.reserve(length * blockBytes);
     const sequence = this.#sequence++;
     const places: number[] = [];
     for (let i = 0; i < length; i++) {
@@ -172,7 +173,7 @@ export class Journal {
       clock: this.#clock,
       thorough: this.#thorough,
     };
-    return { memory, places, pages: new TransactionPages(view, bytes, shape) };
+    return { memory: staged.memory, places, pages: new TransactionPages(staged, shape) };
   }
 
   /** Writes everything but the commit block. Not flushed. */

@@ -127,13 +127,14 @@ async function eachBatch(
 ): Promise<void> {
   const { blockBytes } = layout;
   const most = Math.max(1, MAX_METADATA_TRANSFER_BYTES / blockBytes);
-  const { memory, bytes, view } = new Staging(device).reserve(Math.min(most, homes.length) * blockBytes);
+  const staged = new Staging(device).reserve(Math.min(most, homes.length) * blockBytes);
+  const { memory, view } = staged;
   for (let from = 0; from < homes.length; from += most) {
     const batch = homes.slice(from, from + most);
     await readBlocks(device, memory, places.slice(from, from + most), blockBytes);
     for (const [i, home] of batch.entries()) {
       const at = i * blockBytes;
-      const fault = blockFault(view, bytes, at, blockBytes, home, identity.uuid);
+      const fault = blockFault({ ...staged, at }, blockBytes, home, identity.uuid);
       const same = BlockHeader.checksum.get(view, at) === checksums[from + i];
       if (fault !== undefined || !same) {
         throw new CorruptionError(places[from + i] as number, fault ?? 'changed while it was read');

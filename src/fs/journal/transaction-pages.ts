@@ -13,6 +13,7 @@ import type { Clock } from '../base/clock.ts';
 import { CorruptionError } from '../base/errors.ts';
 import { contentFault, inodeFaults } from '../format/block-content.ts';
 import { initialiseHeader, sealBlock } from '../format/block-header.ts';
+import type { MovingView, ViewedBytes } from '../format/block-view.ts';
 import {
   BlockHeader,
   BlockKind,
@@ -70,24 +71,18 @@ const NODE_KINDS: ReadonlySet<number> = new Set(Object.values(NODE_BLOCK_KIND));
 
 /** What is refused when it is read must not be written. */
 function sealFault(frame: Frame, thorough: boolean): CorruptionError | undefined {
-  const { view, bytes, block, inodeFaults: known } = frame;
-  const kind = BlockHeader.kind.get(view, 0);
+  const kind = BlockHeader.kind.get(frame.view, 0);
   if (!thorough && NODE_KINDS.has(kind)) return undefined;
-  const fault = contentFault(view, bytes, kind) ?? inodeFaultIn(view, bytes, kind, known);
+  const fault = contentFault(frame, kind) ?? inodeFaultIn(frame, kind);
   return fault === undefined
     ? undefined
-    : new CorruptionError(block, `was about to be written with ${fault}`);
+    : new CorruptionError(frame.block, `was about to be written with ${fault}`);
 }
 
 /** One that was there when the block was read is the business of fsck. */
-function inodeFaultIn(
-  view: DataView,
-  bytes: Uint8Array,
-  kind: number,
-  known: ReadonlyMap<number, string> | undefined,
-): string | undefined {
+function inodeFaultIn(frame: Frame, kind: number): string | undefined {
   if (kind !== BlockKind.inodes) return undefined;
-  for (const [at, fault] of inodeFaults(view, bytes) ?? []) if (!known?.has(at)) return fault;
+  for (const [at, fault] of inodeFaults(frame) ?? []) if (!frame.inodeFaults?.has(at)) return fault;
   return undefined;
 }
 
@@ -102,11 +97,14 @@ export class TransactionPages {
   /** The checksums of descriptors and revokes, for the commit block. */
   readonly #checksums: number[] = [];
 
+  /** The page that is being made. */
+  readonly #block: MovingView;
+
   constructor(
-    private readonly view: DataView,
-    private readonly bytes: Uint8Array,
+    { bytes, view }: ViewedBytes,
     private readonly shape: TransactionShape,
   ) {
+    this.#block = { bytes, view, at: 0 };
     this.#perDescriptor = entriesPerDescriptor(shape.blockBytes);
     this.#homes = new Float64Array(shape.copies);
   }
@@ -119,8 +117,9 @@ export class TransactionPages {
     const { blockBytes, sequence, thorough } = this.shape;
     this.#fault ??= sealFault(frame, thorough);
     const at = this.#pageOf(index) * blockBytes;
-    this.bytes.set(frame.bytes, at);
-    sealBlock(this.view, this.bytes, at, blockBytes, sequence);
+    this.#block.bytes.set(frame.bytes, at);
+    this.#block.at = at;
+    sealBlock(this.#block, blockBytes, sequence);
     this.#homes[index] = frame.block;
     this.#copied++;
   }
@@ -148,7 +147,7 @@ export class TransactionPages {
 
   /** The descriptor of the copies from `first` on. */
   #addDescriptor(first: number): void {
-    const { view } = this;
+    const { view } = this.#block;
     const { blockBytes, copies } = this.shape;
     const count = Math.min(this.#perDescriptor, copies - first);
     const at = this.#begin(BlockKind.journalDescriptor);
@@ -160,21 +159,21 @@ export class TransactionPages {
       JournalEntry.checksum.set(view, entry, BlockHeader.checksum.get(view, copyAt));
       entry += JournalEntry.sizeBytes;
     }
-    this.#sealRecord(at);
+    this.#sealRecord();
   }
 
   #addRevoke(blocks: readonly number[]): void {
-    const { view } = this;
+    const { view } = this.#block;
     const at = this.#begin(BlockKind.journalRevoke);
     JournalRevoke.count.set(view, at, blocks.length);
     for (const [i, block] of blocks.entries()) {
       RevokeEntry.block.set(view, at + JournalRevoke.sizeBytes + i * RevokeEntry.sizeBytes, block);
     }
-    this.#sealRecord(at);
+    this.#sealRecord();
   }
 
   #addCommit(): void {
-    const { view } = this;
+    const { view } = this.#block;
     const { places, copies, revoked, clock } = this.shape;
     const at = this.#begin(BlockKind.journalCommit);
     JournalCommit.logBlocks.set(view, at, places.length);
@@ -183,22 +182,25 @@ export class TransactionPages {
     JournalCommit.recordsChecksum.set(view, at, checksumOfRecords(this.#checksums));
     JournalCommit.seconds.set(view, at, clock.seconds);
     JournalCommit.nanoseconds.set(view, at, clock.nanoseconds);
-    this.#sealRecord(at);
+    this.#sealRecord();
   }
 
   /** A zeroed page with its header. Returns where it starts. */
   #begin(kind: BlockKind): number {
     const { blockBytes, places, identity } = this.shape;
     const at = this.#page * blockBytes;
-    this.bytes.fill(0, at, at + blockBytes);
+    this.#block.at = at;
+    const { bytes } = this.#block;
+    bytes.fill(0, at, at + blockBytes);
     const place = places[this.#page++] as number;
-    initialiseHeader(this.view, this.bytes, at, kind, place, identity.uuid);
-    JournalHeader.salt.of(this.bytes, at).set(identity.salt);
+    initialiseHeader(this.#block, kind, place, identity.uuid);
+    JournalHeader.salt.of(bytes, at).set(identity.salt);
     return at;
   }
 
-  #sealRecord(at: number): void {
-    sealBlock(this.view, this.bytes, at, this.shape.blockBytes, this.shape.sequence);
-    this.#checksums.push(BlockHeader.checksum.get(this.view, at));
+  #sealRecord(): void {
+    const { view, at } = this.#block;
+    sealBlock(this.#block, this.shape.blockBytes, this.shape.sequence);
+    this.#checksums.push(BlockHeader.checksum.get(view, at));
   }
 }

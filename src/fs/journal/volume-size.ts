@@ -24,9 +24,10 @@ export async function followedLayout(
 ): Promise<Layout> {
   const layout = superblock.layout();
   const { blockBytes, volumeRootBlock, blockCount: most } = layout;
-  const { memory, bytes, view } = new Staging(device).reserve(blockBytes);
-  await readBlocks(device, memory, [place], blockBytes);
-  const fault = blockFault(view, bytes, 0, blockBytes, volumeRootBlock, superblock.uuid);
+  const staged = new Staging(device).reserve(blockBytes);
+  const { view } = staged;
+  await readBlocks(device, staged.memory, [place], blockBytes);
+  const fault = blockFault(staged, blockBytes, volumeRootBlock, superblock.uuid);
   if (fault !== undefined) throw new CorruptionError(volumeRootBlock, fault);
   if (BlockHeader.kind.get(view, 0) !== BlockKind.volumeRoot)
     throw new CorruptionError(volumeRootBlock, 'is not of the kind of a volume root');

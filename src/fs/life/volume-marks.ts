@@ -62,12 +62,12 @@ export class VolumeMarks {
    */
   async renewBackups(layout: Layout): Promise<void> {
     const { blockBytes, backups, blockCount } = layout;
-    const { memory, bytes, view } = new Staging(this.#device).reserve(backups.length * blockBytes);
-    await readBlocks(this.#device, memory, backups, blockBytes);
+    const staged = new Staging(this.#device).reserve(backups.length * blockBytes);
+    await readBlocks(this.#device, staged.memory, backups, blockBytes);
     const isStale = backups.some((block, i) => {
       const at = i * blockBytes;
-      const fault = blockFault(view, bytes, at, blockBytes, block, this.#superblock.uuid);
-      return fault === undefined && Superblock.blockCount.get(view, at) !== blockCount;
+      const fault = blockFault({ ...staged, at }, blockBytes, block, this.#superblock.uuid);
+      return fault === undefined && Superblock.blockCount.get(staged.view, at) !== blockCount;
     });
     if (isStale) await this.writeBackups(layout);
   }

@@ -22,6 +22,7 @@ import { CACHE_CHUNK_BYTES, FIRST_CACHE_CHUNK_BYTES } from '../base/limits.ts';
 import type { BlockNumber } from '../base/numbers.ts';
 import { contentFault, inodeFaults } from '../format/block-content.ts';
 import { blockFault } from '../format/block-header.ts';
+import type { BlockView } from '../format/block-view.ts';
 import { BlockHeader, BlockKind } from '../format/format.ts';
 
 /** Who has to copy a frame before it changes: see picture.ts. */
@@ -29,7 +30,7 @@ export interface FramePicture {
   take(frame: Frame): void;
 }
 
-export class Frame {
+export class Frame implements BlockView {
   /** Block in the frame, −1 if none. */
   block: BlockNumber = -1;
   kind = 0;
@@ -64,6 +65,8 @@ export class Frame {
   logPlace = -1;
   homePlace = -1;
   readonly view: DataView;
+  /** A frame's bytes are those of its block. */
+  readonly at = 0;
 
   constructor(
     readonly memory: Memory,
@@ -304,13 +307,13 @@ export class BlockCache {
   }
 
   #fault(frame: Frame): CorruptionError | undefined {
-    const fault = blockFault(frame.view, frame.bytes, 0, this.#blockBytes, frame.block, this.#uuid);
+    const fault = blockFault(frame, this.#blockBytes, frame.block, this.#uuid);
     if (fault !== undefined) return new CorruptionError(frame.block, fault);
     frame.kind = BlockHeader.kind.get(frame.view, 0);
     frame.nodeOwner = -1;
-    const flaw = contentFault(frame.view, frame.bytes, frame.kind);
+    const flaw = contentFault(frame, frame.kind);
     if (flaw !== undefined) return new CorruptionError(frame.block, flaw);
-    frame.inodeFaults = frame.kind === BlockKind.inodes ? inodeFaults(frame.view, frame.bytes) : undefined;
+    frame.inodeFaults = frame.kind === BlockKind.inodes ? inodeFaults(frame) : undefined;
     return undefined;
   }
 

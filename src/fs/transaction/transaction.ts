@@ -166,7 +166,7 @@ export class Transaction implements TransactionHandle {
     assert(this.#running, 'a frame is made in a transaction only');
     if (this.readOnly) throw this.refusal();
     const frame = this.cache.claim(block, this.#serial);
-    initialiseHeader(frame.view, frame.bytes, 0, kind, block, this.uuid);
+    initialiseHeader(frame, kind, block, this.uuid);
     if (owner !== 0) OwnerHeader.owner.set(frame.view, 0, owner);
     frame.kind = kind;
     frame.touchedBy = this.#serial;
