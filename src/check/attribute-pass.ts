@@ -5,6 +5,7 @@
  */
 
 import { viewOf } from '../common/bytes.ts';
+import type { RecordPlace } from '../common/record.ts';
 import {
   AttributeRecord,
   BlockKind,
@@ -31,19 +32,13 @@ const WIDTH = 16;
 /** Inodes between two reports of progress. */
 const PROGRESS_STEP = 256;
 
-/** What an inode says of where its attributes are. */
-interface AttributePlace {
-  readonly view: DataView;
-  /** Offset of the inode in the view. */
-  readonly at: number;
-}
-
-export function hasAttributes({ view, at }: AttributePlace): boolean {
+/** The inode that stands there has extended attributes. */
+export function hasAttributes({ view, at }: RecordPlace): boolean {
   return Inode.attributeBlock.get(view, at) !== 0 || Inode.inlineAttributeBytes.get(view, at) !== 0;
 }
 
 /** What is wrong with where an inode says that its attributes are. */
-export function attributePlaceFlaw({ view, at }: AttributePlace): string | undefined {
+export function attributePlaceFlaw({ view, at }: RecordPlace): string | undefined {
   const inline = Inode.inlineAttributeBytes.get(view, at);
   const block = Inode.attributeBlock.get(view, at);
   if (inline === 0) return undefined;
@@ -54,7 +49,7 @@ export function attributePlaceFlaw({ view, at }: AttributePlace): string | undef
 }
 
 /** The root node of attributes that are in the body. */
-export function inlineAttributes({ view, at }: AttributePlace): NodeBytes {
+export function inlineAttributes({ view, at }: RecordPlace): NodeBytes {
   const length = Inode.inlineAttributeBytes.get(view, at);
   return { view, at: at + INODE_BYTES - length, length };
 }
@@ -97,7 +92,7 @@ async function checkOne(
 async function walkAttributes(
   context: CheckContext,
   inode: number,
-  found: AttributePlace,
+  found: RecordPlace,
   inodeBlock: number,
 ): Promise<number | undefined> {
   const rootBlock = Inode.attributeBlock.get(found.view, found.at);

@@ -25,17 +25,21 @@ export interface ExtentWalkResult {
   readonly complete: boolean;
 }
 
-/**
- * @param keep called for each sound extent, by file block.
- * @param knownFlags bits of `ExtentFlag` that extents of this inode may have
- */
+/** The extent tree of an inode. */
+export interface ExtentTree {
+  readonly inode: number;
+  readonly root: NodeBytes;
+  /** Block that holds the root. */
+  readonly rootBlock: number;
+  /** Bits of `ExtentFlag` that its extents may have. */
+  readonly knownFlags: number;
+}
+
+/** @param keep called for each sound extent, by file block. */
 export async function walkExtents(
   context: CheckContext,
-  inode: number,
-  root: NodeBytes,
-  rootBlock: number,
+  { inode, root, rootBlock, knownFlags }: ExtentTree,
   keep?: (extent: Extent) => void,
-  knownFlags = 0,
 ): Promise<ExtentWalkResult> {
   const keyLimit = MAX_FILE_BYTES / context.layout.blockBytes;
   const total = { dataBlocks: 0, extents: 0, end: 0, sound: true };

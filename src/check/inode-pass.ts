@@ -36,23 +36,80 @@ interface Chunk {
 
 /** Runs the pass. */
 export async function checkInodes(context: CheckContext, table: InodePlaces, root: RootFacts): Promise<void> {
-  const { log } = context;
-  log.pass = 'inodes';
-  const total = table.blocks;
-  let done = 0;
-  let firstFree = -1;
-  let expectedChunk = 0;
-  for (const [number, pieces] of table.chunks()) {
-    if (number > expectedChunk && firstFree < 0) firstFree = expectedChunk;
-    expectedChunk = number + 1;
-    const chunk = await checkChunk(context, number, pieces, root, (blocks) => {
-      done += blocks;
-      context.progress(done, total);
-    });
-    if (firstFree < 0 && (!chunk.bits || lowestClear(chunk.bits) < context.layout.bitsPerBlock))
-      firstFree = number;
+  context.log.pass = 'inodes';
+  await new InodePass(context, table, root).run();
+}
+
+class InodePass {
+  /** Blocks looked at. */
+  #done = 0;
+
+  constructor(
+    private readonly context: CheckContext,
+    private readonly table: InodePlaces,
+    private readonly root: RootFacts,
+  ) {}
+
+  async run(): Promise<void> {
+    let firstFree = -1;
+    let expectedChunk = 0;
+    for (const [number, pieces] of this.table.chunks()) {
+      if (number > expectedChunk && firstFree < 0) firstFree = expectedChunk;
+      expectedChunk = number + 1;
+      const { bits } = await this.#checkChunk(number, pieces);
+      if (firstFree < 0 && (!bits || lowestClear(bits) < this.context.layout.bitsPerBlock))
+        firstFree = number;
+    }
+    compareWithRoot(this.context, this.root, firstFree < 0 ? expectedChunk : firstFree);
   }
-  compareWithRoot(context, root, firstFree < 0 ? expectedChunk : firstFree);
+
+  async #checkChunk(number: number, pieces: readonly TablePiece[]): Promise<Chunk> {
+    const { context } = this;
+    const bits = await readChunkBitmap(context, number, pieces[0]);
+    const chunk = { number, bits, present: new Uint8Array(context.layout.inodeBlocksPerChunk) };
+    const most = Math.max(1, RUN_BYTES / context.layout.blockBytes);
+    await forEachConcurrently(inodeRuns(pieces, most), WIDTH, async (run) => {
+      await this.#checkRun(chunk, run);
+      this.#done += run.length;
+      context.progress(this.#done, this.table.blocks);
+    });
+    checkHoles(context, chunk);
+    return chunk;
+  }
+
+  async #checkRun(chunk: Chunk, run: TablePiece): Promise<void> {
+    const { layout, reader } = this.context;
+    const base = (index: number) =>
+      chunk.number * layout.bitsPerBlock + (run.chunkBlock - 1 + index) * layout.inodesPerBlock;
+    const blocks = await reader.readRun(run.block, run.length, (index) => ({
+      kind: BlockKind.inodes,
+      what: `inodes ${base(index)} and on`,
+      stage: 'table',
+    }));
+    for (const [index, bytes] of blocks.entries()) {
+      chunk.present[run.chunkBlock - 1 + index] = 1;
+      if (bytes) await this.#checkBlock(chunk, base(index), run.block + index, bytes);
+    }
+  }
+
+  /** @param base the number of the first inode in the block */
+  async #checkBlock(chunk: Chunk, base: number, block: number, bytes: Uint8Array): Promise<void> {
+    const { context } = this;
+    const { layout } = context;
+    const view = viewOf(bytes);
+    const found = firstInodeOf(view, layout.inodesPerBlock);
+    if (found !== undefined && found !== base) {
+      context.log.report('table-inode-block', { inode: found, expected: base, block });
+      return;
+    }
+    for (let i = 0; i < layout.inodesPerBlock; i++) {
+      const inode = base + i;
+      const at = HEADER_BYTES + i * INODE_BYTES;
+      if (!isInUse(context, chunk, inode, Inode.mode.get(view, at))) continue;
+      const checked = checkInode(context, { inode, view, at, block }, this.root.nextGeneration);
+      if (checked) await checked;
+    }
+  }
 }
 
 function compareWithRoot({ log, inodes }: CheckContext, root: RootFacts, firstFree: number): void {
@@ -62,24 +119,6 @@ function compareWithRoot({ log, inodes }: CheckContext, root: RootFacts, firstFr
   if (root.firstFreeChunk > firstFree) {
     log.report('root-first-free-chunk', { found: root.firstFreeChunk, expected: firstFree });
   }
-}
-
-async function checkChunk(
-  context: CheckContext,
-  number: number,
-  pieces: readonly TablePiece[],
-  root: RootFacts,
-  progress: (blocks: number) => void,
-): Promise<Chunk> {
-  const bits = await readChunkBitmap(context, number, pieces[0]);
-  const chunk = { number, bits, present: new Uint8Array(context.layout.inodeBlocksPerChunk) };
-  const most = Math.max(1, RUN_BYTES / context.layout.blockBytes);
-  await forEachConcurrently(inodeRuns(pieces, most), WIDTH, async (run) => {
-    await checkInodeRun(context, chunk, run, root);
-    progress(run.length);
-  });
-  checkHoles(context, chunk);
-  return chunk;
 }
 
 /** The inode blocks of a chunk, in runs of at most `most`. */
@@ -107,19 +146,15 @@ async function readChunkBitmap(
     stage: 'table',
   });
   if (!bytes) return undefined;
-  const bits = new BitSet(bytes.subarray(HEADER_BYTES));
-  checkBitmapHeader(context, chunk, viewOf(bytes), bits, piece.block);
+  const bits = checkedBits(context, chunk, piece.block, bytes);
   if (chunk === 0 && bits.get(0) === 0) log.report('inode-zero');
   return bits;
 }
 
-function checkBitmapHeader(
-  { log }: CheckContext,
-  chunk: number,
-  view: DataView,
-  bits: BitSet,
-  block: number,
-): void {
+/** The bits of a chunk's bitmap, with which its header is compared. */
+function checkedBits({ log }: CheckContext, chunk: number, block: number, bytes: Uint8Array): BitSet {
+  const view = viewOf(bytes);
+  const bits = new BitSet(bytes.subarray(HEADER_BYTES));
   const used = BitmapHeader.used.get(view, 0);
   const expected = bits.cardinality();
   if (used !== expected) log.report('chunk-used', { what: chunk, found: used, expected, block });
@@ -127,51 +162,7 @@ function checkBitmapHeader(
   const lowest = lowestClear(bits);
   if (firstFree > lowest)
     log.report('chunk-first-free', { what: chunk, found: firstFree, expected: lowest, block });
-}
-
-async function checkInodeRun(
-  context: CheckContext,
-  chunk: Chunk,
-  run: TablePiece,
-  root: RootFacts,
-): Promise<void> {
-  const { layout, reader } = context;
-  const base = (index: number) =>
-    chunk.number * layout.bitsPerBlock + (run.chunkBlock - 1 + index) * layout.inodesPerBlock;
-  const blocks = await reader.readRun(run.block, run.length, (index) => ({
-    kind: BlockKind.inodes,
-    what: `inodes ${base(index)} and on`,
-    stage: 'table',
-  }));
-  for (const [index, bytes] of blocks.entries()) {
-    chunk.present[run.chunkBlock - 1 + index] = 1;
-    if (bytes) await checkInodeBlock(context, chunk, base(index), run.block + index, bytes, root);
-  }
-}
-
-async function checkInodeBlock(
-  context: CheckContext,
-  chunk: Chunk,
-  base: number,
-  block: number,
-  bytes: Uint8Array,
-  root: RootFacts,
-): Promise<void> {
-  const { layout } = context;
-  const view = viewOf(bytes);
-  const found = firstInodeOf(view, layout.inodesPerBlock);
-  if (found !== undefined && found !== base) {
-    context.log.report('table-inode-block', { inode: found, expected: base, block });
-    return;
-  }
-  const firstIndex = base - chunk.number * layout.bitsPerBlock;
-  for (let i = 0; i < layout.inodesPerBlock; i++) {
-    const inode = base + i;
-    const at = HEADER_BYTES + i * INODE_BYTES;
-    if (!isInUse(context, chunk, inode, firstIndex + i, Inode.mode.get(view, at))) continue;
-    const checked = checkInode(context, { inode, view, at, block }, root.nextGeneration);
-    if (checked) await checked;
-  }
+  return bits;
 }
 
 /**
@@ -193,7 +184,8 @@ export function firstInodeOf(view: DataView, inodesPerBlock: number): number | u
 }
 
 /** Whether to take the record as an inode in use; reports where record and bitmap do not agree. */
-function isInUse({ log }: CheckContext, chunk: Chunk, inode: number, index: number, mode: number): boolean {
+function isInUse({ log, layout }: CheckContext, chunk: Chunk, inode: number, mode: number): boolean {
+  const index = inode - chunk.number * layout.bitsPerBlock;
   const marked = chunk.bits ? chunk.bits.get(index) === 1 : mode !== 0;
   if (inode === 0) {
     if (mode !== 0) log.report('inode-unmarked', { inode });

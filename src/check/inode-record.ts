@@ -202,8 +202,8 @@ async function walkBody(
   keep?: (extent: Extent) => void,
   knownFlags = 0,
 ): Promise<ExtentWalkResult | undefined> {
-  const { inode, block } = found;
-  const walked = await walkExtents(context, inode, bodyOf(found), block, keep, knownFlags);
+  const { inode, block: rootBlock } = found;
+  const walked = await walkExtents(context, { inode, root: bodyOf(found), rootBlock, knownFlags }, keep);
   context.statistics.extents += walked.extents;
   context.statistics.dataBlocks += walked.dataBlocks;
   if (!walked.complete) return undefined;

@@ -247,8 +247,8 @@ class JournalWalk {
       const { kind, view, bytes } = record;
       logBlocks++;
       if (kind === BlockKind.journalCommit) {
-        damage ??= commitDamage(view, logBlocks, copies.length, revoked.length, checksum);
-        return damage ?? { logBlocks, copies, revoked };
+        const found = { logBlocks, copies, revoked };
+        return damage ?? commitDamage(view, found, checksum) ?? found;
       }
       const { offset, lengthBytes } = BlockHeader.checksum;
       checksum = crc32c(bytes, offset, offset + lengthBytes, checksum);
@@ -331,17 +331,16 @@ function hasOwnHeader(bytes: Uint8Array, block: number, uuid: Uint8Array): boole
   );
 }
 
+/** @param checksum over the checksums of the records before the commit block */
 function commitDamage(
   view: DataView,
-  logBlocks: number,
-  copies: number,
-  revokes: number,
+  { logBlocks, copies, revoked }: FoundTransaction,
   checksum: number,
 ): Damage | undefined {
   const agrees =
     JournalCommit.logBlocks.get(view, 0) === logBlocks &&
-    JournalCommit.copies.get(view, 0) === copies &&
-    JournalCommit.revokes.get(view, 0) === revokes &&
+    JournalCommit.copies.get(view, 0) === copies.length &&
+    JournalCommit.revokes.get(view, 0) === revoked.length &&
     JournalCommit.recordsChecksum.get(view, 0) === checksum;
   return agrees ? undefined : 'a commit block belongs to other records than those before it';
 }

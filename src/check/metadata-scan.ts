@@ -28,52 +28,60 @@ export async function scanForStrays(
   kinds: readonly number[],
   visit: StrayVisitor,
 ): Promise<void> {
-  const { layout } = context;
-  await scanNode(context, layout.summaryLevels, 0, kinds, visit);
+  await new StrayScan(context, kinds, visit).scanNode(context.layout.summaryLevels, 0);
 }
 
-async function scanNode(
-  context: CheckContext,
-  level: number,
-  index: number,
-  kinds: readonly number[],
-  visit: StrayVisitor,
-): Promise<void> {
-  const { layout, reader } = context;
-  const { first, count } = layout.summaryChildren(level, index);
-  const bytes = await reader.peek(layout.summaryBlock(level, index), BlockKind.summary);
-  for (let child = 0; child < count; child++) {
-    const at = HEADER_BYTES + child * SummaryEntry.sizeBytes;
-    const flags = bytes ? SummaryEntry.flags.get(viewOf(bytes), at) : SUMMARY_INITIALISED;
-    if ((flags & SUMMARY_INITIALISED) === 0) continue;
-    if (level === 1) await scanGroup(context, first + child, kinds, visit);
-    else await scanNode(context, level - 1, first + child, kinds, visit);
-  }
-}
+class StrayScan {
+  constructor(
+    private readonly context: CheckContext,
+    private readonly kinds: readonly number[],
+    private readonly visit: StrayVisitor,
+  ) {}
 
-async function scanGroup(
-  context: CheckContext,
-  group: number,
-  kinds: readonly number[],
-  visit: StrayVisitor,
-): Promise<void> {
-  const { layout, reader, space } = context;
-  const base = layout.bitmapBlock(group);
-  const bitmap = await reader.peek(base, BlockKind.groupBitmap);
-  const owned = space.isTouched(group) ? space.group(group) : space.pristine(group);
-  const candidates = bitmap ? new BitSet(bitmap.subarray(HEADER_BYTES)).andNot(owned).toArray() : undefined;
-  const all = candidates ?? Array.from({ length: layout.groupLength(group) }, (_, i) => i);
-  const blocks = all
-    .filter((offset) => offset < layout.groupLength(group) && !space.isClaimed(base + offset))
-    .map((offset) => base + offset);
-  const runs = runsOf(blocks, Math.max(1, RUN_BYTES / layout.blockBytes));
-  for (let from = 0; from < runs.length; from += RUNS_TOGETHER) {
-    const batch = runs.slice(from, from + RUNS_TOGETHER);
-    const read = await Promise.all(batch.map(({ block, length }) => reader.rawRun(block, length)));
-    for (const [index, run] of batch.entries()) {
-      for (const [i, bytes] of (read[index] ?? []).entries())
-        look(context, run.block + i, bytes, kinds, visit);
+  async scanNode(level: number, index: number): Promise<void> {
+    const { layout, reader } = this.context;
+    const { first, count } = layout.summaryChildren(level, index);
+    const bytes = await reader.peek(layout.summaryBlock(level, index), BlockKind.summary);
+    for (let child = 0; child < count; child++) {
+      const at = HEADER_BYTES + child * SummaryEntry.sizeBytes;
+      const flags = bytes ? SummaryEntry.flags.get(viewOf(bytes), at) : SUMMARY_INITIALISED;
+      if ((flags & SUMMARY_INITIALISED) === 0) continue;
+      if (level === 1) await this.#scanGroup(first + child);
+      else await this.scanNode(level - 1, first + child);
     }
+  }
+
+  async #scanGroup(group: number): Promise<void> {
+    const { layout, reader } = this.context;
+    const blocks = await this.#candidates(group);
+    const runs = runsOf(blocks, Math.max(1, RUN_BYTES / layout.blockBytes));
+    for (let from = 0; from < runs.length; from += RUNS_TOGETHER) {
+      const batch = runs.slice(from, from + RUNS_TOGETHER);
+      const read = await Promise.all(batch.map(({ block, length }) => reader.rawRun(block, length)));
+      for (const [index, run] of batch.entries()) {
+        for (const [i, bytes] of (read[index] ?? []).entries()) this.#look(run.block + i, bytes);
+      }
+    }
+  }
+
+  /** The blocks of a group that are in use and that nothing claims. */
+  async #candidates(group: number): Promise<number[]> {
+    const { layout, reader, space } = this.context;
+    const base = layout.bitmapBlock(group);
+    const bitmap = await reader.peek(base, BlockKind.groupBitmap);
+    const owned = space.isTouched(group) ? space.group(group) : space.pristine(group);
+    const used = bitmap ? new BitSet(bitmap.subarray(HEADER_BYTES)).andNot(owned).toArray() : undefined;
+    const all = used ?? Array.from({ length: layout.groupLength(group) }, (_, i) => i);
+    return all
+      .filter((offset) => offset < layout.groupLength(group) && !space.isClaimed(base + offset))
+      .map((offset) => base + offset);
+  }
+
+  #look(block: number, bytes: Uint8Array | undefined): void {
+    if (!bytes) return;
+    const kind = BlockHeader.kind.get(viewOf(bytes), 0);
+    if (!this.kinds.includes(kind) || !this.context.reader.isOwn(bytes, block, kind)) return;
+    this.visit(block, kind, bytes);
   }
 }
 
@@ -91,16 +99,4 @@ function runsOf(blocks: readonly number[], most: number): Run[] {
     else runs.push({ block, length: 1 });
   }
   return runs;
-}
-
-function look(
-  { reader }: CheckContext,
-  block: number,
-  bytes: Uint8Array | undefined,
-  kinds: readonly number[],
-  visit: StrayVisitor,
-): void {
-  if (!bytes) return;
-  const kind = BlockHeader.kind.get(viewOf(bytes), 0);
-  if (kinds.includes(kind) && reader.isOwn(bytes, block, kind)) visit(block, kind, bytes);
 }

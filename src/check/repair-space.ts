@@ -4,6 +4,7 @@
  * can be lost.
  */
 import { viewOf } from '../common/bytes.ts';
+import type { RecordPlace } from '../common/record.ts';
 import {
   BitmapHeader,
   BlockHeader,
@@ -37,13 +38,21 @@ async function repairNode(repair: RepairContext, level: number, index: number): 
   let free = 0;
   for (let child = 0; child < count; child++) {
     const at = HEADER_BYTES + child * SummaryEntry.sizeBytes;
-    free += await repairChild(repair, level - 1, first + child, view, at);
+    free += await repairChild(repair, level - 1, first + child, { view, at });
   }
   SummaryHeader.level.set(view, 0, level);
   SummaryHeader.entryCount.set(view, 0, count);
   SummaryHeader.freeBlocks.set(view, 0, free);
-  await replaceIfOther(repair, block, BlockKind.summary, before, bytes);
+  await replaceIfOther(repair, { block, kind: BlockKind.summary, before, after: bytes });
   return free;
+}
+
+/** What a block says, undefined if it cannot be read, and what it should say. */
+interface Replacement {
+  readonly block: number;
+  readonly kind: number;
+  readonly before: Uint8Array | undefined;
+  readonly after: Uint8Array;
 }
 
 /**
@@ -52,10 +61,7 @@ async function repairNode(repair: RepairContext, level: number, index: number): 
  */
 async function replaceIfOther(
   { changes }: RepairContext,
-  block: number,
-  kind: number,
-  before: Uint8Array | undefined,
-  after: Uint8Array,
+  { block, kind, before, after }: Replacement,
 ): Promise<void> {
   const from = BlockHeader.special.offset;
   if (before && Buffer.compare(before.subarray(from), after.subarray(from)) === 0) return;
@@ -67,8 +73,7 @@ async function repairChild(
   repair: RepairContext,
   level: number,
   index: number,
-  view: DataView,
-  at: number,
+  { view, at }: RecordPlace,
 ): Promise<number> {
   const { layout, space } = repair.check;
   const wasWritten = (SummaryEntry.flags.get(view, at) & SUMMARY_INITIALISED) !== 0;
@@ -97,6 +102,6 @@ async function repairGroup(repair: RepairContext, group: number): Promise<number
   const hint = before ? BitmapHeader.firstFree.get(viewOf(before), 0) : lowest;
   BitmapHeader.used.set(viewOf(bytes), 0, used);
   BitmapHeader.firstFree.set(viewOf(bytes), 0, Math.min(hint, lowest));
-  await replaceIfOther(repair, block, BlockKind.groupBitmap, before, bytes);
+  await replaceIfOther(repair, { block, kind: BlockKind.groupBitmap, before, after: bytes });
   return layout.bitsPerBlock - used;
 }

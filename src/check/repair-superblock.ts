@@ -34,7 +34,7 @@ export async function beginRepair(
   const { backups } = chosen.layout;
   const places = isFirst ? [...backups, 0] : [0, ...backups];
   for (const block of isDamaged ? places : [0])
-    await writeSuperblock(target, sectorBytes, chosen, block, stateFor(block));
+    await writeSuperblock(target, sectorBytes, chosen, { block, state: stateFor(block) });
 }
 
 /** The backup says nothing of the state, which only block 0 knows. */
@@ -54,17 +54,16 @@ export async function endRepair(
   const { layout, view } = chosen;
   if (staleBackups || Superblock.blockCount.get(view, 0) !== layout.blockCount) {
     for (const block of layout.backups)
-      await writeSuperblock(target, sectorBytes, chosen, block, VolumeState.clean);
+      await writeSuperblock(target, sectorBytes, chosen, { block, state: VolumeState.clean });
   }
-  await writeSuperblock(target, sectorBytes, chosen, 0, VolumeState.clean);
+  await writeSuperblock(target, sectorBytes, chosen, { block: 0, state: VolumeState.clean });
 }
 
 async function writeSuperblock(
   target: BlockTarget,
   sectorBytes: number,
   { bytes, layout }: FoundSuperblock,
-  block: number,
-  state: number,
+  { block, state }: { readonly block: number; readonly state: number },
 ): Promise<void> {
   const image = new Uint8Array(SUPERBLOCK_BYTES);
   image.set(bytes);

@@ -78,7 +78,8 @@ export async function readInodeTable(context: CheckContext, root: RootFacts): Pr
   const table = new InodePlaces(layout);
   const region = { view, at: at + INODE_BODY_OFFSET, length: INODE_BODY_BYTES };
   if (hasAttributes({ view, at })) log.report('inode-attributes', { inode: 0, what: 'in the inode table' });
-  const walked = await walkExtents(context, 0, region, layout.volumeRootBlock, (extent) => table.add(extent));
+  const tree = { inode: 0, root: region, rootBlock: layout.volumeRootBlock, knownFlags: 0 };
+  const walked = await walkExtents(context, tree, (extent) => table.add(extent));
   const expected = walked.dataBlocks + walked.nodeBlocks;
   const found = Inode.blocks.get(view, at);
   if (walked.complete && found !== expected) log.report('inode-blocks', { inode: 0, found, expected });

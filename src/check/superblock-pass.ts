@@ -75,6 +75,13 @@ const IDENTITY_FIELDS = [
   ['journal size', Superblock.journalBlocks],
 ] as const;
 
+/** The same, where they are bytes. */
+const IDENTITY_BYTES = [
+  ['volume id', BlockHeader.uuid],
+  ['journal salt', Superblock.journalSalt],
+  ['name secret', Superblock.nameSecret],
+] as const;
+
 /** Reads a superblock. @returns why it is none, or what it is. */
 async function superblockAt(source: BlockSource, offsetBytes: number): Promise<FoundSuperblock | string> {
   const { bytes, errno } = await source.read(offsetBytes, SUPERBLOCK_BYTES);
@@ -278,9 +285,7 @@ async function checkBackup(
   }
   reportSize(log, block, first, backup);
   compareFeatures(log, block, first, backup);
-  compareBytes(log, block, 'volume id', first, backup, BlockHeader.uuid);
-  compareBytes(log, block, 'journal salt', first, backup, Superblock.journalSalt);
-  compareBytes(log, block, 'name secret', first, backup, Superblock.nameSecret);
+  compareBytes(log, block, first, backup);
   return backup;
 }
 
@@ -311,15 +316,10 @@ function reportSize(log: ProblemLog, block: number, first: FoundSuperblock, back
   log.report('superblock-differs', { what: 'number of blocks', found, expected, block });
 }
 
-function compareBytes(
-  log: ProblemLog,
-  block: number,
-  what: string,
-  first: FoundSuperblock,
-  backup: FoundSuperblock,
-  field: typeof BlockHeader.uuid,
-): void {
-  const found = Buffer.from(field.of(first.bytes, 0)).toString('hex');
-  const expected = Buffer.from(field.of(backup.bytes, 0)).toString('hex');
-  if (found !== expected) log.report('superblock-differs', { what, found, expected, block });
+function compareBytes(log: ProblemLog, block: number, first: FoundSuperblock, backup: FoundSuperblock): void {
+  for (const [what, field] of IDENTITY_BYTES) {
+    const found = Buffer.from(field.of(first.bytes, 0)).toString('hex');
+    const expected = Buffer.from(field.of(backup.bytes, 0)).toString('hex');
+    if (found !== expected) log.report('superblock-differs', { what, found, expected, block });
+  }
 }

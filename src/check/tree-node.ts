@@ -67,17 +67,14 @@ export function inspectNode(region: NodeBytes, kind: number): NodeContents | str
   const slotsEnd = NodeHeader.sizeBytes + count * SLOT_BYTES;
   if (slotsEnd > length) return `${count} records do not fit`;
   if (heapStart < slotsEnd || heapStart > length) return `its records start at ${heapStart}`;
-  return inspectRecords(region, kind, level, count, heapStart);
+  return inspectRecords(region, kind, level);
 }
 
-function inspectRecords(
-  region: NodeBytes,
-  kind: number,
-  level: number,
-  count: number,
-  heapStart: number,
-): NodeContents | string {
+/** The header of the node is one that may be. */
+function inspectRecords(region: NodeBytes, kind: number, level: number): NodeContents | string {
   const { view, at, length } = region;
+  const count = NodeHeader.count.get(view, at);
+  const heapStart = NodeHeader.heapStart.get(view, at);
   const records: number[] = [];
   const spans: [number, number][] = [];
   let filled = NodeHeader.garbage.get(view, at);

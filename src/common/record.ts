@@ -134,6 +134,13 @@ export class Bytes extends Field {
   }
 }
 
+/** Where a record stands. */
+export interface RecordPlace {
+  readonly view: DataView;
+  /** Its offset in the view. */
+  readonly at: number;
+}
+
 export type RecordTable = Readonly<Record<string, Field>>;
 
 /**
