@@ -13,9 +13,10 @@ import { EntryRecord, FileType, Inode, MAX_NAME_BYTES, TreeKind } from '../forma
 import { COLLISIONS_PER_HASH, KEY_LIMIT, type NameSecret, nameKey } from '../format/name-hash.ts';
 import type { SpaceMap } from '../transaction/space-map.ts';
 import type { Transaction } from '../transaction/transaction.ts';
+import { Cursor } from './cursor.ts';
 import { TreeNodeSpace } from './extents.ts';
 import { type InodeRef, isDirectory, linkCountOf, setSizeOf, sizeOf } from './inode.ts';
-import { Cursor, Tree } from './tree.ts';
+import { Tree } from './tree.ts';
 
 const FIRST_ENTRY_COOKIE = 3;
 const DOT = new Uint8Array([0x2e]);

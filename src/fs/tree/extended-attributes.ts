@@ -31,9 +31,10 @@ import { NODE_BLOCK_KIND } from '../format/node-blocks.ts';
 import type { Frame } from '../transaction/block-cache.ts';
 import type { SpaceMap } from '../transaction/space-map.ts';
 import type { Transaction } from '../transaction/transaction.ts';
+import { Cursor } from './cursor.ts';
 import { TreeNodeSpace } from './extents.ts';
 import { type InodeRef, isDirectory, isInline, isRegular, isSymlink, sizeOf, touchChanged } from './inode.ts';
-import { Cursor, initialiseAttributes, resizeRoot, rootBytes, Tree } from './tree.ts';
+import { initialiseAttributes, resizeRoot, rootBytes, Tree } from './tree.ts';
 
 /** Whether an attribute may or must exist before: XATTR_CREATE and XATTR_REPLACE of setxattr(2). */
 export type SetMode = 'any' | 'create' | 'replace';

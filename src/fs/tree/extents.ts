@@ -11,8 +11,9 @@ import type { BlockNumber, FileBlock } from '../base/numbers.ts';
 import { ExtentFlag, ExtentRecord, FILE_BLOCK_LIMIT, TreeKind } from '../format/format.ts';
 import type { SpaceMap } from '../transaction/space-map.ts';
 import type { Transaction } from '../transaction/transaction.ts';
+import { Cursor } from './cursor.ts';
 import { addBlocks, type InodeRef } from './inode.ts';
-import { Cursor, type NodeSpace, Tree } from './tree.ts';
+import { type NodeSpace, Tree } from './tree.ts';
 
 /** Longest extent, so that its length fits the record. */
 const MAX_EXTENT_BLOCKS = 2 ** 31;

@@ -8,8 +8,7 @@
  * room for it. In an inner node, child i holds the keys from its own key up to the next child's;
  * the first child also holds everything below.
  *
- * A `Cursor` is a path from the root to one record. It stays valid while the tree does not change;
- * `insert` and `remove` leave it undefined. Each user of trees owns a cursor of its own.
+ * Records are looked up by a `Cursor` (cursor.ts); this file changes trees.
  *
  * Invariants: (B1) keys strictly increase within a node and across leaves; (B2) no node but the
  * root is empty; (B3) the first key of an inner node is the key its parent has for it, 0 along the
@@ -19,34 +18,21 @@
 import { strict as assert } from 'node:assert';
 import { CorruptionError } from '../base/errors.ts';
 import type { BlockNumber } from '../base/numbers.ts';
-import {
-  BranchRecord,
-  HEADER_BYTES,
-  INODE_BODY_BYTES,
-  INODE_BODY_OFFSET,
-  INODE_BYTES,
-  Inode,
-  MAX_TREE_LEVEL,
-  NodeHeader,
-  OwnerHeader,
-  TreeKind,
-} from '../format/format.ts';
+import { BranchRecord, HEADER_BYTES, MAX_TREE_LEVEL, TreeKind } from '../format/format.ts';
 import { NODE_BLOCK_KIND } from '../format/node-blocks.ts';
 import type { Frame } from '../transaction/block-cache.ts';
 import type { Transaction } from '../transaction/transaction.ts';
+import { Cursor, findAttributes, PathStep, setBody, TreePath } from './cursor.ts';
 import type { InodeRef } from './inode.ts';
 import {
   appendRecords,
-  childFor,
   hasRoom,
   initialiseNode,
   insertRecord,
   keyAt,
-  lowerBound,
   middleOf,
   nodeCount,
   nodeLevel,
-  type Region,
   recordAt,
   removeRecord,
   resizeNode,
@@ -60,231 +46,8 @@ export interface NodeSpace {
   freeNode(tx: Transaction, inode: InodeRef, block: BlockNumber): void;
 }
 
-class Step implements Region {
-  frame: Frame | undefined;
-  bytes: Uint8Array = new Uint8Array(0);
-  view: DataView = new DataView(new ArrayBuffer(0));
-  base = 0;
-  size = 0;
-  index = 0;
-
-  inFrame(frame: Frame, base: number, size: number): void {
-    this.frame = frame;
-    this.bytes = frame.bytes;
-    this.view = frame.view;
-    this.base = base;
-    this.size = size;
-  }
-}
-
-/** A path through one tree; `steps[depth]` is the leaf. */
-export class Cursor {
-  readonly steps: Step[] = [];
-  depth = 0;
-  #tx: Transaction | undefined;
-  #kind: TreeKind = TreeKind.extents;
-  #owner = 0;
-
-  constructor() {
-    for (let i = 0; i <= MAX_TREE_LEVEL; i++) this.steps.push(new Step());
-  }
-
-  get leaf(): Step {
-    return this.steps[this.depth] as Step;
-  }
-
-  /** True if the cursor stands on a record. */
-  get valid(): boolean {
-    const leaf = this.leaf;
-    return leaf.index < nodeCount(leaf);
-  }
-
-  get key(): number {
-    return keyAt(this.leaf, this.leaf.index);
-  }
-
-  /** Offset of the record in `leaf.view`. */
-  get at(): number {
-    return recordAt(this.leaf, this.leaf.index);
-  }
-
-  /**
-   * Stands on the first record with a key ≥ `key` in the leaf where `key` belongs: perhaps behind
-   * its last one.
-   */
-  descend(tx: Transaction, inode: InodeRef, kind: TreeKind, key: number): void {
-    this.#tx = tx;
-    this.#kind = kind;
-    this.#owner = inode.number;
-    this.depth = 0;
-    const root = this.steps[0] as Step;
-    findRoot(tx, root, inode, kind);
-    if (NodeHeader.kind.get(root.view, root.base) !== kind) {
-      throw new CorruptionError(inode.frame.block, `inode ${inode.number} holds no tree of kind ${kind}`);
-    }
-    let level = nodeLevel(root);
-    while (level > 0) {
-      const step = this.leaf;
-      step.index = childFor(step, key);
-      level--;
-      this.#push();
-    }
-    this.leaf.index = lowerBound(this.leaf, key);
-  }
-
-  /** Goes to the child under the cursor. */
-  #push(): void {
-    const { index } = this.leaf;
-    this.depth++;
-    enterChild(
-      this.#tx as Transaction,
-      this.#owner,
-      this.#kind,
-      this.steps,
-      this.depth - 1,
-      index,
-      this.leaf,
-    );
-  }
-
-  /** Stands on the first record with a key ≥ `key`, whichever leaf it is in. */
-  seek(tx: Transaction, inode: InodeRef, kind: TreeKind, key: number): boolean {
-    this.descend(tx, inode, kind, key);
-    return this.valid || this.#nextLeaf();
-  }
-
-  /** Stands on the last record with a key ≤ `key`. */
-  seekFloor(tx: Transaction, inode: InodeRef, kind: TreeKind, key: number): boolean {
-    this.descend(tx, inode, kind, key);
-    const leaf = this.leaf;
-    if (leaf.index < nodeCount(leaf) && keyAt(leaf, leaf.index) === key) return true;
-    if (leaf.index > 0) {
-      leaf.index--;
-      return true;
-    }
-    return this.#previousLeaf();
-  }
-
-  /** Moves on to the next record; false at the end. */
-  next(): boolean {
-    this.leaf.index++;
-    return this.valid || this.#nextLeaf();
-  }
-
-  #nextLeaf(): boolean {
-    const bottom = this.depth;
-    let depth = bottom - 1;
-    while (depth >= 0) {
-      const step = this.steps[depth] as Step;
-      if (step.index + 1 < nodeCount(step)) break;
-      depth--;
-    }
-    if (depth < 0) return false;
-    this.depth = depth;
-    this.leaf.index++;
-    while (this.depth < bottom) {
-      this.#push();
-      this.leaf.index = 0;
-    }
-    return this.valid;
-  }
-
-  #previousLeaf(): boolean {
-    const bottom = this.depth;
-    let depth = bottom - 1;
-    while (depth >= 0 && (this.steps[depth] as Step).index === 0) depth--;
-    if (depth < 0) return false;
-    this.depth = depth;
-    this.leaf.index--;
-    while (this.depth < bottom) {
-      this.#push();
-      this.leaf.index = nodeCount(this.leaf) - 1;
-    }
-    return this.leaf.index >= 0;
-  }
-}
-
-/**
- * Goes from the node at `depth` of a path to its child number `index`. The child is what its parent
- * says it is: a node of the same tree, one level below, whose keys are in the range that it was
- * given. With keys in order inside each node (block-content.ts) this keeps every walk finite. The
- * range is looked at once for each frame and place in the tree: changes of the tree keep it.
- * @throws CorruptionError
- */
-function enterChild(
-  tx: Transaction,
-  owner: number,
-  kind: TreeKind,
-  steps: readonly Step[],
-  depth: number,
-  index: number,
-  child: Step,
-): void {
-  const parent = steps[depth] as Step;
-  const at = recordAt(parent, index);
-  const block = BranchRecord.child.get(parent.view, at);
-  const low = BranchRecord.key.get(parent.view, at);
-  const level = nodeLevel(parent) - 1;
-  const frame = tx.read(block, NODE_BLOCK_KIND[kind]);
-  child.inFrame(frame, HEADER_BYTES, tx.blockBytes - HEADER_BYTES);
-  if (nodeLevel(child) === level && frame.nodeOwner === owner && frame.nodeLow === low) return;
-  expectNode(child, owner, level, low, highOf(steps, depth, index));
-  frame.nodeOwner = owner;
-  frame.nodeLow = low;
-}
-
-/** All keys below child `index` of the node at `depth` are below this one. */
-function highOf(steps: readonly Step[], depth: number, index: number): number {
-  let next = index + 1;
-  for (let at = depth; at >= 0; at--) {
-    const step = steps[at] as Step;
-    if (next < nodeCount(step)) return keyAt(step, next);
-    next = at > 0 ? (steps[at - 1] as Step).index + 1 : 0;
-  }
-  return Number.POSITIVE_INFINITY;
-}
-
-function expectNode(node: Step, owner: number, level: number, low: number, high: number): void {
-  const first = keyAt(node, 0);
-  const sound =
-    nodeLevel(node) === level &&
-    OwnerHeader.owner.get(node.view, 0) === owner &&
-    (level > 0 ? first === low : first >= low) &&
-    keyAt(node, nodeCount(node) - 1) < high;
-  if (sound) return;
-  throw new CorruptionError(
-    node.frame?.block ?? 0,
-    `is not the tree node of inode ${owner} at level ${level} for keys from ${low} to ${high}`,
-  );
-}
-
-/** The body of the inode, without the end that its extended attributes have. */
-function setBody(step: Step, inode: InodeRef): void {
-  const attributes = Inode.inlineAttributeBytes.get(inode.frame.view, inode.at);
-  step.inFrame(inode.frame, inode.at + INODE_BODY_OFFSET, INODE_BODY_BYTES - attributes);
-}
-
-function findRoot(tx: Transaction, step: Step, inode: InodeRef, kind: TreeKind): void {
-  if (kind !== TreeKind.attributes) setBody(step, inode);
-  else findAttributes(tx, step, inode);
-}
-
-/** @throws CorruptionError if the block is another inode's */
-function findAttributes(tx: Transaction, step: Step, inode: InodeRef): void {
-  const { frame, at, number } = inode;
-  const inline = Inode.inlineAttributeBytes.get(frame.view, at);
-  if (inline > 0) {
-    step.inFrame(frame, at + INODE_BYTES - inline, inline);
-    return;
-  }
-  const root = tx.read(Inode.attributeBlock.get(frame.view, at), NODE_BLOCK_KIND[TreeKind.attributes]);
-  if (OwnerHeader.owner.get(root.view, 0) !== number)
-    throw new CorruptionError(root.block, `holds no attributes of inode ${number}`);
-  step.inFrame(root, HEADER_BYTES, tx.blockBytes - HEADER_BYTES);
-}
-
-const rootStep = new Step();
-const scratchStep = new Step();
+const rootStep = new PathStep();
+const scratchStep = new PathStep();
 
 /** An empty tree in the inode's body. The caller has announced the change of the inode. */
 export function initialiseTree(inode: InodeRef, kind: TreeKind): void {
@@ -292,7 +55,7 @@ export function initialiseTree(inode: InodeRef, kind: TreeKind): void {
   emptyNode(rootStep, kind, 0);
 }
 
-function emptyNode(node: Step, kind: TreeKind, level: number): void {
+function emptyNode(node: PathStep, kind: TreeKind, level: number): void {
   node.bytes.fill(0, node.base, node.base + node.size);
   initialiseNode(node, kind, level);
 }
@@ -360,14 +123,14 @@ export class Tree {
       this.#growRoot(tx, inode);
       return;
     }
-    const parent = this.cursor.steps[depth - 1] as Step;
+    const parent = this.cursor.steps[depth - 1] as PathStep;
     if (hasRoom(parent, BranchRecord.sizeBytes)) this.#split(tx, inode, depth);
     else this.#makeRoom(tx, inode, depth - 1);
   }
 
   /** Moves the root's records into a new block below it. */
   #growRoot(tx: Transaction, inode: InodeRef): void {
-    const root = this.cursor.steps[0] as Step;
+    const root = this.cursor.steps[0] as PathStep;
     const level = nodeLevel(root);
     if (level >= MAX_TREE_LEVEL)
       throw new CorruptionError(inode.frame.block, `a tree of level ${level} that is full`);
@@ -379,7 +142,7 @@ export class Tree {
     writeBranch(root, 0, 0, block);
   }
 
-  #newNode(tx: Transaction, inode: InodeRef, block: number, level: number): Step {
+  #newNode(tx: Transaction, inode: InodeRef, block: number, level: number): PathStep {
     const frame = tx.create(block, NODE_BLOCK_KIND[this.kind], inode.number);
     scratchStep.inFrame(frame, HEADER_BYTES, tx.blockBytes - HEADER_BYTES);
     initialiseNode(scratchStep, this.kind, level);
@@ -391,8 +154,8 @@ export class Tree {
    * its end leaves almost everything behind.
    */
   #split(tx: Transaction, inode: InodeRef, depth: number): void {
-    const node = this.cursor.steps[depth] as Step;
-    const parent = this.cursor.steps[depth - 1] as Step;
+    const node = this.cursor.steps[depth] as PathStep;
+    const parent = this.cursor.steps[depth - 1] as PathStep;
     const count = nodeCount(node);
     const atEnd = node.index >= count - (nodeLevel(node) > 0 ? 1 : 0);
     const cut = atEnd && this.#isLast(depth) ? count - 1 : middleOf(node);
@@ -409,7 +172,7 @@ export class Tree {
   /** True if the node at `depth` is the rightmost of its level. */
   #isLast(depth: number): boolean {
     for (let i = 0; i < depth; i++) {
-      const step = this.cursor.steps[i] as Step;
+      const step = this.cursor.steps[i] as PathStep;
       if (step.index < nodeCount(step) - 1) return false;
     }
     return true;
@@ -423,17 +186,17 @@ export class Tree {
     const { cursor } = this;
     cursor.descend(tx, inode, this.kind, key);
     for (let depth = 1; depth <= cursor.depth; depth++) {
-      const step = cursor.steps[depth] as Step;
+      const step = cursor.steps[depth] as PathStep;
       if (isToMove((step.frame as Frame).block)) this.#moveNode(tx, inode, depth);
     }
     return cursor.depth === 0
       ? Number.POSITIVE_INFINITY
-      : highOf(cursor.steps, cursor.depth - 1, (cursor.steps[cursor.depth - 1] as Step).index);
+      : cursor.highOf(cursor.depth - 1, (cursor.steps[cursor.depth - 1] as PathStep).index);
   }
 
   #moveNode(tx: Transaction, inode: InodeRef, depth: number): void {
-    const parent = this.cursor.steps[depth - 1] as Step;
-    const node = this.cursor.steps[depth] as Step;
+    const parent = this.cursor.steps[depth - 1] as PathStep;
+    const node = this.cursor.steps[depth] as PathStep;
     const old = node.frame as Frame;
     const block = this.space.allocateNode(tx, inode);
     const moved = tx.create(block, NODE_BLOCK_KIND[this.kind], inode.number);
@@ -461,8 +224,8 @@ export class Tree {
    * empty. True if the parent lost a record.
    */
   #shrink(tx: Transaction, inode: InodeRef, depth: number): boolean {
-    const node = this.cursor.steps[depth] as Step;
-    const parent = this.cursor.steps[depth - 1] as Step;
+    const node = this.cursor.steps[depth] as PathStep;
+    const parent = this.cursor.steps[depth - 1] as PathStep;
     const used = usedBytes(node);
     if (nodeCount(node) === 0) {
       this.#dropChild(tx, inode, depth - 1, parent.index);
@@ -476,7 +239,7 @@ export class Tree {
 
   /** Frees child `index` of the node at `depth`. */
   #dropChild(tx: Transaction, inode: InodeRef, depth: number, index: number): void {
-    const parent = this.cursor.steps[depth] as Step;
+    const parent = this.cursor.steps[depth] as PathStep;
     assert(nodeLevel(parent) > 0, 'B4: what has children is no leaf');
     const block = BranchRecord.child.get(parent.view, recordAt(parent, index));
     tx.modify(parent.frame as Frame);
@@ -492,14 +255,15 @@ export class Tree {
    * ones below it (B3).
    */
   #lowerFirstKey(tx: Transaction, inode: InodeRef, depth: number, key: number): void {
-    const path = this.cursor.steps.slice(0, depth + 1);
+    const path = new TreePath(this.cursor.steps.slice(0, depth + 1));
+    path.isOf(tx, inode, this.kind);
     for (let at = depth; ; at++) {
-      const node = path[at] as Step;
+      const node = path.steps[at] as PathStep;
       const isInner = nodeLevel(node) > 1;
       if (isInner) {
-        const child = new Step();
-        enterChild(tx, inode.number, this.kind, path, at, 0, child);
-        path.push(child);
+        const child = new PathStep();
+        path.enter(at, 0, child);
+        path.steps.push(child);
       }
       tx.modify(node.frame as Frame);
       setKey(node.view, recordAt(node, 0), key);
@@ -512,8 +276,8 @@ export class Tree {
    * no more than three quarters of it together.
    */
   #merge(tx: Transaction, inode: InodeRef, depth: number, index: number): boolean {
-    const left = this.#child(tx, inode, depth, index, new Step());
-    const right = this.#child(tx, inode, depth, index + 1, new Step());
+    const left = this.#child(depth, index, new PathStep());
+    const right = this.#child(depth, index + 1, new PathStep());
     if (usedBytes(left) + usedBytes(right) > left.size * 0.75) return false;
     tx.modify(left.frame as Frame);
     appendRecords(right, 0, nodeCount(right), left);
@@ -521,14 +285,15 @@ export class Tree {
     return true;
   }
 
-  #child(tx: Transaction, inode: InodeRef, depth: number, index: number, into: Step): Step {
-    enterChild(tx, inode.number, this.kind, this.cursor.steps, depth, index, into);
+  /** Child `index` of the node at `depth` of the cursor's path. */
+  #child(depth: number, index: number, into: PathStep): PathStep {
+    this.cursor.enter(depth, index, into);
     return into;
   }
 
   /** While the root has one child that fits into it, or none, the tree loses a level. */
   #lowerRoot(tx: Transaction, inode: InodeRef): void {
-    const root = this.cursor.steps[0] as Step;
+    const root = this.cursor.steps[0] as PathStep;
     while (nodeLevel(root) > 0) {
       if (nodeCount(root) === 0) {
         tx.modify(root.frame as Frame);
@@ -536,7 +301,7 @@ export class Tree {
         return;
       }
       if (nodeCount(root) > 1) return;
-      const child = this.#child(tx, inode, 0, 0, scratchStep);
+      const child = this.#child(0, 0, scratchStep);
       if (usedBytes(child) > root.size) return;
       const block = BranchRecord.child.get(root.view, recordAt(root, 0));
       tx.modify(root.frame as Frame);
@@ -552,7 +317,7 @@ function setKey(view: DataView, at: number, key: number): void {
   BranchRecord.key.set(view, at, key);
 }
 
-function writeBranch(region: Step, index: number, key: number, child: number): void {
+function writeBranch(region: PathStep, index: number, key: number, child: number): void {
   const at = insertRecord(region, index, BranchRecord.sizeBytes);
   setKey(region.view, at, key);
   BranchRecord.child.set(region.view, at, child);
