@@ -17,7 +17,7 @@ import { CommandError, failureLine } from './failure.ts';
 
 const FILE_MODE = 0o600;
 
-export interface RecordPlace {
+export interface RecordTargetPlace {
   /** Absolute. */
   readonly path: string;
   /** An old record may be written over. */
@@ -42,7 +42,7 @@ export class RecordFile implements RecordTarget {
   }
 
   /** @throws CommandError with one line; then nothing was made or written */
-  static async open({ path, overwrite, mountDevice }: RecordPlace): Promise<RecordFile> {
+  static async open({ path, overwrite, mountDevice }: RecordTargetPlace): Promise<RecordFile> {
     try {
       expectElsewhere(path, await stat(systemPath(dirname(path))), mountDevice);
       const handle = await openFor(path, overwrite);

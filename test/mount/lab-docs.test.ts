@@ -9,7 +9,9 @@ import { describeQuarry, QUARRY, quarry, ROOT, Scratch, shell } from './harness.
 
 /** Commands in the blocks of the page that are not of a language, each on one line. */
 function commandsOf(page: string): string[] {
-  const blocks = [...page.matchAll(/^```\n(.*?)^```$/gms)].map(([, text = '']) => text);
+  const blocks = [...page.matchAll(/^```(\w*)\n(.*?)^```$/gms)].map(([, language, text = '']) =>
+    language === '' ? text : '',
+  );
   const lines = blocks.flatMap((text) => text.replaceAll(/\\\n\s*/g, '').split('\n'));
   return lines.map((line) => line.replace(/\s+#.*$/, '')).filter((line) => line.startsWith('quarry '));
 }
@@ -41,9 +43,9 @@ describeQuarry('docs/LAB.md', () => {
   /** Its places are ours, and of the kernel's filesystems there is the one that everybody has. */
   const here = (command: string) =>
     shortened(command)
-      .replaceAll('/mnt', mount)
-      .replaceAll('/var/lib/', `${scratch.path}/`)
       .replaceAll('/dev/shm', scratch.path)
+      .replaceAll('/var/lib/', `${scratch.path}/`)
+      .replaceAll('/mnt', mount)
       .replaceAll('ext4,xfs,btrfs', 'ext4')
       .replace(/^quarry/, `'${process.execPath}' '${QUARRY}'`);
 
