@@ -78,6 +78,8 @@ const MAY_IMPORT: Record<string, RegExp[]> = {
   'src/lab': [
     /^src\/(alloc|fs|aio|sim|common|pictures|record)\//,
     /^src\/inspect\/(layout|free)-figures\.ts$/,
+    // What is mounted where.
+    /^src\/fuse\/mount-table\.ts$/,
     /^node:/,
   ],
   // Runs in a browser: of the rest it has pictures only, and of Node nothing.

@@ -3,7 +3,6 @@
  * the daemon does it, moment by moment, beside all else; a volume that is not mounted is opened
  * here.
  */
-import type { SpaceStatistics } from '../fs/base/filesystem.ts';
 import { onlyReadable } from '../fs/format/features.ts';
 import { openVolume, type Volume } from '../fs/volume.ts';
 import type { MountRecord } from '../fuse/mount-table.ts';
@@ -151,7 +150,7 @@ class Defragmenting {
     const running = this.#run(
       (question) => defragmentFiles(volume, question, () => true),
       filesOfVolume(volume),
-      await inodesOf(volume),
+      (await volume.space()).inodes,
     );
     // What went wrong first is what is told.
     await running.catch(() => {});
@@ -176,19 +175,6 @@ class Defragmenting {
     });
     if (!(await run.through(files))) this.#isCutOff = true;
   }
-}
-
-async function inodesOf(volume: Volume): Promise<number> {
-  const into: SpaceStatistics = {
-    blockBytes: 0,
-    blocks: 0,
-    freeBlocks: 0,
-    inodes: 0,
-    freeInodes: 0,
-    maxNameBytes: 0,
-  };
-  await volume.run((tx) => volume.statistics(tx, into));
-  return into.inodes;
 }
 
 async function run(args: readonly string[], options: OptionValues, terminal: Terminal): Promise<number> {

@@ -1,4 +1,5 @@
 /** `quarry lab run`: policies × workloads × seeds on volumes in memory, measured and ranked. */
+import { statSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { AllocatorLoadError } from '../alloc/registry.ts';
 import { isRoot } from '../common/permissions.ts';
@@ -7,7 +8,7 @@ import type { Configuration } from '../lab/experiment.ts';
 import { Laboratory, type LabResults } from '../lab/laboratory.ts';
 import { MEASURES } from '../lab/measures.ts';
 import { KERNEL_FILESYSTEMS } from '../lab/mounts/filesystems.ts';
-import { programPath as pathOf } from '../lab/mounts/programs.ts';
+import { findProgram } from '../lab/mounts/programs.ts';
 import { loadPolicy } from '../lab/policy-spec.ts';
 import { overallOf } from '../lab/ranking.ts';
 import { overallTable, workloadTable } from '../lab/report/tables.ts';
@@ -125,7 +126,7 @@ async function loadAll({ runner, policies, workloads }: Configuration): Promise<
       `${foreign[0]} is a filesystem of the kernel and can only be mounted: use --runner mount`,
     );
   for (const name of foreign) {
-    if (pathOf(`mkfs.${name}`) === undefined) throw new CommandError(`mkfs.${name} is not installed`);
+    if (findProgram(`mkfs.${name}`) === undefined) throw new CommandError(`mkfs.${name} is not installed`);
   }
   try {
     for (const policy of policies) if (!foreign.includes(policy)) await loadPolicy(policy);
@@ -193,6 +194,13 @@ async function report({ runs }: LabResults, directory: string, terminal: Termina
   if (missing.length > 0) say(terminal, missingLine(missing, directory));
 }
 
+/** @throws UsageError if it is no directory */
+function scratchOf(options: OptionValues): string {
+  const directory = optionText(options, 'scratch') ?? tmpdir();
+  if (statSync(directory, { throwIfNoEntry: false })?.isDirectory()) return directory;
+  throw new UsageError(`--scratch ${directory} is no directory`);
+}
+
 /** Mounts at a time would be in each other's way. */
 function threadsOf({ runner }: Configuration, options: OptionValues): number {
   if (optionText(options, 'threads') !== undefined)
@@ -214,7 +222,7 @@ async function carryOut(
     threads: threadsOf(configuration, options),
     mounting: {
       command: [process.execPath, programPath()],
-      scratchDirectory: optionText(options, 'scratch') ?? tmpdir(),
+      scratchDirectory: scratchOf(options),
     },
     progress: (share, finished, all) => {
       const left = share < 0.01 ? '' : `, ${timeLeft(began, share)}`;

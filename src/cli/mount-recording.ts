@@ -6,7 +6,6 @@
  * killed.
  */
 import { performance } from 'node:perf_hooks';
-import type { SpaceStatistics } from '../fs/base/filesystem.ts';
 import type { Volume } from '../fs/volume.ts';
 import { OperationRecorder } from '../fuse/operation-recorder.ts';
 import type { Session } from '../fuse/session.ts';
@@ -29,7 +28,8 @@ export type RecordQuestion =
       readonly overwrite: boolean;
       readonly hashNames: boolean;
     }
-  | { readonly action: 'look' | 'end' };
+  /** Of the record that this command began. */
+  | { readonly action: 'look' | 'end'; readonly path: string };
 
 /** What it is answered. */
 export interface RecordingState {
@@ -53,6 +53,8 @@ interface Recording {
   isBeginning: boolean;
   endedMilliseconds: number | undefined;
   ended: Promise<void> | undefined;
+  /** Of one that a command began: ends it when nobody asks for it any more. */
+  lease: NodeJS.Timeout | undefined;
 }
 
 interface RecordedMount {
@@ -67,7 +69,6 @@ export class MountRecording {
   readonly #log: LogLine;
   #recording: Recording | undefined;
   #isOpening = false;
-  #lease: NodeJS.Timeout | undefined;
 
   constructor(mount: RecordedMount, log: LogLine) {
     this.#mount = mount;
@@ -78,9 +79,20 @@ export class MountRecording {
   async answer(payload: string): Promise<RecordingState | null> {
     const question = readQuestion(payload);
     if (question.action === 'begin') await this.#beginFor(question);
-    else if (question.action === 'end') await this.end();
-    else this.#lease?.refresh();
+    else {
+      if (this.#recording !== undefined && this.#recording.path !== question.path)
+        throw new CommandError(`${question.path} is not recorded into any more`);
+      if (question.action === 'end') await this.end();
+      else this.#recording?.lease?.refresh();
+    }
     return this.state ?? null;
+  }
+
+  /** What anybody may know of it; undefined if nothing was recorded yet. */
+  get figures(): Omit<RecordingState, 'path' | 'failure'> | undefined {
+    if (this.state === undefined) return undefined;
+    const { path: _path, failure: _failure, ...figures } = this.state;
+    return figures;
   }
 
   /** Undefined if nothing was recorded yet. */
@@ -111,20 +123,31 @@ export class MountRecording {
     this.#isOpening = true;
     try {
       const file = await RecordFile.open({ path, overwrite, mountDevice: place.deviceNumbers });
-      await this.begin(file, hashNames);
+      const recording = await this.begin(file, hashNames);
+      if (recording.endedMilliseconds !== undefined) return;
+      recording.lease = setTimeout(() => {
+        this.#log(`the record ${path} ends: nobody has asked for it for ${LEASE_MILLISECONDS / 1000} s`);
+        void this.end();
+      }, LEASE_MILLISECONDS).unref();
     } finally {
       this.#isOpening = false;
     }
-    this.#lease = setTimeout(() => {
-      this.#log(`the record ${path} ends: nobody has asked for it for ${LEASE_MILLISECONDS / 1000} s`);
-      void this.end();
-    }, LEASE_MILLISECONDS).unref();
   }
 
-  /** Resolves when every operation from then on is recorded. */
-  async begin(file: RecordFile, hashNames: boolean): Promise<void> {
+  /**
+   * Resolves when every operation from then on is recorded, or the record has ended.
+   * @throws the error of the volume or of the file; then there is no record
+   */
+  async begin(file: RecordFile, hashNames: boolean): Promise<Recording> {
     const { volume, session } = this.#mount;
-    const description = await this.#describe(hashNames);
+    let description: RecordDescription;
+    try {
+      description = await this.#describe(hashNames);
+      await file.settle();
+    } catch (thrown) {
+      await file.discard();
+      throw thrown;
+    }
     const writer = new RecordWriter(file, {
       description,
       now: () => performance.now() * 1000,
@@ -143,9 +166,11 @@ export class MountRecording {
       isBeginning: true,
       endedMilliseconds: undefined,
       ended: undefined,
+      lease: undefined,
     };
     this.#recording = recording;
     await session.watch?.(recorder.handlerOf);
+    if (recording.endedMilliseconds !== undefined) return recording;
     recorder.tellTree().then(
       () => {
         recording.isBeginning = false;
@@ -155,19 +180,12 @@ export class MountRecording {
         void this.end();
       },
     );
+    return recording;
   }
 
   async #describe(hashNames: boolean): Promise<RecordDescription> {
     const { volume } = this.#mount;
-    const space: SpaceStatistics = {
-      blockBytes: 0,
-      blocks: 0,
-      freeBlocks: 0,
-      inodes: 0,
-      freeInodes: 0,
-      maxNameBytes: 0,
-    };
-    await volume.run((tx) => volume.statistics(tx, space));
+    const space = await volume.space();
     const { blockBytes, blockCount } = volume.layout;
     return {
       blockBytes,
@@ -180,9 +198,9 @@ export class MountRecording {
 
   /** Ends the record, if there is one; resolves when it is written. */
   async end(): Promise<void> {
-    clearTimeout(this.#lease);
     const recording = this.#recording;
     if (recording === undefined) return;
+    clearTimeout(recording.lease);
     if (recording.ended === undefined) {
       recording.endedMilliseconds = performance.now();
       recording.recorder.end();
@@ -195,8 +213,9 @@ export class MountRecording {
 
 function readQuestion(payload: string): RecordQuestion {
   const { action, path, overwrite, hashNames }: Record<string, unknown> = Object(JSON.parse(payload));
-  if (action === 'look' || action === 'end') return { action };
-  if (action !== 'begin' || typeof path !== 'string' || !path.startsWith('/'))
+  if (typeof path !== 'string' || !path.startsWith('/'))
     throw new CommandError('that is no question about a record');
+  if (action === 'look' || action === 'end') return { action, path };
+  if (action !== 'begin') throw new CommandError('that is no question about a record');
   return { action, path, overwrite: overwrite === true, hashNames: hashNames === true };
 }

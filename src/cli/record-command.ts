@@ -85,14 +85,24 @@ class EndOfRecord {
   }
 }
 
+/** A mount that is silent for a while may have a slow disk; how long it may be, the daemon says. */
+async function isRecording(mount: MountRecord, path: string): Promise<boolean> {
+  try {
+    return (await ask(mount, { action: 'look', path })).isRecording;
+  } catch (thrown) {
+    if (thrown instanceof NoAnswerError && thrown.reason === 'silent') return true;
+    throw thrown;
+  }
+}
+
 /** @throws CommandError if the record ended otherwise than by this command */
 async function recordUntil(mount: MountRecord, end: EndOfRecord, path: string): Promise<RecordingState> {
   try {
     while (!end.isHere) {
       await end.wait(LOOK_MILLISECONDS);
-      if (!end.isHere && !(await ask(mount, { action: 'look' })).isRecording) break;
+      if (!end.isHere && !(await isRecording(mount, path))) break;
     }
-    return await ask(mount, { action: 'end' });
+    return await ask(mount, { action: 'end', path });
   } catch (thrown) {
     if (!(thrown instanceof NoAnswerError) || thrown.reason === 'refused') throw thrown;
     const what = `${mount.directory} does not answer any more, and may be unmounted`;

@@ -6,7 +6,7 @@
  * its mount meanwhile, and could wait for itself.
  */
 import { constants } from 'node:fs';
-import { type FileHandle, open, stat, unlink } from 'node:fs/promises';
+import { type FileHandle, open, rename, stat, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { codeOf } from '../common/thrown.ts';
 import type { RecordOptions } from '../fuse/record-options.ts';
@@ -35,9 +35,12 @@ interface RecordedPlan {
 export class RecordFile implements RecordTarget {
   readonly path: string;
   readonly #handle: FileHandle;
+  /** What it is called until it is settled: the path, or another where an old record is. */
+  #madeAs: string;
 
-  private constructor(path: string, handle: FileHandle) {
+  private constructor(path: string, madeAs: string, handle: FileHandle) {
     this.path = path;
+    this.#madeAs = madeAs;
     this.#handle = handle;
   }
 
@@ -45,8 +48,17 @@ export class RecordFile implements RecordTarget {
   static async open({ path, overwrite, mountDevice }: RecordTargetPlace): Promise<RecordFile> {
     try {
       expectElsewhere(path, await stat(systemPath(dirname(path))), mountDevice);
-      const handle = await openFor(path, overwrite);
-      return new RecordFile(path, handle);
+      const madeAs = (await isVacant(path, overwrite)) ? path : `${path}.new`;
+      const handle = await makeFile(madeAs);
+      const file = new RecordFile(path, madeAs, handle);
+      try {
+        // What is mounted on a name lies elsewhere than its directory.
+        expectElsewhere(path, await handle.stat(), mountDevice);
+      } catch (thrown) {
+        await file.discard();
+        throw thrown;
+      }
+      return file;
     } catch (thrown) {
       if (thrown instanceof CommandError) throw thrown;
       throw new CommandError(`cannot record into ${path}: ${reasonOf(thrown)}`, { cause: thrown });
@@ -64,10 +76,16 @@ export class RecordFile implements RecordTarget {
     return this.#handle.close();
   }
 
-  /** As if it had never been opened, for a mount that could not be made. */
+  /** The record begins: an old one makes room for it. */
+  async settle(): Promise<void> {
+    if (this.#madeAs !== this.path) await rename(systemPath(this.#madeAs), systemPath(this.path));
+    this.#madeAs = this.path;
+  }
+
+  /** As if it had never been opened, for a record that does not begin. */
   async discard(): Promise<void> {
     await this.close();
-    await unlink(systemPath(this.path)).catch(() => {});
+    await unlink(systemPath(this.#madeAs)).catch(() => {});
   }
 }
 
@@ -92,6 +110,7 @@ function reasonOf(thrown: unknown): string {
     EISDIR: 'it is a directory',
     ELOOP: 'it is a symbolic link',
     ENOSPC: 'no space is left there',
+    EEXIST: 'a file that is to take its place is there already (.new)',
     EROFS: 'that filesystem is read-only',
   };
   return words[codeOf(thrown)] ?? failureLine(thrown);
@@ -110,33 +129,42 @@ function expectElsewhere(path: string, { dev }: { dev: number }, mountDevice: st
     );
 }
 
-async function openFor(path: string, overwrite: boolean): Promise<FileHandle> {
-  const { O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDWR, O_WRONLY } = constants;
+function makeFile(path: string): Promise<FileHandle> {
+  const { O_CREAT, O_EXCL, O_NOFOLLOW, O_WRONLY } = constants;
+  return open(systemPath(path), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, FILE_MODE);
+}
+
+/**
+ * Whether nothing is there.
+ * @throws CommandError if there is something that is not to be replaced
+ */
+async function isVacant(path: string, overwrite: boolean): Promise<boolean> {
+  let handle: FileHandle;
   try {
-    return await open(systemPath(path), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, FILE_MODE);
+    handle = await open(systemPath(path), constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   } catch (thrown) {
-    if (codeOf(thrown) !== 'EEXIST') throw thrown;
-  }
-  if (!overwrite)
-    throw new CommandError(
-      `${path} is there already: --force (or -o record-overwrite) writes over an old record`,
-    );
-  const handle = await open(systemPath(path), O_RDWR | O_NOFOLLOW | O_NONBLOCK);
-  try {
-    await emptyRecord(path, handle);
-    return handle;
-  } catch (thrown) {
-    await handle.close();
+    if (codeOf(thrown) === 'ENOENT') return true;
     throw thrown;
+  }
+  try {
+    if (!overwrite)
+      throw new CommandError(
+        `${path} is there already: --force (or -o record-overwrite) puts a new record in the place of an old one`,
+      );
+    await expectOldRecord(path, handle);
+    return false;
+  } finally {
+    await handle.close();
   }
 }
 
-async function emptyRecord(path: string, handle: FileHandle): Promise<void> {
+/** Somebody else's file stays his, whatever it is. */
+async function expectOldRecord(path: string, handle: FileHandle): Promise<void> {
+  const found = await handle.stat();
   const head = new Uint8Array(RecordHead.sizeBytes);
-  const isFile = (await handle.stat()).isFile();
-  const { bytesRead } = isFile ? await handle.read(head, 0, head.length, 0) : { bytesRead: 0 };
-  if (!isFile || (bytesRead > 0 && !beginsLikeRecord(head)))
+  const { bytesRead } = found.isFile() ? await handle.read(head, 0, head.length, 0) : { bytesRead: 0 };
+  if (!found.isFile() || (bytesRead > 0 && !beginsLikeRecord(head)))
     throw new CommandError(`${path} is there already, and is no record: it is not written over`);
-  await handle.chmod(FILE_MODE);
-  await handle.truncate(0);
+  if (found.uid !== process.geteuid?.())
+    throw new CommandError(`${path} is there already, and belongs to somebody else: it is not written over`);
 }

@@ -12,7 +12,6 @@
 import type { KernelDevice } from '../aio/kernel-device.ts';
 import { isRoot } from '../common/permissions.ts';
 import { LostDataError } from '../fs/base/errors.ts';
-import type { SpaceStatistics } from '../fs/base/filesystem.ts';
 import { openVolume, type Volume } from '../fs/volume.ts';
 import { fuseNativeWarning, serveByFuseNative } from '../fuse/fuse-native-adapter.ts';
 import { MountAnswers } from '../fuse/mount-answers.ts';
@@ -139,15 +138,7 @@ async function mountStatistics(
   recording: MountRecording,
 ): Promise<Record<string, unknown>> {
   const { plan, device, volume, session } = mount;
-  const space: SpaceStatistics = {
-    blockBytes: 0,
-    blocks: 0,
-    freeBlocks: 0,
-    inodes: 0,
-    freeInodes: 0,
-    maxNameBytes: 0,
-  };
-  await volume.run((tx) => volume.statistics(tx, space));
+  const space = await volume.space();
   return {
     target: plan.target.path,
     directory: mount.place.places()[0]?.directory ?? plan.directory,
@@ -161,7 +152,7 @@ async function mountStatistics(
     volume: volume.counters(),
     session: session.statistics?.() ?? {},
     device: device.statistics(),
-    record: recording.state,
+    record: recording.figures,
   };
 }
 
@@ -258,7 +249,12 @@ export async function serveMount(plan: MountPlan, log: MountLog, onReady: () => 
   const remounting = new Remounting(mount.volume, mount.place, plan.options, log.line);
   const recording = new MountRecording(mount, log.line);
   answerQuestions(mount, log, remounting, recording);
-  if (record !== undefined) await recording.begin(record, plan.options.recordHashNames);
+  if (record !== undefined) {
+    // The mount is there, and stays, recorded or not.
+    await recording.begin(record, plan.options.recordHashNames).catch((thrown: unknown) => {
+      log.line(`nothing is recorded into ${record.path}: ${failureLine(thrown)}`);
+    });
+  }
   for (const line of [plan.remark, plan.policyHost?.title, fuseNativeWarning(plan.options)]) {
     if (line !== undefined) log.line(line);
   }

@@ -9,7 +9,7 @@
 
 import type { Device } from '../aio/device.ts';
 import { assemble } from './assemble.ts';
-import type { FileSystem } from './base/filesystem.ts';
+import type { FileSystem, SpaceStatistics } from './base/filesystem.ts';
 import type { Turns } from './base/turns.ts';
 import type { DefragmentedRange, DefragmentRequest } from './data/defragmentation.ts';
 import { onlyReadable, unknownFeatures } from './format/features.ts';
@@ -89,6 +89,13 @@ export class Volume extends VolumeOperations implements FileSystem<Transaction> 
    */
   shrink(sizeBytes: number, progress?: (done: number, total: number) => void): Promise<void> {
     return this.parts.shrinking.shrink(Math.floor(sizeBytes / this.blockBytes), progress);
+  }
+
+  /** How much of it is used, in a transaction of its own. */
+  async space(): Promise<SpaceStatistics> {
+    const into = { blockBytes: 0, blocks: 0, freeBlocks: 0, inodes: 0, freeInodes: 0, maxNameBytes: 0 };
+    await this.run((tx) => this.statistics(tx, into));
+    return into;
   }
 
   /** The size to which it could be shrunk, in bytes, as far as can be told before it is tried. */

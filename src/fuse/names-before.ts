@@ -5,17 +5,42 @@
  * While the tree is being told, also what has to be told first: the file that goes to where
  * everything is told already, and the directories above the place where a file goes that is.
  */
-import { type Attributes, RenameFlag, type TransactionHandle } from '../fs/base/filesystem.ts';
+import { CorruptionError, FsError } from '../fs/base/errors.ts';
+import {
+  type Attributes,
+  type FileSystem,
+  RenameFlag,
+  type TransactionHandle,
+} from '../fs/base/filesystem.ts';
 import { ROOT_NODE } from './abi.ts';
 import { emptyAttributes } from './encoding.ts';
 import type { FuseRequest } from './request.ts';
 import type { ExistingInode, TreeWalk } from './tree-walk.ts';
 
 const DOT_DOT = new TextEncoder().encode('..');
+/** Directories that are looked at above each other; the last is told as if the root had it. */
+const MOST_ABOVE = 256;
 
 interface UntoldDirectory {
   readonly attributes: ExistingInode;
-  readonly parent: number;
+  parent: number;
+}
+
+/** Undefined if it cannot be read. */
+function lookAtDirectory(
+  filesystem: FileSystem,
+  tx: TransactionHandle,
+  inode: number,
+): UntoldDirectory | undefined {
+  const attributes = emptyAttributes();
+  try {
+    filesystem.readAttributes(tx, inode, attributes);
+    return { attributes, parent: filesystem.lookup(tx, inode, DOT_DOT) };
+  } catch (thrown) {
+    // What says that a block has to be loaded first is none of these.
+    if (thrown instanceof FsError || thrown instanceof CorruptionError) return undefined;
+    throw thrown;
+  }
 }
 
 export class NamesBefore {
@@ -57,7 +82,10 @@ export class NamesBefore {
     if (this.other !== 0) filesystem.readAttributes(tx, this.other, this.otherAttributes);
   }
 
-  /** The directory and those above it, as far as they are not told. */
+  /**
+   * The directory and those above it, as far as they are not told. However deep it is, and whatever
+   * a damaged one says of the one above: the rename goes on, in one turn.
+   */
   #lookAbove(
     { conversation }: FuseRequest,
     tx: TransactionHandle,
@@ -67,11 +95,12 @@ export class NamesBefore {
     const { filesystem } = conversation;
     const found: UntoldDirectory[] = [];
     for (let at = directory; isUntold(at); ) {
-      const attributes = emptyAttributes();
-      filesystem.readAttributes(tx, at, attributes);
-      const parent = filesystem.lookup(tx, at, DOT_DOT);
-      found.push({ attributes, parent });
-      at = parent;
+      const here = found.length < MOST_ABOVE ? lookAtDirectory(filesystem, tx, at) : undefined;
+      const below = found.at(-1);
+      if (here !== undefined) found.push(here);
+      else if (below !== undefined) below.parent = ROOT_NODE;
+      if (here === undefined) break;
+      at = here.parent;
     }
     this.untold.push(...found.reverse());
   }

@@ -82,8 +82,8 @@ export class OperationRecorder {
               own.perform(request, tx);
             },
       over: (request, failure, delivered) => {
-        if (failure === undefined && !this.#ended) told(request);
         own.over(request, failure, delivered);
+        if (failure === undefined && !this.#ended) told(request);
       },
     });
   }

@@ -337,7 +337,8 @@ export class Session implements Conversation {
   async watch(rowOf: (opcode: number) => Handler = handlerOf): Promise<void> {
     this.#rowOf = rowOf;
     const isOld = ({ pending, opcode, handler }: FuseRequest) => pending && handler !== rowOf(opcode);
-    while (this.#requests.some(isOld)) await sleep(WATCH_MILLISECONDS);
+    // Whoever came after us has waits of his own.
+    while (this.#rowOf === rowOf && this.#requests.some(isOld)) await sleep(WATCH_MILLISECONDS);
   }
 
   unmount(): Promise<void> {

@@ -97,6 +97,7 @@ export class TreeWalk {
       let cookie = LAST_DOT_COOKIE;
       while (cookie !== 0 && !this.#stopped) {
         cookie = await this.#page(directory, cookie);
+        await this.#sink.room?.();
         // Whoever waits to be served comes first.
         await new Promise((resolve) => setImmediate(resolve));
       }

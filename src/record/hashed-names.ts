@@ -25,4 +25,8 @@ export class NameHasher implements OperationSink {
     }
     this.#sink.add(operation);
   }
+
+  async room(): Promise<void> {
+    await this.#sink.room?.();
+  }
 }

@@ -31,6 +31,8 @@ export interface RecordTarget {
 const FLUSH_MILLISECONDS = 2000;
 /** Unwritten bytes after which the target is too slow. */
 const MOST_WAITING_BYTES = 32 * 1024 * 1024;
+/** Unwritten bytes from which on who need not hurry waits. */
+const MANY_WAITING_BYTES = 4 * 1024 * 1024;
 /** Of deflate: a chunk shrinks nearly as much as by slower levels. */
 const LEVEL = 1;
 
@@ -70,13 +72,16 @@ export class RecordWriter implements OperationSink {
     operation.microseconds = Math.round(this.#options.now() - this.#began);
     if (this.#encoder.isFull) this.#flush();
     this.#encoder.add(operation);
-    this.operations++;
+    if (operation.kind !== RecordKind.end) this.operations++;
+  }
+
+  async room(): Promise<void> {
+    if (this.#waitingBytes >= MANY_WAITING_BYTES) await this.#writing;
   }
 
   /** Writes what is left, and closes the target. */
   async end(): Promise<void> {
     if (!this.#ended) {
-      this.operations--;
       this.add({ ...emptyOperation(), kind: RecordKind.end });
       this.#ended = true;
       clearInterval(this.#timer);
@@ -95,13 +100,14 @@ export class RecordWriter implements OperationSink {
     if (this.#waitingBytes > MOST_WAITING_BYTES) this.#fail(new Error('what it lies on is too slow'));
     if (this.failure !== undefined) return;
     const number = this.#chunks++;
+    const rawBytes = raw.length;
     const packed = deflate(raw, { level: LEVEL });
     // It may have to wait for others before anybody hears of it.
     packed.catch(() => {});
     this.#writing = this.#writing.then(async () => {
-      const parts = { rawBytes: raw.length, operations, number, beganMicroseconds };
+      const parts = { rawBytes, operations, number, beganMicroseconds };
       await this.#append(packed.then((bytes) => encodeChunk({ packed: bytes, ...parts })));
-      this.#waitingBytes -= raw.length;
+      this.#waitingBytes -= rawBytes;
     });
   }
 

@@ -108,4 +108,6 @@ export function emptyOperation(): RecordedOperation {
 /** Takes operations as they end. What it is given is the caller's again afterwards. */
 export interface OperationSink {
   add(operation: RecordedOperation): void;
+  /** Resolves when there is room for more from somebody who need not hurry. */
+  room?(): Promise<void>;
 }

@@ -252,7 +252,9 @@ export class Scratch {
 
   /** With the logs of daemons that had their mounts in it (cli/log-file.ts). */
   async remove(): Promise<void> {
-    await shellResult(`rm -rf --one-file-system '${this.path}'; rm -f /run/quarry/*${basename(this.path)}*`);
+    await shellResult(
+      `rm -rf --one-file-system '${this.path}'; rm -f /run/quarry/*${basename(this.path)}* '${tmpdir()}'/quarry-[0-9]*/*${basename(this.path)}*`,
+    );
   }
 }
 

@@ -68,6 +68,15 @@ async function isRecording(volume: Volume, isBeginning: boolean): Promise<boolea
   return record?.isRecording === true && (isBeginning || !record.isBeginning);
 }
 
+function isWhole(file: string): boolean {
+  const reader = new RecordReader(file);
+  try {
+    return Array.from(reader.operations()).length > 0 && reader.isWhole;
+  } finally {
+    reader.close();
+  }
+}
+
 describeQuarry('record', () => {
   let volume: Volume;
   afterEach(() => volume?.destroy());
@@ -124,6 +133,8 @@ describeQuarry('record', () => {
     await volume.shell('mkdir secret-place && echo 1 > secret-place/secret-name && echo 2 > secret-name');
     const [sizes, directories] = [await sizesIn(volume), await directoriesIn(volume)];
     await volume.unmountAndCheck();
+    // The daemon ends it when the mount is gone, which is what an unmount waits for at most.
+    await until('the record is whole', 10_000, () => isWhole(file));
     const reader = new RecordReader(file);
     const names = Array.from(reader.operations(), ({ kind, name }) =>
       kind === RecordKind.create ? Buffer.from(name).toString() : '',

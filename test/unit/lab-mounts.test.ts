@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { filesBelow, parseFileMaps, parseFreeSpace } from '../../src/lab/mounts/kernel-maps.ts';
-import { programPath, runProgram } from '../../src/lab/mounts/programs.ts';
+import { findProgram, runProgram } from '../../src/lab/mounts/programs.ts';
 
 test('filefrag: a list of extents for each file, without what is not in blocks', () => {
   const said = `Filesystem type is: ef53
@@ -66,8 +66,8 @@ test('a program that fails says why in one line; one that is missing is named', 
   );
   expect(() => runProgram('sh', ['-c', 'exit 3'])).toThrow("'sh -c exit 3' failed");
   expect(() => runProgram('mkfs.quarry-has-no-such', [])).toThrow('mkfs.quarry-has-no-such is not installed');
-  expect(programPath('sh')).toMatch(/\/sh$/);
-  expect(programPath('quarry-has-no-such')).toBeUndefined();
+  expect(findProgram('sh')).toMatch(/\/sh$/);
+  expect(findProgram('quarry-has-no-such')).toBeUndefined();
 });
 
 test('what is no program is not found as one', () => {
@@ -76,7 +76,7 @@ test('what is no program is not found as one', () => {
   try {
     writeFileSync(join(directory, 'quarry-plain-file'), '', { mode: 0o644 });
     process.env.PATH = `${directory}:${before}`;
-    expect(programPath('quarry-plain-file')).toBeUndefined();
+    expect(findProgram('quarry-plain-file')).toBeUndefined();
   } finally {
     process.env.PATH = before;
     rmSync(directory, { recursive: true });

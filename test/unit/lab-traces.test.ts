@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { LabOperation } from '../../src/lab/operation.ts';
+import { contentOf, readGitHistory } from '../../src/lab/workloads/git-history.ts';
 import { loadWorkload } from '../../src/lab/workloads/registry.ts';
 import { SeededRandom } from '../../src/sim/seeded-random.ts';
 
@@ -174,13 +175,23 @@ describe('the history of a repository', () => {
 
   test('is another with another HEAD', async () => {
     const before = await loadWorkload(`git?repo=${repository}`);
-    expect(before.content).toBe(git('rev-parse', 'HEAD').trim());
+    expect(before.content).toMatch(/^[0-9a-f]{64}$/);
+    expect((await loadWorkload(`git?repo=${repository}`)).content).toBe(before.content);
     put('one more', 5);
     git('add', '.');
     commit('more');
     const after = await loadWorkload(`git?repo=${repository}`);
     expect(after.content).not.toBe(before.content);
     expect(after.churnBytes).toBeGreaterThan(before.churnBytes ?? 0);
+  });
+
+  test('is another where its objects take other room', async () => {
+    const before = await readGitHistory(repository);
+    git('gc', '--quiet', '--aggressive', '--prune=now');
+    const after = await readGitHistory(repository);
+    expect(after.head).toBe(before.head);
+    expect(contentOf(after)).not.toBe(contentOf(before));
+    expect(contentOf(await readGitHistory(repository))).toBe(contentOf(after));
   });
 
   test('that there is not is refused in one line', async () => {

@@ -5,7 +5,7 @@
 import { opendirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { LaidExtent } from '../measures/layout.ts';
-import { programPath, runProgram } from './programs.ts';
+import { findProgram, runProgram } from './programs.ts';
 
 /** As many as fit on a command line whatever their names. */
 const FILES_PER_CALL = 200;
@@ -84,7 +84,7 @@ export function freeSpaceMap(
   blockBytes: number,
   visit: (start: number, length: number) => void,
 ): boolean {
-  if (programPath('xfs_io') === undefined) return false;
+  if (findProgram('xfs_io') === undefined) return false;
   let text: string;
   try {
     text = runProgram('xfs_io', ['-r', '-c', 'fsmap', directory]);

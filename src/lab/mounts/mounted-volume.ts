@@ -20,7 +20,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { codeOf } from '../../common/thrown.ts';
+import { codeOf, messageOf } from '../../common/thrown.ts';
 import { DEFAULT_COMMIT_SECONDS } from '../../fs/base/limits.ts';
 import type { LaidExtent } from '../measures/layout.ts';
 import type { LabOperation } from '../operation.ts';
@@ -33,6 +33,8 @@ import { runProgram } from './programs.ts';
 /** More files than this are not open at once, the one that was used last goes last. */
 const MOST_OPEN = 256;
 const NO_ROOM = new Set(['ENOSPC', 'EDQUOT']);
+/** The same in the words of sync(1). */
+const SAYS_NO_ROOM = /No space left on device|Disk quota exceeded/;
 
 export class MountedVolume implements AgedVolume {
   readonly refusals: Refusals = { count: 0, bytes: 0, firstFreeShare: undefined };
@@ -211,8 +213,7 @@ export class MountedVolume implements AgedVolume {
     try {
       runProgram('sync', ['--file-system', this.place.directory]);
     } catch (thrown) {
-      const { bfree, blocks } = statfsSync(this.place.directory);
-      if (bfree / blocks > 0.05) throw thrown;
+      if (!SAYS_NO_ROOM.test(messageOf(thrown))) throw thrown;
       this.#refuse(0);
     }
   }

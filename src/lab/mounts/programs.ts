@@ -12,7 +12,7 @@ const SYSTEM_PLACES = ['/usr/sbin', '/sbin', '/usr/local/sbin'];
 /** The output of the program. @throws Error with one line for the user */
 export function runProgram(name: string, words: readonly string[]): string {
   try {
-    return execFileSync(programPath(name) ?? name, words, {
+    return execFileSync(findProgram(name) ?? name, words, {
       encoding: 'utf8',
       stdio: ['ignore', 'pipe', 'pipe'],
       timeout: LIMIT_MILLISECONDS,
@@ -34,7 +34,7 @@ function explain(name: string, words: readonly string[], thrown: unknown): strin
 }
 
 /** Where it is; undefined if it is not installed. */
-export function programPath(name: string): string | undefined {
+export function findProgram(name: string): string | undefined {
   if (name.includes('/')) return name;
   const places = [...(process.env.PATH ?? '').split(delimiter), ...SYSTEM_PLACES];
   return places.map((place) => join(place, name)).find(isExecutable);

@@ -2,8 +2,9 @@
  * A directory for the disks and mounts of a laboratory, which takes everything in it away at the
  * end, whatever has become of the threads that made it.
  */
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, realpathSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { mountTable } from '../../fuse/mount-table.ts';
 import { runProgram } from './programs.ts';
 
 export class Scratch {
@@ -11,7 +12,8 @@ export class Scratch {
 
   /** @throws the error of the directory above */
   constructor(above: string) {
-    this.path = mkdtempSync(join(above, 'quarry-lab-'));
+    // As the table of mounts will have it.
+    this.path = realpathSync(mkdtempSync(join(above, 'quarry-lab-')));
   }
 
   /** @throws Error with one line for the user if a mount cannot be taken away */
@@ -23,14 +25,6 @@ export class Scratch {
 
 /** The last one mounted first. */
 function mountsBelow(directory: string): string[] {
-  const lines = readFileSync('/proc/self/mountinfo', 'utf8').split('\n');
-  const places = lines.map((line) => unescaped(line.split(' ')[4] ?? ''));
+  const places = mountTable().map((mount) => mount.directory);
   return places.filter((place) => place.startsWith(`${directory}/`)).reverse();
-}
-
-/** The kernel writes spaces and the like as octal numbers. */
-function unescaped(text: string): string {
-  return text.replaceAll(/\\(\d{3})/g, (_, digits: string) =>
-    String.fromCharCode(Number.parseInt(digits, 8)),
-  );
 }

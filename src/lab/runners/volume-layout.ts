@@ -77,7 +77,6 @@ export async function visitFreeRuns(
 
 /** Share of the space in use. */
 export async function fullnessOf(volume: Volume): Promise<number> {
-  const into = { blockBytes: 0, blocks: 0, freeBlocks: 0, inodes: 0, freeInodes: 0, maxNameBytes: 0 };
-  await volume.run((tx) => volume.statistics(tx, into));
-  return 1 - into.freeBlocks / into.blocks;
+  const { freeBlocks, blocks } = await volume.space();
+  return 1 - freeBlocks / blocks;
 }

@@ -3,9 +3,10 @@
  * writes and removes, how long they are, and what their objects take packed. Read by git itself, in
  * one pass, into arrays of numbers.
  */
-import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import type { Readable } from 'node:stream';
+import { type ChildProcessByStdio, execFile, spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import type { Readable, Writable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
 import { promisify } from 'node:util';
 import { messageOf } from '../../common/thrown.ts';
 import { WorkloadLoadError } from './workload-load-error.ts';
@@ -52,6 +53,11 @@ export class NumberList {
   at(index: number): number {
     return this.#numbers[index] ?? 0;
   }
+
+  /** All of them, as they are in memory. */
+  get bytes(): Uint8Array {
+    return new Uint8Array(this.#numbers.buffer, 0, this.length * Float64Array.BYTES_PER_ELEMENT);
+  }
 }
 
 export interface GitHistory {
@@ -68,6 +74,16 @@ export interface GitHistory {
   /** By file: its directory; by directory: the one above. Directory 0 is the root. */
   readonly directoryOf: NumberList;
   readonly parentOf: NumberList;
+}
+
+/**
+ * What tells two histories apart, in hexadecimal digits: the commit is not all, since what objects
+ * take on disk changes when the repository is packed anew.
+ */
+export function contentOf({ head, ...lists }: GitHistory): string {
+  const hash = createHash('sha256').update(head);
+  for (const list of Object.values(lists)) hash.update(`\n${list.length}\n`).update(list.bytes);
+  return hash.digest('hex');
 }
 
 /** The commit that HEAD is. @throws WorkloadLoadError */
@@ -127,7 +143,7 @@ async function* partsOf(stream: Readable, separator: string): AsyncGenerator<str
 function startGit(
   repository: string,
   words: readonly string[],
-): { child: ChildProcess; ended: Promise<void> } {
+): { child: ChildProcessByStdio<Writable, Readable, null>; ended: Promise<void> } {
   // Objects that a partial clone lacks are not fetched for this.
   const env = { ...process.env, GIT_NO_LAZY_FETCH: '1', LC_ALL: 'C' };
   const child = spawn('git', ['-C', repository, ...words], { stdio: ['pipe', 'pipe', 'ignore'], env });
@@ -139,7 +155,7 @@ function startGit(
     });
   });
   ended.catch(() => {});
-  child.stdin?.on('error', () => {});
+  child.stdin.on('error', () => {});
   return { child, ended };
 }
 
@@ -156,20 +172,17 @@ export async function readGitHistory(repository: string): Promise<GitHistory> {
     directoryOf: list(),
     parentOf: list(),
   };
-  const log = startGit(repository, LOG);
+  const log = startGit(repository, [...LOG, history.head]);
   const sizes = startGit(repository, SIZES);
-  const reading = readSizes(sizes.child, history);
-  await readLog(log.child, sizes.child, history);
-  sizes.child.stdin?.end();
-  await Promise.all([log.ended, sizes.ended, reading]);
+  const reading = readSizes(sizes.child.stdout, history);
+  // Who ends early says why by his status.
+  const writing = pipeline(writtenObjects(log.child.stdout, history), sizes.child.stdin).catch(() => {});
+  await Promise.all([log.ended, sizes.ended, reading, writing]);
   return history;
 }
 
-/** Changes into the history, and the names of written objects to whoever knows their sizes. */
-async function readLog(log: ChildProcess, sizes: ChildProcess, history: GitHistory): Promise<void> {
-  const { stdout } = log;
-  const { stdin } = sizes;
-  if (stdout === null || stdin === null) return;
+/** Changes into the history; lines with the names of the objects that are written. */
+async function* writtenObjects(stdout: Readable, history: GitHistory): AsyncGenerator<string> {
   const paths = new Paths(history);
   let change: readonly string[] = [];
   for await (const part of partsOf(stdout, '\0')) {
@@ -180,8 +193,7 @@ async function readLog(log: ChildProcess, sizes: ChildProcess, history: GitHisto
       if (mode === SUBMODULE) continue;
       history.files.push(paths.fileAt(part));
       history.written.push(mode === GONE ? 0 : 1);
-      if (mode !== GONE && !stdin.write(`${object}\n`))
-        await Promise.race([once(stdin, 'drain'), once(sizes, 'close')]);
+      if (mode !== GONE) yield `${object}\n`;
     } else if (text.startsWith(COMMIT_MARK)) {
       if (history.commitEnds.length > 0 || history.files.length > 0)
         history.commitEnds.push(history.files.length);
@@ -191,8 +203,7 @@ async function readLog(log: ChildProcess, sizes: ChildProcess, history: GitHisto
 }
 
 /** An object that is not there has no length. */
-async function readSizes({ stdout }: ChildProcess, { sizes, packedSizes }: GitHistory): Promise<void> {
-  if (stdout === null) return;
+async function readSizes(stdout: Readable, { sizes, packedSizes }: GitHistory): Promise<void> {
   for await (const line of partsOf(stdout, '\n')) {
     const [, size = '0', packed = '0'] = /^(\d+) (\d+)$/.exec(line) ?? [];
     sizes.push(Number(size));

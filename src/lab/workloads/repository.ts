@@ -8,7 +8,7 @@
  */
 import type { LabOperation } from '../operation.ts';
 import { wholeBlocks } from '../operation.ts';
-import { type GitHistory, headOf, readGitHistory } from './git-history.ts';
+import { contentOf, type GitHistory, headOf, readGitHistory } from './git-history.ts';
 import { writeWhole } from './whole-file.ts';
 import type { Workload } from './workload.ts';
 
@@ -30,7 +30,7 @@ export async function loadRepository(repository: string): Promise<Workload> {
     name: `git?repo=${repository}`,
     says: `${history.commitEnds.length} pulls of ${repository}`,
     source: `${repository} at ${history.head}`,
-    content: history.head,
+    content: contentOf(history),
     sizeBytes: Math.ceil(peakBytes / FULLNESS),
     churnBytes,
     operations: () => new Clone(history).pulls(),
