@@ -80,10 +80,6 @@ export class DefragTally {
     if (this.keepsAll) this.#all.push(file);
   }
 
-  get movedBytes(): number {
-    return this.#movedBytes;
-  }
-
   /** Was everything looked at that was named? */
   get isWhole(): boolean {
     return this.unseen === 0 && this.#left.failed === 0 && this.#left.refused === 0;

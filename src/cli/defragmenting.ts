@@ -53,7 +53,7 @@ export interface DefragmentedPart {
 }
 
 export interface DefragAnswer {
-  /** Those that were not fine as they are, in the order of the question. */
+  /** Those that were not in one piece, in the order of the question. */
   readonly parts: readonly DefragmentedPart[];
   /** Files of the question that are done. */
   readonly done: number;
@@ -88,7 +88,7 @@ export async function defragmentFiles(
     const work = new FileWork(volume, inode, dryRun);
     const next = await work.run(from, ends, isAllowed);
     const isDone = !Number.isFinite(next);
-    if (work.outcome !== 'fine' || from > 0 || !isDone) parts.push(work.part());
+    if (work.outcome !== 'fine' || work.isInPieces || from > 0 || !isDone) parts.push(work.part());
     if (!isDone) return { parts, done, resumeBytes: next * volume.blockBytes };
     if (performance.now() > ends) return { parts, done: done + 1, resumeBytes: 0 };
     from = 0;
@@ -115,6 +115,10 @@ class FileWork {
 
   get outcome(): FileOutcome {
     return this.#outcome;
+  }
+
+  get isInPieces(): boolean {
+    return (this.#pieces ?? 0) > 1;
   }
 
   part(): DefragmentedPart {

@@ -331,6 +331,41 @@ describe('beside others', () => {
     expect(await checkVolume(disk)).toMatchObject({ problems: [], state: 'clean' });
   });
 
+  test('who make it long in the midst of it: a range is bounded all the same', async () => {
+    const volume = await TestVolume.make(200 * MIB, 4 * KIB, { allocator: firstFit });
+    const block = 4 * KIB;
+    const inode = await volume.create('/a');
+    const other = await volume.create('/b');
+    for (let i = 0; i < 2000; i++) {
+      await volume.write(inode, 2 * i * block, new Uint8Array(block).fill(1 + (i % 250)));
+      await volume.write(other, i * block, new Uint8Array(block).fill(9));
+    }
+    await volume.write(inode, 90 * MIB, new Uint8Array(block).fill(5));
+    await volume.unlink('/b');
+    // When the first part is copied, a later one gets another map, and far more than a range behind it.
+    const device = volume.device as MemoryDevice;
+    const write = device.write.bind(device);
+    let changing: Promise<unknown> | undefined;
+    device.write = (...transfer) => {
+      device.write = write;
+      changing = Promise.all([
+        volume.volume.preallocate(inode, 20 * MIB, 60 * MIB),
+        volume.write(inode, 3501 * block, new Uint8Array(block).fill(6)),
+      ]);
+      write(...transfer);
+    };
+    const { movedBlocks, next } = await volume.volume.defragment({ inode, from: 0, dryRun: false });
+    await changing;
+    const most = (32 * MIB) / block;
+    expect(movedBlocks).toBeGreaterThan(2000);
+    expect(movedBlocks).toBeLessThanOrEqual(2000 + most);
+    expect(next).toBeLessThan((90 * MIB) / block);
+    await defragment(volume, inode);
+    expect((await volume.read(inode, 3998 * block, 10))[0]).toBe(1 + (1999 % 250));
+    expect((await volume.read(inode, 90 * MIB, 10))[0]).toBe(5);
+    await expectSound(volume);
+  });
+
   test('who remove it in the midst of it', async () => {
     const device = new SimulatedDevice({ sizeBytes: 32 * MIB, seed: 1 });
     await formatted(device, KIB);
@@ -529,6 +564,21 @@ test('wherever the power is cut', async () => {
   }
   expect(pieces).toContain(60);
   expect(pieces).toContain(1);
+});
+
+test('what is asked while it is halted is not begun', async () => {
+  const volume = await TestVolume.make(24 * MIB, KIB, { allocator: firstFit });
+  const [inode] = await weave(volume, ['/a', '/b'], 300, KIB);
+  const counting = volume.volume.countPieces(inode);
+  const unmounting = volume.volume.unmount();
+  const asked = [
+    volume.volume.countPieces(inode),
+    volume.volume.defragment({ inode, from: 0, dryRun: false }),
+  ];
+  for (const ended of await Promise.allSettled(asked))
+    expect(ended).toMatchObject({ status: 'rejected', reason: { code: 'EINTR' } });
+  await counting.catch(() => {});
+  await unmounting;
 });
 
 test('a range beyond what any file has', async () => {

@@ -11,7 +11,7 @@ import { fsErrorFromNumber } from '../base/errors.ts';
 import type { BlockNumber } from '../base/numbers.ts';
 
 /** The most that is copied at once, in bytes: others' requests come in between. */
-export const MOST_COPY_BYTES = 1024 * 1024;
+const MOST_COPY_BYTES = 1024 * 1024;
 
 /** Requests of a batch that wait at the device at once: others' come in between here too. */
 const MOST_REQUESTS = 32;

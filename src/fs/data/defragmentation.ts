@@ -88,10 +88,33 @@ export class Defragmentation {
     this.#halts--;
   }
 
-  /** In how many pieces a file lies. @throws FsError ESTALE, EINVAL, EISDIR, EIO */
-  async countPieces(inode: number): Promise<number> {
-    const file = await SurveyedFile.open(this.#files, inode, new Pace(this.#turns));
-    return await file.countPieces();
+  /**
+   * In how many pieces a file lies.
+   * @throws FsError EINTR where it was halted; ESTALE, EINVAL, EISDIR, EIO
+   */
+  countPieces(inode: number): Promise<number> {
+    return this.#inTurn(async () => (await this.#survey(inode)).countPieces());
+  }
+
+  #survey(inode: number): Promise<SurveyedFile> {
+    return SurveyedFile.open(this.#files, inode, new Pace(this.#turns), () => this.#halts > 0);
+  }
+
+  /** One after the other, and none any more while it is halted. */
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#halts > 0) return Promise.reject(fsError('EINTR'));
+    this.#underWay++;
+    const turned = this.#turn
+      .catch(() => {})
+      .then(() => {
+        if (this.#halts > 0) throw fsError('EINTR');
+        return work();
+      })
+      .finally(() => {
+        this.#underWay--;
+      });
+    this.#turn = turned;
+    return turned;
   }
 
   /**
@@ -100,30 +123,29 @@ export class Defragmentation {
    * device says, or the disk
    */
   range(request: DefragmentRequest): Promise<DefragmentedRange> {
-    this.#underWay++;
-    const turned = this.#turn
-      .catch(() => {})
-      .then(() => this.#range(request))
-      .finally(() => {
-        this.#underWay--;
-      });
-    this.#turn = turned;
-    return turned;
+    return this.#inTurn(() => this.#range(request));
   }
 
   async #range({ inode, from, dryRun }: DefragmentRequest): Promise<DefragmentedRange> {
-    if (this.#halts > 0) throw fsError('EINTR');
-    const file = await SurveyedFile.open(this.#files, inode, new Pace(this.#turns));
+    const file = await this.#survey(inode);
     const { segments, before, next, isTooLong } = await this.#choose(file, from);
     const [first] = segments;
     if (first === undefined) return { outcome: isTooLong ? 'full' : 'fine', next, saved: 0, movedBlocks: 0 };
-    const parts = { files: this.#files, copier: this.#copier, isHalted: () => this.#halts > 0 };
+    const parts = {
+      files: this.#files,
+      copier: this.#copier,
+      mostBlocks: this.#mostBlocks,
+      mostSegments: RANGE_SEGMENTS,
+      isHalted: () => this.#halts > 0,
+    };
     const last = segments.at(-1) ?? first;
-    const move = new RangeMove(parts, file, last.fileBlock + last.length, before);
+    const end = last.fileBlock + last.length;
+    const move = new RangeMove(parts, file, end, before);
     try {
       const saved = await move.plan(segments);
       if (!dryRun) await move.run();
-      return { outcome: 'better', next, saved, movedBlocks: move.movedBlocks };
+      const goOn = move.end < end ? move.end : next;
+      return { outcome: 'better', next: goOn, saved, movedBlocks: move.movedBlocks };
     } catch (thrown) {
       const outcome = outcomeOf(thrown);
       if (outcome === undefined) throw thrown;
@@ -131,6 +153,11 @@ export class Defragmentation {
     } finally {
       move.release();
     }
+  }
+
+  /** Of a range. */
+  get #mostBlocks(): number {
+    return Math.floor(RANGE_BYTES / this.#files.blockBytes);
   }
 
   /** Blocks beyond what is left to others. Where they are fewer than those, nothing is moved. */
@@ -144,7 +171,7 @@ export class Defragmentation {
 
   /** The pieces from `from` on that go together; none where they are fine as they are. */
   async #choose(file: SurveyedFile, from: FileBlock): Promise<Chosen> {
-    const usual = Math.floor(RANGE_BYTES / this.#files.blockBytes);
+    const usual = this.#mostBlocks;
     const free = await this.#freeBlocks();
     const mostBlocks = Math.min(usual, free);
     const bounds = { end: FILE_BLOCK_LIMIT, mostBlocks, mostSegments: RANGE_SEGMENTS };

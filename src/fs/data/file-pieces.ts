@@ -50,6 +50,19 @@ export function asRun({ block, length }: Segment): BlockRun {
   return { start: block, length };
 }
 
+/** The segments up to so many blocks, the last one cut. */
+export function firstBlocks(segments: readonly Segment[], most: number): Segment[] {
+  const found: Segment[] = [];
+  let left = most;
+  for (const segment of segments) {
+    if (left <= 0) break;
+    const length = Math.min(segment.length, left);
+    found.push({ ...segment, length });
+    left -= length;
+  }
+  return found;
+}
+
 /** From which segments on, in order, whole pieces are looked at. */
 export interface PieceRange {
   /** Segments that are passed over: a piece that is long enough as it is. */

@@ -15,7 +15,7 @@
  */
 import { strict as assert } from 'node:assert';
 import { fsError } from '../base/errors.ts';
-import type { BlockNumber, FileBlock } from '../base/numbers.ts';
+import type { BlockNumber, BlockRun, FileBlock } from '../base/numbers.ts';
 import { PromisedOperation } from '../transaction/operation-runner.ts';
 import type { Transaction } from '../transaction/transaction.ts';
 import { blocksOf } from '../tree/inode.ts';
@@ -25,6 +25,7 @@ import {
   areSame,
   asRun,
   countPieces,
+  firstBlocks,
   joined,
   joinedMoves,
   lengthOf,
@@ -32,7 +33,14 @@ import {
   type SegmentMove,
 } from './file-pieces.ts';
 import type { LockHolder } from './range-locks.ts';
-import { ReservedRuns, reserveBetter, spareBlocks } from './reserved-runs.ts';
+import {
+  NOWHERE_BETTER,
+  type PlaceRequest,
+  placeWays,
+  ReservedRuns,
+  reserveBetter,
+  spareBlocks,
+} from './reserved-runs.ts';
 import type { SurveyedFile } from './surveyed-file.ts';
 import type { WriteContext } from './write-plan.ts';
 
@@ -44,6 +52,9 @@ const MOST_PART_BLOCKS = 256;
 export interface MoveParts {
   readonly files: WriteContext;
   readonly copier: BlockCopier;
+  /** Of a plan. */
+  readonly mostBlocks: number;
+  readonly mostSegments: number;
   /** Is there a reason to stop? */
   readonly isHalted: () => boolean;
 }
@@ -62,7 +73,7 @@ class GivingOperation<T> extends PromisedOperation<T> {
 export class RangeMove {
   readonly #parts: MoveParts;
   readonly #file: SurveyedFile;
-  readonly #end: FileBlock;
+  #end: FileBlock;
   /** The block behind the last one that is at its place. */
   #before: BlockNumber;
   #plan: Plan | undefined;
@@ -77,6 +88,11 @@ export class RangeMove {
     this.#file = file;
     this.#end = end;
     this.#before = before;
+  }
+
+  /** Where the range ends: sooner, if the rest of it had to be planned anew and has become long. */
+  get end(): FileBlock {
+    return this.#end;
   }
 
   get movedBlocks(): number {
@@ -101,13 +117,26 @@ export class RangeMove {
     const want = { inode: this.#file.number, blocks: lengthOf(segments), pieces, before };
     files.freeing.begin();
     try {
-      const runs = await this.#transact((tx) => reserveBetter(tx, files.space, want));
+      const runs = await this.#find(want);
       this.#plan = { segments, place: new ReservedRuns(runs, files.space, files.freeing) };
       return this.#plan;
     } catch (thrown) {
       files.freeing.end();
       throw thrown;
     }
+  }
+
+  /** Each way in a transaction of its own. */
+  async #find(want: PlaceRequest): Promise<BlockRun[]> {
+    const { space } = this.#parts.files;
+    for (const way of placeWays(space)) {
+      try {
+        return await this.#transact((tx) => reserveBetter(tx, space, want, way));
+      } catch (thrown) {
+        if (thrown !== NOWHERE_BETTER) throw thrown;
+      }
+    }
+    throw NOWHERE_BETTER;
   }
 
   /** As all is done while something is reserved: nothing waits for space that is held here. */
@@ -176,6 +205,7 @@ export class RangeMove {
     if (this.#parts.isHalted()) throw fsError('EINTR');
     if (this.#plan?.place.isWanted) throw fsError('ENOSPC');
     const segments = await this.#mapped(at, end);
+    if (segments === undefined) throw fsError('ENOSPC');
     const plan = await this.#planFor(segments, at, end);
     await this.#file.pace.pause();
     const moves = movesTo(segments, plan.place.runs, plan.place.used);
@@ -185,12 +215,15 @@ export class RangeMove {
     if (last !== undefined) this.#before = last.to + last.length;
   }
 
-  /** What has blocks now; and whether others are left enough. @throws FsError ENOSPC */
-  #mapped(at: FileBlock, end: FileBlock): Promise<Segment[]> {
+  /**
+   * What has blocks now; undefined if others are not left enough: an answer, since who fails for
+   * want of space waits for a commit, here with the lock.
+   */
+  #mapped(at: FileBlock, end: FileBlock): Promise<Segment[] | undefined> {
     const { files } = this.#parts;
     return this.#transact((tx) => {
       if (tx.readOnly) throw fsError('EROFS');
-      if (files.space.index.freeBlocks < spareBlocks(files.space) / 2) throw fsError('ENOSPC');
+      if (files.space.index.freeBlocks < spareBlocks(files.space) / 2) return undefined;
       const segments: Segment[] = [];
       for (let from = at; from < end; ) {
         const found = this.#file.look(tx, from, end);
@@ -207,13 +240,14 @@ export class RangeMove {
     if (this.#plan !== undefined && areSame(joined(segments, at, end), joined(planned, at, end)))
       return this.#plan;
     this.release();
-    const bounds = {
-      end: this.#end,
-      mostBlocks: Number.POSITIVE_INFINITY,
-      mostSegments: Number.POSITIVE_INFINITY,
-    };
-    const survey = await this.#file.survey(at, bounds);
-    const plan = await this.#reserve(survey.segments);
+    const { mostBlocks, mostSegments } = this.#parts;
+    const survey = await this.#file.survey(at, { end: this.#end, mostBlocks, mostSegments });
+    const rest = firstBlocks(survey.segments, mostBlocks);
+    const last = rest.at(-1);
+    // There may be far more by now than when the range was chosen.
+    if (last !== undefined && (!survey.isAll || lengthOf(rest) < lengthOf(survey.segments)))
+      this.#end = Math.max(end, last.fileBlock + last.length);
+    const plan = await this.#reserve(rest);
     // The part is locked: what was seen of it still holds.
     assert(areSame(joined(segments, at, end), joined(plan.segments, at, end)), 'a locked range stands still');
     return plan;

@@ -6,9 +6,11 @@
  * While they are held, whoever finds the volume out of space waits for a step (freeing.ts) instead
  * of failing; so the holder must wait for nobody's lock.
  */
+
+import { PATIENCE_GROUPS } from '../../alloc/run-lengths.ts';
 import { FsError, fsError } from '../base/errors.ts';
 import type { BlockNumber, BlockRun } from '../base/numbers.ts';
-import type { SpaceMap } from '../transaction/space-map.ts';
+import type { SpaceMap, SpaceRequest } from '../transaction/space-map.ts';
 import type { Transaction } from '../transaction/transaction.ts';
 import { countPieces } from './file-pieces.ts';
 import type { Freeing } from './freeing.ts';
@@ -17,6 +19,21 @@ import type { Freeing } from './freeing.ts';
 const MOST_RUNS = 64;
 /** One part in so many of the space is left to others. */
 const SPARE_SHARE = 64;
+
+/**
+ * How the policy is asked: as for data that is written, with any length being enough, so that it
+ * decides as it does there and searches no longer; for runs behind each other, or anywhere. One
+ * that scatters is asked for long runs in so many words at last, which it may look for everywhere.
+ */
+export type PlaceWay = 'behind' | 'anywhere' | 'long';
+
+/** In a volume of more groups a search everywhere is no step: some 15 µs a group. */
+const MOST_SEARCHED_GROUPS = 64;
+
+export function placeWays(space: SpaceMap): readonly PlaceWay[] {
+  const isSmall = space.index.groupCount <= MOST_SEARCHED_GROUPS;
+  return isSmall ? ['behind', 'anywhere', 'long'] : ['behind', 'anywhere'];
+}
 
 /** What is looked for. */
 export interface PlaceRequest {
@@ -32,22 +49,31 @@ export interface PlaceRequest {
 export const NOWHERE_BETTER = new Error('there is no better place');
 
 /**
- * Reserves runs in which the blocks lie in fewer pieces.
+ * Reserves runs in which the blocks lie in fewer pieces; whether the policy's answers are good
+ * enough is judged here.
+ * @param way one of `placeWays`
  * @throws NOWHERE_BETTER; FsError ENOSPC where that would take what is left to others
  */
-export function reserveBetter(tx: Transaction, space: SpaceMap, want: PlaceRequest): BlockRun[] {
+export function reserveBetter(
+  tx: Transaction,
+  space: SpaceMap,
+  want: PlaceRequest,
+  way: PlaceWay,
+): BlockRun[] {
   if (tx.readOnly) throw fsError('EROFS');
   if (space.index.freeBlocks - want.blocks < spareBlocks(space)) throw fsError('ENOSPC');
   const most = Math.min(MOST_RUNS, want.before < 0 ? want.pieces - 1 : want.pieces);
   const runs: BlockRun[] = [];
-  let goal = want.before;
+  let goal = way === 'behind' ? want.before : -1;
   for (let left = want.blocks; left > 0; ) {
-    const run =
-      runs.length < most ? longestFor(tx, space, want.inode, { goal, left }, most - runs.length) : undefined;
-    if (run === undefined) throw NOWHERE_BETTER;
+    const least = Math.ceil(left / (most - runs.length));
+    const asked = { goal, length: left, minimum: 1, inode: want.inode, kind: 'data', stream: false } as const;
+    const find = way === 'long' ? reserveLong : reserveIfFree;
+    const run = runs.length < most ? find(tx, space, { ...asked, least }) : undefined;
+    if (run === undefined || run.length < least) throw NOWHERE_BETTER;
     runs.push(run);
     left -= run.length;
-    goal = run.start + run.length;
+    if (way === 'behind') goal = run.start + run.length;
   }
   if (countPieces(runs, want.before) >= want.pieces) throw NOWHERE_BETTER;
   return runs;
@@ -58,29 +84,26 @@ export function spareBlocks(space: SpaceMap): number {
   return Math.ceil(space.usableBlocks / SPARE_SHARE);
 }
 
-/** All at once if it can be; else half, and so on, while `runsLeft` runs of it make up all. */
-function longestFor(
-  tx: Transaction,
-  space: SpaceMap,
-  inode: number,
-  { goal, left }: { goal: BlockNumber; left: number },
-  runsLeft: number,
-): BlockRun | undefined {
-  const least = Math.ceil(left / runsLeft);
-  for (let minimum = left; ; minimum = Math.max(least, Math.ceil(minimum / 2))) {
-    const want = { goal, length: left, minimum, inode, kind: 'data', stream: false } as const;
-    const run = reserveIfFree(tx, space, want);
+/** A run that is asked for, and how long it has to be to be of use. */
+interface RunRequest extends SpaceRequest {
+  readonly least: number;
+}
+
+/** The longest that can be had, by halves. */
+function reserveLong(tx: Transaction, space: SpaceMap, want: RunRequest): BlockRun | undefined {
+  const { length, least } = want;
+  const known = space.index.longestRun(0, PATIENCE_GROUPS)?.length ?? 0;
+  if (known < least) return undefined;
+  for (let minimum = Math.min(length, known); ; minimum = Math.max(least, Math.ceil(minimum / 2))) {
+    const run = reserveIfFree(tx, space, { ...want, minimum });
     if (run !== undefined || minimum === least) return run;
   }
 }
 
-function reserveIfFree(
-  tx: Transaction,
-  space: SpaceMap,
-  want: Parameters<SpaceMap['reserve']>[1],
-): BlockRun | undefined {
+function reserveIfFree(tx: Transaction, space: SpaceMap, want: RunRequest): BlockRun | undefined {
+  const { least: _least, ...asked } = want;
   try {
-    return space.reserve(tx, want);
+    return space.reserve(tx, asked);
   } catch (thrown) {
     if (thrown instanceof FsError && thrown.code === 'ENOSPC') return undefined;
     throw thrown;

@@ -44,14 +44,20 @@ export class SurveyedFile {
     readonly number: number,
     readonly generation: number,
     readonly pace: Pace,
+    readonly isHalted: () => boolean,
   ) {}
 
   /** @throws FsError ESTALE if there is no such inode, EINVAL or EISDIR if it is no regular file */
-  static open(context: FileContext, number: number, pace: Pace): Promise<SurveyedFile> {
+  static open(
+    context: FileContext,
+    number: number,
+    pace: Pace,
+    isHalted: () => boolean,
+  ): Promise<SurveyedFile> {
     return transact(context, (tx) => {
       const inode = context.table.get(tx, number);
       requireRegular(inode);
-      return new SurveyedFile(context, number, generationOf(inode), pace);
+      return new SurveyedFile(context, number, generationOf(inode), pace, isHalted);
     });
   }
 
@@ -73,7 +79,10 @@ export class SurveyedFile {
     });
   }
 
-  /** What has blocks from `from` on, until one of the bounds is reached or passed. */
+  /**
+   * What has blocks from `from` on, until one of the bounds is reached or passed.
+   * @throws FsError EINTR where it was halted
+   */
   async survey(from: FileBlock, bounds: SurveyBounds): Promise<Survey> {
     const segments: Segment[] = [];
     let at = from;
@@ -87,6 +96,7 @@ export class SurveyedFile {
       blocks += lengthOf(found.segments);
       at = found.next;
       await this.pace.pause();
+      if (this.isHalted()) throw fsError('EINTR');
     }
     return { segments, isAll: true };
   }

@@ -17,8 +17,6 @@ import { type NodeSpace, Tree } from './tree.ts';
 
 /** Longest extent, so that its length fits the record. */
 const MAX_EXTENT_BLOCKS = 2 ** 31;
-/** Above every file block. */
-
 /**
  * What covers a file block: `block` 0 is a hole. `length` counts the blocks from there to the end
  * of the extent or hole.
