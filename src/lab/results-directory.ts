@@ -5,6 +5,7 @@
  *   runs/POLICY-WORKLOAD-SEED.json          one run, and what it cost on this machine
  *   details/POLICY-WORKLOAD-SEED.json       what figures of this run are drawn from
  */
+import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import type { Configuration, FinishedRun, RunKey } from './experiment.ts';
@@ -20,6 +21,8 @@ export interface WrittenResults {
   readonly failed: readonly (RunKey & { readonly reason: string })[];
   readonly runs: readonly (RunKey & Pick<FinishedRun['result'], 'samples'>)[];
 }
+
+const HASH_DIGITS = 8;
 
 export class ResultsDirectory {
   constructor(
@@ -106,9 +109,15 @@ function isResults(found: unknown): found is WrittenResults {
   );
 }
 
+/** A name says what it is of; one that leaves something out has a hash of all of it. */
 function runFile(folder: 'runs' | 'details', { policy, workload, seed }: RunKey): string {
-  const plain = (text: string) => basename(text).replaceAll(/[^A-Za-z0-9._-]/g, '_');
-  return join(folder, `${plain(policy)}-${plain(workload)}-${seed}.json`);
+  return join(folder, `${fileName(policy)}-${fileName(workload)}-${seed}.json`);
+}
+
+function fileName(name: string): string {
+  const plain = basename(name).replaceAll(/[^A-Za-z0-9._-]/g, '_');
+  if (plain === name) return plain;
+  return `${plain}-${createHash('sha256').update(name).digest('hex').slice(0, HASH_DIGITS)}`;
 }
 
 export function json(value: unknown): string {

@@ -46,6 +46,27 @@ describe.each([...WORKLOADS.keys()])('%s', (name) => {
   });
 });
 
+/** A place that no block divides. */
+const ODD_BYTES = 64 * MIB * 0.95;
+
+test.each([...WORKLOADS.values()])(
+  '$name: places, lengths and waits are numbers that a system call takes',
+  (found) => {
+    const place = { random: new SeededRandom(3), capacityBytes: ODD_BYTES, fullness: 0.8, blockBytes: 4096 };
+    let left = 60_000;
+    for (const operation of found.operations(place)) {
+      if (left-- === 0) break;
+      if (operation === 'filled') continue;
+      if (operation.kind === 'wait') expect(operation.seconds).toBeGreaterThanOrEqual(0);
+      if (operation.kind === 'truncate') expect(Number.isSafeInteger(operation.sizeBytes)).toBe(true);
+      if (operation.kind !== 'write') continue;
+      const { offsetBytes, lengthBytes } = operation;
+      if (Number.isSafeInteger(offsetBytes) && Number.isSafeInteger(lengthBytes) && lengthBytes > 0) continue;
+      expect.fail(`a write of ${lengthBytes} bytes at ${offsetBytes}`);
+    }
+  },
+);
+
 test('the same seed gives the same figures, another one others', async () => {
   const [one, again, other] = await Promise.all(
     [1, 1, 2].map(async (seed) => (await runModel(plan('mail', { seed }), WATCHER)).samples),

@@ -1,6 +1,14 @@
 /** `quarry lab run` as somebody uses it: results in files, the same twice, stopped and gone on with. */
 import { execFileSync, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -125,6 +133,29 @@ describe('a run', () => {
     expect(stderr).toBe('');
     expect(status).toBe(0);
     expect(stdout).toMatch(/^\.\/mine\.js +1\*/m);
+  }, 60_000);
+
+  test('keeps the runs of two modules of one name apart', () => {
+    for (const [directory, question] of [
+      ['front', 'findRun(0, space.blockCount, minimum, length)'],
+      ['back', 'longestRun(0, 4)'],
+    ] as const) {
+      mkdirSync(join(folder, directory));
+      writeFileSync(
+        join(folder, directory, 'mine.js'),
+        `export default { name: 'mine', create: (space) => ({ allocate: ({ length, minimum }) => {
+          const { start, length: found } = space.${question};
+          return { start, length: Math.min(found, length) };
+        } }) };`,
+      );
+    }
+    const words = ['--size', '32M', '--workloads', 'web', '--churn', '0.1', '--samples', '1', '--seeds', '1'];
+    const policies = ['--policies', './front/mine.js,./back/mine.js', '--out', 'six'];
+    expect(lab(...words, ...policies).status).toBe(0);
+    expect(readdirSync(join(folder, 'six', 'runs'))).toHaveLength(2);
+    const before = read('six', 'results.json');
+    expect(lab(...words, ...policies, '--resume').status).toBe(0);
+    expect(read('six', 'results.json')).toBe(before);
   }, 60_000);
 });
 

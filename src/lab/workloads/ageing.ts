@@ -34,7 +34,7 @@ class Ageing {
     this.#sizes = new Histogram(profile.sizes);
     this.#depths = new Histogram(profile.depths);
     this.#cohorts = new AgeCohorts(new Histogram(profile.ages), this.#population.targetBytes);
-    this.#largestBytes = Math.max(place.blockBytes, place.capacityBytes * LARGEST_SHARE);
+    this.#largestBytes = Math.max(place.blockBytes, Math.floor(place.capacityBytes * LARGEST_SHARE));
   }
 
   *operations(): Generator<LabOperation | 'filled'> {

@@ -64,7 +64,7 @@ function* server(place: WorkloadPlace, kind: ServerKind): Generator<LabOperation
   const directories = yield* flatDirectories(population, kind.directories);
   const writers = new Writers(population, kind.writers, kind.syncs);
   const mu = Math.log(kind.meanBytes) - kind.sigma ** 2 / 2;
-  const largest = place.capacityBytes / 50;
+  const largest = Math.floor(place.capacityBytes / 50);
   let filled = false;
   for (;;) {
     while (!writers.isBusy) {
@@ -191,7 +191,7 @@ function* ffsYears(place: WorkloadPlace): Generator<LabOperation | 'filled'> {
   const population = new Population(place);
   const { random } = place;
   const directories = yield* flatDirectories(population, GROUPS * 8);
-  const largest = place.capacityBytes / 50;
+  const largest = Math.floor(place.capacityBytes / 50);
   let filled = false;
   for (;;) {
     const group = random.below(GROUPS);
@@ -231,7 +231,7 @@ function* adversary(place: WorkloadPlace): Generator<LabOperation | 'filled'> {
   const population = new Population(place);
   const [directory = 0] = yield* flatDirectories(population, 1);
   const { blockBytes, random } = place;
-  const largest = Math.max(blockBytes, place.capacityBytes / 256);
+  const largest = Math.max(blockBytes, Math.floor(place.capacityBytes / 256));
   let filled = false;
   for (;;) {
     let files: LabFile[] = [];

@@ -82,6 +82,7 @@ export class Population {
   }
 
   appendPiece(file: LabFile, lengthBytes: number): LabOperation {
+    assert(Number.isInteger(lengthBytes), 'bytes are whole');
     const offsetBytes = file.sizeBytes;
     this.#resize(file, offsetBytes + lengthBytes);
     return { kind: 'write', file: file.number, offsetBytes, lengthBytes };
