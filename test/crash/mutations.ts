@@ -187,7 +187,7 @@ const FREED_BLOCKS: Mutation[] = [
   mutation(
     'freed-during-checkpoint',
     'J6: freed blocks are handed out while a checkpoint may still write their old copies',
-    'rule-1-6',
+    'random-1000058',
     'journal/commit',
     'if (olderCheckpoint === undefined)',
     'if (freed.length > 0)',
