@@ -306,4 +306,13 @@ describe('the text', () => {
     );
     expect(marked).toEqual([]);
   });
+
+  test('no test calls sync(2), which commits on the volumes of every other test', () => {
+    const global = filesUnder('test/mount').filter((path) =>
+      /\bos\.sync\(|(&&|;|`|shell\(['"])\s*sync\s*(&&|;|`|['"]\))/.test(
+        readFileSync(join(ROOT, path), 'utf8'),
+      ),
+    );
+    expect(global).toEqual([]);
+  });
 });

@@ -27,7 +27,7 @@ describeQuarry('resize', () => {
     await busy;
     expect(statSync(volume.image).size).toBe(GIB);
     expect(await sizeByDf(volume)).toBeGreaterThan(900 * MIB);
-    await volume.shell('head -c 300M /dev/zero > large && sync && sha256sum -c sum');
+    await volume.shell('head -c 300M /dev/zero > large && sync -f . && sha256sum -c sum');
     expect(await quarry('resize', volume.image, '1G')).toMatchObject({
       status: 0,
       stderr: expect.stringMatching(/ has 1 GiB already\n$/),

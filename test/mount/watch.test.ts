@@ -42,7 +42,7 @@ class Watch {
 
 /** Writes, reads past the kernel's cache, and removes; the rest is the kernel's. */
 const WORK = `
-import os, sys
+import os, subprocess, sys
 os.mkdir('work')
 for i in range(60):
     path = 'work/file%d' % i
@@ -50,7 +50,7 @@ for i in range(60):
     os.write(file, os.urandom(16384))
     os.fsync(file)
     os.close(file)
-os.sync()
+subprocess.run(['sync', '-f', '.'], check=True)
 for i in range(60):
     path = 'work/file%d' % i
     file = os.open(path, os.O_RDONLY)
