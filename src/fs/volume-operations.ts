@@ -175,8 +175,9 @@ export class VolumeOperations implements Omit<FileSystem<Transaction>, 'unmount'
 
   removeExtendedAttribute(tx: Transaction, inode: number, name: Uint8Array): void {
     const { attributes, acls } = this.parts;
-    if (!acls.enabled && isAclName(name)) throw fsError('EOPNOTSUPP');
-    attributes.remove(tx, this.#table.get(tx, inode), name);
+    const found = this.#table.get(tx, inode);
+    if (isAclName(name)) acls.remove(tx, found, name);
+    else attributes.remove(tx, found, name);
   }
 
   accessed(tx: Transaction, inode: number): void {

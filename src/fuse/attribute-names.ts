@@ -31,21 +31,29 @@ function prefix(text: string): Uint8Array {
 const USER = prefix('user.');
 const TRUSTED = prefix('trusted.');
 const SECURITY = prefix('security.');
+const NONE = prefix('');
 
-/** Names with something behind the namespace. */
 function isIn(namespace: Uint8Array, name: Uint8Array): boolean {
-  return name.length > namespace.length && hasBytesAt(name, 0, namespace);
+  return name.length >= namespace.length && hasBytesAt(name, 0, namespace);
+}
+
+/** The namespace of a name that attributes here can have; of an ACL the empty one. */
+function namespaceOf(name: Uint8Array, { userAttributes, acl }: AttributeSupport): Uint8Array | undefined {
+  if (isIn(SECURITY, name)) return SECURITY;
+  if (isIn(TRUSTED, name)) return TRUSTED;
+  if (isIn(USER, name)) return userAttributes ? USER : undefined;
+  return acl && (isAccessAcl(name) || sameBytes(name, DEFAULT_ACL_NAME)) ? NONE : undefined;
 }
 
 export function isAccessAcl(name: Uint8Array): boolean {
   return sameBytes(name, ACCESS_ACL_NAME);
 }
 
-/** Whether there can be an attribute of this name. */
-export function isSupported(name: Uint8Array, { userAttributes, acl }: AttributeSupport): boolean {
-  if (isIn(SECURITY, name) || isIn(TRUSTED, name)) return true;
-  if (isIn(USER, name)) return userAttributes;
-  return acl && (isAccessAcl(name) || sameBytes(name, DEFAULT_ACL_NAME));
+/** Why there can be no attribute of this name; undefined if there can. */
+export function nameFlaw(name: Uint8Array, support: AttributeSupport): 'EOPNOTSUPP' | 'EINVAL' | undefined {
+  const namespace = namespaceOf(name, support);
+  if (namespace === undefined) return 'EOPNOTSUPP';
+  return name.length > namespace.length ? undefined : 'EINVAL';
 }
 
 /**
@@ -61,5 +69,5 @@ export function isImpossibleLabel(name: Uint8Array): boolean {
 
 /** Whether listxattr(2) tells this user of the name. */
 export function isListed(name: Uint8Array, support: AttributeSupport, uid: number): boolean {
-  return isSupported(name, support) && (uid === ROOT_UID || !isIn(TRUSTED, name));
+  return nameFlaw(name, support) === undefined && (uid === ROOT_UID || !isIn(TRUSTED, name));
 }

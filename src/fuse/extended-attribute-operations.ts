@@ -18,7 +18,7 @@ import {
   SetxattrFlag,
   SetxattrIn,
 } from './abi.ts';
-import { isAccessAcl, isImpossibleLabel, isListed, isSupported } from './attribute-names.ts';
+import { isAccessAcl, isImpossibleLabel, isListed, nameFlaw } from './attribute-names.ts';
 import { metadata, type OperationRow } from './handler-parts.ts';
 import { agreedOn } from './negotiation.ts';
 import type { FuseRequest } from './request.ts';
@@ -26,11 +26,12 @@ import type { FuseRequest } from './request.ts';
 const SET_GROUP_ID = 0o2000;
 const NO_ATTRIBUTE = fsError('ENODATA');
 
-/** @throws EOPNOTSUPP for a name that no attribute of the mount has */
+/** @throws EOPNOTSUPP, EINVAL for a name that no attribute of the mount can have */
 function readName(request: FuseRequest, skippedBytes: number): void {
   const { extended, conversation } = request;
   extended.name = request.text(skippedBytes);
-  if (!isSupported(extended.name, conversation.attributeSupport)) throw fsError('EOPNOTSUPP');
+  const flaw = nameFlaw(extended.name, conversation.attributeSupport);
+  if (flaw !== undefined) throw fsError(flaw);
 }
 
 /** @throws EINVAL for flags that contradict each other, or that nobody knows */

@@ -79,7 +79,10 @@ describe('an access ACL', () => {
     await set(volume, '/f', ACCESS, aclBytes(NAMED));
     await volume.volume.run((tx) => volume.volume.removeExtendedAttribute(tx, inode, bytes(ACCESS)));
     expect(await modeOf(volume, '/f')).toBe(0o670);
+    // Nor need it be there.
+    await volume.volume.run((tx) => volume.volume.removeExtendedAttribute(tx, inode, bytes(ACCESS)));
     await set(volume, '/f', ACCESS, new Uint8Array([2, 0, 0, 0]));
+    expect(await aclOf(volume, '/f')).toBe('ENODATA');
     await soundAfterwards(volume);
   });
 

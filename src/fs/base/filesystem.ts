@@ -214,7 +214,7 @@ export interface FileSystem<Tx extends TransactionHandle = TransactionHandle> {
    * a default ACL of a file; EOPNOTSUPP where the volume has none.
    */
   setExtendedAttribute(tx: Tx, inode: number, name: Uint8Array, value: Uint8Array, mode?: SetMode): void;
-  /** removexattr(2). ENODATA, ERANGE, EINVAL. */
+  /** removexattr(2). ENODATA, but not for an ACL; ERANGE, EINVAL. */
   removeExtendedAttribute(tx: Tx, inode: number, name: Uint8Array): void;
   /**
    * Makes a file, directory or special file; applies umask or default ACL, and setgid directories.

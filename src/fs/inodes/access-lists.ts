@@ -72,6 +72,12 @@ export class AccessLists {
     if (isAccess) setMode(inode, (modeOf(inode) & ~ACCESS_BITS) | modeOfAcl(value));
   }
 
+  /** removexattr(2) of an ACL, which need not be there: the mode stands for one as well. */
+  remove(tx: Transaction, inode: InodeRef, name: Uint8Array): void {
+    if (!this.enabled) throw fsError('EOPNOTSUPP');
+    this.#attributes.discard(tx, inode, name);
+  }
+
   /** The mode of the inode was changed: its ACL follows. */
   modeChanged(tx: Transaction, inode: InodeRef): void {
     if (!this.enabled || !hasAttributes(inode)) return;
