@@ -1,5 +1,6 @@
 /** ACLs as bytes: which are some, which modes they show as, and how they follow one. */
 import { describe, expect, test } from 'vitest';
+import { accessListFlaw } from '../../src/check/access-list.ts';
 import {
   aclFlaw,
   inheritedMode,
@@ -8,6 +9,7 @@ import {
   modeOfAcl,
   withMode,
 } from '../../src/fs/format/access-list.ts';
+import { SeededRandom } from '../../src/sim/seeded-random.ts';
 import { aclBytes, aclText } from '../suite/acl-bytes.ts';
 
 const PLAIN = 'u::rw-,g::r--,o::---';
@@ -55,6 +57,36 @@ describe('what is an ACL', () => {
     expect(isEmptyAcl(new Uint8Array([2, 0, 0, 0]))).toBe(true);
     expect(isEmptyAcl(new Uint8Array([1, 0, 0, 0]))).toBe(false);
     expect(isEmptyAcl(aclBytes(PLAIN))).toBe(false);
+  });
+});
+
+describe('the checker, which looks by code of its own,', () => {
+  const DIRECTORY = 0o040755;
+  const ACCESS = new TextEncoder().encode('system.posix_acl_access');
+  const DEFAULT = new TextEncoder().encode('system.posix_acl_default');
+
+  test('finds the same values to be ACLs, of random ones', () => {
+    const random = new SeededRandom(7);
+    let sound = 0;
+    for (let i = 0; i < 20_000; i++) {
+      const value = new Uint8Array(
+        aclBytes(random.pick([PLAIN, NAMED, 'u::r--,u:7:r--,g::r--,m::r--,o::---'])),
+      );
+      for (let left = random.below(3); left > 0; left--)
+        value[random.below(value.length)] = random.pick([0, 1, 2, 4, 7, 8, 16, 32, 255]);
+      const cut = random.chance(0.1) ? value.subarray(0, random.below(value.length)) : value;
+      const flaw = aclFlaw(cut);
+      if (flaw === undefined) sound++;
+      expect(accessListFlaw(ACCESS, cut, DIRECTORY) === undefined, flaw).toBe(flaw === undefined);
+    }
+    expect(sound).toBeGreaterThan(3000);
+    expect(sound).toBeLessThan(17_000);
+  });
+
+  test('finds those that are where none can be', () => {
+    expect(accessListFlaw(DEFAULT, aclBytes(NAMED), DIRECTORY)).toBeUndefined();
+    expect(accessListFlaw(DEFAULT, aclBytes(NAMED), 0o100644)).toBe('it is of no directory');
+    expect(accessListFlaw(ACCESS, aclBytes(NAMED), 0o120777)).toBe('it is of a symlink');
   });
 });
 

@@ -9,23 +9,8 @@
  * Pure functions of the bytes.
  */
 import { viewOf } from '../../common/bytes.ts';
-import { record, U16, U32 } from '../../common/record.ts';
+import { ACL_VERSION, AclEntry, AclHeader, AclTag, NO_ID } from './format.ts';
 
-export const AclHeader = record('AclHeader', 4, { version: new U32(0) });
-export const AclEntry = record('AclEntry', 8, {
-  tag: new U16(0),
-  /** Read 4, write 2, execute 1. */
-  permissions: new U16(2),
-  /** Of the named user or group. */
-  id: new U32(4),
-});
-
-export const ACL_VERSION = 2;
-
-export const AclTag = { owner: 1, user: 2, group: 4, namedGroup: 8, mask: 16, other: 32 } as const;
-
-/** The id of nobody. */
-const NO_ID = 0xffff_ffff;
 const MOST_PERMISSIONS = 7;
 
 /** Bits of a mode that an ACL stands for. */
