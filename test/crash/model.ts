@@ -65,6 +65,14 @@ export interface TreeEntry {
   readonly same: string;
 }
 
+/** What hangs together: an ACL is an attribute, and shows in the mode. */
+export interface NodeAttributes {
+  /** Without the type. */
+  readonly mode: number;
+  /** Extended attributes, as `attributesText` writes them. */
+  readonly attributes: string;
+}
+
 /** Each value is bytes of one kind. */
 export function attributesText(attributes: ReadonlyMap<string, Uint8Array>): string {
   const texts = [...attributes].map(([name, value]) => {
@@ -152,8 +160,8 @@ export class Model {
 
   // ---- names ----
 
-  add(path: string, kind: NodeKind, mode: number, target = ''): ModelNode {
-    const node = { id: this.#nextId++, kind, mode, target, attributes: '' };
+  add(path: string, kind: NodeKind, { mode, attributes }: NodeAttributes, target = ''): ModelNode {
+    const node = { id: this.#nextId++, kind, mode, target, attributes };
     this.names.set(path, node);
     if (kind === 'file') {
       this.sizes.set(node.id, { sizes: [0], truncations: 0 });
@@ -194,15 +202,8 @@ export class Model {
     return taken;
   }
 
-  changeMode(path: string, mode: number): void {
-    this.#change({ ...this.get(path), mode });
-  }
-
-  changeAttributes(path: string, attributes: string): void {
-    this.#change({ ...this.get(path), attributes });
-  }
-
-  #change(changed: ModelNode): void {
+  changeAttributes(path: string, { mode, attributes }: NodeAttributes): void {
+    const changed = { ...this.get(path), mode, attributes };
     for (const [name, node] of this.names) if (node.id === changed.id) this.names.set(name, changed);
   }
 

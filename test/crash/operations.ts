@@ -170,6 +170,24 @@ function attributeOperations(path: string): CrashOperation[] {
   ];
 }
 
+/** In the inode and in a block; with chmod, and with what is made below, in any order. */
+const ACL_OPERATIONS: CrashOperation[] = [
+  ...['/A', '/A/foo'].map((path) =>
+    operation(`set an access ACL ${path}`, (recorder) => recorder.setAcl(path, 'access', 3)),
+  ),
+  operation('set a long access ACL /A/foo', (recorder) => recorder.setAcl('/A/foo', 'access', 40)),
+  ...[2, 40].map((users) =>
+    operation(`set a default ACL of ${users} users /A`, (recorder) =>
+      recorder.setAcl('/A', 'default', users),
+    ),
+  ),
+  operation('mkdir /A/D', (recorder) => recorder.mkdir('/A/D')),
+  operation('remove the ACLs /A', async (recorder) => {
+    await recorder.removeAttribute('/A', 'system.posix_acl_default');
+    await recorder.removeAttribute('/A', 'system.posix_acl_access');
+  }),
+];
+
 /** By less than all that there is, so that it can be done again. */
 const GROWN_BYTES = 40 * 1024;
 
@@ -177,6 +195,7 @@ export const OPERATIONS: readonly CrashOperation[] = [
   ...NAME_OPERATIONS,
   ...FILES.flatMap(dataOperations),
   ...['/foo', '/A/foo', '/A'].flatMap(attributeOperations),
+  ...ACL_OPERATIONS,
   operation('grow', (recorder) => recorder.grow(GROWN_BYTES)),
   operation('shrink', async (recorder) => {
     await recorder.unlink('/filler');

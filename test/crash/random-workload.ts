@@ -67,11 +67,17 @@ class RandomWorkload {
     const path = this.#any();
     if (path === undefined) return;
     for (let i = 0; i < 4; i++) {
-      const name = `user.${random.below(3)}`;
-      if (random.chance(0.3)) await recorder.removeAttribute(path, name);
-      else await recorder.setAttribute(path, name, random.pick([0, 20, 200, 1000, 2500]));
+      const number = random.below(3);
+      if (random.chance(0.3)) await recorder.removeAttribute(path, `user.${number}`);
+      else await this.#setAttribute(path, number, random.pick([0, 20, 200, 1000, 2500]));
       if (random.chance(0.2)) await recorder.sync();
     }
+  }
+
+  async #setAttribute(path: string, number: number, lengthBytes: number): Promise<void> {
+    if (number === 2)
+      await this.recorder.setAcl(path, lengthBytes < 1000 ? 'access' : 'default', lengthBytes / 20);
+    else await this.recorder.setAttribute(path, `user.${number}`, lengthBytes);
   }
 
   /** Sometimes of a file that was made to lie in pieces. */

@@ -19,9 +19,10 @@ import type { Transaction } from '../../src/fs/transaction/transaction.ts';
 import type { Volume } from '../../src/fs/volume.ts';
 import { emptyAttributes } from '../../src/fuse/encoding.ts';
 import type { DeviceEvent } from '../../src/sim/crash-image.ts';
-import { type ContentChange, Model, type ModelNode, parentOf } from './model.ts';
+import { aclBytes } from '../suite/acl-bytes.ts';
+import { type ContentChange, Model, type ModelNode, type NodeAttributes, parentOf } from './model.ts';
 import { fillPattern } from './patterns.ts';
-import { extendedAttributes } from './recovered-tree.ts';
+import { attributesOf } from './recovered-tree.ts';
 
 const CALLER: Caller = { uid: 1000, gid: 1000, umask: 0 };
 const encoder = new TextEncoder();
@@ -65,6 +66,8 @@ interface PatternWrite extends WriteStyle {
   readonly length: number;
   readonly pattern: number;
 }
+
+const RIGHTS = ['---', '--x', '-w-', '-wx', 'r--', 'r-x', 'rw-', 'rwx'] as const;
 
 export class Recorder {
   readonly model = new Model();
@@ -140,12 +143,14 @@ export class Recorder {
   async #make(path: string, kind: 'file' | 'directory', mode: number): Promise<boolean> {
     const type = kind === 'file' ? FileType.regular : FileType.directory;
     let inode = 0;
+    let made: NodeAttributes = { mode, attributes: '' };
     return this.#transaction(
       (tx) => {
         const [parent, name] = this.#place(tx, path);
         inode = this.volume.create(tx, parent, name, { mode: type | mode, deviceNumber: 0, caller: CALLER });
+        made = attributesOf(this.volume, tx, inode);
       },
-      () => this.#inodes.set(this.model.add(path, kind, mode).id, inode),
+      () => this.#inodes.set(this.model.add(path, kind, made).id, inode),
     );
   }
 
@@ -163,7 +168,7 @@ export class Recorder {
         const [parent, name] = this.#place(tx, path);
         this.volume.symlink(tx, parent, name, encoder.encode(target), CALLER);
       },
-      () => this.model.add(path, 'symlink', 0o777, target),
+      () => this.model.add(path, 'symlink', { mode: 0o777, attributes: '' }, target),
     );
   }
 
@@ -208,9 +213,19 @@ export class Recorder {
   }
 
   chmod(path: string, mode: number): Promise<boolean> {
-    return this.#transaction(
-      (tx) => this.volume.changeAttributes(tx, this.#resolve(tx, path), { mode }),
-      () => this.model.changeMode(path, mode),
+    return this.#changeAttributes(path, (tx, inode) => this.volume.changeAttributes(tx, inode, { mode }));
+  }
+
+  /** Of this many named users, whose permissions are others each time. */
+  setAcl(path: string, name: 'access' | 'default', users: number): Promise<boolean> {
+    const kind = this.#nextValue++ % 8;
+    const named = Array.from(
+      { length: Math.max(1, users) },
+      (_, i) => `u:${i + 1}:${RIGHTS[(kind + i) % 8]}`,
+    );
+    const acl = aclBytes(`u::${RIGHTS[kind]},${named.join(',')},g::r-x,m::${RIGHTS[7 - kind]},o::---`);
+    return this.#changeAttributes(path, (tx, inode) =>
+      this.volume.setExtendedAttribute(tx, inode, encoder.encode(`system.posix_acl_${name}`), acl),
     );
   }
 
@@ -229,14 +244,14 @@ export class Recorder {
   }
 
   #changeAttributes(path: string, change: (tx: Transaction, inode: number) => void): Promise<boolean> {
-    let text = '';
+    let changed: NodeAttributes = { mode: 0, attributes: '' };
     return this.#transaction(
       (tx) => {
         const inode = this.#resolve(tx, path);
         change(tx, inode);
-        text = extendedAttributes(this.volume, tx, inode);
+        changed = attributesOf(this.volume, tx, inode);
       },
-      () => this.model.changeAttributes(path, text),
+      () => this.model.changeAttributes(path, changed),
     );
   }
 
