@@ -20,6 +20,7 @@ import { RangeLocks } from './data/range-locks.ts';
 import { ScratchPool } from './data/scratch.ts';
 import { scratchBytes } from './data/write-edges.ts';
 import type { WriteContext } from './data/write-plan.ts';
+import { WritesUnderWay } from './data/writes-under-way.ts';
 import type { Layout } from './format/layout.ts';
 import { extentsPerStep } from './format/limits.ts';
 import type { SuperblockImage } from './format/superblock.ts';
@@ -196,6 +197,7 @@ function dataOf(
       schedule().later();
     },
     pending,
+    underWay: new WritesUnderWay(),
     spaceChanged: (inode) => spaceWatch.changed(inode),
   };
   durability.writeBy(files);

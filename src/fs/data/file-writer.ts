@@ -73,6 +73,7 @@ class WriteTask implements Operation<Transaction>, IoCompletion, LockHolder, Wri
   readonly #killPrivileges: boolean;
   readonly #fromCache: boolean;
   #ticket = -1;
+  #underWay = false;
   /** Blocks that are counted as the file's before they are recorded. */
   #announced = 0;
   /** Blocks that the running record adds, those of the tree as well. */
@@ -141,6 +142,7 @@ class WriteTask implements Operation<Transaction>, IoCompletion, LockHolder, Wri
 
   #close(thrown: unknown): void {
     this.#announce(-this.#announced);
+    if (this.#underWay) this.context.underWay.end(this.#inode, this.#plan);
     if (this.#scratch) this.context.scratch.give(this.#scratch);
     this.#account(thrown);
     this.context.locks.release(this.#inode, this);
@@ -241,6 +243,8 @@ class WriteTask implements Operation<Transaction>, IoCompletion, LockHolder, Wri
     this.#phase = 'fill';
     this.#epoch = this.context.epochs.enter();
     this.#left = 1;
+    this.#underWay = this.#plan.freshBlocks > 0;
+    if (this.#underWay) this.context.underWay.begin(this.#inode, this.#plan);
     this.#answerEarly();
     this.#moveUp();
     fillEdges(this, this.#plan);

@@ -33,6 +33,7 @@ import type { FileContext } from './file-reader.ts';
 import type { Freeing } from './freeing.ts';
 import type { PendingBlocks } from './pending-blocks.ts';
 import type { ScratchPool } from './scratch.ts';
+import type { WritesUnderWay, WriteUnderWay } from './writes-under-way.ts';
 
 /** What writing takes of a volume, beside what reading does. */
 export interface WriteContext extends FileContext {
@@ -45,6 +46,7 @@ export interface WriteContext extends FileContext {
   /** Told when data reached the device's cache: the next sync has to flush. */
   dataWritten(): void;
   readonly pending: PendingBlocks;
+  readonly underWay: WritesUnderWay;
   /** Told when the space that a file is said to use changed by a write. */
   spaceChanged(inode: number): void;
 }
@@ -61,7 +63,7 @@ export type PlanOutcome = 'transfer' | 'body' | 'widen';
  */
 const mapped: Segment[] = [];
 
-export class WritePlan {
+export class WritePlan implements WriteUnderWay {
   /** Blocks of the file: the first, … */
   readonly first: number;
   /** … and the one behind the last. */
@@ -88,6 +90,9 @@ export class WritePlan {
   headKept = 0;
   /** Bytes behind the new data, in its last sector, that were data before and are read first. */
   tailKept = 0;
+  older: WriteUnderWay | undefined;
+  /** The file is written on from its end. */
+  #appends = false;
   readonly #context: WriteContext;
   readonly #inode: number;
 
@@ -110,6 +115,7 @@ export class WritePlan {
     requireRegular(inode);
     if (tx.readOnly) throw tx.refusal();
     this.size = sizeOf(inode);
+    this.#appends = this.offsetBytes === this.size;
     empty(this.segments);
     this.body = undefined;
     this.extra = undefined;
@@ -171,10 +177,17 @@ export class WritePlan {
         continue;
       }
       // Behind the segment before, or what comes before the range.
-      const before = this.segments[this.segments.length - 1];
-      const goal = before ? before.block + before.length : follows;
+      const goal = this.segments.length > 0 ? this.next : follows < 0 ? this.#behindOther() : follows;
       this.#reserveHole(tx, goal, segment.fileBlock, segment.fileBlock + segment.length);
     }
+  }
+
+  /** Behind what a write under way will have put before the range, or −1. */
+  #behindOther(): BlockNumber {
+    const before = this.#context.underWay.before(this.#inode, this.first);
+    if (before === undefined) return -1;
+    if (this.offsetBytes === before.endByte && before.endByte > this.size) this.#appends = true;
+    return before.next;
   }
 
   #reserveHole(tx: Transaction, goal: BlockNumber, first: FileBlock, end: FileBlock): void {
@@ -201,7 +214,7 @@ export class WritePlan {
       minimum: 1,
       inode: this.#inode,
       kind: 'data',
-      stream: this.offsetBytes === this.size,
+      stream: this.#appends,
     });
   }
 
@@ -231,6 +244,11 @@ export class WritePlan {
     let blocks = this.extra?.fresh ? this.extra.length : 0;
     for (const segment of this.segments) if (segment.fresh) blocks += segment.length;
     return blocks;
+  }
+
+  get next(): BlockNumber {
+    const last = this.segments[this.segments.length - 1] as Segment;
+    return last.block + last.length;
   }
 
   /**
