@@ -202,6 +202,17 @@ class FaultDisk {
     throw fsError('EPERM');
   }
 
+  /** There are none. @returns {never} */
+  getExtendedAttribute() {
+    throw fsError('ENODATA');
+  }
+
+  listExtendedAttributes() {
+    return [];
+  }
+
+  setExtendedAttribute = () => this.#refuse();
+  removeExtendedAttribute = () => this.#refuse();
   create = () => this.#refuse();
   symlink = () => this.#refuse();
   readSymlink = () => this.#refuse();

@@ -326,6 +326,7 @@ export const PROBLEMS = {
     'inode {inode}: the extended attribute {name} at key {found} is not whole: {what}',
     'left out',
   ),
+  'attribute-acl': kind('ask', 'inode {inode}: {name} is no ACL: {what}', 'left out'),
 
   // Directories.
   'entry-key': kind(

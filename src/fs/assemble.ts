@@ -24,6 +24,7 @@ import { WritesUnderWay } from './data/writes-under-way.ts';
 import type { Layout } from './format/layout.ts';
 import { extentsPerStep } from './format/limits.ts';
 import type { SuperblockImage } from './format/superblock.ts';
+import { AccessLists } from './inodes/access-lists.ts';
 import { AccessTimes, RELATIVE_ACCESS } from './inodes/access-times.ts';
 import { InodeTable } from './inodes/inode-table.ts';
 import { Committer } from './journal/commit.ts';
@@ -47,7 +48,7 @@ import { OperationRunner, transact } from './transaction/operation-runner.ts';
 import { SpaceMap } from './transaction/space-map.ts';
 import { Transaction } from './transaction/transaction.ts';
 import { Directories } from './tree/directory.ts';
-import { ExtendedAttributes } from './tree/extended-attributes.ts';
+import { ExtendedAttributes, mostInheritedBytes } from './tree/extended-attributes.ts';
 import { ExtentMap } from './tree/extents.ts';
 
 /** Who wants to know of files whose space changed. */
@@ -67,6 +68,7 @@ export interface VolumeParts {
   readonly names: Namespace;
   readonly directories: Directories;
   readonly attributes: ExtendedAttributes;
+  readonly acls: AccessLists;
   readonly journal: Journal;
   readonly committer: Committer;
   readonly runner: OperationRunner;
@@ -106,13 +108,14 @@ function baseOf(recovery: Recovery, superblock: SuperblockImage, options: Volume
 type Base = ReturnType<typeof baseOf>;
 
 /** What blocks mean. */
-function meaningOf({ space, layout, blockBytes, superblock }: Base) {
+function meaningOf({ space, layout, blockBytes, superblock }: Base, { acl = true }: VolumeOptions) {
   const extents = new ExtentMap(space);
   const table = new InodeTable(layout, space, extents);
   const directories = new Directories(space, superblock.nameSecret);
   const attributes = new ExtendedAttributes(space, superblock.nameSecret, blockBytes, layout.logBlocks);
-  const names = new Namespace(table, directories, extents, space);
-  return { extents, table, directories, attributes, names };
+  const acls = new AccessLists(attributes, acl, mostInheritedBytes(blockBytes, layout.logBlocks));
+  const names = new Namespace({ table, directories, extents, space, acls });
+  return { extents, table, directories, attributes, acls, names };
 }
 type Meaning = ReturnType<typeof meaningOf>;
 
@@ -226,7 +229,7 @@ export function assemble(
   options: VolumeOptions,
 ): VolumeParts {
   const base = baseOf(recovery, superblock, options);
-  const meaning = meaningOf(base);
+  const meaning = meaningOf(base, options);
   const disk = wayToDisk(base, recovery, options.thorough);
   const work = workOf(base, disk, () => above);
   const data = dataOf({ ...base, ...meaning, ...disk, ...work }, options, () => above.schedule);

@@ -20,6 +20,7 @@ import {
   NO_ID,
   TreeKind,
 } from './format/format.ts';
+import type { AccessLists } from './inodes/access-lists.ts';
 import { requireOutside } from './inodes/ancestor-walk.ts';
 import type { InodeTable } from './inodes/inode-table.ts';
 import { addOrphan } from './inodes/orphans.ts';
@@ -52,17 +53,28 @@ import {
 } from './tree/inode.ts';
 import { initialiseTree, treeIsEmpty } from './tree/tree.ts';
 
+/** What names stand on. */
+export interface NamespaceParts {
+  readonly table: InodeTable;
+  readonly directories: Directories;
+  readonly extents: ExtentMap;
+  readonly space: SpaceMap;
+  readonly acls: AccessLists;
+}
+
 export class Namespace {
   readonly #table: InodeTable;
   readonly #directories: Directories;
   readonly #extents: ExtentMap;
   readonly #space: SpaceMap;
+  readonly #acls: AccessLists;
 
-  constructor(table: InodeTable, directories: Directories, extents: ExtentMap, space: SpaceMap) {
+  constructor({ table, directories, extents, space, acls }: NamespaceParts) {
     this.#table = table;
     this.#directories = directories;
     this.#extents = extents;
     this.#space = space;
+    this.#acls = acls;
   }
 
   /**
@@ -84,11 +96,14 @@ export class Namespace {
     const directory = this.#parentFor(tx, parent, name);
     const type = request.mode & FILE_TYPE_MASK;
     const isSubdirectory = type === FileType.directory;
+    const acl = this.#acls.inheritedFrom(tx, directory);
+    const umask = acl === undefined ? request.caller.umask : 0;
     const inode = this.#make(tx, directory, {
-      mode: type | (request.mode & PERMISSION_BITS & ~request.caller.umask),
+      mode: type | (request.mode & PERMISSION_BITS & ~umask),
       deviceNumber: request.deviceNumber,
       caller: request.caller,
     });
+    if (acl !== undefined) this.#acls.inherit(tx, inode, acl);
     this.#enter(tx, directory, name, inode);
     if (isSubdirectory) this.#addLinks(tx, directory, 1);
     return inode.number;

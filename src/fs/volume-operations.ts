@@ -19,6 +19,7 @@ import type {
   FileSystem,
   Operation,
   ReadRequest,
+  SetMode,
   SpaceStatistics,
   WriteRequest,
 } from './base/filesystem.ts';
@@ -32,6 +33,7 @@ import { hasFeature } from './format/features.ts';
 import { MAX_NAME_BYTES, VolumeRoot } from './format/format.ts';
 import type { Layout } from './format/layout.ts';
 import { offsetSecret } from './format/name-hash.ts';
+import { isAclName } from './inodes/access-lists.ts';
 import type { AccessTimes } from './inodes/access-times.ts';
 import { changeInode } from './inodes/inode-changes.ts';
 import type { InodeTable } from './inodes/inode-table.ts';
@@ -40,7 +42,6 @@ import type { Namespace } from './namespace.ts';
 import { BEHIND_EARLY_WRITES, type OperationRunner, transact } from './transaction/operation-runner.ts';
 import type { Transaction } from './transaction/transaction.ts';
 import { isDot, isDotDot, requireDirectory } from './tree/directory.ts';
-import type { SetMode } from './tree/extended-attributes.ts';
 import { fillAttributes, isInline, requireRegular, sizeOf } from './tree/inode.ts';
 
 /** Told of an extent: where it begins in the file and on the device, and its length, in blocks. */
@@ -143,25 +144,22 @@ export class VolumeOperations implements Omit<FileSystem<Transaction>, 'unmount'
   }
 
   changeAttributes(tx: Transaction, inode: number, changes: AttributeChanges): void {
-    changeInode(tx, this.#table.get(tx, inode), changes);
+    changeInode(tx, this.#table.get(tx, inode), changes, this.parts);
     if (changes.accessSeconds !== undefined) this.#access.forget(inode);
   }
 
-  /** getxattr(2). @throws ENODATA, ERANGE, EINVAL */
   getExtendedAttribute(tx: Transaction, inode: number, name: Uint8Array): Uint8Array {
-    return this.parts.attributes.get(tx, this.#table.get(tx, inode), name);
+    const { attributes, acls } = this.parts;
+    if (!acls.enabled && isAclName(name)) throw fsError('EOPNOTSUPP');
+    return attributes.get(tx, this.#table.get(tx, inode), name);
   }
 
-  /** listxattr(2): the names, in no order. */
   listExtendedAttributes(tx: Transaction, inode: number): Uint8Array[] {
-    return this.parts.attributes.list(tx, this.#table.get(tx, inode));
+    const { attributes, acls } = this.parts;
+    const names = attributes.list(tx, this.#table.get(tx, inode));
+    return acls.enabled ? names : names.filter((name) => !isAclName(name));
   }
 
-  /**
-   * setxattr(2). What names mean is the caller's business.
-   * @throws EEXIST and ENODATA by `mode`, ERANGE, EINVAL, E2BIG, ENOSPC; EOPNOTSUPP without the
-   * feature
-   */
   setExtendedAttribute(
     tx: Transaction,
     inode: number,
@@ -170,12 +168,16 @@ export class VolumeOperations implements Omit<FileSystem<Transaction>, 'unmount'
     mode: SetMode = 'any',
   ): void {
     if (!hasFeature(this.parts.superblock.view, 'attributes')) throw fsError('EOPNOTSUPP');
-    this.parts.attributes.set(tx, this.#table.get(tx, inode), name, value, mode);
+    const found = this.#table.get(tx, inode);
+    if (isAclName(name)) this.parts.acls.set(tx, found, name, value);
+    else this.parts.attributes.set(tx, found, name, value, mode);
   }
 
-  /** removexattr(2). @throws ENODATA, ERANGE, EINVAL */
   removeExtendedAttribute(tx: Transaction, inode: number, name: Uint8Array): void {
-    this.parts.attributes.remove(tx, this.#table.get(tx, inode), name);
+    const { attributes, acls } = this.parts;
+    const found = this.#table.get(tx, inode);
+    if (isAclName(name)) acls.remove(tx, found, name);
+    else attributes.remove(tx, found, name);
   }
 
   accessed(tx: Transaction, inode: number): void {

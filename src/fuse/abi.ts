@@ -320,6 +320,22 @@ export const SetattrIn = record('fuse_setattr_in', 88, {
   unused5: new U32(84),
 });
 
+export const SetxattrIn = record('fuse_setxattr_in', 16, {
+  size: new U32(0),
+  flags: new U32(4),
+  setxattr_flags: new U32(8),
+  padding: new U32(12),
+});
+/** FUSE_COMPAT_SETXATTR_IN_SIZE: what is sent of it without SETXATTR_EXT. */
+export const SETXATTR_COMPAT_BYTES = SetxattrIn.setxattr_flags.offset;
+/** Flags of setxattr(2). */
+export const SetxattrFlag = { CREATE: 1, REPLACE: 2 } as const;
+/** FUSE_SETXATTR_ACL_KILL_SGID: the caller may not keep set-group-id with a new access ACL. */
+export const SETXATTR_ACL_KILL_SGID = 1 << 0;
+/** Of LISTXATTR as well, without a name behind it. */
+export const GetxattrIn = record('fuse_getxattr_in', 8, { size: new U32(0), padding: new U32(4) });
+export const GetxattrOut = record('fuse_getxattr_out', 8, { size: new U32(0), padding: new U32(4) });
+
 export const InitIn = record('fuse_init_in', 64, {
   major: new U32(0),
   minor: new U32(4),
@@ -403,10 +419,12 @@ export const InitFlag = {
   WRITEBACK_CACHE: 1 << 16,
   NO_OPEN_SUPPORT: 1 << 17,
   PARALLEL_DIROPS: 1 << 18,
+  POSIX_ACL: 1 << 20,
   MAX_PAGES: 1 << 22,
   CACHE_SYMLINKS: 1 << 23,
   NO_OPENDIR_SUPPORT: 1 << 24,
   HANDLE_KILLPRIV_V2: 1 << 28,
+  SETXATTR_EXT: 1 << 29,
   INIT_EXT: 1 << 30,
 } as const;
 

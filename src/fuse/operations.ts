@@ -11,6 +11,7 @@
 import { OPCODE_LIMIT, Opcode } from './abi.ts';
 import { attributeOperations } from './attribute-operations.ts';
 import { contentOperations } from './content-operations.ts';
+import { extendedAttributeOperations } from './extended-attribute-operations.ts';
 import { type OperationRow, refused } from './handler-parts.ts';
 import { ioctlOperations } from './ioctl-operations.ts';
 import { nameOperations } from './name-operations.ts';
@@ -25,10 +26,6 @@ const refusedOperations: readonly OperationRow[] = [
 
   // Not yet: the kernel remembers ENOSYS, and falls back where it can (lseek, copy) or says
   // EOPNOTSUPP.
-  [Opcode.SETXATTR, refused('setxattr', 'ENOSYS', { changes: 'others' })],
-  [Opcode.GETXATTR, refused('getxattr', 'ENOSYS')],
-  [Opcode.LISTXATTR, refused('listxattr', 'ENOSYS')],
-  [Opcode.REMOVEXATTR, refused('removexattr', 'ENOSYS', { changes: 'others' })],
   [Opcode.FALLOCATE, refused('fallocate', 'ENOSYS', { changes: 'others' })],
   [Opcode.LSEEK, refused('lseek', 'ENOSYS')],
   [Opcode.COPY_FILE_RANGE, refused('copy-file-range', 'ENOSYS', { changes: 'others' })],
@@ -51,6 +48,7 @@ const families = [
   sessionOperations,
   nameOperations,
   attributeOperations,
+  extendedAttributeOperations,
   contentOperations,
   ioctlOperations,
   refusedOperations,

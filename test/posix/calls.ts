@@ -9,7 +9,7 @@
  * 1970. A call that fails throws an error whose `code` is the errno's name.
  */
 import { constants } from 'node:os';
-import { RenameFlag } from '../../src/fs/base/filesystem.ts';
+import { RenameFlag, type SetMode } from '../../src/fs/base/filesystem.ts';
 
 /** What a harness may lack. A case that needs it says so, and is left out where it is missing. */
 export type Capability =
@@ -147,6 +147,14 @@ export interface Calls {
   truncate(path: string, sizeBytes: number): Promise<void>;
   open(path: string, access: Access, flags?: readonly OpenFlag[], mode?: number): Promise<OpenFile>;
   statfs(): Promise<Space>;
+  /** lgetxattr(2). */
+  attribute(path: string, name: string): Promise<Buffer>;
+  /** llistxattr(2), sorted. */
+  attributes(path: string): Promise<string[]>;
+  /** lsetxattr(2). */
+  setAttribute(path: string, name: string, value: Uint8Array, mode?: SetMode): Promise<void>;
+  /** lremovexattr(2). */
+  removeAttribute(path: string, name: string): Promise<void>;
 
   /** mknod(2) of a regular file whose name is not taken apart. */
   makeNamed(name: string): Promise<void>;
@@ -168,9 +176,11 @@ export class PosixError extends Error {
   }
 }
 
-/** Of two names for one number the first: EAGAIN, not EWOULDBLOCK. */
+/** Of two names for one number the first, but for those: EAGAIN, not EWOULDBLOCK. */
+const OTHER_NAMES: readonly string[] = ['ENOTSUP'];
 const ERRNO_NAMES = new Map(
   Object.entries(constants.errno)
+    .filter(([name]) => !OTHER_NAMES.includes(name))
     .map(([name, number]): [number, string] => [number, name])
     .reverse(),
 );

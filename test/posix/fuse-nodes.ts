@@ -5,6 +5,7 @@
  * a field that is wrong there must not be wrong here as well.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { SetMode } from '../../src/fs/base/filesystem.ts';
 import { Opcode } from '../../src/fuse/abi.ts';
 import { Session } from '../../src/fuse/session.ts';
 import { FakeChannel, message, type Reply, u32, u64 } from '../suite/fuse-fake-channel.ts';
@@ -40,6 +41,9 @@ const VALID = {
   kill: 1 << 11,
 };
 const WRITE_KILL = 1 << 2;
+const LONGEST_ATTRIBUTE = 64 * 1024;
+/** By XATTR_CREATE and XATTR_REPLACE. */
+const SET_MODES: readonly SetMode[] = ['any', 'create', 'replace'];
 
 /** The struct fuse_attr at `at`. */
 function statusAt(body: Buffer, at: number): Status {
@@ -222,6 +226,25 @@ export class FuseNodes implements Nodes {
 
   async sync(inode: number): Promise<void> {
     await this.#ask(Opcode.FSYNC, inode, FSYNC_IN);
+  }
+
+  attribute(inode: number, name: Buffer): Promise<Buffer> {
+    return this.#ask(Opcode.GETXATTR, inode, Buffer.concat([u32(LONGEST_ATTRIBUTE, 0), name, END]));
+  }
+
+  async attributes(inode: number): Promise<string[]> {
+    const body = await this.#ask(Opcode.LISTXATTR, inode, u32(LONGEST_ATTRIBUTE, 0));
+    return body.toString('latin1').split('\0').slice(0, -1);
+  }
+
+  /** The struct fuse_setxattr_in as it is without FUSE_SETXATTR_EXT. */
+  async setAttribute(inode: number, name: Buffer, value: Uint8Array, mode: SetMode): Promise<void> {
+    const head = u32(value.length, SET_MODES.indexOf(mode));
+    await this.#ask(Opcode.SETXATTR, inode, Buffer.concat([head, name, END, value]));
+  }
+
+  async removeAttribute(inode: number, name: Buffer): Promise<void> {
+    await this.#ask(Opcode.REMOVEXATTR, inode, Buffer.concat([name, END]));
   }
 
   async statfs(): Promise<Space> {

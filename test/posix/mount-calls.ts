@@ -7,6 +7,7 @@ import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import type { Readable, Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
+import type { SetMode } from '../../src/fs/base/filesystem.ts';
 import {
   type Access,
   type Calls,
@@ -223,6 +224,22 @@ export class MountCalls implements Calls {
 
   async statfs(): Promise<Space> {
     return (await this.ask('statfs')) as Space;
+  }
+
+  async attribute(path: string, name: string): Promise<Buffer> {
+    return Buffer.from(String(await this.ask('attribute', path, name)), 'base64');
+  }
+
+  async attributes(path: string): Promise<string[]> {
+    return ((await this.ask('attributes', path)) as string[]).sort();
+  }
+
+  async setAttribute(path: string, name: string, value: Uint8Array, mode: SetMode = 'any'): Promise<void> {
+    await this.ask('setAttribute', path, name, Buffer.from(value).toString('base64'), mode);
+  }
+
+  async removeAttribute(path: string, name: string): Promise<void> {
+    await this.ask('removeAttribute', path, name);
   }
 
   makeNamed(name: string): Promise<void> {

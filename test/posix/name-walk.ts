@@ -4,6 +4,7 @@
  * and gives it back, and says of a write or a truncation that it comes from an ordinary user. It
  * checks nothing, so that every errno is the filesystem's own.
  */
+import type { SetMode } from '../../src/fs/base/filesystem.ts';
 import type {
   Access,
   Calls,
@@ -50,6 +51,10 @@ export interface Nodes {
   write(inode: number, offset: number, data: Uint8Array, kill: boolean): Promise<void>;
   list(inode: number, cookie: bigint, bufferBytes: number): Promise<Entry[]>;
   sync(inode: number): Promise<void>;
+  attribute(inode: number, name: Buffer): Promise<Buffer>;
+  attributes(inode: number): Promise<string[]>;
+  setAttribute(inode: number, name: Buffer, value: Uint8Array, mode: SetMode): Promise<void>;
+  removeAttribute(inode: number, name: Buffer): Promise<void>;
   statfs(): Promise<Space>;
 }
 
@@ -269,6 +274,22 @@ export class NodeCalls implements Calls {
 
   statfs(): Promise<Space> {
     return this.nodes.statfs();
+  }
+
+  attribute(path: string, name: string): Promise<Buffer> {
+    return this.#withNode(path, (inode) => this.nodes.attribute(inode, bytesOf(name)));
+  }
+
+  attributes(path: string): Promise<string[]> {
+    return this.#withNode(path, async (inode) => (await this.nodes.attributes(inode)).sort());
+  }
+
+  setAttribute(path: string, name: string, value: Uint8Array, mode: SetMode = 'any'): Promise<void> {
+    return this.#withNode(path, (inode) => this.nodes.setAttribute(inode, bytesOf(name), value, mode));
+  }
+
+  removeAttribute(path: string, name: string): Promise<void> {
+    return this.#withNode(path, (inode) => this.nodes.removeAttribute(inode, bytesOf(name)));
   }
 
   makeNamed(name: string): Promise<void> {

@@ -1,7 +1,9 @@
 /** All cases, by subject. */
+import { accessLists } from './cases/access-lists.ts';
 import { ends, sparse } from './cases/content.ts';
 import { create } from './cases/create.ts';
 import { directories } from './cases/directories.ts';
+import { extendedAttributes } from './cases/extended-attributes.ts';
 import { limits } from './cases/limits.ts';
 import { link } from './cases/link.ts';
 import { listing } from './cases/listing.ts';
@@ -26,6 +28,8 @@ export const SUBJECTS: readonly Subject[] = [
   times,
   permissions,
   setId,
+  extendedAttributes,
+  accessLists,
   sparse,
   ends,
   listing,

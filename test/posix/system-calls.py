@@ -34,6 +34,8 @@ FLAGS = {
     "sync": os.O_SYNC,
 }
 SYS_GETDENTS64 = {"x86_64": 217, "aarch64": 61}[os.uname().machine]
+# By XATTR_CREATE and XATTR_REPLACE.
+SET_MODES = ["any", "create", "replace"]
 # Longer than any clock of the kernel ticks.
 TICK_SECONDS = 0.012
 
@@ -170,6 +172,22 @@ def space(base):
     }
 
 
+def attribute(base, path, name):
+    return base64.b64encode(os.getxattr(raw(path), raw(name), follow_symlinks=False)).decode()
+
+
+def attributes(base, path):
+    return os.listxattr(raw(path), follow_symlinks=False)
+
+
+def set_attribute(base, path, name, value, mode):
+    os.setxattr(raw(path), raw(name), base64.b64decode(value), SET_MODES.index(mode), follow_symlinks=False)
+
+
+def remove_attribute(base, path, name):
+    os.removexattr(raw(path), raw(name), follow_symlinks=False)
+
+
 # Calls on open files: (base, descriptor, ...)
 
 
@@ -241,6 +259,10 @@ CALLS = {
     "truncate": truncate,
     "open": open_file,
     "statfs": space,
+    "attribute": attribute,
+    "attributes": attributes,
+    "setAttribute": set_attribute,
+    "removeAttribute": remove_attribute,
     "chdir": change_directory,
     "tick": lambda base: time.sleep(TICK_SECONDS),
     "now": lambda base: str(time.time_ns()),

@@ -1,6 +1,6 @@
 /** A volume in memory, asked directly. */
 import { fsError } from '../../src/fs/base/errors.ts';
-import type { AttributeChanges, Attributes } from '../../src/fs/base/filesystem.ts';
+import type { AttributeChanges, Attributes, SetMode } from '../../src/fs/base/filesystem.ts';
 import type { Transaction } from '../../src/fs/transaction/transaction.ts';
 import type { Volume } from '../../src/fs/volume.ts';
 import { emptyStatistics } from '../../src/fuse/encoding.ts';
@@ -181,6 +181,23 @@ export class VolumeNodes implements Nodes {
 
   sync(inode: number): Promise<void> {
     return this.#volume.sync(inode);
+  }
+
+  async attribute(inode: number, name: Buffer): Promise<Buffer> {
+    return Buffer.from(await this.#volume.run((tx) => this.#volume.getExtendedAttribute(tx, inode, name)));
+  }
+
+  async attributes(inode: number): Promise<string[]> {
+    const names = await this.#volume.run((tx) => this.#volume.listExtendedAttributes(tx, inode));
+    return names.map((name) => Buffer.from(name).toString('latin1'));
+  }
+
+  setAttribute(inode: number, name: Buffer, value: Uint8Array, mode: SetMode): Promise<void> {
+    return this.#volume.run((tx) => this.#volume.setExtendedAttribute(tx, inode, name, value, mode));
+  }
+
+  removeAttribute(inode: number, name: Buffer): Promise<void> {
+    return this.#volume.run((tx) => this.#volume.removeExtendedAttribute(tx, inode, name));
   }
 
   async statfs(): Promise<Space> {

@@ -16,6 +16,7 @@ import type {
   FileSystem,
   Operation,
   ReadRequest,
+  SetMode,
   SpaceStatistics,
   TransactionHandle,
   WriteRequest,
@@ -29,6 +30,7 @@ interface Node {
   parent: number;
   names: Map<string, number>;
   bytes: Uint8Array;
+  extended: Map<string, Uint8Array>;
   references: number;
 }
 
@@ -122,6 +124,7 @@ export class MemoryFileSystem implements FileSystem {
       parent,
       names: new Map<string, number>(),
       bytes: new Uint8Array(0),
+      extended: new Map<string, Uint8Array>(),
       references: 0,
     };
     this.#nodes.set(inode, node);
@@ -160,6 +163,34 @@ export class MemoryFileSystem implements FileSystem {
     attributes.changeSeconds = changes.changeSeconds ?? this.#clock++;
     attributes.changeNanoseconds = changes.changeNanoseconds ?? 0;
     if (changes.killPrivileges) attributes.mode &= ~0o6000;
+  }
+
+  getExtendedAttribute(_: TransactionHandle, inode: number, name: Uint8Array): Uint8Array {
+    this.#enter('getExtendedAttribute', inode, keyOf(name));
+    const value = this.node(inode).extended.get(keyOf(name));
+    if (value === undefined) throw fsError('ENODATA');
+    return value;
+  }
+
+  listExtendedAttributes(_: TransactionHandle, inode: number): Uint8Array[] {
+    this.#enter('listExtendedAttributes', inode);
+    return [...this.node(inode).extended.keys()].map((name) => Buffer.from(name, 'latin1'));
+  }
+
+  setExtendedAttribute(
+    _: TransactionHandle,
+    inode: number,
+    name: Uint8Array,
+    value: Uint8Array,
+    mode?: SetMode,
+  ): void {
+    this.#enter('setExtendedAttribute', inode, keyOf(name), keyOf(value), mode);
+    this.node(inode).extended.set(keyOf(name), value.slice());
+  }
+
+  removeExtendedAttribute(_: TransactionHandle, inode: number, name: Uint8Array): void {
+    this.#enter('removeExtendedAttribute', inode, keyOf(name));
+    if (!this.node(inode).extended.delete(keyOf(name))) throw fsError('ENODATA');
   }
 
   create(_: TransactionHandle, parent: number, name: Uint8Array, request: CreateRequest): number {

@@ -78,7 +78,7 @@ export interface AttributeChanges {
   /** Where the kernel keeps ctime itself (writeback cache); otherwise any change sets it to now. */
   changeSeconds?: number | undefined;
   changeNanoseconds?: number | undefined;
-  /** Clear set-user-id, and set-group-id where the group may execute. */
+  /** Clear set-user-id, set-group-id where the group may execute, and `security.capability`. */
   killPrivileges?: boolean | undefined;
 }
 
@@ -109,6 +109,9 @@ export interface CreateRequest {
   deviceNumber: number;
   caller: Caller;
 }
+
+/** Whether an attribute may or must exist before: XATTR_CREATE and XATTR_REPLACE of setxattr(2). */
+export type SetMode = 'any' | 'create' | 'replace';
 
 /** Flags of renameat2(2). */
 export const RenameFlag = { noReplace: 1, exchange: 2, whiteout: 4 } as const;
@@ -159,8 +162,8 @@ export interface WriteRequest {
   readonly mayEndEarly: boolean;
   /**
    * The data comes from a cache, and who wrote it there may not hear how this ends: what is lost of
-   * it is kept with the inode, as it always is when the write was answered early. Default: as
-   * `mayEndEarly`.
+   * it is kept with the inode, as it always is when the write was answered early. Nor is now when
+   * it was written: any other write takes `security.capability` away. Default: as `mayEndEarly`.
    */
   readonly fromCache?: boolean;
   /** Asked when the range is the write's: false if there is nothing to write any more. */
@@ -194,11 +197,28 @@ export interface FileSystem<Tx extends TransactionHandle = TransactionHandle> {
    * The inode is being read other than by `read`: its access time moves, by the rules of the mount.
    */
   accessed(tx: Tx, inode: number): void;
-  /** Everything but the size: see `setSize`. ctime becomes now, or as given. */
+  /**
+   * Everything but the size: see `setSize`. ctime becomes now, or as given. An access ACL follows
+   * the mode, and `security.capability` goes with the owner.
+   */
   changeAttributes(tx: Tx, inode: number, changes: AttributeChanges): void;
   /**
-   * Makes a file, directory or special file; applies umask and setgid directories. EEXIST, ENOSPC,
-   * ENAMETOOLONG, ENOENT (parent removed).
+   * getxattr(2): the value. ENODATA, ERANGE, EINVAL; EOPNOTSUPP for an ACL where there are none.
+   */
+  getExtendedAttribute(tx: Tx, inode: number, name: Uint8Array): Uint8Array;
+  /** listxattr(2): the names, in no order. */
+  listExtendedAttributes(tx: Tx, inode: number): Uint8Array[];
+  /**
+   * setxattr(2). What names mean is the caller's business, ACLs excepted: they must be some, and
+   * the mode follows them. EEXIST and ENODATA by `mode`, ERANGE, EINVAL, E2BIG, ENOSPC; EACCES for
+   * a default ACL of a file; EOPNOTSUPP where the volume has none.
+   */
+  setExtendedAttribute(tx: Tx, inode: number, name: Uint8Array, value: Uint8Array, mode?: SetMode): void;
+  /** removexattr(2). ENODATA, but not for an ACL; ERANGE, EINVAL. */
+  removeExtendedAttribute(tx: Tx, inode: number, name: Uint8Array): void;
+  /**
+   * Makes a file, directory or special file; applies umask or default ACL, and setgid directories.
+   * EEXIST, ENOSPC, ENAMETOOLONG, ENOENT (parent removed).
    */
   create(tx: Tx, parent: number, name: Uint8Array, request: CreateRequest): number;
   symlink(tx: Tx, parent: number, name: Uint8Array, target: Uint8Array, caller: Caller): number;
@@ -227,7 +247,7 @@ export interface FileSystem<Tx extends TransactionHandle = TransactionHandle> {
 
   read(request: ReadRequest): void;
   write(request: WriteRequest): void;
-  /** Truncates or extends to `sizeBytes`. EFBIG, EISDIR, EINVAL. */
+  /** Truncates or extends to `sizeBytes`; `security.capability` goes. EFBIG, EISDIR, EINVAL. */
   setSize(inode: number, sizeBytes: number, killPrivileges: boolean): Promise<void>;
   /**
    * Everything done before the call is on disk when it resolves.

@@ -220,6 +220,7 @@ class Resize {
     if (this.size !== sizeOf(inode)) touchModified(inode, tx.clock);
     setSizeOf(inode, this.size);
     if (this.killPrivileges) dropPrivileges(inode);
+    this.context.attributes.dropCapability(tx, inode);
     return { kind: 'done' };
   }
 

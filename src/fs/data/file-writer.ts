@@ -72,6 +72,7 @@ class WriteTask implements Operation<Transaction>, IoCompletion, LockHolder, Wri
   readonly #updateTimes: boolean;
   readonly #killPrivileges: boolean;
   readonly #fromCache: boolean;
+  #dropsCapability = false;
   #ticket = -1;
   #underWay = false;
   /** Blocks that are counted as the file's before they are recorded. */
@@ -121,6 +122,7 @@ class WriteTask implements Operation<Transaction>, IoCompletion, LockHolder, Wri
     const inode = this.context.table.get(tx, this.#inode);
     if (this.#phase === 'record') this.#record(tx, inode);
     else {
+      this.#dropsCapability = !this.#fromCache && this.context.attributes.hasCapability(tx, inode);
       this.#outcome = this.#plan.make(tx, inode, this.#wide);
       if (this.#outcome === 'body') this.#writeBody(tx, inode);
     }
@@ -311,7 +313,8 @@ class WriteTask implements Operation<Transaction>, IoCompletion, LockHolder, Wri
 
   #needsRecord(): boolean {
     const { endByte, size, extra, segments } = this.#plan;
-    if (this.#updateTimes || this.#killPrivileges || endByte > size || extra) return true;
+    if (this.#updateTimes || this.#killPrivileges || this.#dropsCapability) return true;
+    if (endByte > size || extra) return true;
     return segments.some(isBlank);
   }
 
@@ -369,6 +372,7 @@ class WriteTask implements Operation<Transaction>, IoCompletion, LockHolder, Wri
     if (endByte > sizeOf(inode)) setSizeOf(inode, endByte);
     if (this.#updateTimes) touchModified(inode, tx.clock);
     if (this.#killPrivileges) dropPrivileges(inode);
+    if (this.#dropsCapability) this.context.attributes.dropCapability(tx, inode);
   }
 }
 
