@@ -197,6 +197,10 @@ class FaultDisk {
     throw fsError('EPERM');
   }
 
+  async fallocate() {
+    throw fsError('EOPNOTSUPP');
+  }
+
   /** @returns {never} */
   #refuse() {
     throw fsError('EPERM');

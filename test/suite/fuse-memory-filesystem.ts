@@ -13,6 +13,7 @@ import type {
   Caller,
   CreateRequest,
   EntryVisitor,
+  FallocateRequest,
   FileSystem,
   Operation,
   ReadRequest,
@@ -307,6 +308,14 @@ export class MemoryFileSystem implements FileSystem {
   async setSize(inode: number, sizeBytes: number, killPrivileges: boolean): Promise<void> {
     this.#enter('setSize', inode, sizeBytes, killPrivileges);
     this.#resize(this.node(inode), sizeBytes);
+  }
+
+  async fallocate({ inode, action, offsetBytes, lengthBytes, ...rest }: FallocateRequest): Promise<void> {
+    this.#enter('fallocate', inode, action, offsetBytes, lengthBytes, rest);
+    const node = this.node(inode);
+    const endByte = offsetBytes + lengthBytes;
+    if (!rest.keepSize && endByte > node.bytes.length) this.#resize(node, endByte);
+    if (action !== 'allocate') node.bytes.fill(0, offsetBytes, endByte);
   }
 
   async sync(): Promise<void> {

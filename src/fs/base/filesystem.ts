@@ -168,6 +168,24 @@ export interface WriteRequest {
   finished(thrown: unknown): void;
 }
 
+/**
+ * What fallocate(2) does with a range of a file: gives it space, makes a hole of it, makes zeros of
+ * it; takes it out, so that what follows moves up, or moves what follows behind it.
+ */
+export type FallocateAction = 'allocate' | 'punch' | 'zero' | 'collapse' | 'insert';
+
+export interface FallocateRequest {
+  readonly inode: number;
+  readonly action: FallocateAction;
+  readonly offsetBytes: number;
+  readonly lengthBytes: number;
+  /** Of `allocate` and `zero`: the end of the file stays where it is. */
+  readonly keepSize: boolean;
+  /** As for a write. */
+  readonly updateTimes: boolean;
+  readonly killPrivileges: boolean;
+}
+
 export interface FileSystem<Tx extends TransactionHandle = TransactionHandle> {
   readonly blockBytes: number;
   /**
@@ -229,6 +247,12 @@ export interface FileSystem<Tx extends TransactionHandle = TransactionHandle> {
   write(request: WriteRequest): void;
   /** Truncates or extends to `sizeBytes`. EFBIG, EISDIR, EINVAL. */
   setSize(inode: number, sizeBytes: number, killPrivileges: boolean): Promise<void>;
+  /**
+   * fallocate(2). It may be done in part when it fails; each part is whole.
+   * @throws FsError EINVAL, EFBIG, EISDIR, ENODEV, ENOSPC, EROFS, EIO; EOPNOTSUPP where the volume
+   * has no unwritten extents
+   */
+  fallocate(request: FallocateRequest): Promise<void>;
   /**
    * Everything done before the call is on disk when it resolves.
    * @param inode whose lost data makes it fail; without it, anybody's does

@@ -50,10 +50,11 @@ export interface WriteContext extends FileContext {
 }
 
 /**
- * What comes of planning: device writes, then the record; the data fits the inode's body; or
- * nothing before the whole file is locked.
+ * What comes of planning: device writes, then the record; the data fits the inode's body; nothing
+ * before the whole file is locked; or nothing before the unwritten extents in the range are data,
+ * because there is no room for the nodes that parting them may take.
  */
-export type PlanOutcome = 'transfer' | 'body' | 'widen';
+export type PlanOutcome = 'transfer' | 'body' | 'widen' | 'zeroOut';
 
 /**
  * What the range is before anything is reserved. One array serves all plans: they are made one
@@ -88,6 +89,8 @@ export class WritePlan {
   headKept = 0;
   /** Bytes behind the new data, in its last sector, that were data before and are read first. */
   tailKept = 0;
+  /** Blocks that the record may need to part unwritten extents: to be held until then. */
+  nodes = 0;
   readonly #context: WriteContext;
   readonly #inode: number;
 
@@ -113,6 +116,7 @@ export class WritePlan {
     empty(this.segments);
     this.body = undefined;
     this.extra = undefined;
+    this.nodes = 0;
     if (isInline(inode)) {
       if (this.endByte <= inlineCapacity(inode)) return 'body';
       // Only the holder of block 0 may move the body out.
@@ -121,7 +125,7 @@ export class WritePlan {
       this.#reserveHole(tx, goal, this.first, this.end);
     } else {
       if (!this.#planOldTail(tx, inode, wide)) return 'widen';
-      this.#planRange(tx, inode);
+      if (!this.#planRange(tx, inode)) return wide ? 'zeroOut' : 'widen';
     }
     this.#expectCovered();
     this.#planEdges();
@@ -163,8 +167,13 @@ export class WritePlan {
     return true;
   }
 
-  #planRange(tx: Transaction, inode: InodeRef): void {
-    const follows = mapSegments(tx, this.#context.extents, inode, this.first, this.end, mapped);
+  /** False if there is no room for what the record may need. */
+  #planRange(tx: Transaction, inode: InodeRef): boolean {
+    const { extents, space } = this.#context;
+    const follows = mapSegments(tx, extents, inode, this.first, this.end, mapped);
+    const unwritten = countUnwritten(mapped);
+    if (unwritten > 0) this.nodes = extents.nodesToPart(inode, unwritten);
+    if (unwritten > 0 && !space.hasNodes(this.nodes)) return false;
     for (const segment of mapped) {
       if (segment.block !== 0) {
         this.segments.push(segment);
@@ -175,6 +184,7 @@ export class WritePlan {
       const goal = before ? before.block + before.length : follows;
       this.#reserveHole(tx, goal, segment.fileBlock, segment.fileBlock + segment.length);
     }
+    return true;
   }
 
   #reserveHole(tx: Transaction, goal: BlockNumber, first: FileBlock, end: FileBlock): void {
@@ -244,4 +254,10 @@ export class WritePlan {
       if (segment.fresh) space.unreserve(segment.block, segment.length);
     }
   }
+}
+
+function countUnwritten(segments: readonly Segment[]): number {
+  let count = 0;
+  for (const segment of segments) if (segment.unwritten) count++;
+  return count;
 }
