@@ -201,6 +201,16 @@ class FaultDisk {
     throw fsError('EOPNOTSUPP');
   }
 
+  /** @returns {Promise<never>} */
+  async seek() {
+    throw fsError('EOPNOTSUPP');
+  }
+
+  /** @returns {Promise<never>} */
+  async copyRange() {
+    throw fsError('EOPNOTSUPP');
+  }
+
   /** @returns {never} */
   #refuse() {
     throw fsError('EPERM');

@@ -14,20 +14,25 @@ import type {
   AttributeChanges,
   Attributes,
   Caller,
+  CopyRequest,
   CreateRequest,
   EntryVisitor,
   FallocateRequest,
   FileSystem,
   Operation,
   ReadRequest,
+  SeekAnswer,
+  SeekTarget,
   SpaceStatistics,
   WriteRequest,
 } from './base/filesystem.ts';
+import { copyRange } from './data/copying.ts';
 import type { EarlyWrites } from './data/early-writes.ts';
 import { fallocate } from './data/fallocate.ts';
 import { readFile } from './data/file-reader.ts';
 import { resizeFile } from './data/file-resizer.ts';
 import { writeFile } from './data/file-writer.ts';
+import { seek } from './data/seeking.ts';
 import type { WriteContext } from './data/write-plan.ts';
 import { hasFeature } from './format/features.ts';
 import { MAX_NAME_BYTES, VolumeRoot } from './format/format.ts';
@@ -257,6 +262,14 @@ export class VolumeOperations implements Omit<FileSystem<Transaction>, 'unmount'
 
   fallocate(request: FallocateRequest): Promise<void> {
     return fallocate(this.#files, request, hasFeature(this.parts.superblock.view, 'unwritten'));
+  }
+
+  seek(inode: number, offsetBytes: number, target: SeekTarget): Promise<SeekAnswer> {
+    return seek(this.#files, inode, offsetBytes, target);
+  }
+
+  copyRange(request: CopyRequest): Promise<number> {
+    return copyRange(this.#files, request);
   }
 
   setSize(inode: number, sizeBytes: number, killPrivileges: boolean): Promise<void> {

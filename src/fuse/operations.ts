@@ -14,6 +14,7 @@ import { contentOperations } from './content-operations.ts';
 import { type OperationRow, refused } from './handler-parts.ts';
 import { ioctlOperations } from './ioctl-operations.ts';
 import { nameOperations } from './name-operations.ts';
+import { rangeOperations } from './range-operations.ts';
 import type { Handler } from './request.ts';
 import { sessionOperations } from './session-operations.ts';
 
@@ -23,16 +24,11 @@ const refusedOperations: readonly OperationRow[] = [
   // default_permissions: the kernel checks access by itself.
   [Opcode.ACCESS, refused('access', 'ENOSYS')],
 
-  // Not yet: the kernel remembers ENOSYS, and falls back where it can (lseek, copy) or says
-  // EOPNOTSUPP.
+  // Not yet: the kernel remembers ENOSYS, and falls back where it can or says EOPNOTSUPP.
   [Opcode.SETXATTR, refused('setxattr', 'ENOSYS', { changes: 'others' })],
   [Opcode.GETXATTR, refused('getxattr', 'ENOSYS')],
   [Opcode.LISTXATTR, refused('listxattr', 'ENOSYS')],
   [Opcode.REMOVEXATTR, refused('removexattr', 'ENOSYS', { changes: 'others' })],
-  [Opcode.FALLOCATE, refused('fallocate', 'ENOSYS', { changes: 'others' })],
-  [Opcode.LSEEK, refused('lseek', 'ENOSYS')],
-  [Opcode.COPY_FILE_RANGE, refused('copy-file-range', 'ENOSYS', { changes: 'others' })],
-  [Opcode.COPY_FILE_RANGE_64, refused('copy-file-range-64', 'ENOSYS', { changes: 'others' })],
   [Opcode.TMPFILE, refused('tmpfile', 'ENOSYS', { changes: 'names' })],
   // Never: locks are the kernel's own, and the blocks of a file move.
   [Opcode.GETLK, refused('getlk', 'ENOSYS')],
@@ -52,6 +48,7 @@ const families = [
   nameOperations,
   attributeOperations,
   contentOperations,
+  rangeOperations,
   ioctlOperations,
   refusedOperations,
 ];

@@ -33,6 +33,7 @@ import { AttributeArguments } from './arguments/attributes.ts';
 import { ByteArguments } from './arguments/bytes.ts';
 import { ListingArguments } from './arguments/listing.ts';
 import { NameArguments } from './arguments/names.ts';
+import { RangeArguments } from './arguments/ranges.ts';
 import { Transfer } from './arguments/transfer.ts';
 import type { BlockCounts } from './block-counts.ts';
 import type { CachedPages } from './cached-pages.ts';
@@ -157,6 +158,7 @@ export class FuseRequest implements Operation {
   readonly setattr = new AttributeArguments();
   readonly list = new ListingArguments();
   readonly passed = new ByteArguments();
+  readonly ranges = new RangeArguments();
 
   readonly attributes: Attributes = emptyAttributes();
   /** Inode of an entry reply, 0 for none. */

@@ -1,6 +1,6 @@
 /**
- * fallocate on a volume: space behind the end, holes, zeros, against a naive model of a file; and
- * what was preallocated finds room, however full the volume is.
+ * fallocate, seeking and copying on a volume: space behind the end, holes, zeros, against a naive
+ * model of a file; and what was preallocated finds room, however full the volume is.
  */
 import { describe, expect, test } from 'vitest';
 import { checkVolume } from '../../src/check/checker.ts';
@@ -145,10 +145,35 @@ class FileModel {
     this.bytes.fill(value, offset, end);
   }
 
+  set(offset: number, data: Uint8Array): void {
+    if (data.length === 0) return;
+    if (offset + data.length > this.bytes.length) this.resize(offset + data.length);
+    this.bytes.set(data, offset);
+  }
+
   resize(size: number): void {
     const bytes = new Uint8Array(size);
     bytes.set(this.bytes.subarray(0, size));
     this.bytes = bytes;
+  }
+}
+
+/** Nothing but zeros outside of the stretches. */
+function expectZeros(bytes: Uint8Array, stretches: readonly [number, number][], what: string): void {
+  const left = bytes.slice();
+  for (const [from, to] of stretches) left.fill(0, from, to);
+  expect(
+    left.findIndex((byte) => byte !== 0),
+    what,
+  ).toBe(-1);
+}
+
+async function copyWhole(volume: TestVolume, from: number, to: number, range: number[]): Promise<void> {
+  const [fromBytes = 0, toBytes = 0, lengthBytes = 0] = range;
+  for (let done = 0; done < lengthBytes; ) {
+    const count = await copy(volume, from, to, [fromBytes + done, toBytes + done, lengthBytes - done]);
+    if (count === 0) return;
+    done += count;
   }
 }
 
@@ -159,19 +184,31 @@ describe.each([1024, 4096, 65_536])('random operations, blocks of %i', (blockByt
     const files = [];
     for (const path of ['/a', '/b'])
       files.push({ path, inode: await volume.create(path), model: new FileModel() });
-    for (let step = 0; step < 250; step++) {
+    for (let step = 0; step < (blockBytes > 4096 ? 40 : 200); step++) {
       const { path, inode, model } = random.pick(files);
       const unit = random.pick([1, 512, blockBytes]);
       const offset = random.below(Math.ceil((16 * blockBytes) / unit)) * unit;
       const length = (1 + random.below(random.pick([300, 3 * blockBytes, 12 * blockBytes]) / unit)) * unit;
       volume.early = random.chance(0.5);
       const value = 1 + random.below(255);
-      const action = random.pick(['write', 'write', 'truncate', 'allocate', 'punch', 'zero'] as const);
+      const action = random.pick([
+        'write',
+        'write',
+        'truncate',
+        'allocate',
+        'punch',
+        'zero',
+        'copy',
+      ] as const);
+      const other = random.pick(files);
+      const place = random.below(8 * blockBytes);
       const keepSize = random.chance(0.5);
       try {
         if (action === 'write') await volume.write(inode, offset, new Uint8Array(length).fill(value));
         else if (action === 'truncate') await volume.truncate(path, offset);
-        else await fallocate(volume, inode, action, [offset, length], keepSize);
+        else if (action === 'copy') {
+          if (other.inode !== inode) await copyWhole(volume, other.inode, inode, [place, offset, length]);
+        } else await fallocate(volume, inode, action, [offset, length], keepSize);
       } catch (thrown) {
         if (!(thrown instanceof FsError && thrown.code === 'ENOSPC')) throw thrown;
         if (action === 'punch') throw thrown;
@@ -184,11 +221,137 @@ describe.each([1024, 4096, 65_536])('random operations, blocks of %i', (blockByt
       else if (action === 'truncate') model.resize(offset);
       else if (action === 'allocate') {
         if (!keepSize) model.resize(Math.max(model.bytes.length, offset + length));
+      } else if (action === 'copy') {
+        if (other.inode !== inode) model.set(offset, other.model.bytes.slice(place, place + length));
       } else model.fill(offset, length, 0, action === 'zero' && !keepSize);
+      const what = `${step}: ${action} ${offset} ${length}`;
       const read = await volume.read(inode, 0, model.bytes.length + 1);
-      expect(Buffer.compare(read, model.bytes), `${step}: ${action} ${offset} ${length}`).toBe(0);
+      expect(Buffer.compare(read, model.bytes), what).toBe(0);
+      expectZeros(model.bytes, await stretchesOf(volume, inode), what);
     }
     await volume.volume.checkInvariants();
+    await soundAfterwards(volume);
+  });
+});
+
+/** All stretches of data. */
+async function stretchesOf({ volume }: TestVolume, inode: number): Promise<[number, number][]> {
+  const found: [number, number][] = [];
+  for (let at = 0; ; ) {
+    const { offsetBytes } = await volume.seek(inode, at, 'data');
+    if (offsetBytes < 0) return found;
+    at = (await volume.seek(inode, offsetBytes, 'hole')).offsetBytes;
+    found.push([offsetBytes, at]);
+  }
+}
+
+function copy({ volume }: TestVolume, from: number, to: number, [fromBytes, toBytes, lengthBytes]: number[]) {
+  return volume.copyRange({
+    from,
+    fromBytes: fromBytes ?? 0,
+    to,
+    toBytes: toBytes ?? 0,
+    lengthBytes: lengthBytes ?? 0,
+    updateTimes: true,
+    killPrivileges: false,
+  });
+}
+
+describe('seeking and copying', () => {
+  const BLOCK = 4096;
+
+  test('an answer says which hole it rests on', async () => {
+    const volume = await TestVolume.make(4 * MIB, BLOCK);
+    const inode = await volume.create('/f');
+    await volume.write(inode, 4 * BLOCK, new Uint8Array(BLOCK).fill(1));
+    await volume.truncate('/f', 9 * BLOCK);
+    const END = Number.POSITIVE_INFINITY;
+    const seek = (at: number, target: 'data' | 'hole') => volume.volume.seek(inode, at, target);
+    expect(await seek(5, 'data')).toEqual({ offsetBytes: 4 * BLOCK, holeFrom: 5, holeEnd: 4 * BLOCK });
+    expect(await seek(4 * BLOCK + 5, 'data')).toMatchObject({
+      offsetBytes: 4 * BLOCK + 5,
+      holeEnd: 4 * BLOCK + 5,
+    });
+    expect(await seek(5, 'hole')).toEqual({ offsetBytes: 5, holeFrom: 5, holeEnd: 4 * BLOCK });
+    expect(await seek(4 * BLOCK, 'hole')).toEqual({
+      offsetBytes: 5 * BLOCK,
+      holeFrom: 5 * BLOCK,
+      holeEnd: END,
+    });
+    expect(await seek(6 * BLOCK, 'data')).toEqual({ offsetBytes: -1, holeFrom: 6 * BLOCK, holeEnd: END });
+    expect(await seek(9 * BLOCK, 'hole')).toEqual({ offsetBytes: -1, holeFrom: 9 * BLOCK, holeEnd: END });
+    await soundAfterwards(volume);
+  });
+
+  test('what was answered early is data, though it is on its way', async () => {
+    const volume = await TestVolume.make(4 * MIB, BLOCK);
+    const inode = await volume.create('/f');
+    volume.early = true;
+    await volume.write(inode, 4 * BLOCK, new Uint8Array(BLOCK).fill(1));
+    expect(await stretchesOf(volume, inode)).toEqual([[4 * BLOCK, 5 * BLOCK]]);
+    await soundAfterwards(volume);
+  });
+
+  test('sparse stays sparse, beyond what one call copies, and others come in between', async () => {
+    const volume = await TestVolume.make(64 * MIB, BLOCK);
+    const source = await volume.create('/from');
+    const target = await volume.create('/to');
+    for (const at of [0, 5 * MIB + 100, 30 * MIB])
+      await volume.write(source, at, new Uint8Array(MIB).fill(at / MIB + 1));
+    await volume.truncate('/from', 2 ** 40);
+    await volume.write(source, 2 ** 40 - 5, new Uint8Array(5).fill(9));
+    await volume.write(target, 0, new Uint8Array(20 * MIB).fill(77));
+    const first = copy(volume, source, target, [0, 0, 2 ** 41]);
+    const during = volume.read(source, 0, 10);
+    expect(await Promise.race([first.then(() => 'copy'), during.then(() => 'read')])).toBe('read');
+    expect(await first).toBe(2 ** 40);
+    expect(await stretchesOf(volume, target)).toEqual(await stretchesOf(volume, source));
+    expect((await volume.statInode(target)).sectors).toBe((await volume.statInode(source)).sectors);
+    for (const at of [0, 5 * MIB, 20 * MIB, 30 * MIB, 2 ** 40 - MIB]) {
+      const [copied, original] = [
+        await volume.read(target, at, 2 * MIB),
+        await volume.read(source, at, 2 * MIB),
+      ];
+      expect(Buffer.compare(copied, original)).toBe(0);
+    }
+    await soundAfterwards(volume);
+  });
+
+  test('one call moves a bounded number of bytes of data', async () => {
+    const volume = await TestVolume.make(64 * MIB, BLOCK);
+    const source = await volume.create('/from');
+    await volume.write(source, 0, new Uint8Array(20 * MIB).fill(5));
+    const target = await volume.create('/to');
+    expect(await copy(volume, source, target, [1, 0, 20 * MIB])).toBe(16 * MIB);
+    expect(await copy(volume, source, target, [16 * MIB + 1, 16 * MIB, 20 * MIB])).toBe(4 * MIB - 1);
+    expect((await volume.read(target, 0, 21 * MIB)).every((byte) => byte === 5)).toBe(true);
+    expect(await copy(volume, source, target, [20 * MIB, 0, 1])).toBe(0);
+    await soundAfterwards(volume);
+  });
+
+  test('copies that cross, more than have memory at once, all end', async () => {
+    const volume = await TestVolume.make(32 * MIB, BLOCK);
+    const files = [await volume.create('/a'), await volume.create('/b')] as const;
+    for (const [i, file] of files.entries()) await volume.write(file, 0, new Uint8Array(3 * MIB).fill(i + 1));
+    const copies = Array.from({ length: 12 }, (_, i) => {
+      const [from, to] = i % 2 === 0 ? files : [files[1], files[0]];
+      return copy(volume, from, i % 3 === 0 ? from : to, [0, 4 * MIB, 3 * MIB]);
+    });
+    expect(new Set(await Promise.all(copies))).toEqual(new Set([3 * MIB]));
+    await soundAfterwards(volume);
+  });
+
+  test('where there is no room: what was copied, then ENOSPC', async () => {
+    const volume = await TestVolume.make(8 * MIB, BLOCK);
+    const source = await volume.create('/from');
+    await volume.write(source, 0, new Uint8Array(5 * MIB).fill(5));
+    const target = await volume.create('/to');
+    const copied = await copy(volume, source, target, [0, 0, 5 * MIB]);
+    expect(copied).toBe(2 * MIB);
+    expect((await volume.statInode(target)).sizeBytes).toBe(copied);
+    await expect(copy(volume, source, target, [copied, copied, MIB])).rejects.toMatchObject({
+      code: 'ENOSPC',
+    });
     await soundAfterwards(volume);
   });
 });

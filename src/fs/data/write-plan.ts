@@ -28,6 +28,7 @@ import {
   requireRegular,
   sizeOf,
 } from '../tree/inode.ts';
+import type { CopyBuffers } from './copy-buffers.ts';
 import { isBlank, mapSegments, type Segment } from './data-map.ts';
 import type { FileContext } from './file-reader.ts';
 import type { Freeing } from './freeing.ts';
@@ -40,6 +41,7 @@ export interface WriteContext extends FileContext {
   readonly space: SpaceMap;
   readonly attributes: ExtendedAttributes;
   readonly scratch: ScratchPool;
+  readonly copies: CopyBuffers;
   /** Extents that one transaction may enter or give back. */
   readonly extentsPerStep: number;
   /** Told when data reached the device's cache: the next sync has to flush. */
