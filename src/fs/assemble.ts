@@ -9,6 +9,7 @@ import { messageOf } from '../common/thrown.ts';
 import { DateClock } from './base/clock.ts';
 import { DEFAULT_CACHE_BYTES, DEFAULT_COMMIT_SECONDS, MIN_CACHE_BYTES } from './base/limits.ts';
 import { Turns } from './base/turns.ts';
+import { CopyBuffers } from './data/copy-buffers.ts';
 import { Defragmentation } from './data/defragmentation.ts';
 import { EarlyWrites } from './data/early-writes.ts';
 import { reapInode } from './data/file-resizer.ts';
@@ -194,6 +195,7 @@ function dataOf(
     lost: durability.lost,
     freeing: parts.freeing,
     scratch: new ScratchPool(device, scratchBytes(blockBytes)),
+    copies: new CopyBuffers(device, blockBytes),
     extentsPerStep: stepExtents,
     dataWritten: () => {
       committer.dataWritten();

@@ -28,6 +28,7 @@ import {
   requireRegular,
   sizeOf,
 } from '../tree/inode.ts';
+import type { CopyBuffers } from './copy-buffers.ts';
 import { isBlank, mapSegments, type Segment } from './data-map.ts';
 import type { FileContext } from './file-reader.ts';
 import type { Freeing } from './freeing.ts';
@@ -41,6 +42,7 @@ export interface WriteContext extends FileContext {
   readonly space: SpaceMap;
   readonly attributes: ExtendedAttributes;
   readonly scratch: ScratchPool;
+  readonly copies: CopyBuffers;
   /** Extents that one transaction may enter or give back. */
   readonly extentsPerStep: number;
   /** Told when data reached the device's cache: the next sync has to flush. */
@@ -52,10 +54,11 @@ export interface WriteContext extends FileContext {
 }
 
 /**
- * What comes of planning: device writes, then the record; the data fits the inode's body; or
- * nothing before the whole file is locked.
+ * What comes of planning: device writes, then the record; the data fits the inode's body; nothing
+ * before the whole file is locked; or nothing before the unwritten extents in the range are data,
+ * because there is no room for the nodes that parting them may take.
  */
-export type PlanOutcome = 'transfer' | 'body' | 'widen';
+export type PlanOutcome = 'transfer' | 'body' | 'widen' | 'zeroOut';
 
 /**
  * What the range is before anything is reserved. One array serves all plans: they are made one
@@ -93,6 +96,8 @@ export class WritePlan implements WriteUnderWay {
   older: WriteUnderWay | undefined;
   /** The file is written on from its end. */
   #appends = false;
+  /** Blocks that the record may need to part unwritten extents: to be held until then. */
+  nodes = 0;
   readonly #context: WriteContext;
   readonly #inode: number;
 
@@ -119,6 +124,7 @@ export class WritePlan implements WriteUnderWay {
     empty(this.segments);
     this.body = undefined;
     this.extra = undefined;
+    this.nodes = 0;
     if (isInline(inode)) {
       if (this.endByte <= inlineCapacity(inode)) return 'body';
       // Only the holder of block 0 may move the body out.
@@ -127,7 +133,7 @@ export class WritePlan implements WriteUnderWay {
       this.#reserveHole(tx, goal, this.first, this.end);
     } else {
       if (!this.#planOldTail(tx, inode, wide)) return 'widen';
-      this.#planRange(tx, inode);
+      if (!this.#planRange(tx, inode)) return wide ? 'zeroOut' : 'widen';
     }
     this.#expectCovered();
     this.#planEdges();
@@ -169,8 +175,13 @@ export class WritePlan implements WriteUnderWay {
     return true;
   }
 
-  #planRange(tx: Transaction, inode: InodeRef): void {
-    const follows = mapSegments(tx, this.#context.extents, inode, this.first, this.end, mapped);
+  /** False if there is no room for what the record may need. */
+  #planRange(tx: Transaction, inode: InodeRef): boolean {
+    const { extents, space } = this.#context;
+    const follows = mapSegments(tx, extents, inode, this.first, this.end, mapped);
+    const unwritten = countUnwritten(mapped);
+    if (unwritten > 0) this.nodes = extents.nodesToPart(inode, unwritten);
+    if (unwritten > 0 && !space.hasNodes(this.nodes)) return false;
     for (const segment of mapped) {
       if (segment.block !== 0) {
         this.segments.push(segment);
@@ -180,6 +191,7 @@ export class WritePlan implements WriteUnderWay {
       const goal = this.segments.length > 0 ? this.next : follows < 0 ? this.#behindOther() : follows;
       this.#reserveHole(tx, goal, segment.fileBlock, segment.fileBlock + segment.length);
     }
+    return true;
   }
 
   /** Behind what a write under way will have put before the range, or −1. */
@@ -262,4 +274,10 @@ export class WritePlan implements WriteUnderWay {
       if (segment.fresh) space.unreserve(segment.block, segment.length);
     }
   }
+}
+
+function countUnwritten(segments: readonly Segment[]): number {
+  let count = 0;
+  for (const segment of segments) if (segment.unwritten) count++;
+  return count;
 }
