@@ -197,6 +197,20 @@ class FaultDisk {
     throw fsError('EPERM');
   }
 
+  async fallocate() {
+    throw fsError('EOPNOTSUPP');
+  }
+
+  /** @returns {Promise<never>} */
+  async seek() {
+    throw fsError('EOPNOTSUPP');
+  }
+
+  /** @returns {Promise<never>} */
+  async copyRange() {
+    throw fsError('EOPNOTSUPP');
+  }
+
   /** @returns {never} */
   #refuse() {
     throw fsError('EPERM');

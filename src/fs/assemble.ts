@@ -9,6 +9,7 @@ import { messageOf } from '../common/thrown.ts';
 import { DateClock } from './base/clock.ts';
 import { DEFAULT_CACHE_BYTES, DEFAULT_COMMIT_SECONDS, MIN_CACHE_BYTES } from './base/limits.ts';
 import { Turns } from './base/turns.ts';
+import { CopyBuffers } from './data/copy-buffers.ts';
 import { Defragmentation } from './data/defragmentation.ts';
 import { EarlyWrites } from './data/early-writes.ts';
 import { reapInode } from './data/file-resizer.ts';
@@ -20,6 +21,7 @@ import { RangeLocks } from './data/range-locks.ts';
 import { ScratchPool } from './data/scratch.ts';
 import { scratchBytes } from './data/write-edges.ts';
 import type { WriteContext } from './data/write-plan.ts';
+import { WritesUnderWay } from './data/writes-under-way.ts';
 import type { Layout } from './format/layout.ts';
 import { extentsPerStep } from './format/limits.ts';
 import type { SuperblockImage } from './format/superblock.ts';
@@ -193,12 +195,14 @@ function dataOf(
     lost: durability.lost,
     freeing: parts.freeing,
     scratch: new ScratchPool(device, scratchBytes(blockBytes)),
+    copies: new CopyBuffers(device, blockBytes),
     extentsPerStep: stepExtents,
     dataWritten: () => {
       committer.dataWritten();
       schedule().later();
     },
     pending,
+    underWay: new WritesUnderWay(),
     spaceChanged: (inode) => spaceWatch.changed(inode),
   };
   durability.writeBy(files);

@@ -14,20 +14,26 @@ import type {
   AttributeChanges,
   Attributes,
   Caller,
+  CopyRequest,
   CreateRequest,
   EntryVisitor,
+  FallocateRequest,
   FileSystem,
   Operation,
   ReadRequest,
+  SeekAnswer,
+  SeekTarget,
   SetMode,
   SpaceStatistics,
   WriteRequest,
 } from './base/filesystem.ts';
+import { copyRange } from './data/copying.ts';
 import type { EarlyWrites } from './data/early-writes.ts';
+import { fallocate } from './data/fallocate.ts';
 import { readFile } from './data/file-reader.ts';
 import { resizeFile } from './data/file-resizer.ts';
 import { writeFile } from './data/file-writer.ts';
-import { preallocate } from './data/preallocate.ts';
+import { seek } from './data/seeking.ts';
 import type { WriteContext } from './data/write-plan.ts';
 import { hasFeature } from './format/features.ts';
 import { MAX_NAME_BYTES, VolumeRoot } from './format/format.ts';
@@ -256,14 +262,16 @@ export class VolumeOperations implements Omit<FileSystem<Transaction>, 'unmount'
     writeFile(this.#files, request);
   }
 
-  /**
-   * Gives the file all blocks of the range, which read as zeros until they are written to, and
-   * makes it as long.
-   * @throws FsError EINVAL, EFBIG, EISDIR, ENOSPC, EROFS, EIO; EOPNOTSUPP without the feature
-   */
-  async preallocate(inode: number, offsetBytes: number, lengthBytes: number): Promise<void> {
-    if (!hasFeature(this.parts.superblock.view, 'unwritten')) throw fsError('EOPNOTSUPP');
-    await preallocate(this.#files, inode, offsetBytes, lengthBytes);
+  fallocate(request: FallocateRequest): Promise<void> {
+    return fallocate(this.#files, request, hasFeature(this.parts.superblock.view, 'unwritten'));
+  }
+
+  seek(inode: number, offsetBytes: number, target: SeekTarget): Promise<SeekAnswer> {
+    return seek(this.#files, inode, offsetBytes, target);
+  }
+
+  copyRange(request: CopyRequest): Promise<number> {
+    return copyRange(this.#files, request);
   }
 
   setSize(inode: number, sizeBytes: number, killPrivileges: boolean): Promise<void> {

@@ -281,6 +281,34 @@ export const WriteIn = record('fuse_write_in', 40, {
   padding: new U32(36),
 });
 export const WriteOut = record('fuse_write_out', 8, { size: new U32(0), padding: new U32(4) });
+export const FallocateIn = record('fuse_fallocate_in', 32, {
+  fh: new U64(0),
+  offset: new U64(8),
+  length: new U64(16),
+  mode: new U32(24),
+  padding: new U32(28),
+});
+/** FALLOC_FL_* of linux/falloc.h. */
+export const FallocateFlag = { KEEP_SIZE: 1 << 0, PUNCH_HOLE: 1 << 1, ZERO_RANGE: 1 << 4 } as const;
+export const LseekIn = record('fuse_lseek_in', 24, {
+  fh: new U64(0),
+  offset: new U64(8),
+  whence: new U32(16),
+  padding: new U32(20),
+});
+/** SEEK_* of linux/fs.h, as far as they come to us. */
+export const SeekWhence = { DATA: 3, HOLE: 4 } as const;
+export const LseekOut = record('fuse_lseek_out', 8, { offset: new U64(0) });
+export const CopyFileRangeIn = record('fuse_copy_file_range_in', 56, {
+  fh_in: new U64(0),
+  off_in: new U64(8),
+  nodeid_out: new U64(16),
+  fh_out: new U64(24),
+  off_out: new U64(32),
+  len: new U64(40),
+  flags: new U64(48),
+});
+export const CopyFileRangeOut = record('fuse_copy_file_range_out', 8, { bytes_copied: new U64(0) });
 export const IoctlIn = record('fuse_ioctl_in', 32, {
   fh: new U64(0),
   flags: new U32(8),

@@ -15,6 +15,7 @@ import { extendedAttributeOperations } from './extended-attribute-operations.ts'
 import { type OperationRow, refused } from './handler-parts.ts';
 import { ioctlOperations } from './ioctl-operations.ts';
 import { nameOperations } from './name-operations.ts';
+import { rangeOperations } from './range-operations.ts';
 import type { Handler } from './request.ts';
 import { sessionOperations } from './session-operations.ts';
 
@@ -24,12 +25,7 @@ const refusedOperations: readonly OperationRow[] = [
   // default_permissions: the kernel checks access by itself.
   [Opcode.ACCESS, refused('access', 'ENOSYS')],
 
-  // Not yet: the kernel remembers ENOSYS, and falls back where it can (lseek, copy) or says
-  // EOPNOTSUPP.
-  [Opcode.FALLOCATE, refused('fallocate', 'ENOSYS', { changes: 'others' })],
-  [Opcode.LSEEK, refused('lseek', 'ENOSYS')],
-  [Opcode.COPY_FILE_RANGE, refused('copy-file-range', 'ENOSYS', { changes: 'others' })],
-  [Opcode.COPY_FILE_RANGE_64, refused('copy-file-range-64', 'ENOSYS', { changes: 'others' })],
+  // Not yet: the kernel remembers ENOSYS, and says EOPNOTSUPP.
   [Opcode.TMPFILE, refused('tmpfile', 'ENOSYS', { changes: 'names' })],
   // Never: locks are the kernel's own, and the blocks of a file move.
   [Opcode.GETLK, refused('getlk', 'ENOSYS')],
@@ -50,6 +46,7 @@ const families = [
   attributeOperations,
   extendedAttributeOperations,
   contentOperations,
+  rangeOperations,
   ioctlOperations,
   refusedOperations,
 ];

@@ -34,6 +34,7 @@ import { ByteArguments } from './arguments/bytes.ts';
 import { ExtendedAttributeArguments } from './arguments/extended-attributes.ts';
 import { ListingArguments } from './arguments/listing.ts';
 import { NameArguments } from './arguments/names.ts';
+import { RangeArguments } from './arguments/ranges.ts';
 import { Transfer } from './arguments/transfer.ts';
 import type { AttributeSupport } from './attribute-names.ts';
 import type { BlockCounts } from './block-counts.ts';
@@ -162,6 +163,7 @@ export class FuseRequest implements Operation {
   readonly extended = new ExtendedAttributeArguments();
   readonly list = new ListingArguments();
   readonly passed = new ByteArguments();
+  readonly ranges = new RangeArguments();
 
   readonly attributes: Attributes = emptyAttributes();
   /** Inode of an entry reply, 0 for none. */

@@ -175,6 +175,7 @@ export class Session implements Conversation {
     this.#channel.start(
       (count) => this.#onRequests(count),
       (errno) => this.#onClosed(errno),
+      (token) => this.notices.noticed(token),
     );
   }
 

@@ -148,6 +148,25 @@ function dataOperations(path: string): CrashOperation[] {
       await recorder.preallocate(path, 6 * block(recorder));
       await recorder.write(path, end + 2 * block(recorder) + 100, block(recorder));
     }),
+    operation(`punch in blocks ${path}`, (recorder) =>
+      recorder.clear(path, 'punch', 90, 2 * block(recorder)),
+    ),
+    operation(`punch to the end ${path}`, (recorder) =>
+      recorder.clear(path, 'punch', block(recorder), 40 * block(recorder)),
+    ),
+    operation(`zero ${path}`, (recorder) => recorder.clear(path, 'zero', 0, 2 * block(recorder) + 300)),
+    operation(`zero and write ${path}`, async (recorder) => {
+      await recorder.clear(path, 'zero', block(recorder), 3 * block(recorder));
+      await recorder.write(path, block(recorder) + 400, block(recorder), { early: true });
+    }),
+    operation(`keep space and append ${path}`, async (recorder) => {
+      await recorder.keepSpace(path, 0, 6 * block(recorder));
+      await recorder.write(path, size(recorder), 2 * block(recorder), { early: true });
+    }),
+    operation(`keep space and truncate ${path}`, async (recorder) => {
+      await recorder.keepSpace(path, 3 * block(recorder), 3 * block(recorder));
+      await truncateQuiet(recorder, path, 4 * block(recorder) + 9);
+    }),
     operation(`truncate up ${path}`, (recorder) => truncateQuiet(recorder, path, 7 * block(recorder) + 5)),
   ];
 }

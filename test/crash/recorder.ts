@@ -12,7 +12,7 @@
 
 import type { Device } from '../../src/aio/device.ts';
 import { FsError, fsError, LostDataError } from '../../src/fs/base/errors.ts';
-import type { Caller, WriteRequest } from '../../src/fs/base/filesystem.ts';
+import type { Caller, FallocateAction, WriteRequest } from '../../src/fs/base/filesystem.ts';
 import { FileType, ROOT_INODE } from '../../src/fs/format/format.ts';
 import { extentsPerStep } from '../../src/fs/format/limits.ts';
 import type { Transaction } from '../../src/fs/transaction/transaction.ts';
@@ -431,8 +431,50 @@ export class Recorder {
     });
   }
 
-  /** Does nothing if data of the file is on its way. */
-  /** Blocks for a range behind the end, which becomes longer by it. */
+  /** A range becomes zeros: a hole, or unwritten. The file keeps its size. */
+  async clear(path: string, action: 'punch' | 'zero', offset: number, lengthBytes: number): Promise<boolean> {
+    const node = this.#file(path);
+    if (!node) return false;
+    const { model } = this;
+    const change = model.beginChange(node.id, 0, offset, offset + lengthBytes, this.device.log.length);
+    if (!(await this.#fallocate(path, action, offset, lengthBytes))) return false;
+    change.endTick = ++model.tick;
+    this.#version();
+    return true;
+  }
+
+  /** Blocks for a range, wherever it ends: nothing that anybody sees changes. */
+  keepSpace(path: string, offset: number, lengthBytes: number): Promise<boolean> {
+    if (!this.#file(path)) return Promise.resolve(false);
+    return this.#fallocate(path, 'allocate', offset, lengthBytes);
+  }
+
+  /** Without a change of the size. False if it was refused: it may be done in part. */
+  async #fallocate(
+    path: string,
+    action: FallocateAction,
+    offsetBytes: number,
+    lengthBytes: number,
+  ): Promise<boolean> {
+    const { id } = this.model.get(path);
+    const times = { updateTimes: true, killPrivileges: false };
+    this.#setBusy(id, 1);
+    try {
+      const inode = this.inodeOf(path);
+      await this.volume.fallocate({ inode, action, offsetBytes, lengthBytes, keepSize: true, ...times });
+      return true;
+    } catch (thrown) {
+      if (!this.#isRefusal(thrown)) throw thrown;
+      return false;
+    } finally {
+      this.#setBusy(id, -1);
+    }
+  }
+
+  /**
+   * Blocks for a range behind the end, which becomes longer by it. Does nothing if data of
+   * the file is on its way.
+   */
   preallocate(path: string, lengthBytes: number): Promise<boolean> {
     const node = this.model.names.get(path);
     const size = node ? this.model.largestSize(node.id) : 0;
@@ -441,7 +483,10 @@ export class Recorder {
     );
   }
 
-  /** @param how does it, if not by a truncation */
+  /**
+   * Does nothing if data of the file is on its way.
+   * @param how does it, if not by a truncation
+   */
   async truncate(
     path: string,
     sizeBytes: number,

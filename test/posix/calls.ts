@@ -94,11 +94,19 @@ export type TimeToSet = bigint | 'now' | 'omit';
 export type Access = 'read' | 'write' | 'both' | 'path';
 export type OpenFlag = 'create' | 'exclusive' | 'truncate' | 'append' | 'noFollow' | 'directory' | 'sync';
 
+export type RangeChange = 'allocate' | 'punch' | 'zero';
+
 export interface OpenFile {
   read(offset: number, lengthBytes: number): Promise<Buffer>;
   /** Writes all of it. */
   write(offset: number, data: Uint8Array): Promise<void>;
   status(): Promise<Status>;
+  /** fallocate(2), of the modes that FUSE knows. */
+  fallocate(change: RangeChange, offset: number, lengthBytes: number, keepSize: boolean): Promise<void>;
+  /** lseek(2) with SEEK_DATA or SEEK_HOLE. */
+  seek(offset: number, target: 'data' | 'hole'): Promise<number>;
+  /** copy_file_range(2), once. */
+  copyTo(target: OpenFile, from: number, to: number, lengthBytes: number): Promise<number>;
   truncate(sizeBytes: number): Promise<void>;
   chmod(mode: number): Promise<void>;
   utimens(access: TimeToSet, modify: TimeToSet): Promise<void>;

@@ -20,7 +20,7 @@ import {
   Type,
   type User,
 } from './calls.ts';
-import type { NodeChanges, Nodes } from './name-walk.ts';
+import type { NodeChanges, NodeCopy, NodeRange, Nodes } from './name-walk.ts';
 import { decodedDevice, encodedDevice, momentOf, nanosecondsOf } from './numbers.ts';
 
 const LONGEST_TRANSFER = 64 * 1024;
@@ -105,6 +105,7 @@ export class FuseNodes implements Nodes {
   readonly channel = new FakeChannel();
   /** What the session wrote to its log. */
   readonly lines: string[] = [];
+  #copies = 0;
 
   constructor(test: TestVolume) {
     new Session(this.channel, test.volume, { log: (line) => this.lines.push(line) }).start();
@@ -245,6 +246,31 @@ export class FuseNodes implements Nodes {
 
   async removeAttribute(inode: number, name: Buffer): Promise<void> {
     await this.#ask(Opcode.REMOVEXATTR, inode, Buffer.concat([name, END]));
+  }
+
+  async fallocate(inode: number, range: NodeRange, user: User): Promise<void> {
+    const { change, offset, lengthBytes, keepSize } = range;
+    const mode = { allocate: 0, punch: 2, zero: 16 }[change] | (keepSize ? 1 : 0);
+    await this.#ask(
+      Opcode.FALLOCATE,
+      inode,
+      Buffer.concat([u64(0, offset, lengthBytes), u32(mode, 0)]),
+      user,
+    );
+  }
+
+  async seek(inode: number, offset: number, target: 'data' | 'hole'): Promise<number> {
+    const body = Buffer.concat([u64(0, offset), u32(target === 'data' ? 3 : 4, 0)]);
+    return Number((await this.#ask(Opcode.LSEEK, inode, body)).readBigUInt64LE(0));
+  }
+
+  /** By the request with the short answer, and by the other one, in turn. */
+  async copy({ source, target, from, to, lengthBytes }: NodeCopy, user: User): Promise<number> {
+    const body = u64(0, from, target, 0, to, lengthBytes, 0);
+    this.#copies++;
+    if (this.#copies % 2 === 0)
+      return (await this.#ask(Opcode.COPY_FILE_RANGE, source, body, user)).readUInt32LE(0);
+    return Number((await this.#ask(Opcode.COPY_FILE_RANGE_64, source, body, user)).readBigUInt64LE(0));
   }
 
   async statfs(): Promise<Space> {

@@ -17,6 +17,7 @@ import {
   type OpenFile,
   type OpenFlag,
   PosixError,
+  type RangeChange,
   type Space,
   type Status,
   type TimeToSet,
@@ -97,6 +98,23 @@ class MountFile implements OpenFile {
 
   async status(): Promise<Status> {
     return statusOf(await this.#ask('statusOpen'));
+  }
+
+  async fallocate(
+    change: RangeChange,
+    offset: number,
+    lengthBytes: number,
+    keepSize: boolean,
+  ): Promise<void> {
+    await this.#ask('fallocate', change, offset, lengthBytes, keepSize);
+  }
+
+  async seek(offset: number, target: 'data' | 'hole'): Promise<number> {
+    return Number(await this.#ask('seek', offset, target));
+  }
+
+  async copyTo(target: OpenFile, from: number, to: number, lengthBytes: number): Promise<number> {
+    return Number(await this.#ask('copy', descriptorOf(target), from, to, lengthBytes));
   }
 
   async truncate(sizeBytes: number): Promise<void> {

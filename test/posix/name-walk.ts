@@ -12,6 +12,7 @@ import type {
   Entry,
   OpenFile,
   OpenFlag,
+  RangeChange,
   Space,
   Status,
   TimeToSet,
@@ -28,6 +29,22 @@ export interface NodeChanges {
   readonly modify?: TimeToSet;
   /** Set-user-id and set-group-id are lost by it, as they are by chown(2). */
   readonly kill?: boolean;
+}
+
+export interface NodeRange {
+  readonly change: RangeChange;
+  readonly offset: number;
+  readonly lengthBytes: number;
+  readonly keepSize: boolean;
+}
+
+/** Two inodes, from where in the one to where in the other, and how much. */
+export interface NodeCopy {
+  readonly source: number;
+  readonly target: number;
+  readonly from: number;
+  readonly to: number;
+  readonly lengthBytes: number;
 }
 
 /** A filesystem as the kernel sees it. An inode that is answered is a reference, for `forget`. */
@@ -49,6 +66,9 @@ export interface Nodes {
   rename(parent: number, name: Buffer, newParent: number, newName: Buffer, flags: number): Promise<void>;
   read(inode: number, offset: number, lengthBytes: number): Promise<Buffer>;
   write(inode: number, offset: number, data: Uint8Array, kill: boolean): Promise<void>;
+  fallocate(inode: number, range: NodeRange, user: User): Promise<void>;
+  seek(inode: number, offset: number, target: 'data' | 'hole'): Promise<number>;
+  copy(copy: NodeCopy, user: User): Promise<number>;
   list(inode: number, cookie: bigint, bufferBytes: number): Promise<Entry[]>;
   sync(inode: number): Promise<void>;
   attribute(inode: number, name: Buffer): Promise<Buffer>;
@@ -89,6 +109,20 @@ class HeldNode implements OpenFile {
 
   status(): Promise<Status> {
     return this.#nodes.status(this.inode);
+  }
+
+  fallocate(change: RangeChange, offset: number, lengthBytes: number, keepSize: boolean): Promise<void> {
+    return this.#nodes.fallocate(this.inode, { change, offset, lengthBytes, keepSize }, this.calls.user);
+  }
+
+  seek(offset: number, target: 'data' | 'hole'): Promise<number> {
+    return this.#nodes.seek(this.inode, offset, target);
+  }
+
+  copyTo(target: OpenFile, from: number, to: number, lengthBytes: number): Promise<number> {
+    if (!(target instanceof HeldNode)) throw new Error('a file of another harness');
+    const copy = { source: this.inode, target: target.inode, from, to, lengthBytes };
+    return this.#nodes.copy(copy, this.calls.user);
   }
 
   truncate(sizeBytes: number): Promise<void> {

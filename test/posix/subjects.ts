@@ -10,6 +10,7 @@ import { listing } from './cases/listing.ts';
 import { names } from './cases/names.ts';
 import { orphans } from './cases/orphans.ts';
 import { permissions } from './cases/permissions.ts';
+import { copyRange, fallocate, fullAllocated, seek } from './cases/ranges.ts';
 import { rename } from './cases/rename.ts';
 import { setId } from './cases/set-id.ts';
 import { fullDisk, statfs } from './cases/space.ts';
@@ -32,10 +33,14 @@ export const SUBJECTS: readonly Subject[] = [
   accessLists,
   sparse,
   ends,
+  fallocate,
+  seek,
+  copyRange,
   listing,
   names,
   limits,
   statfs,
   fullDisk,
+  fullAllocated,
   orphans,
 ];

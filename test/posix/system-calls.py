@@ -33,6 +33,8 @@ FLAGS = {
     "directory": os.O_DIRECTORY,
     "sync": os.O_SYNC,
 }
+KEEP_SIZE = 1
+FALLOCATE = {"allocate": 0, "punch": 2, "zero": 16}
 SYS_GETDENTS64 = {"x86_64": 217, "aarch64": 61}[os.uname().machine]
 # By XATTR_CREATE and XATTR_REPLACE.
 SET_MODES = ["any", "create", "replace"]
@@ -234,6 +236,19 @@ def utimens_open(base, descriptor, access, modify):
     checked(libc.futimens(descriptor, (Timespec * 2)(timespec(access), timespec(modify))))
 
 
+def fallocate(base, descriptor, change, offset, length, keep_size):
+    mode = FALLOCATE[change] | (KEEP_SIZE if keep_size else 0)
+    checked(libc.fallocate64(descriptor, mode, ctypes.c_int64(offset), ctypes.c_int64(length)))
+
+
+def seek(base, descriptor, offset, target):
+    return os.lseek(descriptor, offset, os.SEEK_DATA if target == "data" else os.SEEK_HOLE)
+
+
+def copy(base, descriptor, target, source_offset, target_offset, length):
+    return os.copy_file_range(descriptor, target, length, source_offset, target_offset)
+
+
 def drop_cache(base, descriptor):
     os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
 
@@ -271,6 +286,9 @@ CALLS = {
     "list": list_directory,
     "linkOpen": link_open,
     "truncateOpen": truncate_open,
+    "fallocate": fallocate,
+    "seek": seek,
+    "copy": copy,
     "utimensOpen": utimens_open,
     "chmodOpen": lambda base, descriptor, mode: os.fchmod(descriptor, mode),
     "statusOpen": lambda base, descriptor: status(os.fstat(descriptor)),

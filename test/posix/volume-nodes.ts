@@ -14,7 +14,7 @@ import {
   Type,
   type User,
 } from './calls.ts';
-import type { NodeChanges, Nodes } from './name-walk.ts';
+import type { NodeChanges, NodeCopy, NodeRange, Nodes } from './name-walk.ts';
 import { decodedDevice, encodedDevice, momentOf, nanosecondsOf } from './numbers.ts';
 
 const LONGEST_TRANSFER = 1024 * 1024;
@@ -159,6 +159,23 @@ export class VolumeNodes implements Nodes {
       });
       this.#volume.submit();
     });
+  }
+
+  fallocate(inode: number, range: NodeRange, { uid }: User): Promise<void> {
+    const { change: action, offset: offsetBytes, lengthBytes, keepSize } = range;
+    const how = { keepSize, updateTimes: true, killPrivileges: uid !== 0 };
+    return this.#volume.fallocate({ inode, action, offsetBytes, lengthBytes, ...how });
+  }
+
+  async seek(inode: number, offset: number, target: 'data' | 'hole'): Promise<number> {
+    const { offsetBytes } = await this.#volume.seek(inode, offset, target);
+    if (offsetBytes < 0) throw fsError('ENXIO');
+    return offsetBytes;
+  }
+
+  copy({ source, target, from, to, lengthBytes }: NodeCopy, { uid }: User): Promise<number> {
+    const range = { from: source, fromBytes: from, to: target, toBytes: to, lengthBytes };
+    return this.#volume.copyRange({ ...range, updateTimes: true, killPrivileges: uid !== 0 });
   }
 
   list(inode: number, cookie: bigint, bufferBytes: number): Promise<Entry[]> {

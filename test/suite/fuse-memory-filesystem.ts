@@ -11,11 +11,15 @@ import type {
   AttributeChanges,
   Attributes,
   Caller,
+  CopyRequest,
   CreateRequest,
   EntryVisitor,
+  FallocateRequest,
   FileSystem,
   Operation,
   ReadRequest,
+  SeekAnswer,
+  SeekTarget,
   SetMode,
   SpaceStatistics,
   TransactionHandle,
@@ -338,6 +342,40 @@ export class MemoryFileSystem implements FileSystem {
   async setSize(inode: number, sizeBytes: number, killPrivileges: boolean): Promise<void> {
     this.#enter('setSize', inode, sizeBytes, killPrivileges);
     this.#resize(this.node(inode), sizeBytes);
+  }
+
+  async fallocate({ inode, action, offsetBytes, lengthBytes, ...rest }: FallocateRequest): Promise<void> {
+    this.#enter('fallocate', inode, action, offsetBytes, lengthBytes, rest);
+    const node = this.node(inode);
+    const endByte = offsetBytes + lengthBytes;
+    if (!rest.keepSize && endByte > node.bytes.length) this.#resize(node, endByte);
+    if (action !== 'allocate') node.bytes.fill(0, offsetBytes, endByte);
+  }
+
+  /** Bytes that are zero are holes. */
+  async seek(inode: number, offsetBytes: number, target: SeekTarget): Promise<SeekAnswer> {
+    this.#enter('seek', inode, offsetBytes, target);
+    const { bytes } = this.node(inode);
+    const isHole = (at: number) => bytes[at] === 0;
+    const end = Number.POSITIVE_INFINITY;
+    if (offsetBytes >= bytes.length) return { offsetBytes: -1, holeFrom: offsetBytes, holeEnd: end };
+    let at = offsetBytes;
+    while (at < bytes.length && isHole(at) === (target === 'data')) at++;
+    if (target === 'data' && at === bytes.length)
+      return { offsetBytes: -1, holeFrom: offsetBytes, holeEnd: end };
+    if (target === 'data') return { offsetBytes: at, holeFrom: offsetBytes, holeEnd: at };
+    let holeEnd = at;
+    while (holeEnd < bytes.length && isHole(holeEnd)) holeEnd++;
+    return { offsetBytes: at, holeFrom: at, holeEnd: holeEnd === bytes.length ? end : holeEnd };
+  }
+
+  async copyRange({ from, fromBytes, to, toBytes, lengthBytes, ...rest }: CopyRequest): Promise<number> {
+    this.#enter('copyRange', from, fromBytes, to, toBytes, lengthBytes, rest);
+    const bytes = this.node(from).bytes.slice(fromBytes, fromBytes + lengthBytes);
+    const target = this.node(to);
+    if (toBytes + bytes.length > target.bytes.length) this.#resize(target, toBytes + bytes.length);
+    target.bytes.set(bytes, toBytes);
+    return bytes.length;
   }
 
   async sync(): Promise<void> {

@@ -171,6 +171,52 @@ export interface WriteRequest {
   finished(thrown: unknown): void;
 }
 
+/**
+ * What fallocate(2) does with a range of a file: gives it space, makes a hole of it, makes zeros of
+ * it; takes it out, so that what follows moves up, or moves what follows behind it.
+ */
+export type FallocateAction = 'allocate' | 'punch' | 'zero' | 'collapse' | 'insert';
+
+export interface FallocateRequest {
+  readonly inode: number;
+  readonly action: FallocateAction;
+  readonly offsetBytes: number;
+  readonly lengthBytes: number;
+  /** Of `allocate` and `zero`: the end of the file stays where it is. */
+  readonly keepSize: boolean;
+  /** As for a write. */
+  readonly updateTimes: boolean;
+  readonly killPrivileges: boolean;
+}
+
+/** What lseek(2) looks for. */
+export type SeekTarget = 'data' | 'hole';
+
+/** Where it is, and what that rests on. */
+export interface SeekAnswer {
+  /** −1 where there is none before the end of the file. */
+  readonly offsetBytes: number;
+  /**
+   * The answer is right if there is no data in these bytes, of which some cache may know more;
+   * there are none if they end where they begin.
+   */
+  readonly holeFrom: number;
+  /** Exclusive; infinite where the hole is the last. */
+  readonly holeEnd: number;
+}
+
+/** Bytes of a file that those of another one, or of the same elsewhere, become. */
+export interface CopyRequest {
+  readonly from: number;
+  readonly fromBytes: number;
+  readonly to: number;
+  readonly toBytes: number;
+  readonly lengthBytes: number;
+  /** As for a write. */
+  readonly updateTimes: boolean;
+  readonly killPrivileges: boolean;
+}
+
 export interface FileSystem<Tx extends TransactionHandle = TransactionHandle> {
   readonly blockBytes: number;
   /**
@@ -249,6 +295,24 @@ export interface FileSystem<Tx extends TransactionHandle = TransactionHandle> {
   write(request: WriteRequest): void;
   /** Truncates or extends to `sizeBytes`; `security.capability` goes. EFBIG, EISDIR, EINVAL. */
   setSize(inode: number, sizeBytes: number, killPrivileges: boolean): Promise<void>;
+  /**
+   * fallocate(2). It may be done in part when it fails; each part is whole.
+   * @throws FsError EINVAL, EFBIG, EISDIR, ENODEV, ENOSPC, EROFS, EIO; EOPNOTSUPP where the volume
+   * has no unwritten extents
+   */
+  fallocate(request: FallocateRequest): Promise<void>;
+  /**
+   * lseek(2): the first data, or hole, at this byte or behind it.
+   * @throws FsError EISDIR, EINVAL, ESTALE, EIO
+   */
+  seek(inode: number, offsetBytes: number, target: SeekTarget): Promise<SeekAnswer>;
+  /**
+   * copy_file_range(2). Holes stay holes.
+   * @returns how many bytes were copied, from the first on; 0 at the end of the source
+   * @throws FsError if none was: EINVAL (also where they overlap), EISDIR, EFBIG, ENOSPC, EROFS,
+   * EIO
+   */
+  copyRange(request: CopyRequest): Promise<number>;
   /**
    * Everything done before the call is on disk when it resolves.
    * @param inode whose lost data makes it fail; without it, anybody's does

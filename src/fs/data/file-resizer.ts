@@ -9,7 +9,7 @@
 import { PromisedCompletion } from '../../aio/device.ts';
 import { CorruptionError, fsError, fsErrorFromNumber } from '../base/errors.ts';
 import type { Operation } from '../base/filesystem.ts';
-import type { BlockNumber } from '../base/numbers.ts';
+import type { BlockNumber, FileBlock } from '../base/numbers.ts';
 import { FILE_TYPE_MASK, FileType, MAX_FILE_BYTES, ROOT_INODE, TreeKind } from '../format/format.ts';
 import { addOrphan, firstOrphan, removeOrphan } from '../inodes/orphans.ts';
 import { PromisedOperation } from '../transaction/operation-runner.ts';
@@ -170,6 +170,8 @@ class Resize {
     readonly inode: number,
     readonly size: number,
     readonly killPrivileges: boolean,
+    /** What the inode holds itself moves out, also where it need not. */
+    readonly leavesBody = false,
   ) {}
 
   async run(): Promise<void> {
@@ -201,10 +203,11 @@ class Resize {
     requireRegular(inode);
     const old = sizeOf(inode);
     if (isInline(inode)) return this.#resizeBody(tx, inode, old);
-    if (this.size < old) return this.#shrink(tx, inode);
+    // Space that was kept behind an end that does not move goes as well.
+    if (this.size <= old) return this.#shrink(tx, inode);
     const { blockBytes, extents } = this.context;
     const inTail = old % blockBytes;
-    if (this.size > old && inTail > 0) {
+    if (inTail > 0) {
       const { block, unwritten } = extents.find(tx, inode, Math.floor(old / blockBytes));
       if (block !== 0 && !unwritten) return { kind: 'zeroTail', block, from: inTail };
     }
@@ -226,7 +229,7 @@ class Resize {
 
   #resizeBody(tx: Transaction, inode: InodeRef, old: number): Next {
     tx.modify(inode.frame);
-    if (this.size <= inlineCapacity(inode)) {
+    if (this.size <= inlineCapacity(inode) && !this.leavesBody) {
       if (this.size < old) inlineBytes(inode).fill(0, this.size);
       return this.#setSize(tx, inode);
     }
@@ -323,17 +326,31 @@ class Resize {
   }
 }
 
+/** What the inode holds itself moves to block 0. For a caller who has the whole file. */
+export function leaveBody(context: WriteContext, inode: number, size: number): Promise<void> {
+  return new Resize(context, inode, size, false, true).run();
+}
+
 /** Does what needs the whole file, when nobody else has a part of it. */
-export async function withWholeFile(
-  { locks, device }: WriteContext,
+export function withWholeFile(
+  context: WriteContext,
   inode: number,
+  body: () => Promise<void>,
+): Promise<void> {
+  return withRange(context, { inode, first: 0, end: WHOLE_FILE }, body);
+}
+
+/** The same for blocks of a file. */
+export async function withRange(
+  { locks, device }: WriteContext,
+  { inode, first, end }: { readonly inode: number; readonly first: FileBlock; readonly end: FileBlock },
   body: () => Promise<void>,
 ): Promise<void> {
   const holder: LockHolder = { granted: () => {} };
   const locked = new Promise<void>((resolve) => {
     holder.granted = resolve;
   });
-  locks.acquire(inode, 0, WHOLE_FILE, holder);
+  locks.acquire(inode, first, end, holder);
   await locked;
   try {
     await body();
