@@ -7,7 +7,7 @@
  * the whole file: others may be writing to other parts of the same extent.
  */
 import type { BlockNumber, FileBlock } from '../base/numbers.ts';
-import { transactInLine } from '../transaction/operation-runner.ts';
+import { transact } from '../transaction/operation-runner.ts';
 import type { WriteContext } from './write-plan.ts';
 import { zeroBlocks } from './zeroing.ts';
 
@@ -33,14 +33,14 @@ export async function zeroOut(
     at = extent.fileBlock + extent.length;
     if (extent.block === 0) continue;
     await zeroBlocks(context, extent.block, extent.length);
-    await transactInLine(context, (tx) =>
+    await transact(context, (tx) =>
       context.extents.written(tx, context.table.get(tx, inode), extent.fileBlock, extent.length),
     );
   }
 }
 
 function nextExtent(context: WriteContext, inode: number, at: FileBlock): Promise<Extent> {
-  return transactInLine(context, (tx) => {
+  return transact(context, (tx) => {
     const { block, length, before, unwritten } = context.extents.find(tx, context.table.get(tx, inode), at);
     if (!unwritten) return { fileBlock: at, block: 0, length };
     return { fileBlock: at - before, block: block - before, length: length + before };

@@ -391,17 +391,6 @@ export function transact<T>(
   return operation.promise;
 }
 
-/** The same for a step of long work: others have their turn in between. */
-export function transactInLine<T>(
-  { runner, device }: { readonly runner: OperationRunner; readonly device: { submit(): void } },
-  body: (tx: Transaction) => T,
-): Promise<T> {
-  const operation = new PromisedOperation(body);
-  runner.executeInLine(operation);
-  device.submit();
-  return operation.promise;
-}
-
 /**
  * A function as an operation, with its outcome as a promise: for tests and for what is not on the
  * hot path.
