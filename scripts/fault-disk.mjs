@@ -203,6 +203,7 @@ class FaultDisk {
   }
 
   create = () => this.#refuse();
+  createUnnamed = () => this.#refuse();
   symlink = () => this.#refuse();
   readSymlink = () => this.#refuse();
   link = () => this.#refuse();

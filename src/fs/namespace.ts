@@ -22,7 +22,7 @@ import {
 } from './format/format.ts';
 import { requireOutside } from './inodes/ancestor-walk.ts';
 import type { InodeTable } from './inodes/inode-table.ts';
-import { addOrphan } from './inodes/orphans.ts';
+import { addOrphan, removeOrphan } from './inodes/orphans.ts';
 import type { SpaceMap } from './transaction/space-map.ts';
 import type { Transaction } from './transaction/transaction.ts';
 import {
@@ -91,6 +91,22 @@ export class Namespace {
     });
     this.#enter(tx, directory, name, inode);
     if (isSubdirectory) this.#addLinks(tx, directory, 1);
+    return inode.number;
+  }
+
+  /**
+   * open(2) with O_TMPFILE: a regular file without a name, as if made in this directory. It is on
+   * the orphan list, so that a crash leaves nothing of it.
+   */
+  createUnnamed(tx: Transaction, parent: number, request: CreateRequest): number {
+    const directory = this.#table.get(tx, parent);
+    requireLiveDirectory(directory);
+    const { caller } = request;
+    const mode = FileType.regular | (request.mode & PERMISSION_BITS & ~caller.umask);
+    const inode = this.#make(tx, directory, { mode, deviceNumber: 0, caller });
+    setLinkCount(inode, 0);
+    addOrphan(tx, this.#table, inode);
+    tx.unnamed.push(inode.number);
     return inode.number;
   }
 
@@ -185,14 +201,18 @@ export class Namespace {
     setLinkCount(inode, links);
   }
 
-  /** link(2). */
-  link(tx: Transaction, number: number, parent: number, name: Uint8Array): void {
+  /** link(2). @param unnamed the inode never had a name, and may get one (linkat(2)) */
+  link(tx: Transaction, number: number, parent: number, name: Uint8Array, unnamed: boolean): void {
     const inode = this.#table.get(tx, number);
     if (isDirectory(inode)) throw fsError('EPERM');
     const directory = this.#parentFor(tx, parent, name);
-    if (linkCountOf(inode) === 0) throw fsError('ENOENT');
+    if (linkCountOf(inode) === 0 && !unnamed) throw fsError('ENOENT');
     this.#enter(tx, directory, name, inode);
     this.#addLinks(tx, inode, 1);
+    if (unnamed) {
+      removeOrphan(tx, this.#table, inode);
+      tx.named.push(inode.number);
+    }
     touchChanged(inode, tx.clock);
   }
 

@@ -188,6 +188,10 @@ export class VolumeOperations implements Omit<FileSystem<Transaction>, 'unmount'
     return inode;
   }
 
+  createUnnamed(tx: Transaction, parent: number, request: CreateRequest): number {
+    return this.#names.createUnnamed(tx, parent, request);
+  }
+
   symlink(tx: Transaction, parent: number, name: Uint8Array, target: Uint8Array, caller: Caller): number {
     return this.#names.symlink(tx, parent, name, target, caller);
   }
@@ -198,7 +202,7 @@ export class VolumeOperations implements Omit<FileSystem<Transaction>, 'unmount'
 
   link(tx: Transaction, inode: number, parent: number, name: Uint8Array): void {
     this.#stayBehindWrites(tx, inode);
-    this.#names.link(tx, inode, parent, name);
+    this.#names.link(tx, inode, parent, name, this.parts.references.isUnnamed(inode));
     this.#paths.remember(inode, parent);
   }
 

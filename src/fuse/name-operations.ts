@@ -97,6 +97,26 @@ function answerCreate(request: FuseRequest): void {
   request.answerShort(entryBytes + openBytes);
 }
 
+/** The arguments are CREATE's; the name is none. */
+function decodeTmpfile(request: FuseRequest): void {
+  const { wire, bodyAt } = request;
+  request.names.mode = CreateIn.mode.get(wire.view, bodyAt);
+  request.names.deviceNumber = 0;
+  request.caller.umask = CreateIn.umask.get(wire.view, bodyAt);
+}
+
+function performTmpfile(request: FuseRequest, tx: TransactionHandle): void {
+  request.entryInode = 0;
+  foundEntry(request, tx, request.conversation.filesystem.createUnnamed(tx, request.inode, request.names));
+}
+
+/** The filesystem took the kernel's reference; whoever does not get the answer holds none. */
+function tmpfileOver(request: FuseRequest, failure: unknown, delivered: boolean): void {
+  const { entryInode, conversation } = request;
+  if (entryInode === 0 || (failure === undefined && delivered)) return;
+  conversation.filesystem.forget(entryInode, 1);
+}
+
 function decodeSymlink(request: FuseRequest): void {
   request.names.name = request.text(0);
   request.names.newName = request.text(0);
@@ -230,6 +250,17 @@ export const nameOperations: readonly OperationRow[] = [
       begin: beginCreate,
       answer: answerCreate,
       ...createParts,
+    }),
+  ],
+  [
+    Opcode.TMPFILE,
+    metadata('tmpfile', {
+      changes: 'others',
+      bodyBytes: CreateIn.sizeBytes,
+      decode: decodeTmpfile,
+      perform: performTmpfile,
+      answer: answerCreate,
+      over: tmpfileOver,
     }),
   ],
   [

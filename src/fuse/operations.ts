@@ -33,7 +33,6 @@ const refusedOperations: readonly OperationRow[] = [
   [Opcode.LSEEK, refused('lseek', 'ENOSYS')],
   [Opcode.COPY_FILE_RANGE, refused('copy-file-range', 'ENOSYS', { changes: 'others' })],
   [Opcode.COPY_FILE_RANGE_64, refused('copy-file-range-64', 'ENOSYS', { changes: 'others' })],
-  [Opcode.TMPFILE, refused('tmpfile', 'ENOSYS', { changes: 'names' })],
   // Never: locks are the kernel's own, and the blocks of a file move.
   [Opcode.GETLK, refused('getlk', 'ENOSYS')],
   [Opcode.SETLK, refused('setlk', 'ENOSYS')],

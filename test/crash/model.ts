@@ -153,8 +153,14 @@ export class Model {
   // ---- names ----
 
   add(path: string, kind: NodeKind, mode: number, target = ''): ModelNode {
-    const node = { id: this.#nextId++, kind, mode, target, attributes: '' };
+    const node = this.make(kind, mode, target);
     this.names.set(path, node);
+    return node;
+  }
+
+  /** A node without a name. */
+  make(kind: NodeKind, mode: number, target = ''): ModelNode {
+    const node = { id: this.#nextId++, kind, mode, target, attributes: '' };
     if (kind === 'file') {
       this.sizes.set(node.id, { sizes: [0], truncations: 0 });
       this.contents.set(node.id, []);

@@ -101,6 +101,10 @@ const NAME_OPERATIONS: CrashOperation[] = [
     operation(`exchange ${left} ${right}`, (recorder) => recorder.exchange(left, right)),
   ),
   operation('chmod /A/foo', (recorder) => recorder.chmod('/A/foo', 0o600)),
+  ...['/bar', '/A/C/bar'].map((path) =>
+    operation(`link unnamed ${path}`, (recorder) => recorder.linkUnnamed(path, 3000)),
+  ),
+  operation('link unnamed to a taken name', (recorder) => recorder.linkUnnamed('/foo', 3000)),
   operation('unlink /foo held', async (recorder) => {
     const letGo = await recorder.unlinkHeld('/foo');
     letGo();

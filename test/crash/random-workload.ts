@@ -136,7 +136,9 @@ class RandomWorkload {
 
   async #link(): Promise<void> {
     const from = this.#file();
-    if (from !== undefined) await this.recorder.link(from, this.#newPath());
+    if (this.random.chance(0.3))
+      await this.recorder.linkUnnamed(this.#newPath(), 1 + this.random.below(9000));
+    else if (from !== undefined) await this.recorder.link(from, this.#newPath());
   }
 
   async #chmod(): Promise<void> {

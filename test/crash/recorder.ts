@@ -157,6 +157,38 @@ export class Recorder {
     return this.#make(path, 'directory', mode);
   }
 
+  /** Makes a file without a name, fills it, and gives it one, if that is free. */
+  async linkUnnamed(path: string, lengthBytes: number): Promise<boolean> {
+    const { volume, model } = this;
+    const request = { mode: FileType.regular | 0o644, deviceNumber: 0, caller: CALLER };
+    let inode = 0;
+    const made = await this.#transaction(
+      (tx) => {
+        inode = volume.createUnnamed(tx, this.#resolve(tx, parentOf(path)), request);
+      },
+      () => {},
+    );
+    if (!made) return false;
+    const node = model.make('file', 0o644);
+    const pattern = this.#nextPattern++;
+    const change = model.beginChange(node.id, pattern, 0, lengthBytes, this.device.log.length);
+    const thrown = await this.#send({ inode, offset: 0, length: lengthBytes, pattern }, (failure) => {
+      if (failure === undefined) this.#endWrite(node.id, lengthBytes, change);
+    });
+    if (thrown !== undefined && !this.#isRefusal(thrown)) throw thrown;
+    const linked =
+      thrown === undefined &&
+      (await this.#transaction(
+        (tx) => volume.link(tx, inode, ...this.#place(tx, path)),
+        () => {
+          model.names.set(path, node);
+          this.#inodes.set(node.id, inode);
+        },
+      ));
+    volume.forget(inode, 1);
+    return linked;
+  }
+
   symlink(target: string, path: string): Promise<boolean> {
     return this.#transaction(
       (tx) => {

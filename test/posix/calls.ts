@@ -92,7 +92,16 @@ export type TimeToSet = bigint | 'now' | 'omit';
 
 /** `path` is O_PATH: it holds the file, whatever it is, and follows no symlink. */
 export type Access = 'read' | 'write' | 'both' | 'path';
-export type OpenFlag = 'create' | 'exclusive' | 'truncate' | 'append' | 'noFollow' | 'directory' | 'sync';
+export type OpenFlag =
+  | 'create'
+  | 'exclusive'
+  | 'truncate'
+  | 'append'
+  | 'noFollow'
+  | 'directory'
+  | 'sync'
+  /** O_TMPFILE: the path is that of a directory. */
+  | 'unnamed';
 
 export interface OpenFile {
   read(offset: number, lengthBytes: number): Promise<Buffer>;

@@ -40,6 +40,9 @@ const VALID = {
   kill: 1 << 11,
 };
 const WRITE_KILL = 1 << 2;
+const O_RDWR = 2;
+const O_TMPFILE = 0o20200000;
+const SLASH = Buffer.from('/');
 
 /** The struct fuse_attr at `at`. */
 function statusAt(body: Buffer, at: number): Status {
@@ -160,6 +163,12 @@ export class FuseNodes implements Nodes {
     }
     const body = Buffer.concat([u32(mode, encodedDevice(device), umask, 0), name, END]);
     return this.#entry(Opcode.MKNOD, parent, body, user);
+  }
+
+  /** The name that the kernel sends is '/'. */
+  makeUnnamed(parent: number, mode: number, user: User): Promise<number> {
+    const body = Buffer.concat([u32(O_TMPFILE | O_RDWR, Type.regular | mode, user.umask, 0), SLASH, END]);
+    return this.#entry(Opcode.TMPFILE, parent, body, user);
   }
 
   symlink(parent: number, name: Buffer, target: Buffer, user: User): Promise<number> {

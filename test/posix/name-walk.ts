@@ -39,6 +39,8 @@ export interface Nodes {
   /** @param kill set-user-id and set-group-id are lost by it, as they are by a write */
   resize(inode: number, sizeBytes: number, kill: boolean): Promise<void>;
   make(parent: number, name: Buffer, mode: number, device: Device, user: User): Promise<number>;
+  /** A regular file without a name. */
+  makeUnnamed(parent: number, mode: number, user: User): Promise<number>;
   symlink(parent: number, name: Buffer, target: Buffer, user: User): Promise<number>;
   readlink(inode: number): Promise<Buffer>;
   /** The answer's reference is given back already. */
@@ -248,6 +250,12 @@ export class NodeCalls implements Calls {
     flags: readonly OpenFlag[] = [],
     mode = 0o644,
   ): Promise<OpenFile> {
+    if (flags.includes('unnamed')) {
+      return this.#withNode(
+        path === '.' ? '' : path,
+        async (parent) => new HeldNode(this, await this.nodes.makeUnnamed(parent, mode, this.user)),
+      );
+    }
     if (flags.includes('create')) await this.#create(path, mode, flags.includes('exclusive'));
     const file = await this.withParent(path, async (parent, name) => {
       const inode = await this.nodes.lookup(parent, name.length === 0 ? bytesOf('.') : name);

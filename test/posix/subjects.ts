@@ -14,6 +14,7 @@ import { fullDisk, statfs } from './cases/space.ts';
 import { symlink } from './cases/symlink.ts';
 import { times } from './cases/times.ts';
 import { unlink } from './cases/unlink.ts';
+import { unnamed } from './cases/unnamed.ts';
 import type { Subject } from './subject.ts';
 
 export const SUBJECTS: readonly Subject[] = [
@@ -34,4 +35,5 @@ export const SUBJECTS: readonly Subject[] = [
   statfs,
   fullDisk,
   orphans,
+  unnamed,
 ];

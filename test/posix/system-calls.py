@@ -32,6 +32,7 @@ FLAGS = {
     "noFollow": os.O_NOFOLLOW,
     "directory": os.O_DIRECTORY,
     "sync": os.O_SYNC,
+    "unnamed": os.O_TMPFILE,
 }
 SYS_GETDENTS64 = {"x86_64": 217, "aarch64": 61}[os.uname().machine]
 # Longer than any clock of the kernel ticks.

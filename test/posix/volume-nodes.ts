@@ -96,6 +96,12 @@ export class VolumeNodes implements Nodes {
     return this.#acquired((tx) => this.#volume.create(tx, parent, name, request));
   }
 
+  /** The volume takes the reference by itself. */
+  makeUnnamed(parent: number, mode: number, user: User): Promise<number> {
+    const request = { mode: Type.regular | mode, deviceNumber: 0, caller: user };
+    return this.#volume.run((tx) => this.#volume.createUnnamed(tx, parent, request));
+  }
+
   symlink(parent: number, name: Buffer, target: Buffer, user: User): Promise<number> {
     return this.#acquired((tx) => this.#volume.symlink(tx, parent, name, target, user));
   }

@@ -173,6 +173,16 @@ export class MemoryFileSystem implements FileSystem {
     return inode;
   }
 
+  createUnnamed(_: TransactionHandle, parent: number, request: CreateRequest): number {
+    const { mode, caller } = request;
+    this.#enter('createUnnamed', parent, { mode, caller: { ...caller } });
+    const inode = this.#next++;
+    const node = this.#add(inode, parent, { mode: mode & ~caller.umask, deviceNumber: 0, caller });
+    node.attributes.linkCount = 0;
+    node.references = 1;
+    return inode;
+  }
+
   symlink(
     _: TransactionHandle,
     parent: number,

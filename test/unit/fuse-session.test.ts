@@ -220,6 +220,25 @@ describe('making', () => {
     expect(filesystem.node(2).references).toBe(1);
   });
 
+  test('tmpfile answers as create does, and gives back what nobody took', () => {
+    const body = Buffer.concat([u32(0o20200002, 0o100666, 0o077, 0), text('/')]);
+    const reply = ask(Opcode.TMPFILE, ROOT, body);
+    expect(reply.error).toBe(0);
+    expect(reply.body.length).toBe(144);
+    expect(reply.body.readUInt32LE(136)).toBe(2);
+    const caller = { uid: 1001, gid: 1002, umask: 0o077 };
+    expect(call('createUnnamed')).toEqual([1, { mode: 0o100666, caller }]);
+    expect(callsOf('acquire')).toEqual([]);
+    expect(filesystem.node(2).references).toBe(1);
+    channel.replyErrors.push(Errno.ENOENT);
+    channel.deliver(message(Opcode.TMPFILE, ROOT, body));
+    expect(callsOf('forget')).toEqual([['forget', 3, 1]]);
+    expect(filesystem.has(3)).toBe(false);
+    filesystem.failure = fsError('ENOSPC');
+    expect(ask(Opcode.TMPFILE, ROOT, body).error).toBe(-Errno.ENOSPC);
+    expect(callsOf('forget')).toHaveLength(1);
+  });
+
   test('symlink and readlink', () => {
     const target = 't'.repeat(4095);
     expect(ask(Opcode.SYMLINK, ROOT, text('l', target)).error).toBe(0);
@@ -665,7 +684,6 @@ describe('what is refused', () => {
     Opcode.LSEEK,
     Opcode.COPY_FILE_RANGE,
     Opcode.COPY_FILE_RANGE_64,
-    Opcode.TMPFILE,
     Opcode.BMAP,
     Opcode.IOCTL,
     Opcode.POLL,

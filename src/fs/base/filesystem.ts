@@ -201,8 +201,15 @@ export interface FileSystem<Tx extends TransactionHandle = TransactionHandle> {
    * ENAMETOOLONG, ENOENT (parent removed).
    */
   create(tx: Tx, parent: number, name: Uint8Array, request: CreateRequest): number;
+  /**
+   * Makes a regular file without a name, owned as one that `create` makes in this directory. It may
+   * be given a name by `link`, once. When the operation has succeeded the caller holds a reference
+   * to it, as by `acquire`. ENOSPC, ENOTDIR, ENOENT (parent removed).
+   */
+  createUnnamed(tx: Tx, parent: number, request: CreateRequest): number;
   symlink(tx: Tx, parent: number, name: Uint8Array, target: Uint8Array, caller: Caller): number;
   readSymlink(tx: Tx, inode: number): Uint8Array;
+  /** ENOENT of a file that lost its last name. */
   link(tx: Tx, inode: number, parent: number, name: Uint8Array): void;
   /** Returns the file if it has names left, else 0. */
   unlink(tx: Tx, parent: number, name: Uint8Array): number;

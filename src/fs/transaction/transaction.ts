@@ -70,6 +70,10 @@ export class Transaction implements TransactionHandle {
   readonly miss = new BlockMiss('block not in memory');
   /** Inodes that lost their last name in this transaction. */
   readonly orphaned: number[] = [];
+  /** Inodes made without a name in it. */
+  readonly unnamed: number[] = [];
+  /** Inodes without a name that got one. */
+  readonly named: number[] = [];
   /** The writes answered early before this operation are done. */
   behindEarlyWrites = false;
   /** Of all transactions that stand; a block counts once for each of them. */
@@ -253,6 +257,8 @@ export class Transaction implements TransactionHandle {
       this.#undoSpace();
     } finally {
       empty(this.orphaned);
+      empty(this.unnamed);
+      empty(this.named);
       this.changesOfTable++;
       this.#end();
     }
