@@ -52,6 +52,8 @@ import {
 } from './tree/inode.ts';
 import { initialiseTree, treeIsEmpty } from './tree/tree.ts';
 
+const RENAME_FLAGS = RenameFlag.noReplace | RenameFlag.exchange | RenameFlag.whiteout;
+
 export class Namespace {
   readonly #table: InodeTable;
   readonly #directories: Directories;
@@ -277,8 +279,9 @@ export class Namespace {
   }
 
   /**
-   * rename(2), renameat2(2) with RENAME_NOREPLACE and RENAME_EXCHANGE. Returns the file that had
-   * the new name if it has names left, else 0.
+   * rename(2), renameat2(2) with RENAME_NOREPLACE, RENAME_EXCHANGE and RENAME_WHITEOUT. Returns the
+   * file that had the new name if it has names left, else 0.
+   * @param caller whose the whiteout is; anybody's without that flag
    */
   rename(
     tx: Transaction,
@@ -287,10 +290,12 @@ export class Namespace {
     newParent: number,
     newName: Uint8Array,
     flags: number,
+    caller: Caller,
   ): number {
     const exchange = (flags & RenameFlag.exchange) !== 0;
     const noReplace = (flags & RenameFlag.noReplace) !== 0;
-    if ((exchange && noReplace) || (flags & ~3) !== 0) throw fsError('EINVAL');
+    const whiteout = (flags & RenameFlag.whiteout) !== 0;
+    if ((exchange && (noReplace || whiteout)) || (flags & ~RENAME_FLAGS) !== 0) throw fsError('EINVAL');
     if (isDot(name) || isDotDot(name) || isDot(newName) || isDotDot(newName)) throw fsError('EBUSY');
     const from = this.#table.get(tx, parent);
     const to = parent === newParent ? from : this.#table.get(tx, newParent);
@@ -303,9 +308,15 @@ export class Namespace {
     // Two names of one file: rename(2) does nothing then.
     if (!exchange && target?.number === source.number) return 0;
     if (isDirectory(source)) requireOutside(tx, this.#table, source, to);
+    tx.modify(from.frame);
     let left = 0;
     if (exchange) this.#exchange(tx, from, name, source, to, newName, target);
-    else left = this.#move(tx, from, name, source, to, newName, target);
+    else {
+      left = this.#enterMoved(tx, source, to, newName, target);
+      if (whiteout) this.#whiteOut(tx, from, name, caller);
+      else this.#directories.remove(tx, from, name);
+      if (isDirectory(source) && from.number !== to.number) this.#moveParent(tx, source, from, to);
+    }
     touchModified(from, tx.clock);
     touchModified(to, tx.clock);
     tx.modify(source.frame);
@@ -336,23 +347,27 @@ export class Namespace {
     touchChanged(target, tx.clock);
   }
 
-  #move(
+  /** The source gets its new name, beside the old one. */
+  #enterMoved(
     tx: Transaction,
-    from: InodeRef,
-    name: Uint8Array,
     source: InodeRef,
     to: InodeRef,
     newName: Uint8Array,
     target: InodeRef | undefined,
   ): number {
-    tx.modify(from.frame);
     tx.modify(to.frame);
-    let left = 0;
-    if (target) left = this.#replaceTarget(tx, source, to, newName, target);
-    else this.#directories.insert(tx, to, newName, source.number, modeOf(source));
-    this.#directories.remove(tx, from, name);
-    if (isDirectory(source) && from.number !== to.number) this.#moveParent(tx, source, from, to);
-    return left;
+    if (target) return this.#replaceTarget(tx, source, to, newName, target);
+    this.#directories.insert(tx, to, newName, source.number, modeOf(source));
+    return 0;
+  }
+
+  /**
+   * The name becomes that of a new device 0:0, by which overlayfs knows that the layers below are
+   * not to be looked at for it.
+   */
+  #whiteOut(tx: Transaction, directory: InodeRef, name: Uint8Array, caller: Caller): void {
+    const inode = this.#make(tx, directory, { mode: FileType.characterDevice, deviceNumber: 0, caller });
+    this.#directories.replace(tx, directory, name, inode.number, modeOf(inode));
   }
 
   #replaceTarget(

@@ -46,6 +46,9 @@ import { fillAttributes, isInline, requireRegular, sizeOf } from './tree/inode.t
 /** Told of an extent: where it begins in the file and on the device, and its length, in blocks. */
 export type ExtentVisitor = (fileBlock: number, block: number, length: number, unwritten: boolean) => void;
 
+/** In place of a caller whom it does not depend on. */
+const NOBODY: Caller = { uid: 0, gid: 0, umask: 0 };
+
 export class VolumeOperations implements Omit<FileSystem<Transaction>, 'unmount'> {
   readonly layout: Layout;
   protected readonly parts: VolumeParts;
@@ -221,10 +224,11 @@ export class VolumeOperations implements Omit<FileSystem<Transaction>, 'unmount'
     newParent: number,
     newName: Uint8Array,
     flags: number,
+    caller = NOBODY,
   ): number {
     const inode = this.#names.lookup(tx, parent, name);
     this.#stayBehindWrites(tx, inode);
-    const left = this.#names.rename(tx, parent, name, newParent, newName, flags);
+    const left = this.#names.rename(tx, parent, name, newParent, newName, flags, caller);
     this.#paths.remember(inode, newParent);
     return left;
   }

@@ -167,18 +167,11 @@ function decodeRename(request: FuseRequest): void {
   request.names.newName = request.text(0);
 }
 
-/**
- * Flags that a rename may have. A whiteout is the business of an overlay's upper layer, which FUSE
- * cannot be.
- */
-const RENAME_FLAGS = RenameFlag.noReplace | RenameFlag.exchange;
-
 function decodeRename2(request: FuseRequest): void {
   beginRename(request);
   const { wire, bodyAt } = request;
   request.names.newParent = exact(Rename2In.newdir, wire.view, bodyAt, 'ESTALE');
   request.names.flags = Rename2In.flags.get(wire.view, bodyAt);
-  if ((request.names.flags & ~RENAME_FLAGS) !== 0) throw fsError('EINVAL');
   request.names.name = request.text(Rename2In.sizeBytes);
   request.names.newName = request.text(0);
 }
@@ -187,7 +180,7 @@ function performRename(request: FuseRequest, tx: TransactionHandle): void {
   const { filesystem } = request.conversation;
   const { inode, names } = request;
   const { name, newParent, newName, flags } = names;
-  lostName(request, filesystem.rename(tx, inode, name, newParent, newName, flags));
+  lostName(request, filesystem.rename(tx, inode, name, newParent, newName, flags, request.caller));
   if (inode === newParent) return;
   names.movedDirectory = directoryAt(request, tx, newParent, newName);
   if ((flags & RenameFlag.exchange) !== 0) names.exchangedDirectory = directoryAt(request, tx, inode, name);

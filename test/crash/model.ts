@@ -11,7 +11,7 @@
  * several possible sizes.
  */
 
-export type NodeKind = 'file' | 'directory' | 'symlink';
+export type NodeKind = 'file' | 'directory' | 'symlink' | 'whiteout';
 
 /** An inode of the model; never changed. */
 export interface ModelNode {

@@ -100,6 +100,13 @@ const NAME_OPERATIONS: CrashOperation[] = [
   ).map(([left, right]) =>
     operation(`exchange ${left} ${right}`, (recorder) => recorder.exchange(left, right)),
   ),
+  ...(
+    [
+      ['/foo', '/bar'],
+      ['/A/foo', '/B/foo'],
+      ['/A/C', '/B/C'],
+    ] as const
+  ).map(([from, to]) => operation(`white out ${from} ${to}`, (recorder) => recorder.whiteOut(from, to))),
   operation('chmod /A/foo', (recorder) => recorder.chmod('/A/foo', 0o600)),
   ...['/bar', '/A/C/bar'].map((path) =>
     operation(`link unnamed ${path}`, (recorder) => recorder.linkUnnamed(path, 3000)),

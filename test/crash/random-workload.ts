@@ -164,7 +164,8 @@ class RandomWorkload {
     const from = this.#any();
     if (from === undefined) return;
     const other = this.random.chance(0.4) ? this.#any() : undefined;
-    if (other === undefined) await this.recorder.rename(from, this.#newPath());
+    if (other === undefined && this.random.chance(0.2)) await this.recorder.whiteOut(from, this.#newPath());
+    else if (other === undefined) await this.recorder.rename(from, this.#newPath());
     else if (this.random.chance(0.3)) await this.recorder.exchange(from, other);
     else await this.recorder.rename(from, other);
   }

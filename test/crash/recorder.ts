@@ -12,7 +12,7 @@
 
 import type { Device } from '../../src/aio/device.ts';
 import { FsError, fsError, LostDataError } from '../../src/fs/base/errors.ts';
-import type { Caller, WriteRequest } from '../../src/fs/base/filesystem.ts';
+import { type Caller, RenameFlag, type WriteRequest } from '../../src/fs/base/filesystem.ts';
 import { FileType, ROOT_INODE } from '../../src/fs/format/format.ts';
 import { extentsPerStep } from '../../src/fs/format/limits.ts';
 import type { Transaction } from '../../src/fs/transaction/transaction.ts';
@@ -227,6 +227,23 @@ export class Recorder {
     return this.#transaction(
       (tx) => this.volume.rename(tx, ...this.#place(tx, from), ...this.#place(tx, to), 0),
       () => this.model.rename(from, to),
+    );
+  }
+
+  /** A rename that leaves a device 0:0 in the old place. */
+  whiteOut(from: string, to: string): Promise<boolean> {
+    let happened = false;
+    return this.#transaction(
+      (tx) => {
+        const [[parent, name], [newParent, newName]] = [this.#place(tx, from), this.#place(tx, to)];
+        happened = this.volume.lookup(tx, parent, name) !== this.volume.lookup(tx, newParent, newName);
+        this.volume.rename(tx, parent, name, newParent, newName, RenameFlag.whiteout, CALLER);
+      },
+      () => {
+        if (!happened) return;
+        this.model.rename(from, to);
+        this.model.add(from, 'whiteout', 0);
+      },
     );
   }
 

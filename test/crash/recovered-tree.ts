@@ -39,6 +39,7 @@ function kindOf(mode: number): NodeKind {
   if (type === FileType.regular) return 'file';
   if (type === FileType.directory) return 'directory';
   if (type === FileType.symlink) return 'symlink';
+  if (type === FileType.characterDevice) return 'whiteout';
   throw new Error(`an inode of mode ${mode.toString(8)}`);
 }
 

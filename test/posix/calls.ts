@@ -26,7 +26,7 @@ export type Capability =
   /** An empty text and a size below zero can be said at all. */
   | 'texts and sizes of nothing';
 
-export const { noReplace: NOREPLACE, exchange: EXCHANGE } = RenameFlag;
+export const { noReplace: NOREPLACE, exchange: EXCHANGE, whiteout: WHITEOUT } = RenameFlag;
 
 export const Type = {
   mask: 0o170000,

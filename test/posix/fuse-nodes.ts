@@ -198,10 +198,16 @@ export class FuseNodes implements Nodes {
     newParent: number,
     newName: Buffer,
     flags: number,
+    user: User,
   ): Promise<void> {
     const names = [name, END, newName, END];
-    if (flags === 0) await this.#ask(Opcode.RENAME, parent, Buffer.concat([u64(newParent), ...names]));
-    else await this.#ask(Opcode.RENAME2, parent, Buffer.concat([u64(newParent), u32(flags, 0), ...names]));
+    const head = flags === 0 ? u64(newParent) : Buffer.concat([u64(newParent), u32(flags, 0)]);
+    await this.#ask(
+      flags === 0 ? Opcode.RENAME : Opcode.RENAME2,
+      parent,
+      Buffer.concat([head, ...names]),
+      user,
+    );
   }
 
   async read(inode: number, offset: number, lengthBytes: number): Promise<Buffer> {

@@ -47,7 +47,14 @@ export interface Nodes {
   link(inode: number, parent: number, name: Buffer): Promise<void>;
   unlink(parent: number, name: Buffer): Promise<void>;
   rmdir(parent: number, name: Buffer): Promise<void>;
-  rename(parent: number, name: Buffer, newParent: number, newName: Buffer, flags: number): Promise<void>;
+  rename(
+    parent: number,
+    name: Buffer,
+    newParent: number,
+    newName: Buffer,
+    flags: number,
+    user: User,
+  ): Promise<void>;
   read(inode: number, offset: number, lengthBytes: number): Promise<Buffer>;
   write(inode: number, offset: number, data: Uint8Array, kill: boolean): Promise<void>;
   list(inode: number, cookie: bigint, bufferBytes: number): Promise<Entry[]>;
@@ -205,14 +212,16 @@ export class NodeCalls implements Calls {
 
   rename(from: string, to: string, flags = 0): Promise<void> {
     return this.withParent(from, (parent, name) =>
-      this.withParent(to, (newParent, newName) => this.nodes.rename(parent, name, newParent, newName, flags)),
+      this.withParent(to, (newParent, newName) =>
+        this.nodes.rename(parent, name, newParent, newName, flags, this.user),
+      ),
     );
   }
 
   renameInto(directory: OpenFile, from: string, to: string): Promise<void> {
     return this.withParent(from, (parent, name) =>
       this.at(directory).withParent(to, (newParent, newName) =>
-        this.nodes.rename(parent, name, newParent, newName, 0),
+        this.nodes.rename(parent, name, newParent, newName, 0, this.user),
       ),
     );
   }

@@ -15,6 +15,7 @@ import { symlink } from './cases/symlink.ts';
 import { times } from './cases/times.ts';
 import { unlink } from './cases/unlink.ts';
 import { unnamed } from './cases/unnamed.ts';
+import { whiteout } from './cases/whiteout.ts';
 import type { Subject } from './subject.ts';
 
 export const SUBJECTS: readonly Subject[] = [
@@ -36,4 +37,5 @@ export const SUBJECTS: readonly Subject[] = [
   fullDisk,
   orphans,
   unnamed,
+  whiteout,
 ];

@@ -131,8 +131,9 @@ export class VolumeNodes implements Nodes {
     newParent: number,
     newName: Buffer,
     flags: number,
+    user: User,
   ): Promise<void> {
-    await this.#volume.run((tx) => this.#volume.rename(tx, parent, name, newParent, newName, flags));
+    await this.#volume.run((tx) => this.#volume.rename(tx, parent, name, newParent, newName, flags, user));
   }
 
   async read(inode: number, offset: number, lengthBytes: number): Promise<Buffer> {

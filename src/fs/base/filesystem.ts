@@ -214,7 +214,10 @@ export interface FileSystem<Tx extends TransactionHandle = TransactionHandle> {
   /** Returns the file if it has names left, else 0. */
   unlink(tx: Tx, parent: number, name: Uint8Array): number;
   removeDirectory(tx: Tx, parent: number, name: Uint8Array): void;
-  /** Returns the file that had the new name if it has names left, else 0. */
+  /**
+   * Returns the file that had the new name if it has names left, else 0.
+   * @param caller whose the whiteout is, if there is to be one
+   */
   rename(
     tx: Tx,
     parent: number,
@@ -222,6 +225,7 @@ export interface FileSystem<Tx extends TransactionHandle = TransactionHandle> {
     newParent: number,
     newName: Uint8Array,
     flags: number,
+    caller?: Caller,
   ): number;
   /**
    * Visits '.', '..' and the entries after `cookie` (0 = from the start). The name passed is valid
