@@ -21,6 +21,13 @@ import {
   TreeKind,
 } from './format/format.ts';
 import { requireOutside } from './inodes/ancestor-walk.ts';
+import {
+  inheritedFlags,
+  isSynchronous,
+  requireChangeable,
+  requireMutable,
+  requireRemovable,
+} from './inodes/file-flags.ts';
 import type { InodeTable } from './inodes/inode-table.ts';
 import { addOrphan, removeOrphan } from './inodes/orphans.ts';
 import type { SpaceMap } from './transaction/space-map.ts';
@@ -43,6 +50,7 @@ import {
   isInline,
   linkCountOf,
   modeOf,
+  setFileFlags,
   setInline,
   setLinkCount,
   setSizeOf,
@@ -103,13 +111,14 @@ export class Namespace {
   createUnnamed(tx: Transaction, parent: number, request: CreateRequest): number {
     const directory = this.#table.get(tx, parent);
     requireLiveDirectory(directory);
+    requireMutable(directory);
     const { caller } = request;
     const mode = FileType.regular | (request.mode & PERMISSION_BITS & ~caller.umask);
-    const inode = this.#make(tx, directory, { mode, deviceNumber: 0, caller });
-    setLinkCount(inode, 0);
-    addOrphan(tx, this.#table, inode);
-    tx.unnamed.push(inode.number);
-    return inode.number;
+    const file = this.#make(tx, directory, { mode, deviceNumber: 0, caller });
+    setLinkCount(file, 0);
+    addOrphan(tx, this.#table, file);
+    tx.unnamed.push(file.number);
+    return file.number;
   }
 
   /** symlink(2). A target too long for the inode goes into blocks of kind `symlink`. */
@@ -177,7 +186,7 @@ export class Namespace {
     if (uid === NO_ID || gid === NO_ID) throw fsError('EOVERFLOW');
     const inherits = (modeOf(directory) & 0o2000) !== 0;
     const isSubdirectory = (request.mode & FILE_TYPE_MASK) === FileType.directory;
-    return this.#table.create(tx, {
+    const inode = this.#table.create(tx, {
       mode: inherits && isSubdirectory ? request.mode | 0o2000 : request.mode,
       uid,
       gid: inherits ? gidOf(directory) : gid,
@@ -185,11 +194,20 @@ export class Namespace {
       linkCount: isSubdirectory ? 2 : 1,
       parent: isSubdirectory ? directory.number : 0,
     });
+    setFileFlags(inode, inheritedFlags(directory, request.mode));
+    return inode;
   }
 
   #enter(tx: Transaction, directory: InodeRef, name: Uint8Array, inode: InodeRef): void {
     this.#directories.insert(tx, directory, name, inode.number, modeOf(inode));
+    requireMutable(directory);
+    this.#changed(tx, directory);
+  }
+
+  /** Names in the directory came, went or changed. */
+  #changed(tx: Transaction, directory: InodeRef): void {
     touchModified(directory, tx.clock);
+    if (isSynchronous(directory)) tx.mustBeDurable = true;
   }
 
   /** @throws EMLINK, also for a directory with too many subdirectories */
@@ -209,6 +227,7 @@ export class Namespace {
     if (isDirectory(inode)) throw fsError('EPERM');
     const directory = this.#parentFor(tx, parent, name);
     if (linkCountOf(inode) === 0 && !unnamed) throw fsError('ENOENT');
+    requireChangeable(inode);
     this.#enter(tx, directory, name, inode);
     this.#addLinks(tx, inode, 1);
     if (unnamed) {
@@ -223,8 +242,9 @@ export class Namespace {
     const directory = this.#table.get(tx, parent);
     const inode = this.#existing(tx, directory, name);
     if (isDirectory(inode)) throw fsError('EISDIR');
+    requireRemovable(directory, inode);
     this.#directories.remove(tx, directory, name);
-    touchModified(directory, tx.clock);
+    this.#changed(tx, directory);
     return this.#dropLink(tx, inode);
   }
 
@@ -235,9 +255,10 @@ export class Namespace {
     const directory = this.#table.get(tx, parent);
     const inode = this.#existing(tx, directory, name);
     requireDirectory(inode);
+    requireRemovable(directory, inode);
     requireEmpty(inode);
     this.#directories.remove(tx, directory, name);
-    touchModified(directory, tx.clock);
+    this.#changed(tx, directory);
     this.#addLinks(tx, directory, -1);
     this.#dropDirectory(tx, inode);
   }
@@ -307,6 +328,9 @@ export class Namespace {
     if (noReplace && target) throw fsError('EEXIST');
     // Two names of one file: rename(2) does nothing then.
     if (!exchange && target?.number === source.number) return 0;
+    requireRemovable(from, source);
+    if (target) requireRemovable(to, target);
+    else requireMutable(to);
     if (isDirectory(source)) requireOutside(tx, this.#table, source, to);
     tx.modify(from.frame);
     let left = 0;
@@ -317,8 +341,8 @@ export class Namespace {
       else this.#directories.remove(tx, from, name);
       if (isDirectory(source) && from.number !== to.number) this.#moveParent(tx, source, from, to);
     }
-    touchModified(from, tx.clock);
-    touchModified(to, tx.clock);
+    this.#changed(tx, from);
+    this.#changed(tx, to);
     tx.modify(source.frame);
     touchChanged(source, tx.clock);
     return left;

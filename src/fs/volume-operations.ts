@@ -17,6 +17,7 @@ import type {
   CreateRequest,
   EntryVisitor,
   FileSystem,
+  FlagChanges,
   Operation,
   ReadRequest,
   SpaceStatistics,
@@ -33,6 +34,7 @@ import { MAX_NAME_BYTES, VolumeRoot } from './format/format.ts';
 import type { Layout } from './format/layout.ts';
 import { offsetSecret } from './format/name-hash.ts';
 import type { AccessTimes } from './inodes/access-times.ts';
+import { changeFileFlags, requireChangeable } from './inodes/file-flags.ts';
 import { changeInode } from './inodes/inode-changes.ts';
 import type { InodeTable } from './inodes/inode-table.ts';
 import type { InodePaths } from './life/inode-path.ts';
@@ -150,6 +152,10 @@ export class VolumeOperations implements Omit<FileSystem<Transaction>, 'unmount'
     if (changes.accessSeconds !== undefined) this.#access.forget(inode);
   }
 
+  changeFlags(tx: Transaction, inode: number, changes: FlagChanges): void {
+    changeFileFlags(tx, this.#table.get(tx, inode), changes);
+  }
+
   /** getxattr(2). @throws ENODATA, ERANGE, EINVAL */
   getExtendedAttribute(tx: Transaction, inode: number, name: Uint8Array): Uint8Array {
     return this.parts.attributes.get(tx, this.#table.get(tx, inode), name);
@@ -173,12 +179,16 @@ export class VolumeOperations implements Omit<FileSystem<Transaction>, 'unmount'
     mode: SetMode = 'any',
   ): void {
     if (!hasFeature(this.parts.superblock.view, 'attributes')) throw fsError('EOPNOTSUPP');
-    this.parts.attributes.set(tx, this.#table.get(tx, inode), name, value, mode);
+    const changed = this.#table.get(tx, inode);
+    requireChangeable(changed);
+    this.parts.attributes.set(tx, changed, name, value, mode);
   }
 
   /** removexattr(2). @throws ENODATA, ERANGE, EINVAL */
   removeExtendedAttribute(tx: Transaction, inode: number, name: Uint8Array): void {
-    this.parts.attributes.remove(tx, this.#table.get(tx, inode), name);
+    const changed = this.#table.get(tx, inode);
+    requireChangeable(changed);
+    this.parts.attributes.remove(tx, changed, name);
   }
 
   accessed(tx: Transaction, inode: number): void {

@@ -238,6 +238,7 @@ export class FuseRequest implements Operation {
 
   perform(tx: TransactionHandle): void {
     this.handler.perform(this, tx);
+    if (tx.mustBeDurable) this.synchronous = true;
   }
 
   finished(thrown: unknown): void {

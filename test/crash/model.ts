@@ -22,6 +22,8 @@ export interface ModelNode {
   readonly target: string;
   /** Extended attributes, as `attributesText` writes them. */
   readonly attributes: string;
+  /** Of `FileFlag`; all that are used here are inherited. */
+  readonly flags: number;
 }
 
 /** Sizes that a file may have; those before the last truncation do not count any more. */
@@ -62,6 +64,7 @@ export interface TreeEntry {
   readonly links: number;
   readonly target: string;
   readonly attributes: string;
+  readonly flags: number;
   readonly same: string;
 }
 
@@ -78,13 +81,20 @@ export function attributesText(attributes: ReadonlyMap<string, Uint8Array>): str
 export function treeSignature(entries: readonly TreeEntry[]): string {
   return entries
     .map(
-      ({ path, kind, mode, links, target, attributes, same }) =>
-        `${path || '/'} ${kind} ${mode.toString(8)} links ${links}${same === path ? '' : ` same as ${same}`}${target ? ` → ${target}` : ''}${attributes ? ` {${attributes}}` : ''}`,
+      ({ path, kind, mode, links, target, attributes, flags, same }) =>
+        `${path || '/'} ${kind} ${mode.toString(8)} links ${links}${same === path ? '' : ` same as ${same}`}${target ? ` → ${target}` : ''}${attributes ? ` {${attributes}}` : ''}${flags ? ` flags ${flags}` : ''}`,
     )
     .join('\n');
 }
 
-export const ROOT_NODE: ModelNode = { id: 1, kind: 'directory', mode: 0o755, target: '', attributes: '' };
+export const ROOT_NODE: ModelNode = {
+  id: 1,
+  kind: 'directory',
+  mode: 0o755,
+  target: '',
+  attributes: '',
+  flags: 0,
+};
 
 export function parentOf(path: string): string {
   return path.slice(0, path.lastIndexOf('/'));
@@ -131,13 +141,14 @@ export class Model {
       }
     }
     return paths.map((path) => {
-      const { id, kind, mode, target, attributes } = this.get(path);
+      const { id, kind, mode, target, attributes, flags } = this.get(path);
       return {
         path,
         kind,
         mode,
         target,
         attributes,
+        flags,
         links: links.get(id) ?? 0,
         same: firstPaths.get(id) ?? '',
       };
@@ -153,14 +164,15 @@ export class Model {
   // ---- names ----
 
   add(path: string, kind: NodeKind, mode: number, target = ''): ModelNode {
-    const node = this.make(kind, mode, target);
+    const node = this.make(parentOf(path), kind, mode, target);
     this.names.set(path, node);
     return node;
   }
 
   /** A node without a name. */
-  make(kind: NodeKind, mode: number, target = ''): ModelNode {
-    const node = { id: this.#nextId++, kind, mode, target, attributes: '' };
+  make(parent: string, kind: NodeKind, mode: number, target = ''): ModelNode {
+    const { flags } = this.get(parent);
+    const node = { id: this.#nextId++, kind, mode, target, attributes: '', flags };
     if (kind === 'file') {
       this.sizes.set(node.id, { sizes: [0], truncations: 0 });
       this.contents.set(node.id, []);
@@ -202,6 +214,10 @@ export class Model {
 
   changeMode(path: string, mode: number): void {
     this.#change({ ...this.get(path), mode });
+  }
+
+  changeFlags(path: string, flags: number): void {
+    this.#change({ ...this.get(path), flags });
   }
 
   changeAttributes(path: string, attributes: string): void {

@@ -7,6 +7,7 @@
  * `A/foo` with data inside the inode, `B/foo` with a hole. The names `bar` are free. Behind the end
  * of `foo` stands old data. The volume is nearly full.
  */
+import { FileFlag } from '../../src/fs/base/filesystem.ts';
 import type { Recorder } from './recorder.ts';
 
 export interface CrashOperation {
@@ -112,6 +113,11 @@ const NAME_OPERATIONS: CrashOperation[] = [
     operation(`link unnamed ${path}`, (recorder) => recorder.linkUnnamed(path, 3000)),
   ),
   operation('link unnamed to a taken name', (recorder) => recorder.linkUnnamed('/foo', 3000)),
+  operation('set flags /A/foo', (recorder) => recorder.setFlags('/A/foo', FileFlag.noDump)),
+  operation('set flags /A and create', async (recorder) => {
+    await recorder.setFlags('/A', FileFlag.noDump | FileFlag.noAccessTime);
+    await recorder.create('/A/bar');
+  }),
   operation('unlink /foo held', async (recorder) => {
     const letGo = await recorder.unlinkHeld('/foo');
     letGo();

@@ -169,7 +169,7 @@ export class Recorder {
       () => {},
     );
     if (!made) return false;
-    const node = model.make('file', 0o644);
+    const node = model.make(parentOf(path), 'file', 0o644);
     const pattern = this.#nextPattern++;
     const change = model.beginChange(node.id, pattern, 0, lengthBytes, this.device.log.length);
     const thrown = await this.#send({ inode, offset: 0, length: lengthBytes, pattern }, (failure) => {
@@ -260,6 +260,14 @@ export class Recorder {
     return this.#transaction(
       (tx) => this.volume.changeAttributes(tx, this.#resolve(tx, path), { mode }),
       () => this.model.changeMode(path, mode),
+    );
+  }
+
+  /** @param flags of `FileFlag`: those that a new inode inherits whatever it is */
+  setFlags(path: string, flags: number): Promise<boolean> {
+    return this.#transaction(
+      (tx) => this.volume.changeFlags(tx, this.#resolve(tx, path), { flags, projectId: flags }),
+      () => this.model.changeFlags(path, flags),
     );
   }
 

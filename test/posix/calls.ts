@@ -39,6 +39,18 @@ export const Type = {
   socket: 0o140000,
 } as const;
 
+/** Flags of chattr(1), as FS_IOC_SETFLAGS has them. */
+export const Flag = {
+  sync: 0x8,
+  immutable: 0x10,
+  append: 0x20,
+  noDump: 0x40,
+  noAccessTime: 0x80,
+  dirSync: 0x1_0000,
+  topDir: 0x2_0000,
+} as const;
+export const ALL_FLAGS = Object.values(Flag).reduce((all, flag) => all | flag, 0);
+
 export interface User {
   readonly uid: number;
   readonly gid: number;
@@ -154,6 +166,10 @@ export interface Calls {
   chown(path: string, uid: number | undefined, gid: number | undefined): Promise<void>;
   utimens(path: string, access: TimeToSet, modify: TimeToSet): Promise<void>;
   truncate(path: string, sizeBytes: number): Promise<void>;
+  /** Those of `Flag`; FS_IOC_GETFLAGS of a file or directory. */
+  flags(path: string): Promise<number>;
+  /** Leaves flags that are none of `Flag` as they are. */
+  setFlags(path: string, flags: number): Promise<void>;
   open(path: string, access: Access, flags?: readonly OpenFlag[], mode?: number): Promise<OpenFile>;
   statfs(): Promise<Space>;
 
@@ -177,9 +193,9 @@ export class PosixError extends Error {
   }
 }
 
-/** Of two names for one number the first: EAGAIN, not EWOULDBLOCK. */
+/** Of two names for one number the first: EAGAIN, not EWOULDBLOCK; but that of the kernel. */
 const ERRNO_NAMES = new Map(
   Object.entries(constants.errno)
     .map(([name, number]): [number, string] => [number, name])
     .reverse(),
-);
+).set(constants.errno.EOPNOTSUPP, 'EOPNOTSUPP');

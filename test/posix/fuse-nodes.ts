@@ -5,6 +5,7 @@
  * a field that is wrong there must not be wrong here as well.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { expect } from 'vitest';
 import { Opcode } from '../../src/fuse/abi.ts';
 import { Session } from '../../src/fuse/session.ts';
 import { FakeChannel, message, type Reply, u32, u64 } from '../suite/fuse-fake-channel.ts';
@@ -40,6 +41,8 @@ const VALID = {
   kill: 1 << 11,
 };
 const WRITE_KILL = 1 << 2;
+const FS_IOC_GETFLAGS = 0x80086601;
+const FS_IOC_SETFLAGS = 0x40086602;
 const O_RDWR = 2;
 const O_TMPFILE = 0o20200000;
 const SLASH = Buffer.from('/');
@@ -208,6 +211,23 @@ export class FuseNodes implements Nodes {
       Buffer.concat([head, ...names]),
       user,
     );
+  }
+
+  /** As fuse_priv_ioctl of the kernel sends it: an int, whatever the command says. */
+  async #ioctl(inode: number, command: number, given: Buffer, answerBytes: number): Promise<Buffer> {
+    const head = [u64(0), u32(0, command), u64(0), u32(given.length, answerBytes)];
+    const body = await this.#ask(Opcode.IOCTL, inode, Buffer.concat([...head, given]));
+    expect(body.length).toBe(16 + answerBytes);
+    expect(body.readInt32LE(0)).toBe(0);
+    return body.subarray(16);
+  }
+
+  async flags(inode: number): Promise<number> {
+    return (await this.#ioctl(inode, FS_IOC_GETFLAGS, NOTHING, 4)).readUInt32LE(0);
+  }
+
+  async setFlags(inode: number, flags: number): Promise<void> {
+    await this.#ioctl(inode, FS_IOC_SETFLAGS, u32(flags), 0);
   }
 
   async read(inode: number, offset: number, lengthBytes: number): Promise<Buffer> {

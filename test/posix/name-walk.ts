@@ -55,6 +55,8 @@ export interface Nodes {
     flags: number,
     user: User,
   ): Promise<void>;
+  flags(inode: number): Promise<number>;
+  setFlags(inode: number, flags: number): Promise<void>;
   read(inode: number, offset: number, lengthBytes: number): Promise<Buffer>;
   write(inode: number, offset: number, data: Uint8Array, kill: boolean): Promise<void>;
   list(inode: number, cookie: bigint, bufferBytes: number): Promise<Entry[]>;
@@ -251,6 +253,14 @@ export class NodeCalls implements Calls {
 
   truncate(path: string, sizeBytes: number): Promise<void> {
     return this.#withNode(path, (inode) => this.nodes.resize(inode, sizeBytes, losesSetId(this.user)));
+  }
+
+  flags(path: string): Promise<number> {
+    return this.#withNode(path, (inode) => this.nodes.flags(inode));
+  }
+
+  setFlags(path: string, flags: number): Promise<void> {
+    return this.#withNode(path, (inode) => this.nodes.setFlags(inode, flags));
   }
 
   async open(

@@ -2,6 +2,7 @@
 import { ends, sparse } from './cases/content.ts';
 import { create } from './cases/create.ts';
 import { directories } from './cases/directories.ts';
+import { flags } from './cases/flags.ts';
 import { limits } from './cases/limits.ts';
 import { link } from './cases/link.ts';
 import { listing } from './cases/listing.ts';
@@ -38,4 +39,5 @@ export const SUBJECTS: readonly Subject[] = [
   orphans,
   unnamed,
   whiteout,
+  flags,
 ];

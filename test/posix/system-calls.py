@@ -12,6 +12,7 @@ does what he asks for.
 
 import base64
 import ctypes
+import fcntl
 import json
 import os
 import stat
@@ -35,6 +36,7 @@ FLAGS = {
     "unnamed": os.O_TMPFILE,
 }
 SYS_GETDENTS64 = {"x86_64": 217, "aarch64": 61}[os.uname().machine]
+FS_IOC_GETFLAGS, FS_IOC_SETFLAGS = 0x80086601, 0x40086602
 # Longer than any clock of the kernel ticks.
 TICK_SECONDS = 0.012
 
@@ -171,6 +173,30 @@ def space(base):
     }
 
 
+def with_descriptor(base, path, work):
+    descriptor = os.open(raw(path), os.O_RDONLY | os.O_NONBLOCK, dir_fd=base)
+    try:
+        return work(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def flags_open(descriptor):
+    return struct.unpack("I", fcntl.ioctl(descriptor, FS_IOC_GETFLAGS, bytes(4)))[0]
+
+
+def flags(base, path):
+    return with_descriptor(base, path, flags_open)
+
+
+def set_flags(base, path, wanted, known):
+    def work(descriptor):
+        bits = flags_open(descriptor) & ~known | wanted
+        fcntl.ioctl(descriptor, FS_IOC_SETFLAGS, struct.pack("I", bits))
+
+    with_descriptor(base, path, work)
+
+
 # Calls on open files: (base, descriptor, ...)
 
 
@@ -240,6 +266,8 @@ CALLS = {
     "chown": chown,
     "utimens": utimens,
     "truncate": truncate,
+    "flags": flags,
+    "setFlags": set_flags,
     "open": open_file,
     "statfs": space,
     "chdir": change_directory,

@@ -1,6 +1,6 @@
 /** A volume in memory, asked directly. */
 import { fsError } from '../../src/fs/base/errors.ts';
-import type { AttributeChanges, Attributes } from '../../src/fs/base/filesystem.ts';
+import { type AttributeChanges, type Attributes, FileFlag } from '../../src/fs/base/filesystem.ts';
 import type { Transaction } from '../../src/fs/transaction/transaction.ts';
 import type { Volume } from '../../src/fs/volume.ts';
 import { emptyStatistics } from '../../src/fuse/encoding.ts';
@@ -8,6 +8,7 @@ import type { TestVolume } from '../suite/volume-harness.ts';
 import {
   type Device,
   type Entry,
+  Flag,
   type Space,
   type Status,
   type TimeToSet,
@@ -37,6 +38,16 @@ function statusOf(found: Attributes): Status {
     changeNs: nanosecondsOf(found.changeSeconds, found.changeNanoseconds),
   };
 }
+
+const FLAGS: readonly (readonly [generic: number, own: number])[] = [
+  [Flag.sync, FileFlag.synchronous],
+  [Flag.immutable, FileFlag.immutable],
+  [Flag.append, FileFlag.appendOnly],
+  [Flag.noDump, FileFlag.noDump],
+  [Flag.noAccessTime, FileFlag.noAccessTime],
+  [Flag.dirSync, FileFlag.synchronousDirectory],
+  [Flag.topDir, FileFlag.topDirectory],
+];
 
 function timeToSet(
   time: TimeToSet | undefined,
@@ -134,6 +145,16 @@ export class VolumeNodes implements Nodes {
     user: User,
   ): Promise<void> {
     await this.#volume.run((tx) => this.#volume.rename(tx, parent, name, newParent, newName, flags, user));
+  }
+
+  async flags(inode: number): Promise<number> {
+    const { flags } = await this.#test.statInode(inode);
+    return FLAGS.reduce((all, [generic, own]) => ((flags & own) === 0 ? all : all | generic), 0);
+  }
+
+  setFlags(inode: number, wanted: number): Promise<void> {
+    const flags = FLAGS.reduce((all, [generic, own]) => ((wanted & generic) === 0 ? all : all | own), 0);
+    return this.#volume.run((tx) => this.#volume.changeFlags(tx, inode, { flags }));
   }
 
   async read(inode: number, offset: number, lengthBytes: number): Promise<Buffer> {

@@ -14,6 +14,7 @@ import type {
   CreateRequest,
   EntryVisitor,
   FileSystem,
+  FlagChanges,
   Operation,
   ReadRequest,
   SpaceStatistics,
@@ -116,6 +117,8 @@ export class MemoryFileSystem implements FileSystem {
       changeNanoseconds: 3,
       birthSeconds: now,
       birthNanoseconds: 4,
+      flags: 0,
+      projectId: 0,
     };
     const node = {
       attributes,
@@ -160,6 +163,13 @@ export class MemoryFileSystem implements FileSystem {
     attributes.changeSeconds = changes.changeSeconds ?? this.#clock++;
     attributes.changeNanoseconds = changes.changeNanoseconds ?? 0;
     if (changes.killPrivileges) attributes.mode &= ~0o6000;
+  }
+
+  changeFlags(_: TransactionHandle, inode: number, changes: FlagChanges): void {
+    this.#enter('changeFlags', inode, { ...changes });
+    const { attributes } = this.node(inode);
+    attributes.flags = changes.flags ?? attributes.flags;
+    attributes.projectId = changes.projectId ?? attributes.projectId;
   }
 
   create(_: TransactionHandle, parent: number, name: Uint8Array, request: CreateRequest): number {

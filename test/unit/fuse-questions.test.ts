@@ -80,7 +80,7 @@ describe('the ioctl', () => {
 
   const whole = encodeQuestion({ ...question, number: QUESTIONS.stat.number });
   test.each([
-    ['another command', ioctl(whole, { command: 0x8008_6601 }), 1n, -Errno.ENOSYS],
+    ['another command', ioctl(whole, { command: 0x8008_6602 }), 1n, -Errno.ENOSYS],
     ['the same on a file', ioctl(whole, { flags: 0 }), 1n, -Errno.ENOSYS],
     ['another directory', ioctl(whole), 5n, -Errno.ENOSYS],
     ['no room for the answer', ioctl(whole, { outBytes: 40 }), 1n, -Errno.EINVAL],

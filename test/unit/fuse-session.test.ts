@@ -311,6 +311,7 @@ const undefinedChanges = {
   changeSeconds: undefined,
   changeNanoseconds: undefined,
   killPrivileges: undefined,
+  kept: undefined,
 };
 
 describe('attributes', () => {

@@ -16,6 +16,8 @@ import type { Memory } from '../../aio/device.ts';
 /** Handle of one run of a transaction; valid only inside `perform`. */
 export interface TransactionHandle {
   readonly readOnly: boolean;
+  /** It changed names in a directory whose changes are to be durable when they are answered. */
+  readonly mustBeDurable?: boolean;
 }
 
 export interface Operation<Tx = TransactionHandle> {
@@ -36,6 +38,22 @@ export interface Caller {
   gid: number;
   umask: number;
 }
+
+/** What chattr(1) sets of an inode. */
+export const FileFlag = {
+  /** Nothing may be changed, not even names of it and in it. */
+  immutable: 2,
+  /** What is written goes to the end; of a directory: names come and do not go. */
+  appendOnly: 4,
+  noDump: 8,
+  noAccessTime: 16,
+  /** A change is durable when it is answered. */
+  synchronous: 32,
+  /** The same for the names in a directory. */
+  synchronousDirectory: 64,
+  /** Directories in this one have nothing to do with each other. */
+  topDirectory: 128,
+} as const;
 
 /**
  * Attributes of one inode; one object may be filled again and again. Times in seconds since 1970
@@ -61,6 +79,10 @@ export interface Attributes {
   changeNanoseconds: number;
   birthSeconds: number;
   birthNanoseconds: number;
+  /** Of `FileFlag`. */
+  flags: number;
+  /** Project that its space is counted for; 0 for none. */
+  projectId: number;
 }
 
 /**
@@ -80,6 +102,15 @@ export interface AttributeChanges {
   changeNanoseconds?: number | undefined;
   /** Clear set-user-id, and set-group-id where the group may execute. */
   killPrivileges?: boolean | undefined;
+  /** Times of changes that were allowed when they came: flags of the inode do not forbid them. */
+  kept?: boolean | undefined;
+}
+
+/** A field that is undefined stays as it is. */
+export interface FlagChanges {
+  /** All of `FileFlag` that are to be set. */
+  readonly flags?: number | undefined;
+  readonly projectId?: number | undefined;
 }
 
 /** Which reads move an access time, see access-times.ts. */
@@ -163,6 +194,10 @@ export interface WriteRequest {
    * `mayEndEarly`.
    */
   readonly fromCache?: boolean;
+  /** It was taken on before: flags that the inode got since do not forbid it. */
+  readonly accepted?: boolean;
+  /** Set before `finished`: whoever wrote is to be answered when it is durable. */
+  mustBeDurable?: boolean;
   /** Asked when the range is the write's: false if there is nothing to write any more. */
   stillWanted?(): boolean;
   finished(thrown: unknown): void;
@@ -194,8 +229,13 @@ export interface FileSystem<Tx extends TransactionHandle = TransactionHandle> {
    * The inode is being read other than by `read`: its access time moves, by the rules of the mount.
    */
   accessed(tx: Tx, inode: number): void;
-  /** Everything but the size: see `setSize`. ctime becomes now, or as given. */
+  /**
+   * Everything but the size: see `setSize`. ctime becomes now, or as given. EPERM by the flags of
+   * the inode.
+   */
   changeAttributes(tx: Tx, inode: number, changes: AttributeChanges): void;
+  /** What chattr(1) sets. EOPNOTSUPP for flags that are none of such an inode. */
+  changeFlags(tx: Tx, inode: number, changes: FlagChanges): void;
   /**
    * Makes a file, directory or special file; applies umask and setgid directories. EEXIST, ENOSPC,
    * ENAMETOOLONG, ENOENT (parent removed).

@@ -11,6 +11,7 @@ import { CorruptionError, fsError, fsErrorFromNumber } from '../base/errors.ts';
 import type { Operation } from '../base/filesystem.ts';
 import type { BlockNumber } from '../base/numbers.ts';
 import { FILE_TYPE_MASK, FileType, MAX_FILE_BYTES, ROOT_INODE, TreeKind } from '../format/format.ts';
+import { requireChangeable } from '../inodes/file-flags.ts';
 import { addOrphan, firstOrphan, removeOrphan } from '../inodes/orphans.ts';
 import { PromisedOperation } from '../transaction/operation-runner.ts';
 import type { Transaction } from '../transaction/transaction.ts';
@@ -164,12 +165,18 @@ type Next =
   /** The old last block must be zeroed from `from` first. */
   | { kind: 'zeroTail'; block: BlockNumber; from: number };
 
+interface ResizeManner {
+  readonly killPrivileges: boolean;
+  /** Flags of the inode may forbid it. */
+  readonly byFlags: boolean;
+}
+
 class Resize {
   constructor(
     readonly context: WriteContext,
     readonly inode: number,
     readonly size: number,
-    readonly killPrivileges: boolean,
+    readonly manner: ResizeManner,
   ) {}
 
   async run(): Promise<void> {
@@ -199,6 +206,7 @@ class Resize {
   #begin(tx: Transaction, inode: InodeRef): Next {
     if (isDirectory(inode)) throw fsError('EISDIR');
     requireRegular(inode);
+    if (this.manner.byFlags) requireChangeable(inode);
     const old = sizeOf(inode);
     if (isInline(inode)) return this.#resizeBody(tx, inode, old);
     if (this.size < old) return this.#shrink(tx, inode);
@@ -219,7 +227,7 @@ class Resize {
     tx.modify(inode.frame);
     if (this.size !== sizeOf(inode)) touchModified(inode, tx.clock);
     setSizeOf(inode, this.size);
-    if (this.killPrivileges) dropPrivileges(inode);
+    if (this.manner.killPrivileges) dropPrivileges(inode);
     return { kind: 'done' };
   }
 
@@ -342,7 +350,7 @@ export async function withWholeFile(
   }
 }
 
-/** truncate(2). @throws EFBIG, EISDIR, EINVAL, ENOSPC, EIO */
+/** truncate(2). @throws EFBIG, EISDIR, EINVAL, ENOSPC, EIO; EPERM by the flags of the inode */
 export async function resizeFile(
   context: WriteContext,
   inode: number,
@@ -350,12 +358,13 @@ export async function resizeFile(
   killPrivileges: boolean,
 ): Promise<void> {
   if (!(size >= 0 && size <= MAX_FILE_BYTES)) throw fsError(size < 0 ? 'EINVAL' : 'EFBIG');
-  await withWholeFile(context, inode, () => new Resize(context, inode, size, killPrivileges).run());
+  const manner = { killPrivileges, byFlags: true };
+  await withWholeFile(context, inode, () => new Resize(context, inode, size, manner).run());
 }
 
 /** The same for a caller who has the whole file, and a size that there may be. */
 export function resizeLocked(context: WriteContext, inode: number, size: number): Promise<void> {
-  return new Resize(context, inode, size, false).run();
+  return new Resize(context, inode, size, { killPrivileges: false, byFlags: false }).run();
 }
 
 /**

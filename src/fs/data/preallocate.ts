@@ -9,6 +9,7 @@
 import { fsError } from '../base/errors.ts';
 import type { FileBlock } from '../base/numbers.ts';
 import { ExtentFlag, MAX_FILE_BYTES } from '../format/format.ts';
+import { requireMutable } from '../inodes/file-flags.ts';
 import { transact } from '../transaction/operation-runner.ts';
 import type { Transaction } from '../transaction/transaction.ts';
 import { type InodeRef, inlineCapacity, isInline, requireRegular, sizeOf } from '../tree/inode.ts';
@@ -51,6 +52,7 @@ class Preallocation {
   #look(tx: Transaction): { size: number; capacity: number } {
     const inode = this.context.table.get(tx, this.inode);
     requireRegular(inode);
+    requireMutable(inode);
     if (tx.readOnly) throw tx.refusal();
     return { size: sizeOf(inode), capacity: isInline(inode) ? inlineCapacity(inode) : 0 };
   }
@@ -111,7 +113,7 @@ class Preallocation {
 
 /**
  * Gives the file all blocks of the range, as fallocate(2) does, and makes it as long.
- * @throws FsError EINVAL, EFBIG, EISDIR, ENOSPC, EROFS, EIO
+ * @throws FsError EINVAL, EFBIG, EISDIR, ENOSPC, EROFS, EIO; EPERM of an immutable file
  */
 export async function preallocate(
   context: WriteContext,

@@ -7,6 +7,7 @@ import type { AttributeChanges } from '../base/filesystem.ts';
 import { FILE_TYPE_MASK, Inode, NO_ID } from '../format/format.ts';
 import type { Transaction } from '../transaction/transaction.ts';
 import { dropPrivileges, type InodeRef, modeOf, touchChanged } from '../tree/inode.ts';
+import { requireAllowed } from './file-flags.ts';
 
 /** @throws EINVAL for an owner that is none */
 function changeOwner(inode: InodeRef, changes: AttributeChanges): void {
@@ -39,8 +40,12 @@ function changeTimes(tx: Transaction, inode: InodeRef, changes: AttributeChanges
   }
 }
 
-/** Applies the changes; ctime becomes now, or what the kernel gives. */
+/**
+ * Applies the changes; ctime becomes now, or what the kernel gives.
+ * @throws EPERM by the flags of the inode; EINVAL
+ */
 export function changeInode(tx: Transaction, inode: InodeRef, changes: AttributeChanges): void {
+  requireAllowed(inode, changes);
   tx.modify(inode.frame);
   changeOwner(inode, changes);
   changeMode(inode, changes);

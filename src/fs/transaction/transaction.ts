@@ -81,6 +81,8 @@ export class Transaction implements TransactionHandle {
   /** Moves on whenever the inode table's map changes or a change of it may have been taken back. */
   changesOfTable = 0;
   #space: SpaceLedger | undefined;
+  /** See `TransactionHandle`. */
+  mustBeDurable = false;
   readonly #clock: Clock;
   #timed = false;
   /** Read-only until the first change. */
@@ -132,6 +134,7 @@ export class Transaction implements TransactionHandle {
     assert(!this.#running, 'transactions do not nest');
     this.#running = true;
     this.#timed = false;
+    this.mustBeDurable = false;
     this.#serial++;
   }
 
