@@ -16,6 +16,7 @@ import type {
   Caller,
   CreateRequest,
   EntryVisitor,
+  ExtentVisitor,
   FileSystem,
   FlagChanges,
   Operation,
@@ -44,9 +45,6 @@ import type { Transaction } from './transaction/transaction.ts';
 import { isDot, isDotDot, requireDirectory } from './tree/directory.ts';
 import type { SetMode } from './tree/extended-attributes.ts';
 import { fillAttributes, isInline, requireRegular, sizeOf } from './tree/inode.ts';
-
-/** Told of an extent: where it begins in the file and on the device, and its length, in blocks. */
-export type ExtentVisitor = (fileBlock: number, block: number, length: number, unwritten: boolean) => void;
 
 /** In place of a caller whom it does not depend on. */
 const NOBODY: Caller = { uid: 0, gid: 0, umask: 0 };
@@ -294,21 +292,16 @@ export class VolumeOperations implements Omit<FileSystem<Transaction>, 'unmount'
     this.parts.spaceWatch.changed = changed;
   }
 
-  /**
-   * Where the file's data lies: each stretch of its blocks that lies together on the device, in the
-   * order of the file; holes are left out. Nothing where the data is in the inode. EINVAL if it is
-   * no regular file.
-   */
-  visitExtents(tx: Transaction, inode: number, visit: ExtentVisitor): void {
+  visitExtents(tx: Transaction, inode: number, visit: ExtentVisitor, fromBlock = 0): void {
     const { blockBytes } = this.layout;
     const file = this.#table.get(tx, inode);
     requireRegular(file);
     if (isInline(file)) return;
     const end = Math.ceil(sizeOf(file) / blockBytes);
-    for (let at = 0; at < end; ) {
+    for (let at = fromBlock; at < end; ) {
       const { block, length, unwritten } = this.parts.files.extents.find(tx, file, at);
       const part = Math.min(length, end - at);
-      if (block !== 0) visit(at, block, part, unwritten);
+      if (block !== 0 && visit(at, block, part, unwritten) === false) return;
       at += part;
     }
   }

@@ -389,6 +389,12 @@ export const SetattrValid = {
 export const READ_LOCKOWNER = 1 << 1;
 /** LOCKOWNER, as with READ, where a write(2) goes past the page cache. */
 export const WriteFlag = { CACHE: 1 << 0, LOCKOWNER: 1 << 1, KILL_SUIDGID: 1 << 2 } as const;
+export const BmapIn = record('fuse_bmap_in', 16, {
+  block: new U64(0),
+  blocksize: new U32(8),
+  padding: new U32(12),
+});
+export const BmapOut = record('fuse_bmap_out', 8, { block: new U64(0) });
 /** struct fsxattr of linux/fs.h. */
 export const FsXattr = record('fsxattr', 28, {
   xflags: new U32(0),

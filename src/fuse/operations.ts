@@ -10,6 +10,7 @@
  */
 import { OPCODE_LIMIT, Opcode } from './abi.ts';
 import { attributeOperations } from './attribute-operations.ts';
+import { bmapOperations } from './bmap-operation.ts';
 import { contentOperations } from './content-operations.ts';
 import { type OperationRow, refused } from './handler-parts.ts';
 import { ioctlOperations } from './ioctl-operations.ts';
@@ -33,11 +34,10 @@ const refusedOperations: readonly OperationRow[] = [
   [Opcode.LSEEK, refused('lseek', 'ENOSYS')],
   [Opcode.COPY_FILE_RANGE, refused('copy-file-range', 'ENOSYS', { changes: 'others' })],
   [Opcode.COPY_FILE_RANGE_64, refused('copy-file-range-64', 'ENOSYS', { changes: 'others' })],
-  // Never: locks are the kernel's own, and the blocks of a file move.
+  // Never: locks are the kernel's own.
   [Opcode.GETLK, refused('getlk', 'ENOSYS')],
   [Opcode.SETLK, refused('setlk', 'ENOSYS')],
   [Opcode.SETLKW, refused('setlkw', 'ENOSYS')],
-  [Opcode.BMAP, refused('bmap', 'ENOSYS')],
   [Opcode.POLL, refused('poll', 'ENOSYS')],
   [Opcode.SETUPMAPPING, refused('setupmapping', 'ENOSYS')],
   [Opcode.REMOVEMAPPING, refused('removemapping', 'ENOSYS')],
@@ -52,6 +52,7 @@ const families = [
   attributeOperations,
   contentOperations,
   ioctlOperations,
+  bmapOperations,
   refusedOperations,
 ];
 const byOpcode: Handler[] = new Array<Handler>(OPCODE_LIMIT).fill(unknownOperation);

@@ -203,6 +203,29 @@ export interface WriteRequest {
   finished(thrown: unknown): void;
 }
 
+/**
+ * Told of an extent: where it begins in the file and on the device, and its length, in blocks;
+ * false ends the visit.
+ */
+export type ExtentVisitor = (fileBlock: number, block: number, length: number, unwritten: boolean) => unknown;
+
+/**
+ * How a volume is shut down: when all that reached it is at home, when it is in the journal, or at
+ * once.
+ */
+export type ShutdownManner = 'settled' | 'committed' | 'at once';
+
+/** What may be asked of the volume as a whole. */
+export interface WholeVolume {
+  /** UTF-8, without padding. */
+  readonly label: Uint8Array;
+  readonly uuid: Uint8Array;
+  /** It is durable when it resolves. @throws FsError EINVAL of one that is none; EROFS, EIO */
+  setLabel(label: Uint8Array): Promise<void>;
+  /** From then on every change and every sync fails with EIO, until the next mount. */
+  shutDown(manner: ShutdownManner): Promise<void>;
+}
+
 export interface FileSystem<Tx extends TransactionHandle = TransactionHandle> {
   readonly blockBytes: number;
   /**
@@ -273,6 +296,16 @@ export interface FileSystem<Tx extends TransactionHandle = TransactionHandle> {
    */
   readDirectory(tx: Tx, inode: number, cookie: number, visit: EntryVisitor): void;
   statistics(tx: Tx, into: SpaceStatistics): void;
+
+  /**
+   * Where the file's data lies, from a block of the file on: each stretch of its blocks that lies
+   * together on the device, in the order of the file; holes are left out, and data that the inode
+   * holds. EINVAL if it is no regular file.
+   */
+  visitExtents?(tx: Tx, inode: number, visit: ExtentVisitor, fromBlock?: number): void;
+
+  /** Undefined where nothing is asked of the whole. */
+  readonly whole?: WholeVolume;
 
   // Data, and what waits:
 

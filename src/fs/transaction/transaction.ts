@@ -87,6 +87,8 @@ export class Transaction implements TransactionHandle {
   #timed = false;
   /** Read-only until the first change. */
   resting = false;
+  /** Read-only, and changes are EIO. */
+  shutDown = false;
   /**
    * Moves on whenever a directory gets another parent or is removed, or a change of that kind may
    * have been taken back.
@@ -127,7 +129,8 @@ export class Transaction implements TransactionHandle {
 
   /** What a change of a read-only volume throws. */
   refusal(): Error {
-    return this.resting ? RESTING : fsError('EROFS');
+    if (this.resting) return RESTING;
+    return fsError(this.shutDown ? 'EIO' : 'EROFS');
   }
 
   begin(): void {
