@@ -409,8 +409,7 @@ export const IOCTL_DIR = 1 << 4;
 export const OpenOutFlag = { KEEP_CACHE: 1 << 1, CACHE_DIR: 1 << 3 } as const;
 
 /**
- * Bits 0–31 of the flags of INIT. Bits 32 and up travel in `flags2`, and only with INIT_EXT; none
- * of those is used yet.
+ * Bits 0–31 of the flags of INIT.
  */
 export const InitFlag = {
   ASYNC_READ: 1 << 0,
@@ -430,6 +429,12 @@ export const InitFlag = {
   HANDLE_KILLPRIV_V2: 1 << 28,
   INIT_EXT: 1 << 30,
 } as const;
+
+/** Bits 32 and up, which travel in `flags2`, and only with INIT_EXT. */
+export const InitFlag2 = { ALLOW_IDMAP: 1 << (40 - 32) } as const;
+
+/** FUSE_INVALID_UIDGID: who asks is not said. */
+export const NO_CALLER = 0xffff_ffff;
 
 /** A high word of this or more means a value of 2^53 or more. */
 const INEXACT_HIGH = 1 << 21;

@@ -157,17 +157,21 @@ function performSetattr(request: FuseRequest, tx: TransactionHandle): void {
  * so by a SETATTR of nothing. It goes on with the mode in our answer, so that nobody can run the
  * file as its owner between the write and the next look at its attributes. Set-group-id without
  * execution by the group goes with a stranger's write only (setattr_should_drop_sgid in the
- * kernel); we know the caller's first group. Asked where no other bit is left to go, it is this
- * one.
+ * kernel); of the caller's groups we may know the first only. Asked where no other bit is left to
+ * go, it is this one.
  */
-function keptMode({ attributes, caller, setattr }: FuseRequest): number {
-  const { dropsPrivileges } = setattr;
-  const { mode, gid } = attributes;
+function keptMode(request: FuseRequest): number {
+  const { dropsPrivileges } = request.setattr;
+  const { mode, gid } = request.attributes;
   if (!isRegularMode(mode)) return mode;
   const groupRuns = (mode & GROUP_EXECUTE) !== 0;
   const onlyGroup = dropsPrivileges && (mode & SET_USER_ID) === 0;
-  const dropsGroup = groupRuns || onlyGroup || caller.gid !== gid;
+  const dropsGroup = groupRuns || onlyGroup || ((mode & SET_GROUP_ID) !== 0 && !isInGroup(request, gid));
   return mode & ~SET_USER_ID & (dropsGroup ? ~SET_GROUP_ID : ~0);
+}
+
+function isInGroup({ asker }: FuseRequest, group: number): boolean {
+  return asker.gid === group || asker.groups.includes(group);
 }
 
 function performStatfs(request: FuseRequest, tx: TransactionHandle): void {

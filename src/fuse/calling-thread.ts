@@ -14,6 +14,13 @@ export interface SystemCall {
   readonly arguments: readonly bigint[];
 }
 
+/** With whose rights it calls, in our user namespace. */
+export interface Credentials {
+  readonly uid: number;
+  readonly gid: number;
+  readonly groups: readonly number[];
+}
+
 const ARGUMENTS = 6;
 
 function textOf(thread: number, file: string): string | undefined {
@@ -36,6 +43,23 @@ export function parseSystemCall(text: string): SystemCall | undefined {
 export function systemCallOf(thread: number): SystemCall | undefined {
   const text = textOf(thread, 'syscall');
   return text === undefined ? undefined : parseSystemCall(text);
+}
+
+/** The ids of files that it makes are the last of four: see proc_pid_status(5). */
+export function parseCredentials(status: string): Credentials | undefined {
+  const numbersOf = (name: string) => {
+    const line = new RegExp(`^${name}:\\s*(.*)$`, 'm').exec(status)?.[1];
+    return line?.split(/\s+/).filter(Boolean).map(Number);
+  };
+  const uid = numbersOf('Uid')?.[3];
+  const gid = numbersOf('Gid')?.[3];
+  if (uid === undefined || gid === undefined) return undefined;
+  return { uid, gid, groups: numbersOf('Groups') ?? [] };
+}
+
+export function credentialsOf(thread: number): Credentials | undefined {
+  const text = textOf(thread, 'status');
+  return text === undefined ? undefined : parseCredentials(text);
 }
 
 /** Bytes of its memory; undefined where there are not as many. */

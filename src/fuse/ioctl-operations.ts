@@ -23,10 +23,10 @@ const commands = new Map<number, IoctlCommand>([
   [QUESTION_COMMAND, question],
 ]);
 
-async function ask({ conversation, caller, callerPid, passed }: FuseRequest): Promise<Uint8Array> {
+async function ask({ conversation, asker, callerPid, passed }: FuseRequest): Promise<Uint8Array> {
   const { answers } = conversation;
   if (answers === undefined) throw fsError('ENOSYS');
-  const { uid, gid } = caller;
+  const { uid, gid } = asker;
   const message = await answers.answer(passed.bytes, { uid, gid, pid: callerPid });
   if (message === undefined || message.length > passed.mostBytes) throw fsError('EINVAL');
   return message;

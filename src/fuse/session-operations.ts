@@ -9,8 +9,8 @@ import { agree, decodeInit, encodeInitOut } from './negotiation.ts';
 import type { Conversation, FuseRequest } from './request.ts';
 
 function decodeInitRequest(request: FuseRequest): void {
-  const { conversation, wire, bodyAt } = request;
-  conversation.agreed(agree(decodeInit(wire, bodyAt), conversation.writebackCache));
+  const { conversation, wire, bodyAt, bodyEnd } = request;
+  conversation.agreed(agree(decodeInit(wire, bodyAt, bodyEnd - bodyAt), conversation.writebackCache));
 }
 
 function answerInit(request: FuseRequest): void {

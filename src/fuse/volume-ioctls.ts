@@ -28,8 +28,9 @@ function wholeOf({ conversation }: FuseRequest): WholeVolume {
 }
 
 /** @throws EPERM */
-function expectOwner({ caller }: FuseRequest): void {
-  if (caller.uid !== 0 && caller.uid !== process.geteuid?.()) throw fsError('EPERM');
+function expectOwner({ asker }: FuseRequest): void {
+  const { uid } = asker;
+  if (uid !== 0 && uid !== process.geteuid?.()) throw fsError('EPERM');
 }
 
 async function getLabel(request: FuseRequest): Promise<Uint8Array> {

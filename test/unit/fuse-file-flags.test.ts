@@ -7,7 +7,13 @@ import { Errno } from '../../src/fs/base/errors.ts';
 import { FileFlag } from '../../src/fs/base/filesystem.ts';
 import { InodeFlag } from '../../src/fs/format/format.ts';
 import { Opcode } from '../../src/fuse/abi.ts';
-import { memoryOf, parseSystemCall, systemCallOf } from '../../src/fuse/calling-thread.ts';
+import {
+  credentialsOf,
+  memoryOf,
+  parseCredentials,
+  parseSystemCall,
+  systemCallOf,
+} from '../../src/fuse/calling-thread.ts';
 import { refuses } from '../../src/fuse/protected-files.ts';
 import { Session } from '../../src/fuse/session.ts';
 import { FakeChannel, message, type Reply, text, u32, u64 } from '../suite/fuse-fake-channel.ts';
@@ -161,6 +167,15 @@ describe('the system call that waits', () => {
     expect(systemCallOf(2 ** 30)).toBe(undefined);
     expect(memoryOf(process.pid, 0n, 4)).toBe(undefined);
     expect(memoryOf(0, 0n, 4)).toBe(undefined);
+  });
+
+  test('is made by whom /proc says', () => {
+    const status = 'Name:\tx\nUid:\t1\t2\t3\t4\nGid:\t5\t6\t7\t8\nFDSize:\t64\nGroups:\t9 10 \n';
+    expect(parseCredentials(status)).toEqual({ uid: 4, gid: 8, groups: [9, 10] });
+    expect(parseCredentials(status.replace('9 10 ', ' '))).toEqual({ uid: 4, gid: 8, groups: [] });
+    expect(parseCredentials('Name:\tx\n')).toBe(undefined);
+    expect(credentialsOf(process.pid)).toMatchObject({ uid: process.geteuid?.(), gid: process.getegid?.() });
+    expect(credentialsOf(0)).toBe(undefined);
   });
 
   test('opens an immutable file for reading only', () => {

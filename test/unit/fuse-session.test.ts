@@ -89,7 +89,7 @@ describe('init', () => {
     expect(body.readUInt32LE(20)).toBe(1 << 20);
     expect(body.readUInt32LE(24)).toBe(1);
     expect(body.readUInt16LE(28)).toBe(256);
-    expect(body.readUInt32LE(32)).toBe(0);
+    expect(body.readUInt32LE(32)).toBe(0x100);
     await expect(session.initialized).resolves.toMatchObject({ minor: 45 });
   });
 
@@ -102,6 +102,14 @@ describe('init', () => {
   test('answers a newer kernel with what it knows', () => {
     expect(init(7, 99, ALL_FLAGS).body.readUInt32LE(4)).toBe(45);
     expect(init(8, 0, ALL_FLAGS).body.readUInt32LE(0)).toBe(7);
+  });
+
+  test('takes idmapped mounts where they are offered, in the second word of flags', () => {
+    const flags2 = (reply: Reply) => [reply.body.readUInt32LE(12) >>> 30, reply.body.readUInt32LE(32)];
+    const more = new Array(11).fill(0);
+    expect(flags2(init(7, 45, 0x7fff_ffff, 0xffff_feff, ...more))).toEqual([0, 0]);
+    expect(flags2(init(7, 45, 0x3fff_ffff, 0xffff_ffff, ...more))).toEqual([0, 0]);
+    expect(flags2(init(7, 45, 0x7fff_ffff))).toEqual([0, 0]);
   });
 
   test('refuses a kernel that is too old', async () => {
