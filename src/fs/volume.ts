@@ -9,7 +9,7 @@
 
 import type { Device } from '../aio/device.ts';
 import { assemble } from './assemble.ts';
-import type { FileSystem, SpaceStatistics } from './base/filesystem.ts';
+import type { FileSystem, SpaceStatistics, WholeVolume } from './base/filesystem.ts';
 import type { Turns } from './base/turns.ts';
 import type { DefragmentedRange, DefragmentRequest } from './data/defragmentation.ts';
 import { onlyReadable, unknownFeatures } from './format/features.ts';
@@ -18,6 +18,7 @@ import { recover } from './journal/recovery.ts';
 import { failureInWords } from './life/health.ts';
 import { surveyRound } from './life/survey-round.ts';
 import type { VolumeAdjustment, VolumeCounters, VolumeOptions } from './life/volume-options.ts';
+import { MountedWhole } from './life/whole-volume.ts';
 import type { SpaceSurvey } from './transaction/space-survey.ts';
 import type { Transaction } from './transaction/transaction.ts';
 import { countersOf } from './volume-counters.ts';
@@ -36,6 +37,8 @@ export class Volume extends VolumeOperations implements FileSystem<Transaction> 
   get failureInWords(): string {
     return failureInWords(this.parts.committer.failure);
   }
+
+  readonly whole: WholeVolume = new MountedWhole(this.parts);
 
   get label(): string {
     return this.parts.superblock.label;

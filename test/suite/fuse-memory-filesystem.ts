@@ -16,6 +16,7 @@ import type {
   EntryVisitor,
   FallocateRequest,
   FileSystem,
+  FlagChanges,
   Operation,
   ReadRequest,
   SeekAnswer,
@@ -122,6 +123,8 @@ export class MemoryFileSystem implements FileSystem {
       changeNanoseconds: 3,
       birthSeconds: now,
       birthNanoseconds: 4,
+      flags: 0,
+      projectId: 0,
     };
     const node = {
       attributes,
@@ -197,6 +200,13 @@ export class MemoryFileSystem implements FileSystem {
     if (!this.node(inode).extended.delete(keyOf(name))) throw fsError('ENODATA');
   }
 
+  changeFlags(_: TransactionHandle, inode: number, changes: FlagChanges): void {
+    this.#enter('changeFlags', inode, { ...changes });
+    const { attributes } = this.node(inode);
+    attributes.flags = changes.flags ?? attributes.flags;
+    attributes.projectId = changes.projectId ?? attributes.projectId;
+  }
+
   create(_: TransactionHandle, parent: number, name: Uint8Array, request: CreateRequest): number {
     const { mode, deviceNumber, caller } = request;
     this.#enter('create', parent, keyOf(name), { mode, deviceNumber, caller: { ...caller } });
@@ -205,6 +215,16 @@ export class MemoryFileSystem implements FileSystem {
     const inode = this.#next++;
     this.#add(inode, parent, { mode: mode & ~caller.umask, deviceNumber, caller });
     names.set(keyOf(name), inode);
+    return inode;
+  }
+
+  createUnnamed(_: TransactionHandle, parent: number, request: CreateRequest): number {
+    const { mode, caller } = request;
+    this.#enter('createUnnamed', parent, { mode, caller: { ...caller } });
+    const inode = this.#next++;
+    const node = this.#add(inode, parent, { mode: mode & ~caller.umask, deviceNumber: 0, caller });
+    node.attributes.linkCount = 0;
+    node.references = 1;
     return inode;
   }
 

@@ -8,6 +8,7 @@
 import { fsError } from '../base/errors.ts';
 import type { FallocateRequest } from '../base/filesystem.ts';
 import { MAX_FILE_BYTES } from '../format/format.ts';
+import { requireChangeable, requireMutable } from '../inodes/file-flags.ts';
 import { transact } from '../transaction/operation-runner.ts';
 import type { Transaction } from '../transaction/transaction.ts';
 import { dropPrivileges, requireRegular, touchModified } from '../tree/inode.ts';
@@ -18,7 +19,8 @@ import type { WriteContext } from './write-plan.ts';
 
 /**
  * @param mayBeUnwritten the volume has the feature
- * @throws FsError EINVAL, EFBIG, EISDIR, ENOSPC, EROFS, EIO; EOPNOTSUPP without the feature
+ * @throws FsError EINVAL, EFBIG, EISDIR, ENOSPC, EROFS, EIO; EOPNOTSUPP without the feature;
+ * EPERM by the flags of the inode
  */
 export async function fallocate(
   context: WriteContext,
@@ -45,6 +47,8 @@ function touch({ table }: WriteContext, tx: Transaction, request: FallocateReque
   const inode = table.get(tx, request.inode);
   requireRegular(inode);
   if (tx.readOnly) throw tx.refusal();
+  if (request.action === 'allocate') requireMutable(inode);
+  else requireChangeable(inode);
   if (!request.updateTimes && !request.killPrivileges) return;
   tx.modify(inode.frame);
   if (request.updateTimes) touchModified(inode, tx.clock);

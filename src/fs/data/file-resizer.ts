@@ -11,6 +11,7 @@ import { CorruptionError, fsError, fsErrorFromNumber } from '../base/errors.ts';
 import type { Operation } from '../base/filesystem.ts';
 import type { BlockNumber, FileBlock } from '../base/numbers.ts';
 import { FILE_TYPE_MASK, FileType, MAX_FILE_BYTES, ROOT_INODE, TreeKind } from '../format/format.ts';
+import { requireChangeable } from '../inodes/file-flags.ts';
 import { addOrphan, firstOrphan, removeOrphan } from '../inodes/orphans.ts';
 import { PromisedOperation } from '../transaction/operation-runner.ts';
 import type { Transaction } from '../transaction/transaction.ts';
@@ -164,14 +165,23 @@ type Next =
   /** The old last block must be zeroed from `from` first. */
   | { kind: 'zeroTail'; block: BlockNumber; from: number };
 
+interface ResizeManner {
+  readonly killPrivileges: boolean;
+  /** Flags of the inode may forbid it. */
+  readonly byFlags: boolean;
+  /** What the inode holds itself moves out, also where it need not. */
+  readonly leavesBody: boolean;
+}
+
+/** For a caller who has asked already whether he may. */
+const UNASKED = { killPrivileges: false, byFlags: false, leavesBody: false };
+
 class Resize {
   constructor(
     readonly context: WriteContext,
     readonly inode: number,
     readonly size: number,
-    readonly killPrivileges: boolean,
-    /** What the inode holds itself moves out, also where it need not. */
-    readonly leavesBody = false,
+    readonly manner: ResizeManner,
   ) {}
 
   async run(): Promise<void> {
@@ -201,6 +211,7 @@ class Resize {
   #begin(tx: Transaction, inode: InodeRef): Next {
     if (isDirectory(inode)) throw fsError('EISDIR');
     requireRegular(inode);
+    if (this.manner.byFlags) requireChangeable(inode);
     const old = sizeOf(inode);
     if (isInline(inode)) return this.#resizeBody(tx, inode, old);
     // Space that was kept behind an end that does not move goes as well.
@@ -222,14 +233,14 @@ class Resize {
     tx.modify(inode.frame);
     if (this.size !== sizeOf(inode)) touchModified(inode, tx.clock);
     setSizeOf(inode, this.size);
-    if (this.killPrivileges) dropPrivileges(inode);
+    if (this.manner.killPrivileges) dropPrivileges(inode);
     this.context.attributes.dropCapability(tx, inode);
     return { kind: 'done' };
   }
 
   #resizeBody(tx: Transaction, inode: InodeRef, old: number): Next {
     tx.modify(inode.frame);
-    if (this.size <= inlineCapacity(inode) && !this.leavesBody) {
+    if (this.size <= inlineCapacity(inode) && !this.manner.leavesBody) {
       if (this.size < old) inlineBytes(inode).fill(0, this.size);
       return this.#setSize(tx, inode);
     }
@@ -328,7 +339,7 @@ class Resize {
 
 /** What the inode holds itself moves to block 0. For a caller who has the whole file. */
 export function leaveBody(context: WriteContext, inode: number, size: number): Promise<void> {
-  return new Resize(context, inode, size, false, true).run();
+  return new Resize(context, inode, size, { ...UNASKED, leavesBody: true }).run();
 }
 
 /** Does what needs the whole file, when nobody else has a part of it. */
@@ -360,7 +371,7 @@ export async function withRange(
   }
 }
 
-/** truncate(2). @throws EFBIG, EISDIR, EINVAL, ENOSPC, EIO */
+/** truncate(2). @throws EFBIG, EISDIR, EINVAL, ENOSPC, EIO; EPERM by the flags of the inode */
 export async function resizeFile(
   context: WriteContext,
   inode: number,
@@ -368,12 +379,13 @@ export async function resizeFile(
   killPrivileges: boolean,
 ): Promise<void> {
   if (!(size >= 0 && size <= MAX_FILE_BYTES)) throw fsError(size < 0 ? 'EINVAL' : 'EFBIG');
-  await withWholeFile(context, inode, () => new Resize(context, inode, size, killPrivileges).run());
+  const manner = { killPrivileges, byFlags: true, leavesBody: false };
+  await withWholeFile(context, inode, () => new Resize(context, inode, size, manner).run());
 }
 
 /** The same for a caller who has the whole file, and a size that there may be. */
 export function resizeLocked(context: WriteContext, inode: number, size: number): Promise<void> {
-  return new Resize(context, inode, size, false).run();
+  return new Resize(context, inode, size, UNASKED).run();
 }
 
 /**
