@@ -40,6 +40,7 @@ void FuseChannel::Define(Napi::Env env, Napi::Object exports) {
                                           InstanceMethod<&FuseChannel::KeepNotice>("keepNotice"),
                                           InstanceMethod<&FuseChannel::DeliverNotices>("deliverNotices"),
                                           InstanceMethod<&FuseChannel::NotifyBefore>("notifyBefore"),
+                                          InstanceMethod<&FuseChannel::NotifyThen>("notifyThen"),
                                           InstanceMethod<&FuseChannel::ReplyWithBody>("replyWithBody"),
                                           InstanceMethod<&FuseChannel::SetSpin>("setSpin"),
                                           InstanceMethod<&FuseChannel::Statistics>("statistics"),
@@ -97,6 +98,7 @@ Napi::Value FuseChannel::Start(const Napi::CallbackInfo& info) {
   relief_poll_->KeepAlive(false);
   on_requests_.Set(env, info[0].As<Napi::Function>(), "quarry.FuseChannel");
   on_closed_.Set(env, info[1].As<Napi::Function>(), "quarry.FuseChannel");
+  if (info[2].IsFunction()) on_noticed_.Set(env, info[2].As<Napi::Function>(), "quarry.FuseChannel");
   environment_.Add(this);
   environment_.spinner.Attach(this);
   Ref();
@@ -121,9 +123,17 @@ void FuseChannel::OnReadable(int status) {
   Napi::HandleScope scope(Env());
   [[maybe_unused]] Napi::Object alive = Value();  // not collected, whatever the callbacks do
   if (status < 0) polling_ = false;
+  if (patient_poll_) TellNoticed();
+  if (!poll_) return;
   if (free_slots_.empty()) return Poll(false);
   environment_.spinner.Wake(this);
   if (status < 0 && !ended_) Poll(true);
+}
+
+void FuseChannel::TellNoticed() {
+  for (const uint32_t token : patient_.TakeDone()) {
+    if (!patient_poll_ || !on_noticed_.Call(token)) return;
+  }
 }
 
 bool FuseChannel::TryDispatch() {
@@ -267,6 +277,22 @@ Napi::Value FuseChannel::NotifyBefore(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), error);
 }
 
+Napi::Value FuseChannel::NotifyThen(const Napi::CallbackInfo& info) {
+  size_t length = 0;
+  const uint8_t* notification = HeadArgument(info, &length);
+  const auto token = static_cast<uint32_t>(IntegerArgument(info, 2, "token", 0, UINT32_MAX));
+  int error = descriptor_ < 0 || !poll_ ? EBADF : 0;
+  if (error == 0) error = patient_.SendThen(descriptor_, notification, length, token);
+  if (error == 0 && !patient_poll_) {
+    patient_poll_ = LoopPoll::Open(environment_, patient_.signal(), this, &error);
+    if (patient_poll_) {
+      patient_poll_->KeepAlive(false);
+      patient_poll_->Start();
+    }
+  }
+  return Napi::Number::New(info.Env(), error);
+}
+
 Napi::Value FuseChannel::ReplyWithBody(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   iovec parts[2];
@@ -304,10 +330,10 @@ Napi::Value FuseChannel::Statistics(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value FuseChannel::Close(const Napi::CallbackInfo& info) {
-  notifier_.Stop();
   Shutdown();
   on_requests_.Clear();
   on_closed_.Clear();
+  on_noticed_.Clear();
   return info.Env().Undefined();
 }
 
@@ -315,6 +341,10 @@ void FuseChannel::Shutdown() {
   ended_ = true;
   polling_ = false;
   relief_.Stop();
+  notifier_.Stop();
+  if (patient_poll_) patient_poll_->Close();
+  patient_poll_ = nullptr;
+  patient_.Stop();
   if (poll_) {
     poll_->Close();
     relief_poll_->Close();

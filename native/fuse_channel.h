@@ -38,6 +38,7 @@ class FuseChannel : public Napi::ObjectWrap<FuseChannel>, EventSource, PollOwner
   Napi::Value KeepNotice(const Napi::CallbackInfo& info);
   void DeliverNotices(const Napi::CallbackInfo& info);
   Napi::Value NotifyBefore(const Napi::CallbackInfo& info);
+  Napi::Value NotifyThen(const Napi::CallbackInfo& info);
   Napi::Value SetSpin(const Napi::CallbackInfo& info);
   Napi::Value Statistics(const Napi::CallbackInfo& info);
   Napi::Value Close(const Napi::CallbackInfo& info);
@@ -48,6 +49,7 @@ class FuseChannel : public Napi::ObjectWrap<FuseChannel>, EventSource, PollOwner
   bool ReceiveInto(int32_t slot, int32_t* length);
   void Poll(bool wanted);
   void End();
+  void TellNoticed();
   const uint8_t* HeadArgument(const Napi::CallbackInfo& info, size_t* length, size_t first = 0);
 
   bool TryDispatch() override;
@@ -64,6 +66,7 @@ class FuseChannel : public Napi::ObjectWrap<FuseChannel>, EventSource, PollOwner
   HeldMapping ready_;
   LoopPoll* poll_ = nullptr;
   LoopPoll* relief_poll_ = nullptr;
+  LoopPoll* patient_poll_ = nullptr;
   bool polling_ = false;
   bool waited_ = false;  // the last look found no request
   bool ended_ = false;
@@ -72,8 +75,11 @@ class FuseChannel : public Napi::ObjectWrap<FuseChannel>, EventSource, PollOwner
   std::vector<bool> taken_;
   ScriptCallback on_requests_;
   ScriptCallback on_closed_;
+  ScriptCallback on_noticed_;
   double requests_ = 0;
   Notifier notifier_;
+  // For notices that wait for answers of ours: those that `notifier_` sends do not wait for them.
+  Notifier patient_;
   Relief relief_;
 };
 

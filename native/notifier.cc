@@ -1,6 +1,7 @@
 #include "notifier.h"
 
 #include <fcntl.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -23,6 +24,8 @@ using Bytes = std::vector<uint8_t>;
 struct Letter {
   Bytes notification;
   Bytes reply;  // empty: none
+  bool told = false;  // somebody waits for it to be done
+  uint32_t token = 0;
 };
 
 void Write(int descriptor, const Bytes& bytes) {
@@ -32,8 +35,20 @@ void Write(int descriptor, const Bytes& bytes) {
 }  // namespace
 
 struct Notifier::Mailbox {
-  explicit Mailbox(int descriptor) : descriptor(descriptor) {}
-  ~Mailbox() { close(descriptor); }
+  Mailbox(int descriptor, int signal) : descriptor(descriptor), signal(signal) {}
+  ~Mailbox() {
+    close(descriptor);
+    close(signal);
+  }
+
+  // Under the lock in either place: the signal stands while there are tokens, and no longer.
+  void Tell(uint32_t token) {
+    std::lock_guard<std::mutex> lock(mutex);
+    done.push_back(token);
+    const uint64_t one = 1;
+    while (write(signal, &one, sizeof one) < 0 && errno == EINTR) {
+    }
+  }
 
   void Deliver() {
     std::unique_lock<std::mutex> lock(mutex);
@@ -49,6 +64,7 @@ struct Notifier::Mailbox {
         if (stopped) return;
         Write(descriptor, letter.notification);
         if (!letter.reply.empty()) Write(descriptor, letter.reply);
+        if (letter.told) Tell(letter.token);
         left.fetch_sub(1, std::memory_order_relaxed);
       }
       delivering.clear();
@@ -57,7 +73,7 @@ struct Notifier::Mailbox {
   }
 
   int Put(Letter letter) {
-    if (left.load(std::memory_order_relaxed) >= kMostWaiting && letter.reply.empty()) return EAGAIN;
+    if (left.load(std::memory_order_relaxed) >= kMostWaiting && letter.reply.empty() && !letter.told) return EAGAIN;
     waiting.push_back(std::move(letter));
     left.fetch_add(1, std::memory_order_relaxed);
     return 0;
@@ -68,9 +84,12 @@ struct Notifier::Mailbox {
   }
 
   const int descriptor;
+  const int signal;
   std::mutex mutex;
   std::condition_variable changed;
   std::vector<Letter> waiting;
+  // Tokens of letters that are written, and not taken.
+  std::vector<uint32_t> done;
   // The thread's own.
   std::vector<Letter> delivering;
   // Letters that are not written yet, of both.
@@ -84,7 +103,13 @@ int Notifier::Open(int descriptor) {
   if (mailbox_) return 0;
   int own = fcntl(descriptor, F_DUPFD_CLOEXEC, 0);
   if (own < 0) return errno;
-  auto mailbox = std::make_shared<Mailbox>(own);
+  int signal = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (signal < 0) {
+    const int error = errno;
+    close(own);
+    return error;
+  }
+  auto mailbox = std::make_shared<Mailbox>(own, signal);
   try {
     std::thread([mailbox] { mailbox->Deliver(); }).detach();
   } catch (const std::system_error& error) {
@@ -97,7 +122,7 @@ int Notifier::Open(int descriptor) {
 int Notifier::Send(int descriptor, const uint8_t* bytes, size_t length) {
   if (const int error = Open(descriptor)) return error;
   std::lock_guard<std::mutex> lock(mailbox_->mutex);
-  const int error = mailbox_->Put({Bytes(bytes, bytes + length), {}});
+  const int error = mailbox_->Put({Bytes(bytes, bytes + length), {}, false, 0});
   mailbox_->Wake();
   return error;
 }
@@ -105,7 +130,7 @@ int Notifier::Send(int descriptor, const uint8_t* bytes, size_t length) {
 int Notifier::Keep(int descriptor, const uint8_t* bytes, size_t length) {
   if (const int error = Open(descriptor)) return error;
   std::lock_guard<std::mutex> lock(mailbox_->mutex);
-  return mailbox_->Put({Bytes(bytes, bytes + length), {}});
+  return mailbox_->Put({Bytes(bytes, bytes + length), {}, false, 0});
 }
 
 void Notifier::Deliver() {
@@ -118,9 +143,31 @@ int Notifier::SendBefore(int descriptor, const uint8_t* bytes, size_t length, co
                          size_t reply_length) {
   if (const int error = Open(descriptor)) return error;
   std::lock_guard<std::mutex> lock(mailbox_->mutex);
-  const int error = mailbox_->Put({Bytes(bytes, bytes + length), Bytes(reply, reply + reply_length)});
+  const int error = mailbox_->Put({Bytes(bytes, bytes + length), Bytes(reply, reply + reply_length), false, 0});
   mailbox_->Wake();
   return error;
+}
+
+int Notifier::SendThen(int descriptor, const uint8_t* bytes, size_t length, uint32_t token) {
+  if (const int error = Open(descriptor)) return error;
+  std::lock_guard<std::mutex> lock(mailbox_->mutex);
+  const int error = mailbox_->Put({Bytes(bytes, bytes + length), {}, true, token});
+  mailbox_->Wake();
+  return error;
+}
+
+int Notifier::signal() const { return mailbox_ ? mailbox_->signal : -1; }
+
+std::vector<uint32_t> Notifier::TakeDone() {
+  std::vector<uint32_t> taken;
+  if (!mailbox_) return taken;
+  std::lock_guard<std::mutex> lock(mailbox_->mutex);
+  if (mailbox_->done.empty()) return taken;
+  taken.swap(mailbox_->done);
+  uint64_t count = 0;
+  while (read(mailbox_->signal, &count, sizeof count) < 0 && errno == EINTR) {
+  }
+  return taken;
 }
 
 void Notifier::Stop() {

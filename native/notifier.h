@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <vector>
 
 namespace quarry {
 
@@ -29,6 +30,13 @@ class Notifier {
   // As `Send`, and when that has been done, and not before, a copy of `reply`. An errno says that
   // neither will be.
   int SendBefore(int descriptor, const uint8_t* bytes, size_t length, const uint8_t* reply, size_t reply_length);
+  // As `Send`, and when that has been done, well or not, `signal` becomes readable and `TakeDone`
+  // gives the token.
+  int SendThen(int descriptor, const uint8_t* bytes, size_t length, uint32_t token);
+  // A descriptor that is the notifier's own; -1 before the first message.
+  int signal() const;
+  // Tokens of what is done since the last call.
+  std::vector<uint32_t> TakeDone();
   // What waits is dropped; a write in progress ends by itself.
   void Stop();
 

@@ -200,11 +200,36 @@ class FaultDisk {
     throw fsError('EPERM');
   }
 
+  async fallocate() {
+    throw fsError('EOPNOTSUPP');
+  }
+
+  /** @returns {Promise<never>} */
+  async seek() {
+    throw fsError('EOPNOTSUPP');
+  }
+
+  /** @returns {Promise<never>} */
+  async copyRange() {
+    throw fsError('EOPNOTSUPP');
+  }
+
   /** @returns {never} */
   #refuse() {
     throw fsError('EPERM');
   }
 
+  /** There are none. @returns {never} */
+  getExtendedAttribute() {
+    throw fsError('ENODATA');
+  }
+
+  listExtendedAttributes() {
+    return [];
+  }
+
+  setExtendedAttribute = () => this.#refuse();
+  removeExtendedAttribute = () => this.#refuse();
   create = () => this.#refuse();
   createUnnamed = () => this.#refuse();
   symlink = () => this.#refuse();

@@ -34,8 +34,13 @@ export interface FuseChannelHandle {
   /**
    * Starts receiving: `onRequests(count)` with `count` pairs in `ready`; `onClosed(errno)` once
    * when the mount is gone (0 = unmounted, ENODEV).
+   * @param onNoticed called with the token of each `notifyThen` that is done
    */
-  start(onRequests: (count: number) => void, onClosed: (errno: number) => void): void;
+  start(
+    onRequests: (count: number) => void,
+    onClosed: (errno: number) => void,
+    onNoticed?: (token: number) => void,
+  ): void;
   /** The slot may receive again. */
   release(slot: number): void;
   /** write(2) of `lengthBytes` at `offset` of `memory` to the kernel; 0 or an errno. */
@@ -69,6 +74,12 @@ export interface FuseChannelHandle {
    * copied too; an errno says that neither will be.
    */
   notifyBefore(offset: number, lengthBytes: number, replyAt: number, replyBytes: number): number;
+  /**
+   * `notify`, by a thread of its own, which may wait for answers to requests and for nothing else;
+   * `onNoticed(token)` when it is done, however it went. An errno says that it will not be.
+   * @param token a number of 32 bits
+   */
+  notifyThen(offset: number, lengthBytes: number, token: number): number;
   /**
    * Longest spin before going back to the event loop that this channel wishes, in nanoseconds; 0,
    * as at first, = never. The thread has one spin: the longest wish of its queues and of the

@@ -6,7 +6,9 @@
  *   2. A file that keeps growing and cannot go on there: the smallest hole that a whole window goes
  *      into, or the longest there is. So it gets few pieces.
  *   3. What else there is more of a file: the smallest hole that holds it, of equal ones the
- *      nearest. It is a fragment wherever it lies, and here it spoils the least for others.
+ *      nearest. It is a fragment wherever it lies, and here it spoils the least for others. Where
+ *      much of what is given goes to small files, holes are as small and there is little to spoil:
+ *      a small piece goes into the first one behind the file.
  *   4. A new file: the first hole that holds it whole, from the front if it is small, else behind
  *      the part of the space that small ones have need of (size-shares.ts). So what is made
  *      together lies together, and the way from one small file to the next is short. A large one
@@ -46,6 +48,8 @@ const TRIES = 16;
  * others: to read a smaller one takes less time than to reach it.
  */
 const LEAST_OF_LARGE = 12;
+/** A volume of small files gives so much to new ones of them, of all that it gives. */
+const LEAST_SHARE_OF_SMALL = 1 / 4;
 
 class GoalAndWindow implements Allocator {
   readonly #space: FreeSpace;
@@ -122,7 +126,15 @@ class GoalAndWindow implements Allocator {
       isGrowing && this.#windowBlocks > length
         ? (this.#smallest(this.#windowBlocks, want) ?? this.#longest(want, length))
         : undefined;
-    return run ?? this.#smallest(length, want);
+    return run ?? this.#firstBehind(want) ?? this.#smallest(length, want);
+  }
+
+  /** For a small piece, where files are small. */
+  #firstBehind(want: AllocationRequest): Run | undefined {
+    const { goal, length } = want;
+    if (length >= LEAST_OF_LARGE || this.#shares.ofSmall < LEAST_SHARE_OF_SMALL) return undefined;
+    const { blockCount, groupBlocks } = this.#space;
+    return this.#first(goal, Math.min(blockCount, goal + groupBlocks), want);
   }
 
   #forNew(want: AllocationRequest): Run | undefined {

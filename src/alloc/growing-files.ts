@@ -25,7 +25,7 @@ const LEAST_PIECE = 4;
  * More pieces than that have to go into a window; like the longer of the last two, for the end of a
  * file is a short piece as well.
  */
-const WORTHWHILE_PIECES = 16;
+const WORTHWHILE_PIECES = 8;
 /** From so many pieces on, the first among them if it is remembered, a file grows. */
 const PIECES_OF_GROWING = 2;
 

@@ -21,6 +21,7 @@ import {
 } from '../fs/format/format.ts';
 import { ATTRIBUTE_KEYS_PER_HASH, attributeKey, KEY_LIMIT } from '../fs/format/name-hash.ts';
 import { NODE_BLOCK_KIND } from '../fs/format/node-blocks.ts';
+import { accessListFlaw, isAclName } from './access-list.ts';
 import { type CheckContext, forEachConcurrently } from './context.ts';
 import type { InodePlaces } from './inode-places.ts';
 import { printableName } from './printable-name.ts';
@@ -98,7 +99,7 @@ async function walkAttributes(
   const rootBlock = Inode.attributeBlock.get(found.view, found.at);
   const root = rootBlock === 0 ? inlineAttributes(found) : await readRoot(context, inode, rootBlock);
   if (!root) return undefined;
-  const attributes = new AttributeCheck(context, inode);
+  const attributes = new AttributeCheck(context, inode, Inode.mode.get(found.view, found.at));
   const walked = await walkTree(context, {
     inode,
     kind: TreeKind.attributes,
@@ -154,6 +155,11 @@ export function attributePart(view: DataView, at: number): AttributePart {
   };
 }
 
+interface AclParts {
+  readonly name: Uint8Array;
+  readonly parts: Uint8Array[];
+}
+
 /** The attributes of one inode, as their records come by key. */
 class AttributeCheck {
   readonly #context: CheckContext;
@@ -165,10 +171,15 @@ class AttributeCheck {
   #missingBytes = 0;
   #hash = -1;
   #sameHash: string[] = [];
+  readonly #mode: number;
+  /** Of an ACL, as far as its parts have come; undefined of any other attribute. */
+  #acl: AclParts | undefined;
 
-  constructor(context: CheckContext, inode: number) {
+  /** @param mode of the inode */
+  constructor(context: CheckContext, inode: number, mode: number) {
     this.#context = context;
     this.#inode = inode;
+    this.#mode = mode;
   }
 
   visit(view: DataView, at: number, key: number): void {
@@ -178,6 +189,7 @@ class AttributeCheck {
       this.#report(key, 'its parts do not follow each other');
       return;
     }
+    this.#acl?.parts.push(record.part.slice());
     this.#take(key, record.part.length);
   }
 
@@ -192,6 +204,7 @@ class AttributeCheck {
     this.#valueBytes = valueBytes;
     this.#missingBytes = valueBytes;
     this.#next = key;
+    this.#acl = isAclName(name) ? { name: name.slice(), parts: [] } : undefined;
     if (name.length === 0 || name.includes(0)) this.#report(key, 'it has no possible name');
     else this.#checkKey(key, name);
     if (valueBytes > MAX_ATTRIBUTE_VALUE_BYTES) this.#report(key, `it has ${valueBytes} bytes`);
@@ -212,6 +225,13 @@ class AttributeCheck {
     if (this.#missingBytes < 0 || (bytes === 0 && this.#valueBytes > 0))
       this.#report(key, `a part has ${bytes} bytes`);
     this.#next = this.#missingBytes > 0 ? key + 1 : -1;
+    if (this.#missingBytes === 0 && this.#acl !== undefined) this.#checkAcl(this.#acl);
+  }
+
+  #checkAcl({ name, parts }: AclParts): void {
+    const what = accessListFlaw(name, Buffer.concat(parts), this.#mode);
+    if (what === undefined) return;
+    this.#context.log.report('attribute-acl', { inode: this.#inode, name: this.#name, what });
   }
 
   #report(found: number, what: string): void {

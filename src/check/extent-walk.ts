@@ -2,7 +2,7 @@
  * Walks the extent tree of one inode: every extent is inside the space, belongs to nothing else,
  * and begins after the end of the one before.
  */
-import { ExtentRecord, MAX_FILE_BYTES, TreeKind } from '../fs/format/format.ts';
+import { ExtentFlag, ExtentRecord, MAX_FILE_BYTES, TreeKind } from '../fs/format/format.ts';
 import type { CheckContext } from './context.ts';
 import type { NodeBytes } from './tree-node.ts';
 import { walkTree } from './tree-walk.ts';
@@ -19,8 +19,8 @@ export interface ExtentWalkResult {
   readonly dataBlocks: number;
   readonly nodeBlocks: number;
   readonly extents: number;
-  /** First file block after the last extent. */
-  readonly end: number;
+  /** First file block after the last extent that holds data: unwritten ones may lie behind it. */
+  readonly dataEnd: number;
   /** False if a part of the tree or an extent had to be left out. */
   readonly complete: boolean;
 }
@@ -42,7 +42,7 @@ export async function walkExtents(
   keep?: (extent: Extent) => void,
 ): Promise<ExtentWalkResult> {
   const keyLimit = MAX_FILE_BYTES / context.layout.blockBytes;
-  const total = { dataBlocks: 0, extents: 0, end: 0, sound: true };
+  const total = { dataBlocks: 0, extents: 0, end: 0, dataEnd: 0, sound: true };
 
   function visit(view: DataView, at: number, key: number, block: number): void {
     const extent = {
@@ -57,6 +57,7 @@ export async function walkExtents(
     if (wrong) context.log.report('tree-record', { inode, block, found: key, what: wrong });
     const sound = claimExtent(context, inode, extent);
     total.end = Math.max(total.end, key + extent.length);
+    if ((flags & ExtentFlag.unwritten) === 0) total.dataEnd = total.end;
     if (wrong || !sound) total.sound = false;
     else keep?.(extent);
   }
@@ -70,8 +71,8 @@ export async function walkExtents(
     keyLimit,
     visit,
   });
-  const { dataBlocks, extents, end, sound } = total;
-  return { dataBlocks, extents, end, nodeBlocks: walked.nodeBlocks, complete: walked.complete && sound };
+  const { dataBlocks, extents, dataEnd, sound } = total;
+  return { dataBlocks, extents, dataEnd, nodeBlocks: walked.nodeBlocks, complete: walked.complete && sound };
 }
 
 function recordFlaw(extent: Extent, flags: number, end: number, limit: number): string | undefined {

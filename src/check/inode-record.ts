@@ -218,7 +218,7 @@ async function checkExtents(context: CheckContext, found: FoundInode): Promise<v
   const { view, at, inode } = found;
   const expected = Math.ceil(Inode.size.get(view, at) / context.layout.blockBytes);
   // Allowed while a truncation is under way, which only the orphan list can tell.
-  if (walked.end > expected) context.inodes.beyondEnd.set(inode, { found: walked.end, expected });
+  if (walked.dataEnd > expected) context.inodes.beyondEnd.set(inode, { found: walked.dataEnd, expected });
 }
 
 async function checkLongSymlink(context: CheckContext, found: FoundInode): Promise<void> {
@@ -228,9 +228,9 @@ async function checkLongSymlink(context: CheckContext, found: FoundInode): Promi
   const walked = await walkBody(context, found, (extent) => extents.push(extent));
   if (!walked || size > MAX_SYMLINK_BYTES) return;
   const expected = symlinkBlocks(size, context.layout.blockBytes);
-  if (walked.end <= expected) await checkSymlinkBlocks(context, inode, size, extents);
+  if (walked.dataEnd <= expected) await checkSymlinkBlocks(context, inode, size, extents);
   else if (Inode.linkCount.get(view, at) > 0)
-    context.log.report('symlink-end', { inode, found: walked.end, expected });
+    context.log.report('symlink-end', { inode, found: walked.dataEnd, expected });
 }
 
 /** Of an inode with attributes the pass of those compares what it counts. */

@@ -311,7 +311,7 @@ export const PROBLEMS = {
   ),
   'extent-beyond-size': kind(
     'safe',
-    'inode {inode}: an extent goes to file block {found}, the size ends at {expected}',
+    'inode {inode}: data goes to file block {found}, the size ends at {expected}',
     'the size is set to the end of the blocks',
   ),
   'block-shared': kind(
@@ -326,6 +326,7 @@ export const PROBLEMS = {
     'inode {inode}: the extended attribute {name} at key {found} is not whole: {what}',
     'left out',
   ),
+  'attribute-acl': kind('ask', 'inode {inode}: {name} is no ACL: {what}', 'left out'),
 
   // Directories.
   'entry-key': kind(

@@ -15,6 +15,7 @@ import {
 } from '../fs/format/format.ts';
 import { ATTRIBUTE_KEYS_PER_HASH, attributeKey } from '../fs/format/name-hash.ts';
 import { NODE_BLOCK_KIND } from '../fs/format/node-blocks.ts';
+import { accessListFlaw, isAclName } from './access-list.ts';
 import { type AttributePart, attributePart, hasAttributes, inlineAttributes } from './attribute-pass.ts';
 import type { CheckContext } from './context.ts';
 import type { FoundInode } from './inode-record.ts';
@@ -35,7 +36,9 @@ export async function repairAttributes(repair: RepairContext): Promise<void> {
     if (!found || !hasAttributes(found)) continue;
     const parts: AttributePart[] = [];
     const saved = await saveParts(check, found, strays.get(inode) ?? [], parts);
-    const records = repair.isCoarse ? [] : wholeAttributes(check, parts);
+    const records = repair.isCoarse
+      ? []
+      : wholeAttributes(check, parts, Inode.mode.get(found.view, found.at));
     await writeAttributes(repair, found, records, saved.nodes);
     await changes.settle();
   }
@@ -61,8 +64,12 @@ async function saveParts(
   return await salvageTree(check, { ...tree, root: block === 0 ? inlineAttributes(found) : block });
 }
 
-/** The records of the attributes of which every part is there, in order of their keys. */
-function wholeAttributes(check: CheckContext, parts: readonly AttributePart[]): TreeRecord[] {
+/**
+ * The records of the attributes of which every part is there, in order of their keys. An ACL must
+ * be one as well.
+ * @param mode of the inode
+ */
+function wholeAttributes(check: CheckContext, parts: readonly AttributePart[], mode: number): TreeRecord[] {
   const byKey = new Map<number, AttributePart>();
   for (const part of parts) if (!byKey.has(part.key)) byKey.set(part.key, part);
   const names = new Set<string>();
@@ -70,11 +77,17 @@ function wholeAttributes(check: CheckContext, parts: readonly AttributePart[]): 
   for (const key of [...byKey.keys()].sort((a, b) => a - b)) {
     const whole = key % RECORDS_PER_ATTRIBUTE === 0 ? wholeFrom(check, byKey, key) : undefined;
     const name = Buffer.from(byKey.get(key)?.name ?? []).toString('hex');
-    if (!whole || names.has(name)) continue;
+    if (!whole || names.has(name) || !isPossible(whole, mode)) continue;
     names.add(name);
     records.push(...whole.map(recordOf));
   }
   return records;
+}
+
+function isPossible(parts: readonly AttributePart[], mode: number): boolean {
+  const name = parts[0]?.name;
+  if (name === undefined || !isAclName(name)) return true;
+  return accessListFlaw(name, Buffer.concat(parts.map(({ part }) => part)), mode) === undefined;
 }
 
 /** The parts of the attribute that begins at `first`; undefined if it is not whole. */

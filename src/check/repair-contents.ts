@@ -5,6 +5,7 @@
 import { viewOf } from '../common/bytes.ts';
 import {
   BlockKind,
+  ExtentFlag,
   HEADER_BYTES,
   INODE_BODY_OFFSET,
   Inode,
@@ -28,7 +29,7 @@ import { buildTree } from './tree-builder.ts';
 
 /**
  * What to do where blocks lie behind the end of the file: `keep-size` leaves them there for a later
- * stage, `grow` moves the end behind them, `cut` gives them up.
+ * stage, `grow` moves the end behind those that hold data, `cut` gives all of them up.
  */
 export type EndOfFile = 'keep-size' | 'grow' | 'cut';
 
@@ -61,7 +62,7 @@ export async function rewriteFile(
   let extents = await copyShared(repair, found.inode, saved.extents);
   let size = Inode.size.get(view, at);
   if (end === 'cut') extents = cutAt(extents, Math.ceil(size / blockBytes));
-  const last = extents.at(-1);
+  const last = extents.findLast(({ flags }) => (flags & ExtentFlag.unwritten) === 0);
   const endBytes = last ? (last.fileBlock + last.length) * blockBytes : 0;
   if (size > MAX_FILE_BYTES || end === 'grow') size = Math.max(endBytes, size > MAX_FILE_BYTES ? 0 : size);
   await writeExtents(repair, found, extents, saved.nodes);

@@ -4,6 +4,7 @@
  */
 import type { Device } from '../aio/device.ts';
 import { rangeTexts } from '../check/number-ranges.ts';
+import { aclTexts } from '../inspect/access-list-text.ts';
 import { hexLines } from '../inspect/block-parts.ts';
 import { reportBlock } from '../inspect/block-report.ts';
 import {
@@ -125,14 +126,15 @@ async function showAttributes(source: VolumeSource, number: number): Promise<Sho
 }
 
 function attributeText({ name, value }: AttributeReport): string {
-  const lines = hexLines(value).map((line) => `  ${line}\n`);
+  const lines = [...hexLines(value), ...(aclTexts(name, value) ?? [])].map((line) => `  ${line}\n`);
   return `\n${nameText(name)}, ${value.length} bytes\n${lines.join('')}`;
 }
 
 function attributeJson({ name, value }: AttributeReport): Record<string, unknown> {
   const text = utf8Text(name);
   const named = text === undefined ? { nameHex: hexText(name) } : { name: text };
-  return { ...named, valueHex: hexText(value) };
+  const acl = aclTexts(name, value);
+  return { ...named, valueHex: hexText(value), ...(acl ? { acl } : {}) };
 }
 
 function entryLine({ key, inode, type, name }: EntryReport): string {

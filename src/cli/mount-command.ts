@@ -257,6 +257,8 @@ Mount options:
   cache=64M              memory for metadata, 4M or more
   commit=5               longest time between commits, in seconds; 0 = the default
   norecovery             with ro: leave the journal of a volume alone that was not unmounted in order
+  noacl, nouser_xattr    without ACLs (ls -l then asks less), without attributes of the namespace user.; acl and
+                         user_xattr are the default
   spin=50us              how long to wait for the next request before sleeping, up to 1ms; 0 = never
   allocator=NAME|FILE    as --allocator
   alloc.KEY=VALUE        an option of the allocator, as --allocator-options KEY=VALUE

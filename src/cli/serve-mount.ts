@@ -106,6 +106,7 @@ async function serveVolume(
     commitSeconds,
     recovery,
     accessRules: accessRules(options.flags),
+    acl: options.acl,
     allocator,
     allocatorOptions,
     allocatorFile: policyHost?.file,

@@ -9,6 +9,7 @@ import { messageOf } from '../common/thrown.ts';
 import { DateClock } from './base/clock.ts';
 import { DEFAULT_CACHE_BYTES, DEFAULT_COMMIT_SECONDS, MIN_CACHE_BYTES } from './base/limits.ts';
 import { Turns } from './base/turns.ts';
+import { CopyBuffers } from './data/copy-buffers.ts';
 import { Defragmentation } from './data/defragmentation.ts';
 import { EarlyWrites } from './data/early-writes.ts';
 import { reapInode } from './data/file-resizer.ts';
@@ -20,9 +21,11 @@ import { RangeLocks } from './data/range-locks.ts';
 import { ScratchPool } from './data/scratch.ts';
 import { scratchBytes } from './data/write-edges.ts';
 import type { WriteContext } from './data/write-plan.ts';
+import { WritesUnderWay } from './data/writes-under-way.ts';
 import type { Layout } from './format/layout.ts';
 import { extentsPerStep } from './format/limits.ts';
 import type { SuperblockImage } from './format/superblock.ts';
+import { AccessLists } from './inodes/access-lists.ts';
 import { AccessTimes, RELATIVE_ACCESS } from './inodes/access-times.ts';
 import { InodeTable } from './inodes/inode-table.ts';
 import { Committer } from './journal/commit.ts';
@@ -46,7 +49,7 @@ import { OperationRunner, transact } from './transaction/operation-runner.ts';
 import { SpaceMap } from './transaction/space-map.ts';
 import { Transaction } from './transaction/transaction.ts';
 import { Directories } from './tree/directory.ts';
-import { ExtendedAttributes } from './tree/extended-attributes.ts';
+import { ExtendedAttributes, mostInheritedBytes } from './tree/extended-attributes.ts';
 import { ExtentMap } from './tree/extents.ts';
 
 /** Who wants to know of files whose space changed. */
@@ -66,6 +69,7 @@ export interface VolumeParts {
   readonly names: Namespace;
   readonly directories: Directories;
   readonly attributes: ExtendedAttributes;
+  readonly acls: AccessLists;
   readonly journal: Journal;
   readonly committer: Committer;
   readonly runner: OperationRunner;
@@ -105,13 +109,14 @@ function baseOf(recovery: Recovery, superblock: SuperblockImage, options: Volume
 type Base = ReturnType<typeof baseOf>;
 
 /** What blocks mean. */
-function meaningOf({ space, layout, blockBytes, superblock }: Base) {
+function meaningOf({ space, layout, blockBytes, superblock }: Base, { acl = true }: VolumeOptions) {
   const extents = new ExtentMap(space);
   const table = new InodeTable(layout, space, extents);
   const directories = new Directories(space, superblock.nameSecret);
   const attributes = new ExtendedAttributes(space, superblock.nameSecret, blockBytes, layout.logBlocks);
-  const names = new Namespace(table, directories, extents, space);
-  return { extents, table, directories, attributes, names };
+  const acls = new AccessLists(attributes, acl, mostInheritedBytes(blockBytes, layout.logBlocks));
+  const names = new Namespace({ table, directories, extents, space, acls });
+  return { extents, table, directories, attributes, acls, names };
 }
 type Meaning = ReturnType<typeof meaningOf>;
 
@@ -190,12 +195,14 @@ function dataOf(
     lost: durability.lost,
     freeing: parts.freeing,
     scratch: new ScratchPool(device, scratchBytes(blockBytes)),
+    copies: new CopyBuffers(device, blockBytes),
     extentsPerStep: stepExtents,
     dataWritten: () => {
       committer.dataWritten();
       schedule().later();
     },
     pending,
+    underWay: new WritesUnderWay(),
     spaceChanged: (inode) => spaceWatch.changed(inode),
   };
   durability.writeBy(files);
@@ -224,7 +231,7 @@ export function assemble(
   options: VolumeOptions,
 ): VolumeParts {
   const base = baseOf(recovery, superblock, options);
-  const meaning = meaningOf(base);
+  const meaning = meaningOf(base, options);
   const disk = wayToDisk(base, recovery, options.thorough);
   const work = workOf(base, disk, () => above);
   const data = dataOf({ ...base, ...meaning, ...disk, ...work }, options, () => above.schedule);

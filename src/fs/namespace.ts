@@ -20,6 +20,7 @@ import {
   NO_ID,
   TreeKind,
 } from './format/format.ts';
+import type { AccessLists } from './inodes/access-lists.ts';
 import { requireOutside } from './inodes/ancestor-walk.ts';
 import {
   inheritedFlags,
@@ -61,18 +62,28 @@ import {
 import { initialiseTree, treeIsEmpty } from './tree/tree.ts';
 
 const RENAME_FLAGS = RenameFlag.noReplace | RenameFlag.exchange | RenameFlag.whiteout;
+/** What names stand on. */
+export interface NamespaceParts {
+  readonly table: InodeTable;
+  readonly directories: Directories;
+  readonly extents: ExtentMap;
+  readonly space: SpaceMap;
+  readonly acls: AccessLists;
+}
 
 export class Namespace {
   readonly #table: InodeTable;
   readonly #directories: Directories;
   readonly #extents: ExtentMap;
   readonly #space: SpaceMap;
+  readonly #acls: AccessLists;
 
-  constructor(table: InodeTable, directories: Directories, extents: ExtentMap, space: SpaceMap) {
+  constructor({ table, directories, extents, space, acls }: NamespaceParts) {
     this.#table = table;
     this.#directories = directories;
     this.#extents = extents;
     this.#space = space;
+    this.#acls = acls;
   }
 
   /**
@@ -92,16 +103,24 @@ export class Namespace {
   /** open(2) with O_CREAT, mkdir(2), mknod(2). */
   create(tx: Transaction, parent: number, name: Uint8Array, request: CreateRequest): number {
     const directory = this.#parentFor(tx, parent, name);
-    const type = request.mode & FILE_TYPE_MASK;
-    const isSubdirectory = type === FileType.directory;
-    const inode = this.#make(tx, directory, {
-      mode: type | (request.mode & PERMISSION_BITS & ~request.caller.umask),
-      deviceNumber: request.deviceNumber,
-      caller: request.caller,
-    });
+    const isSubdirectory = (request.mode & FILE_TYPE_MASK) === FileType.directory;
+    const inode = this.#makeByUmask(tx, directory, request);
     this.#enter(tx, directory, name, inode);
     if (isSubdirectory) this.#addLinks(tx, directory, 1);
     return inode.number;
+  }
+
+  /** By the umask, or the default ACL of the directory. */
+  #makeByUmask(tx: Transaction, directory: InodeRef, request: CreateRequest): InodeRef {
+    const acl = this.#acls.inheritedFrom(tx, directory);
+    const umask = acl === undefined ? request.caller.umask : 0;
+    const inode = this.#make(tx, directory, {
+      mode: (request.mode & FILE_TYPE_MASK) | (request.mode & PERMISSION_BITS & ~umask),
+      deviceNumber: request.deviceNumber,
+      caller: request.caller,
+    });
+    if (acl !== undefined) this.#acls.inherit(tx, inode, acl);
+    return inode;
   }
 
   /**
@@ -112,9 +131,8 @@ export class Namespace {
     const directory = this.#table.get(tx, parent);
     requireLiveDirectory(directory);
     requireMutable(directory);
-    const { caller } = request;
-    const mode = FileType.regular | (request.mode & PERMISSION_BITS & ~caller.umask);
-    const file = this.#make(tx, directory, { mode, deviceNumber: 0, caller });
+    const mode = FileType.regular | (request.mode & PERMISSION_BITS);
+    const file = this.#makeByUmask(tx, directory, { ...request, mode, deviceNumber: 0 });
     setLinkCount(file, 0);
     addOrphan(tx, this.#table, file);
     tx.unnamed.push(file.number);

@@ -14,26 +14,34 @@ import type {
   AttributeChanges,
   Attributes,
   Caller,
+  CopyRequest,
   CreateRequest,
   EntryVisitor,
   ExtentVisitor,
+  FallocateRequest,
   FileSystem,
   FlagChanges,
   Operation,
   ReadRequest,
+  SeekAnswer,
+  SeekTarget,
+  SetMode,
   SpaceStatistics,
   WriteRequest,
 } from './base/filesystem.ts';
+import { copyRange } from './data/copying.ts';
 import type { EarlyWrites } from './data/early-writes.ts';
+import { fallocate } from './data/fallocate.ts';
 import { readFile } from './data/file-reader.ts';
 import { resizeFile } from './data/file-resizer.ts';
 import { writeFile } from './data/file-writer.ts';
-import { preallocate } from './data/preallocate.ts';
+import { seek } from './data/seeking.ts';
 import type { WriteContext } from './data/write-plan.ts';
 import { hasFeature } from './format/features.ts';
 import { MAX_NAME_BYTES, VolumeRoot } from './format/format.ts';
 import type { Layout } from './format/layout.ts';
 import { offsetSecret } from './format/name-hash.ts';
+import { isAclName } from './inodes/access-lists.ts';
 import type { AccessTimes } from './inodes/access-times.ts';
 import { changeFileFlags, requireChangeable } from './inodes/file-flags.ts';
 import { changeInode } from './inodes/inode-changes.ts';
@@ -43,7 +51,6 @@ import type { Namespace } from './namespace.ts';
 import { BEHIND_EARLY_WRITES, type OperationRunner, transact } from './transaction/operation-runner.ts';
 import type { Transaction } from './transaction/transaction.ts';
 import { isDot, isDotDot, requireDirectory } from './tree/directory.ts';
-import type { SetMode } from './tree/extended-attributes.ts';
 import { fillAttributes, isInline, requireRegular, sizeOf } from './tree/inode.ts';
 
 /** In place of a caller whom it does not depend on. */
@@ -146,7 +153,7 @@ export class VolumeOperations implements Omit<FileSystem<Transaction>, 'unmount'
   }
 
   changeAttributes(tx: Transaction, inode: number, changes: AttributeChanges): void {
-    changeInode(tx, this.#table.get(tx, inode), changes);
+    changeInode(tx, this.#table.get(tx, inode), changes, this.parts);
     if (changes.accessSeconds !== undefined) this.#access.forget(inode);
   }
 
@@ -154,21 +161,18 @@ export class VolumeOperations implements Omit<FileSystem<Transaction>, 'unmount'
     changeFileFlags(tx, this.#table.get(tx, inode), changes);
   }
 
-  /** getxattr(2). @throws ENODATA, ERANGE, EINVAL */
   getExtendedAttribute(tx: Transaction, inode: number, name: Uint8Array): Uint8Array {
-    return this.parts.attributes.get(tx, this.#table.get(tx, inode), name);
+    const { attributes, acls } = this.parts;
+    if (!acls.enabled && isAclName(name)) throw fsError('EOPNOTSUPP');
+    return attributes.get(tx, this.#table.get(tx, inode), name);
   }
 
-  /** listxattr(2): the names, in no order. */
   listExtendedAttributes(tx: Transaction, inode: number): Uint8Array[] {
-    return this.parts.attributes.list(tx, this.#table.get(tx, inode));
+    const { attributes, acls } = this.parts;
+    const names = attributes.list(tx, this.#table.get(tx, inode));
+    return acls.enabled ? names : names.filter((name) => !isAclName(name));
   }
 
-  /**
-   * setxattr(2). What names mean is the caller's business.
-   * @throws EEXIST and ENODATA by `mode`, ERANGE, EINVAL, E2BIG, ENOSPC; EOPNOTSUPP without the
-   * feature
-   */
   setExtendedAttribute(
     tx: Transaction,
     inode: number,
@@ -177,16 +181,18 @@ export class VolumeOperations implements Omit<FileSystem<Transaction>, 'unmount'
     mode: SetMode = 'any',
   ): void {
     if (!hasFeature(this.parts.superblock.view, 'attributes')) throw fsError('EOPNOTSUPP');
-    const changed = this.#table.get(tx, inode);
-    requireChangeable(changed);
-    this.parts.attributes.set(tx, changed, name, value, mode);
+    const found = this.#table.get(tx, inode);
+    requireChangeable(found);
+    if (isAclName(name)) this.parts.acls.set(tx, found, name, value);
+    else this.parts.attributes.set(tx, found, name, value, mode);
   }
 
-  /** removexattr(2). @throws ENODATA, ERANGE, EINVAL */
   removeExtendedAttribute(tx: Transaction, inode: number, name: Uint8Array): void {
-    const changed = this.#table.get(tx, inode);
-    requireChangeable(changed);
-    this.parts.attributes.remove(tx, changed, name);
+    const { attributes, acls } = this.parts;
+    const found = this.#table.get(tx, inode);
+    requireChangeable(found);
+    if (isAclName(name)) acls.remove(tx, found, name);
+    else attributes.remove(tx, found, name);
   }
 
   accessed(tx: Transaction, inode: number): void {
@@ -270,14 +276,16 @@ export class VolumeOperations implements Omit<FileSystem<Transaction>, 'unmount'
     writeFile(this.#files, request);
   }
 
-  /**
-   * Gives the file all blocks of the range, which read as zeros until they are written to, and
-   * makes it as long.
-   * @throws FsError EINVAL, EFBIG, EISDIR, ENOSPC, EROFS, EIO; EOPNOTSUPP without the feature
-   */
-  async preallocate(inode: number, offsetBytes: number, lengthBytes: number): Promise<void> {
-    if (!hasFeature(this.parts.superblock.view, 'unwritten')) throw fsError('EOPNOTSUPP');
-    await preallocate(this.#files, inode, offsetBytes, lengthBytes);
+  fallocate(request: FallocateRequest): Promise<void> {
+    return fallocate(this.#files, request, hasFeature(this.parts.superblock.view, 'unwritten'));
+  }
+
+  seek(inode: number, offsetBytes: number, target: SeekTarget): Promise<SeekAnswer> {
+    return seek(this.#files, inode, offsetBytes, target);
+  }
+
+  copyRange(request: CopyRequest): Promise<number> {
+    return copyRange(this.#files, request);
   }
 
   setSize(inode: number, sizeBytes: number, killPrivileges: boolean): Promise<void> {

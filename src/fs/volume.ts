@@ -24,6 +24,9 @@ import type { Transaction } from './transaction/transaction.ts';
 import { countersOf } from './volume-counters.ts';
 import { VolumeOperations } from './volume-operations.ts';
 
+/** A change that this process makes for itself. */
+const OWN_CHANGE = { keepSize: false, updateTimes: true, killPrivileges: false } as const;
+
 export class Volume extends VolumeOperations implements FileSystem<Transaction> {
   /** How long work on this volume held the event loop, as far as it chose its turns itself. */
   get turns(): Turns {
@@ -104,6 +107,20 @@ export class Volume extends VolumeOperations implements FileSystem<Transaction> 
   /** The size to which it could be shrunk, in bytes, as far as can be told before it is tried. */
   async leastSizeBytes(): Promise<number> {
     return (await this.parts.shrinking.leastBlocks()) * this.blockBytes;
+  }
+
+  /**
+   * Gives the file all blocks of the range, which read as zeros until they are written to, and
+   * makes it as long. What is written there later finds room.
+   * @throws as `fallocate`
+   */
+  preallocate(inode: number, offsetBytes: number, lengthBytes: number): Promise<void> {
+    return this.fallocate({ ...OWN_CHANGE, action: 'allocate', inode, offsetBytes, lengthBytes });
+  }
+
+  /** Makes a hole of the range, where the file keeps its size. @throws as `fallocate` */
+  punchHole(inode: number, offsetBytes: number, lengthBytes: number): Promise<void> {
+    return this.fallocate({ ...OWN_CHANGE, action: 'punch', inode, offsetBytes, lengthBytes });
   }
 
   /**

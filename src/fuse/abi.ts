@@ -285,6 +285,34 @@ export const WriteIn = record('fuse_write_in', 40, {
   padding: new U32(36),
 });
 export const WriteOut = record('fuse_write_out', 8, { size: new U32(0), padding: new U32(4) });
+export const FallocateIn = record('fuse_fallocate_in', 32, {
+  fh: new U64(0),
+  offset: new U64(8),
+  length: new U64(16),
+  mode: new U32(24),
+  padding: new U32(28),
+});
+/** FALLOC_FL_* of linux/falloc.h. */
+export const FallocateFlag = { KEEP_SIZE: 1 << 0, PUNCH_HOLE: 1 << 1, ZERO_RANGE: 1 << 4 } as const;
+export const LseekIn = record('fuse_lseek_in', 24, {
+  fh: new U64(0),
+  offset: new U64(8),
+  whence: new U32(16),
+  padding: new U32(20),
+});
+/** SEEK_* of linux/fs.h, as far as they come to us. */
+export const SeekWhence = { DATA: 3, HOLE: 4 } as const;
+export const LseekOut = record('fuse_lseek_out', 8, { offset: new U64(0) });
+export const CopyFileRangeIn = record('fuse_copy_file_range_in', 56, {
+  fh_in: new U64(0),
+  off_in: new U64(8),
+  nodeid_out: new U64(16),
+  fh_out: new U64(24),
+  off_out: new U64(32),
+  len: new U64(40),
+  flags: new U64(48),
+});
+export const CopyFileRangeOut = record('fuse_copy_file_range_out', 8, { bytes_copied: new U64(0) });
 export const IoctlIn = record('fuse_ioctl_in', 32, {
   fh: new U64(0),
   flags: new U32(8),
@@ -323,6 +351,22 @@ export const SetattrIn = record('fuse_setattr_in', 88, {
   gid: new U32(80),
   unused5: new U32(84),
 });
+
+export const SetxattrIn = record('fuse_setxattr_in', 16, {
+  size: new U32(0),
+  flags: new U32(4),
+  setxattr_flags: new U32(8),
+  padding: new U32(12),
+});
+/** FUSE_COMPAT_SETXATTR_IN_SIZE: what is sent of it without SETXATTR_EXT. */
+export const SETXATTR_COMPAT_BYTES = SetxattrIn.setxattr_flags.offset;
+/** Flags of setxattr(2). */
+export const SetxattrFlag = { CREATE: 1, REPLACE: 2 } as const;
+/** FUSE_SETXATTR_ACL_KILL_SGID: the caller may not keep set-group-id with a new access ACL. */
+export const SETXATTR_ACL_KILL_SGID = 1 << 0;
+/** Of LISTXATTR as well, without a name behind it. */
+export const GetxattrIn = record('fuse_getxattr_in', 8, { size: new U32(0), padding: new U32(4) });
+export const GetxattrOut = record('fuse_getxattr_out', 8, { size: new U32(0), padding: new U32(4) });
 
 export const InitIn = record('fuse_init_in', 64, {
   major: new U32(0),
@@ -423,10 +467,12 @@ export const InitFlag = {
   WRITEBACK_CACHE: 1 << 16,
   NO_OPEN_SUPPORT: 1 << 17,
   PARALLEL_DIROPS: 1 << 18,
+  POSIX_ACL: 1 << 20,
   MAX_PAGES: 1 << 22,
   CACHE_SYMLINKS: 1 << 23,
   NO_OPENDIR_SUPPORT: 1 << 24,
   HANDLE_KILLPRIV_V2: 1 << 28,
+  SETXATTR_EXT: 1 << 29,
   INIT_EXT: 1 << 30,
 } as const;
 

@@ -20,6 +20,7 @@ export type FuseChannel = Pick<
   | 'keepNotice'
   | 'deliverNotices'
   | 'notifyBefore'
+  | 'notifyThen'
   | 'statistics'
   | 'close'
 >;

@@ -33,16 +33,18 @@ const wanted: readonly [flag: number, reason: string][] = [
   [InitFlag.ASYNC_READ, 'several reads of one file at once'],
   [InitFlag.EXPORT_SUPPORT, "'.' and '..' are answered by lookup, so NFS can serve the mount"],
   [InitFlag.BIG_WRITES, 'writes of more than a page'],
-  [InitFlag.DONT_MASK, 'the umask is applied by the volume, which one day knows default ACLs'],
+  [InitFlag.DONT_MASK, 'the umask is applied by the volume, which knows default ACLs'],
   [InitFlag.DO_READDIRPLUS, 'a listing brings the attributes along'],
   [ADAPTIVE_READDIRPLUS ? InitFlag.READDIRPLUS_AUTO : 0, 'see ADAPTIVE_READDIRPLUS'],
   [InitFlag.ASYNC_DIO, 'direct I/O of one process at depth'],
   [InitFlag.WRITEBACK_CACHE, 'small writes are gathered in the page cache'],
   [InitFlag.NO_OPEN_SUPPORT, 'no open-file state is kept, so OPEN is never sent again'],
   [InitFlag.PARALLEL_DIROPS, 'lookups in one directory at once'],
+  [InitFlag.POSIX_ACL, 'the kernel judges by ACLs, and keeps them'],
   [InitFlag.MAX_PAGES, 'requests of MAX_TRANSFER_BYTES'],
   [InitFlag.CACHE_SYMLINKS, 'symlink targets never change'],
   [InitFlag.NO_OPENDIR_SUPPORT, 'as NO_OPEN_SUPPORT, and directories are cached'],
+  [InitFlag.SETXATTR_EXT, 'set-group-id goes with a new ACL, where the kernel says so'],
   [InitFlag.HANDLE_KILLPRIV_V2, 'set-user-id bits are cleared in the same transaction as the write'],
 ];
 const wantedFlags = wanted.reduce((flags, [flag]) => flags | flag, 0);
@@ -90,17 +92,18 @@ const TOO_OLD: ErrnoName = 'EPROTO';
 /**
  * What both sides can do.
  *
- * @param writebackCache false to have every write(2) at once.
+ * @param unwanted flags that this mount does without: WRITEBACK_CACHE to have every write(2) at
+ * once, POSIX_ACL where ACLs are not heeded.
  * @throws FsError EPROTO if the kernel is older than 7.31.
  */
-export function agree(offer: InitRequest, writebackCache = true): Agreement {
+export function agree(offer: InitRequest, unwanted = 0): Agreement {
   if (offer.major < FUSE_MAJOR) throw fsError(TOO_OLD);
   if (offer.major === FUSE_MAJOR && offer.minor < FUSE_MINOR_LEAST) throw fsError(TOO_OLD);
   const flags2 = offer.flags2 & wantedFlags2;
-  const takenFlags = writebackCache ? wantedFlags : wantedFlags & ~InitFlag.WRITEBACK_CACHE;
+  const extension = flags2 === 0 ? 0 : InitFlag.INIT_EXT;
   return {
     minor: offer.major > FUSE_MAJOR ? FUSE_MINOR_MOST : Math.min(offer.minor, FUSE_MINOR_MOST),
-    flags: (offer.flags & (takenFlags | (flags2 === 0 ? 0 : InitFlag.INIT_EXT))) >>> 0,
+    flags: (offer.flags & (wantedFlags | extension) & ~unwanted) >>> 0,
     flags2,
     // The kernel takes it down to the read_ahead_kb of the mount, which is raised after mounting.
     maxReadaheadBytes: Math.min(offer.maxReadaheadBytes, MAX_READAHEAD_BYTES),

@@ -30,6 +30,8 @@ const STORE_BYTES = OutHeader.sizeBytes + NotifyStore.sizeBytes;
 export const MOST_OUTDATED = Math.floor(
   (HEAD_BYTES - REQUEST_LEAD_BYTES - NOTICE_AT) / Math.max(STORE_BYTES, INVAL_INODE_BYTES),
 );
+/** Numbers of notices that are waited for: more than there can be at once. */
+const TOKENS = 2 ** 31;
 /** Beyond the end of every file, and where a file may end as far as the kernel is concerned. */
 const BEYOND_EVERY_FILE = 2 ** 62;
 
@@ -38,6 +40,9 @@ export class Notices {
   readonly #wire: Wire;
   readonly #minor: () => number;
   readonly #isIdle: () => boolean;
+  /** Who waits for a notice to be done, by its token. */
+  readonly #waiting = new Map<number, () => void>();
+  #nextToken = 0;
 
   /**
    * @param minor of the protocol agreed on; 0 while there is none
@@ -122,6 +127,27 @@ export class Notices {
   ): number {
     this.#invalidate(inode, offsetBytes, lengthBytes);
     return this.#channel.notifyBefore(NOTICE_AT, INVAL_INODE_BYTES, replyAt, replyBytes);
+  }
+
+  /**
+   * The kernel writes what it has cached of the bytes [from, to) and is not written, and drops all
+   * that it has cached there.
+   * @returns resolves when that is done, or cannot be
+   */
+  writeOut(inode: number, from: number, to: number): Promise<void> {
+    const lengthBytes = Number.isFinite(to) ? to - from : 0;
+    this.#invalidate(inode, from, lengthBytes);
+    const token = this.#nextToken;
+    this.#nextToken = (token + 1) % TOKENS;
+    if (this.#channel.notifyThen(NOTICE_AT, INVAL_INODE_BYTES, token) !== 0) return Promise.resolve();
+    return new Promise((resolve) => this.#waiting.set(token, resolve));
+  }
+
+  /** The notice with this token is done. */
+  noticed(token: number): void {
+    const done = this.#waiting.get(token);
+    this.#waiting.delete(token);
+    done?.();
   }
 
   /** Builds the notice at `at` of the wire. Returns its length. */

@@ -47,6 +47,9 @@ export class OperationRecorder {
     for (const opcode of [Opcode.RENAME, Opcode.RENAME2])
       this.#row(opcode, (request) => this.#renamed(request), both);
     this.#row(Opcode.WRITE, (request) => this.#written(request));
+    this.#row(Opcode.FALLOCATE, (request) => this.#allocated(request));
+    for (const opcode of [Opcode.COPY_FILE_RANGE, Opcode.COPY_FILE_RANGE_64])
+      this.#row(opcode, (request) => this.#copied(request));
     this.#row(Opcode.SETATTR, (request) => this.#resized(request));
     for (const opcode of [Opcode.FSYNC, Opcode.FSYNCDIR])
       this.#row(opcode, ({ inode }) => this.#synced(inode));
@@ -191,12 +194,26 @@ export class OperationRecorder {
   }
 
   #written({ transfer }: FuseRequest): void {
-    if (transfer.lengthBytes === 0 || this.#isPassedOver(transfer.inode)) return;
+    this.#gotBlocks(transfer.inode, transfer.offsetBytes, transfer.lengthBytes);
+  }
+
+  /** What has blocks afterwards was written, as far as a record can tell; a hole has no word. */
+  #allocated({ ranges: { fallocate } }: FuseRequest): void {
+    if (fallocate.action !== 'allocate' || fallocate.keepSize) return;
+    this.#gotBlocks(fallocate.inode, fallocate.offsetBytes, fallocate.lengthBytes);
+  }
+
+  #copied({ ranges: { copy, result } }: FuseRequest): void {
+    this.#gotBlocks(copy.to, copy.toBytes, result);
+  }
+
+  #gotBlocks(inode: number, offsetBytes: number, lengthBytes: number): void {
+    if (lengthBytes === 0 || this.#isPassedOver(inode)) return;
     const operation = this.#operation;
     operation.kind = RecordKind.write;
-    operation.inode = transfer.inode;
-    operation.offsetBytes = transfer.offsetBytes;
-    operation.lengthBytes = transfer.lengthBytes;
+    operation.inode = inode;
+    operation.offsetBytes = offsetBytes;
+    operation.lengthBytes = lengthBytes;
     this.#sink.add(operation);
   }
 

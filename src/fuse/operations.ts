@@ -12,9 +12,11 @@ import { OPCODE_LIMIT, Opcode } from './abi.ts';
 import { attributeOperations } from './attribute-operations.ts';
 import { bmapOperations } from './bmap-operation.ts';
 import { contentOperations } from './content-operations.ts';
+import { extendedAttributeOperations } from './extended-attribute-operations.ts';
 import { type OperationRow, refused } from './handler-parts.ts';
 import { ioctlOperations } from './ioctl-operations.ts';
 import { nameOperations } from './name-operations.ts';
+import { rangeOperations } from './range-operations.ts';
 import type { Handler } from './request.ts';
 import { sessionOperations } from './session-operations.ts';
 
@@ -24,16 +26,6 @@ const refusedOperations: readonly OperationRow[] = [
   // default_permissions: the kernel checks access by itself.
   [Opcode.ACCESS, refused('access', 'ENOSYS')],
 
-  // Not yet: the kernel remembers ENOSYS, and falls back where it can (lseek, copy) or says
-  // EOPNOTSUPP.
-  [Opcode.SETXATTR, refused('setxattr', 'ENOSYS', { changes: 'others' })],
-  [Opcode.GETXATTR, refused('getxattr', 'ENOSYS')],
-  [Opcode.LISTXATTR, refused('listxattr', 'ENOSYS')],
-  [Opcode.REMOVEXATTR, refused('removexattr', 'ENOSYS', { changes: 'others' })],
-  [Opcode.FALLOCATE, refused('fallocate', 'ENOSYS', { changes: 'others' })],
-  [Opcode.LSEEK, refused('lseek', 'ENOSYS')],
-  [Opcode.COPY_FILE_RANGE, refused('copy-file-range', 'ENOSYS', { changes: 'others' })],
-  [Opcode.COPY_FILE_RANGE_64, refused('copy-file-range-64', 'ENOSYS', { changes: 'others' })],
   // Never: locks are the kernel's own.
   [Opcode.GETLK, refused('getlk', 'ENOSYS')],
   [Opcode.SETLK, refused('setlk', 'ENOSYS')],
@@ -50,7 +42,9 @@ const families = [
   sessionOperations,
   nameOperations,
   attributeOperations,
+  extendedAttributeOperations,
   contentOperations,
+  rangeOperations,
   ioctlOperations,
   bmapOperations,
   refusedOperations,

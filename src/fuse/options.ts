@@ -103,6 +103,8 @@ export function parseMountOptions(texts: readonly string[], asRoot: boolean): Mo
     allocator: undefined,
     allocatorOptions: {},
     commitSeconds: OPTION_LIMITS.commitSeconds.otherwise,
+    acl: true,
+    userAttributes: true,
     recovery: true,
     record: undefined,
     recordHashNames: false,
@@ -112,6 +114,8 @@ export function parseMountOptions(texts: readonly string[], asRoot: boolean): Mo
   options.readOnly = (options.flags & MountFlag.readOnly) !== 0;
   // libfuse 2 does not say who calls: what others make would belong to root.
   if (asRoot && options.layer === 'native') options.allowOther = true;
+  // Nor does the kernel then judge by ACLs.
+  if (options.layer !== 'native') options.acl = false;
   if (!options.recovery && !options.readOnly) {
     throw new MountOptionError(
       'norecovery needs ro: a volume whose journal is left out can only be looked at',

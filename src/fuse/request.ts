@@ -31,9 +31,12 @@ import type {
 import { InHeader, NO_CALLER, OutHeader, type Wire } from './abi.ts';
 import { AttributeArguments } from './arguments/attributes.ts';
 import { ByteArguments } from './arguments/bytes.ts';
+import { ExtendedAttributeArguments } from './arguments/extended-attributes.ts';
 import { ListingArguments } from './arguments/listing.ts';
 import { NameArguments } from './arguments/names.ts';
+import { RangeArguments } from './arguments/ranges.ts';
 import { Transfer } from './arguments/transfer.ts';
+import type { AttributeSupport } from './attribute-names.ts';
 import type { BlockCounts } from './block-counts.ts';
 import type { CachedPages } from './cached-pages.ts';
 import { type Credentials, credentialsOf } from './calling-thread.ts';
@@ -63,6 +66,8 @@ export interface Conversation {
   readonly preferredBytes: number;
   /** The kernel may gather writes in its page cache. */
   readonly writebackCache: boolean;
+  /** Which extended attributes there can be. */
+  readonly attributeSupport: AttributeSupport;
   /** CREATE is answered, rather than left to MKNOD. */
   readonly atomicCreate: boolean;
   /** Scratch of STATFS. */
@@ -156,8 +161,10 @@ export class FuseRequest implements Operation {
   readonly names: NameArguments;
   readonly transfer: Transfer;
   readonly setattr = new AttributeArguments();
+  readonly extended = new ExtendedAttributeArguments();
   readonly list = new ListingArguments();
   readonly passed = new ByteArguments();
+  readonly ranges = new RangeArguments();
 
   readonly attributes: Attributes = emptyAttributes();
   /** Inode of an entry reply, 0 for none. */
@@ -235,6 +242,12 @@ export class FuseRequest implements Operation {
     if (end === from || end >= this.bodyEnd) throw fsError('EINVAL');
     this.#textEnd = end + 1;
     return new Uint8Array(bytes.buffer, bytes.byteOffset + from, end - from);
+  }
+
+  /** What stands behind the last text, to the end: a view as well. */
+  rest(): Uint8Array {
+    const { buffer, byteOffset } = this.wire.bytes;
+    return new Uint8Array(buffer, byteOffset + this.#textEnd, this.bodyEnd - this.#textEnd);
   }
 
   perform(tx: TransactionHandle): void {

@@ -48,7 +48,8 @@ async function greet(channel: FuseChannelHandle, session: Session): Promise<void
 async function startSession(descriptor: number, request: ServeRequest): Promise<Session> {
   const channel = openOrClose(descriptor, request);
   const synchronous = synchronousRequests(request.options.flags);
-  const session = new Session(channel, request.filesystem, { ...request, synchronous });
+  const attributeSupport = request.options;
+  const session = new Session(channel, request.filesystem, { ...request, synchronous, attributeSupport });
   await greet(channel, session);
   return session;
 }

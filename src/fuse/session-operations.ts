@@ -3,14 +3,17 @@
  * kernel gives back.
  */
 import { fsError } from '../fs/base/errors.ts';
-import { BatchForgetIn, ForgetIn, ForgetOne, INIT_IN_LEAST_BYTES, Opcode } from './abi.ts';
+import { BatchForgetIn, ForgetIn, ForgetOne, INIT_IN_LEAST_BYTES, InitFlag, Opcode } from './abi.ts';
 import { endAfter, type OperationRow, row, succeed } from './handler-parts.ts';
 import { agree, decodeInit, encodeInitOut } from './negotiation.ts';
 import type { Conversation, FuseRequest } from './request.ts';
 
 function decodeInitRequest(request: FuseRequest): void {
   const { conversation, wire, bodyAt, bodyEnd } = request;
-  conversation.agreed(agree(decodeInit(wire, bodyAt, bodyEnd - bodyAt), conversation.writebackCache));
+  const { writebackCache, attributeSupport } = conversation;
+  const unwanted =
+    (writebackCache ? 0 : InitFlag.WRITEBACK_CACHE) | (attributeSupport.acl ? 0 : InitFlag.POSIX_ACL);
+  conversation.agreed(agree(decodeInit(wire, bodyAt, bodyEnd - bodyAt), unwanted));
 }
 
 function answerInit(request: FuseRequest): void {

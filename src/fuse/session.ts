@@ -17,6 +17,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Errno, errnoOf, FsError, fsError } from '../fs/base/errors.ts';
 import type { FileSystem } from '../fs/base/filesystem.ts';
 import { OPCODE_LIMIT, Wire } from './abi.ts';
+import { ALL_ATTRIBUTES, type AttributeSupport } from './attribute-names.ts';
 import { BlockCounts } from './block-counts.ts';
 import { CachedPages } from './cached-pages.ts';
 import type { FuseChannel } from './channel.ts';
@@ -45,6 +46,8 @@ export interface SessionOptions {
   readonly atomicCreate?: boolean;
   /** Which requests wait for the disk by themselves, see synchronous.ts. Default none. */
   readonly synchronous?: SynchronousRequests;
+  /** Which extended attributes there can be. Default: all. */
+  readonly attributeSupport?: AttributeSupport;
   /** Answers questions to the mount, see questions.ts. Default none. */
   readonly answers?: MountAnswers;
 }
@@ -79,6 +82,7 @@ export class Session implements Conversation {
   readonly preferredBytes: number;
   readonly atomicCreate: boolean;
   readonly writebackCache: boolean;
+  readonly attributeSupport: AttributeSupport;
   readonly writeFailures = new WriteFailures();
   readonly directoryCookies: DirectoryCookies;
   readonly cachedPages = new CachedPages();
@@ -129,6 +133,7 @@ export class Session implements Conversation {
     this.atomicCreate = options.atomicCreate ?? false;
     this.#synchronous = options.synchronous ?? 'none';
     this.writebackCache = this.#synchronous !== 'all';
+    this.attributeSupport = options.attributeSupport ?? ALL_ATTRIBUTES;
     this.#channel = channel;
     this.#wire = new Wire(channel.memory.bytes);
     this.notices = new Notices(
@@ -170,6 +175,7 @@ export class Session implements Conversation {
     this.#channel.start(
       (count) => this.#onRequests(count),
       (errno) => this.#onClosed(errno),
+      (token) => this.notices.noticed(token),
     );
   }
 

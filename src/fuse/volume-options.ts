@@ -17,6 +17,10 @@ export interface VolumeMountOptions {
   allocatorOptions: Readonly<Record<string, string>>;
   /** Longest time between commits, in seconds. */
   commitSeconds: number;
+  /** Are ACLs heeded? */
+  acl: boolean;
+  /** Are there attributes of the namespace `user.`? */
+  userAttributes: boolean;
   /** Is the journal replayed if the volume was not unmounted in order? */
   recovery: boolean;
 }
@@ -46,6 +50,19 @@ export const volumeRules: OptionRules<VolumeMountOptions> = {
   // Both names are known from other filesystems: xfs and ext4.
   norecovery: skipsRecovery,
   noload: skipsRecovery,
+  // As ext4 has them, and both by default.
+  acl: turns((options) => {
+    options.acl = true;
+  }),
+  noacl: turns((options) => {
+    options.acl = false;
+  }),
+  user_xattr: turns((options) => {
+    options.userAttributes = true;
+  }),
+  nouser_xattr: turns((options) => {
+    options.userAttributes = false;
+  }),
   // 0 is the default, as for ext4: fstab lines mean the same.
   commit: takes((options, value) => {
     const limits = OPTION_LIMITS.commitSeconds;

@@ -68,6 +68,14 @@ export interface TreeEntry {
   readonly same: string;
 }
 
+/** What hangs together: an ACL is an attribute, and shows in the mode. */
+export interface NodeAttributes {
+  /** Without the type. */
+  readonly mode: number;
+  /** Extended attributes, as `attributesText` writes them. */
+  readonly attributes: string;
+}
+
 /** Each value is bytes of one kind. */
 export function attributesText(attributes: ReadonlyMap<string, Uint8Array>): string {
   const texts = [...attributes].map(([name, value]) => {
@@ -163,16 +171,16 @@ export class Model {
 
   // ---- names ----
 
-  add(path: string, kind: NodeKind, mode: number, target = ''): ModelNode {
-    const node = this.make(parentOf(path), kind, mode, target);
+  add(path: string, kind: NodeKind, attributes: NodeAttributes, target = ''): ModelNode {
+    const node = this.make(parentOf(path), kind, attributes, target);
     this.names.set(path, node);
     return node;
   }
 
   /** A node without a name. */
-  make(parent: string, kind: NodeKind, mode: number, target = ''): ModelNode {
+  make(parent: string, kind: NodeKind, { mode, attributes }: NodeAttributes, target = ''): ModelNode {
     const { flags } = this.get(parent);
-    const node = { id: this.#nextId++, kind, mode, target, attributes: '', flags };
+    const node = { id: this.#nextId++, kind, mode, target, attributes, flags };
     if (kind === 'file') {
       this.sizes.set(node.id, { sizes: [0], truncations: 0 });
       this.contents.set(node.id, []);
@@ -212,16 +220,12 @@ export class Model {
     return taken;
   }
 
-  changeMode(path: string, mode: number): void {
-    this.#change({ ...this.get(path), mode });
-  }
-
   changeFlags(path: string, flags: number): void {
     this.#change({ ...this.get(path), flags });
   }
 
-  changeAttributes(path: string, attributes: string): void {
-    this.#change({ ...this.get(path), attributes });
+  changeAttributes(path: string, { mode, attributes }: NodeAttributes): void {
+    this.#change({ ...this.get(path), mode, attributes });
   }
 
   #change(changed: ModelNode): void {

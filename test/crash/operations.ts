@@ -165,6 +165,25 @@ function dataOperations(path: string): CrashOperation[] {
       await recorder.preallocate(path, 6 * block(recorder));
       await recorder.write(path, end + 2 * block(recorder) + 100, block(recorder));
     }),
+    operation(`punch in blocks ${path}`, (recorder) =>
+      recorder.clear(path, 'punch', 90, 2 * block(recorder)),
+    ),
+    operation(`punch to the end ${path}`, (recorder) =>
+      recorder.clear(path, 'punch', block(recorder), 40 * block(recorder)),
+    ),
+    operation(`zero ${path}`, (recorder) => recorder.clear(path, 'zero', 0, 2 * block(recorder) + 300)),
+    operation(`zero and write ${path}`, async (recorder) => {
+      await recorder.clear(path, 'zero', block(recorder), 3 * block(recorder));
+      await recorder.write(path, block(recorder) + 400, block(recorder), { early: true });
+    }),
+    operation(`keep space and append ${path}`, async (recorder) => {
+      await recorder.keepSpace(path, 0, 6 * block(recorder));
+      await recorder.write(path, size(recorder), 2 * block(recorder), { early: true });
+    }),
+    operation(`keep space and truncate ${path}`, async (recorder) => {
+      await recorder.keepSpace(path, 3 * block(recorder), 3 * block(recorder));
+      await truncateQuiet(recorder, path, 4 * block(recorder) + 9);
+    }),
     operation(`truncate up ${path}`, (recorder) => truncateQuiet(recorder, path, 7 * block(recorder) + 5)),
   ];
 }
@@ -187,6 +206,24 @@ function attributeOperations(path: string): CrashOperation[] {
   ];
 }
 
+/** In the inode and in a block; with chmod, and with what is made below, in any order. */
+const ACL_OPERATIONS: CrashOperation[] = [
+  ...['/A', '/A/foo'].map((path) =>
+    operation(`set an access ACL ${path}`, (recorder) => recorder.setAcl(path, 'access', 3)),
+  ),
+  operation('set a long access ACL /A/foo', (recorder) => recorder.setAcl('/A/foo', 'access', 40)),
+  ...[2, 40].map((users) =>
+    operation(`set a default ACL of ${users} users /A`, (recorder) =>
+      recorder.setAcl('/A', 'default', users),
+    ),
+  ),
+  operation('mkdir /A/D', (recorder) => recorder.mkdir('/A/D')),
+  operation('remove the ACLs /A', async (recorder) => {
+    await recorder.removeAttribute('/A', 'system.posix_acl_default');
+    await recorder.removeAttribute('/A', 'system.posix_acl_access');
+  }),
+];
+
 /** By less than all that there is, so that it can be done again. */
 const GROWN_BYTES = 40 * 1024;
 
@@ -194,6 +231,7 @@ export const OPERATIONS: readonly CrashOperation[] = [
   ...NAME_OPERATIONS,
   ...FILES.flatMap(dataOperations),
   ...['/foo', '/A/foo', '/A'].flatMap(attributeOperations),
+  ...ACL_OPERATIONS,
   operation('grow', (recorder) => recorder.grow(GROWN_BYTES)),
   operation('shrink', async (recorder) => {
     await recorder.unlink('/filler');

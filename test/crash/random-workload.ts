@@ -59,7 +59,8 @@ class RandomWorkload {
     if (dice < 43) return this.#rename();
     if (dice < 45) return this.#chmod();
     if (dice < 71) return this.#write();
-    if (dice < 81) return this.#truncate();
+    if (dice < 78) return this.#truncate();
+    if (dice < 81) return this.#fallocate();
     if (dice < 87) return recorder.sync();
     if (dice < 90) return this.#defragment();
     if (dice < 94) return this.#syncInBackground();
@@ -74,11 +75,17 @@ class RandomWorkload {
     const path = this.#any();
     if (path === undefined) return;
     for (let i = 0; i < 4; i++) {
-      const name = `user.${random.below(3)}`;
-      if (random.chance(0.3)) await recorder.removeAttribute(path, name);
-      else await recorder.setAttribute(path, name, random.pick([0, 20, 200, 1000, 2500]));
+      const number = random.below(3);
+      if (random.chance(0.3)) await recorder.removeAttribute(path, `user.${number}`);
+      else await this.#setAttribute(path, number, random.pick([0, 20, 200, 1000, 2500]));
       if (random.chance(0.2)) await recorder.sync();
     }
+  }
+
+  async #setAttribute(path: string, number: number, lengthBytes: number): Promise<void> {
+    if (number === 2)
+      await this.recorder.setAcl(path, lengthBytes < 1000 ? 'access' : 'default', lengthBytes / 20);
+    else await this.recorder.setAttribute(path, `user.${number}`, lengthBytes);
   }
 
   /** Sometimes of a file that was made to lie in pieces. */
@@ -199,6 +206,20 @@ class RandomWorkload {
     const size = recorder.model.largestSize(recorder.model.get(path).id);
     const sizeBytes = random.pick([0, random.below(100), random.below(size + 1), size + random.below(9000)]);
     await recorder.truncate(path, sizeBytes);
+  }
+
+  async #fallocate(): Promise<void> {
+    const path = this.#file();
+    if (path === undefined || this.recorder.isTruncating(path)) return;
+    const { recorder, random } = this;
+    const { blockBytes } = recorder.volume;
+    const size = recorder.model.largestSize(recorder.model.get(path).id);
+    const offset = random.pick([0, random.below(size + 1), random.below(20) * blockBytes]);
+    const length = 1 + random.below(random.pick([200, 3 * blockBytes, 14 * blockBytes]));
+    const dice = random.below(5);
+    if (dice === 0) await recorder.keepSpace(path, offset, length);
+    else if (dice === 1) await recorder.preallocate(path, length);
+    else await recorder.clear(path, random.pick(['punch', 'zero'] as const), offset, length);
   }
 
   /** A commit that goes on while more happens. */

@@ -12,16 +12,22 @@
 
 import type { Device } from '../../src/aio/device.ts';
 import { FsError, fsError, LostDataError } from '../../src/fs/base/errors.ts';
-import { type Caller, RenameFlag, type WriteRequest } from '../../src/fs/base/filesystem.ts';
+import {
+  type Caller,
+  type FallocateAction,
+  RenameFlag,
+  type WriteRequest,
+} from '../../src/fs/base/filesystem.ts';
 import { FileType, ROOT_INODE } from '../../src/fs/format/format.ts';
 import { extentsPerStep } from '../../src/fs/format/limits.ts';
 import type { Transaction } from '../../src/fs/transaction/transaction.ts';
 import type { Volume } from '../../src/fs/volume.ts';
 import { emptyAttributes } from '../../src/fuse/encoding.ts';
 import type { DeviceEvent } from '../../src/sim/crash-image.ts';
-import { type ContentChange, Model, type ModelNode, parentOf } from './model.ts';
+import { aclBytes } from '../suite/acl-bytes.ts';
+import { type ContentChange, Model, type ModelNode, type NodeAttributes, parentOf } from './model.ts';
 import { fillPattern } from './patterns.ts';
-import { extendedAttributes } from './recovered-tree.ts';
+import { attributesOf } from './recovered-tree.ts';
 
 const CALLER: Caller = { uid: 1000, gid: 1000, umask: 0 };
 const encoder = new TextEncoder();
@@ -65,6 +71,8 @@ interface PatternWrite extends WriteStyle {
   readonly length: number;
   readonly pattern: number;
 }
+
+const RIGHTS = ['---', '--x', '-w-', '-wx', 'r--', 'r-x', 'rw-', 'rwx'] as const;
 
 export class Recorder {
   readonly model = new Model();
@@ -140,12 +148,14 @@ export class Recorder {
   async #make(path: string, kind: 'file' | 'directory', mode: number): Promise<boolean> {
     const type = kind === 'file' ? FileType.regular : FileType.directory;
     let inode = 0;
+    let made: NodeAttributes = { mode, attributes: '' };
     return this.#transaction(
       (tx) => {
         const [parent, name] = this.#place(tx, path);
         inode = this.volume.create(tx, parent, name, { mode: type | mode, deviceNumber: 0, caller: CALLER });
+        made = attributesOf(this.volume, tx, inode);
       },
-      () => this.#inodes.set(this.model.add(path, kind, mode).id, inode),
+      () => this.#inodes.set(this.model.add(path, kind, made).id, inode),
     );
   }
 
@@ -162,14 +172,16 @@ export class Recorder {
     const { volume, model } = this;
     const request = { mode: FileType.regular | 0o644, deviceNumber: 0, caller: CALLER };
     let inode = 0;
+    let attributes: NodeAttributes = { mode: 0, attributes: '' };
     const made = await this.#transaction(
       (tx) => {
         inode = volume.createUnnamed(tx, this.#resolve(tx, parentOf(path)), request);
+        attributes = attributesOf(volume, tx, inode);
       },
       () => {},
     );
     if (!made) return false;
-    const node = model.make(parentOf(path), 'file', 0o644);
+    const node = model.make(parentOf(path), 'file', attributes);
     const pattern = this.#nextPattern++;
     const change = model.beginChange(node.id, pattern, 0, lengthBytes, this.device.log.length);
     const thrown = await this.#send({ inode, offset: 0, length: lengthBytes, pattern }, (failure) => {
@@ -195,7 +207,7 @@ export class Recorder {
         const [parent, name] = this.#place(tx, path);
         this.volume.symlink(tx, parent, name, encoder.encode(target), CALLER);
       },
-      () => this.model.add(path, 'symlink', 0o777, target),
+      () => this.model.add(path, 'symlink', { mode: 0o777, attributes: '' }, target),
     );
   }
 
@@ -242,7 +254,7 @@ export class Recorder {
       () => {
         if (!happened) return;
         this.model.rename(from, to);
-        this.model.add(from, 'whiteout', 0);
+        this.model.add(from, 'whiteout', { mode: 0, attributes: '' });
       },
     );
   }
@@ -257,9 +269,19 @@ export class Recorder {
   }
 
   chmod(path: string, mode: number): Promise<boolean> {
-    return this.#transaction(
-      (tx) => this.volume.changeAttributes(tx, this.#resolve(tx, path), { mode }),
-      () => this.model.changeMode(path, mode),
+    return this.#changeAttributes(path, (tx, inode) => this.volume.changeAttributes(tx, inode, { mode }));
+  }
+
+  /** Of this many named users, whose permissions are others each time. */
+  setAcl(path: string, name: 'access' | 'default', users: number): Promise<boolean> {
+    const kind = this.#nextValue++ % 8;
+    const named = Array.from(
+      { length: Math.max(1, users) },
+      (_, i) => `u:${i + 1}:${RIGHTS[(kind + i) % 8]}`,
+    );
+    const acl = aclBytes(`u::${RIGHTS[kind]},${named.join(',')},g::r-x,m::${RIGHTS[7 - kind]},o::---`);
+    return this.#changeAttributes(path, (tx, inode) =>
+      this.volume.setExtendedAttribute(tx, inode, encoder.encode(`system.posix_acl_${name}`), acl),
     );
   }
 
@@ -286,14 +308,14 @@ export class Recorder {
   }
 
   #changeAttributes(path: string, change: (tx: Transaction, inode: number) => void): Promise<boolean> {
-    let text = '';
+    let changed: NodeAttributes = { mode: 0, attributes: '' };
     return this.#transaction(
       (tx) => {
         const inode = this.#resolve(tx, path);
         change(tx, inode);
-        text = extendedAttributes(this.volume, tx, inode);
+        changed = attributesOf(this.volume, tx, inode);
       },
-      () => this.model.changeAttributes(path, text),
+      () => this.model.changeAttributes(path, changed),
     );
   }
 
@@ -473,8 +495,50 @@ export class Recorder {
     });
   }
 
-  /** Does nothing if data of the file is on its way. */
-  /** Blocks for a range behind the end, which becomes longer by it. */
+  /** A range becomes zeros: a hole, or unwritten. The file keeps its size. */
+  async clear(path: string, action: 'punch' | 'zero', offset: number, lengthBytes: number): Promise<boolean> {
+    const node = this.#file(path);
+    if (!node) return false;
+    const { model } = this;
+    const change = model.beginChange(node.id, 0, offset, offset + lengthBytes, this.device.log.length);
+    if (!(await this.#fallocate(path, action, offset, lengthBytes))) return false;
+    change.endTick = ++model.tick;
+    this.#version();
+    return true;
+  }
+
+  /** Blocks for a range, wherever it ends: nothing that anybody sees changes. */
+  keepSpace(path: string, offset: number, lengthBytes: number): Promise<boolean> {
+    if (!this.#file(path)) return Promise.resolve(false);
+    return this.#fallocate(path, 'allocate', offset, lengthBytes);
+  }
+
+  /** Without a change of the size. False if it was refused: it may be done in part. */
+  async #fallocate(
+    path: string,
+    action: FallocateAction,
+    offsetBytes: number,
+    lengthBytes: number,
+  ): Promise<boolean> {
+    const { id } = this.model.get(path);
+    const times = { updateTimes: true, killPrivileges: false };
+    this.#setBusy(id, 1);
+    try {
+      const inode = this.inodeOf(path);
+      await this.volume.fallocate({ inode, action, offsetBytes, lengthBytes, keepSize: true, ...times });
+      return true;
+    } catch (thrown) {
+      if (!this.#isRefusal(thrown)) throw thrown;
+      return false;
+    } finally {
+      this.#setBusy(id, -1);
+    }
+  }
+
+  /**
+   * Blocks for a range behind the end, which becomes longer by it. Does nothing if data of
+   * the file is on its way.
+   */
   preallocate(path: string, lengthBytes: number): Promise<boolean> {
     const node = this.model.names.get(path);
     const size = node ? this.model.largestSize(node.id) : 0;
@@ -483,7 +547,10 @@ export class Recorder {
     );
   }
 
-  /** @param how does it, if not by a truncation */
+  /**
+   * Does nothing if data of the file is on its way.
+   * @param how does it, if not by a truncation
+   */
   async truncate(
     path: string,
     sizeBytes: number,

@@ -8,7 +8,14 @@ import { FILE_TYPE_MASK, FileType, ROOT_INODE } from '../../src/fs/format/format
 import type { Transaction } from '../../src/fs/transaction/transaction.ts';
 import type { Volume } from '../../src/fs/volume.ts';
 import { emptyAttributes } from '../../src/fuse/encoding.ts';
-import { attributesText, comparePaths, type NodeKind, type TreeEntry, treeSignature } from './model.ts';
+import {
+  attributesText,
+  comparePaths,
+  type NodeAttributes,
+  type NodeKind,
+  type TreeEntry,
+  treeSignature,
+} from './model.ts';
 
 const decoder = new TextDecoder();
 /** More names than any workload makes: a directory that lists without end must not hang the run. */
@@ -62,8 +69,14 @@ export async function readTree(volume: Volume): Promise<RecoveredTree> {
   return { signature: treeSignature(entries), files };
 }
 
-/** The extended attributes of an inode, as the model writes them. */
-export function extendedAttributes(volume: Volume, tx: Transaction, inode: number): string {
+/** The mode and the extended attributes of an inode, as the model has them. */
+export function attributesOf(volume: Volume, tx: Transaction, inode: number): NodeAttributes {
+  const found = emptyAttributes();
+  volume.readAttributes(tx, inode, found);
+  return { mode: found.mode & 0o7777, attributes: extendedAttributes(volume, tx, inode) };
+}
+
+function extendedAttributes(volume: Volume, tx: Transaction, inode: number): string {
   const values = new Map<string, Uint8Array>();
   for (const name of volume.listExtendedAttributes(tx, inode))
     values.set(decoder.decode(name), volume.getExtendedAttribute(tx, inode, name));

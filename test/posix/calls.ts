@@ -9,7 +9,7 @@
  * 1970. A call that fails throws an error whose `code` is the errno's name.
  */
 import { constants } from 'node:os';
-import { RenameFlag } from '../../src/fs/base/filesystem.ts';
+import { RenameFlag, type SetMode } from '../../src/fs/base/filesystem.ts';
 
 /** What a harness may lack. A case that needs it says so, and is left out where it is missing. */
 export type Capability =
@@ -115,11 +115,19 @@ export type OpenFlag =
   /** O_TMPFILE: the path is that of a directory. */
   | 'unnamed';
 
+export type RangeChange = 'allocate' | 'punch' | 'zero';
+
 export interface OpenFile {
   read(offset: number, lengthBytes: number): Promise<Buffer>;
   /** Writes all of it. */
   write(offset: number, data: Uint8Array): Promise<void>;
   status(): Promise<Status>;
+  /** fallocate(2), of the modes that FUSE knows. */
+  fallocate(change: RangeChange, offset: number, lengthBytes: number, keepSize: boolean): Promise<void>;
+  /** lseek(2) with SEEK_DATA or SEEK_HOLE. */
+  seek(offset: number, target: 'data' | 'hole'): Promise<number>;
+  /** copy_file_range(2), once. */
+  copyTo(target: OpenFile, from: number, to: number, lengthBytes: number): Promise<number>;
   truncate(sizeBytes: number): Promise<void>;
   chmod(mode: number): Promise<void>;
   utimens(access: TimeToSet, modify: TimeToSet): Promise<void>;
@@ -172,6 +180,14 @@ export interface Calls {
   setFlags(path: string, flags: number): Promise<void>;
   open(path: string, access: Access, flags?: readonly OpenFlag[], mode?: number): Promise<OpenFile>;
   statfs(): Promise<Space>;
+  /** lgetxattr(2). */
+  attribute(path: string, name: string): Promise<Buffer>;
+  /** llistxattr(2), sorted. */
+  attributes(path: string): Promise<string[]>;
+  /** lsetxattr(2). */
+  setAttribute(path: string, name: string, value: Uint8Array, mode?: SetMode): Promise<void>;
+  /** lremovexattr(2). */
+  removeAttribute(path: string, name: string): Promise<void>;
 
   /** mknod(2) of a regular file whose name is not taken apart. */
   makeNamed(name: string): Promise<void>;
@@ -193,9 +209,11 @@ export class PosixError extends Error {
   }
 }
 
-/** Of two names for one number the first: EAGAIN, not EWOULDBLOCK; but that of the kernel. */
+/** Of two names for one number the first, but for those: EAGAIN, not EWOULDBLOCK. */
+const OTHER_NAMES: readonly string[] = ['ENOTSUP'];
 const ERRNO_NAMES = new Map(
   Object.entries(constants.errno)
+    .filter(([name]) => !OTHER_NAMES.includes(name))
     .map(([name, number]): [number, string] => [number, name])
     .reverse(),
-).set(constants.errno.EOPNOTSUPP, 'EOPNOTSUPP');
+);

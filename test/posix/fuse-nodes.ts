@@ -6,6 +6,7 @@
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { expect } from 'vitest';
+import type { SetMode } from '../../src/fs/base/filesystem.ts';
 import { Opcode } from '../../src/fuse/abi.ts';
 import { Session } from '../../src/fuse/session.ts';
 import { FakeChannel, message, type Reply, u32, u64 } from '../suite/fuse-fake-channel.ts';
@@ -20,7 +21,7 @@ import {
   Type,
   type User,
 } from './calls.ts';
-import type { NodeChanges, Nodes } from './name-walk.ts';
+import type { NodeChanges, NodeCopy, NodeRange, Nodes } from './name-walk.ts';
 import { decodedDevice, encodedDevice, momentOf, nanosecondsOf } from './numbers.ts';
 
 const LONGEST_TRANSFER = 64 * 1024;
@@ -46,6 +47,9 @@ const FS_IOC_SETFLAGS = 0x40086602;
 const O_RDWR = 2;
 const O_TMPFILE = 0o20200000;
 const SLASH = Buffer.from('/');
+const LONGEST_ATTRIBUTE = 64 * 1024;
+/** By XATTR_CREATE and XATTR_REPLACE. */
+const SET_MODES: readonly SetMode[] = ['any', 'create', 'replace'];
 
 /** The struct fuse_attr at `at`. */
 function statusAt(body: Buffer, at: number): Status {
@@ -107,6 +111,7 @@ export class FuseNodes implements Nodes {
   readonly channel = new FakeChannel();
   /** What the session wrote to its log. */
   readonly lines: string[] = [];
+  #copies = 0;
 
   constructor(test: TestVolume) {
     new Session(this.channel, test.volume, { log: (line) => this.lines.push(line) }).start();
@@ -257,6 +262,50 @@ export class FuseNodes implements Nodes {
 
   async sync(inode: number): Promise<void> {
     await this.#ask(Opcode.FSYNC, inode, FSYNC_IN);
+  }
+
+  attribute(inode: number, name: Buffer): Promise<Buffer> {
+    return this.#ask(Opcode.GETXATTR, inode, Buffer.concat([u32(LONGEST_ATTRIBUTE, 0), name, END]));
+  }
+
+  async attributes(inode: number): Promise<string[]> {
+    const body = await this.#ask(Opcode.LISTXATTR, inode, u32(LONGEST_ATTRIBUTE, 0));
+    return body.toString('latin1').split('\0').slice(0, -1);
+  }
+
+  /** The struct fuse_setxattr_in as it is without FUSE_SETXATTR_EXT. */
+  async setAttribute(inode: number, name: Buffer, value: Uint8Array, mode: SetMode): Promise<void> {
+    const head = u32(value.length, SET_MODES.indexOf(mode));
+    await this.#ask(Opcode.SETXATTR, inode, Buffer.concat([head, name, END, value]));
+  }
+
+  async removeAttribute(inode: number, name: Buffer): Promise<void> {
+    await this.#ask(Opcode.REMOVEXATTR, inode, Buffer.concat([name, END]));
+  }
+
+  async fallocate(inode: number, range: NodeRange, user: User): Promise<void> {
+    const { change, offset, lengthBytes, keepSize } = range;
+    const mode = { allocate: 0, punch: 2, zero: 16 }[change] | (keepSize ? 1 : 0);
+    await this.#ask(
+      Opcode.FALLOCATE,
+      inode,
+      Buffer.concat([u64(0, offset, lengthBytes), u32(mode, 0)]),
+      user,
+    );
+  }
+
+  async seek(inode: number, offset: number, target: 'data' | 'hole'): Promise<number> {
+    const body = Buffer.concat([u64(0, offset), u32(target === 'data' ? 3 : 4, 0)]);
+    return Number((await this.#ask(Opcode.LSEEK, inode, body)).readBigUInt64LE(0));
+  }
+
+  /** By the request with the short answer, and by the other one, in turn. */
+  async copy({ source, target, from, to, lengthBytes }: NodeCopy, user: User): Promise<number> {
+    const body = u64(0, from, target, 0, to, lengthBytes, 0);
+    this.#copies++;
+    if (this.#copies % 2 === 0)
+      return (await this.#ask(Opcode.COPY_FILE_RANGE, source, body, user)).readUInt32LE(0);
+    return Number((await this.#ask(Opcode.COPY_FILE_RANGE_64, source, body, user)).readBigUInt64LE(0));
   }
 
   async statfs(): Promise<Space> {

@@ -7,6 +7,7 @@ import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import type { Readable, Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
+import type { SetMode } from '../../src/fs/base/filesystem.ts';
 import {
   type Access,
   ALL_FLAGS,
@@ -17,6 +18,7 @@ import {
   type OpenFile,
   type OpenFlag,
   PosixError,
+  type RangeChange,
   type Space,
   type Status,
   type TimeToSet,
@@ -97,6 +99,23 @@ class MountFile implements OpenFile {
 
   async status(): Promise<Status> {
     return statusOf(await this.#ask('statusOpen'));
+  }
+
+  async fallocate(
+    change: RangeChange,
+    offset: number,
+    lengthBytes: number,
+    keepSize: boolean,
+  ): Promise<void> {
+    await this.#ask('fallocate', change, offset, lengthBytes, keepSize);
+  }
+
+  async seek(offset: number, target: 'data' | 'hole'): Promise<number> {
+    return Number(await this.#ask('seek', offset, target));
+  }
+
+  async copyTo(target: OpenFile, from: number, to: number, lengthBytes: number): Promise<number> {
+    return Number(await this.#ask('copy', descriptorOf(target), from, to, lengthBytes));
   }
 
   async truncate(sizeBytes: number): Promise<void> {
@@ -232,6 +251,22 @@ export class MountCalls implements Calls {
 
   async statfs(): Promise<Space> {
     return (await this.ask('statfs')) as Space;
+  }
+
+  async attribute(path: string, name: string): Promise<Buffer> {
+    return Buffer.from(String(await this.ask('attribute', path, name)), 'base64');
+  }
+
+  async attributes(path: string): Promise<string[]> {
+    return ((await this.ask('attributes', path)) as string[]).sort();
+  }
+
+  async setAttribute(path: string, name: string, value: Uint8Array, mode: SetMode = 'any'): Promise<void> {
+    await this.ask('setAttribute', path, name, Buffer.from(value).toString('base64'), mode);
+  }
+
+  async removeAttribute(path: string, name: string): Promise<void> {
+    await this.ask('removeAttribute', path, name);
   }
 
   makeNamed(name: string): Promise<void> {

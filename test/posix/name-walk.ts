@@ -4,6 +4,7 @@
  * and gives it back, and says of a write or a truncation that it comes from an ordinary user. It
  * checks nothing, so that every errno is the filesystem's own.
  */
+import type { SetMode } from '../../src/fs/base/filesystem.ts';
 import type {
   Access,
   Calls,
@@ -11,6 +12,7 @@ import type {
   Entry,
   OpenFile,
   OpenFlag,
+  RangeChange,
   Space,
   Status,
   TimeToSet,
@@ -27,6 +29,22 @@ export interface NodeChanges {
   readonly modify?: TimeToSet;
   /** Set-user-id and set-group-id are lost by it, as they are by chown(2). */
   readonly kill?: boolean;
+}
+
+export interface NodeRange {
+  readonly change: RangeChange;
+  readonly offset: number;
+  readonly lengthBytes: number;
+  readonly keepSize: boolean;
+}
+
+/** Two inodes, from where in the one to where in the other, and how much. */
+export interface NodeCopy {
+  readonly source: number;
+  readonly target: number;
+  readonly from: number;
+  readonly to: number;
+  readonly lengthBytes: number;
 }
 
 /** A filesystem as the kernel sees it. An inode that is answered is a reference, for `forget`. */
@@ -59,8 +77,15 @@ export interface Nodes {
   setFlags(inode: number, flags: number): Promise<void>;
   read(inode: number, offset: number, lengthBytes: number): Promise<Buffer>;
   write(inode: number, offset: number, data: Uint8Array, kill: boolean): Promise<void>;
+  fallocate(inode: number, range: NodeRange, user: User): Promise<void>;
+  seek(inode: number, offset: number, target: 'data' | 'hole'): Promise<number>;
+  copy(copy: NodeCopy, user: User): Promise<number>;
   list(inode: number, cookie: bigint, bufferBytes: number): Promise<Entry[]>;
   sync(inode: number): Promise<void>;
+  attribute(inode: number, name: Buffer): Promise<Buffer>;
+  attributes(inode: number): Promise<string[]>;
+  setAttribute(inode: number, name: Buffer, value: Uint8Array, mode: SetMode): Promise<void>;
+  removeAttribute(inode: number, name: Buffer): Promise<void>;
   statfs(): Promise<Space>;
 }
 
@@ -95,6 +120,20 @@ class HeldNode implements OpenFile {
 
   status(): Promise<Status> {
     return this.#nodes.status(this.inode);
+  }
+
+  fallocate(change: RangeChange, offset: number, lengthBytes: number, keepSize: boolean): Promise<void> {
+    return this.#nodes.fallocate(this.inode, { change, offset, lengthBytes, keepSize }, this.calls.user);
+  }
+
+  seek(offset: number, target: 'data' | 'hole'): Promise<number> {
+    return this.#nodes.seek(this.inode, offset, target);
+  }
+
+  copyTo(target: OpenFile, from: number, to: number, lengthBytes: number): Promise<number> {
+    if (!(target instanceof HeldNode)) throw new Error('a file of another harness');
+    const copy = { source: this.inode, target: target.inode, from, to, lengthBytes };
+    return this.#nodes.copy(copy, this.calls.user);
   }
 
   truncate(sizeBytes: number): Promise<void> {
@@ -296,6 +335,22 @@ export class NodeCalls implements Calls {
 
   statfs(): Promise<Space> {
     return this.nodes.statfs();
+  }
+
+  attribute(path: string, name: string): Promise<Buffer> {
+    return this.#withNode(path, (inode) => this.nodes.attribute(inode, bytesOf(name)));
+  }
+
+  attributes(path: string): Promise<string[]> {
+    return this.#withNode(path, async (inode) => (await this.nodes.attributes(inode)).sort());
+  }
+
+  setAttribute(path: string, name: string, value: Uint8Array, mode: SetMode = 'any'): Promise<void> {
+    return this.#withNode(path, (inode) => this.nodes.setAttribute(inode, bytesOf(name), value, mode));
+  }
+
+  removeAttribute(path: string, name: string): Promise<void> {
+    return this.#withNode(path, (inode) => this.nodes.removeAttribute(inode, bytesOf(name)));
   }
 
   makeNamed(name: string): Promise<void> {

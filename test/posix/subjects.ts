@@ -1,7 +1,9 @@
 /** All cases, by subject. */
+import { accessLists } from './cases/access-lists.ts';
 import { ends, sparse } from './cases/content.ts';
 import { create } from './cases/create.ts';
 import { directories } from './cases/directories.ts';
+import { extendedAttributes } from './cases/extended-attributes.ts';
 import { flags } from './cases/flags.ts';
 import { limits } from './cases/limits.ts';
 import { link } from './cases/link.ts';
@@ -9,6 +11,7 @@ import { listing } from './cases/listing.ts';
 import { names } from './cases/names.ts';
 import { orphans } from './cases/orphans.ts';
 import { permissions } from './cases/permissions.ts';
+import { copyRange, fallocate, fullAllocated, seek } from './cases/ranges.ts';
 import { rename } from './cases/rename.ts';
 import { setId } from './cases/set-id.ts';
 import { fullDisk, statfs } from './cases/space.ts';
@@ -29,13 +32,19 @@ export const SUBJECTS: readonly Subject[] = [
   times,
   permissions,
   setId,
+  extendedAttributes,
+  accessLists,
   sparse,
   ends,
+  fallocate,
+  seek,
+  copyRange,
   listing,
   names,
   limits,
   statfs,
   fullDisk,
+  fullAllocated,
   orphans,
   unnamed,
   whiteout,

@@ -35,8 +35,12 @@ FLAGS = {
     "sync": os.O_SYNC,
     "unnamed": os.O_TMPFILE,
 }
+KEEP_SIZE = 1
+FALLOCATE = {"allocate": 0, "punch": 2, "zero": 16}
 SYS_GETDENTS64 = {"x86_64": 217, "aarch64": 61}[os.uname().machine]
 FS_IOC_GETFLAGS, FS_IOC_SETFLAGS = 0x80086601, 0x40086602
+# By XATTR_CREATE and XATTR_REPLACE.
+SET_MODES = ["any", "create", "replace"]
 # Longer than any clock of the kernel ticks.
 TICK_SECONDS = 0.012
 
@@ -197,6 +201,22 @@ def set_flags(base, path, wanted, known):
     with_descriptor(base, path, work)
 
 
+def attribute(base, path, name):
+    return base64.b64encode(os.getxattr(raw(path), raw(name), follow_symlinks=False)).decode()
+
+
+def attributes(base, path):
+    return os.listxattr(raw(path), follow_symlinks=False)
+
+
+def set_attribute(base, path, name, value, mode):
+    os.setxattr(raw(path), raw(name), base64.b64decode(value), SET_MODES.index(mode), follow_symlinks=False)
+
+
+def remove_attribute(base, path, name):
+    os.removexattr(raw(path), raw(name), follow_symlinks=False)
+
+
 # Calls on open files: (base, descriptor, ...)
 
 
@@ -243,6 +263,19 @@ def utimens_open(base, descriptor, access, modify):
     checked(libc.futimens(descriptor, (Timespec * 2)(timespec(access), timespec(modify))))
 
 
+def fallocate(base, descriptor, change, offset, length, keep_size):
+    mode = FALLOCATE[change] | (KEEP_SIZE if keep_size else 0)
+    checked(libc.fallocate64(descriptor, mode, ctypes.c_int64(offset), ctypes.c_int64(length)))
+
+
+def seek(base, descriptor, offset, target):
+    return os.lseek(descriptor, offset, os.SEEK_DATA if target == "data" else os.SEEK_HOLE)
+
+
+def copy(base, descriptor, target, source_offset, target_offset, length):
+    return os.copy_file_range(descriptor, target, length, source_offset, target_offset)
+
+
 def drop_cache(base, descriptor):
     os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
 
@@ -270,6 +303,10 @@ CALLS = {
     "setFlags": set_flags,
     "open": open_file,
     "statfs": space,
+    "attribute": attribute,
+    "attributes": attributes,
+    "setAttribute": set_attribute,
+    "removeAttribute": remove_attribute,
     "chdir": change_directory,
     "tick": lambda base: time.sleep(TICK_SECONDS),
     "now": lambda base: str(time.time_ns()),
@@ -278,6 +315,9 @@ CALLS = {
     "list": list_directory,
     "linkOpen": link_open,
     "truncateOpen": truncate_open,
+    "fallocate": fallocate,
+    "seek": seek,
+    "copy": copy,
     "utimensOpen": utimens_open,
     "chmodOpen": lambda base, descriptor, mode: os.fchmod(descriptor, mode),
     "statusOpen": lambda base, descriptor: status(os.fstat(descriptor)),

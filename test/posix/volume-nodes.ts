@@ -1,6 +1,11 @@
 /** A volume in memory, asked directly. */
 import { fsError } from '../../src/fs/base/errors.ts';
-import { type AttributeChanges, type Attributes, FileFlag } from '../../src/fs/base/filesystem.ts';
+import {
+  type AttributeChanges,
+  type Attributes,
+  FileFlag,
+  type SetMode,
+} from '../../src/fs/base/filesystem.ts';
 import type { Transaction } from '../../src/fs/transaction/transaction.ts';
 import type { Volume } from '../../src/fs/volume.ts';
 import { emptyStatistics } from '../../src/fuse/encoding.ts';
@@ -15,7 +20,7 @@ import {
   Type,
   type User,
 } from './calls.ts';
-import type { NodeChanges, Nodes } from './name-walk.ts';
+import type { NodeChanges, NodeCopy, NodeRange, Nodes } from './name-walk.ts';
 import { decodedDevice, encodedDevice, momentOf, nanosecondsOf } from './numbers.ts';
 
 const LONGEST_TRANSFER = 1024 * 1024;
@@ -189,6 +194,23 @@ export class VolumeNodes implements Nodes {
     });
   }
 
+  fallocate(inode: number, range: NodeRange, { uid }: User): Promise<void> {
+    const { change: action, offset: offsetBytes, lengthBytes, keepSize } = range;
+    const how = { keepSize, updateTimes: true, killPrivileges: uid !== 0 };
+    return this.#volume.fallocate({ inode, action, offsetBytes, lengthBytes, ...how });
+  }
+
+  async seek(inode: number, offset: number, target: 'data' | 'hole'): Promise<number> {
+    const { offsetBytes } = await this.#volume.seek(inode, offset, target);
+    if (offsetBytes < 0) throw fsError('ENXIO');
+    return offsetBytes;
+  }
+
+  copy({ source, target, from, to, lengthBytes }: NodeCopy, { uid }: User): Promise<number> {
+    const range = { from: source, fromBytes: from, to: target, toBytes: to, lengthBytes };
+    return this.#volume.copyRange({ ...range, updateTimes: true, killPrivileges: uid !== 0 });
+  }
+
   list(inode: number, cookie: bigint, bufferBytes: number): Promise<Entry[]> {
     return this.#volume.run((tx) => {
       const entries: Entry[] = [];
@@ -209,6 +231,23 @@ export class VolumeNodes implements Nodes {
 
   sync(inode: number): Promise<void> {
     return this.#volume.sync(inode);
+  }
+
+  async attribute(inode: number, name: Buffer): Promise<Buffer> {
+    return Buffer.from(await this.#volume.run((tx) => this.#volume.getExtendedAttribute(tx, inode, name)));
+  }
+
+  async attributes(inode: number): Promise<string[]> {
+    const names = await this.#volume.run((tx) => this.#volume.listExtendedAttributes(tx, inode));
+    return names.map((name) => Buffer.from(name).toString('latin1'));
+  }
+
+  setAttribute(inode: number, name: Buffer, value: Uint8Array, mode: SetMode): Promise<void> {
+    return this.#volume.run((tx) => this.#volume.setExtendedAttribute(tx, inode, name, value, mode));
+  }
+
+  removeAttribute(inode: number, name: Buffer): Promise<void> {
+    return this.#volume.run((tx) => this.#volume.removeExtendedAttribute(tx, inode, name));
   }
 
   async statfs(): Promise<Space> {

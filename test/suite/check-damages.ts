@@ -219,6 +219,24 @@ export const DAMAGES: [what: string, damage: Damage, codes: ProblemCode[]][] = [
     ['attribute-record'],
   ],
   [
+    'permissions of an ACL',
+    attributeRecord(
+      () => names.shared,
+      0,
+      (view, at) => view.setUint16(at + AttributeRecord.sizeBytes + 24 + 4 + 2, 8, true),
+    ),
+    ['attribute-acl'],
+  ],
+  [
+    'an ACL of another order',
+    attributeRecord(
+      () => names.shared,
+      0,
+      (view, at) => view.setUint16(at + AttributeRecord.sizeBytes + 24 + 4, 2, true),
+    ),
+    ['attribute-acl'],
+  ],
+  [
     'length of a value',
     attributeRecord(
       () => names.marked,

@@ -21,6 +21,7 @@ import { defaultJournalBlocks } from '../../src/fs/format/layout.ts';
 import { formatVolume } from '../../src/fs/mkfs.ts';
 import { openVolume, type Volume } from '../../src/fs/volume.ts';
 import { MemoryDevice } from '../../src/sim/memory-device.ts';
+import { aclBytes } from './acl-bytes.ts';
 
 export const BLOCK = 4096;
 export const SIZE = 8 * 1024 * 1024;
@@ -41,6 +42,7 @@ export const names = {
   tagged: 0,
   labelled: 0,
   marked: 0,
+  shared: 0,
 };
 export let sample: MemoryDevice;
 
@@ -233,6 +235,11 @@ async function makeAttributes(volume: Volume, device: MemoryDevice): Promise<voi
     );
   for (const inode of [names.tagged, names.marked, noted]) await set(inode, 'user.small', 30);
   await set(names.tagged, 'user.other', 20);
+  const acl = aclBytes('u::rw-,u:7:r--,g::r--,m::r--,o::---');
+  names.shared = await make(volume, names.folder, 'shared', FileType.directory);
+  await volume.run((tx) =>
+    volume.setExtendedAttribute(tx, names.shared, text('system.posix_acl_default'), acl),
+  );
   for (const length of [3000, 5000, 7000, 100]) await set(names.labelled, `user.${length}`, length);
 }
 

@@ -29,6 +29,7 @@ export class FakeChannel implements FuseChannel {
   readonly #taken = new Set<number>();
   #onRequests: (count: number) => void = () => {};
   #onClosed: (errno: number) => void = () => {};
+  #onNoticed: (token: number) => void = () => {};
 
   constructor(slotCount = 4, payloadBytes = 65536) {
     this.slotCount = slotCount;
@@ -36,9 +37,14 @@ export class FakeChannel implements FuseChannel {
     this.memory = { bytes: new Uint8Array(this.slotBytes * slotCount) };
   }
 
-  start(onRequests: (count: number) => void, onClosed: (errno: number) => void): void {
+  start(
+    onRequests: (count: number) => void,
+    onClosed: (errno: number) => void,
+    onNoticed: (token: number) => void = () => {},
+  ): void {
     this.#onRequests = onRequests;
     this.#onClosed = onClosed;
+    this.#onNoticed = onNoticed;
   }
 
   /** Delivers messages as one batch. */
@@ -112,6 +118,18 @@ export class FakeChannel implements FuseChannel {
     this.repliesBefore.push(this.replies.length);
     this.notify(offset, lengthBytes);
     return this.reply(replyAt, replyBytes);
+  }
+
+  /** What the kernel does when it is told to write out what it has cached, before it is done. */
+  onWriteOut: () => void = () => {};
+
+  notifyThen(offset: number, lengthBytes: number, token: number): number {
+    this.notify(offset, lengthBytes);
+    setImmediate(() => {
+      this.onWriteOut();
+      this.#onNoticed(token);
+    });
+    return 0;
   }
 
   release(slot: number): void {

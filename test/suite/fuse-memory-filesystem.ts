@@ -11,12 +11,17 @@ import type {
   AttributeChanges,
   Attributes,
   Caller,
+  CopyRequest,
   CreateRequest,
   EntryVisitor,
+  FallocateRequest,
   FileSystem,
   FlagChanges,
   Operation,
   ReadRequest,
+  SeekAnswer,
+  SeekTarget,
+  SetMode,
   SpaceStatistics,
   TransactionHandle,
   WriteRequest,
@@ -30,6 +35,7 @@ interface Node {
   parent: number;
   names: Map<string, number>;
   bytes: Uint8Array;
+  extended: Map<string, Uint8Array>;
   references: number;
 }
 
@@ -125,6 +131,7 @@ export class MemoryFileSystem implements FileSystem {
       parent,
       names: new Map<string, number>(),
       bytes: new Uint8Array(0),
+      extended: new Map<string, Uint8Array>(),
       references: 0,
     };
     this.#nodes.set(inode, node);
@@ -170,6 +177,34 @@ export class MemoryFileSystem implements FileSystem {
     const { attributes } = this.node(inode);
     attributes.flags = changes.flags ?? attributes.flags;
     attributes.projectId = changes.projectId ?? attributes.projectId;
+  }
+
+  getExtendedAttribute(_: TransactionHandle, inode: number, name: Uint8Array): Uint8Array {
+    this.#enter('getExtendedAttribute', inode, keyOf(name));
+    const value = this.node(inode).extended.get(keyOf(name));
+    if (value === undefined) throw fsError('ENODATA');
+    return value;
+  }
+
+  listExtendedAttributes(_: TransactionHandle, inode: number): Uint8Array[] {
+    this.#enter('listExtendedAttributes', inode);
+    return [...this.node(inode).extended.keys()].map((name) => Buffer.from(name, 'latin1'));
+  }
+
+  setExtendedAttribute(
+    _: TransactionHandle,
+    inode: number,
+    name: Uint8Array,
+    value: Uint8Array,
+    mode?: SetMode,
+  ): void {
+    this.#enter('setExtendedAttribute', inode, keyOf(name), keyOf(value), mode);
+    this.node(inode).extended.set(keyOf(name), value.slice());
+  }
+
+  removeExtendedAttribute(_: TransactionHandle, inode: number, name: Uint8Array): void {
+    this.#enter('removeExtendedAttribute', inode, keyOf(name));
+    if (!this.node(inode).extended.delete(keyOf(name))) throw fsError('ENODATA');
   }
 
   create(_: TransactionHandle, parent: number, name: Uint8Array, request: CreateRequest): number {
@@ -327,6 +362,40 @@ export class MemoryFileSystem implements FileSystem {
   async setSize(inode: number, sizeBytes: number, killPrivileges: boolean): Promise<void> {
     this.#enter('setSize', inode, sizeBytes, killPrivileges);
     this.#resize(this.node(inode), sizeBytes);
+  }
+
+  async fallocate({ inode, action, offsetBytes, lengthBytes, ...rest }: FallocateRequest): Promise<void> {
+    this.#enter('fallocate', inode, action, offsetBytes, lengthBytes, rest);
+    const node = this.node(inode);
+    const endByte = offsetBytes + lengthBytes;
+    if (!rest.keepSize && endByte > node.bytes.length) this.#resize(node, endByte);
+    if (action !== 'allocate') node.bytes.fill(0, offsetBytes, endByte);
+  }
+
+  /** Bytes that are zero are holes. */
+  async seek(inode: number, offsetBytes: number, target: SeekTarget): Promise<SeekAnswer> {
+    this.#enter('seek', inode, offsetBytes, target);
+    const { bytes } = this.node(inode);
+    const isHole = (at: number) => bytes[at] === 0;
+    const end = Number.POSITIVE_INFINITY;
+    if (offsetBytes >= bytes.length) return { offsetBytes: -1, holeFrom: offsetBytes, holeEnd: end };
+    let at = offsetBytes;
+    while (at < bytes.length && isHole(at) === (target === 'data')) at++;
+    if (target === 'data' && at === bytes.length)
+      return { offsetBytes: -1, holeFrom: offsetBytes, holeEnd: end };
+    if (target === 'data') return { offsetBytes: at, holeFrom: offsetBytes, holeEnd: at };
+    let holeEnd = at;
+    while (holeEnd < bytes.length && isHole(holeEnd)) holeEnd++;
+    return { offsetBytes: at, holeFrom: at, holeEnd: holeEnd === bytes.length ? end : holeEnd };
+  }
+
+  async copyRange({ from, fromBytes, to, toBytes, lengthBytes, ...rest }: CopyRequest): Promise<number> {
+    this.#enter('copyRange', from, fromBytes, to, toBytes, lengthBytes, rest);
+    const bytes = this.node(from).bytes.slice(fromBytes, fromBytes + lengthBytes);
+    const target = this.node(to);
+    if (toBytes + bytes.length > target.bytes.length) this.#resize(target, toBytes + bytes.length);
+    target.bytes.set(bytes, toBytes);
+    return bytes.length;
   }
 
   async sync(): Promise<void> {

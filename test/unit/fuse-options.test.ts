@@ -29,6 +29,8 @@ describe('mount options', () => {
       allocator: undefined,
       allocatorOptions: {},
       commitSeconds: 5,
+      acl: true,
+      userAttributes: true,
       recovery: true,
       record: undefined,
       recordHashNames: false,
@@ -85,6 +87,15 @@ describe('mount options', () => {
       allocator: './mine.js',
       commitSeconds: 30,
     });
+  });
+
+  test('ACLs and attributes of users, as ext4 has them', () => {
+    expect(parse('noacl,nouser_xattr')).toMatchObject({ acl: false, userAttributes: false });
+    expect(parse('noacl,nouser_xattr', 'acl,user_xattr')).toEqual(parse());
+    expect(() => parse('acl=1')).toThrow(MountOptionError);
+    // Nobody judges by them there.
+    expect(parse('acl,layer=fuse-native').acl).toBe(false);
+    expect(parse('layer=fuse-native,layer=native').acl).toBe(true);
   });
 
   test('commit=0 is the default, as for ext4', () => {

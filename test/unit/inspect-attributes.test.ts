@@ -2,11 +2,13 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import { viewOf } from '../../src/common/bytes.ts';
 import { AttributeRecord, HEADER_BYTES, Inode } from '../../src/fs/format/format.ts';
+import { aclTexts } from '../../src/inspect/access-list-text.ts';
 import { reportBlock } from '../../src/inspect/block-report.ts';
 import { reportAttributes, reportInode } from '../../src/inspect/inode-report.ts';
 import { nodeRecords } from '../../src/inspect/node-records.ts';
 import type { VolumeSource } from '../../src/inspect/volume-source.ts';
 import { MemoryDevice } from '../../src/sim/memory-device.ts';
+import { aclBytes } from '../suite/acl-bytes.ts';
 import { formatted, TestVolume } from '../suite/volume-harness.ts';
 import { BLOCK_BYTES, sourceOf, withBlock } from './inspect-sample.ts';
 
@@ -65,6 +67,18 @@ describe('extended attributes', () => {
       ['user.3', 900, 3],
       ['user.4', 1200, 4],
     ]);
+  });
+
+  test('an ACL in words, whatever is in it', () => {
+    const name = encoder.encode('system.posix_acl_access');
+    const acl = aclBytes('u::rwx,u:7:r--,g::-w-,g:8:--x,m::rwx,o::---');
+    expect(aclTexts(name, acl)?.join(' ')).toBe(
+      'user::rwx user:7:r-- group::-w- group:8:--x mask::rwx other::---',
+    );
+    acl[4] = 3;
+    acl[6] = 9;
+    expect(aclTexts(name, acl.subarray(0, 17))).toEqual(['tag 3:9']);
+    expect(aclTexts(encoder.encode('user.a'), acl)).toBeUndefined();
   });
 
   test('an inode without any', async () => {

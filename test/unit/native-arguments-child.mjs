@@ -139,6 +139,7 @@ const GOOD_OF_METHODS = {
   notify: () => [0, 16],
   notifyIdle: () => [0, 16, 1],
   keepNotice: () => [0, 16],
+  notifyThen: () => [0, 16, 1],
   deliverNotices: () => [],
   setSpin: () => [0],
 };

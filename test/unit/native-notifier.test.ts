@@ -45,6 +45,22 @@ test('a notification, then its reply, as they were when they were given, in the 
   }
 });
 
+test('who waits for a notification is told when it is written, by a thread that keeps nobody', async () => {
+  const told: number[] = [];
+  channel.start(
+    () => {},
+    () => {},
+    (token) => told.push(token),
+  );
+  channel.memory.bytes.fill(9, NOTICE.at, NOTICE.at + NOTICE.bytes);
+  for (const token of [7, 0, 0xffff_ffff]) expect(channel.notifyThen(NOTICE.at, NOTICE.bytes, token)).toBe(0);
+  expect(told).toEqual([]);
+  await expect.poll(() => told).toEqual([7, 0, 0xffff_ffff]);
+  expect(received(3 * NOTICE.bytes)).toEqual(Buffer.alloc(3 * NOTICE.bytes, 9));
+  channel.close();
+  expect(channel.notifyThen(NOTICE.at, NOTICE.bytes, 1)).toBe(EBADF);
+});
+
 test('ranges outside of the memory are refused, and a closed channel says so', () => {
   expect(() => channel.notifyBefore(SLOT_BYTES, 1, 0, 1)).toThrow(RangeError);
   expect(() => channel.notifyBefore(0, 1, SLOT_BYTES - 1, 2)).toThrow(RangeError);

@@ -100,7 +100,7 @@ export interface AttributeChanges {
   /** Where the kernel keeps ctime itself (writeback cache); otherwise any change sets it to now. */
   changeSeconds?: number | undefined;
   changeNanoseconds?: number | undefined;
-  /** Clear set-user-id, and set-group-id where the group may execute. */
+  /** Clear set-user-id, set-group-id where the group may execute, and `security.capability`. */
   killPrivileges?: boolean | undefined;
   /** Times of changes that were allowed when they came: flags of the inode do not forbid them. */
   kept?: boolean | undefined;
@@ -140,6 +140,9 @@ export interface CreateRequest {
   deviceNumber: number;
   caller: Caller;
 }
+
+/** Whether an attribute may or must exist before: XATTR_CREATE and XATTR_REPLACE of setxattr(2). */
+export type SetMode = 'any' | 'create' | 'replace';
 
 /** Flags of renameat2(2). */
 export const RenameFlag = { noReplace: 1, exchange: 2, whiteout: 4 } as const;
@@ -190,8 +193,8 @@ export interface WriteRequest {
   readonly mayEndEarly: boolean;
   /**
    * The data comes from a cache, and who wrote it there may not hear how this ends: what is lost of
-   * it is kept with the inode, as it always is when the write was answered early. Default: as
-   * `mayEndEarly`.
+   * it is kept with the inode, as it always is when the write was answered early. Nor is now when
+   * it was written: any other write takes `security.capability` away. Default: as `mayEndEarly`.
    */
   readonly fromCache?: boolean;
   /** It was taken on before: flags that the inode got since do not forbid it. */
@@ -226,6 +229,52 @@ export interface WholeVolume {
   shutDown(manner: ShutdownManner): Promise<void>;
 }
 
+/**
+ * What fallocate(2) does with a range of a file: gives it space, makes a hole of it, makes zeros of
+ * it; takes it out, so that what follows moves up, or moves what follows behind it.
+ */
+export type FallocateAction = 'allocate' | 'punch' | 'zero' | 'collapse' | 'insert';
+
+export interface FallocateRequest {
+  readonly inode: number;
+  readonly action: FallocateAction;
+  readonly offsetBytes: number;
+  readonly lengthBytes: number;
+  /** Of `allocate` and `zero`: the end of the file stays where it is. */
+  readonly keepSize: boolean;
+  /** As for a write. */
+  readonly updateTimes: boolean;
+  readonly killPrivileges: boolean;
+}
+
+/** What lseek(2) looks for. */
+export type SeekTarget = 'data' | 'hole';
+
+/** Where it is, and what that rests on. */
+export interface SeekAnswer {
+  /** −1 where there is none before the end of the file. */
+  readonly offsetBytes: number;
+  /**
+   * The answer is right if there is no data in these bytes, of which some cache may know more;
+   * there are none if they end where they begin.
+   */
+  readonly holeFrom: number;
+  /** Exclusive; infinite where the hole is the last. */
+  readonly holeEnd: number;
+}
+
+/** Bytes of a file that those of another one, or of the same elsewhere, become. */
+export interface CopyRequest {
+  readonly from: number;
+  readonly fromBytes: number;
+  readonly to: number;
+  readonly toBytes: number;
+  readonly lengthBytes: number;
+  /** As for a write. */
+  readonly updateTimes: boolean;
+  readonly killPrivileges: boolean;
+}
+
 export interface FileSystem<Tx extends TransactionHandle = TransactionHandle> {
   readonly blockBytes: number;
   /**
@@ -253,15 +302,29 @@ export interface FileSystem<Tx extends TransactionHandle = TransactionHandle> {
    */
   accessed(tx: Tx, inode: number): void;
   /**
-   * Everything but the size: see `setSize`. ctime becomes now, or as given. EPERM by the flags of
-   * the inode.
+   * Everything but the size: see `setSize`. ctime becomes now, or as given. An access ACL follows
+   * the mode, and `security.capability` goes with the owner. EPERM by the flags of the inode.
    */
   changeAttributes(tx: Tx, inode: number, changes: AttributeChanges): void;
   /** What chattr(1) sets. EOPNOTSUPP for flags that are none of such an inode. */
   changeFlags(tx: Tx, inode: number, changes: FlagChanges): void;
   /**
-   * Makes a file, directory or special file; applies umask and setgid directories. EEXIST, ENOSPC,
-   * ENAMETOOLONG, ENOENT (parent removed).
+   * getxattr(2): the value. ENODATA, ERANGE, EINVAL; EOPNOTSUPP for an ACL where there are none.
+   */
+  getExtendedAttribute(tx: Tx, inode: number, name: Uint8Array): Uint8Array;
+  /** listxattr(2): the names, in no order. */
+  listExtendedAttributes(tx: Tx, inode: number): Uint8Array[];
+  /**
+   * setxattr(2). What names mean is the caller's business, ACLs excepted: they must be some, and
+   * the mode follows them. EEXIST and ENODATA by `mode`, ERANGE, EINVAL, E2BIG, ENOSPC; EACCES for
+   * a default ACL of a file; EOPNOTSUPP where the volume has none.
+   */
+  setExtendedAttribute(tx: Tx, inode: number, name: Uint8Array, value: Uint8Array, mode?: SetMode): void;
+  /** removexattr(2). ENODATA, but not for an ACL; ERANGE, EINVAL. */
+  removeExtendedAttribute(tx: Tx, inode: number, name: Uint8Array): void;
+  /**
+   * Makes a file, directory or special file; applies umask or default ACL, and setgid directories.
+   * EEXIST, ENOSPC, ENAMETOOLONG, ENOENT (parent removed).
    */
   create(tx: Tx, parent: number, name: Uint8Array, request: CreateRequest): number;
   /**
@@ -311,8 +374,26 @@ export interface FileSystem<Tx extends TransactionHandle = TransactionHandle> {
 
   read(request: ReadRequest): void;
   write(request: WriteRequest): void;
-  /** Truncates or extends to `sizeBytes`. EFBIG, EISDIR, EINVAL. */
+  /** Truncates or extends to `sizeBytes`; `security.capability` goes. EFBIG, EISDIR, EINVAL. */
   setSize(inode: number, sizeBytes: number, killPrivileges: boolean): Promise<void>;
+  /**
+   * fallocate(2). It may be done in part when it fails; each part is whole.
+   * @throws FsError EINVAL, EFBIG, EISDIR, ENODEV, ENOSPC, EROFS, EIO; EOPNOTSUPP where the volume
+   * has no unwritten extents
+   */
+  fallocate(request: FallocateRequest): Promise<void>;
+  /**
+   * lseek(2): the first data, or hole, at this byte or behind it.
+   * @throws FsError EISDIR, EINVAL, ESTALE, EIO
+   */
+  seek(inode: number, offsetBytes: number, target: SeekTarget): Promise<SeekAnswer>;
+  /**
+   * copy_file_range(2). Holes stay holes.
+   * @returns how many bytes were copied, from the first on; 0 at the end of the source
+   * @throws FsError if none was: EINVAL (also where they overlap), EISDIR, EFBIG, ENOSPC, EROFS,
+   * EIO
+   */
+  copyRange(request: CopyRequest): Promise<number>;
   /**
    * Everything done before the call is on disk when it resolves.
    * @param inode whose lost data makes it fail; without it, anybody's does

@@ -76,6 +76,13 @@ export const MOST_EARLY_BYTES = 128 * 1024;
 /** Memory for copies of such writes, per volume. */
 export const EARLY_POOL_BYTES = 32 * 1024 * 1024;
 
+/** Bytes that a copy from file to file reads and writes at once, … */
+export const COPY_STEP_BYTES = 1024 * 1024;
+/** … bytes of data that one call of it moves: whoever wants more asks again, … */
+export const MOST_COPIED_BYTES = 16 * 1024 * 1024;
+/** … and how many calls have memory at once, two steps each. */
+export const MOST_COPIES = 4;
+
 export const LIMITS = {
   MOST_BLOCK_BYTES,
   DEFAULT_CACHE_BYTES,
@@ -95,6 +102,8 @@ export const LIMITS = {
   MAX_METADATA_TRANSFER_BYTES,
   MOST_EARLY_BYTES,
   EARLY_POOL_BYTES,
+  COPY_STEP_BYTES,
+  MOST_COPIED_BYTES,
 } as const;
 
 export const RELATIONS: Relations<typeof LIMITS> = {
@@ -120,6 +129,8 @@ export const RELATIONS: Relations<typeof LIMITS> = {
   'a transfer of metadata is whole blocks': (l) =>
     l.MAX_METADATA_TRANSFER_BYTES >= l.MOST_BLOCK_BYTES &&
     l.MAX_METADATA_TRANSFER_BYTES % l.MOST_BLOCK_BYTES === 0,
+  'a step of a copy is whole blocks, and a call some steps': (l) =>
+    l.COPY_STEP_BYTES % l.MOST_BLOCK_BYTES === 0 && 4 * l.COPY_STEP_BYTES <= l.MOST_COPIED_BYTES,
   'some of the longest early writes find room at once': (l) =>
     8 * (l.MOST_EARLY_BYTES + 2 * l.MOST_BLOCK_BYTES) <= l.EARLY_POOL_BYTES,
 };

@@ -9,7 +9,7 @@
 import { PromisedCompletion } from '../../aio/device.ts';
 import { CorruptionError, fsError, fsErrorFromNumber } from '../base/errors.ts';
 import type { Operation } from '../base/filesystem.ts';
-import type { BlockNumber } from '../base/numbers.ts';
+import type { BlockNumber, FileBlock } from '../base/numbers.ts';
 import { FILE_TYPE_MASK, FileType, MAX_FILE_BYTES, ROOT_INODE, TreeKind } from '../format/format.ts';
 import { requireChangeable } from '../inodes/file-flags.ts';
 import { addOrphan, firstOrphan, removeOrphan } from '../inodes/orphans.ts';
@@ -169,7 +169,12 @@ interface ResizeManner {
   readonly killPrivileges: boolean;
   /** Flags of the inode may forbid it. */
   readonly byFlags: boolean;
+  /** What the inode holds itself moves out, also where it need not. */
+  readonly leavesBody: boolean;
 }
+
+/** For a caller who has looked, and has the whole file. */
+const BY_THE_WAY: ResizeManner = { killPrivileges: false, byFlags: false, leavesBody: false };
 
 class Resize {
   constructor(
@@ -209,10 +214,11 @@ class Resize {
     if (this.manner.byFlags) requireChangeable(inode);
     const old = sizeOf(inode);
     if (isInline(inode)) return this.#resizeBody(tx, inode, old);
-    if (this.size < old) return this.#shrink(tx, inode);
+    // Space that was kept behind an end that does not move goes as well.
+    if (this.size <= old) return this.#shrink(tx, inode);
     const { blockBytes, extents } = this.context;
     const inTail = old % blockBytes;
-    if (this.size > old && inTail > 0) {
+    if (inTail > 0) {
       const { block, unwritten } = extents.find(tx, inode, Math.floor(old / blockBytes));
       if (block !== 0 && !unwritten) return { kind: 'zeroTail', block, from: inTail };
     }
@@ -228,12 +234,13 @@ class Resize {
     if (this.size !== sizeOf(inode)) touchModified(inode, tx.clock);
     setSizeOf(inode, this.size);
     if (this.manner.killPrivileges) dropPrivileges(inode);
+    this.context.attributes.dropCapability(tx, inode);
     return { kind: 'done' };
   }
 
   #resizeBody(tx: Transaction, inode: InodeRef, old: number): Next {
     tx.modify(inode.frame);
-    if (this.size <= inlineCapacity(inode)) {
+    if (this.size <= inlineCapacity(inode) && !this.manner.leavesBody) {
       if (this.size < old) inlineBytes(inode).fill(0, this.size);
       return this.#setSize(tx, inode);
     }
@@ -330,17 +337,31 @@ class Resize {
   }
 }
 
+/** What the inode holds itself moves to block 0. For a caller who has the whole file. */
+export function leaveBody(context: WriteContext, inode: number, size: number): Promise<void> {
+  return new Resize(context, inode, size, { ...BY_THE_WAY, leavesBody: true }).run();
+}
+
 /** Does what needs the whole file, when nobody else has a part of it. */
-export async function withWholeFile(
-  { locks, device }: WriteContext,
+export function withWholeFile(
+  context: WriteContext,
   inode: number,
+  body: () => Promise<void>,
+): Promise<void> {
+  return withRange(context, { inode, first: 0, end: WHOLE_FILE }, body);
+}
+
+/** The same for blocks of a file. */
+export async function withRange(
+  { locks, device }: WriteContext,
+  { inode, first, end }: { readonly inode: number; readonly first: FileBlock; readonly end: FileBlock },
   body: () => Promise<void>,
 ): Promise<void> {
   const holder: LockHolder = { granted: () => {} };
   const locked = new Promise<void>((resolve) => {
     holder.granted = resolve;
   });
-  locks.acquire(inode, 0, WHOLE_FILE, holder);
+  locks.acquire(inode, first, end, holder);
   await locked;
   try {
     await body();
@@ -358,13 +379,13 @@ export async function resizeFile(
   killPrivileges: boolean,
 ): Promise<void> {
   if (!(size >= 0 && size <= MAX_FILE_BYTES)) throw fsError(size < 0 ? 'EINVAL' : 'EFBIG');
-  const manner = { killPrivileges, byFlags: true };
+  const manner = { killPrivileges, byFlags: true, leavesBody: false };
   await withWholeFile(context, inode, () => new Resize(context, inode, size, manner).run());
 }
 
 /** The same for a caller who has the whole file, and a size that there may be. */
 export function resizeLocked(context: WriteContext, inode: number, size: number): Promise<void> {
-  return new Resize(context, inode, size, { killPrivileges: false, byFlags: false }).run();
+  return new Resize(context, inode, size, BY_THE_WAY).run();
 }
 
 /**

@@ -17,6 +17,10 @@
  * outwards makes zeros of it: the part in the blocks written here is zeroed on the way, an old last
  * block before them (`old tail`) on its own. For that, and for a body to be moved out to block 0
  * when the write begins elsewhere, the lock is widened to the whole file and the plan made again.
+ *
+ * Space that was preallocated is sure: before a write into an unwritten extent is answered, the
+ * blocks that its parting may take for nodes of the tree are held. Where there are none, the whole
+ * extent becomes data first (zero-out.ts), which takes none.
  */
 import type { IoCompletion, Memory } from '../../aio/device.ts';
 import { FsError, fsError, fsErrorFromNumber } from '../base/errors.ts';
@@ -41,6 +45,7 @@ import { isBlank, type Segment } from './data-map.ts';
 import { type LockHolder, WHOLE_FILE } from './range-locks.ts';
 import { fillEdges, mergeEdges, type WriteImage } from './write-edges.ts';
 import { type PlanOutcome, type WriteContext, WritePlan } from './write-plan.ts';
+import { zeroOut } from './zero-out.ts';
 
 /** An unwritten extent may become three. */
 const RECORDS_PER_CONVERSION = 3;
@@ -73,11 +78,15 @@ class WriteTask implements Operation<Transaction>, IoCompletion, LockHolder, Wri
   readonly #updateTimes: boolean;
   readonly #killPrivileges: boolean;
   readonly #fromCache: boolean;
+  #dropsCapability = false;
   /** By the flags of the inode. */
   #mustBeDurable = false;
   #ticket = -1;
+  #underWay = false;
   /** Blocks that are counted as the file's before they are recorded. */
   #announced = 0;
+  /** Blocks that are held for nodes of the tree. */
+  #heldNodes = 0;
   /** Blocks that the running record adds, those of the tree as well. */
   #grown = 0;
 
@@ -123,6 +132,7 @@ class WriteTask implements Operation<Transaction>, IoCompletion, LockHolder, Wri
     const inode = this.context.table.get(tx, this.#inode);
     if (this.#phase === 'record') this.#record(tx, inode);
     else {
+      this.#dropsCapability = !this.#fromCache && this.context.attributes.hasCapability(tx, inode);
       this.#outcome = this.#plan.make(tx, inode, this.#wide);
       this.#mustBeDurable = (fileFlagsOf(inode) & FileFlag.synchronous) !== 0;
       if (this.#outcome === 'body') this.#writeBody(tx, inode);
@@ -133,7 +143,29 @@ class WriteTask implements Operation<Transaction>, IoCompletion, LockHolder, Wri
     if (this.#phase === 'record') this.#recordEnded(thrown);
     else if (thrown !== undefined || this.#outcome === 'body') this.#close(thrown);
     else if (this.#outcome === 'widen') this.#widen();
-    else this.#fill();
+    else if (this.#outcome === 'zeroOut') this.#zeroOut();
+    else {
+      if (this.#plan.nodes > 0) this.#hold(this.#plan.nodes);
+      this.#fill();
+    }
+  }
+
+  /** Before anything else can happen: the plan has found them free. */
+  #hold(nodes: number): void {
+    this.#heldNodes += nodes;
+    this.context.space.holdNodes(nodes);
+  }
+
+  /** Under the lock of the whole file. */
+  #zeroOut(): void {
+    const { first, end } = this.#plan;
+    const { runner, device } = this.context;
+    zeroOut(this.context, this.#inode, first, end)
+      .then(
+        () => runner.execute(this),
+        (thrown: unknown) => this.#close(thrown),
+      )
+      .finally(() => device.submit());
   }
 
   #widen(): void {
@@ -145,6 +177,8 @@ class WriteTask implements Operation<Transaction>, IoCompletion, LockHolder, Wri
 
   #close(thrown: unknown): void {
     this.#announce(-this.#announced);
+    if (this.#underWay) this.context.underWay.end(this.#inode, this.#plan);
+    if (this.#heldNodes > 0) this.#hold(-this.#heldNodes);
     if (this.#scratch) this.context.scratch.give(this.#scratch);
     this.#account(thrown);
     this.context.locks.release(this.#inode, this);
@@ -246,6 +280,8 @@ class WriteTask implements Operation<Transaction>, IoCompletion, LockHolder, Wri
     this.#phase = 'fill';
     this.#epoch = this.context.epochs.enter();
     this.#left = 1;
+    this.#underWay = this.#plan.freshBlocks > 0;
+    if (this.#underWay) this.context.underWay.begin(this.#inode, this.#plan);
     this.#answerEarly();
     this.#moveUp();
     fillEdges(this, this.#plan);
@@ -312,7 +348,8 @@ class WriteTask implements Operation<Transaction>, IoCompletion, LockHolder, Wri
 
   #needsRecord(): boolean {
     const { endByte, size, extra, segments } = this.#plan;
-    if (this.#updateTimes || this.#killPrivileges || endByte > size || extra) return true;
+    if (this.#updateTimes || this.#killPrivileges || this.#dropsCapability) return true;
+    if (endByte > size || extra) return true;
     return segments.some(isBlank);
   }
 
@@ -370,6 +407,7 @@ class WriteTask implements Operation<Transaction>, IoCompletion, LockHolder, Wri
     if (endByte > sizeOf(inode)) setSizeOf(inode, endByte);
     if (this.#updateTimes) touchModified(inode, tx.clock);
     if (this.#killPrivileges) dropPrivileges(inode);
+    if (this.#dropsCapability) this.context.attributes.dropCapability(tx, inode);
   }
 }
 

@@ -223,6 +223,13 @@ export class LostWrites {
     return last?.to ?? 0;
   }
 
+  /** The first range of the file with a copy that has a part of the bytes [from, to). */
+  keptIn(inode: number, from: number, to: number): LostRange | undefined {
+    if (this.#copies.size === 0) return undefined;
+    const ranges = this.#files.get(inode) ?? NONE;
+    return ranges.find((range) => range.copy !== undefined && range.from < to && from < range.to);
+  }
+
   /** Ranges with a copy, by inode: of one, or of all. */
   kept(inode?: number): ReadonlyMap<number, readonly LostRange[]> {
     const kept = new Map<number, LostRange[]>();

@@ -29,11 +29,13 @@ import {
   requireRegular,
   sizeOf,
 } from '../tree/inode.ts';
+import type { CopyBuffers } from './copy-buffers.ts';
 import { isBlank, mapSegments, type Segment } from './data-map.ts';
 import type { FileContext } from './file-reader.ts';
 import type { Freeing } from './freeing.ts';
 import type { PendingBlocks } from './pending-blocks.ts';
 import type { ScratchPool } from './scratch.ts';
+import type { WritesUnderWay, WriteUnderWay } from './writes-under-way.ts';
 
 /** What writing takes of a volume, beside what reading does. */
 export interface WriteContext extends FileContext {
@@ -41,20 +43,23 @@ export interface WriteContext extends FileContext {
   readonly space: SpaceMap;
   readonly attributes: ExtendedAttributes;
   readonly scratch: ScratchPool;
+  readonly copies: CopyBuffers;
   /** Extents that one transaction may enter or give back. */
   readonly extentsPerStep: number;
   /** Told when data reached the device's cache: the next sync has to flush. */
   dataWritten(): void;
   readonly pending: PendingBlocks;
+  readonly underWay: WritesUnderWay;
   /** Told when the space that a file is said to use changed by a write. */
   spaceChanged(inode: number): void;
 }
 
 /**
- * What comes of planning: device writes, then the record; the data fits the inode's body; or
- * nothing before the whole file is locked.
+ * What comes of planning: device writes, then the record; the data fits the inode's body; nothing
+ * before the whole file is locked; or nothing before the unwritten extents in the range are data,
+ * because there is no room for the nodes that parting them may take.
  */
-export type PlanOutcome = 'transfer' | 'body' | 'widen';
+export type PlanOutcome = 'transfer' | 'body' | 'widen' | 'zeroOut';
 
 /**
  * What the range is before anything is reserved. One array serves all plans: they are made one
@@ -62,7 +67,7 @@ export type PlanOutcome = 'transfer' | 'body' | 'widen';
  */
 const mapped: Segment[] = [];
 
-export class WritePlan {
+export class WritePlan implements WriteUnderWay {
   /** Blocks of the file: the first, … */
   readonly first: number;
   /** … and the one behind the last. */
@@ -89,6 +94,11 @@ export class WritePlan {
   headKept = 0;
   /** Bytes behind the new data, in its last sector, that were data before and are read first. */
   tailKept = 0;
+  older: WriteUnderWay | undefined;
+  /** The file is written on from its end. */
+  #appends = false;
+  /** Blocks that the record may need to part unwritten extents: to be held until then. */
+  nodes = 0;
   readonly #context: WriteContext;
   readonly #inode: number;
   /** It was taken on before flags of the inode could forbid it. */
@@ -115,9 +125,11 @@ export class WritePlan {
     requireWritable(inode, this.offsetBytes, this.#accepted);
     if (tx.readOnly) throw tx.refusal();
     this.size = sizeOf(inode);
+    this.#appends = this.offsetBytes === this.size;
     empty(this.segments);
     this.body = undefined;
     this.extra = undefined;
+    this.nodes = 0;
     if (isInline(inode)) {
       if (this.endByte <= inlineCapacity(inode)) return 'body';
       // Only the holder of block 0 may move the body out.
@@ -126,7 +138,7 @@ export class WritePlan {
       this.#reserveHole(tx, goal, this.first, this.end);
     } else {
       if (!this.#planOldTail(tx, inode, wide)) return 'widen';
-      this.#planRange(tx, inode);
+      if (!this.#planRange(tx, inode)) return wide ? 'zeroOut' : 'widen';
     }
     this.#expectCovered();
     this.#planEdges();
@@ -168,18 +180,31 @@ export class WritePlan {
     return true;
   }
 
-  #planRange(tx: Transaction, inode: InodeRef): void {
-    const follows = mapSegments(tx, this.#context.extents, inode, this.first, this.end, mapped);
+  /** False if there is no room for what the record may need. */
+  #planRange(tx: Transaction, inode: InodeRef): boolean {
+    const { extents, space } = this.#context;
+    const follows = mapSegments(tx, extents, inode, this.first, this.end, mapped);
+    const unwritten = countUnwritten(mapped);
+    if (unwritten > 0) this.nodes = extents.nodesToPart(inode, unwritten);
+    if (unwritten > 0 && !space.hasNodes(this.nodes)) return false;
     for (const segment of mapped) {
       if (segment.block !== 0) {
         this.segments.push(segment);
         continue;
       }
       // Behind the segment before, or what comes before the range.
-      const before = this.segments[this.segments.length - 1];
-      const goal = before ? before.block + before.length : follows;
+      const goal = this.segments.length > 0 ? this.next : follows < 0 ? this.#behindOther() : follows;
       this.#reserveHole(tx, goal, segment.fileBlock, segment.fileBlock + segment.length);
     }
+    return true;
+  }
+
+  /** Behind what a write under way will have put before the range, or −1. */
+  #behindOther(): BlockNumber {
+    const before = this.#context.underWay.before(this.#inode, this.first);
+    if (before === undefined) return -1;
+    if (this.offsetBytes === before.endByte && before.endByte > this.size) this.#appends = true;
+    return before.next;
   }
 
   #reserveHole(tx: Transaction, goal: BlockNumber, first: FileBlock, end: FileBlock): void {
@@ -206,7 +231,7 @@ export class WritePlan {
       minimum: 1,
       inode: this.#inode,
       kind: 'data',
-      stream: this.offsetBytes === this.size,
+      stream: this.#appends,
     });
   }
 
@@ -238,6 +263,11 @@ export class WritePlan {
     return blocks;
   }
 
+  get next(): BlockNumber {
+    const last = this.segments[this.segments.length - 1] as Segment;
+    return last.block + last.length;
+  }
+
   /**
    * The reservations from segment `recorded` on go back, with that of the extra block if nothing
    * was recorded.
@@ -249,4 +279,10 @@ export class WritePlan {
       if (segment.fresh) space.unreserve(segment.block, segment.length);
     }
   }
+}
+
+function countUnwritten(segments: readonly Segment[]): number {
+  let count = 0;
+  for (const segment of segments) if (segment.unwritten) count++;
+  return count;
 }

@@ -325,6 +325,37 @@ export const MAX_ATTRIBUTE_NAME_BYTES = 255;
 export const MAX_ATTRIBUTE_VALUE_BYTES = 65536;
 export const RECORDS_PER_ATTRIBUTE = 256;
 
+/** Head of an ACL, which is the value of an attribute; its `AclEntry`s follow. */
+export const AclHeader = record('ACL', 4, {
+  /** `ACL_VERSION`. */
+  version: new U32(0),
+});
+export const ACL_VERSION = 2;
+
+export const AclEntry = record('ACL entry', 8, {
+  /** One of `AclTag`. */
+  tag: new U16(0),
+  /** Read 4, write 2, execute 1. */
+  permissions: new U16(2),
+  /** Of the named user or group, and not `NO_ID` then. */
+  id: new U32(4),
+});
+/** In this order; those without a name once at most, the mask wherever somebody is named. */
+export const AclTag = {
+  /** The file's owner. */
+  owner: 1,
+  /** A named user. */
+  user: 2,
+  /** The file's group. */
+  group: 4,
+  /** A named group. */
+  namedGroup: 8,
+  /** What named users, the file's group and named groups can have at most. */
+  mask: 16,
+  /** Everybody else. */
+  other: 32,
+} as const;
+
 export const SUPERBLOCK_BYTES = 1024;
 
 export const VolumeState = {

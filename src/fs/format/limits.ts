@@ -41,7 +41,7 @@ const BLOCKS_PER_EXTENT = 3;
  * Blocks that any other operation changes at most, and every operation beside its extents: a new
  * cluster of inodes, the volume root, paths through trees that split.
  */
-const BLOCKS_PER_OPERATION = 40;
+export const BLOCKS_PER_OPERATION = 40;
 /**
  * Blocks that a change of an attribute may touch beside those of the value: inode, bitmaps,
  * summaries, inner nodes.
@@ -136,6 +136,8 @@ export const RELATIONS: Relations<typeof LIMITS> = {
     Math.max(
       l.BLOCKS_PER_OPERATION + l.BLOCKS_PER_EXTENT,
       l.BLOCKS_BESIDE_VALUE + l.BLOCKS_PER_VALUE_RECORD,
+      // A directory that inherits an ACL for itself and for what is made in it.
+      l.BLOCKS_PER_OPERATION + 2 * l.BLOCKS_PER_VALUE_RECORD,
     ) <=
     l.MIN_JOURNAL_BLOCKS - l.JOURNAL_HEADS,
   'a cluster of inodes is made by one operation': (l) => l.MOST_CLUSTER_BLOCKS < l.BLOCKS_PER_OPERATION,

@@ -6,8 +6,16 @@ import { fsError } from '../base/errors.ts';
 import type { AttributeChanges } from '../base/filesystem.ts';
 import { FILE_TYPE_MASK, Inode, NO_ID } from '../format/format.ts';
 import type { Transaction } from '../transaction/transaction.ts';
-import { dropPrivileges, type InodeRef, modeOf, touchChanged } from '../tree/inode.ts';
+import { type ExtendedAttributes, hasAttributes } from '../tree/extended-attributes.ts';
+import { dropPrivileges, type InodeRef, isDirectory, modeOf, touchChanged } from '../tree/inode.ts';
+import type { AccessLists } from './access-lists.ts';
 import { requireAllowed } from './file-flags.ts';
+
+/** What hangs together with the mode and the owner. */
+export interface InodeCompanions {
+  readonly attributes: ExtendedAttributes;
+  readonly acls: AccessLists;
+}
 
 /** @throws EINVAL for an owner that is none */
 function changeOwner(inode: InodeRef, changes: AttributeChanges): void {
@@ -40,15 +48,32 @@ function changeTimes(tx: Transaction, inode: InodeRef, changes: AttributeChanges
   }
 }
 
+function changeCompanions(
+  tx: Transaction,
+  inode: InodeRef,
+  changes: AttributeChanges,
+  { attributes, acls }: InodeCompanions,
+): void {
+  if (changes.mode !== undefined) acls.modeChanged(tx, inode);
+  const isGiven = (changes.uid !== undefined || changes.gid !== undefined) && !isDirectory(inode);
+  if (isGiven || changes.killPrivileges) attributes.dropCapability(tx, inode);
+}
+
 /**
  * Applies the changes; ctime becomes now, or what the kernel gives.
  * @throws EPERM by the flags of the inode; EINVAL
  */
-export function changeInode(tx: Transaction, inode: InodeRef, changes: AttributeChanges): void {
+export function changeInode(
+  tx: Transaction,
+  inode: InodeRef,
+  changes: AttributeChanges,
+  companions: InodeCompanions,
+): void {
   requireAllowed(inode, changes);
   tx.modify(inode.frame);
   changeOwner(inode, changes);
   changeMode(inode, changes);
+  if (hasAttributes(inode)) changeCompanions(tx, inode, changes, companions);
   changeTimes(tx, inode, changes);
   if (changes.changeSeconds === undefined) {
     touchChanged(inode, tx.clock);

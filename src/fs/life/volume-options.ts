@@ -26,6 +26,8 @@ export interface VolumeOptions {
   commitSeconds?: number | undefined;
   /** Which reads move access times. Default: relative. */
   accessRules?: AccessRules | undefined;
+  /** False: ACLs are neither heeded nor changed. Default: true. */
+  acl?: boolean | undefined;
   log?: ((line: string) => void) | undefined;
   clock?: Clock | undefined;
   /**

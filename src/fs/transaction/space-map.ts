@@ -73,6 +73,8 @@ export class SpaceMap implements SpaceLedger {
   #fence: FencedPolicy | undefined;
   /** Runs freed by transactions that the next commit will make durable. */
   #freed: Run[] = [];
+  /** Blocks that are left to tree nodes for writes under way, see `holdNodes`. */
+  #heldForNodes = 0;
 
   constructor(tx: Transaction, layout: Layout) {
     this.#tx = tx;
@@ -167,6 +169,19 @@ export class SpaceMap implements SpaceLedger {
    */
   get availableBlocks(): number {
     return Math.max(0, this.#index.freeBlocks + this.#index.quarantinedBlocks - this.#keptBack);
+  }
+
+  /** Are there as many blocks for tree nodes beside what is kept back and held? May miss. */
+  hasNodes(blocks: number): boolean {
+    return this.#index.freeBlocks >= this.#keptBack + this.#heldForNodes + blocks;
+  }
+
+  /**
+   * From now on so many more blocks (or fewer, if negative) are given to tree nodes only: a write
+   * has promised its caller that it will find them.
+   */
+  holdNodes(blocks: number): void {
+    this.#heldForNodes += blocks;
   }
 
   /**
@@ -328,7 +343,7 @@ export class SpaceMap implements SpaceLedger {
   }
 
   #keepBack(request: AllocationRequest): void {
-    const most = this.#index.freeBlocks - this.#keptBack;
+    const most = this.#index.freeBlocks - this.#keptBack - this.#heldForNodes;
     if (most < request.minimum) throw fsError('ENOSPC');
     if (request.length > most) request.length = most;
   }

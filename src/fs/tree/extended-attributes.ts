@@ -11,7 +11,9 @@
  * No node holds less than two records of the largest kind: what does not fit is parted so.
  */
 
+import { CAPABILITY_NAME } from '../../common/attribute-names.ts';
 import { CorruptionError, fsError } from '../base/errors.ts';
+import type { SetMode } from '../base/filesystem.ts';
 import type { BlockNumber } from '../base/numbers.ts';
 import {
   AttributeRecord,
@@ -25,7 +27,12 @@ import {
   SLOT_BYTES,
   TreeKind,
 } from '../format/format.ts';
-import { BLOCKS_BESIDE_VALUE, BLOCKS_PER_VALUE_RECORD, INLINE_ATTRIBUTE_BYTES } from '../format/limits.ts';
+import {
+  BLOCKS_BESIDE_VALUE,
+  BLOCKS_PER_OPERATION,
+  BLOCKS_PER_VALUE_RECORD,
+  INLINE_ATTRIBUTE_BYTES,
+} from '../format/limits.ts';
 import { ATTRIBUTE_KEYS_PER_HASH, attributeKey, type NameSecret } from '../format/name-hash.ts';
 import { NODE_BLOCK_KIND } from '../format/node-blocks.ts';
 import type { Frame } from '../transaction/block-cache.ts';
@@ -35,9 +42,6 @@ import { Cursor } from './cursor.ts';
 import { TreeNodeSpace } from './extents.ts';
 import { type InodeRef, isDirectory, isInline, isRegular, isSymlink, sizeOf, touchChanged } from './inode.ts';
 import { initialiseAttributes, resizeRoot, rootBytes, Tree } from './tree.ts';
-
-/** Whether an attribute may or must exist before: XATTR_CREATE and XATTR_REPLACE of setxattr(2). */
-export type SetMode = 'any' | 'create' | 'replace';
 
 const HEAD = AttributeRecord.sizeBytes;
 
@@ -53,6 +57,16 @@ function mostRecordBytes(blockBytes: number): number {
  */
 export function mostValueBytes(blockBytes: number, logBlocks: number): number {
   const records = Math.max(1, Math.floor((logBlocks - BLOCKS_BESIDE_VALUE) / BLOCKS_PER_VALUE_RECORD));
+  const bytes = records * mostRecordBytes(blockBytes) - MAX_ATTRIBUTE_NAME_BYTES;
+  return Math.min(MAX_ATTRIBUTE_VALUE_BYTES, bytes);
+}
+
+/**
+ * The longest default ACL: what the making of a directory, which gets it twice, leaves room for in
+ * one transaction.
+ */
+export function mostInheritedBytes(blockBytes: number, logBlocks: number): number {
+  const records = Math.floor((logBlocks - BLOCKS_PER_OPERATION) / BLOCKS_PER_VALUE_RECORD / 2);
   const bytes = records * mostRecordBytes(blockBytes) - MAX_ATTRIBUTE_NAME_BYTES;
   return Math.min(MAX_ATTRIBUTE_VALUE_BYTES, bytes);
 }
@@ -91,9 +105,16 @@ export class ExtendedAttributes {
   /** The value, a copy. @throws ENODATA */
   get(tx: Transaction, inode: InodeRef, name: Uint8Array): Uint8Array {
     checkAttributeName(name);
+    const value = this.find(tx, inode, name);
+    if (value === undefined) throw fsError('ENODATA');
+    return value;
+  }
+
+  /** The value, a copy; undefined if there is none. */
+  find(tx: Transaction, inode: InodeRef, name: Uint8Array): Uint8Array | undefined {
     const cursor = this.#reader;
     const first = this.#find(cursor, tx, inode, name);
-    if (first < 0) throw fsError('ENODATA');
+    if (first < 0) return undefined;
     const value = new Uint8Array(AttributeRecord.valueBytes.get(cursor.leaf.view, cursor.at));
     let at = 0;
     this.#forEachPart(inode, first, value.length, (part) => {
@@ -143,6 +164,20 @@ export class ExtendedAttributes {
     touchChanged(inode, tx.clock);
     this.#removeRecords(tx, inode, first);
     this.#dropEmptyRoot(tx, inode);
+  }
+
+  /** Removes the attribute if it is there. */
+  discard(tx: Transaction, inode: InodeRef, name: Uint8Array): void {
+    if (this.#find(this.#reader, tx, inode, name) >= 0) this.remove(tx, inode, name);
+  }
+
+  hasCapability(tx: Transaction, inode: InodeRef): boolean {
+    return hasAttributes(inode) && this.#find(this.#reader, tx, inode, CAPABILITY_NAME) >= 0;
+  }
+
+  /** What a program may do beyond who runs it goes when it is written to, cut off or given away. */
+  dropCapability(tx: Transaction, inode: InodeRef): void {
+    if (hasAttributes(inode)) this.discard(tx, inode, CAPABILITY_NAME);
   }
 
   /** Removes up to `most` records of an inode that is freed; true when none is left. */

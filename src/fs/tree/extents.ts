@@ -8,15 +8,31 @@
 import { strict as assert } from 'node:assert';
 import { CorruptionError } from '../base/errors.ts';
 import type { BlockNumber, FileBlock } from '../base/numbers.ts';
-import { ExtentFlag, ExtentRecord, FILE_BLOCK_LIMIT, TreeKind } from '../format/format.ts';
+import {
+  ExtentFlag,
+  ExtentRecord,
+  FILE_BLOCK_LIMIT,
+  HEADER_BYTES,
+  NodeHeader,
+  SLOT_BYTES,
+  TreeKind,
+} from '../format/format.ts';
 import type { SpaceMap } from '../transaction/space-map.ts';
 import type { Transaction } from '../transaction/transaction.ts';
 import { Cursor } from './cursor.ts';
 import { addBlocks, type InodeRef } from './inode.ts';
-import { type NodeSpace, Tree } from './tree.ts';
+import { type NodeSpace, rootLevel, Tree } from './tree.ts';
 
+/** What an extent takes of a node. */
+const EXTENT_IN_NODE_BYTES = ExtentRecord.sizeBytes + SLOT_BYTES;
 /** Longest extent, so that its length fits the record. */
 const MAX_EXTENT_BLOCKS = 2 ** 31;
+/**
+ * Longest unwritten extent that is made: where a full volume has no block for a node of the tree,
+ * so much is written with zeros at once (zero-out.ts).
+ */
+export const MOST_UNWRITTEN_BLOCKS = 8192;
+
 /**
  * What covers a file block: `block` 0 is a hole. `length` counts the blocks from there to the end
  * of the extent or hole.
@@ -24,6 +40,8 @@ const MAX_EXTENT_BLOCKS = 2 ** 31;
 export interface Mapping {
   block: BlockNumber;
   length: number;
+  /** Of an extent: its blocks before that one. */
+  before: number;
   /** The blocks are the file's, and read as zeros. */
   unwritten: boolean;
   /** Of a hole: the block behind the extent that ends where it begins; −1 if none does. */
@@ -63,7 +81,13 @@ export class ExtentMap {
   readonly #space: SpaceMap;
   readonly #tree: Tree;
   readonly #reader = new Cursor();
-  readonly #mapping: Mapping = { block: 0, length: 0, unwritten: false, follows: -1 };
+  readonly #mapping: Mapping = {
+    block: 0,
+    length: 0,
+    before: 0,
+    unwritten: false,
+    follows: -1,
+  };
 
   constructor(space: SpaceMap) {
     this.#space = space;
@@ -75,6 +99,7 @@ export class ExtentMap {
     const cursor = this.#reader;
     const mapping = this.#mapping;
     mapping.block = 0;
+    mapping.before = 0;
     mapping.unwritten = false;
     mapping.follows = -1;
     if (cursor.seekFloor(tx, inode, TreeKind.extents, fileBlock)) {
@@ -84,6 +109,7 @@ export class ExtentMap {
       if (fileBlock < key + length) {
         mapping.block = this.#checked(cursor, length) + fileBlock - key;
         mapping.length = key + length - fileBlock;
+        mapping.before = fileBlock - key;
         mapping.unwritten = ExtentRecord.flags.get(view, at) !== 0;
         return mapping;
       }
@@ -130,18 +156,84 @@ export class ExtentMap {
   /** The data of `length` file blocks, which lie in one unwritten extent, is on the device. */
   written(tx: Transaction, inode: InodeRef, fileBlock: FileBlock, length: number): void {
     const { cursor } = this.#tree;
-    if (!cursor.seekFloor(tx, inode, TreeKind.extents, fileBlock)) throw notUnwritten(inode, fileBlock);
-    const { key } = cursor;
+    const isThere = cursor.seekFloor(tx, inode, TreeKind.extents, fileBlock);
+    if (!isThere || this.#flags === 0 || this.#end < fileBlock + length) throw notUnwritten(inode, fileBlock);
+    this.#setFlags(tx, inode, fileBlock, length, 0);
+  }
+
+  /**
+   * The file blocks [from, to) read as zeros from now on, as far as they have blocks, which they
+   * keep; stops after `most` extents.
+   * @returns from which block on it has to go on; `to` when all is done
+   */
+  unwrite(tx: Transaction, inode: InodeRef, from: FileBlock, to: FileBlock, most: number): FileBlock {
+    let at = from;
+    for (let left = most; left > 0 && at < to; left--) {
+      const { block, length: whole, unwritten } = this.find(tx, inode, at);
+      let length = Math.min(whole, to - at);
+      if (block !== 0 && !unwritten) {
+        length = Math.min(length, MOST_UNWRITTEN_BLOCKS);
+        this.#tree.cursor.seekFloor(tx, inode, TreeKind.extents, at);
+        this.#setFlags(tx, inode, at, length, ExtentFlag.unwritten);
+      }
+      at += length;
+    }
+    return Math.min(at, to);
+  }
+
+  /**
+   * Blocks for nodes that the tree may need when so many extents become three each, in the worst
+   * case: a node of each level is split, and one for each half a node of new records.
+   */
+  nodesToPart(inode: InodeRef, extents: number): number {
+    const room = Math.floor(
+      (inode.frame.bytes.length - HEADER_BYTES - NodeHeader.sizeBytes) / EXTENT_IN_NODE_BYTES,
+    );
+    return rootLevel(inode) + 2 + 2 * Math.ceil((2 * extents) / (room / 2));
+  }
+
+  /** Flags of the extent under the cursor of the tree. */
+  get #flags(): number {
+    const { leaf, at } = this.#tree.cursor;
+    return ExtentRecord.flags.get(leaf.view, at);
+  }
+
+  /** First file block behind that extent. */
+  get #end(): FileBlock {
+    const { leaf, at, key } = this.#tree.cursor;
+    return key + ExtentRecord.length.get(leaf.view, at);
+  }
+
+  /**
+   * Gives `length` file blocks of the extent under the cursor other flags. Where that is all of it,
+   * nothing is taken out and put in: so that needs no room.
+   */
+  #setFlags(tx: Transaction, inode: InodeRef, fileBlock: FileBlock, length: number, flags: number): void {
+    const { cursor } = this.#tree;
+    const { key, at } = cursor;
     const { view } = cursor.leaf;
-    const whole = ExtentRecord.length.get(view, cursor.at);
-    const flags = ExtentRecord.flags.get(view, cursor.at);
-    const end = fileBlock + length;
-    if (flags === 0 || key + whole < end) throw notUnwritten(inode, fileBlock);
+    const whole = ExtentRecord.length.get(view, at);
+    const before = ExtentRecord.flags.get(view, at);
     const block = this.#checked(cursor, whole);
+    const end = fileBlock + length;
+    tx.modify(inode.frame);
+    if (fileBlock === key && length === whole) {
+      if (cursor.leaf.frame) tx.modify(cursor.leaf.frame);
+      ExtentRecord.flags.set(view, at, flags);
+      this.#joinNext(tx, inode);
+      this.#joinBefore(tx, inode, key);
+      return;
+    }
     if (fileBlock > key) this.#setLength(tx, fileBlock - key);
     else this.#tree.remove(tx, inode);
-    if (end < key + whole) this.#insertRecord(tx, inode, end, block + end - key, key + whole - end, flags);
-    this.#map(tx, inode, fileBlock, block + fileBlock - key, length, 0);
+    if (end < key + whole) this.#insertRecord(tx, inode, end, block + end - key, key + whole - end, before);
+    this.#map(tx, inode, fileBlock, block + fileBlock - key, length, flags);
+  }
+
+  /** Joins the extent at `fileBlock` with the one before it, if it continues that one. */
+  #joinBefore(tx: Transaction, inode: InodeRef, fileBlock: FileBlock): void {
+    if (fileBlock === 0 || !this.#tree.cursor.seekFloor(tx, inode, TreeKind.extents, fileBlock - 1)) return;
+    if (this.#end === fileBlock) this.#joinNext(tx, inode);
   }
 
   #map(
@@ -174,7 +266,7 @@ export class ExtentMap {
     if (key + before > fileBlock)
       throw new CorruptionError(inode.frame.block, `file block ${fileBlock} is mapped already`);
     if (key + before !== fileBlock || ExtentRecord.block.get(view, at) + before !== block) return false;
-    if (before + length > MAX_EXTENT_BLOCKS || frame === undefined) return false;
+    if (before + length > mostBlocks(flags) || frame === undefined) return false;
     if (ExtentRecord.flags.get(view, at) !== flags) return false;
     tx.modify(frame);
     ExtentRecord.length.set(view, at, before + length);
@@ -197,7 +289,7 @@ export class ExtentMap {
     if (ExtentRecord.block.get(cursor.leaf.view, cursor.at) !== end) return;
     if (ExtentRecord.flags.get(cursor.leaf.view, cursor.at) !== flags) return;
     const added = ExtentRecord.length.get(cursor.leaf.view, cursor.at);
-    if (length + added > MAX_EXTENT_BLOCKS) return;
+    if (length + added > mostBlocks(flags)) return;
     this.#tree.remove(tx, inode);
     cursor.seekFloor(tx, inode, TreeKind.extents, fileBlock);
     this.#setLength(tx, length + added);
@@ -300,6 +392,11 @@ export class ExtentMap {
     ExtentRecord.flags.set(leaf.view, at, flags);
     ExtentRecord.length.set(leaf.view, at, length);
   }
+}
+
+/** How long an extent may become. */
+function mostBlocks(flags: number): number {
+  return flags === 0 ? MAX_EXTENT_BLOCKS : MOST_UNWRITTEN_BLOCKS;
 }
 
 function notUnwritten(inode: InodeRef, fileBlock: FileBlock): CorruptionError {

@@ -87,6 +87,12 @@ export function treeIsEmpty(inode: InodeRef): boolean {
   return nodeCount(rootStep) === 0;
 }
 
+/** The level of the root in the body: 0 where it is the only node. */
+export function rootLevel(inode: InodeRef): number {
+  setBody(rootStep, inode);
+  return nodeLevel(rootStep);
+}
+
 /** Changes to trees of one kind; `cursor` is this user's own. */
 export class Tree {
   readonly cursor = new Cursor();

@@ -1,0 +1,158 @@
+/**
+ * Operations on extended attributes: xattr(7) as the kernel asks for it, ACLs among them.
+ *
+ * GETXATTR and LISTXATTR with no room for an answer ask how long it would be. That an inode has no
+ * such attribute is ENODATA, and for `security.capability` and ACLs asked much more often than
+ * anything else: before the first write, and for who is not the owner.
+ */
+import { PERMISSION_BITS } from '../common/permissions.ts';
+import { fsError } from '../fs/base/errors.ts';
+import type { SetMode, TransactionHandle } from '../fs/base/filesystem.ts';
+import {
+  GetxattrIn,
+  GetxattrOut,
+  InitFlag,
+  Opcode,
+  SETXATTR_ACL_KILL_SGID,
+  SETXATTR_COMPAT_BYTES,
+  SetxattrFlag,
+  SetxattrIn,
+} from './abi.ts';
+import { isAccessAcl, isImpossibleLabel, isListed, nameFlaw } from './attribute-names.ts';
+import { metadata, type OperationRow } from './handler-parts.ts';
+import { agreedOn } from './negotiation.ts';
+import type { FuseRequest } from './request.ts';
+
+const SET_GROUP_ID = 0o2000;
+const NO_ATTRIBUTE = fsError('ENODATA');
+
+/** @throws EOPNOTSUPP, EINVAL for a name that no attribute of the mount can have */
+function readName(request: FuseRequest, skippedBytes: number): void {
+  const { extended, conversation } = request;
+  extended.name = request.text(skippedBytes);
+  const flaw = nameFlaw(extended.name, conversation.attributeSupport);
+  if (flaw !== undefined) throw fsError(flaw);
+}
+
+/** @throws EINVAL for flags that contradict each other, or that nobody knows */
+function setMode(flags: number): SetMode {
+  if (flags === 0) return 'any';
+  if (flags === SetxattrFlag.CREATE) return 'create';
+  if (flags === SetxattrFlag.REPLACE) return 'replace';
+  throw fsError('EINVAL');
+}
+
+function decodeSet(request: FuseRequest): void {
+  const { wire, bodyAt, bodyEnd, extended, conversation } = request;
+  const { agreement } = conversation;
+  const isLong = agreement !== undefined && agreedOn(agreement, InitFlag.SETXATTR_EXT);
+  const headBytes = isLong ? SetxattrIn.sizeBytes : SETXATTR_COMPAT_BYTES;
+  if (bodyEnd - bodyAt < headBytes) throw fsError('EINVAL');
+  const lengthBytes = SetxattrIn.size.get(wire.view, bodyAt);
+  const flags = isLong ? SetxattrIn.setxattr_flags.get(wire.view, bodyAt) : 0;
+  extended.mode = setMode(SetxattrIn.flags.get(wire.view, bodyAt));
+  readName(request, headBytes);
+  extended.value = request.rest();
+  if (extended.value.length !== lengthBytes) throw fsError('EINVAL');
+  extended.dropsSetGroupId = (flags & SETXATTR_ACL_KILL_SGID) !== 0 && isAccessAcl(extended.name);
+}
+
+function performSet(request: FuseRequest, tx: TransactionHandle): void {
+  const { inode, extended, attributes } = request;
+  const { filesystem } = request.conversation;
+  filesystem.setExtendedAttribute(tx, inode, extended.name, extended.value, extended.mode);
+  if (!extended.dropsSetGroupId) return;
+  filesystem.readAttributes(tx, inode, attributes);
+  const { mode } = attributes;
+  if ((mode & SET_GROUP_ID) === 0) return;
+  filesystem.changeAttributes(tx, inode, { mode: mode & PERMISSION_BITS & ~SET_GROUP_ID });
+}
+
+function decodeGet(request: FuseRequest): void {
+  request.extended.mostBytes = GetxattrIn.size.get(request.wire.view, request.bodyAt);
+  readName(request, GetxattrIn.sizeBytes);
+}
+
+/** @throws ENODATA, or EOPNOTSUPP for a label of SELinux that is not there and means nothing */
+function performGet({ inode, extended, conversation }: FuseRequest, tx: TransactionHandle): void {
+  try {
+    extended.found = conversation.filesystem.getExtendedAttribute(tx, inode, extended.name);
+  } catch (thrown) {
+    throw thrown === NO_ATTRIBUTE && isImpossibleLabel(extended.name) ? fsError('EOPNOTSUPP') : thrown;
+  }
+}
+
+function decodeList(request: FuseRequest): void {
+  request.extended.mostBytes = GetxattrIn.size.get(request.wire.view, request.bodyAt);
+}
+
+function performList({ inode, extended, caller, conversation }: FuseRequest, tx: TransactionHandle): void {
+  const { filesystem, attributeSupport } = conversation;
+  const names = filesystem
+    .listExtendedAttributes(tx, inode)
+    .filter((name) => isListed(name, attributeSupport, caller.uid));
+  const list = new Uint8Array(names.reduce((bytes, name) => bytes + name.length + 1, 0));
+  let at = 0;
+  for (const name of names) {
+    list.set(name, at);
+    at += name.length + 1;
+  }
+  extended.found = list;
+}
+
+/** @throws ERANGE where there is no room for it */
+function answerFound(request: FuseRequest): void {
+  const { wire, answerAt, memoryOffset, payloadBytes, extended } = request;
+  const { found, mostBytes } = extended;
+  if (mostBytes === 0) {
+    GetxattrOut.size.set(wire.view, answerAt, found.length);
+    GetxattrOut.padding.set(wire.view, answerAt, 0);
+    request.answerShort(GetxattrOut.sizeBytes);
+    return;
+  }
+  if (found.length > Math.min(mostBytes, payloadBytes)) throw fsError('ERANGE');
+  wire.bytes.set(found, memoryOffset);
+  request.answerLong(memoryOffset, found.length);
+}
+
+function performRemove({ inode, extended, conversation }: FuseRequest, tx: TransactionHandle): void {
+  conversation.filesystem.removeExtendedAttribute(tx, inode, extended.name);
+}
+
+export const extendedAttributeOperations: readonly OperationRow[] = [
+  [
+    Opcode.SETXATTR,
+    metadata('setxattr', {
+      changes: 'others',
+      bodyBytes: SETXATTR_COMPAT_BYTES,
+      decode: decodeSet,
+      perform: performSet,
+    }),
+  ],
+  [
+    Opcode.GETXATTR,
+    metadata('getxattr', {
+      bodyBytes: GetxattrIn.sizeBytes,
+      decode: decodeGet,
+      perform: performGet,
+      answer: answerFound,
+    }),
+  ],
+  [
+    Opcode.LISTXATTR,
+    metadata('listxattr', {
+      bodyBytes: GetxattrIn.sizeBytes,
+      decode: decodeList,
+      perform: performList,
+      answer: answerFound,
+    }),
+  ],
+  [
+    Opcode.REMOVEXATTR,
+    metadata('removexattr', {
+      changes: 'others',
+      decode: (request) => readName(request, 0),
+      perform: performRemove,
+    }),
+  ],
+];
