@@ -62,7 +62,6 @@ import {
 import { initialiseTree, treeIsEmpty } from './tree/tree.ts';
 
 const RENAME_FLAGS = RenameFlag.noReplace | RenameFlag.exchange | RenameFlag.whiteout;
-
 /** What names stand on. */
 export interface NamespaceParts {
   readonly table: InodeTable;
@@ -105,10 +104,23 @@ export class Namespace {
   create(tx: Transaction, parent: number, name: Uint8Array, request: CreateRequest): number {
     const directory = this.#parentFor(tx, parent, name);
     const isSubdirectory = (request.mode & FILE_TYPE_MASK) === FileType.directory;
-    const inode = this.#makeMasked(tx, directory, request);
+    const inode = this.#makeByUmask(tx, directory, request);
     this.#enter(tx, directory, name, inode);
     if (isSubdirectory) this.#addLinks(tx, directory, 1);
     return inode.number;
+  }
+
+  /** By the umask, or the default ACL of the directory. */
+  #makeByUmask(tx: Transaction, directory: InodeRef, request: CreateRequest): InodeRef {
+    const acl = this.#acls.inheritedFrom(tx, directory);
+    const umask = acl === undefined ? request.caller.umask : 0;
+    const inode = this.#make(tx, directory, {
+      mode: (request.mode & FILE_TYPE_MASK) | (request.mode & PERMISSION_BITS & ~umask),
+      deviceNumber: request.deviceNumber,
+      caller: request.caller,
+    });
+    if (acl !== undefined) this.#acls.inherit(tx, inode, acl);
+    return inode;
   }
 
   /**
@@ -120,7 +132,7 @@ export class Namespace {
     requireLiveDirectory(directory);
     requireMutable(directory);
     const mode = FileType.regular | (request.mode & PERMISSION_BITS);
-    const file = this.#makeMasked(tx, directory, { ...request, mode, deviceNumber: 0 });
+    const file = this.#makeByUmask(tx, directory, { ...request, mode, deviceNumber: 0 });
     setLinkCount(file, 0);
     addOrphan(tx, this.#table, file);
     tx.unnamed.push(file.number);
@@ -187,15 +199,6 @@ export class Namespace {
    * in the kernel).
    * @throws EOVERFLOW if the caller has no number here, as the kernel itself says it
    */
-  /** With what the default ACL of the directory says, or else the umask. */
-  #makeMasked(tx: Transaction, directory: InodeRef, request: CreateRequest): InodeRef {
-    const acl = this.#acls.inheritedFrom(tx, directory);
-    const denied = acl === undefined ? request.caller.umask & PERMISSION_BITS : 0;
-    const inode = this.#make(tx, directory, { ...request, mode: request.mode & ~denied });
-    if (acl !== undefined) this.#acls.inherit(tx, inode, acl);
-    return inode;
-  }
-
   #make(tx: Transaction, directory: InodeRef, request: CreateRequest): InodeRef {
     const { uid, gid } = request.caller;
     if (uid === NO_ID || gid === NO_ID) throw fsError('EOVERFLOW');

@@ -100,10 +100,10 @@ export function agree(offer: InitRequest, unwanted = 0): Agreement {
   if (offer.major < FUSE_MAJOR) throw fsError(TOO_OLD);
   if (offer.major === FUSE_MAJOR && offer.minor < FUSE_MINOR_LEAST) throw fsError(TOO_OLD);
   const flags2 = offer.flags2 & wantedFlags2;
-  const takenFlags = (wantedFlags & ~unwanted) | (flags2 === 0 ? 0 : InitFlag.INIT_EXT);
+  const extension = flags2 === 0 ? 0 : InitFlag.INIT_EXT;
   return {
     minor: offer.major > FUSE_MAJOR ? FUSE_MINOR_MOST : Math.min(offer.minor, FUSE_MINOR_MOST),
-    flags: (offer.flags & takenFlags) >>> 0,
+    flags: (offer.flags & (wantedFlags | extension) & ~unwanted) >>> 0,
     flags2,
     // The kernel takes it down to the read_ahead_kb of the mount, which is raised after mounting.
     maxReadaheadBytes: Math.min(offer.maxReadaheadBytes, MAX_READAHEAD_BYTES),

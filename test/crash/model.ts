@@ -171,8 +171,8 @@ export class Model {
 
   // ---- names ----
 
-  add(path: string, kind: NodeKind, had: NodeAttributes, target = ''): ModelNode {
-    const node = this.make(parentOf(path), kind, had, target);
+  add(path: string, kind: NodeKind, attributes: NodeAttributes, target = ''): ModelNode {
+    const node = this.make(parentOf(path), kind, attributes, target);
     this.names.set(path, node);
     return node;
   }
@@ -220,12 +220,12 @@ export class Model {
     return taken;
   }
 
-  changeAttributes(path: string, { mode, attributes }: NodeAttributes): void {
-    this.#change({ ...this.get(path), mode, attributes });
-  }
-
   changeFlags(path: string, flags: number): void {
     this.#change({ ...this.get(path), flags });
+  }
+
+  changeAttributes(path: string, { mode, attributes }: NodeAttributes): void {
+    this.#change({ ...this.get(path), mode, attributes });
   }
 
   #change(changed: ModelNode): void {

@@ -172,16 +172,16 @@ export class Recorder {
     const { volume, model } = this;
     const request = { mode: FileType.regular | 0o644, deviceNumber: 0, caller: CALLER };
     let inode = 0;
-    let had: NodeAttributes = { mode: 0o644, attributes: '' };
+    let attributes: NodeAttributes = { mode: 0, attributes: '' };
     const made = await this.#transaction(
       (tx) => {
         inode = volume.createUnnamed(tx, this.#resolve(tx, parentOf(path)), request);
-        had = attributesOf(volume, tx, inode);
+        attributes = attributesOf(volume, tx, inode);
       },
       () => {},
     );
     if (!made) return false;
-    const node = model.make(parentOf(path), 'file', had);
+    const node = model.make(parentOf(path), 'file', attributes);
     const pattern = this.#nextPattern++;
     const change = model.beginChange(node.id, pattern, 0, lengthBytes, this.device.log.length);
     const thrown = await this.#send({ inode, offset: 0, length: lengthBytes, pattern }, (failure) => {

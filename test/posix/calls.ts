@@ -209,9 +209,11 @@ export class PosixError extends Error {
   }
 }
 
-/** Of two names for one number the first: EAGAIN, not EWOULDBLOCK; but that of the kernel. */
+/** Of two names for one number the first, but for those: EAGAIN, not EWOULDBLOCK. */
+const OTHER_NAMES: readonly string[] = ['ENOTSUP'];
 const ERRNO_NAMES = new Map(
   Object.entries(constants.errno)
+    .filter(([name]) => !OTHER_NAMES.includes(name))
     .map(([name, number]): [number, string] => [number, name])
     .reverse(),
-).set(constants.errno.EOPNOTSUPP, 'EOPNOTSUPP');
+);

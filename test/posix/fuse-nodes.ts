@@ -42,14 +42,14 @@ const VALID = {
   kill: 1 << 11,
 };
 const WRITE_KILL = 1 << 2;
-const LONGEST_ATTRIBUTE = 64 * 1024;
-/** By XATTR_CREATE and XATTR_REPLACE. */
-const SET_MODES: readonly SetMode[] = ['any', 'create', 'replace'];
 const FS_IOC_GETFLAGS = 0x80086601;
 const FS_IOC_SETFLAGS = 0x40086602;
 const O_RDWR = 2;
 const O_TMPFILE = 0o20200000;
 const SLASH = Buffer.from('/');
+const LONGEST_ATTRIBUTE = 64 * 1024;
+/** By XATTR_CREATE and XATTR_REPLACE. */
+const SET_MODES: readonly SetMode[] = ['any', 'create', 'replace'];
 
 /** The struct fuse_attr at `at`. */
 function statusAt(body: Buffer, at: number): Status {

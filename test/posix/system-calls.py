@@ -38,9 +38,9 @@ FLAGS = {
 KEEP_SIZE = 1
 FALLOCATE = {"allocate": 0, "punch": 2, "zero": 16}
 SYS_GETDENTS64 = {"x86_64": 217, "aarch64": 61}[os.uname().machine]
+FS_IOC_GETFLAGS, FS_IOC_SETFLAGS = 0x80086601, 0x40086602
 # By XATTR_CREATE and XATTR_REPLACE.
 SET_MODES = ["any", "create", "replace"]
-FS_IOC_GETFLAGS, FS_IOC_SETFLAGS = 0x80086601, 0x40086602
 # Longer than any clock of the kernel ticks.
 TICK_SECONDS = 0.012
 
@@ -177,22 +177,6 @@ def space(base):
     }
 
 
-def attribute(base, path, name):
-    return base64.b64encode(os.getxattr(raw(path), raw(name), follow_symlinks=False)).decode()
-
-
-def attributes(base, path):
-    return os.listxattr(raw(path), follow_symlinks=False)
-
-
-def set_attribute(base, path, name, value, mode):
-    os.setxattr(raw(path), raw(name), base64.b64decode(value), SET_MODES.index(mode), follow_symlinks=False)
-
-
-def remove_attribute(base, path, name):
-    os.removexattr(raw(path), raw(name), follow_symlinks=False)
-
-
 def with_descriptor(base, path, work):
     descriptor = os.open(raw(path), os.O_RDONLY | os.O_NONBLOCK, dir_fd=base)
     try:
@@ -215,6 +199,22 @@ def set_flags(base, path, wanted, known):
         fcntl.ioctl(descriptor, FS_IOC_SETFLAGS, struct.pack("I", bits))
 
     with_descriptor(base, path, work)
+
+
+def attribute(base, path, name):
+    return base64.b64encode(os.getxattr(raw(path), raw(name), follow_symlinks=False)).decode()
+
+
+def attributes(base, path):
+    return os.listxattr(raw(path), follow_symlinks=False)
+
+
+def set_attribute(base, path, name, value, mode):
+    os.setxattr(raw(path), raw(name), base64.b64decode(value), SET_MODES.index(mode), follow_symlinks=False)
+
+
+def remove_attribute(base, path, name):
+    os.removexattr(raw(path), raw(name), follow_symlinks=False)
 
 
 # Calls on open files: (base, descriptor, ...)

@@ -172,6 +172,13 @@ export class MemoryFileSystem implements FileSystem {
     if (changes.killPrivileges) attributes.mode &= ~0o6000;
   }
 
+  changeFlags(_: TransactionHandle, inode: number, changes: FlagChanges): void {
+    this.#enter('changeFlags', inode, { ...changes });
+    const { attributes } = this.node(inode);
+    attributes.flags = changes.flags ?? attributes.flags;
+    attributes.projectId = changes.projectId ?? attributes.projectId;
+  }
+
   getExtendedAttribute(_: TransactionHandle, inode: number, name: Uint8Array): Uint8Array {
     this.#enter('getExtendedAttribute', inode, keyOf(name));
     const value = this.node(inode).extended.get(keyOf(name));
@@ -198,13 +205,6 @@ export class MemoryFileSystem implements FileSystem {
   removeExtendedAttribute(_: TransactionHandle, inode: number, name: Uint8Array): void {
     this.#enter('removeExtendedAttribute', inode, keyOf(name));
     if (!this.node(inode).extended.delete(keyOf(name))) throw fsError('ENODATA');
-  }
-
-  changeFlags(_: TransactionHandle, inode: number, changes: FlagChanges): void {
-    this.#enter('changeFlags', inode, { ...changes });
-    const { attributes } = this.node(inode);
-    attributes.flags = changes.flags ?? attributes.flags;
-    attributes.projectId = changes.projectId ?? attributes.projectId;
   }
 
   create(_: TransactionHandle, parent: number, name: Uint8Array, request: CreateRequest): number {

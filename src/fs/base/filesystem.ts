@@ -207,6 +207,29 @@ export interface WriteRequest {
 }
 
 /**
+ * Told of an extent: where it begins in the file and on the device, and its length, in blocks;
+ * false ends the visit.
+ */
+export type ExtentVisitor = (fileBlock: number, block: number, length: number, unwritten: boolean) => unknown;
+
+/**
+ * How a volume is shut down: when all that reached it is at home, when it is in the journal, or at
+ * once.
+ */
+export type ShutdownManner = 'settled' | 'committed' | 'at once';
+
+/** What may be asked of the volume as a whole. */
+export interface WholeVolume {
+  /** UTF-8, without padding. */
+  readonly label: Uint8Array;
+  readonly uuid: Uint8Array;
+  /** It is durable when it resolves. @throws FsError EINVAL of one that is none; EROFS, EIO */
+  setLabel(label: Uint8Array): Promise<void>;
+  /** From then on every change and every sync fails with EIO, until the next mount. */
+  shutDown(manner: ShutdownManner): Promise<void>;
+}
+
+/**
  * What fallocate(2) does with a range of a file: gives it space, makes a hole of it, makes zeros of
  * it; takes it out, so that what follows moves up, or moves what follows behind it.
  */
@@ -250,29 +273,6 @@ export interface CopyRequest {
   /** As for a write. */
   readonly updateTimes: boolean;
   readonly killPrivileges: boolean;
-}
-
-/**
- * Told of an extent: where it begins in the file and on the device, and its length, in blocks;
- * false ends the visit.
- */
-export type ExtentVisitor = (fileBlock: number, block: number, length: number, unwritten: boolean) => unknown;
-
-/**
- * How a volume is shut down: when all that reached it is at home, when it is in the journal, or at
- * once.
- */
-export type ShutdownManner = 'settled' | 'committed' | 'at once';
-
-/** What may be asked of the volume as a whole. */
-export interface WholeVolume {
-  /** UTF-8, without padding. */
-  readonly label: Uint8Array;
-  readonly uuid: Uint8Array;
-  /** It is durable when it resolves. @throws FsError EINVAL of one that is none; EROFS, EIO */
-  setLabel(label: Uint8Array): Promise<void>;
-  /** From then on every change and every sync fails with EIO, until the next mount. */
-  shutDown(manner: ShutdownManner): Promise<void>;
 }
 
 export interface FileSystem<Tx extends TransactionHandle = TransactionHandle> {

@@ -19,8 +19,8 @@ import type { WriteContext } from './write-plan.ts';
 
 /**
  * @param mayBeUnwritten the volume has the feature
- * @throws FsError EINVAL, EFBIG, EISDIR, ENOSPC, EROFS, EIO; EOPNOTSUPP without the feature;
- * EPERM by the flags of the inode
+ * @throws FsError EINVAL, EFBIG, EISDIR, ENOSPC, EROFS, EIO; EPERM by the flags of the inode;
+ * EOPNOTSUPP without the feature
  */
 export async function fallocate(
   context: WriteContext,
@@ -46,9 +46,9 @@ export async function fallocate(
 function touch({ table }: WriteContext, tx: Transaction, request: FallocateRequest): void {
   const inode = table.get(tx, request.inode);
   requireRegular(inode);
-  if (tx.readOnly) throw tx.refusal();
   if (request.action === 'allocate') requireMutable(inode);
   else requireChangeable(inode);
+  if (tx.readOnly) throw tx.refusal();
   if (!request.updateTimes && !request.killPrivileges) return;
   tx.modify(inode.frame);
   if (request.updateTimes) touchModified(inode, tx.clock);

@@ -173,8 +173,8 @@ interface ResizeManner {
   readonly leavesBody: boolean;
 }
 
-/** For a caller who has asked already whether he may. */
-const UNASKED = { killPrivileges: false, byFlags: false, leavesBody: false };
+/** For a caller who has looked, and has the whole file. */
+const BY_THE_WAY: ResizeManner = { killPrivileges: false, byFlags: false, leavesBody: false };
 
 class Resize {
   constructor(
@@ -339,7 +339,7 @@ class Resize {
 
 /** What the inode holds itself moves to block 0. For a caller who has the whole file. */
 export function leaveBody(context: WriteContext, inode: number, size: number): Promise<void> {
-  return new Resize(context, inode, size, { ...UNASKED, leavesBody: true }).run();
+  return new Resize(context, inode, size, { ...BY_THE_WAY, leavesBody: true }).run();
 }
 
 /** Does what needs the whole file, when nobody else has a part of it. */
@@ -385,7 +385,7 @@ export async function resizeFile(
 
 /** The same for a caller who has the whole file, and a size that there may be. */
 export function resizeLocked(context: WriteContext, inode: number, size: number): Promise<void> {
-  return new Resize(context, inode, size, UNASKED).run();
+  return new Resize(context, inode, size, BY_THE_WAY).run();
 }
 
 /**
