@@ -170,15 +170,18 @@ class Resize {
     readonly inode: number,
     readonly size: number,
     readonly killPrivileges: boolean,
-    /** What the inode holds itself moves out, also where it need not. */
-    readonly leavesBody = false,
+    /**
+     * What lies behind the new end is cut off, also of what was lost; the end moves for another
+     * reason; or what the inode holds itself moves out, where it need not.
+     */
+    readonly manner: 'truncate' | 'move' | 'leaveBody',
   ) {}
 
   async run(): Promise<void> {
     let next = await this.#step((tx, inode) => this.#begin(tx, inode));
     if (next.kind === 'moveBody') next = await this.#moveBody(next.body, next.block);
     if (next.kind === 'zeroTail') next = await this.#zeroTail(next.block, next.from);
-    this.context.lost.truncated(this.inode, this.size);
+    if (this.manner === 'truncate') this.context.lost.truncated(this.inode, this.size);
     if (next.kind === 'punch') await this.#punchRest();
   }
 
@@ -228,7 +231,7 @@ class Resize {
 
   #resizeBody(tx: Transaction, inode: InodeRef, old: number): Next {
     tx.modify(inode.frame);
-    if (this.size <= inlineCapacity(inode) && !this.leavesBody) {
+    if (this.size <= inlineCapacity(inode) && this.manner !== 'leaveBody') {
       if (this.size < old) inlineBytes(inode).fill(0, this.size);
       return this.#setSize(tx, inode);
     }
@@ -327,7 +330,7 @@ class Resize {
 
 /** What the inode holds itself moves to block 0. For a caller who has the whole file. */
 export function leaveBody(context: WriteContext, inode: number, size: number): Promise<void> {
-  return new Resize(context, inode, size, false, true).run();
+  return new Resize(context, inode, size, false, 'leaveBody').run();
 }
 
 /** Does what needs the whole file, when nobody else has a part of it. */
@@ -367,12 +370,17 @@ export async function resizeFile(
   killPrivileges: boolean,
 ): Promise<void> {
   if (!(size >= 0 && size <= MAX_FILE_BYTES)) throw fsError(size < 0 ? 'EINVAL' : 'EFBIG');
-  await withWholeFile(context, inode, () => new Resize(context, inode, size, killPrivileges).run());
+  await withWholeFile(context, inode, () =>
+    new Resize(context, inode, size, killPrivileges, 'truncate').run(),
+  );
 }
 
-/** The same for a caller who has the whole file, and a size that there may be. */
+/**
+ * The same for a caller who has the whole file, and a size that there may be. What was lost stays
+ * so.
+ */
 export function resizeLocked(context: WriteContext, inode: number, size: number): Promise<void> {
-  return new Resize(context, inode, size, false).run();
+  return new Resize(context, inode, size, false, 'move').run();
 }
 
 /**
