@@ -124,6 +124,24 @@ export class Volume extends VolumeOperations implements FileSystem<Transaction> 
   }
 
   /**
+   * Takes a range out of the file; what follows moves up to its place. In transactions of bounded
+   * size, each of which leaves the file whole: a crash may leave the range as a hole somewhere
+   * between where it was and the end.
+   * @throws FsError as `fallocate`; EINVAL where it is not whole blocks, or reaches the end
+   */
+  collapseRange(inode: number, offsetBytes: number, lengthBytes: number): Promise<void> {
+    return this.fallocate({ ...OWN_CHANGE, action: 'collapse', inode, offsetBytes, lengthBytes });
+  }
+
+  /**
+   * Puts a hole into the file; what follows moves behind it. As `collapseRange` in a crash.
+   * @throws FsError as `fallocate`; EINVAL where it is not whole blocks, or begins at the end
+   */
+  insertRange(inode: number, offsetBytes: number, lengthBytes: number): Promise<void> {
+    return this.fallocate({ ...OWN_CHANGE, action: 'insert', inode, offsetBytes, lengthBytes });
+  }
+
+  /**
    * In how many pieces a regular file lies: stretches of blocks of which each stands directly
    * behind the one before, holes passed over.
    * @throws FsError ESTALE, EINVAL, EISDIR, EIO

@@ -115,7 +115,8 @@ class Copy {
         lengthBytes,
         memory,
         memoryOffset: 0,
-        movesAccessTime: true,
+        // The kernel would not ask for it afterwards.
+        movesAccessTime: false,
         resultOffset: 0,
         resultBytes: 0,
         finished: (thrown) => {

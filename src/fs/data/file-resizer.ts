@@ -165,30 +165,24 @@ type Next =
   /** The old last block must be zeroed from `from` first. */
   | { kind: 'zeroTail'; block: BlockNumber; from: number };
 
-interface ResizeManner {
-  readonly killPrivileges: boolean;
-  /** Flags of the inode may forbid it. */
-  readonly byFlags: boolean;
-  /** What the inode holds itself moves out, also where it need not. */
-  readonly leavesBody: boolean;
-}
-
-/** For a caller who has looked, and has the whole file. */
-const BY_THE_WAY: ResizeManner = { killPrivileges: false, byFlags: false, leavesBody: false };
-
 class Resize {
   constructor(
     readonly context: WriteContext,
     readonly inode: number,
     readonly size: number,
-    readonly manner: ResizeManner,
+    readonly killPrivileges: boolean,
+    /**
+     * What lies behind the new end is cut off, also of what was lost; the end moves for another
+     * reason; or what the inode holds itself moves out, where it need not.
+     */
+    readonly manner: 'truncate' | 'move' | 'leaveBody',
   ) {}
 
   async run(): Promise<void> {
     let next = await this.#step((tx, inode) => this.#begin(tx, inode));
     if (next.kind === 'moveBody') next = await this.#moveBody(next.body, next.block);
     if (next.kind === 'zeroTail') next = await this.#zeroTail(next.block, next.from);
-    this.context.lost.truncated(this.inode, this.size);
+    if (this.manner === 'truncate') this.context.lost.truncated(this.inode, this.size);
     if (next.kind === 'punch') await this.#punchRest();
   }
 
@@ -211,7 +205,7 @@ class Resize {
   #begin(tx: Transaction, inode: InodeRef): Next {
     if (isDirectory(inode)) throw fsError('EISDIR');
     requireRegular(inode);
-    if (this.manner.byFlags) requireChangeable(inode);
+    if (this.manner === 'truncate') requireChangeable(inode);
     const old = sizeOf(inode);
     if (isInline(inode)) return this.#resizeBody(tx, inode, old);
     // Space that was kept behind an end that does not move goes as well.
@@ -233,14 +227,14 @@ class Resize {
     tx.modify(inode.frame);
     if (this.size !== sizeOf(inode)) touchModified(inode, tx.clock);
     setSizeOf(inode, this.size);
-    if (this.manner.killPrivileges) dropPrivileges(inode);
+    if (this.killPrivileges) dropPrivileges(inode);
     this.context.attributes.dropCapability(tx, inode);
     return { kind: 'done' };
   }
 
   #resizeBody(tx: Transaction, inode: InodeRef, old: number): Next {
     tx.modify(inode.frame);
-    if (this.size <= inlineCapacity(inode) && !this.manner.leavesBody) {
+    if (this.size <= inlineCapacity(inode) && this.manner !== 'leaveBody') {
       if (this.size < old) inlineBytes(inode).fill(0, this.size);
       return this.#setSize(tx, inode);
     }
@@ -339,7 +333,7 @@ class Resize {
 
 /** What the inode holds itself moves to block 0. For a caller who has the whole file. */
 export function leaveBody(context: WriteContext, inode: number, size: number): Promise<void> {
-  return new Resize(context, inode, size, { ...BY_THE_WAY, leavesBody: true }).run();
+  return new Resize(context, inode, size, false, 'leaveBody').run();
 }
 
 /** Does what needs the whole file, when nobody else has a part of it. */
@@ -379,13 +373,17 @@ export async function resizeFile(
   killPrivileges: boolean,
 ): Promise<void> {
   if (!(size >= 0 && size <= MAX_FILE_BYTES)) throw fsError(size < 0 ? 'EINVAL' : 'EFBIG');
-  const manner = { killPrivileges, byFlags: true, leavesBody: false };
-  await withWholeFile(context, inode, () => new Resize(context, inode, size, manner).run());
+  await withWholeFile(context, inode, () =>
+    new Resize(context, inode, size, killPrivileges, 'truncate').run(),
+  );
 }
 
-/** The same for a caller who has the whole file, and a size that there may be. */
+/**
+ * The same for a caller who has the whole file, and a size that there may be. What was lost stays
+ * so.
+ */
 export function resizeLocked(context: WriteContext, inode: number, size: number): Promise<void> {
-  return new Resize(context, inode, size, BY_THE_WAY).run();
+  return new Resize(context, inode, size, false, 'move').run();
 }
 
 /**
