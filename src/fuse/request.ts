@@ -273,6 +273,11 @@ export class FuseRequest implements Operation {
     return uid === NO_CALLER ? (credentialsOf(this.callerPid) ?? known) : known;
   }
 
+  /** As far as can be told. */
+  get comesFromRoot(): boolean {
+    return this.asker.uid === 0;
+  }
+
   /** Where a short answer is built. */
   get answerAt(): number {
     return this.#headAt + OutHeader.sizeBytes;

@@ -10,6 +10,7 @@ import { FsError } from '../../src/fs/base/errors.ts';
 import { BlockKind, FileType, Inode, ROOT_INODE, VolumeRoot } from '../../src/fs/format/format.ts';
 import { formatVolume } from '../../src/fs/mkfs.ts';
 import { SeededRandom } from '../../src/sim/seeded-random.ts';
+import { aclBytes } from '../suite/acl-bytes.ts';
 import { TestVolume } from '../suite/volume-harness.ts';
 import { type Base, Image, indexOf, layoutOf } from './image.ts';
 import { ImageBytes } from './image-bytes.ts';
@@ -91,7 +92,21 @@ async function fillAttributes(volume: TestVolume, random: SeededRandom): Promise
   };
   for (const path of ['/a/file-100', '/a/file-336', '/a/b', '/fifo', '/a/short-link', '/a/inline-link'])
     await set(path, 'user.small', 20);
+  await setAcls(volume);
   for (let i = 0; i < 6; i++) await set('/sparse', `user.${'n'.repeat(i * 30)}`, i * 150);
+}
+
+/** On a file and on directories, of which one has what is made in it inherit. */
+async function setAcls(volume: TestVolume): Promise<void> {
+  const set = async (path: string, kind: string, text: string) => {
+    const inode = await volume.resolve(path);
+    const name = new TextEncoder().encode(`system.posix_acl_${kind}`);
+    await volume.volume.run((tx) => volume.volume.setExtendedAttribute(tx, inode, name, aclBytes(text)));
+  };
+  await set('/a/file-1', 'access', 'u::rw-,u:7:r--,g::r--,m::r--,o::---');
+  await set('/empty', 'default', 'u::rwx,g::r-x,g:8:rwx,m::rwx,o::---');
+  await volume.mkdir('/empty/inherits');
+  await volume.create('/empty/inherits/file');
 }
 
 /** A file of `count` extents, each of one or two blocks, with a hole before each. */

@@ -13,6 +13,7 @@ import { type Attributes, RenameFlag } from '../../src/fs/base/filesystem.ts';
 import { FileType, ROOT_INODE } from '../../src/fs/format/format.ts';
 import { emptyAttributes } from '../../src/fuse/encoding.ts';
 import type { SeededRandom } from '../../src/sim/seeded-random.ts';
+import { aclBytes } from '../suite/acl-bytes.ts';
 import { CALLER, type TestVolume } from '../suite/volume-harness.ts';
 
 /** No base has as many entries in all; more mean that a listing does not end. */
@@ -28,6 +29,7 @@ interface Seen {
   readonly name: Uint8Array;
 }
 
+const ACLS = ['u::rwx,g::r-x,o::---', 'u::rw-,u:9:rwx,g::r--,m::rwx,o::r--'].map(aclBytes);
 const encoder = new TextEncoder();
 
 export class Exercise {
@@ -136,8 +138,10 @@ export class Exercise {
   async #changeExtended(inode: number): Promise<void> {
     const random = this.#random;
     const { volume } = this.#volume;
-    const name = encoder.encode(random.pick(['user.small', 'user.', 'user.new']));
-    const value = new Uint8Array(random.pick([0, 20, 300, 2000])).fill(0x5a);
+    const [text, value] = random.chance(0.7)
+      ? [random.pick(['user.small', 'user.', 'user.new', 'security.capability']), this.#value()]
+      : [`system.posix_acl_${random.pick(['access', 'default'])}`, random.pick(ACLS)];
+    const name = encoder.encode(text);
     await this.#attempt('setxattr', () =>
       volume.run((tx) => volume.setExtendedAttribute(tx, inode, name, value)),
     );
@@ -145,6 +149,16 @@ export class Exercise {
     await this.#attempt('removexattr', () =>
       volume.run((tx) => volume.removeExtendedAttribute(tx, inode, name)),
     );
+  }
+
+  #value(): Uint8Array {
+    return new Uint8Array(this.#random.pick([0, 20, 300, 2000])).fill(0x5a);
+  }
+
+  async #chmod(inode: number): Promise<void> {
+    const { volume } = this.#volume;
+    const mode = this.#random.below(0o7777);
+    await this.#attempt('chmod', () => volume.run((tx) => volume.changeAttributes(tx, inode, { mode })));
   }
 
   async #readlink(inode: number): Promise<void> {
@@ -193,6 +207,7 @@ export class Exercise {
     await this.#attempt('sync', () => this.#volume.volume.sync());
     const all = [...this.#directories, ...this.#files, ...this.#others];
     for (let i = 0; i < 3; i++) await this.#changeExtended(random.pick(all).inode);
+    for (let i = 0; i < 3; i++) await this.#chmod(random.pick(all).inode);
     for (let i = 0; i < 3; i++) await this.#rename();
     for (let i = 0; i < 4; i++) await this.#remove();
     await this.#attempt('sync', () => this.#volume.volume.sync());

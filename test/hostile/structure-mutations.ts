@@ -334,10 +334,24 @@ function entryLie(image: Image, random: SeededRandom): void {
   });
 }
 
+/** Some byte behind the head of a record: of an ACL, with luck. */
+function spoilValue(image: Image, random: SeededRandom, { node, at }: RecordPlace): void {
+  image.edit(node.block, ({ view, bytes }) => {
+    const nameBytes = AttributeRecord.nameBytes.get(view, at);
+    const partBytes = AttributeRecord.partBytes.get(view, at);
+    const place = at + AttributeRecord.sizeBytes + nameBytes + random.below(Math.max(1, partBytes));
+    bytes[place] = random.pick([0, 1, 2, 4, 8, 16, 32, 0xff]);
+  });
+}
+
 /** Attributes that are no attributes, in places that are none. */
 function attributeLie(image: Image, random: SeededRandom): void {
   const { attributes, inodes, metadata } = image.index;
   const what = random.below(5);
+  if (what === 0 && attributes.length > 0 && random.chance(0.5)) {
+    spoilValue(image, random, random.pick(attributes));
+    return;
+  }
   if (what <= 1 && attributes.length > 0) {
     const place = random.pick(attributes);
     spoilField(image, random, AttributeRecord, place.node.block, place.at);

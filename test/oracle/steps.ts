@@ -1,6 +1,7 @@
 /** The table of random steps, and how batches are made of them. */
 import * as attributes from './attribute-steps.ts';
 import * as contents from './content-steps.ts';
+import * as extended from './extended-steps.ts';
 import { dropStep, lookStep, remountStep, settleStep } from './global-steps.ts';
 import * as names from './name-steps.ts';
 import type { Planner } from './planner.ts';
@@ -30,6 +31,9 @@ const MAKERS: [weight: number, maker: Maker][] = [
   [10, contents.read],
   [4, attributes.chmod],
   [3, attributes.chown],
+  [4, extended.setAttribute],
+  [2, extended.removeAttribute],
+  [3, extended.setAcl],
   [5, attributes.utimens],
   [12, attributes.stat],
   [3, attributes.list],

@@ -33,6 +33,7 @@
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -368,6 +369,37 @@ static int do_readlink(char **word) {
   return 0;
 }
 
+/* ---- extended attributes ---- */
+
+/* PATH NAME LENGTH: the value is in the exchange */
+static int do_setxattr(char **word) {
+  return lsetxattr(at(word[0]), word[1], exchange, (size_t)number(word[2]), 0);
+}
+
+static int do_removexattr(char **word) { return lremovexattr(at(word[0]), word[1]); }
+
+/* FNV-1a */
+static uint32_t hash_of(const unsigned char *bytes, ssize_t length) {
+  uint32_t hash = 0x811c9dc5;
+  for (ssize_t i = 0; i < length; i++) hash = (hash ^ bytes[i]) * 0x01000193;
+  return hash;
+}
+
+/* PATH: NAME:LENGTH:HASH of each */
+static int do_listxattr(char **word) {
+  static char names[1 << 16];
+  static unsigned char value[1 << 16];
+  const char *path = at(word[0]);
+  ssize_t length = llistxattr(path, names, sizeof names);
+  if (length < 0) return -1;
+  for (const char *name = names; name < names + length; name += strlen(name) + 1) {
+    ssize_t bytes = lgetxattr(path, name, value, sizeof value);
+    if (bytes < 0) return -1;
+    say(" %s:%zd:%" PRIu32, name, bytes, hash_of(value, bytes));
+  }
+  return 0;
+}
+
 static struct file_handle *handle_room(void) {
   static uint64_t room[(sizeof(struct file_handle) + MAX_HANDLE_SZ) / 8 + 1];
   return (struct file_handle *)room;
@@ -459,6 +491,7 @@ static const struct {
     {"rename", do_rename},     {"utimens", do_utimens},   {"statx", do_statx},
     {"fstatx", do_fstatx},     {"list", do_list},         {"readlink", do_readlink},
     {"handle", do_handle},     {"open_handle", do_open_handle}, {"install", do_install},
+    {"setxattr", do_setxattr}, {"removexattr", do_removexattr}, {"listxattr", do_listxattr},
     {"run", do_run},           {"base", do_base},         {"fallocate", do_fallocate},
     {"copy", do_copy},         {"seek", do_seek},
 };
