@@ -7,6 +7,7 @@
 
 import type { Clock } from '../../src/fs/base/clock.ts';
 import { FsError } from '../../src/fs/base/errors.ts';
+import { FileFlag } from '../../src/fs/base/filesystem.ts';
 import { BlockKind, FileType, Inode, ROOT_INODE, VolumeRoot } from '../../src/fs/format/format.ts';
 import { formatVolume } from '../../src/fs/mkfs.ts';
 import { SeededRandom } from '../../src/sim/seeded-random.ts';
@@ -75,6 +76,19 @@ async function fillSmall(volume: TestVolume, random: SeededRandom): Promise<void
   await volume.create('/disk', FileType.blockDevice | 0o660, 0x800);
   await fillSparse(volume, random, '/sparse', 6, 20);
   await fillAttributes(volume, random);
+  await fillFlags(volume);
+}
+
+/** What chattr(1) sets. */
+async function fillFlags(volume: TestVolume): Promise<void> {
+  const { immutable, appendOnly, noDump, synchronous, topDirectory } = FileFlag;
+  const set = async (path: string, flags: number, projectId: number) => {
+    const inode = await volume.resolve(path);
+    await volume.volume.run((tx) => volume.volume.changeFlags(tx, inode, { flags, projectId }));
+  };
+  await set('/a/file-0', immutable, 0xffff_fffe);
+  await set('/a/file-1023', appendOnly | synchronous, 1);
+  await set('/empty', noDump | topDirectory, 4711);
 }
 
 /** In the inode, in a block of their own, and in a tree. */

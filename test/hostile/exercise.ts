@@ -9,7 +9,7 @@
  */
 
 import { CorruptionError, FsError } from '../../src/fs/base/errors.ts';
-import { type Attributes, RenameFlag } from '../../src/fs/base/filesystem.ts';
+import { type Attributes, FileFlag, RenameFlag } from '../../src/fs/base/filesystem.ts';
 import { FileType, ROOT_INODE } from '../../src/fs/format/format.ts';
 import { emptyAttributes } from '../../src/fuse/encoding.ts';
 import type { SeededRandom } from '../../src/sim/seeded-random.ts';
@@ -208,6 +208,7 @@ export class Exercise {
     const all = [...this.#directories, ...this.#files, ...this.#others];
     for (let i = 0; i < 3; i++) await this.#changeExtended(random.pick(all).inode);
     for (let i = 0; i < 3; i++) await this.#chmod(random.pick(all).inode);
+    for (let i = 0; i < 2; i++) await this.#setFlags(random.pick(all).inode);
     for (let i = 0; i < 3; i++) await this.#rename();
     for (let i = 0; i < 4; i++) await this.#remove();
     await this.#attempt('sync', () => this.#volume.volume.sync());
@@ -227,9 +228,31 @@ export class Exercise {
     await this.#attempt('symlink', () =>
       volume.run((tx) => volume.symlink(tx, parent, name('link'), target, CALLER)),
     );
+    await this.#makeUnnamed(parent, name('unnamed'));
     const old = this.#files[0];
     if (old === undefined) return;
     await this.#attempt('link', () => volume.run((tx) => volume.link(tx, old.inode, parent, name('name'))));
+  }
+
+  /** A file that gets its name late, or none; it stays open until the unmount. */
+  async #makeUnnamed(parent: number, name: Uint8Array): Promise<void> {
+    const { volume } = this.#volume;
+    const request = { mode: FileType.regular | 0o600, deviceNumber: 0, caller: CALLER };
+    const inode = await this.#attempt('tmpfile', () =>
+      volume.run((tx) => volume.createUnnamed(tx, parent, request)),
+    );
+    if (inode === undefined) return;
+    await this.#write(inode);
+    if (this.#random.chance(0.5)) {
+      await this.#attempt('link', () => volume.run((tx) => volume.link(tx, inode, parent, name)));
+    }
+  }
+
+  /** What forbids changes goes, and sometimes comes: the others need them. */
+  async #setFlags(inode: number): Promise<void> {
+    const { volume } = this.#volume;
+    const flags = this.#random.pick([0, 0, FileFlag.noDump, FileFlag.immutable]);
+    await this.#attempt('setflags', () => volume.run((tx) => volume.changeFlags(tx, inode, { flags })));
   }
 
   async #write(inode: number): Promise<void> {
@@ -273,7 +296,7 @@ export class Exercise {
     const to = random.pick(this.#directories).inode;
     const onto = random.pick([...this.#directories, ...this.#files]);
     const replaces = random.chance(0.5);
-    const flags = replaces && random.chance(0.3) ? RenameFlag.exchange : 0;
+    const flags = !random.chance(0.3) ? 0 : replaces ? RenameFlag.exchange : RenameFlag.whiteout;
     const name = replaces ? onto.name : encoder.encode(`renamed-${random.below(100)}`);
     const { volume } = this.#volume;
     await this.#attempt('rename', () =>

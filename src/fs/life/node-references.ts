@@ -22,7 +22,7 @@ export class NodeReferences {
   /** Those of them that never had one, and may get it. */
   readonly #unnamed = new Set<number>();
   /** When the last of them lost its name: performance.now(). */
-  #orphanedAt = 0;
+  #orphanedAt = Number.NEGATIVE_INFINITY;
   #freeing = 0;
   #settled: (() => void)[] = [];
 
@@ -64,11 +64,14 @@ export class NodeReferences {
     return true;
   }
 
-  /** The inode was made without a name. Who made it holds a reference from now on. */
+  /**
+   * The inode was made without a name. Who made it holds a reference from now on; nobody expects
+   * its space back soon.
+   */
   unnamed(inode: number): void {
     this.acquire(inode);
     this.#unnamed.add(inode);
-    this.orphaned(inode);
+    this.#orphans.add(inode);
   }
 
   /** Never had a name, and is still held. */

@@ -82,6 +82,28 @@ flags.case('immutable: who has the file open writes nothing either', async (fs) 
   expect(await contentOf(fs, 'file')).toBe('Content');
 });
 
+flags.case('immutable: nor does it get attributes, holes or other bytes', async (fs) => {
+  await make(fs, 'file', 'content');
+  await make(fs, 'source', 'another');
+  await fs.setAttribute('file', 'user.a', Buffer.from('a'));
+  const file = await fs.open('file', 'both');
+  const source = await fs.open('source', 'read');
+  for (const flag of [Flag.immutable, Flag.append]) {
+    await fs.setFlags('file', flag);
+    await refuses('EPERM', fs.setAttribute('file', 'user.b', Buffer.from('b')));
+    await refuses('EPERM', fs.removeAttribute('file', 'user.a'));
+    await refuses('EPERM', file.fallocate('punch', 0, 4096, true));
+    await refuses('EPERM', file.fallocate('zero', 0, 4096, true));
+  }
+  await file.fallocate('allocate', 0, 8192, true);
+  await fs.setFlags('file', Flag.immutable);
+  await refuses('EPERM', file.fallocate('allocate', 0, 16384, true));
+  await refuses('EPERM', source.copyTo(file, 0, 0, 7));
+  await source.close();
+  await file.close();
+  expect(await contentOf(fs, 'file')).toBe('content');
+});
+
 flags.case(
   'immutable: the file is not opened for writing',
   async (fs) => {
