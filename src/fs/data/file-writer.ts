@@ -59,6 +59,8 @@ class WriteTask implements Operation<Transaction>, IoCompletion, LockHolder, Wri
   readonly #plan: WritePlan;
   /** The whole file is locked. */
   #wide = false;
+  /** Unwritten extents in the range became data first. */
+  #zeroedOut = false;
   /** The data stands where it belongs in its first block. */
   #moved = false;
   /** Segments that are in the extent map, … */
@@ -127,7 +129,7 @@ class WriteTask implements Operation<Transaction>, IoCompletion, LockHolder, Wri
     const inode = this.context.table.get(tx, this.#inode);
     if (this.#phase === 'record') this.#record(tx, inode);
     else {
-      this.#outcome = this.#plan.make(tx, inode, this.#wide);
+      this.#outcome = this.#plan.make(tx, inode, this.#wide, this.#zeroedOut);
       if (this.#outcome === 'body') this.#writeBody(tx, inode);
     }
   }
@@ -152,6 +154,7 @@ class WriteTask implements Operation<Transaction>, IoCompletion, LockHolder, Wri
   /** Under the lock of the whole file. */
   #zeroOut(): void {
     const { first, end } = this.#plan;
+    this.#zeroedOut = true;
     const { runner, device } = this.context;
     zeroOut(this.context, this.#inode, first, end)
       .then(

@@ -109,9 +109,10 @@ export class WritePlan {
 
   /**
    * @param wide the whole file is locked
+   * @param zeroedOut what may become data before the record is data
    * @throws EISDIR, EINVAL, EROFS, ENOSPC
    */
-  make(tx: Transaction, inode: InodeRef, wide: boolean): PlanOutcome {
+  make(tx: Transaction, inode: InodeRef, wide: boolean, zeroedOut = false): PlanOutcome {
     requireRegular(inode);
     if (tx.readOnly) throw tx.refusal();
     this.size = sizeOf(inode);
@@ -127,7 +128,7 @@ export class WritePlan {
       this.#reserveHole(tx, goal, this.first, this.end);
     } else {
       if (!this.#planOldTail(tx, inode, wide)) return 'widen';
-      if (!this.#planRange(tx, inode)) return wide ? 'zeroOut' : 'widen';
+      if (!this.#planRange(tx, inode, zeroedOut)) return wide ? 'zeroOut' : 'widen';
     }
     this.#expectCovered();
     this.#planEdges();
@@ -170,12 +171,13 @@ export class WritePlan {
   }
 
   /** False if there is no room for what the record may need. */
-  #planRange(tx: Transaction, inode: InodeRef): boolean {
+  #planRange(tx: Transaction, inode: InodeRef, zeroedOut: boolean): boolean {
     const { extents, space } = this.#context;
     const follows = mapSegments(tx, extents, inode, this.first, this.end, mapped);
     const unwritten = countUnwritten(mapped);
-    if (unwritten > 0) this.nodes = extents.nodesToPart(inode, unwritten);
-    if (unwritten > 0 && !space.hasNodes(this.nodes)) return false;
+    // Behind the end of the file there is what is kept back for tree nodes, and no more.
+    if (unwritten > 0 && !zeroedOut) this.nodes = extents.nodesToPart(inode, unwritten);
+    if (this.nodes > 0 && !space.hasNodes(this.nodes)) return false;
     for (const segment of mapped) {
       if (segment.block !== 0) {
         this.segments.push(segment);
