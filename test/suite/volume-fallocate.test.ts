@@ -475,4 +475,21 @@ describe('what was preallocated finds room on a full volume', () => {
       expect(bytes[i * blockBytes], `block ${i}`).toBe(i % 2 === 0 ? 8 : 0);
     await soundAfterwards(volume);
   });
+
+  test('also behind the end, where no data may be before the end is there', async () => {
+    const blockBytes = 1024;
+    const volume = await TestVolume.make(2 * MIB, blockBytes);
+    const inode = await volume.create('/f');
+    await volume.write(inode, 0, new Uint8Array(90).fill(3));
+    const { freeBlocks } = await volume.statistics();
+    await fallocate(volume, inode, 'allocate', [0, (freeBlocks - 1) * blockBytes]);
+    await volume.write(inode, 90, new Uint8Array(2 * blockBytes).fill(4));
+    await volume.volume.sync();
+    const state = (volume.device as MemoryDevice).clone();
+    await soundAfterwards(await TestVolume.open(state));
+    for (let at = 3; at < 400; at += 1 + (at % 3))
+      await volume.write(inode, at * blockBytes, new Uint8Array(700).fill(5));
+    expect((await volume.statInode(inode)).sizeBytes).toBeGreaterThan(390 * blockBytes);
+    await soundAfterwards(volume);
+  });
 });

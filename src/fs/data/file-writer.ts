@@ -60,6 +60,8 @@ class WriteTask implements Operation<Transaction>, IoCompletion, LockHolder, Wri
   readonly #plan: WritePlan;
   /** The whole file is locked. */
   #wide = false;
+  /** Unwritten extents in the range became data first. */
+  #zeroedOut = false;
   /** The data stands where it belongs in its first block. */
   #moved = false;
   /** Segments that are in the extent map, … */
@@ -133,7 +135,7 @@ class WriteTask implements Operation<Transaction>, IoCompletion, LockHolder, Wri
     if (this.#phase === 'record') this.#record(tx, inode);
     else {
       this.#dropsCapability = !this.#fromCache && this.context.attributes.hasCapability(tx, inode);
-      this.#outcome = this.#plan.make(tx, inode, this.#wide);
+      this.#outcome = this.#plan.make(tx, inode, this.#wide, this.#zeroedOut);
       this.#mustBeDurable = (fileFlagsOf(inode) & FileFlag.synchronous) !== 0;
       if (this.#outcome === 'body') this.#writeBody(tx, inode);
     }
@@ -159,6 +161,7 @@ class WriteTask implements Operation<Transaction>, IoCompletion, LockHolder, Wri
   /** Under the lock of the whole file. */
   #zeroOut(): void {
     const { first, end } = this.#plan;
+    this.#zeroedOut = true;
     const { runner, device } = this.context;
     zeroOut(this.context, this.#inode, first, end)
       .then(

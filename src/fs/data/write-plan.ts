@@ -118,9 +118,10 @@ export class WritePlan implements WriteUnderWay {
 
   /**
    * @param wide the whole file is locked
+   * @param zeroedOut what may become data before the record is data
    * @throws EISDIR, EINVAL, EROFS, ENOSPC; EPERM by the flags of the inode
    */
-  make(tx: Transaction, inode: InodeRef, wide: boolean): PlanOutcome {
+  make(tx: Transaction, inode: InodeRef, wide: boolean, zeroedOut = false): PlanOutcome {
     requireRegular(inode);
     requireWritable(inode, this.offsetBytes, this.#accepted);
     if (tx.readOnly) throw tx.refusal();
@@ -138,7 +139,7 @@ export class WritePlan implements WriteUnderWay {
       this.#reserveHole(tx, goal, this.first, this.end);
     } else {
       if (!this.#planOldTail(tx, inode, wide)) return 'widen';
-      if (!this.#planRange(tx, inode)) return wide ? 'zeroOut' : 'widen';
+      if (!this.#planRange(tx, inode, zeroedOut)) return wide ? 'zeroOut' : 'widen';
     }
     this.#expectCovered();
     this.#planEdges();
@@ -181,12 +182,13 @@ export class WritePlan implements WriteUnderWay {
   }
 
   /** False if there is no room for what the record may need. */
-  #planRange(tx: Transaction, inode: InodeRef): boolean {
+  #planRange(tx: Transaction, inode: InodeRef, zeroedOut: boolean): boolean {
     const { extents, space } = this.#context;
     const follows = mapSegments(tx, extents, inode, this.first, this.end, mapped);
     const unwritten = countUnwritten(mapped);
-    if (unwritten > 0) this.nodes = extents.nodesToPart(inode, unwritten);
-    if (unwritten > 0 && !space.hasNodes(this.nodes)) return false;
+    // Behind the end of the file there is what is kept back for tree nodes, and no more.
+    if (unwritten > 0 && !zeroedOut) this.nodes = extents.nodesToPart(inode, unwritten);
+    if (this.nodes > 0 && !space.hasNodes(this.nodes)) return false;
     for (const segment of mapped) {
       if (segment.block !== 0) {
         this.segments.push(segment);
