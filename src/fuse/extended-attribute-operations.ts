@@ -114,11 +114,12 @@ function decodeList(request: FuseRequest): void {
   request.extended.mostBytes = GetxattrIn.size.get(request.wire.view, request.bodyAt);
 }
 
-function performList({ inode, extended, caller, conversation }: FuseRequest, tx: TransactionHandle): void {
+function performList(request: FuseRequest, tx: TransactionHandle): void {
+  const { inode, extended, conversation } = request;
   const { filesystem, attributeSupport } = conversation;
   const names = filesystem
     .listExtendedAttributes(tx, inode)
-    .filter((name) => isListed(name, attributeSupport, caller.uid));
+    .filter((name) => isListed(name, attributeSupport, () => request.comesFromRoot));
   const list = new Uint8Array(names.reduce((bytes, name) => bytes + name.length + 1, 0));
   let at = 0;
   for (const name of names) {

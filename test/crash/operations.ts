@@ -7,6 +7,7 @@
  * `A/foo` with data inside the inode, `B/foo` with a hole. The names `bar` are free. Behind the end
  * of `foo` stands old data. The volume is nearly full.
  */
+import { FileFlag } from '../../src/fs/base/filesystem.ts';
 import type { Recorder } from './recorder.ts';
 
 export interface CrashOperation {
@@ -100,7 +101,23 @@ const NAME_OPERATIONS: CrashOperation[] = [
   ).map(([left, right]) =>
     operation(`exchange ${left} ${right}`, (recorder) => recorder.exchange(left, right)),
   ),
+  ...(
+    [
+      ['/foo', '/bar'],
+      ['/A/foo', '/B/foo'],
+      ['/A/C', '/B/C'],
+    ] as const
+  ).map(([from, to]) => operation(`white out ${from} ${to}`, (recorder) => recorder.whiteOut(from, to))),
   operation('chmod /A/foo', (recorder) => recorder.chmod('/A/foo', 0o600)),
+  ...['/bar', '/A/C/bar'].map((path) =>
+    operation(`link unnamed ${path}`, (recorder) => recorder.linkUnnamed(path, 3000)),
+  ),
+  operation('link unnamed to a taken name', (recorder) => recorder.linkUnnamed('/foo', 3000)),
+  operation('set flags /A/foo', (recorder) => recorder.setFlags('/A/foo', FileFlag.noDump)),
+  operation('set flags /A and create', async (recorder) => {
+    await recorder.setFlags('/A', FileFlag.noDump | FileFlag.noAccessTime);
+    await recorder.create('/A/bar');
+  }),
   operation('unlink /foo held', async (recorder) => {
     const letGo = await recorder.unlinkHeld('/foo');
     letGo();

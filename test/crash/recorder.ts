@@ -12,7 +12,12 @@
 
 import type { Device } from '../../src/aio/device.ts';
 import { FsError, fsError, LostDataError } from '../../src/fs/base/errors.ts';
-import type { Caller, FallocateAction, WriteRequest } from '../../src/fs/base/filesystem.ts';
+import {
+  type Caller,
+  type FallocateAction,
+  RenameFlag,
+  type WriteRequest,
+} from '../../src/fs/base/filesystem.ts';
 import { FileType, ROOT_INODE } from '../../src/fs/format/format.ts';
 import { extentsPerStep } from '../../src/fs/format/limits.ts';
 import type { Transaction } from '../../src/fs/transaction/transaction.ts';
@@ -162,6 +167,40 @@ export class Recorder {
     return this.#make(path, 'directory', mode);
   }
 
+  /** Makes a file without a name, fills it, and gives it one, if that is free. */
+  async linkUnnamed(path: string, lengthBytes: number): Promise<boolean> {
+    const { volume, model } = this;
+    const request = { mode: FileType.regular | 0o644, deviceNumber: 0, caller: CALLER };
+    let inode = 0;
+    let attributes: NodeAttributes = { mode: 0, attributes: '' };
+    const made = await this.#transaction(
+      (tx) => {
+        inode = volume.createUnnamed(tx, this.#resolve(tx, parentOf(path)), request);
+        attributes = attributesOf(volume, tx, inode);
+      },
+      () => {},
+    );
+    if (!made) return false;
+    const node = model.make(parentOf(path), 'file', attributes);
+    const pattern = this.#nextPattern++;
+    const change = model.beginChange(node.id, pattern, 0, lengthBytes, this.device.log.length);
+    const thrown = await this.#send({ inode, offset: 0, length: lengthBytes, pattern }, (failure) => {
+      if (failure === undefined) this.#endWrite(node.id, lengthBytes, change);
+    });
+    if (thrown !== undefined && !this.#isRefusal(thrown)) throw thrown;
+    const linked =
+      thrown === undefined &&
+      (await this.#transaction(
+        (tx) => volume.link(tx, inode, ...this.#place(tx, path)),
+        () => {
+          model.names.set(path, node);
+          this.#inodes.set(node.id, inode);
+        },
+      ));
+    volume.forget(inode, 1);
+    return linked;
+  }
+
   symlink(target: string, path: string): Promise<boolean> {
     return this.#transaction(
       (tx) => {
@@ -203,6 +242,23 @@ export class Recorder {
     );
   }
 
+  /** A rename that leaves a device 0:0 in the old place. */
+  whiteOut(from: string, to: string): Promise<boolean> {
+    let happened = false;
+    return this.#transaction(
+      (tx) => {
+        const [[parent, name], [newParent, newName]] = [this.#place(tx, from), this.#place(tx, to)];
+        happened = this.volume.lookup(tx, parent, name) !== this.volume.lookup(tx, newParent, newName);
+        this.volume.rename(tx, parent, name, newParent, newName, RenameFlag.whiteout, CALLER);
+      },
+      () => {
+        if (!happened) return;
+        this.model.rename(from, to);
+        this.model.add(from, 'whiteout', { mode: 0, attributes: '' });
+      },
+    );
+  }
+
   exchange(left: string, right: string): Promise<boolean> {
     return this.#transaction(
       (tx) => this.volume.rename(tx, ...this.#place(tx, left), ...this.#place(tx, right), 2),
@@ -226,6 +282,14 @@ export class Recorder {
     const acl = aclBytes(`u::${RIGHTS[kind]},${named.join(',')},g::r-x,m::${RIGHTS[7 - kind]},o::---`);
     return this.#changeAttributes(path, (tx, inode) =>
       this.volume.setExtendedAttribute(tx, inode, encoder.encode(`system.posix_acl_${name}`), acl),
+    );
+  }
+
+  /** @param flags of `FileFlag`: those that a new inode inherits whatever it is */
+  setFlags(path: string, flags: number): Promise<boolean> {
+    return this.#transaction(
+      (tx) => this.volume.changeFlags(tx, this.#resolve(tx, path), { flags, projectId: flags }),
+      () => this.model.changeFlags(path, flags),
     );
   }
 

@@ -46,6 +46,7 @@ function kindOf(mode: number): NodeKind {
   if (type === FileType.regular) return 'file';
   if (type === FileType.directory) return 'directory';
   if (type === FileType.symlink) return 'symlink';
+  if (type === FileType.characterDevice) return 'whiteout';
   throw new Error(`an inode of mode ${mode.toString(8)}`);
 }
 
@@ -56,13 +57,14 @@ export async function readTree(volume: Volume): Promise<RecoveredTree> {
   const firstPaths = new Map<number, string>();
   const files: RecoveredFile[] = [];
   const entries: TreeEntry[] = found.map(({ path, inode, attributes, target, extended }) => {
-    const { mode, linkCount, sizeBytes } = attributes;
+    const { mode, linkCount, sizeBytes, flags } = attributes;
     const kind = kindOf(mode);
     const isFirst = !firstPaths.has(inode);
     if (isFirst) firstPaths.set(inode, path);
     if (isFirst && kind === 'file') files.push({ path, inode, sizeBytes });
     const same = firstPaths.get(inode) ?? path;
-    return { path, kind, mode: mode & 0o7777, links: linkCount, target, attributes: extended, same };
+    const known = { path, kind, mode: mode & 0o7777, links: linkCount, target, attributes: extended };
+    return { ...known, flags, same };
   });
   return { signature: treeSignature(entries), files };
 }

@@ -156,6 +156,28 @@ async function fillExtents(volume: TestVolume, random: SeededRandom, count: numb
   await volume.volume.setSize(inode, 2 ** 40, false);
 }
 
+/** Space before data: holes and unwritten extents between it, and behind the ends of files. */
+async function fillUnwritten(volume: TestVolume, random: SeededRandom): Promise<void> {
+  const { blockBytes } = volume.volume;
+  const how = { keepSize: true, updateTimes: true, killPrivileges: false };
+  for (const path of ['/striped', '/kept', '/zeroed']) {
+    const inode = await fillSparse(volume, random, path, 60, 5);
+    const range = { inode, ...how, offsetBytes: 700, lengthBytes: 400 * blockBytes };
+    if (path !== '/kept') await volume.volume.fallocate({ ...range, action: 'zero', lengthBytes: 90_000 });
+    await volume.volume.fallocate({ ...range, action: 'allocate' });
+    for (let i = 0; i < 40; i++)
+      await volume.write(inode, 8 * i * blockBytes, data(random, 1 + random.below(900)));
+  }
+  const empty = await volume.create('/empty');
+  await volume.volume.fallocate({
+    ...how,
+    inode: empty,
+    action: 'allocate',
+    offsetBytes: 0,
+    lengthBytes: 9000,
+  });
+}
+
 async function fillOrphans(volume: TestVolume, random: SeededRandom): Promise<void> {
   // First, so that it is at home, where it is looked for.
   await fillSparse(volume, random, '/being-cut', 30, 3);
@@ -242,6 +264,7 @@ const RECIPES: Readonly<Record<string, Recipe>> = {
     blockBytes: 1024,
     fill: (volume, random) => fillExtents(volume, random, 500),
   },
+  'unwritten-1k': { sizeBytes: 2 * MIB, blockBytes: 1024, fill: fillUnwritten },
   'orphans-1k': { sizeBytes: MIB, blockBytes: 1024, fill: fillOrphans, crashed: true, edit: cutShort },
   'dirty-1k': { sizeBytes: MIB, blockBytes: 1024, fill: fillDirty, crashed: true },
   'full-1k': { sizeBytes: 400 * KIB, blockBytes: 1024, fill: fillFull },

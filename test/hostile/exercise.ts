@@ -180,6 +180,8 @@ export class Exercise {
       this.#random.uint32() * 2 ** 10,
     ];
     for (const place of places) await this.#read(inode, Math.max(0, Math.floor(place)), 20_000);
+    await this.#attempt('lseek', () => this.#volume.volume.seek(inode, 0, 'hole'));
+    await this.#attempt('lseek', () => this.#volume.volume.seek(inode, Math.floor(sizeBytes / 2), 'data'));
   }
 
   async #read(inode: number, offset: number, length: number): Promise<void> {
@@ -198,6 +200,10 @@ export class Exercise {
     for (let i = 0; i < 3; i++) await this.#make(random.pick(this.#directories).inode, i);
     for (let i = 0; i < 3 && this.#files.length > 0; i++) await this.#write(random.pick(this.#files).inode);
     for (let i = 0; i < 3 && this.#files.length > 0; i++) await this.#resize(random.pick(this.#files).inode);
+    for (let i = 0; i < 3 && this.#files.length > 0; i++)
+      await this.#fallocate(random.pick(this.#files).inode);
+    if (this.#files.length > 0)
+      await this.#copy(random.pick(this.#files).inode, random.pick(this.#files).inode);
     await this.#attempt('sync', () => this.#volume.volume.sync());
     const all = [...this.#directories, ...this.#files, ...this.#others];
     for (let i = 0; i < 3; i++) await this.#changeExtended(random.pick(all).inode);
@@ -240,6 +246,25 @@ export class Exercise {
     const random = this.#random;
     const sizes = [0, 100, random.below(50_000), 2 ** 40];
     await this.#attempt('truncate', () => this.#volume.volume.setSize(inode, random.pick(sizes), false));
+  }
+
+  async #fallocate(inode: number): Promise<void> {
+    const random = this.#random;
+    const action = random.pick(['allocate', 'punch', 'zero'] as const);
+    const offsetBytes = random.pick([0, random.below(60_000), random.uint32() * 2 ** 10]);
+    const lengthBytes = 1 + random.below(random.pick([100, 50_000, 2 ** 30]));
+    const times = { updateTimes: true, killPrivileges: true };
+    const range = { inode, action, offsetBytes, lengthBytes, keepSize: random.chance(0.5), ...times };
+    await this.#attempt('fallocate', () => this.#volume.volume.fallocate(range));
+  }
+
+  /** A part, as long as it is not more than one call copies. */
+  async #copy(from: number, to: number): Promise<void> {
+    const random = this.#random;
+    const lengthBytes = random.pick([1, 30_000, 2 ** 40]);
+    const copy = { from, fromBytes: random.below(60_000), to, toBytes: random.below(60_000), lengthBytes };
+    const times = { updateTimes: true, killPrivileges: true };
+    await this.#attempt('copy', () => this.#volume.volume.copyRange({ ...copy, ...times }));
   }
 
   async #rename(): Promise<void> {

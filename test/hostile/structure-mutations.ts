@@ -293,6 +293,17 @@ function extentLie(image: Image, random: SeededRandom): void {
   });
 }
 
+/** Data that is called unwritten, unwritten blocks that are called data, and flags of nobody. */
+function flagLie(image: Image, random: SeededRandom): void {
+  const { extents } = image.index;
+  if (extents.length === 0) return;
+  for (let count = 1 + random.below(5); count > 0; count--) {
+    const place = random.pick(extents);
+    const flags = random.pick([0, 1, 1, 2, 0xffff]);
+    image.edit(place.node.block, ({ view }) => ExtentRecord.flags.set(view, place.at, flags));
+  }
+}
+
 /**
  * A name for an inode that is free, or the root, or of the inode table, or in no table at all; or a
  * name that is none.
@@ -560,6 +571,7 @@ export const STRUCTURE_MUTATIONS: Readonly<Record<string, Mutation>> = {
   'tree-cycle': treeCycle,
   'tree-fan': treeFan,
   'extent-lie': extentLie,
+  'flag-lie': flagLie,
   'entry-lie': entryLie,
   'attribute-lie': attributeLie,
   'name-twice': nameTwice,

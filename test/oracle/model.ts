@@ -185,7 +185,7 @@ export class Inode {
     const { content } = this;
     const isInline = content.size <= INLINE_BYTES;
     const least = this.mayBeUnflushed || isInline ? 0 : content.writtenBytes(blockBytes) / 512;
-    const most = (content.writtenBytes(Math.max(4096, blockBytes)) * 5) / 4 / 512 + 256;
+    const most = (content.mostBytes(Math.max(4096, blockBytes)) * 5) / 4 / 512 + 256;
     return { least, most };
   }
 

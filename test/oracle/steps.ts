@@ -6,6 +6,7 @@ import { dropStep, lookStep, remountStep, settleStep } from './global-steps.ts';
 import * as names from './name-steps.ts';
 import type { Planner } from './planner.ts';
 import { race } from './race-steps.ts';
+import * as ranges from './range-steps.ts';
 import { ALONE, type Claims, type Step } from './stage.ts';
 
 type Maker = (planner: Planner) => Step | undefined;
@@ -36,6 +37,9 @@ const MAKERS: [weight: number, maker: Maker][] = [
   [5, attributes.utimens],
   [12, attributes.stat],
   [3, attributes.list],
+  [5, ranges.changeRange],
+  [3, ranges.copyRange],
+  [3, ranges.seekAll],
   [2, race],
 ];
 const TOTAL = MAKERS.reduce((sum, [weight]) => sum + weight, 0);

@@ -305,6 +305,37 @@ static int attributes(int fd, const char *path, unsigned mask) {
   return 0;
 }
 
+/* SLOT MODE OFFSET LENGTH */
+static int do_fallocate(char **word) {
+  return fallocate(descriptor(word[0]), (int)number(word[1]), number(word[2]), number(word[3]));
+}
+
+/* SLOT SLOT OFFSET OFFSET LENGTH: from the one to the other, until it is done or nothing is left */
+static int do_copy(char **word) {
+  off_t from = number(word[2]), to = number(word[3]);
+  size_t left = (size_t)number(word[4]);
+  while (left > 0) {
+    ssize_t done = copy_file_range(descriptor(word[0]), &from, descriptor(word[1]), &to, left, 0);
+    if (done < 0) return -1;
+    if (done == 0) break;
+    left -= (size_t)done;
+  }
+  say(" %zu", (size_t)number(word[4]) - left);
+  return 0;
+}
+
+/* SLOT: where each stretch of data begins and ends */
+static int do_seek(char **word) {
+  int fd = descriptor(word[0]);
+  for (off_t at = 0, end;; at = end) {
+    at = lseek(fd, at, SEEK_DATA);
+    if (at < 0) return errno == ENXIO ? 0 : -1;
+    end = lseek(fd, at, SEEK_HOLE);
+    if (end < 0) return -1;
+    say(" %jd-%jd", (intmax_t)at, (intmax_t)end);
+  }
+}
+
 /* PATH MASK…: one after the other, for a narrow question is answered from what the kernel keeps. */
 static int do_statx(char **word) {
   for (char **mask = word + 1; *mask; mask++)
@@ -461,7 +492,8 @@ static const struct {
     {"fstatx", do_fstatx},     {"list", do_list},         {"readlink", do_readlink},
     {"handle", do_handle},     {"open_handle", do_open_handle}, {"install", do_install},
     {"setxattr", do_setxattr}, {"removexattr", do_removexattr}, {"listxattr", do_listxattr},
-    {"run", do_run},           {"base", do_base},
+    {"run", do_run},           {"base", do_base},         {"fallocate", do_fallocate},
+    {"copy", do_copy},         {"seek", do_seek},
 };
 
 static int perform(char **word) {

@@ -17,6 +17,7 @@ import { strict as assert } from 'node:assert';
 import { empty } from '../base/empty.ts';
 import type { WriteRequest } from '../base/filesystem.ts';
 import type { BlockNumber, BlockRun, FileBlock } from '../base/numbers.ts';
+import { requireWritable } from '../inodes/file-flags.ts';
 import type { SpaceMap } from '../transaction/space-map.ts';
 import type { Transaction } from '../transaction/transaction.ts';
 import type { ExtendedAttributes } from '../tree/extended-attributes.ts';
@@ -100,11 +101,14 @@ export class WritePlan implements WriteUnderWay {
   nodes = 0;
   readonly #context: WriteContext;
   readonly #inode: number;
+  /** It was taken on before flags of the inode could forbid it. */
+  readonly #accepted: boolean;
 
   constructor(context: WriteContext, request: WriteRequest) {
     const { blockBytes } = context;
     this.#context = context;
     this.#inode = request.inode;
+    this.#accepted = request.accepted ?? request.fromCache ?? request.mayEndEarly;
     this.offsetBytes = request.offsetBytes;
     this.endByte = request.offsetBytes + request.lengthBytes;
     this.first = Math.floor(request.offsetBytes / blockBytes);
@@ -114,10 +118,11 @@ export class WritePlan implements WriteUnderWay {
 
   /**
    * @param wide the whole file is locked
-   * @throws EISDIR, EINVAL, EROFS, ENOSPC
+   * @throws EISDIR, EINVAL, EROFS, ENOSPC; EPERM by the flags of the inode
    */
   make(tx: Transaction, inode: InodeRef, wide: boolean): PlanOutcome {
     requireRegular(inode);
+    requireWritable(inode, this.offsetBytes, this.#accepted);
     if (tx.readOnly) throw tx.refusal();
     this.size = sizeOf(inode);
     this.#appends = this.offsetBytes === this.size;
