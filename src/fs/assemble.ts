@@ -109,13 +109,15 @@ function baseOf(recovery: Recovery, superblock: SuperblockImage, options: Volume
 type Base = ReturnType<typeof baseOf>;
 
 /** What blocks mean. */
-function meaningOf({ space, layout, blockBytes, superblock }: Base, { acl = true }: VolumeOptions) {
+function meaningOf({ space, layout, blockBytes, superblock }: Base, options: VolumeOptions) {
+  const { acl = true, directoryGroups = false } = options;
   const extents = new ExtentMap(space);
   const table = new InodeTable(layout, space, extents);
   const directories = new Directories(space, superblock.nameSecret);
   const attributes = new ExtendedAttributes(space, superblock.nameSecret, blockBytes, layout.logBlocks);
   const acls = new AccessLists(attributes, acl, mostInheritedBytes(blockBytes, layout.logBlocks));
   const names = new Namespace({ table, directories, extents, space, acls });
+  names.directoryGroups = directoryGroups;
   return { extents, table, directories, attributes, acls, names };
 }
 type Meaning = ReturnType<typeof meaningOf>;

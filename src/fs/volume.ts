@@ -63,7 +63,8 @@ export class Volume extends VolumeOperations implements FileSystem<Transaction> 
   }
 
   /** Changes what a mount may change while it lasts. */
-  adjust({ commitSeconds, accessRules }: VolumeAdjustment): void {
+  adjust({ commitSeconds, accessRules, directoryGroups }: VolumeAdjustment): void {
+    if (directoryGroups !== undefined) this.parts.names.directoryGroups = directoryGroups;
     if (accessRules !== undefined) this.parts.access.rules = accessRules;
     if (commitSeconds !== undefined) this.parts.schedule.setSeconds(commitSeconds);
   }

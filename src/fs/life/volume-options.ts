@@ -28,6 +28,8 @@ export interface VolumeOptions {
   accessRules?: AccessRules | undefined;
   /** False: ACLs are neither heeded nor changed. Default: true. */
   acl?: boolean | undefined;
+  /** New files get the group of their directory, setgid or not. Default: false. */
+  directoryGroups?: boolean | undefined;
   log?: ((line: string) => void) | undefined;
   clock?: Clock | undefined;
   /**
@@ -51,7 +53,7 @@ export function policyOffer(options: VolumeOptions, log: (line: string) => void)
 }
 
 /** What can be changed while a volume is mounted. */
-export type VolumeAdjustment = Pick<VolumeOptions, 'commitSeconds' | 'accessRules'>;
+export type VolumeAdjustment = Pick<VolumeOptions, 'commitSeconds' | 'accessRules' | 'directoryGroups'>;
 
 /** Counters of a live mount, for `quarry stat`. */
 export interface VolumeCounters extends LossCounters, PolicyCounters, SpaceIndexCounters {
