@@ -19,6 +19,7 @@ import { MountError } from '../fuse/mount-error.ts';
 import { accessRules } from '../fuse/mount-flags.ts';
 import { serve } from '../fuse/serve.ts';
 import type { Session, SessionStatistics } from '../fuse/session.ts';
+import type { SynchronousRequests } from '../fuse/synchronous.ts';
 import { native } from '../native.ts';
 import { DaemonStatus } from './daemon-status.ts';
 import { defragAnswer } from './defrag-answer.ts';
@@ -48,6 +49,7 @@ interface Served extends MeteredSession {
   statistics?(): SessionStatistics;
   watch?: Session['watch'];
   abandon?(): void;
+  synchronous?: SynchronousRequests;
 }
 
 /** A mount that answers. */
@@ -107,6 +109,7 @@ async function serveVolume(
     recovery,
     accessRules: accessRules(options.flags),
     acl: options.acl,
+    directoryGroups: options.directoryGroups,
     allocator,
     allocatorOptions,
     allocatorFile: policyHost?.file,
@@ -247,7 +250,7 @@ export async function serveMount(plan: MountPlan, log: MountLog, onReady: () => 
     throw thrown;
   });
   const ended = endOf(mount);
-  const remounting = new Remounting(mount.volume, mount.place, plan.options, log.line);
+  const remounting = new Remounting(mount, plan.options, log.line);
   const recording = new MountRecording(mount, log.line);
   answerQuestions(mount, log, remounting, recording);
   if (record !== undefined) {
