@@ -58,8 +58,7 @@ export class Remounting {
 
   /** As the mount table says now, which may not have been noticed yet. */
   get isReadOnly(): boolean {
-    const [own] = this.#place.places();
-    return own === undefined ? this.#isReadOnly : isReadOnly(own);
+    return this.#place.isReadOnly ?? this.#isReadOnly;
   }
 
   /** Without /proc nothing is noticed, and all else works. */

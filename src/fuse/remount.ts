@@ -155,6 +155,8 @@ export function remount({ directory, source }: MountRecord, flags: number): void
         `${directory} is busy: files are open for writing there, or removed and still open ('fuser -vm ${directory}')`,
       );
     }
+    if (code === 'EACCES' || code === 'EROFS')
+      throw new MountError(`${directory} stays read-only: ${source} is write-protected`);
     throw new MountError(`cannot remount ${directory}: ${messageOf(thrown)}`, { cause: thrown });
   }
 }

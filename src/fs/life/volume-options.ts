@@ -12,6 +12,13 @@ import type { PolicyCounters } from '../transaction/space-map.ts';
 
 export interface VolumeOptions {
   readOnly?: boolean | undefined;
+  /**
+   * With `readOnly`: a volume that is clean, on a device that takes changes, is at rest (rest.ts),
+   * and not read-only for good. Default: false.
+   */
+  mayRest?: boolean | undefined;
+  /** Asked before a volume at rest wakes: false refuses the change with EROFS. */
+  mayWake?: (() => boolean) | undefined;
   /** False: a read-only mount does not look at the journal. Default: true. */
   recovery?: boolean | undefined;
   /** Budget of the metadata cache, in bytes. */
