@@ -51,6 +51,16 @@ export function mountWords(args: readonly string[]): string[] {
 }
 
 /**
+ * What `quarry` itself is called with. No command is an absolute path; `mount.fuse` calls the
+ * program of a type, as in `mount -t fuse.quarry` and remounts of one, with source, directory and
+ * `-o`.
+ */
+export function programWords(args: readonly string[]): string[] {
+  const [source = '', directory = ''] = args;
+  return source.startsWith('/') && directory.startsWith('/') ? mountWords(args) : [...args];
+}
+
+/**
  * What a letter of `umount.fuse.quarry` means; -n, -v and -r (read-only if busy, which umount(8)
  * does by itself) mean nothing.
  */

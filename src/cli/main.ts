@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 /** The `quarry` command. */
+import { programWords } from './alias-words.ts';
 import { startCommand } from './start.ts';
 
-process.exitCode = await startCommand(process.argv.slice(2));
+process.exitCode = await startCommand(programWords(process.argv.slice(2)));

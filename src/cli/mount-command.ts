@@ -257,6 +257,7 @@ Mount options:
   cache=64M              memory for metadata, 4M or more
   commit=5               longest time between commits, in seconds; 0 = the default
   norecovery             with ro: leave the journal of a volume alone that was not unmounted in order
+  grpid, bsdgroups       new files have the group of their directory; nogrpid, sysvgroups: the default
   noacl, nouser_xattr    without ACLs (ls -l then asks less), without attributes of the namespace user.; acl and
                          user_xattr are the default
   spin=50us              how long to wait for the next request before sleeping, up to 1ms; 0 = never
@@ -268,9 +269,12 @@ Mount options:
   engine=aio             aio (io_submit) or uring (io_uring) for the target
   record=FILE            record the operations of the mount into a new file, as 'quarry record' does
   record-hash-names      names in it as hashes; record-overwrite: an old record may be there
-  remount                with ro, rw, noatime, relatime, strictatime, nodiratime, nosuid, nodev, noexec, commit=N,
-                         for a mount that there is: quarry mount -o remount,ro DIR
-  nofail, noauto, user, _netdev, x-…, …                                accepted and passed over`,
+  remount                with ro, rw, noatime, relatime, strictatime, nodiratime, lazytime, nosuid, nodev, noexec,
+                         nosymfollow, sync, dirsync, commit=N, grpid, for a mount that there is:
+                         quarry mount -o remount,ro DIR
+  errors=remount-ro, data=ordered, barrier                             what happens anyway; no other is to be had
+  nofail, noauto, user, _netdev, x-…, …                                accepted and passed over
+docs/MOUNT.md has them all, with what is refused and why.`,
   usageStatus: 2,
   failureStatus: 1,
   run,

@@ -5,6 +5,7 @@
  * mount's may become the same.
  */
 import { coversOf, findMount, type MountRecord, mountTable } from '../fuse/mount-table.ts';
+import { isReadOnly } from '../fuse/remount.ts';
 
 export class OwnMount {
   readonly #made: MountRecord | undefined;
@@ -33,6 +34,12 @@ export class OwnMount {
       ({ deviceNumbers, type }) => deviceNumbers === made.deviceNumbers && type === made.type,
     );
     return same.sort((a, b) => Number(b.id === made.id) - Number(a.id === made.id));
+  }
+
+  /** Whether the mount table shows the filesystem as read-only; undefined if it is not there. */
+  get isReadOnly(): boolean | undefined {
+    const [own] = this.places();
+    return own && isReadOnly(own);
   }
 
   /** What lies over one of its places, and has to be left alone. */

@@ -30,14 +30,14 @@ export async function remountVolume(name: string, texts: readonly string[]): Pro
   const makesWritable = (before & ~flags & MountFlag.readOnly) !== 0;
   if (makesWritable && (await isReadOnlyForGood(mount))) {
     throw new CommandError(
-      `${mount.directory} was mounted read-only, or its volume is damaged: unmount and mount again to write to it`,
+      `${mount.directory} stays read-only: its volume was not closed in order before the mount, or is damaged, or its device takes no changes: unmount and mount again to write to it`,
     );
   }
   if (flags !== before) remount(mount, flags);
   await tell(mount, { words, apply: true });
 }
 
-/** A volume at rest wakes; one that was mounted read-only does not. */
+/** A volume at rest wakes, as after a mount with `ro`; others do not. */
 async function isReadOnlyForGood(mount: MountRecord): Promise<boolean> {
   const { volume }: Record<string, unknown> = Object(await askMount(mount, 'stat'));
   const { readOnly, resting }: Record<string, unknown> = Object(volume);

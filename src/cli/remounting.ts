@@ -7,9 +7,10 @@
  * for that.
  */
 import type { Volume } from '../fs/volume.ts';
-import { accessRules } from '../fuse/mount-flags.ts';
+import { accessRules, MountFlag } from '../fuse/mount-flags.ts';
 import type { MountOptions } from '../fuse/options.ts';
-import { changedOptions, flagsOf, isReadOnly } from '../fuse/remount.ts';
+import { changedOptions, flagsOf, followedFlags, isReadOnly } from '../fuse/remount.ts';
+import { type SynchronousRequests, synchronousRequests } from '../fuse/synchronous.ts';
 import { native } from '../native.ts';
 import { failureLine } from './failure.ts';
 import type { LogLine } from './mount-log.ts';
@@ -25,9 +26,18 @@ export interface RemountQuestion {
   readonly apply: boolean;
 }
 
+/** What a remount changes. */
+interface Remounted {
+  readonly volume: Volume;
+  readonly place: OwnMount;
+  /** Without the property where it stays as it was mounted. */
+  readonly session: { synchronous?: SynchronousRequests };
+}
+
 export class Remounting {
   readonly #volume: Volume;
   readonly #place: OwnMount;
+  readonly #session: Remounted['session'];
   readonly #log: LogLine;
   #options: MountOptions;
   #flags: number | undefined;
@@ -35,9 +45,10 @@ export class Remounting {
   #timer: NodeJS.Timeout | undefined;
   readonly #watch: { close(): void } | undefined;
 
-  constructor(volume: Volume, place: OwnMount, options: MountOptions, log: LogLine) {
+  constructor({ volume, place, session }: Remounted, options: MountOptions, log: LogLine) {
     this.#volume = volume;
     this.#place = place;
+    this.#session = session;
     this.#options = options;
     this.#log = log;
     this.#isReadOnly = options.readOnly;
@@ -47,8 +58,7 @@ export class Remounting {
 
   /** As the mount table says now, which may not have been noticed yet. */
   get isReadOnly(): boolean {
-    const [own] = this.#place.places();
-    return own === undefined ? this.#isReadOnly : isReadOnly(own);
+    return this.#place.isReadOnly ?? this.#isReadOnly;
   }
 
   /** Without /proc nothing is noticed, and all else works. */
@@ -69,18 +79,37 @@ export class Remounting {
   /** @throws MountOptionError, or the error of the device */
   async answer(payload: string): Promise<void> {
     const { words, apply } = readQuestion(payload);
+    this.#follow();
     const changed = changedOptions(this.#options, words);
     if (!apply) return;
     this.#options = changed;
-    const { commitSeconds, flags, readOnly } = changed;
-    this.#volume.adjust({ commitSeconds, accessRules: accessRules(flags) });
-    this.#flags = this.#tableFlags();
+    const { commitSeconds, directoryGroups, flags, readOnly } = changed;
+    this.#volume.adjust({ commitSeconds, directoryGroups });
+    this.#heed(flags);
     await this.#becomes(readOnly);
   }
 
   #tableFlags(): number | undefined {
     const [own] = this.#place.places();
-    return own && flagsOf(own);
+    if (own === undefined) return undefined;
+    return (flagsOf(own) & ~MountFlag.readOnly) | (isReadOnly(own) ? MountFlag.readOnly : 0);
+  }
+
+  /** Takes over what the mount table shows to have changed. */
+  #follow(): void {
+    const before = this.#flags;
+    const now = this.#tableFlags();
+    if (now === undefined || now === before) return;
+    this.#flags = now;
+    if (before === undefined) return;
+    const flags = followedFlags(this.#options.flags, before, now);
+    this.#options = { ...this.#options, flags };
+    this.#heed(flags);
+  }
+
+  #heed(flags: number): void {
+    this.#volume.adjust({ accessRules: accessRules(flags) });
+    if (this.#session.synchronous !== undefined) this.#session.synchronous = synchronousRequests(flags);
   }
 
   #lookSoon(): void {
@@ -93,9 +122,7 @@ export class Remounting {
   #look(): void {
     const [own] = this.#place.places();
     if (own === undefined) return;
-    const flags = flagsOf(own);
-    if (flags !== this.#flags) this.#volume.adjust({ accessRules: accessRules(flags) });
-    this.#flags = flags;
+    this.#follow();
     this.#becomes(isReadOnly(own)).catch((thrown) => {
       this.#log(`the mount is read-only now, but not everything could be written: ${failureLine(thrown)}`);
     });

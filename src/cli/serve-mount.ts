@@ -11,6 +11,7 @@
 
 import type { KernelDevice } from '../aio/kernel-device.ts';
 import { isRoot } from '../common/permissions.ts';
+import { codeOf } from '../common/thrown.ts';
 import { LostDataError } from '../fs/base/errors.ts';
 import { openVolume, type Volume } from '../fs/volume.ts';
 import { fuseNativeWarning, serveByFuseNative } from '../fuse/fuse-native-adapter.ts';
@@ -19,6 +20,7 @@ import { MountError } from '../fuse/mount-error.ts';
 import { accessRules } from '../fuse/mount-flags.ts';
 import { serve } from '../fuse/serve.ts';
 import type { Session, SessionStatistics } from '../fuse/session.ts';
+import type { SynchronousRequests } from '../fuse/synchronous.ts';
 import { native } from '../native.ts';
 import { DaemonStatus } from './daemon-status.ts';
 import { defragAnswer } from './defrag-answer.ts';
@@ -41,6 +43,9 @@ import { volumeError } from './volume-failure.ts';
 /** How long a process may live on when its mount is gone. */
 const LAST_MILLISECONDS = 5000;
 
+/** What open(2) says of that for a device or file that takes no changes. */
+const WRITE_PROTECTED: ReadonlySet<string> = new Set(['EACCES', 'EPERM', 'EROFS', 'ETXTBSY']);
+
 /** A FUSE layer at work, whichever it is. */
 interface Served extends MeteredSession {
   /** Resolves when the mount is gone and the volume clean. */
@@ -48,6 +53,7 @@ interface Served extends MeteredSession {
   statistics?(): SessionStatistics;
   watch?: Session['watch'];
   abandon?(): void;
+  synchronous?: SynchronousRequests;
 }
 
 /** A mount that answers. */
@@ -68,19 +74,30 @@ interface End {
   readonly error?: string;
 }
 
+/**
+ * For changes, if that can be, also where the mount is to be read-only: a remount may want some
+ * later.
+ * @param onClosed before the kernel is told that the volume is clean, after which umount(2) returns
+ */
+function openForMount({ target, options }: MountPlan, onClosed: () => void): KernelDevice {
+  const { engine, readOnly, recovery } = options;
+  const rules = { engine, exclusive: false, allowBuffered: true, onClosed };
+  if (readOnly && recovery) {
+    try {
+      return openTarget(target, { ...rules, readOnly: false });
+    } catch (thrown) {
+      if (!WRITE_PROTECTED.has(codeOf(thrown) ?? '')) throw thrown;
+    }
+  }
+  return openTarget(target, { ...rules, readOnly });
+}
+
 async function openMount(plan: MountPlan, log: LogLine): Promise<LiveMount> {
   const { target, options } = plan;
   const kernelHolds = target.isBlockDevice && isRoot() && options.layer === 'native';
   const hold = holdStorage(target, 'exclusive');
   try {
-    const device = openTarget(target, {
-      engine: options.engine,
-      readOnly: options.readOnly,
-      exclusive: false,
-      allowBuffered: true,
-      // Before the kernel is told that the volume is clean, after which umount(2) returns.
-      onClosed: () => hold.release(),
-    });
+    const device = openForMount(plan, () => hold.release());
     if (!device.direct) {
       log(`${target.path} lies on a filesystem without direct I/O: bytes go through the host's page cache`);
     }
@@ -100,13 +117,17 @@ async function serveVolume(
 ): Promise<LiveMount> {
   const { target, directory, options, allocator, allocatorOptions, policyHost } = plan;
   const { readOnly, cacheBytes, commitSeconds, recovery } = options;
+  let place: OwnMount | undefined;
   const volume = await openVolume(device, {
     readOnly,
+    mayRest: true,
+    mayWake: () => place?.isReadOnly !== true,
     cacheBytes,
     commitSeconds,
     recovery,
     accessRules: accessRules(options.flags),
     acl: options.acl,
+    directoryGroups: options.directoryGroups,
     allocator,
     allocatorOptions,
     allocatorFile: policyHost?.file,
@@ -123,10 +144,11 @@ async function serveVolume(
     const request = { ...mount, filesystem: volume, log, answers };
     const session: Served =
       options.layer === 'native' ? await serve(request) : await serveByFuseNative(request);
-    const place = OwnMount.on(directory);
+    const made = OwnMount.on(directory);
+    place = made;
     const abandon = () => session.abandon?.();
-    signals.attach({ place, sync: () => volume.sync(), abandon });
-    return { plan, device, volume, session, place, answers };
+    signals.attach({ place: made, sync: () => volume.sync(), abandon });
+    return { plan, device, volume, session, place: made, answers };
   } catch (thrown) {
     await volume.unmount();
     throw thrown;
@@ -199,8 +221,8 @@ function answerQuestions(
 }
 
 /** Why a volume that was mounted to be written takes no changes any more; undefined if it does. */
-function failureOf({ volume, plan }: LiveMount): string | undefined {
-  if (!volume.readOnly || volume.resting || plan.options.readOnly) return undefined;
+function failureOf({ volume }: LiveMount): string | undefined {
+  if (!volume.readOnly || volume.resting || volume.readOnlyForGood) return undefined;
   return volume.failureInWords || 'the volume is damaged';
 }
 
@@ -247,7 +269,7 @@ export async function serveMount(plan: MountPlan, log: MountLog, onReady: () => 
     throw thrown;
   });
   const ended = endOf(mount);
-  const remounting = new Remounting(mount.volume, mount.place, plan.options, log.line);
+  const remounting = new Remounting(mount, plan.options, log.line);
   const recording = new MountRecording(mount, log.line);
   answerQuestions(mount, log, remounting, recording);
   if (record !== undefined) {

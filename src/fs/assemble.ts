@@ -102,6 +102,7 @@ function baseOf(recovery: Recovery, superblock: SuperblockImage, options: Volume
   const cacheBytes = Math.max(options.cacheBytes ?? DEFAULT_CACHE_BYTES, MIN_CACHE_BYTES);
   const cache = new BlockCache(device, blockBytes, superblock.uuid, cacheBytes);
   const tx = new Transaction(cache, blockBytes, superblock.uuid, clock, readOnly);
+  tx.resting = readOnly && (options.mayRest ?? false);
   const health = new Health(tx, log);
   const space = new SpaceMap(tx, layout);
   return { device, layout, blockBytes, superblock, log, clock, turns, cache, tx, health, space };
@@ -109,13 +110,15 @@ function baseOf(recovery: Recovery, superblock: SuperblockImage, options: Volume
 type Base = ReturnType<typeof baseOf>;
 
 /** What blocks mean. */
-function meaningOf({ space, layout, blockBytes, superblock }: Base, { acl = true }: VolumeOptions) {
+function meaningOf({ space, layout, blockBytes, superblock }: Base, options: VolumeOptions) {
+  const { acl = true, directoryGroups = false } = options;
   const extents = new ExtentMap(space);
   const table = new InodeTable(layout, space, extents);
   const directories = new Directories(space, superblock.nameSecret);
   const attributes = new ExtendedAttributes(space, superblock.nameSecret, blockBytes, layout.logBlocks);
   const acls = new AccessLists(attributes, acl, mostInheritedBytes(blockBytes, layout.logBlocks));
   const names = new Namespace({ table, directories, extents, space, acls });
+  names.directoryGroups = directoryGroups;
   return { extents, table, directories, attributes, acls, names };
 }
 type Meaning = ReturnType<typeof meaningOf>;
@@ -234,6 +237,7 @@ export function assemble(
   const meaning = meaningOf(base, options);
   const disk = wayToDisk(base, recovery, options.thorough);
   const work = workOf(base, disk, () => above);
+  work.rest.mayWake = options.mayWake ?? work.rest.mayWake;
   const data = dataOf({ ...base, ...meaning, ...disk, ...work }, options, () => above.schedule);
   const parts = { ...base, ...meaning, ...disk, ...work, ...data };
   const commitSeconds = options.commitSeconds ?? DEFAULT_COMMIT_SECONDS;

@@ -77,6 +77,8 @@ export class Namespace {
   readonly #extents: ExtentMap;
   readonly #space: SpaceMap;
   readonly #acls: AccessLists;
+  /** New files get the group of their directory, and no setgid bit of it: grpid of ext4. */
+  directoryGroups = false;
 
   constructor({ table, directories, extents, space, acls }: NamespaceParts) {
     this.#table = table;
@@ -202,12 +204,13 @@ export class Namespace {
   #make(tx: Transaction, directory: InodeRef, request: CreateRequest): InodeRef {
     const { uid, gid } = request.caller;
     if (uid === NO_ID || gid === NO_ID) throw fsError('EOVERFLOW');
-    const inherits = (modeOf(directory) & 0o2000) !== 0;
+    const hasGroup = (modeOf(directory) & 0o2000) !== 0;
     const isSubdirectory = (request.mode & FILE_TYPE_MASK) === FileType.directory;
+    const passesBit = hasGroup && isSubdirectory && !this.directoryGroups;
     const inode = this.#table.create(tx, {
-      mode: inherits && isSubdirectory ? request.mode | 0o2000 : request.mode,
+      mode: passesBit ? request.mode | 0o2000 : request.mode,
       uid,
-      gid: inherits ? gidOf(directory) : gid,
+      gid: hasGroup || this.directoryGroups ? gidOf(directory) : gid,
       deviceNumber: request.deviceNumber,
       linkCount: isSubdirectory ? 2 : 1,
       parent: isSubdirectory ? directory.number : 0,

@@ -33,6 +33,11 @@ export class Volume extends VolumeOperations implements FileSystem<Transaction> 
     return this.parts.turns;
   }
 
+  /** Whether it takes no change as long as it is mounted, as it was asked for at the mount. */
+  get readOnlyForGood(): boolean {
+    return this.parts.health.state === 'readOnly';
+  }
+
   /** What made the volume read-only if it was not damage; empty if nothing did. */
   get failureInWords(): string {
     return failureInWords(this.parts.committer.failure);
@@ -66,7 +71,8 @@ export class Volume extends VolumeOperations implements FileSystem<Transaction> 
   }
 
   /** Changes what a mount may change while it lasts. */
-  adjust({ commitSeconds, accessRules }: VolumeAdjustment): void {
+  adjust({ commitSeconds, accessRules, directoryGroups }: VolumeAdjustment): void {
+    if (directoryGroups !== undefined) this.parts.names.directoryGroups = directoryGroups;
     if (accessRules !== undefined) this.parts.access.rules = accessRules;
     if (commitSeconds !== undefined) this.parts.schedule.setSeconds(commitSeconds);
   }
@@ -206,10 +212,12 @@ export async function openVolume(device: Device, options: VolumeOptions = {}): P
     const unknown = unknownFeatures(superblock.view, 'readOnly');
     const readOnly = (options.readOnly ?? false) || device.readOnly || unknown !== undefined;
     if (unknown !== undefined && !options.readOnly) options.log?.(`read-only: ${onlyReadable(unknown)}`);
-    const mode = { readOnly, replay: options.recovery ?? true };
-    const recovery = await recover(device, superblock, mode);
     const { isClean } = superblock;
-    const parts = assemble(recovery, superblock, { ...options, readOnly });
+    const replay = options.recovery ?? true;
+    const mayRest =
+      (options.mayRest ?? false) && isClean && replay && unknown === undefined && !device.readOnly;
+    const recovery = await recover(device, superblock, { readOnly: readOnly && !mayRest, replay });
+    const parts = assemble(recovery, superblock, { ...options, readOnly, mayRest });
     await parts.lifecycle.start();
     // The crash may have come while the size changed.
     if (!isClean && !readOnly) await parts.marks.renewBackups(parts.layout);

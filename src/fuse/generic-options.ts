@@ -33,6 +33,8 @@ export const genericRules: OptionRules<GenericOptions> = {
   dev: clears(MountFlag.noDevices),
   noexec: sets(MountFlag.noExecute),
   exec: clears(MountFlag.noExecute),
+  nosymfollow: sets(MountFlag.noSymlinks),
+  symfollow: clears(MountFlag.noSymlinks),
   sync: sets(MountFlag.synchronous),
   async: clears(MountFlag.synchronous),
   dirsync: sets(MountFlag.directorySynchronous),

@@ -9,6 +9,7 @@ export const MountFlag = {
   noExecute: 8,
   synchronous: 16,
   directorySynchronous: 128,
+  noSymlinks: 256,
   noAccessTime: 1024,
   noDirectoryAccessTime: 2048,
   relativeAccessTime: 1 << 21,

@@ -27,6 +27,9 @@ export interface MountOptions extends GenericOptions, FuseOptions, VolumeMountOp
 
 const rules: OptionRules<MountOptions> = { ...genericRules, ...fuseRules, ...volumeRules, ...recordRules };
 
+/** Names of all options but those of the allocator and of fstab alone, for what documents them. */
+export const OPTION_NAMES: readonly string[] = Object.keys(rules);
+
 /**
  * Options in a text, split at commas; `\,` and `\\` stand for themselves, as in mount(8) and
  * libfuse.
@@ -105,6 +108,7 @@ export function parseMountOptions(texts: readonly string[], asRoot: boolean): Mo
     commitSeconds: OPTION_LIMITS.commitSeconds.otherwise,
     acl: true,
     userAttributes: true,
+    directoryGroups: false,
     recovery: true,
     record: undefined,
     recordHashNames: false,

@@ -1,10 +1,10 @@
 /**
  * New options for a mount that exists: which there can be, and how the kernel is told.
  *
- * `ro`, `rw`, the access times, the restrictions of mount(8) and `commit` can change; whatever else
- * is named has to be as it is, since mount(8) hands over what fstab and the mount table say as
- * well. Who remounts works out the kernel's flags by himself: what the server of a mount says about
- * them is not to be trusted.
+ * `ro`, `rw`, the access times, the restrictions of mount(8), `sync`, `dirsync`, `lazytime`,
+ * `commit` and `grpid` can change; whatever else is named has to be as it is, since mount(8) hands
+ * over what fstab and the mount table say as well. Who remounts works out the kernel's flags by
+ * himself: what the server of a mount says about them is not to be trusted.
  */
 import { codeOf, messageOf } from '../common/thrown.ts';
 import { native } from '../native.ts';
@@ -22,10 +22,17 @@ const CHANGEABLE =
   MountFlag.noSuid |
   MountFlag.noDevices |
   MountFlag.noExecute |
+  MountFlag.noSymlinks |
+  MountFlag.synchronous |
+  MountFlag.directorySynchronous |
+  MountFlag.lazyTime |
   MountFlag.noAccessTime |
   MountFlag.noDirectoryAccessTime |
   MountFlag.relativeAccessTime |
   MountFlag.strictAccessTime;
+
+/** What libfuse 2 is told once, when it mounts. */
+const FIXED_IN_LIBFUSE = MountFlag.synchronous | MountFlag.directorySynchronous;
 
 const ACCESS_FLAGS = MountFlag.noAccessTime | MountFlag.relativeAccessTime | MountFlag.strictAccessTime;
 
@@ -35,6 +42,7 @@ const tableFlags: Readonly<Record<string, number>> = {
   nosuid: MountFlag.noSuid,
   nodev: MountFlag.noDevices,
   noexec: MountFlag.noExecute,
+  nosymfollow: MountFlag.noSymlinks,
   sync: MountFlag.synchronous,
   dirsync: MountFlag.directorySynchronous,
   noatime: MountFlag.noAccessTime,
@@ -54,6 +62,16 @@ export function flagsOf({ flags, options }: MountRecord): number {
 /** Whether the filesystem of the mount is read-only, whichever of its mounts one looks at. */
 export function isReadOnly({ options }: MountRecord): boolean {
   return options.split(',').includes('ro');
+}
+
+/**
+ * The flags of a mount when those in the mount table have changed. What did not change there stays
+ * as it is: the table need not show all of them.
+ */
+export function followedFlags(own: number, before: number, now: number): number {
+  const changed = before ^ now;
+  const followed = (changed & ACCESS_FLAGS) === 0 ? changed : changed | ACCESS_FLAGS;
+  return (own & ~followed) | (now & followed);
 }
 
 /** What `-o remount,…` asks for, one option each, without those that the mount table has anyway. */
@@ -96,9 +114,10 @@ export function changedOptions(present: MountOptions, words: readonly string[]):
 }
 
 function canChange(before: MountOptions, after: MountOptions): boolean {
-  if (((before.flags ^ after.flags) & ~CHANGEABLE) !== 0) return false;
+  const changeable = before.layer === 'native' ? CHANGEABLE : CHANGEABLE & ~FIXED_IN_LIBFUSE;
+  if (((before.flags ^ after.flags) & ~changeable) !== 0) return false;
   const others = (options: MountOptions) =>
-    JSON.stringify({ ...options, flags: 0, readOnly: false, commitSeconds: 0 });
+    JSON.stringify({ ...options, flags: 0, readOnly: false, commitSeconds: 0, directoryGroups: false });
   return others(before) === others(after);
 }
 
@@ -114,7 +133,10 @@ export function remountFlags(mount: MountRecord, words: readonly string[]): numb
 }
 
 function isFlagChange(word: string): boolean {
-  return isFlagWord(word) || /^(no)?(suid|dev|exec|atime|diratime|relatime|strictatime)$/.test(word);
+  return (
+    isFlagWord(word) ||
+    /^((no)?(suid|dev|exec|atime|diratime|relatime|strictatime|lazytime)|symfollow|async)$/.test(word)
+  );
 }
 
 /**
@@ -133,6 +155,8 @@ export function remount({ directory, source }: MountRecord, flags: number): void
         `${directory} is busy: files are open for writing there, or removed and still open ('fuser -vm ${directory}')`,
       );
     }
+    if (code === 'EACCES' || code === 'EROFS')
+      throw new MountError(`${directory} stays read-only: ${source} is write-protected`);
     throw new MountError(`cannot remount ${directory}: ${messageOf(thrown)}`, { cause: thrown });
   }
 }

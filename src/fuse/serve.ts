@@ -84,7 +84,7 @@ export async function serve(request: ServeRequest): Promise<Session> {
   try {
     const session = await startSession(descriptor, request);
     const backing = tuneBacking(directory);
-    if (backing !== undefined && !request.filesystem.readOnly) await limitDirtyPages(session, backing);
+    if (backing !== undefined) await limitDirtyPages(session, backing);
     return session;
   } catch (thrown) {
     await abandonOwn(request);

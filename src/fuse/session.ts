@@ -83,6 +83,8 @@ export class Session implements Conversation {
   readonly atomicCreate: boolean;
   readonly writebackCache: boolean;
   readonly attributeSupport: AttributeSupport;
+  /** Which requests wait for the disk from now on; the kernel's cache stays as it was agreed. */
+  synchronous: SynchronousRequests;
   readonly writeFailures = new WriteFailures();
   readonly directoryCookies: DirectoryCookies;
   readonly cachedPages = new CachedPages();
@@ -106,7 +108,6 @@ export class Session implements Conversation {
   readonly #channel: FuseChannel;
   readonly #wire: Wire;
   readonly #log: (message: string) => void;
-  readonly #synchronous: SynchronousRequests;
   /** The table of operations, or that of somebody who watches. */
   #rowOf: (opcode: number) => Handler = handlerOf;
   readonly #requests: FuseRequest[] = [];
@@ -131,8 +132,8 @@ export class Session implements Conversation {
     this.directoryCookies = new DirectoryCookies(filesystem.offsetSecret);
     this.preferredBytes = preferredIoBytes(filesystem.blockBytes);
     this.atomicCreate = options.atomicCreate ?? false;
-    this.#synchronous = options.synchronous ?? 'none';
-    this.writebackCache = this.#synchronous !== 'all';
+    this.synchronous = options.synchronous ?? 'none';
+    this.writebackCache = this.synchronous !== 'all';
     this.attributeSupport = options.attributeSupport ?? ALL_ATTRIBUTES;
     this.#channel = channel;
     this.#wire = new Wire(channel.memory.bytes);
@@ -216,7 +217,7 @@ export class Session implements Conversation {
     }
     const handler = this.#rowOf(request.opcode);
     request.handler = handler;
-    request.synchronous = waitsForDisk(this.#synchronous, handler.changes);
+    request.synchronous = waitsForDisk(this.synchronous, handler.changes);
     this.#countOf(request.opcode).requests++;
     try {
       if (request.bodyEnd - request.bodyAt < handler.bodyBytes) throw fsError('EINVAL');

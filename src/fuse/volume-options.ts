@@ -1,7 +1,7 @@
 /** The options of the volume: its cache, its journal, its allocator, the engine of its I/O. */
 
 import { MountOptionError } from './mount-option-error.ts';
-import { type OptionRule, type OptionRules, takes, turns } from './option-rule.ts';
+import { isAlways, type OptionRule, type OptionRules, refuses, takes, turns } from './option-rule.ts';
 import { bytesIn, OPTION_LIMITS, parseWhole, within } from './option-values.ts';
 
 /** Which of the kernel's interfaces carries the I/O of the volume: io_submit, or io_uring. */
@@ -21,6 +21,8 @@ export interface VolumeMountOptions {
   acl: boolean;
   /** Are there attributes of the namespace `user.`? */
   userAttributes: boolean;
+  /** Do new files get the group of their directory, as BSD has it? */
+  directoryGroups: boolean;
   /** Is the journal replayed if the volume was not unmounted in order? */
   recovery: boolean;
 }
@@ -36,6 +38,19 @@ function parseEngine(value: string): IoEngine {
 const skipsRecovery: OptionRule<VolumeMountOptions> = turns((options) => {
   options.recovery = false;
 });
+
+const directoryGroups: OptionRule<VolumeMountOptions> = turns((options) => {
+  options.directoryGroups = true;
+});
+
+const callerGroups: OptionRule<VolumeMountOptions> = turns((options) => {
+  options.directoryGroups = false;
+});
+
+const NO_OWNERS = 'the volume keeps an owner and a group for each file: change them with chown';
+
+const NO_BARRIERS =
+  'a volume whose device is not flushed is lost in a power cut: where no cache can be lost, a flush costs nothing';
 
 export const volumeRules: OptionRules<VolumeMountOptions> = {
   cache: takes((options, value) => {
@@ -63,6 +78,26 @@ export const volumeRules: OptionRules<VolumeMountOptions> = {
   nouser_xattr: turns((options) => {
     options.userAttributes = false;
   }),
+  // Both pairs of names are those of ext4 and xfs.
+  grpid: directoryGroups,
+  bsdgroups: directoryGroups,
+  nogrpid: callerGroups,
+  sysvgroups: callerGroups,
+  // What ext4 can do otherwise, and Quarry does not.
+  errors: isAlways(
+    ['remount-ro'],
+    (value) =>
+      `errors=${value} cannot be had: a volume that is damaged, or whose device fails, takes no changes any more (errors=remount-ro)`,
+  ),
+  data: isAlways(
+    ['ordered'],
+    (value) =>
+      `data=${value} cannot be had: data goes to its place before the commit that makes it visible (data=ordered)`,
+  ),
+  barrier: isAlways(['', '1'], (value) => `barrier=${value} cannot be had: ${NO_BARRIERS}`),
+  nobarrier: refuses(`nobarrier cannot be had: ${NO_BARRIERS}`),
+  uid: refuses(`uid= cannot be had: ${NO_OWNERS}`),
+  gid: refuses(`gid= cannot be had: ${NO_OWNERS}`),
   // 0 is the default, as for ext4: fstab lines mean the same.
   commit: takes((options, value) => {
     const limits = OPTION_LIMITS.commitSeconds;

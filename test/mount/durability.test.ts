@@ -1,6 +1,6 @@
 /**
- * When a change is on disk: fsync, fdatasync, O_DSYNC, O_SYNC, syncfs, -o sync, -o dirsync, -o
- * commit; and what many syncs at once cost.
+ * When a change is on disk: fsync, fdatasync, O_DSYNC, O_SYNC, syncfs, -o sync, -o dirsync, also by
+ * a remount, -o commit; and what many syncs at once cost.
  */
 import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
@@ -57,9 +57,17 @@ describeQuarry('what is durable', () => {
   });
   afterAll(() => volume?.destroy());
 
-  /** Performs `program` and kills the daemon before it ends. */
+  /**
+   * Performs `program` and kills the daemon before it ends.
+   * @param options `commit=9 then sync` for a remount
+   */
   async function killAfter(program: string, options: string, name = ''): Promise<void> {
-    const pid = await mount(volume, options);
+    const [first = '', ...later] = options.split(' then ');
+    const pid = await mount(volume, first);
+    for (const changed of later) {
+      const told = await quarry('mount', '-o', `remount,${changed}`, volume.directory);
+      expect(told).toMatchObject({ status: 0, stderr: '' });
+    }
     const killing = `
 import mmap, os, signal, sys
 data = b'0123456789abcdef' * 1024
@@ -87,34 +95,43 @@ os.kill(${pid}, signal.SIGKILL)
     await volume.unmountAndCheck();
   });
 
-  test('-o sync: every call is on disk when it returns', async () => {
-    await killAfter(
-      `
+  test.each(['sync,commit=3600', 'commit=3600 then sync,lazytime'])(
+    '-o %s: every call is on disk when it returns',
+    async (options) => {
+      await killAfter(
+        `
 os.mkdir('sync'); os.chdir('sync'); os.mkdir('d'); os.mkdir('gone')
 fd = os.open('d/f', os.O_RDWR | os.O_CREAT); os.write(fd, data); os.write(fd, data); os.ftruncate(fd, 20000)
 os.rename('d/f', 'g'); os.symlink('g', 's'); os.link('g', 'h'); os.chmod('g', 0o600); os.rmdir('gone')`,
-      'sync,commit=3600',
-    );
-    await mount(volume, 'commit=3600');
-    await volume.python(`
+        options,
+      );
+      await mount(volume, 'commit=3600');
+      await volume.python(`
 import os
 os.chdir('sync')
 assert sorted(os.listdir('.')) == ['d', 'g', 'h', 's'] and os.listdir('d') == []
 assert open('s', 'rb').read() == (b'0123456789abcdef' * 2048)[:20000]
 assert os.stat('g').st_mode & 0o777 == 0o600 and os.stat('h').st_nlink == 2
 `);
-    await volume.unmount();
-  });
+      await volume.shell('rm -r sync');
+      await volume.unmount();
+    },
+  );
 
-  test('-o dirsync: names are on disk when the call returns', async () => {
-    await killAfter(
-      "os.mkdir('names'); os.mkdir('names/d'); os.close(os.open('names/d/f', os.O_RDWR | os.O_CREAT)); os.rename('names/d/f', 'names/g')",
-      'dirsync,commit=3600',
-    );
-    await mount(volume, 'commit=3600');
-    await volume.shell('test "$(ls names | tr "\\n" " ")" = "d g " && test -z "$(ls names/d)"');
-    await volume.unmountAndCheck();
-  });
+  test.each(['dirsync,commit=3600', 'sync,commit=3600 then async,dirsync,noatime'])(
+    '-o %s: names are on disk when the call returns',
+    async (options) => {
+      await killAfter(
+        "os.mkdir('names'); os.mkdir('names/d'); os.close(os.open('names/d/f', os.O_RDWR | os.O_CREAT)); os.rename('names/d/f', 'names/g')",
+        options,
+      );
+      await mount(volume, 'commit=3600');
+      await volume.shell(
+        'test "$(ls names | tr "\\n" " ")" = "d g " && test -z "$(ls names/d)" && rm -r names',
+      );
+      await volume.unmountAndCheck();
+    },
+  );
 
   test('-o commit: so many seconds later, and not before', async () => {
     await mount(volume, 'commit=1');

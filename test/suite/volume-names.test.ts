@@ -3,8 +3,9 @@
  * ask for. What POSIX and Linux promise is in test/posix.
  */
 import { beforeEach, describe, expect, test } from 'vitest';
+import { FileType } from '../../src/fs/format/format.ts';
 import { SetClock } from '../posix/set-clock.ts';
-import { TestVolume } from './volume-harness.ts';
+import { CALLER, TestVolume } from './volume-harness.ts';
 
 const MIB = 1024 * 1024;
 
@@ -82,4 +83,25 @@ describe('a write by an ordinary user', () => {
     await volume.volume.setSize(inode, 5, true);
     expect((await volume.statInode(inode)).mode & 0o7777).toBe(0o775);
   });
+});
+
+test('groups of new files: the directory gives them, with directoryGroups always, and then no setgid', async () => {
+  const group = 77;
+  await volume.mkdir('/plain');
+  await volume.create('/setgid', FileType.directory | 0o2755);
+  for (const path of ['/plain', '/setgid']) await volume.change(path, { gid: group });
+  const made = async (path: string) => {
+    await volume.create(path, FileType.directory | 0o755);
+    const { gid, mode } = await volume.stat(path);
+    return [gid, mode & 0o2000];
+  };
+  expect(await made('/plain/a')).toEqual([CALLER.gid, 0]);
+  expect(await made('/setgid/a')).toEqual([group, 0o2000]);
+  volume.volume.adjust({ directoryGroups: true });
+  expect(await made('/plain/b')).toEqual([group, 0]);
+  expect(await made('/setgid/b')).toEqual([group, 0]);
+  volume.volume.adjust({ commitSeconds: 3 });
+  expect(await made('/plain/c')).toEqual([group, 0]);
+  volume.volume.adjust({ directoryGroups: false });
+  expect(await made('/plain/d')).toEqual([CALLER.gid, 0]);
 });

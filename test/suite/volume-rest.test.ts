@@ -2,7 +2,7 @@
  * A volume at rest: clean on disk while it is mounted, woken by the first change, and never clean
  * while something is not at home.
  */
-import { expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { checkVolume } from '../../src/check/checker.ts';
 import { CorruptionError, Errno } from '../../src/fs/base/errors.ts';
 import { readSuperblock } from '../../src/fs/format/superblock.ts';
@@ -275,4 +275,76 @@ test('what wakes it goes on before it goes to rest again', async () => {
   expect(await settles(Promise.all([made, resting, written]))).toBe(true);
   await volume.volume.unmount();
   expect((await checkVolume((volume.device as MemoryDevice).reopen())).problems).toEqual([]);
+});
+
+const RESTS: VolumeOptions = { readOnly: true, mayRest: true };
+
+describe('a mount that begins read-only', () => {
+  test('writes nothing, and may become writable: the first change marks the volume as in use', async () => {
+    const { volume, device } = await scene();
+    await volume.volume.unmount();
+    const before = device.clone();
+    const quiet = await TestVolume.open(device.reopen(), RESTS);
+    expect(quiet.volume).toMatchObject({ readOnly: true, resting: true, readOnlyForGood: false });
+    await quiet.read(await quiet.resolve('/file'), 0, 10);
+    await quiet.volume.sync();
+    await quiet.volume.unmount();
+    expect(await namesOnDisk(device)).toEqual(['file']);
+    const whole = (one: MemoryDevice) => one.peek(0, one.sizeBytes);
+    expect(Buffer.compare(whole(device), whole(before))).toBe(0);
+    const woken = await TestVolume.open(device.reopen(), RESTS);
+    await woken.create('/new');
+    expect(await isClean(device)).toBe(false);
+    await woken.volume.unmount();
+    expect(await isClean(device)).toBe(true);
+    expect(await namesOnDisk(device)).toEqual(['file', 'new']);
+  });
+
+  test('what the rest before has left is freed when it wakes', async () => {
+    const { volume, device } = await scene();
+    const held = [];
+    for (const name of ['a', 'b', 'c']) {
+      const inode = await volume.create(`/${name}`);
+      await volume.write(inode, 0, new Uint8Array(100_000).fill(1));
+      volume.volume.acquire(inode);
+      held.push(inode);
+      await volume.unlink(`/${name}`);
+    }
+    await volume.volume.rest();
+    const copy = device.clone();
+    const free = async (found: TestVolume) => (await found.volume.space()).freeBlocks;
+    const woken = await TestVolume.open(copy, RESTS);
+    const before = await free(woken);
+    await woken.create('/new');
+    await woken.volume.sync();
+    await vi.waitFor(async () => expect(await free(woken)).toBeGreaterThan(before + 70), 5000);
+    expect((await checkVolume(copy.clone())).problems).toEqual([]);
+    await woken.volume.unmount();
+    expect(await namesOnDisk(copy)).toEqual(['file', 'new']);
+    for (const inode of held) volume.volume.forget(inode, 1);
+    await volume.volume.unmount();
+  });
+
+  test('does not wake while nobody may change it', async () => {
+    const { volume, device } = await scene();
+    await volume.volume.unmount();
+    let mayWake = false;
+    const quiet = await TestVolume.open(device.reopen(), { ...RESTS, mayWake: () => mayWake });
+    await expect(quiet.create('/new')).rejects.toMatchObject({ code: 'EROFS' });
+    expect(await isClean(device)).toBe(true);
+    mayWake = true;
+    await quiet.create('/new');
+    await quiet.volume.unmount();
+  });
+
+  test('stays so if it was not closed in order, or the device takes no changes', async () => {
+    const { volume, device } = await scene();
+    await volume.volume.sync();
+    const crashed = await TestVolume.open(device.clone(), RESTS);
+    expect(crashed.volume).toMatchObject({ readOnly: true, resting: false, readOnlyForGood: true });
+    await expect(crashed.create('/new')).rejects.toMatchObject({ code: 'EROFS' });
+    expect(await crashed.list('/')).toEqual(['file']);
+    await crashed.volume.unmount();
+    await volume.volume.unmount();
+  });
 });

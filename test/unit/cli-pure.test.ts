@@ -5,7 +5,7 @@
 
 import { describe, expect, test } from 'vitest';
 import { PROBLEMS } from '../../src/check/problem.ts';
-import { fsckWords, mountStatus, mountWords } from '../../src/cli/alias-words.ts';
+import { fsckWords, mountStatus, mountWords, programWords } from '../../src/cli/alias-words.ts';
 import { deviceNumbersOf } from '../../src/cli/block-devices.ts';
 import type { OptionValues, Terminal } from '../../src/cli/command.ts';
 import { failureLine, targetError, UsageError } from '../../src/cli/failure.ts';
@@ -132,6 +132,13 @@ describe('words of the aliases', () => {
       ['mount', '/dev/x', '/mnt'],
     ],
   ])('mount.quarry %j', (given, words) => expect(mountWords(given)).toEqual(words));
+
+  test('quarry itself, as mount.fuse calls the program of a type', () => {
+    const given = ['/dev/x', '/mnt', '-o', 'ro,remount,dev'];
+    expect(programWords(given)).toEqual(['mount', ...given]);
+    for (const own of [['mount', '/dev/x', '/mnt'], ['/dev/x'], ['--help'], []])
+      expect(programWords(own)).toEqual(own);
+  });
 
   test.each([
     [

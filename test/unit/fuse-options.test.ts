@@ -1,4 +1,5 @@
 /** Mount options as texts, and what becomes of them. */
+import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { MIN_CACHE_BYTES } from '../../src/fs/base/limits.ts';
 import { helperOptions } from '../../src/fuse/fusermount.ts';
@@ -6,7 +7,7 @@ import { MountFlag } from '../../src/fuse/mount-flags.ts';
 import { MountOptionError } from '../../src/fuse/mount-option-error.ts';
 import { parseMountinfo } from '../../src/fuse/mount-table.ts';
 import { OPTION_LIMITS } from '../../src/fuse/option-values.ts';
-import { type MountOptions, parseMountOptions } from '../../src/fuse/options.ts';
+import { type MountOptions, OPTION_NAMES, parseMountOptions } from '../../src/fuse/options.ts';
 import { native } from '../../src/native.ts';
 
 function parse(...texts: string[]): MountOptions {
@@ -31,6 +32,7 @@ describe('mount options', () => {
       commitSeconds: 5,
       acl: true,
       userAttributes: true,
+      directoryGroups: false,
       recovery: true,
       record: undefined,
       recordHashNames: false,
@@ -51,6 +53,7 @@ describe('mount options', () => {
       ['noexec', 8],
       ['sync', 16],
       ['dirsync', 128],
+      ['nosymfollow', 256],
       ['noatime', 1024],
       ['nodiratime', 2048],
       ['relatime', 0x20_0000],
@@ -98,6 +101,14 @@ describe('mount options', () => {
     expect(parse('layer=fuse-native,layer=native').acl).toBe(true);
   });
 
+  test('what others can do otherwise is taken where it asks for what is so', () => {
+    expect(parse('errors=remount-ro,data=ordered,barrier,barrier=1')).toEqual(parse());
+    expect(parse('grpid').directoryGroups).toBe(true);
+    expect(parse('bsdgroups').directoryGroups).toBe(true);
+    expect(parse('grpid,nogrpid')).toEqual(parse());
+    expect(parse('bsdgroups,sysvgroups')).toEqual(parse());
+  });
+
   test('commit=0 is the default, as for ext4', () => {
     expect(parse('commit=0').commitSeconds).toBe(5);
     expect(parse('commit=1').commitSeconds).toBe(1);
@@ -132,6 +143,16 @@ describe('mount options', () => {
     ['allocater=x', /unknown mount option 'allocater=x'/],
     ['constructor', /unknown mount option/],
     ['remount', /for a mount that there is/],
+    ['errors', /remount-ro/],
+    ['errors=continue', /^errors=continue cannot be had: .*errors=remount-ro/],
+    ['errors=panic', /^errors=panic cannot be had/],
+    ['data=journal', /^data=journal cannot be had: .*data=ordered/],
+    ['data=writeback', /^data=writeback cannot be had/],
+    ['nobarrier', /^nobarrier cannot be had/],
+    ['barrier=0', /^barrier=0 cannot be had/],
+    ['uid=1000', /chown/],
+    ['gid=1000', /chown/],
+    ['grpid=1', /takes no value/],
     ['loop', /image file itself/],
     ['loop=/dev/loop0', /image file itself/],
     ['allow_root', /allow_other/],
@@ -170,6 +191,19 @@ describe('mount options', () => {
     expect(() => parse(text)).toThrow(pattern);
     expect(() => parse(text)).toThrow(/^[^\n]+$/);
   });
+});
+
+/** Names in the first cells of the tables of docs/MOUNT.md. */
+function documentedOptions(): string[] {
+  const text = readFileSync(new URL('../../docs/MOUNT.md', import.meta.url), 'utf8');
+  const cells = text.split('\n').filter((line) => line.startsWith('| `'));
+  const words = cells.flatMap((line) => [...(line.split(' | ')[0] ?? '').matchAll(/`([^`]+)`/g)]);
+  return words.map(([, word = '']) => word.replace(/=.*/, ''));
+}
+
+test('docs/MOUNT.md has all options, and no others', () => {
+  const documented = new Set(documentedOptions());
+  expect([...documented].sort()).toEqual([...OPTION_NAMES, 'alloc.KEY', 'x-…'].sort());
 });
 
 test('fusermount3 gets its options with commas escaped', () => {

@@ -6,6 +6,7 @@ import { parseMountOptions } from '../../src/fuse/options.ts';
 import {
   changedOptions,
   flagsOf,
+  followedFlags,
   isReadOnly,
   isRemount,
   remountFlags,
@@ -19,7 +20,9 @@ function mountWith(flags: string, options = SUPER): MountRecord {
   return { ...place, type: 'fuseblk.quarry', source: '/dev/loop0', flags, options };
 }
 
-const { readOnly, noSuid, noDevices, noAccessTime, relativeAccessTime, strictAccessTime } = MountFlag;
+const { readOnly, noSuid, noDevices, noSymlinks } = MountFlag;
+const { noAccessTime, relativeAccessTime, strictAccessTime } = MountFlag;
+const { synchronous, directorySynchronous, lazyTime } = MountFlag;
 
 test.each([
   ['rw,relatime', relativeAccessTime],
@@ -47,6 +50,10 @@ test.each([
   ['rw', 'remount,relatime', relativeAccessTime],
   ['rw', 'remount,ro', strictAccessTime | readOnly],
   ['rw,nosuid,nodev,relatime', 'remount,suid,commit=3', noDevices | relativeAccessTime],
+  ['rw,relatime,nosymfollow', 'remount,ro', relativeAccessTime | noSymlinks | readOnly],
+  ['rw,relatime,nosymfollow', 'remount,symfollow', relativeAccessTime],
+  ['rw,relatime', 'remount,sync,lazytime', relativeAccessTime | synchronous | lazyTime],
+  ['rw,relatime', 'remount,grpid,dirsync', relativeAccessTime | directorySynchronous],
   ['rw,relatime', `remount,ro,relatime,${SUPER.slice(3)}`, relativeAccessTime | readOnly],
 ])('of a mount %s, by -o %s', (flags, text, expected) => {
   const mount = mountWith(flags);
@@ -60,6 +67,9 @@ describe('the daemon', () => {
     ['remount,ro', { readOnly: true, commitSeconds: 9 }],
     ['remount,commit=2', { commitSeconds: 2, readOnly: false }],
     ['remount,strictatime', { flags: strictAccessTime }],
+    ['remount,sync', { flags: noAccessTime | synchronous }],
+    ['remount,dirsync,lazytime', { flags: noAccessTime | directorySynchronous | lazyTime }],
+    ['remount,grpid', { directoryGroups: true }],
     ['remount,cache=128M,commit=9,noatime,ro,x-mount.mkdir,nofail', { readOnly: true }],
     [`remount,${SUPER}`, present],
   ])('takes -o %s', (text, expected) => {
@@ -70,7 +80,8 @@ describe('the daemon', () => {
     ['remount,bogus', /unknown mount option 'bogus'/],
     ['remount,ro,bogus=3', /unknown mount option 'bogus=3'/],
     ['remount,cache=64M', /cache=64M cannot be had by a remount/],
-    ['remount,sync', /sync cannot be had by a remount/],
+    ['remount,nouser_xattr', /nouser_xattr cannot be had by a remount/],
+    ['remount,uid=5', /uid= cannot be had/],
     ['remount,engine=uring', /engine=uring cannot be had/],
     ['remount,norecovery', /norecovery cannot be had/],
     ['remount,noacl', /noacl cannot be had/],
@@ -82,6 +93,27 @@ describe('the daemon', () => {
     expect(() => changedOptions(present, words)).toThrow(reason);
     expect(present).toEqual(parseMountOptions(['cache=128M,commit=9,noatime'], true));
   });
+});
+
+test('libfuse cannot be told later to wait for the disk', () => {
+  const present = parseMountOptions(['layer=fuse-native'], true);
+  expect(() => changedOptions(present, ['sync'])).toThrow(/sync cannot be had by a remount/);
+  expect(changedOptions(present, ['lazytime']).flags).toBe(lazyTime);
+});
+
+test.each([
+  ['another rule of access times', noAccessTime, relativeAccessTime, strictAccessTime, strictAccessTime],
+  [
+    'what the table does not show stays',
+    directorySynchronous,
+    0,
+    synchronous,
+    directorySynchronous | synchronous,
+  ],
+  ['what went away', synchronous | readOnly, synchronous | readOnly, readOnly, readOnly],
+  ['nothing', strictAccessTime, relativeAccessTime, relativeAccessTime, strictAccessTime],
+])('flags follow the mount table: %s', (_, own, before, now, expected) => {
+  expect(followedFlags(own, before, now)).toBe(expected);
 });
 
 test('a remount is asked for by its name, wherever it stands', () => {

@@ -87,6 +87,22 @@ export function removeOrphan(tx: Transaction, table: InodeTable, inode: InodeRef
   }
 }
 
+/**
+ * The inode that follows on the list, 0 at its end; the first one for 0. Asked for one after the
+ * other, the list ends.
+ * @throws CorruptionError if it is broken there
+ */
+export function orphanAfter(tx: Transaction, table: InodeTable, number: number): number {
+  const inode = number === 0 ? undefined : listed(tx, table, number);
+  const next = inode
+    ? Inode.nextOrphan.get(inode.frame.view, inode.at)
+    : VolumeRoot.firstOrphan.get(table.root(tx).view, 0);
+  if (next === 0) return 0;
+  const following = listed(tx, table, next);
+  expectLink(following, Inode.previousOrphan.get(following.frame.view, following.at), number);
+  return next;
+}
+
 /** The first inode of the list, 0 if it is empty. @throws CorruptionError if it is free */
 export function firstOrphan(tx: Transaction, table: InodeTable): number {
   const first = VolumeRoot.firstOrphan.get(table.root(tx).view, 0);

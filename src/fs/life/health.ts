@@ -11,7 +11,7 @@
  *                                     (failure leads from every state to failed)
  * ```
  *
- *   resting    clean on disk; the first change wakes it (rest.ts)
+ *   resting    clean on disk; the first change wakes it (rest.ts). A mount may begin so
  *   damaged    corruption was met: what is in memory is written, and the volume is not marked clean
  *   failed     the device failed a commit, or memory is in doubt: nothing more is written
  *
@@ -67,7 +67,8 @@ export class Health {
   constructor(gate: WriteGate, log: (line: string) => void) {
     this.#gate = gate;
     this.#log = log;
-    this.#state = gate.readOnly ? 'readOnly' : 'writable';
+    const closed = gate.resting ? 'resting' : 'readOnly';
+    this.#state = gate.readOnly ? closed : 'writable';
   }
 
   get state(): HealthState {

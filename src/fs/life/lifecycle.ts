@@ -7,11 +7,13 @@
  */
 import type { Device } from '../../aio/device.ts';
 import type { PolicyOffer } from '../../alloc/fenced-policy.ts';
+import { CorruptionError } from '../base/errors.ts';
 import type { Defragmentation } from '../data/defragmentation.ts';
 import { reapAll } from '../data/file-resizer.ts';
 import type { WriteContext } from '../data/write-plan.ts';
 import type { AccessTimes } from '../inodes/access-times.ts';
 import type { InodeTable } from '../inodes/inode-table.ts';
+import { orphanAfter } from '../inodes/orphans.ts';
 import type { Committer } from '../journal/commit.ts';
 import { type Recovery, replayText } from '../journal/recovery.ts';
 import { type OperationRunner, PromisedOperation } from '../transaction/operation-runner.ts';
@@ -60,10 +62,26 @@ export class Lifecycle {
     await this.#run(() => space.usePolicy(policy));
     // What every operation needs is brought in now, and checked: a volume without it is none.
     await this.#run((tx) => table.expectRootDirectory(tx));
+    if (health.state === 'resting') await this.#leaveOrphans();
     if (health.state !== 'writable') return;
     await marks.markInUse();
     const orphans = await reapAll(files);
     if (orphans > 0) log(`inodes freed that had no name or were being truncated: ${orphans}`);
+  }
+
+  /** What is to be freed when the volume wakes. Corruption has marked it as damaged. */
+  async #leaveOrphans(): Promise<void> {
+    const { rest, table } = this.#parts;
+    try {
+      let orphan = 0;
+      do {
+        const last = orphan;
+        orphan = await this.#run((tx) => orphanAfter(tx, table, last));
+        if (orphan !== 0) rest.putOff(orphan);
+      } while (orphan !== 0);
+    } catch (thrown) {
+      if (!(thrown instanceof CorruptionError)) throw thrown;
+    }
   }
 
   #run<T>(body: (tx: Transaction) => T): Promise<T> {

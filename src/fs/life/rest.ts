@@ -8,6 +8,8 @@
  * mount is writable again. It is run again when the volume has been marked as in use (`RESTING`,
  * operation-runner.ts), and finds nothing out of the ordinary.
  *
+ * A mount that begins read-only may begin at rest, and can then become writable, too.
+ *
  * Inodes whose last holder goes meanwhile are freed when the volume wakes, or by the next mount:
  * nothing is written at rest.
  */
@@ -48,6 +50,8 @@ export class Rest {
   #waking: Promise<void> | undefined;
   /** Inodes to be freed. */
   readonly #left: number[] = [];
+  /** Whether changes are let in now, as far as whoever mounts the volume knows. */
+  mayWake: () => boolean = () => true;
 
   constructor(health: Health, host: RestHost) {
     this.#health = health;
@@ -103,6 +107,7 @@ export class Rest {
   async #wake(): Promise<void> {
     if (this.#health.state === 'writable') return;
     this.#expectRest();
+    if (!this.mayWake()) throw fsError('EROFS');
     try {
       await this.#host.markInUse();
     } catch (thrown) {

@@ -12,6 +12,13 @@ import type { PolicyCounters } from '../transaction/space-map.ts';
 
 export interface VolumeOptions {
   readOnly?: boolean | undefined;
+  /**
+   * With `readOnly`: a volume that is clean, on a device that takes changes, is at rest (rest.ts),
+   * and not read-only for good. Default: false.
+   */
+  mayRest?: boolean | undefined;
+  /** Asked before a volume at rest wakes: false refuses the change with EROFS. */
+  mayWake?: (() => boolean) | undefined;
   /** False: a read-only mount does not look at the journal. Default: true. */
   recovery?: boolean | undefined;
   /** Budget of the metadata cache, in bytes. */
@@ -28,6 +35,8 @@ export interface VolumeOptions {
   accessRules?: AccessRules | undefined;
   /** False: ACLs are neither heeded nor changed. Default: true. */
   acl?: boolean | undefined;
+  /** New files get the group of their directory, setgid or not. Default: false. */
+  directoryGroups?: boolean | undefined;
   log?: ((line: string) => void) | undefined;
   clock?: Clock | undefined;
   /**
@@ -51,7 +60,7 @@ export function policyOffer(options: VolumeOptions, log: (line: string) => void)
 }
 
 /** What can be changed while a volume is mounted. */
-export type VolumeAdjustment = Pick<VolumeOptions, 'commitSeconds' | 'accessRules'>;
+export type VolumeAdjustment = Pick<VolumeOptions, 'commitSeconds' | 'accessRules' | 'directoryGroups'>;
 
 /** Counters of a live mount, for `quarry stat`. */
 export interface VolumeCounters extends LossCounters, PolicyCounters, SpaceIndexCounters {
