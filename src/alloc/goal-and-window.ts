@@ -6,9 +6,10 @@
  *   2. A file that keeps growing and cannot go on there: the smallest hole that a whole window goes
  *      into, or the longest there is. So it gets few pieces.
  *   3. What else there is more of a file: the smallest hole that holds it, of equal ones the
- *      nearest. It is a fragment wherever it lies, and here it spoils the least for others. Where
- *      much of what is given goes to small files, holes are as small and there is little to spoil:
- *      a small piece goes into the first one behind the file.
+ *      nearest. It is a fragment wherever it lies, and here it spoils the least for others. But a
+ *      single block goes into the first hole behind the file, as reading it takes no time beside
+ *      reaching it; and so does a small piece where much of what is given goes to small files:
+ *      holes are as small there, and little is spoilt.
  *   4. A new file: the first hole that holds it whole, from the front if it is small, else behind
  *      the part of the space that small ones have need of (size-shares.ts). So what is made
  *      together lies together, and the way from one small file to the next is short. A large one
@@ -129,10 +130,10 @@ class GoalAndWindow implements Allocator {
     return run ?? this.#firstBehind(want) ?? this.#smallest(length, want);
   }
 
-  /** For a small piece, where files are small. */
   #firstBehind(want: AllocationRequest): Run | undefined {
-    const { goal, length } = want;
-    if (length >= LEAST_OF_LARGE || this.#shares.ofSmall < LEAST_SHARE_OF_SMALL) return undefined;
+    const { goal, length, kind } = want;
+    const isAmongSmall = length < LEAST_OF_LARGE && this.#shares.ofSmall >= LEAST_SHARE_OF_SMALL;
+    if (!isAmongSmall && !(length === 1 && kind === 'data')) return undefined;
     const { blockCount, groupBlocks } = this.#space;
     return this.#first(goal, Math.min(blockCount, goal + groupBlocks), want);
   }
