@@ -3,6 +3,7 @@
  *
  * Paused, it hangs up, which costs the mount nothing; when it goes on it is told everything again.
  */
+import { numberText, percentText } from '../common/number-text.ts';
 import { LiveCharts } from './charts.ts';
 import { showFreeRuns } from './free-runs.ts';
 import { MapView } from './map-view.ts';
@@ -14,7 +15,7 @@ import {
   ratePoint,
   type WatchFigures,
 } from './messages.ts';
-import { numberText, percentText, sizeText } from './numbers.ts';
+import { sizeText } from './size-text.ts';
 import { showKinds, showPolicy, showTiles } from './tables.ts';
 
 function element<T extends HTMLElement>(id: string, type: new () => T): T {

@@ -6,15 +6,9 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { figuresBetween } from '../../src/cli/watch-figures.ts';
 import { decodeSample, type MountSample } from '../../src/cli/watch-sample.ts';
-import {
-  barText,
-  durationText,
-  intervalLine,
-  numberText,
-  screenLines,
-  sparkline,
-} from '../../src/cli/watch-text.ts';
+import { barText, intervalLine, screenLines, sparkline } from '../../src/cli/watch-text.ts';
 import { LatencyHistogram } from '../../src/common/latency-histogram.ts';
+import { durationText, numberText, percentText } from '../../src/common/number-text.ts';
 import { METER_SUB_BITS } from '../../src/fuse/request-meter.ts';
 import { ratePoint } from '../../src/page/messages.ts';
 
@@ -188,6 +182,13 @@ describe('text', () => {
     [1500, '1.5 ms'],
     [2e6, '2 s'],
   ])('%d microseconds', (value, text) => expect(durationText(value)).toBe(text));
+
+  test.each([
+    [null, '–'],
+    [0, '0 %'],
+    [0.004, '<1 %'],
+    [0.996, '100 %'],
+  ])('a share of %s', (share, text) => expect(percentText(share)).toBe(text));
 
   test('bars and lines of bars', () => {
     expect(barText(0.5, 4)).toBe('██');
