@@ -72,6 +72,7 @@ function showMount({ directory, intervalSeconds, ...mount }: MountMessage): void
   ({ mostPoints } = mount);
   points = [...mount.history];
   charts.show(points);
+  if (mount.figures !== null) showTables(mount.figures);
 }
 
 function showMap(message: MapMessage): void {
@@ -84,10 +85,14 @@ function showMap(message: MapMessage): void {
 
 function showFigures(figures: WatchFigures): void {
   showState('live', true);
-  last = figures;
   points = [...points.slice(1 - mostPoints), ratePoint(figures)];
   charts.show(points);
   map.age();
+  showTables(figures);
+}
+
+function showTables(figures: WatchFigures): void {
+  last = figures;
   showTiles(element('tiles', HTMLElement), figures);
   showFreeRuns(element('runs', HTMLTableElement), figures);
   showKinds(element('kinds', HTMLTableElement), figures);
