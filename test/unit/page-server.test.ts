@@ -175,6 +175,22 @@ describe('the server', () => {
     }
   });
 
+  test('connections that ask for nothing keep nobody out, and are ended soon', async () => {
+    const address = await started();
+    const port = Number(new URL(address).port);
+    const idle = Array.from({ length: 100 }, () => connect({ port, host: '127.0.0.1' }));
+    const ended = idle.map((socket) => new Promise((resolve) => socket.on('close', resolve)));
+    for (const socket of idle) socket.on('error', () => {}).resume();
+    await Promise.all(idle.map((socket) => new Promise((resolve) => socket.on('connect', resolve))));
+    expect((await ask(address)).status).toBe(200);
+    const stream = new Reader(address);
+    await stream.until(1);
+    const began = performance.now();
+    await Promise.all(ended);
+    expect(performance.now() - began).toBeLessThan(8000);
+    expect(stream.isOver).toBe(false);
+  });
+
   test('is reached on 127.0.0.1 only', async () => {
     const port = Number(new URL(await started()).port);
     const others = Object.values(networkInterfaces())
