@@ -154,6 +154,22 @@ describe('a sample of somebody', () => {
     expect(sample.survey?.cells).toEqual([1, 5, 0, 5, 2, 0]);
   });
 
+  test('names that every object has are names like others', () => {
+    const said = JSON.parse(
+      '{"requests":{"kinds":{"constructor":{"requests":2},"__proto__":{"requests":1}}},' +
+        '"allocator":{"figures":{"constructor":5,"__proto__":6}}}',
+    );
+    const { requests, policy } = figuresBetween(sampleOf({ requests: { kinds: {} } }), sampleOf(said), NOW);
+    expect(requests?.kinds.map(({ name, requests: count }) => [name, count])).toEqual([
+      ['constructor', 2],
+      ['__proto__', 1],
+    ]);
+    expect(policy.figures).toEqual([
+      { name: 'constructor', value: 5, change: 0 },
+      { name: '__proto__', value: 6, change: 0 },
+    ]);
+  });
+
   test('whatever it says, figures can be made of it, and shown', () => {
     const fields = ['requests', 'allocations', 'commits', 'allocator', 'survey', 'milliseconds', 'failure'];
     const anything = fc.record(Object.fromEntries(fields.map((name) => [name, fc.jsonValue()])));
