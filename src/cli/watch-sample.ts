@@ -26,8 +26,6 @@ export interface SurveySample {
   readonly blocksPerCell: number;
   readonly cellCount: number;
   readonly groupCount: number;
-  /** Groups that changed and were not looked at since. */
-  readonly staleGroups: number;
   /** Groups that were never looked at. */
   readonly unknownGroups: number;
   readonly freeRuns: FreeRunCounts;
@@ -159,7 +157,6 @@ function surveyOf(value: unknown): SurveySample | undefined {
     blocksPerCell: Math.max(1, countOf(found.blocksPerCell)),
     cellCount,
     groupCount: countOf(found.groupCount),
-    staleGroups: countOf(found.staleGroups),
     unknownGroups: countOf(found.unknownGroups),
     freeRuns: {
       runs: countsOf(freeRuns.runs, MOST_RUN_CLASSES),

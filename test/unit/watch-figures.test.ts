@@ -37,7 +37,6 @@ function sampleOf(changes: object = {}): MountSample {
       blocksPerCell: 16,
       cellCount: 625,
       groupCount: 4,
-      staleGroups: 1,
       unknownGroups: 1,
       freeRuns: { runs: [2, 0, 1], blocks: [2, 0, 6], largestRunBlocks: 6 },
     },
