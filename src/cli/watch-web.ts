@@ -111,6 +111,7 @@ export async function watchOnPage(
   });
   // Whoever may not watch is told now, and not on an empty page.
   await watched.probe();
+  if (signal.aborted) return;
   const server = new PageServer({
     files,
     streamPath: 'events',

@@ -134,13 +134,35 @@ describeQuarry('watching a mount', () => {
     expect([status, stderr, stdout.split('\n').length]).toEqual([0, '', 2]);
   });
 
-  test('a watcher keeps nobody from unmounting, and says that the mount has ended', async () => {
+  test('watchers keep nobody from unmounting, and say that the mount has ended', async () => {
+    volume = await Volume.make({ sizeBytes: 64 * MIB });
+    const several = [1, 2, 3].map(() => watch('--json', '--interval', '0.1'));
+    await until('some figures', 30_000, () => several.every(({ figures }) => figures.length > 2));
+    // By `quarry umount`, which tries again; umount(8) would not, and may come upon a question.
+    await volume.unmount();
+    for (const started of several) {
+      expect(await started.end()).toBe(0);
+      expect(started.err).toBe(`quarry: ${volume.directory} was unmounted\n`);
+    }
+  });
+
+  test('a signal ends it while the daemon says nothing', async () => {
     volume = await Volume.make({ sizeBytes: 64 * MIB });
     const started = watch('--json', '--interval', '0.1');
-    await until('some figures', 30_000, () => started.figures.length > 2);
-    await volume.unmount();
-    expect(await started.end()).toBe(0);
-    expect(started.err).toBe(`quarry: ${volume.directory} was unmounted\n`);
+    await until('some figures', 30_000, () => started.figures.length > 0);
+    volume.daemon?.kill('SIGSTOP');
+    try {
+      const { length } = started.figures;
+      await new Promise((resolve) => setTimeout(resolve, 500));
+      expect(started.figures.length).toBeLessThanOrEqual(length + 1);
+      const began = performance.now();
+      started.child.kill('SIGINT');
+      expect([await started.end(), started.err]).toEqual([0, '']);
+      // An answer is waited for five seconds.
+      expect(performance.now() - began).toBeLessThan(3000);
+    } finally {
+      volume.daemon?.kill('SIGCONT');
+    }
   });
 
   test('a daemon that is killed ends the watch with a failure', async () => {
