@@ -25,6 +25,11 @@ function scoreText(score: number | null): string {
   return score === null ? '–' : score.toFixed(3);
 }
 
+/** As much of a line as there is room for. */
+export function cutLine(line: string, columns: number): string {
+  return [...line].slice(0, columns).join('');
+}
+
 /** The last values as a line of bars, each as high as its share of the highest. */
 export function sparkline(values: readonly number[], columns: number): string {
   const shown = values.slice(-columns);
@@ -138,7 +143,7 @@ export function screenLines(
   );
   const space = spaceLines(figures, left - kinds.length + 1);
   const lines = [...head, ...kinds, ...middle, ...space, ...foot];
-  return lines.slice(0, rows).map((line) => [...line].slice(0, columns).join(''));
+  return lines.slice(0, rows).map((line) => cutLine(line, columns));
 }
 
 /** All of it in one line, for a file or a pipe. */

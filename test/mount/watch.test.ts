@@ -3,7 +3,7 @@
  * ends.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { chmodSync } from 'node:fs';
+import { chmodSync, readFileSync } from 'node:fs';
 import { afterEach, expect, test } from 'vitest';
 import type { WatchFigures } from '../../src/page/messages.ts';
 import { describeQuarry, KIB, MIB, QUARRY, quarry, run, until, Volume } from './harness.ts';
@@ -38,6 +38,11 @@ class Watch {
     const lines = this.out.split('\n').slice(0, -1);
     return lines.map((line) => JSON.parse(line) as WatchFigures);
   }
+}
+
+/** The letter of a process's state, as proc(5) has it. */
+function stateOf({ pid }: ChildProcess): string | undefined {
+  return /\) (\w)/.exec(readFileSync(`/proc/${pid}/stat`, 'utf8'))?.[1];
 }
 
 /** Writes, reads past the kernel's cache, and removes; the rest is the kernel's. */
@@ -182,15 +187,24 @@ describeQuarry('watching a mount', () => {
       started.child.kill(signal);
       expect([signal, await started.end(), started.err]).toEqual([signal, 0, '']);
     }
-    // In a terminal of its own, which script(1) makes; the same bytes that Ctrl-C is, come from it.
+    // In a terminal of its own, which script(1) makes; the bytes that Ctrl-Z and Ctrl-\ are, come
+    // from it. script(1) stops when its child does, and goes on with it.
     const command = `stty rows 30 cols 70; exec '${process.execPath}' '${QUARRY}' watch '${volume.directory}' --interval 0.2`;
     const screen = new Watch('script', ['-qec', command, '/dev/null']);
     watches.push(screen);
     await until('a screen', 30_000, () => /score/.test(screen.out));
-    screen.child.stdin?.write('\x03');
+    const isLeft = () => screen.out.trimEnd().endsWith('\x1b[?25h\x1b[?1049l');
+    expect([screen.out.startsWith('\x1b[?1049h'), isLeft()]).toEqual([true, false]);
+    const { length } = screen.out;
+    screen.child.stdin?.write('\x1a');
+    // What was written last it may hand on only when it goes on.
+    await until('script(1) stopped', 30_000, () => stateOf(screen.child) === 'T');
+    screen.child.kill('SIGCONT');
+    const again = /\?25h.\[\?1049l.*\?1049h.*score/s;
+    await until('the screen left and entered', 30_000, () => again.test(screen.out.slice(length)));
+    screen.child.stdin?.write('\x1c');
     expect(await screen.end()).toBe(0);
-    expect(screen.out.startsWith('\x1b[?1049h')).toBe(true);
-    expect(screen.out.trimEnd().endsWith('\x1b[?25h\x1b[?1049l')).toBe(true);
+    expect(isLeft()).toBe(true);
     const last = screen.out.split('\x1b[H').at(-1) ?? '';
     const lines = last.split('\r\n').map((line) => line.split('\x1b')[0] ?? '');
     expect(lines.length).toBeLessThanOrEqual(30);

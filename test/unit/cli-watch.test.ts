@@ -236,17 +236,39 @@ describe('the screen', () => {
     screen.enter();
     expect(said.out).toContain('\x1b[?1049h\x1b[?25l');
     said.out = '';
+    // Nothing is written into the last column, where it would be cleared again.
     screen.show(({ columns, rows }) => [`${columns} by ${rows}`, 'second']);
-    expect(said.out).toBe('\x1b[H20 by 5\x1b[K\r\nsecond\x1b[K\x1b[J');
+    expect(said.out).toBe('\x1b[H19 by 5\x1b[K\r\nsecond\x1b[K\x1b[J');
     said.out = '';
     stream.columns = 30;
     stream.emit('resize');
-    expect(said.out).toMatch(/30 by 5/);
+    expect(said.out).toMatch(/29 by 5/);
     said.out = '';
     screen.leave();
     expect(said.out).toBe('\x1b[?25h\x1b[?1049l');
     stream.emit('resize');
     expect(stream.listenerCount('resize')).toBe(0);
     expect(said.out).toBe('\x1b[?25h\x1b[?1049l');
+  });
+
+  test('is left while the process is stopped, and drawn when it goes on', () => {
+    const { terminal, said } = quiet();
+    const stream = Object.assign(new EventEmitter(), { columns: 20, rows: 5 });
+    let seenWhenStopped = '';
+    const screen = new WatchScreen(terminal, stream, () => {
+      seenWhenStopped = said.out;
+      said.out = '';
+    });
+    const before = process.listenerCount('SIGTSTP');
+    screen.enter();
+    screen.show(() => ['line']);
+    process.emit('SIGTSTP');
+    expect(seenWhenStopped.endsWith('line\x1b[K\x1b[J\x1b[?25h\x1b[?1049l')).toBe(true);
+    expect(said.out).toBe('');
+    process.emit('SIGCONT');
+    expect(said.out.startsWith('\x1b[?1049h')).toBe(true);
+    expect(said.out).toMatch(/line/);
+    screen.leave();
+    expect(process.listenerCount('SIGTSTP')).toBe(before);
   });
 });
