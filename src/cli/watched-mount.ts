@@ -109,9 +109,10 @@ export class WatchedMount {
     });
   }
 
+  /** By its place too: the kernel gives the id of a mount that has gone to the next one. */
   #requireMounted(): undefined {
     const { directory, id } = this.#mount;
-    if (mountTable().some((mount) => mount.id === id)) return undefined;
+    if (mountTable().some((mount) => mount.id === id && mount.directory === directory)) return undefined;
     throw new MountEnded(`${directory} was unmounted`, true);
   }
 

@@ -1,5 +1,7 @@
-/** What is busy for a moment is tried again; what is busy for longer is said. */
+/** What is busy for a moment is tried again, and which errors are told apart. */
+import { constants } from 'node:os';
 import { expect, test } from 'vitest';
+import { ErrandError } from '../../src/fuse/errand.ts';
 import { BusyMountError, MountError } from '../../src/fuse/mount-error.ts';
 import { untilNotBusy } from '../../src/fuse/unmount.ts';
 
@@ -36,4 +38,11 @@ test('nothing else is tried again, nor anything when the time is over', async ()
   const late = failing(100, BUSY);
   await expect(untilNotBusy(late.once, AbortSignal.abort())).rejects.toThrow(BUSY);
   expect([refused.count, late.count]).toEqual([1, 1]);
+});
+
+test('errors of an errand have their names', () => {
+  const names = [constants.errno.EBUSY, constants.errno.ESTALE].map(
+    (errno) => new ErrandError(errno, 0).code,
+  );
+  expect(names).toEqual(['EBUSY', 'ESTALE']);
 });

@@ -2,8 +2,8 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import type { AskOptions } from '../../src/cli/ask-mount.ts';
 import { NoAnswerError } from '../../src/cli/ask-mount.ts';
-import { WatchedMount, type WatchRequest } from '../../src/cli/watched-mount.ts';
-import { mountTable } from '../../src/fuse/mount-table.ts';
+import { MountEnded, WatchedMount, type WatchRequest } from '../../src/cli/watched-mount.ts';
+import { type MountRecord, mountTable } from '../../src/fuse/mount-table.ts';
 
 const asked: { at: number; options: AskOptions }[] = [];
 let answer: (options: AskOptions) => Promise<unknown>;
@@ -28,18 +28,21 @@ beforeEach(() => {
 });
 afterEach(() => vi.useRealTimers());
 
-function watched(changes: Partial<WatchRequest> = {}): WatchedMount {
+function watched(changes: Partial<WatchRequest> = {}, place: Partial<MountRecord> = {}): WatchedMount {
   // Any that there is: it is looked up where there is no answer.
   const [mount] = mountTable();
   if (mount === undefined) throw new Error('nothing is mounted');
   const silent = (line: string) => remarks.push(line);
-  return new WatchedMount(mount, {
-    intervalSeconds: 10,
-    withMap: false,
-    signal: end.signal,
-    silent,
-    ...changes,
-  });
+  return new WatchedMount(
+    { ...mount, ...place },
+    {
+      intervalSeconds: 10,
+      withMap: false,
+      signal: end.signal,
+      silent,
+      ...changes,
+    },
+  );
 }
 
 /** Watches until the signal; time passes by `advance`. */
@@ -120,4 +123,11 @@ test('a first look asks for no longer than it has to, and ends with the watcher 
   const late = watched().probe();
   end.abort();
   await late;
+});
+
+test('a mount whose id another one has by now was unmounted', async () => {
+  answer = () => Promise.reject(new NoAnswerError('foreign', 'it cannot be asked (ESTALE, mount id)'));
+  await expect(watched().probe()).rejects.toThrow(/cannot be asked/);
+  const gone = watched({}, { directory: '/where it was' }).probe();
+  await expect(gone).rejects.toThrow(new MountEnded('/where it was was unmounted', true));
 });
