@@ -82,8 +82,8 @@ const MAY_IMPORT: Record<string, RegExp[]> = {
     /^src\/fuse\/mount-table\.ts$/,
     /^node:/,
   ],
-  // Runs in a browser: of the rest it has pictures only, and of Node nothing.
-  'src/page': [/^src\/pictures\/(colors|hilbert)\.ts$/],
+  // Runs in a browser: of the rest it has pictures and texts of numbers, and of Node nothing.
+  'src/page': [/^src\/pictures\/(cell-grid|colors|hilbert)\.ts$/, /^src\/common\/number-text\.ts$/],
   'src/cli': [
     /^src\/common\//,
     // What is said to the page.

@@ -109,6 +109,8 @@ function sentence(said: unknown): string | undefined {
 export interface AskOptions {
   readonly payload?: string;
   readonly limitMs?: number;
+  /** Gives the question up before its time, as if there was no answer. */
+  readonly signal?: AbortSignal;
 }
 
 /**
@@ -119,10 +121,13 @@ export interface AskOptions {
 export async function askMount(
   mount: MountRecord,
   name: QuestionName,
-  { payload = '', limitMs = ANSWER_SECONDS * 1000 }: AskOptions = {},
+  { payload = '', limitMs = ANSWER_SECONDS * 1000, signal }: AskOptions = {},
 ): Promise<unknown> {
   const limit = new AbortController();
-  const timer = setTimeout(() => limit.abort(), limitMs);
+  const giveUp = () => limit.abort();
+  const timer = setTimeout(giveUp, limitMs);
+  signal?.addEventListener('abort', giveUp);
+  if (signal?.aborted) giveUp();
   try {
     const { number } = QUESTIONS[name];
     const { errno, text } = await askWhole(mount, { number, payload }, limit.signal);
@@ -133,6 +138,7 @@ export async function askMount(
     throw explain(thrown, mount);
   } finally {
     clearTimeout(timer);
+    signal?.removeEventListener('abort', giveUp);
   }
 }
 

@@ -18,6 +18,8 @@ const MAP_CELLS = 16384;
 const LEAST_LAPSE_SECONDS = 10;
 const LAPSE_INTERVALS = 3;
 const MOST_INTERVAL_SECONDS = 3600;
+/** What was found so long ago is still told: of watchers who ask each second, none has to wait. */
+const FRESH_MILLISECONDS = 1500;
 
 /** Who counts requests; a FUSE layer that cannot has neither. */
 export interface MeteredSession {
@@ -31,6 +33,8 @@ interface Watch {
   readonly survey: SpaceSurvey | undefined;
   /** The round of the survey that is under way. */
   round: Promise<void> | undefined;
+  /** When the last round was over, by `performance.now`. */
+  surveyedAt: number;
 }
 
 interface WatchQuestion {
@@ -56,6 +60,8 @@ export class MountWatch {
   readonly #session: MeteredSession;
   #watch: Watch | undefined;
   #lapse: NodeJS.Timeout | undefined;
+  /** When the watch ends if nobody asks any more, by `performance.now`. */
+  #lapses = 0;
   /** No two daemons of a mount number theirs alike. */
   #epochs = Math.floor(performance.timeOrigin);
 
@@ -94,27 +100,37 @@ export class MountWatch {
       meter: this.#session.beginMeter?.(),
       survey: this.#volume.beginSurvey(MAP_CELLS),
       round: undefined,
+      surveyedAt: 0,
     };
     return this.#watch;
   }
 
+  /** Another watcher may have been promised more time, which is kept. */
   #lapseAfter(seconds: number): void {
+    const now = performance.now();
+    this.#lapses = Math.max(this.#lapses, now + 1000 * seconds);
     clearTimeout(this.#lapse);
-    this.#lapse = setTimeout(() => this.end(), 1000 * seconds);
+    this.#lapse = setTimeout(() => this.end(), this.#lapses - now);
     this.#lapse.unref();
   }
 
   /**
-   * Watchers who ask together wait for the same round. A bitmap that cannot be read is the volume's
-   * affair, which says so itself; the rest is told all the same.
+   * Begins a round, and waits for it only where what is known is not all, or too old: who asks
+   * holds the root directory open until the answer comes, and so keeps others from unmounting.
+   *
+   * Watchers who ask together share a round. A bitmap that cannot be read is the volume's affair,
+   * which says so itself; the rest is told all the same.
    */
   async #survey(watch: Watch): Promise<void> {
-    if (watch.survey === undefined) return;
+    const { survey, surveyedAt } = watch;
+    if (survey === undefined) return;
     const over = () => {
       watch.round = undefined;
+      watch.surveyedAt = performance.now();
     };
-    watch.round ??= this.#volume.surveyOn(watch.survey).then(over, over);
-    await watch.round;
+    watch.round ??= this.#volume.surveyOn(survey).then(over, over);
+    const isKnown = survey.unknownGroups === 0 && performance.now() - surveyedAt < FRESH_MILLISECONDS;
+    if (!isKnown) await watch.round;
   }
 
   #sample({ epoch, meter, survey }: Watch, map: WatchQuestion['map']): MountSample {
@@ -145,13 +161,12 @@ export class MountWatch {
 }
 
 function surveySample(survey: SpaceSurvey, since: number | undefined): SurveySample {
-  const { revision, blocksPerCell, cellCount, groupCount, staleGroups, unknownGroups } = survey;
+  const { revision, blocksPerCell, cellCount, groupCount, unknownGroups } = survey;
   return {
     revision,
     blocksPerCell,
     cellCount,
     groupCount,
-    staleGroups,
     unknownGroups,
     freeRuns: survey.freeRuns(),
     cells: since === undefined ? undefined : survey.cellsSince(since),

@@ -15,9 +15,19 @@ import type { AddressInfo } from 'node:net';
 
 const HOST = '127.0.0.1';
 const TOKEN_BYTES = 16;
-/** Connections at once, of which streams are a part; a browser opens six. */
-const MOST_CONNECTIONS = 64;
-const REQUEST_MILLISECONDS = 10_000;
+/**
+ * Connections at once, of which streams are a part; a browser opens six. Other users of the machine
+ * can take them too, though nothing comes of it: so there are many, and who asks for nothing is cut
+ * off soon.
+ */
+const MOST_CONNECTIONS = 256;
+const IDLE_MILLISECONDS = 2000;
+const LIMITS = {
+  requestTimeout: IDLE_MILLISECONDS,
+  headersTimeout: IDLE_MILLISECONDS,
+  keepAliveTimeout: IDLE_MILLISECONDS,
+  connectionsCheckingInterval: 500,
+};
 
 const HEADERS: Readonly<Record<string, string>> = {
   'Content-Security-Policy':
@@ -85,9 +95,7 @@ export class PageServer {
   constructor(parts: PageParts, token = newToken()) {
     this.#parts = parts;
     this.#token = token;
-    this.#server = createServer({ requestTimeout: REQUEST_MILLISECONDS }, (request, response) =>
-      this.#answer(request, response),
-    );
+    this.#server = createServer(LIMITS, (request, response) => this.#answer(request, response));
     this.#server.maxConnections = MOST_CONNECTIONS;
   }
 

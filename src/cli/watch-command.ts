@@ -18,7 +18,7 @@ import { UsageError } from './failure.ts';
 import { requireMount } from './mountpoint.ts';
 import { parseSeconds } from './seconds.ts';
 import { WatchScreen } from './watch-screen.ts';
-import { intervalLine, type ScreenSize, screenLines } from './watch-text.ts';
+import { cutLine, intervalLine, type ScreenSize, screenLines } from './watch-text.ts';
 import { watchOnPage } from './watch-web.ts';
 import { MountEnded, WatchedMount } from './watched-mount.ts';
 
@@ -28,7 +28,7 @@ const MOST_COUNT = 1_000_000_000;
 const MOST_PORT = 65535;
 /** Rates that the line of bars can show. */
 const RATES_KEPT = 400;
-const END_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+const END_SIGNALS = ['SIGINT', 'SIGQUIT', 'SIGTERM', 'SIGHUP'] as const;
 
 export interface WatchChoice {
   readonly form: 'screen' | 'lines' | 'json' | 'web';
@@ -93,7 +93,7 @@ function screenDisplay(mount: MountRecord, { intervalSeconds }: WatchChoice, ter
   const lines = (size: ScreenSize): readonly string[] => {
     const time = last === undefined ? '' : ` at ${new Date(last.time).toLocaleTimeString('en-GB')}`;
     const title = `${printable(mount.directory)}${time}, every ${intervalSeconds} s; Ctrl-C ends${remark}`;
-    return last === undefined ? [title] : screenLines(title, last, rates, size);
+    return last === undefined ? [cutLine(title, size.columns)] : screenLines(title, last, rates, size);
   };
   return {
     begin() {

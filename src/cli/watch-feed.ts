@@ -4,7 +4,8 @@
  *
  * A page that comes is told everything there is: the mount, the rates before it came, the whole
  * map. From then on it is sent what every page is: the figures of each interval, and the cells that
- * changed. A page that does not keep up is cut off; its browser comes again, and is told
+ * changed; the figures first, by which a page knows that what changed before has aged. A page that
+ * does not keep up is cut off; its browser comes again, and is told
  * everything.
  */
 import type { ServerResponse } from 'node:http';
@@ -14,6 +15,7 @@ import {
   type PageMessages,
   type RatePoint,
   ratePoint,
+  type WatchFigures,
 } from '../page/messages.ts';
 import { refuse } from './page-server.ts';
 import type { MountSample } from './watch-sample.ts';
@@ -40,6 +42,8 @@ export class WatchFeed {
   readonly #wanted: () => void;
   readonly #pages = new Set<ServerResponse>();
   #history: RatePoint[] = [];
+  /** What all pages show; undefined where counting began anew. */
+  #figures: WatchFigures | undefined;
   #epoch = 0;
   #map: Omit<MapMessage, 'cells' | 'isWhole'> | undefined;
   /** Free blocks of the cells that are known. */
@@ -63,7 +67,9 @@ export class WatchFeed {
     }
     response.setHeader('Content-Type', 'text/event-stream; charset=utf-8');
     response.write(`retry: ${RETRY_MILLISECONDS}\n\n`);
-    const mount = { ...this.#title, mostPoints: MOST_POINTS, history: this.#history };
+    // Those of a page that has gone are of whenever it went.
+    const figures = (this.isWatched && this.#figures) || null;
+    const mount = { ...this.#title, mostPoints: MOST_POINTS, history: this.#history, figures };
     response.write(eventText('mount', mount));
     const whole = this.#wholeMap();
     if (whole !== undefined) response.write(eventText('map', whole));
@@ -74,11 +80,13 @@ export class WatchFeed {
 
   /** Takes what was observed, and tells all pages. */
   observed({ figures, sample }: Observation): void {
+    this.#figures = figures;
+    if (figures !== undefined) {
+      this.#history = [...this.#history.slice(1 - MOST_POINTS), ratePoint(figures)];
+      this.#tell(eventText('figures', figures));
+    }
     const map = this.#changedMap(sample);
     if (map !== undefined && (map.isWhole || map.cells.length > 0)) this.#tell(eventText('map', map));
-    if (figures === undefined) return;
-    this.#history = [...this.#history.slice(1 - MOST_POINTS), ratePoint(figures)];
-    this.#tell(eventText('figures', figures));
   }
 
   remark(text: string): void {

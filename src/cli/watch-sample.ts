@@ -26,8 +26,6 @@ export interface SurveySample {
   readonly blocksPerCell: number;
   readonly cellCount: number;
   readonly groupCount: number;
-  /** Groups that changed and were not looked at since. */
-  readonly staleGroups: number;
   /** Groups that were never looked at. */
   readonly unknownGroups: number;
   readonly freeRuns: FreeRunCounts;
@@ -87,6 +85,13 @@ function entriesOf(value: unknown, most: number): [name: string, value: unknown]
   return entries.map(([name, inner]) => [printable(name.slice(0, MOST_NAME)), inner]);
 }
 
+/** By whatever names: without a prototype, nothing is there that was not said. */
+function recordOf<T>(entries: readonly (readonly [name: string, value: T])[]): Record<string, T> {
+  const record: Record<string, T> = Object.create(null);
+  for (const [name, value] of entries) record[name] = value;
+  return record;
+}
+
 function kindOf(value: unknown): MeteredKind {
   const { requests, errors, latencies } = fieldsOf(value);
   return {
@@ -102,7 +107,7 @@ function requestsOf(value: unknown): MeterReading | undefined {
   return {
     bytesRead: countOf(bytesRead),
     bytesWritten: countOf(bytesWritten),
-    kinds: Object.fromEntries(entriesOf(kinds, MOST_KINDS).map(([name, kind]) => [name, kindOf(kind)])),
+    kinds: recordOf(entriesOf(kinds, MOST_KINDS).map(([name, kind]) => [name, kindOf(kind)])),
   };
 }
 
@@ -138,7 +143,7 @@ function policyOf(value: unknown): PolicySample {
     name: textOf(name),
     fault: textOf(fault),
     passedOver: countOf(passedOver),
-    figures: Object.fromEntries(numbers.map(([figureName, figure]) => [figureName, numberOf(figure)])),
+    figures: recordOf(numbers.map(([figureName, figure]) => [figureName, numberOf(figure)])),
   };
 }
 
@@ -152,7 +157,6 @@ function surveyOf(value: unknown): SurveySample | undefined {
     blocksPerCell: Math.max(1, countOf(found.blocksPerCell)),
     cellCount,
     groupCount: countOf(found.groupCount),
-    staleGroups: countOf(found.staleGroups),
     unknownGroups: countOf(found.unknownGroups),
     freeRuns: {
       runs: countsOf(freeRuns.runs, MOST_RUN_CLASSES),

@@ -3,7 +3,8 @@
  * before is there again when it is left.
  *
  * Lines are written over the ones before, never onto a cleared screen, which would flicker. Whoever
- * enters it has to leave it, whatever happens.
+ * enters it has to leave it, whatever happens. While the process is stopped, as Ctrl-Z does, the
+ * terminal is as it was before.
  */
 import type { Terminal } from './command.ts';
 import type { ScreenSize } from './watch-text.ts';
@@ -25,22 +26,38 @@ export interface ScreenStream {
   off(event: 'resize', listener: () => void): unknown;
 }
 
+/** What SIGTSTP does where nobody takes it. */
+function stopThisProcess(): void {
+  process.kill(process.pid, 'SIGSTOP');
+}
+
 export class WatchScreen {
   readonly #terminal: Terminal;
   readonly #stream: ScreenStream;
   #lines: (size: ScreenSize) => readonly string[] = () => [];
   readonly #redraw = () => this.#draw();
+  readonly #onStop: () => void;
+  /** Whoever stopped it: a shell has written over it since. */
+  readonly #onContinue = () => {
+    this.#terminal.out(ENTER);
+    this.#draw();
+  };
 
-  constructor(terminal: Terminal, stream: ScreenStream) {
+  /** @param stop stops this process until it is continued */
+  constructor(terminal: Terminal, stream: ScreenStream, stop = stopThisProcess) {
     this.#terminal = terminal;
     this.#stream = stream;
+    this.#onStop = () => {
+      terminal.out(LEAVE);
+      stop();
+    };
   }
 
   enter(): void {
     this.#terminal.out(ENTER);
     this.#stream.on('resize', this.#redraw);
-    // Stopped by Ctrl-Z and continued: a shell has written over it.
-    process.on('SIGCONT', this.#redraw);
+    process.on('SIGTSTP', this.#onStop);
+    process.on('SIGCONT', this.#onContinue);
   }
 
   /** @param lines makes what is to be seen, now and when the size changes */
@@ -51,7 +68,8 @@ export class WatchScreen {
 
   leave(): void {
     this.#stream.off('resize', this.#redraw);
-    process.off('SIGCONT', this.#redraw);
+    process.off('SIGTSTP', this.#onStop);
+    process.off('SIGCONT', this.#onContinue);
     this.#terminal.out(LEAVE);
   }
 
@@ -59,7 +77,8 @@ export class WatchScreen {
     // A terminal that does not know its size says 0.
     const columns = this.#stream.columns || DEFAULT_SIZE.columns;
     const rows = this.#stream.rows || DEFAULT_SIZE.rows;
-    const lines = this.#lines({ columns, rows }).map((line) => line + CLEAR_LINE_END);
+    // A character in the last column leaves the cursor there, and what clears behind it takes it.
+    const lines = this.#lines({ columns: columns - 1, rows }).map((line) => line + CLEAR_LINE_END);
     this.#terminal.out(HOME + lines.join('\r\n') + CLEAR_BELOW);
   }
 }

@@ -2,6 +2,7 @@
  * What `quarry watch` shows, as text: a screen that is drawn again and again, or a line for each
  * interval.
  */
+import { durationText, numberText, percentText } from '../common/number-text.ts';
 import { plural } from '../common/words.ts';
 import type { KindFigures, SpaceFigures, WatchFigures } from '../page/messages.ts';
 import { formatSize } from './sizes.ts';
@@ -20,26 +21,13 @@ const BAR_COLUMNS = 40;
 const MOST_KIND_ROWS = 13;
 const MOST_POLICY_ROWS = 6;
 
-/** `0.3`, `12`, `1,234`: a rate or a count with at most one digit behind the point. */
-export function numberText(value: number): string {
-  const digits = Math.abs(value) < 10 && !Number.isInteger(value) ? 1 : 0;
-  return value.toLocaleString('en-US', { minimumFractionDigits: digits, maximumFractionDigits: digits });
-}
-
-/** `45 µs`, `1.2 ms`, `3 s`. */
-export function durationText(microseconds: number): string {
-  if (microseconds < 1000) return `${numberText(microseconds)} µs`;
-  if (microseconds < 1e6) return `${numberText(microseconds / 1000)} ms`;
-  return `${numberText(microseconds / 1e6)} s`;
-}
-
-function percentText(share: number | null): string {
-  if (share === null) return '–';
-  return share > 0 && share < 0.01 ? '<1 %' : `${Math.round(100 * share)} %`;
-}
-
 function scoreText(score: number | null): string {
   return score === null ? '–' : score.toFixed(3);
+}
+
+/** As much of a line as there is room for. */
+export function cutLine(line: string, columns: number): string {
+  return [...line].slice(0, columns).join('');
 }
 
 /** The last values as a line of bars, each as high as its share of the highest. */
@@ -155,7 +143,7 @@ export function screenLines(
   );
   const space = spaceLines(figures, left - kinds.length + 1);
   const lines = [...head, ...kinds, ...middle, ...space, ...foot];
-  return lines.slice(0, rows).map((line) => [...line].slice(0, columns).join(''));
+  return lines.slice(0, rows).map((line) => cutLine(line, columns));
 }
 
 /** All of it in one line, for a file or a pipe. */

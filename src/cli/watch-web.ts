@@ -19,7 +19,7 @@ import { WatchFeed } from './watch-feed.ts';
 import { MountEnded, WatchedMount } from './watched-mount.ts';
 
 /** What to install for the page. */
-export const CHART_LIBRARY = 'uplot';
+const CHART_LIBRARY = 'uplot';
 
 const SCRIPT = 'text/javascript; charset=utf-8';
 const STYLE = 'text/css; charset=utf-8';
@@ -31,13 +31,15 @@ const WRITTEN: readonly (readonly [path: string, file: string, type: string])[] 
 ];
 /** … and modules that are built, at paths by which they find each other. */
 const MODULES = [
+  'common/number-text.js',
   'page/main.js',
   'page/charts.js',
   'page/free-runs.js',
   'page/map-view.js',
   'page/messages.js',
-  'page/numbers.js',
+  'page/size-text.js',
   'page/tables.js',
+  'pictures/cell-grid.js',
   'pictures/colors.js',
   'pictures/hilbert.js',
 ];
@@ -109,6 +111,7 @@ export async function watchOnPage(
   });
   // Whoever may not watch is told now, and not on an empty page.
   await watched.probe();
+  if (signal.aborted) return;
   const server = new PageServer({
     files,
     streamPath: 'events',

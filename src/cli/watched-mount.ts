@@ -1,9 +1,9 @@
 /**
  * A mount that is being watched: asked again and again, until it ends or the watcher does.
  *
- * Nothing is held open between two questions, so a watcher keeps nobody from unmounting. A daemon
- * that does not answer in time is asked again; one that is gone, or a mount that is, ends the
- * watch.
+ * Nothing is held open between two questions, and a question takes some milliseconds: who unmounts
+ * just then finds the mount busy, and `quarry umount` tries again. A daemon that does not answer in
+ * time is asked again; one that is gone, or a mount that is, ends the watch.
  */
 import { type MountRecord, mountTable } from '../fuse/mount-table.ts';
 import type { WatchFigures } from '../page/messages.ts';
@@ -11,6 +11,9 @@ import { askMount, NoAnswerError } from './ask-mount.ts';
 import { CommandError } from './failure.ts';
 import { figuresBetween } from './watch-figures.ts';
 import { decodeSample, type MountSample } from './watch-sample.ts';
+
+/** For a question that is not the first of many. */
+const PROBE_INTERVAL_SECONDS = 1;
 
 /** The map as far as it is known here: what the next question asks for the rest of. */
 interface MapState {
@@ -48,14 +51,14 @@ export interface WatchRequest {
 }
 
 export class WatchedMount {
-  readonly mount: MountRecord;
+  readonly #mount: MountRecord;
   readonly #request: WatchRequest;
   #map: MapState = { epoch: 0, revision: 0 };
   #last: MountSample | undefined;
   #wakeUp: () => void = () => {};
 
   constructor(mount: MountRecord, request: WatchRequest) {
-    this.mount = mount;
+    this.#mount = mount;
     this.#request = request;
   }
 
@@ -65,11 +68,14 @@ export class WatchedMount {
    */
   async *observe(): AsyncGenerator<Observation> {
     const { intervalSeconds, signal, isWanted = () => true } = this.#request;
+    const step = 1000 * intervalSeconds;
     for (let next = performance.now(); !signal.aborted; ) {
       const observation = isWanted() ? await this.#tryOnce() : this.#requireMounted();
       if (observation !== undefined) yield observation;
-      next = Math.max(next + 1000 * intervalSeconds, performance.now());
-      await this.#sleep(next - performance.now());
+      const now = performance.now();
+      // After a look that came early, or late, the next one is no more than an interval away.
+      next = Math.min(Math.max(next + step, now), now + step);
+      await this.#sleep(next - now);
     }
   }
 
@@ -78,9 +84,14 @@ export class WatchedMount {
     this.#wakeUp();
   }
 
-  /** Asks once, for nothing. @throws CommandError where the mount cannot be watched */
+  /**
+   * Asks once, for nothing; in vain without a word when the watcher ends meanwhile.
+   * @throws CommandError where the mount cannot be watched
+   */
   async probe(): Promise<void> {
-    await this.#ask(false);
+    await this.#ask(false, PROBE_INTERVAL_SECONDS).catch((thrown: unknown) => {
+      if (!this.#request.signal.aborted) throw thrown;
+    });
   }
 
   #sleep(milliseconds: number): Promise<void> {
@@ -98,9 +109,10 @@ export class WatchedMount {
     });
   }
 
+  /** By its place too: the kernel gives the id of a mount that has gone to the next one. */
   #requireMounted(): undefined {
-    const { directory, id } = this.mount;
-    if (mountTable().some((mount) => mount.id === id)) return undefined;
+    const { directory, id } = this.#mount;
+    if (mountTable().some((mount) => mount.id === id && mount.directory === directory)) return undefined;
     throw new MountEnded(`${directory} was unmounted`, true);
   }
 
@@ -109,7 +121,7 @@ export class WatchedMount {
       return await this.#observeOnce();
     } catch (thrown) {
       if (!(thrown instanceof NoAnswerError) || thrown.reason !== 'silent') throw thrown;
-      this.#request.silent(thrown.message);
+      if (!this.#request.signal.aborted) this.#request.silent(thrown.message);
       return undefined;
     }
   }
@@ -117,22 +129,23 @@ export class WatchedMount {
   /** What happened since the last time. */
   async #observeOnce(): Promise<Observation> {
     const before = this.#last;
-    const sample = await this.#ask(this.#request.withMap);
+    const { withMap, intervalSeconds } = this.#request;
+    const sample = await this.#ask(withMap, intervalSeconds);
     this.#last = sample;
     const isSame = before?.epoch === sample.epoch;
     return { figures: isSame ? figuresBetween(before, sample, new Date()) : undefined, sample };
   }
 
   /** @throws MountEnded, NoAnswerError */
-  async #ask(withMap: boolean): Promise<MountSample> {
-    const { intervalSeconds } = this.#request;
+  async #ask(withMap: boolean, intervalSeconds: number): Promise<MountSample> {
+    const { signal } = this.#request;
     const payload = JSON.stringify({ intervalSeconds, ...(withMap ? { map: this.#map } : {}) });
-    const answer = await askMount(this.mount, 'watch', { payload }).catch((thrown: unknown) => {
+    const answer = await askMount(this.#mount, 'watch', { payload, signal }).catch((thrown: unknown) => {
       throw this.#explain(thrown);
     });
     const sample = decodeSample(answer);
     if (sample === undefined)
-      throw new CommandError(`${this.mount.directory} does not answer as Quarry does`);
+      throw new CommandError(`${this.#mount.directory} does not answer as Quarry does`);
     const { epoch, survey } = sample;
     if (withMap && survey !== undefined) this.#map = { epoch, revision: survey.revision };
     return sample;

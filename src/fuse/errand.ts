@@ -7,6 +7,7 @@
  * behind, and this process ends when it likes.
  */
 import { Socket } from 'node:net';
+import { constants } from 'node:os';
 import { getSystemErrorName } from 'node:util';
 import { ERRAND_STEPS, type Errand, native } from '../native.ts';
 
@@ -20,7 +21,8 @@ export class ErrandError extends Error {
   readonly syscall: string;
 
   constructor(errno: number, step: number) {
-    const code = getSystemErrorName(-errno);
+    // Node's table of names, which is libuv's, has no ESTALE.
+    const code = errno === constants.errno.ESTALE ? 'ESTALE' : getSystemErrorName(-errno);
     const syscall = ERRAND_STEPS[step] ?? 'errand';
     super(`${code}, ${syscall}`);
     this.code = code;

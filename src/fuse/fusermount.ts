@@ -8,7 +8,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync } from 'node:fs';
 import { native } from '../native.ts';
 import { isUtf8 } from '../path-bytes.ts';
-import { advised, MountError, NO_FUSE_DEVICE } from './mount-error.ts';
+import { advised, BusyMountError, MountError, NO_FUSE_DEVICE } from './mount-error.ts';
 import { MountFlag } from './mount-flags.ts';
 import type { FuseMountRequest } from './mount-request.ts';
 
@@ -125,14 +125,10 @@ export async function mountByHelper(request: FuseMountRequest): Promise<number> 
   throw helperError(end.complaint, `fusermount3 could not mount on ${directory}`);
 }
 
-/** @throws MountError, with what to do where the mount is busy */
+/** @throws BusyMountError, MountError */
 export async function unmountByHelper(directory: string, ...flags: string[]): Promise<void> {
   const end = await runHelper(['-u', ...flags, '--', directory], 'ignore', {});
   if (end.status === 0) return;
-  if (/busy/i.test(end.complaint)) {
-    throw new MountError(
-      `${directory} is busy: end what uses it ('fuser -vm ${directory}' shows it) and try again`,
-    );
-  }
+  if (/busy/i.test(end.complaint)) throw new BusyMountError(directory);
   throw new MountError(end.complaint || `fusermount3 could not unmount ${directory}`);
 }

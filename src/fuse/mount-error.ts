@@ -8,6 +8,16 @@ export class MountError extends Error {
   override readonly name = 'MountError';
 }
 
+/** Somebody uses the mount that was to end. */
+export class BusyMountError extends MountError {
+  constructor(directory: string, options?: ErrorOptions) {
+    super(
+      `${directory} is busy: end what uses it ('fuser -vm ${directory}' shows it) and try again`,
+      options,
+    );
+  }
+}
+
 /** The error of a step: what its code means here, or what the system said. */
 export function advised(
   thrown: unknown,

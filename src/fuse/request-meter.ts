@@ -3,11 +3,12 @@
  * the daemon to the reply, and how many bytes READ and WRITE moved.
  *
  * All counts go up from 0 when the meter is made; whoever wants rates subtracts. A request that was
- * under way by then is not counted, nor are questions to the mount, which are the watcher's own.
+ * under way by then is not counted, nor are questions to the mount: watchers ask them.
  */
 import { LatencyHistogram } from '../common/latency-histogram.ts';
 import { OPCODE_LIMIT, Opcode } from './abi.ts';
 import { handlerOf } from './operations.ts';
+import { QUESTION_COMMAND } from './questions.ts';
 import type { FuseRequest } from './request.ts';
 
 /** Times are off by 12 % at most: an answer with some ten kinds is short then. */
@@ -33,6 +34,10 @@ interface Count {
   readonly latencies: LatencyHistogram;
 }
 
+function isQuestion({ opcode, passed }: FuseRequest): boolean {
+  return opcode === Opcode.IOCTL && passed.command === QUESTION_COMMAND;
+}
+
 export class RequestMeter {
   /** When the request in each slot arrived, in milliseconds; 0 where it did before the meter. */
   readonly #arrived: Float64Array;
@@ -53,7 +58,7 @@ export class RequestMeter {
     const { slot, opcode } = request;
     const arrived = this.#arrived[slot] ?? 0;
     this.#arrived[slot] = 0;
-    if (arrived === 0 || opcode === Opcode.IOCTL) return;
+    if (arrived === 0 || isQuestion(request)) return;
     const count = this.#countOf(opcode);
     count.latencies.record((milliseconds - arrived) * 1e6);
     if (failed) count.errors++;

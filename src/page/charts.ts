@@ -2,9 +2,10 @@
  * The charts over time, drawn by uPlot: one quantity each, at most two lines, told apart by colour
  * and by dashes. Their cursors move together.
  */
+import { durationText, numberText } from '../common/number-text.ts';
 import { colorOf } from './map-view.ts';
 import type { RatePoint } from './messages.ts';
-import { durationText, numberText, sizeText } from './numbers.ts';
+import { sizeText } from './size-text.ts';
 
 interface Line {
   readonly label: string;

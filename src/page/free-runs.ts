@@ -1,6 +1,7 @@
 /** The free runs by their length, as a table with bars. */
+import { numberText, percentText } from '../common/number-text.ts';
 import type { WatchFigures } from './messages.ts';
-import { numberText, percentText, sizeText } from './numbers.ts';
+import { sizeText } from './size-text.ts';
 import { cell, headRow } from './tables.ts';
 
 function barCell(share: number): HTMLTableCellElement {

@@ -3,6 +3,7 @@
  *
  * Paused, it hangs up, which costs the mount nothing; when it goes on it is told everything again.
  */
+import { numberText, percentText } from '../common/number-text.ts';
 import { LiveCharts } from './charts.ts';
 import { showFreeRuns } from './free-runs.ts';
 import { MapView } from './map-view.ts';
@@ -14,7 +15,7 @@ import {
   ratePoint,
   type WatchFigures,
 } from './messages.ts';
-import { numberText, percentText, sizeText } from './numbers.ts';
+import { sizeText } from './size-text.ts';
 import { showKinds, showPolicy, showTiles } from './tables.ts';
 
 function element<T extends HTMLElement>(id: string, type: new () => T): T {
@@ -71,6 +72,7 @@ function showMount({ directory, intervalSeconds, ...mount }: MountMessage): void
   ({ mostPoints } = mount);
   points = [...mount.history];
   charts.show(points);
+  if (mount.figures !== null) showTables(mount.figures);
 }
 
 function showMap(message: MapMessage): void {
@@ -83,10 +85,14 @@ function showMap(message: MapMessage): void {
 
 function showFigures(figures: WatchFigures): void {
   showState('live', true);
-  last = figures;
   points = [...points.slice(1 - mostPoints), ratePoint(figures)];
   charts.show(points);
   map.age();
+  showTables(figures);
+}
+
+function showTables(figures: WatchFigures): void {
+  last = figures;
   showTiles(element('tiles', HTMLElement), figures);
   showFreeRuns(element('runs', HTMLTableElement), figures);
   showKinds(element('kinds', HTMLTableElement), figures);

@@ -5,10 +5,11 @@
  * Only cells that were sent are drawn again. A cell of it can be pointed at, or gone to with the
  * arrow keys, and is told in words.
  */
+import { numberText, percentText } from '../common/number-text.ts';
+import { type CellGrid, cellsByPlace, hilbertGrid } from '../pictures/cell-grid.ts';
 import { channelsOf, mixed } from '../pictures/colors.ts';
-import { hilbertPlaces } from '../pictures/hilbert.ts';
 import type { MapMessage } from './messages.ts';
-import { numberText, percentText, sizeText } from './numbers.ts';
+import { sizeText } from './size-text.ts';
 
 /** Intervals in which a cell stands out that changed. */
 const FRESH_INTERVALS = 2;
@@ -38,28 +39,6 @@ function mapColors(): MapColors {
   };
 }
 
-interface Grid {
-  readonly columns: number;
-  readonly rows: number;
-  readonly xs: Uint16Array;
-  readonly ys: Uint16Array;
-  /** The cell at each place; −1 where there is none. */
-  readonly cells: Int32Array;
-}
-
-function evenUp(value: number): number {
-  return Math.max(2, 2 * Math.ceil(value / 2));
-}
-
-function gridFor(cellCount: number): Grid {
-  const columns = evenUp(Math.sqrt(cellCount));
-  const rows = evenUp(cellCount / columns);
-  const { xs, ys } = hilbertPlaces(columns, rows);
-  const cells = new Int32Array(columns * rows).fill(-1);
-  for (let cell = 0; cell < cellCount; cell++) cells[(ys[cell] ?? 0) * columns + (xs[cell] ?? 0)] = cell;
-  return { columns, rows, xs, ys, cells };
-}
-
 /** Where the parts of the map are in the page. */
 export interface MapElements {
   readonly frame: HTMLElement;
@@ -73,7 +52,9 @@ export class MapView {
   readonly #context: CanvasRenderingContext2D;
   #colors = mapColors();
   #map: Omit<MapMessage, 'cells' | 'isWhole'> | undefined;
-  #grid: Grid | undefined;
+  #grid: CellGrid | undefined;
+  /** The cell at each place of the grid; −1 where there is none. */
+  #cells: Int32Array = new Int32Array(0);
   /** Free blocks; −1 where nobody knows. */
   #free = new Float64Array(0);
   /** Cells that changed lately: how many intervals they still stand out, negative if freed. */
@@ -116,7 +97,8 @@ export class MapView {
 
   #begin(map: Omit<MapMessage, 'cells' | 'isWhole'>): void {
     this.#map = map;
-    this.#grid = gridFor(map.cellCount);
+    this.#grid = hilbertGrid(map.cellCount);
+    this.#cells = cellsByPlace(this.#grid, map.cellCount);
     this.#free = new Float64Array(map.cellCount).fill(-1);
     this.#fresh.clear();
     this.#elements.canvas.width = this.#grid.columns;
@@ -154,15 +136,16 @@ export class MapView {
 
   #drawCell(cell: number): void {
     if (this.#grid === undefined) return;
+    const { x, y } = this.#grid.place(cell);
     this.#context.fillStyle = this.#cellColor(cell);
-    this.#context.fillRect(this.#grid.xs[cell] ?? 0, this.#grid.ys[cell] ?? 0, 1, 1);
+    this.#context.fillRect(x, y, 1, 1);
   }
 
   #drawAll(): void {
     const grid = this.#grid;
     if (grid === undefined) return;
     const image = this.#context.createImageData(grid.columns, grid.rows);
-    for (const [place, cell] of grid.cells.entries()) {
+    for (const [place, cell] of this.#cells.entries()) {
       if (cell < 0) continue;
       image.data.set([...channelsOf(this.#cellColor(cell)), 255], 4 * place);
     }
@@ -171,11 +154,18 @@ export class MapView {
 
   #point(event: PointerEvent): void {
     const { canvas } = this.#elements;
-    const { columns, rows, cells } = this.#grid ?? gridFor(0);
+    if (this.#grid === undefined) return;
+    const { columns, rows } = this.#grid;
     const x = Math.floor((event.offsetX / canvas.clientWidth) * columns);
     const y = Math.floor((event.offsetY / canvas.clientHeight) * rows);
-    const cell = x >= 0 && x < columns && y >= 0 && y < rows ? (cells[y * columns + x] ?? -1) : -1;
+    const cell = this.#cellAt(x, y);
     if (cell >= 0) this.#select(cell);
+  }
+
+  /** The cell at a place; −1 where there is none. */
+  #cellAt(x: number, y: number): number {
+    const { columns, rows } = this.#grid ?? { columns: 0, rows: 0 };
+    return x >= 0 && x < columns && y >= 0 && y < rows ? (this.#cells[y * columns + x] ?? -1) : -1;
   }
 
   /** Arrows go to the neighbour in the picture, Home and End to the ends of the volume. */
@@ -191,10 +181,8 @@ export class MapView {
     const step = steps[event.key];
     let cell = -1;
     if (step !== undefined) {
-      const x = (grid.xs[Math.max(0, this.#selected)] ?? 0) + step[0];
-      const y = (grid.ys[Math.max(0, this.#selected)] ?? 0) + step[1];
-      if (x >= 0 && x < grid.columns && y >= 0 && y < grid.rows)
-        cell = grid.cells[y * grid.columns + x] ?? -1;
+      const { x, y } = grid.place(Math.max(0, this.#selected));
+      cell = this.#cellAt(x + step[0], y + step[1]);
     } else if (event.key === 'Home') cell = 0;
     else if (event.key === 'End') cell = (this.#map?.cellCount ?? 0) - 1;
     else return;
@@ -207,8 +195,9 @@ export class MapView {
     if (grid === undefined) return;
     this.#selected = cell;
     const { style } = this.#elements.cursor;
-    style.left = `${(100 * (grid.xs[cell] ?? 0)) / grid.columns}%`;
-    style.top = `${(100 * (grid.ys[cell] ?? 0)) / grid.rows}%`;
+    const { x, y } = grid.place(cell);
+    style.left = `${(100 * x) / grid.columns}%`;
+    style.top = `${(100 * y) / grid.rows}%`;
     style.width = `${100 / grid.columns}%`;
     style.height = `${100 / grid.rows}%`;
     this.#elements.cursor.hidden = false;

@@ -145,6 +145,8 @@ export interface MountMessage {
   readonly mostPoints: number;
   /** What was before it came. */
   readonly history: readonly RatePoint[];
+  /** The figures that the other pages show, of which the history has its point; null if none do. */
+  readonly figures: WatchFigures | null;
 }
 
 /** Cells of the map: all that are known, or those that changed. */

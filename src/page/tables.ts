@@ -1,8 +1,9 @@
 /**
  * Figures as tables. All text is set as text: nothing that a mount says becomes part of the page.
  */
+import { durationText, numberText, percentText } from '../common/number-text.ts';
 import type { WatchFigures } from './messages.ts';
-import { durationText, numberText, percentText, sizeText } from './numbers.ts';
+import { sizeText } from './size-text.ts';
 
 export function cell(text: string): HTMLTableCellElement {
   const made = document.createElement('td');

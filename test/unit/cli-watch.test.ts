@@ -113,6 +113,57 @@ describe('the watch of a daemon', () => {
     await volume.volume.unmount();
   });
 
+  test('a watcher who comes and goes does not end the watch of a slower one', async () => {
+    const volume = await TestVolume.make(8 * MIB, KIB);
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
+    const watch = new MountWatch(volume.volume, {});
+    const { epoch } = await watch.answer('{"intervalSeconds":60}');
+    vi.advanceTimersByTime(20_000);
+    expect((await watch.answer('{"intervalSeconds":1}')).epoch).toBe(epoch);
+    vi.advanceTimersByTime(159_000);
+    expect(watch.isWatched).toBe(true);
+    vi.advanceTimersByTime(2000);
+    expect(watch.isWatched).toBe(false);
+    // What was promised to those who are gone is forgotten.
+    await watch.answer('{"intervalSeconds":1}');
+    vi.advanceTimersByTime(11_000);
+    expect(watch.isWatched).toBe(false);
+    await volume.volume.unmount();
+  });
+
+  test('waits for a round only where nothing new enough is known', async () => {
+    const volume = await TestVolume.make(8 * MIB, KIB);
+    vi.useFakeTimers({ toFake: ['performance'] });
+    const watch = new MountWatch(volume.volume, {});
+    await watch.answer('{}');
+    let endRound = () => {};
+    const rounds = vi.spyOn(volume.volume, 'surveyOn').mockImplementation(
+      () =>
+        new Promise((resolve) => {
+          endRound = resolve;
+        }),
+    );
+    let answered = 0;
+    const ask = async () => {
+      await watch.answer('{}');
+      answered++;
+    };
+    vi.advanceTimersByTime(1000);
+    await ask();
+    // Who asks meanwhile shares the round.
+    await ask();
+    expect([answered, rounds.mock.calls.length]).toEqual([2, 1]);
+    vi.advanceTimersByTime(1000);
+    const late = ask();
+    await new Promise((resolve) => setImmediate(resolve));
+    expect([answered, rounds.mock.calls.length]).toEqual([2, 1]);
+    endRound();
+    await late;
+    expect(answered).toBe(3);
+    watch.end();
+    await volume.volume.unmount();
+  });
+
   test('tells a map as a whole, then what changed; none to whom wants none', async () => {
     const volume = await TestVolume.make(8 * MIB, KIB);
     const watch = new MountWatch(volume.volume, {});
@@ -125,6 +176,9 @@ describe('the watch of a daemon', () => {
     expect((await ask(whole.epoch, revision)).survey?.cells).toEqual([]);
     const inode = await volume.create('/file');
     await volume.write(inode, 0, new Uint8Array(5 * KIB).fill(1));
+    // What has changed is looked at behind an answer.
+    await ask(whole.epoch, revision);
+    await new Promise((resolve) => setImmediate(resolve));
     const changed = await ask(whole.epoch, revision);
     expect(changed.survey?.cells?.length).toBeGreaterThanOrEqual(10);
     expect(changed.survey?.cells?.length).toBeLessThan(100);
@@ -155,8 +209,9 @@ describe('the watch of a daemon', () => {
     const watch = new MountWatch(damaged.volume, {});
     let last = await watch.answer('{}');
     // A question takes a round, which ends after some time.
-    for (let more = 0; more < 100 && last.survey?.staleGroups !== 0; more++) last = await watch.answer('{}');
-    expect(last.survey).toMatchObject({ unknownGroups: 0, staleGroups: 0 });
+    for (let more = 0; more < 100 && last.survey?.unknownGroups !== 0; more++)
+      last = await watch.answer('{}');
+    expect(last.survey).toMatchObject({ unknownGroups: 0 });
     expect(last.readOnly).toBe(true);
     watch.end();
   });
@@ -181,17 +236,39 @@ describe('the screen', () => {
     screen.enter();
     expect(said.out).toContain('\x1b[?1049h\x1b[?25l');
     said.out = '';
+    // Nothing is written into the last column, where it would be cleared again.
     screen.show(({ columns, rows }) => [`${columns} by ${rows}`, 'second']);
-    expect(said.out).toBe('\x1b[H20 by 5\x1b[K\r\nsecond\x1b[K\x1b[J');
+    expect(said.out).toBe('\x1b[H19 by 5\x1b[K\r\nsecond\x1b[K\x1b[J');
     said.out = '';
     stream.columns = 30;
     stream.emit('resize');
-    expect(said.out).toMatch(/30 by 5/);
+    expect(said.out).toMatch(/29 by 5/);
     said.out = '';
     screen.leave();
     expect(said.out).toBe('\x1b[?25h\x1b[?1049l');
     stream.emit('resize');
     expect(stream.listenerCount('resize')).toBe(0);
     expect(said.out).toBe('\x1b[?25h\x1b[?1049l');
+  });
+
+  test('is left while the process is stopped, and drawn when it goes on', () => {
+    const { terminal, said } = quiet();
+    const stream = Object.assign(new EventEmitter(), { columns: 20, rows: 5 });
+    let seenWhenStopped = '';
+    const screen = new WatchScreen(terminal, stream, () => {
+      seenWhenStopped = said.out;
+      said.out = '';
+    });
+    const before = process.listenerCount('SIGTSTP');
+    screen.enter();
+    screen.show(() => ['line']);
+    process.emit('SIGTSTP');
+    expect(seenWhenStopped.endsWith('line\x1b[K\x1b[J\x1b[?25h\x1b[?1049l')).toBe(true);
+    expect(said.out).toBe('');
+    process.emit('SIGCONT');
+    expect(said.out.startsWith('\x1b[?1049h')).toBe(true);
+    expect(said.out).toMatch(/line/);
+    screen.leave();
+    expect(process.listenerCount('SIGTSTP')).toBe(before);
   });
 });

@@ -1,13 +1,17 @@
 /** The meter of requests: only while it is wanted, what it counts, and what it leaves out. */
 import { beforeEach, describe, expect, test } from 'vitest';
 import { LatencyHistogram } from '../../src/common/latency-histogram.ts';
-import { Opcode } from '../../src/fuse/abi.ts';
+import { IOCTL_DIR, Opcode } from '../../src/fuse/abi.ts';
+import { MESSAGE_BYTES } from '../../src/fuse/limits.ts';
+import { QUESTION_COMMAND } from '../../src/fuse/questions.ts';
 import { METER_SUB_BITS } from '../../src/fuse/request-meter.ts';
 import { Session } from '../../src/fuse/session.ts';
 import { FakeChannel, message, text, u32, u64 } from '../suite/fuse-fake-channel.ts';
 import { MemoryFileSystem } from '../suite/fuse-memory-filesystem.ts';
 
 const FILE = 0o100644;
+/** _IOR('Q', 1, int): nobody's. */
+const UNKNOWN_COMMAND = 0x8004_5101;
 let channel: FakeChannel;
 let filesystem: MemoryFileSystem;
 let session: Session;
@@ -71,6 +75,21 @@ describe('the meter', () => {
     expect(histogram.count).toBe(10);
     expect(histogram.maxNanoseconds).toBeGreaterThan(0);
     expect(histogram.maxNanoseconds).toBeLessThan(5e9);
+  });
+
+  test('leaves out questions to the mount, and no other ioctl', async () => {
+    const inode = BigInt(makeFile('file'));
+    const meter = session.beginMeter();
+    // struct fuse_ioctl_in.
+    const ioctl = (command: number, bytes: number) =>
+      Buffer.concat([u64(0), u32(IOCTL_DIR, command), u64(0), u32(bytes, bytes), Buffer.alloc(bytes)]);
+    const replies = channel.replies.length;
+    channel.deliver(message(Opcode.IOCTL, 1n, ioctl(QUESTION_COMMAND, MESSAGE_BYTES)));
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(channel.replies.length).toBe(replies + 1);
+    expect(meter.reading().kinds).toEqual({});
+    channel.ask(Opcode.IOCTL, inode, ioctl(UNKNOWN_COMMAND, 4));
+    expect(meter.reading().kinds).toMatchObject({ ioctl: { requests: 1, errors: 1 } });
   });
 
   test('leaves out what was under way when it began', () => {

@@ -175,6 +175,22 @@ describe('the server', () => {
     }
   });
 
+  test('connections that ask for nothing keep nobody out, and are ended soon', async () => {
+    const address = await started();
+    const port = Number(new URL(address).port);
+    const idle = Array.from({ length: 100 }, () => connect({ port, host: '127.0.0.1' }));
+    const ended = idle.map((socket) => new Promise((resolve) => socket.on('close', resolve)));
+    for (const socket of idle) socket.on('error', () => {}).resume();
+    await Promise.all(idle.map((socket) => new Promise((resolve) => socket.on('connect', resolve))));
+    expect((await ask(address)).status).toBe(200);
+    const stream = new Reader(address);
+    await stream.until(1);
+    const began = performance.now();
+    await Promise.all(ended);
+    expect(performance.now() - began).toBeLessThan(8000);
+    expect(stream.isOver).toBe(false);
+  });
+
   test('is reached on 127.0.0.1 only', async () => {
     const port = Number(new URL(await started()).port);
     const others = Object.values(networkInterfaces())
@@ -262,13 +278,22 @@ describe('the feed', () => {
     feed.observed(observation(1, 2000, [5, 3]));
     feed.observed(observation(1, 3000, []));
     await first.until(5);
-    // Where no cell has changed there is nothing to tell of the map.
-    expect(first.names().slice(2)).toEqual(['map', 'figures', 'figures']);
-    expect(first.events[2]?.data).toMatchObject({ isWhole: false, cells: [5, 3] });
+    // Figures come first, by which what changed before ages. Where no cell has changed there is
+    // nothing to tell of the map.
+    expect(first.names().slice(2)).toEqual(['figures', 'map', 'figures']);
+    expect(first.events[3]?.data).toMatchObject({ isWhole: false, cells: [5, 3] });
 
     const second = new Reader(address);
     await second.until(2);
     expect(second.events[1]?.data.cells).toEqual([0, 4, 1, 2, 5, 3]);
+    // Who comes where others look already is shown what they see; the history has it.
+    expect(first.events[0]?.data.figures).toBeNull();
+    expect(second.events[0]?.data.figures).toEqual(first.events[4]?.data);
+    expect(second.events[0]?.data.history).toHaveLength(3);
+    feed.observed({ figures: undefined, sample: sample(1, 4000, []) });
+    const third = new Reader(address);
+    await third.until(2);
+    expect(third.events[0]?.data.figures).toBeNull();
     expect(wanted).toBe(1);
   });
 
@@ -279,6 +304,7 @@ describe('the feed', () => {
     feed.observed(observation(1, 1000, [0, 4]));
     feed.observed({ figures: undefined, sample: sample(2, 2000, [3, 1]) });
     await reader.until(4);
+    expect(reader.names()).toEqual(['mount', 'figures', 'map', 'map']);
     expect(reader.events[3]?.data).toMatchObject({ isWhole: true, cells: [3, 1] });
   });
 

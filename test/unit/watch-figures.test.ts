@@ -6,15 +6,9 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { figuresBetween } from '../../src/cli/watch-figures.ts';
 import { decodeSample, type MountSample } from '../../src/cli/watch-sample.ts';
-import {
-  barText,
-  durationText,
-  intervalLine,
-  numberText,
-  screenLines,
-  sparkline,
-} from '../../src/cli/watch-text.ts';
+import { barText, intervalLine, screenLines, sparkline } from '../../src/cli/watch-text.ts';
 import { LatencyHistogram } from '../../src/common/latency-histogram.ts';
+import { durationText, numberText, percentText } from '../../src/common/number-text.ts';
 import { METER_SUB_BITS } from '../../src/fuse/request-meter.ts';
 import { ratePoint } from '../../src/page/messages.ts';
 
@@ -43,7 +37,6 @@ function sampleOf(changes: object = {}): MountSample {
       blocksPerCell: 16,
       cellCount: 625,
       groupCount: 4,
-      staleGroups: 1,
       unknownGroups: 1,
       freeRuns: { runs: [2, 0, 1], blocks: [2, 0, 6], largestRunBlocks: 6 },
     },
@@ -160,6 +153,22 @@ describe('a sample of somebody', () => {
     expect(sample.survey?.cells).toEqual([1, 5, 0, 5, 2, 0]);
   });
 
+  test('names that every object has are names like others', () => {
+    const said = JSON.parse(
+      '{"requests":{"kinds":{"constructor":{"requests":2},"__proto__":{"requests":1}}},' +
+        '"allocator":{"figures":{"constructor":5,"__proto__":6}}}',
+    );
+    const { requests, policy } = figuresBetween(sampleOf({ requests: { kinds: {} } }), sampleOf(said), NOW);
+    expect(requests?.kinds.map(({ name, requests: count }) => [name, count])).toEqual([
+      ['constructor', 2],
+      ['__proto__', 1],
+    ]);
+    expect(policy.figures).toEqual([
+      { name: 'constructor', value: 5, change: 0 },
+      { name: '__proto__', value: 6, change: 0 },
+    ]);
+  });
+
   test('whatever it says, figures can be made of it, and shown', () => {
     const fields = ['requests', 'allocations', 'commits', 'allocator', 'survey', 'milliseconds', 'failure'];
     const anything = fc.record(Object.fromEntries(fields.map((name) => [name, fc.jsonValue()])));
@@ -188,6 +197,13 @@ describe('text', () => {
     [1500, '1.5 ms'],
     [2e6, '2 s'],
   ])('%d microseconds', (value, text) => expect(durationText(value)).toBe(text));
+
+  test.each([
+    [null, '–'],
+    [0, '0 %'],
+    [0.004, '<1 %'],
+    [0.996, '100 %'],
+  ])('a share of %s', (share, text) => expect(percentText(share)).toBe(text));
 
   test('bars and lines of bars', () => {
     expect(barText(0.5, 4)).toBe('██');

@@ -1,19 +1,9 @@
-/** Numbers as the page writes them. */
+/** Numbers as people read them, on the terminal and on the page of `quarry watch`. */
 
-const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB', 'EiB'];
-
-/** At most one digit behind the point. */
+/** `0.3`, `12`, `1,234`: a rate or a count with at most one digit behind the point. */
 export function numberText(value: number): string {
   const digits = Math.abs(value) < 10 && !Number.isInteger(value) ? 1 : 0;
   return value.toLocaleString('en-US', { minimumFractionDigits: digits, maximumFractionDigits: digits });
-}
-
-/** `64 MiB`, `1.5 GiB`. */
-export function sizeText(bytes: number): string {
-  const unit = bytes < 1 ? 0 : Math.min(UNITS.length - 1, Math.floor(Math.log2(bytes) / 10));
-  const value = bytes / 1024 ** unit;
-  const digits = value >= 100 || Number.isInteger(value) || unit === 0 ? 0 : 1;
-  return `${value.toFixed(digits)} ${UNITS[unit] ?? ''}`;
 }
 
 /** `45 µs`, `1.2 ms`, `3 s`. */
@@ -23,8 +13,8 @@ export function durationText(microseconds: number): string {
   return `${numberText(microseconds / 1e6)} s`;
 }
 
+/** `12 %`; `–` for what is not known. */
 export function percentText(share: number | null): string {
   if (share === null) return '–';
-  const percent = 100 * share;
-  return `${percent > 0 && percent < 1 ? '<1' : Math.round(percent)} %`;
+  return share > 0 && share < 0.01 ? '<1 %' : `${Math.round(100 * share)} %`;
 }
