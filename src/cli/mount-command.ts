@@ -256,6 +256,8 @@ Mount options:
                          but for those of layer=fuse-native
   cache=64M              memory for metadata, 4M or more
   commit=5               longest time between commits, in seconds; 0 = the default
+  discard                tell the device of blocks that are freed, when that is durable; fstrim(8) does it
+                         for all that is free, without this option
   norecovery             with ro: leave the journal of a volume alone that was not unmounted in order
   noacl, nouser_xattr    without ACLs (ls -l then asks less), without attributes of the namespace user.; acl and
                          user_xattr are the default
@@ -269,7 +271,7 @@ Mount options:
   record=FILE            record the operations of the mount into a new file, as 'quarry record' does
   record-hash-names      names in it as hashes; record-overwrite: an old record may be there
   remount                with ro, rw, noatime, relatime, strictatime, nodiratime, nosuid, nodev, noexec, commit=N,
-                         for a mount that there is: quarry mount -o remount,ro DIR
+                         discard, nodiscard, for a mount that there is: quarry mount -o remount,ro DIR
   nofail, noauto, user, _netdev, x-…, …                                accepted and passed over`,
   usageStatus: 2,
   failureStatus: 1,

@@ -72,8 +72,8 @@ export class Remounting {
     const changed = changedOptions(this.#options, words);
     if (!apply) return;
     this.#options = changed;
-    const { commitSeconds, flags, readOnly } = changed;
-    this.#volume.adjust({ commitSeconds, accessRules: accessRules(flags) });
+    const { commitSeconds, discard, flags, readOnly } = changed;
+    this.#volume.adjust({ commitSeconds, discard, accessRules: accessRules(flags) });
     this.#flags = this.#tableFlags();
     await this.#becomes(readOnly);
   }

@@ -99,11 +99,12 @@ async function serveVolume(
   log: LogLine,
 ): Promise<LiveMount> {
   const { target, directory, options, allocator, allocatorOptions, policyHost } = plan;
-  const { readOnly, cacheBytes, commitSeconds, recovery } = options;
+  const { readOnly, cacheBytes, commitSeconds, discard, recovery } = options;
   const volume = await openVolume(device, {
     readOnly,
     cacheBytes,
     commitSeconds,
+    discard,
     recovery,
     accessRules: accessRules(options.flags),
     acl: options.acl,

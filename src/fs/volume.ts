@@ -66,7 +66,8 @@ export class Volume extends VolumeOperations implements FileSystem<Transaction> 
   }
 
   /** Changes what a mount may change while it lasts. */
-  adjust({ commitSeconds, accessRules }: VolumeAdjustment): void {
+  adjust({ commitSeconds, accessRules, discard }: VolumeAdjustment): void {
+    if (discard !== undefined) this.parts.discards.turn(discard);
     if (accessRules !== undefined) this.parts.access.rules = accessRules;
     if (commitSeconds !== undefined) this.parts.schedule.setSeconds(commitSeconds);
   }

@@ -1,10 +1,10 @@
 /**
  * New options for a mount that exists: which there can be, and how the kernel is told.
  *
- * `ro`, `rw`, the access times, the restrictions of mount(8) and `commit` can change; whatever else
- * is named has to be as it is, since mount(8) hands over what fstab and the mount table say as
- * well. Who remounts works out the kernel's flags by himself: what the server of a mount says about
- * them is not to be trusted.
+ * `ro`, `rw`, the access times, the restrictions of mount(8), `commit` and `discard` can change;
+ * whatever else is named has to be as it is, since mount(8) hands over what fstab and the mount
+ * table say as well. Who remounts works out the kernel's flags by himself: what the server of a
+ * mount says about them is not to be trusted.
  */
 import { codeOf, messageOf } from '../common/thrown.ts';
 import { native } from '../native.ts';
@@ -98,7 +98,7 @@ export function changedOptions(present: MountOptions, words: readonly string[]):
 function canChange(before: MountOptions, after: MountOptions): boolean {
   if (((before.flags ^ after.flags) & ~CHANGEABLE) !== 0) return false;
   const others = (options: MountOptions) =>
-    JSON.stringify({ ...options, flags: 0, readOnly: false, commitSeconds: 0 });
+    JSON.stringify({ ...options, flags: 0, readOnly: false, commitSeconds: 0, discard: false });
   return others(before) === others(after);
 }
 

@@ -29,6 +29,7 @@ describe('mount options', () => {
       allocator: undefined,
       allocatorOptions: {},
       commitSeconds: 5,
+      discard: false,
       acl: true,
       userAttributes: true,
       recovery: true,

@@ -6,6 +6,7 @@ import type { SpaceIndexCounters } from '../../alloc/space-index.ts';
 import type { Clock } from '../base/clock.ts';
 import type { AccessRules } from '../base/filesystem.ts';
 import type { TurnSource } from '../base/turns.ts';
+import type { DiscardCounters } from '../data/discards.ts';
 import type { LossCounters } from '../data/lost-writes.ts';
 import type { AllocationCounters } from '../transaction/allocation-counts.ts';
 import type { PolicyCounters } from '../transaction/space-map.ts';
@@ -28,6 +29,8 @@ export interface VolumeOptions {
   accessRules?: AccessRules | undefined;
   /** False: ACLs are neither heeded nor changed. Default: true. */
   acl?: boolean | undefined;
+  /** Is the device told of what a commit frees? Default: false. */
+  discard?: boolean | undefined;
   log?: ((line: string) => void) | undefined;
   clock?: Clock | undefined;
   /**
@@ -51,10 +54,10 @@ export function policyOffer(options: VolumeOptions, log: (line: string) => void)
 }
 
 /** What can be changed while a volume is mounted. */
-export type VolumeAdjustment = Pick<VolumeOptions, 'commitSeconds' | 'accessRules'>;
+export type VolumeAdjustment = Pick<VolumeOptions, 'commitSeconds' | 'accessRules' | 'discard'>;
 
 /** Counters of a live mount, for `quarry stat`. */
-export interface VolumeCounters extends LossCounters, PolicyCounters, SpaceIndexCounters {
+export interface VolumeCounters extends LossCounters, PolicyCounters, SpaceIndexCounters, DiscardCounters {
   readonly allocations: AllocationCounters;
   readonly readOnly: boolean;
   /** Read-only until the first change. */
