@@ -58,6 +58,21 @@ async function turns(count: number): Promise<void> {
   for (let i = 0; i < count; i++) await Promise.resolve();
 }
 
+/** What is being discarded is wanted, and what is freed meanwhile as well. */
+async function trimBesideWrites(recorder: Recorder): Promise<void> {
+  const { blockBytes } = recorder.volume;
+  await recorder.unlink('/filler');
+  const trimmed = recorder.trim();
+  for (const [at, path] of ['/A/foo', '/B/foo', '/foo'].entries()) {
+    await turns(20 * at);
+    await recorder.write(path, 12 * blockBytes, 9 * blockBytes);
+    await recorder.sync();
+  }
+  await Promise.all([trimmed, recorder.unlink('/B/foo')]);
+  await recorder.trim();
+  await recorder.sync();
+}
+
 /** A file in many pieces is cut off, and a commit comes in the midst of it. */
 async function truncateInSteps(recorder: Recorder, delay: number): Promise<void> {
   const { blockBytes } = recorder.volume;
@@ -152,6 +167,7 @@ export const SCENARIOS: readonly Scenario[] = [
     ),
   ),
   ...[0, 6, 20].map(discarding),
+  scenario('trim-beside-writes', SMALL_JOURNAL, false, trimBesideWrites),
 ];
 
 /** Runs it. @returns where in the device log it began */
