@@ -249,7 +249,7 @@ const DISCARDS: Mutation[] = [
   mutation(
     'discarded-before-commit',
     'blocks are discarded while the commit that freed them is under way',
-    'rule-24-0',
+    'rule-10-1',
     'journal/commit',
     'const transaction = this.#takeDirty();',
     'for (const run of freed) void this.#discards.run(run); const transaction = this.#takeDirty();',
@@ -257,7 +257,7 @@ const DISCARDS: Mutation[] = [
   {
     name: 'discarded-in-use',
     breaks: 'FITRIM discards blocks that may be handed out meanwhile',
-    shownBy: 'random-1000001',
+    shownBy: 'rule-18-3',
     edits: [
       {
         file: 'src/fs/transaction/space-map.js',
@@ -274,7 +274,7 @@ const DISCARDS: Mutation[] = [
   mutation(
     'written-before-discarded',
     'freed blocks are handed out before their discard has ended',
-    'rule-24-0',
+    'random-1000001',
     'data/discards',
     'const errno = await this.run(run);',
     'const discarded = this.run(run); space.release([run]); const errno = await discarded; continue;',

@@ -49,7 +49,7 @@ describeQuarry.each<TargetKind>(['loop', 'image'])('discards on %s', (kind) => {
     expect(await sum()).toBe(before);
   });
 
-  test('-o discard gives back what a commit freed, until a remount', async () => {
+  test.runIf(kind === 'image')('-o discard gives back what a commit freed, until a remount', async () => {
     await volume.unmountAndCheck();
     await volume.mount('-o', 'discard');
     for (const option of ['discard', 'nodiscard']) {
@@ -73,5 +73,17 @@ describeQuarry.each<TargetKind>(['loop', 'image'])('discards on %s', (kind) => {
       stderr: expect.stringMatching(/Read-only file system/),
     });
     await volume.unmountAndCheck();
+  });
+
+  test.runIf(kind === 'loop')('mkfs gives back all of a block device, but for -K', async () => {
+    await shell(`dd if=/dev/urandom of='${volume.target}' bs=1M count=32 oflag=direct status=none`);
+    for (const [options, isKept] of [
+      [['-K'], true],
+      [[], false],
+    ] as const) {
+      expect(await quarry('mkfs', '-qf', ...options, volume.target)).toMatchObject({ status: 0 });
+      expect(usedBytes() > 30 * MIB).toBe(isKept);
+    }
+    expect(await quarry('fsck', '-n', volume.target)).toMatchObject({ status: 0 });
   });
 });
