@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <cstring>
 #include <string>
+#include <vector>
 
 #include "errors.h"
 
@@ -33,6 +34,8 @@ struct Geometry {
   uint32_t offset_align_bytes = 0;
 };
 
+// 2^53 − 1: what a number of JavaScript holds exactly.
+constexpr int64_t kMostOffset = 9007199254740991;
 constexpr char kNoTarget[] = "neither a block device nor a regular file";
 
 // A failed step, to be thrown once the descriptor is closed.
@@ -210,6 +213,48 @@ Napi::Value LoopBacking(const Napi::CallbackInfo& info) {
   return backing;
 }
 
+// Tells the device, on a thread, that the content of a range is of no use any more.
+class DiscardWork : public Napi::AsyncWorker {
+ public:
+  DiscardWork(const Napi::Function& done, int descriptor, bool is_block_device, uint64_t offset, uint64_t length)
+      : AsyncWorker(done, "quarry.discard"),
+        descriptor_(descriptor),
+        is_block_device_(is_block_device),
+        range_{offset, length} {}
+
+ protected:
+  void Execute() override {
+    int result;
+    do {
+      result = is_block_device_ ? ioctl(descriptor_, BLKDISCARD, range_)
+                                : fallocate(descriptor_, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                                            static_cast<off_t>(range_[0]), static_cast<off_t>(range_[1]));
+    } while (result != 0 && errno == EINTR);
+    error_ = result == 0 ? 0 : errno;
+  }
+
+  std::vector<napi_value> GetResult(Napi::Env env) override { return {Napi::Number::New(env, error_)}; }
+
+ private:
+  const int descriptor_;
+  const bool is_block_device_;
+  uint64_t range_[2];
+  int error_ = 0;
+};
+
+// discardRange(descriptor, isBlockDevice, offset, length, done): done gets 0 or an errno.
+Napi::Value DiscardRange(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  const int descriptor = static_cast<int>(IntegerArgument(info, 0, "descriptor", 0, INT32_MAX));
+  if (!info[1].IsBoolean()) throw Napi::TypeError::New(env, "isBlockDevice must be a boolean");
+  const auto offset = static_cast<uint64_t>(IntegerArgument(info, 2, "offset", 0, kMostOffset));
+  const auto length = static_cast<uint64_t>(IntegerArgument(info, 3, "length", 1, kMostOffset));
+  if (!info[4].IsFunction()) throw Napi::TypeError::New(env, "done must be a function");
+  const bool is_block_device = info[1].As<Napi::Boolean>().Value();
+  (new DiscardWork(info[4].As<Napi::Function>(), descriptor, is_block_device, offset, length))->Queue();
+  return env.Undefined();
+}
+
 Napi::Value CloseDevice(const Napi::CallbackInfo& info) {
   const int descriptor = static_cast<int>(IntegerArgument(info, 0, "descriptor", 0, INT32_MAX));
   if (close(descriptor) != 0 && errno != EINTR) ThrowErrno(info.Env(), errno, "close");
@@ -222,6 +267,7 @@ void DefineDeviceProbe(Napi::Env env, Napi::Object exports) {
   exports.Set("openDevice", Napi::Function::New<OpenDevice>(env, "openDevice"));
   exports.Set("probeDescriptor", Napi::Function::New<ProbeDescriptor>(env, "probeDescriptor"));
   exports.Set("loopBacking", Napi::Function::New<LoopBacking>(env, "loopBacking"));
+  exports.Set("discardRange", Napi::Function::New<DiscardRange>(env, "discardRange"));
   exports.Set("closeDevice", Napi::Function::New<CloseDevice>(env, "closeDevice"));
 }
 

@@ -7,7 +7,7 @@
 namespace quarry {
 
 // openDevice(path, { readOnly, exclusive, direct }), closeDevice(descriptor),
-// probeDescriptor(descriptor)
+// probeDescriptor(descriptor), discardRange(descriptor, isBlockDevice, offset, length, done)
 void DefineDeviceProbe(Napi::Env env, Napi::Object exports);
 
 }  // namespace quarry

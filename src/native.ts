@@ -375,6 +375,17 @@ export interface NativeBinding {
    * LOOP_GET_STATUS64; undefined where the open device is no loop device, or has nothing behind it.
    */
   loopBacking(descriptor: number): LoopBacking | undefined;
+  /**
+   * Tells a device (BLKDISCARD) or image file (FALLOC_FL_PUNCH_HOLE) that what the range holds is
+   * of no use any more, on one of libuv's threads. `done` gets 0 or an errno.
+   */
+  discardRange(
+    descriptor: number,
+    isBlockDevice: boolean,
+    offsetBytes: number,
+    lengthBytes: number,
+    done: (errno: number) => void,
+  ): void;
   closeDevice(descriptor: number): void;
   /**
    * mount(2). `flags` are MS_…; `data` is what the filesystem type takes, `fd=7,rootmode=40000,…`.

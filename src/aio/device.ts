@@ -2,8 +2,13 @@
  * The Device contract: where bytes are kept.
  *
  * A device moves bytes between its own aligned memory and byte offsets. Requests are queued by
- * `read`, `write`, `writeThrough` and `flush`, and handed over together by `submit`; each one ends
- * with exactly one call of `ioDone` on its completion, never from inside these calls themselves.
+ * `read`, `write`, `writeThrough`, `flush` and `discard`, and handed over together by `submit`;
+ * each one ends with exactly one call of `ioDone` on its completion, never from inside these calls
+ * themselves.
+ *
+ * A `discard` says that what a range holds is of no use any more. From its submission on, and after
+ * power loss, every sector of the range reads as before or as anything, until it is written again;
+ * such a write may be queued only when the discard has ended.
  *
  * The durability promise, on which everything above rests: after a flush is done, every write that
  * was done before that flush was queued survives power loss, and so does a `writeThrough` as soon
@@ -31,6 +36,8 @@ export interface Device {
   /** Smallest unit of a transfer, in bytes: 512 to 4096, a power of two. */
   readonly sectorBytes: number;
   readonly readOnly: boolean;
+  /** The shortest range worth a discard, in bytes; 0 where the device discards nothing. */
+  readonly discardBytes: number;
 
   /**
    * Aligned, zeroed memory for transfers of this device. Lives until the device is closed and it is
@@ -74,6 +81,12 @@ export interface Device {
 
   /** Queues a flush, which covers every write that was done before this call. */
   flush(completion: IoCompletion): void;
+
+  /**
+   * Queues a discard of whole sectors. It ends with EROFS on a read-only device, with EOPNOTSUPP
+   * where the device discards nothing.
+   */
+  discard(deviceOffset: number, lengthBytes: number, completion: IoCompletion): void;
 
   /**
    * Hands everything queued to the kernel, in one system call where the queue depth allows it. What

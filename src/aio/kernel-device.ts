@@ -22,13 +22,20 @@ import {
   type UringQueueHandle,
 } from '../native.ts';
 import type { Device, IoCompletion, Memory } from './device.ts';
+import { discardGranularity } from './discard-granularity.ts';
 import type { Lane } from './lane.ts';
 import { DEFAULT_DEVICE_DEPTH, LEAST_PINNED_BYTES } from './limits.ts';
 import { LocalCompletions, tell } from './local-completions.ts';
 import { type OpenQueue, SubmissionQueue } from './submission-queue.ts';
-import { transferError } from './transfer-rules.ts';
+import { discardError, transferError } from './transfer-rules.ts';
 
 const { EBADF, EINVAL, EIO } = constants.errno;
+
+interface QueuedDiscard {
+  readonly deviceOffset: number;
+  readonly lengthBytes: number;
+  readonly completion: IoCompletion;
+}
 
 /** Which of the kernel's interfaces carries the requests. */
 export type DeviceEngine = 'aio' | 'uring';
@@ -103,6 +110,10 @@ export class KernelDevice implements Device {
   readonly #onClosed: () => void;
   readonly #refused = new LocalCompletions(() => this.#closeIfIdle());
   #sizeBytes: number;
+  #discardBytes: number | undefined;
+  #discards: QueuedDiscard[] = [];
+  /** Discards with the kernel. */
+  #discarding = 0;
   #closing: Promise<void> | undefined;
   #closed: (() => void) | undefined;
 
@@ -220,7 +231,20 @@ export class KernelDevice implements Device {
     this.#lane.sync(QueueOperation.dataSync, completion);
   }
 
+  /** Looked up when it is asked for the first time: few mounts do. */
+  get discardBytes(): number {
+    this.#discardBytes ??= this.readOnly ? 0 : discardGranularity(this.descriptor, this.isBlockDevice);
+    return this.#discardBytes;
+  }
+
+  discard(deviceOffset: number, lengthBytes: number, completion: IoCompletion): void {
+    const error = discardError(this, deviceOffset, lengthBytes);
+    if (error !== 0 || lengthBytes === 0 || this.#closing) this.#refuse(completion, error);
+    else this.#discards.push({ deviceOffset, lengthBytes, completion });
+  }
+
   submit(): void {
+    if (this.#discards.length > 0) this.#startDiscards();
     this.#queue.submit();
   }
 
@@ -229,7 +253,7 @@ export class KernelDevice implements Device {
       this.#closing = new Promise((resolve) => {
         this.#closed = resolve;
       });
-      this.#queue.submit();
+      this.submit();
       this.#closeIfIdle();
     }
     return this.#closing;
@@ -253,6 +277,19 @@ export class KernelDevice implements Device {
     this.#lane.transfer(operation, id, memoryOffset, lengthBytes, deviceOffset, completion);
   }
 
+  /** On threads: neither of the kernel's queues takes them. */
+  #startDiscards(): void {
+    for (const { deviceOffset, lengthBytes, completion } of this.#discards.splice(0)) {
+      this.#discarding++;
+      native.discardRange(this.descriptor, this.isBlockDevice, deviceOffset, lengthBytes, (errno) => {
+        this.#discarding--;
+        tell(completion, errno);
+        if (this.#closed) this.#closeIfIdle();
+        else this.submit();
+      });
+    }
+  }
+
   /** Ends a request that breaks the rules, moves nothing, or comes after the close. */
   #refuse(completion: IoCompletion, error: number): void {
     this.#refused.end(completion, this.#closing ? EBADF : error);
@@ -270,7 +307,8 @@ export class KernelDevice implements Device {
   }
 
   #closeIfIdle(): void {
-    if (!this.#closed || this.#lane.unfinished > 0 || this.#refused.pending > 0) return;
+    if (!this.#closed || this.#lane.unfinished > 0 || this.#refused.pending > 0 || this.#discarding > 0)
+      return;
     // What the ring holds would stay locked for a while.
     this.#uring()?.unregisterFile(this.descriptor);
     this.#queue.close();

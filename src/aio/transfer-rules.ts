@@ -5,7 +5,7 @@
 import { constants } from 'node:os';
 import type { Device, Memory } from './device.ts';
 
-const { EINVAL, EROFS } = constants.errno;
+const { EINVAL, EOPNOTSUPP, EROFS } = constants.errno;
 
 /**
  * @returns 0 when the transfer keeps the rules of `device`, otherwise the errno that it ends with:
@@ -27,6 +27,15 @@ export function transferError(
   if (memoryOffset + lengthBytes > memory.bytes.length) return EINVAL;
   if (deviceOffset + lengthBytes > device.sizeBytes) return EINVAL;
   return writes && device.readOnly ? EROFS : 0;
+}
+
+/** The same for a discard; EOPNOTSUPP where there is none. */
+export function discardError(device: Device, deviceOffset: number, lengthBytes: number): number {
+  const { sectorBytes, sizeBytes, readOnly, discardBytes } = device;
+  if (!isWhole(deviceOffset, sectorBytes) || !isWhole(lengthBytes, sectorBytes)) return EINVAL;
+  if (deviceOffset + lengthBytes > sizeBytes) return EINVAL;
+  if (readOnly) return EROFS;
+  return discardBytes === 0 ? EOPNOTSUPP : 0;
 }
 
 function isWhole(value: number, sectorBytes: number): boolean {

@@ -9,13 +9,13 @@
  *                                     not set yet
  *   used        set            no
  *   quarantined clear          no     freed, but the freeing is not durable yet, or old I/O to it
- *                                     is in flight
+ *                                     is in flight; or it is being discarded
  *
  *   free ──reserve──▶ reserved ──(owner sets the bit) commitReserved──▶ used
  *     ▲ ◀──unreserve──   ▲ └──────(owner clears it) uncommitReserved──────┘ │   (rolled back)
  *     │                                                                     │
  *     └──unquarantine(run, false)── quarantined ◀──(owner clears it) quarantine
- *                                       └──(owner sets it) unquarantine(run, true)──▶ used
+ *   free ──withhold──▶ quarantined    └──(owner sets it) unquarantine(run, true)──▶ used
  *
  * The two that bring a bit back, `uncommitReserved` and `unquarantine(run, true)`, are for a
  * transaction that is rolled back.
@@ -27,8 +27,8 @@
  *
  * Numbers: `source.freeBlocks` counts the clear bits on disk, so it holds free + reserved +
  * quarantined. It moves with the owner's bits only: −length at commitReserved, +length at
- * uncommitReserved, +length at quarantine, −length at unquarantine(run, true); reserve, unreserve
- * and unquarantine(run, false) leave it. Hence always
+ * uncommitReserved, +length at quarantine, −length at unquarantine(run, true); reserve, unreserve,
+ * withhold and unquarantine(run, false) leave it. Hence always
  *   S1  freeBlocks = source.freeBlocks − reservedBlocks − quarantinedBlocks, and the same for every
  *       group;
  *   S2  a loaded map has exactly the blocks set that are clear on disk and not held (reserved or
@@ -325,6 +325,16 @@ export class SpaceIndex implements FreeSpace {
 
   /** free → reserved. The run must be free and its group loaded, as after `checkAnswer`. */
   reserve(run: Run): void {
+    this.#take(run, 'reserved');
+    this.#runsReserved++;
+  }
+
+  /** free → quarantined, under the same conditions. */
+  withhold(run: Run): void {
+    this.#take(run, 'quarantined');
+  }
+
+  #take(run: Run, as: HeldState): void {
     const group = this.#groupOfRun(run);
     const map = this.#map(group);
     const base = group * this.groupBlocks;
@@ -332,8 +342,7 @@ export class SpaceIndex implements FreeSpace {
     const whole = sizes && map.isFree(run.start - base) ? wholeRun(map, base, run.start) : run;
     map.take(run.start - base, run.length);
     sizes?.taken(group, whole, run);
-    this.#held.hold(run, 'reserved', this.#groupLength(group));
-    this.#runsReserved++;
+    this.#held.hold(run, as, this.#groupLength(group));
   }
 
   /** reserved → used: the bits are set on disk. */

@@ -53,6 +53,8 @@ export interface MkfsRequest {
   readonly uuid: Uint8Array;
   readonly features: ReadonlySet<string>;
   readonly force: boolean;
+  /** A block device keeps what it held where nothing is written. */
+  readonly keepBlocks: boolean;
   readonly json: boolean;
   readonly quiet: boolean;
 }
@@ -88,6 +90,7 @@ export function mkfsRequest(args: readonly string[], options: OptionValues): Mkf
     uuid: uuid === undefined ? randomUuid() : parseUuid(uuid),
     features: requestedFeatures(optionList(options, 'features')),
     force: optionGiven(options, 'force') || optionGiven(options, 'F'),
+    keepBlocks: optionGiven(options, 'nodiscard'),
     json: optionGiven(options, 'json'),
     quiet: optionGiven(options, 'quiet'),
   };
@@ -197,6 +200,8 @@ async function format(
       gid: process.getgid?.() ?? 0,
       sizeBytes,
       stale,
+      // An image file may have been given its space on purpose.
+      discard: target.isBlockDevice && !request.keepBlocks,
     });
   } finally {
     await device.close();
@@ -289,6 +294,10 @@ export const mkfsCommand: CommandDefinition = {
     },
     { flags: '-f, --force', text: 'overwrite what the target holds' },
     { flags: '-F', text: 'the same as --force', hidden: true },
+    {
+      flags: '-K, --nodiscard',
+      text: 'do not tell a block device that all it holds is of no use any more',
+    },
     { flags: '-q, --quiet', text: 'say nothing' },
     JSON_OPTION,
   ],

@@ -83,8 +83,8 @@ export class Remounting {
     const changed = changedOptions(this.#options, words);
     if (!apply) return;
     this.#options = changed;
-    const { commitSeconds, directoryGroups, flags, readOnly } = changed;
-    this.#volume.adjust({ commitSeconds, directoryGroups });
+    const { commitSeconds, directoryGroups, discard, flags, readOnly } = changed;
+    this.#volume.adjust({ commitSeconds, directoryGroups, discard });
     this.#heed(flags);
     await this.#becomes(readOnly);
   }

@@ -116,7 +116,7 @@ async function serveVolume(
   log: LogLine,
 ): Promise<LiveMount> {
   const { target, directory, options, allocator, allocatorOptions, policyHost } = plan;
-  const { readOnly, cacheBytes, commitSeconds, recovery } = options;
+  const { readOnly, cacheBytes, commitSeconds, discard, recovery } = options;
   let place: OwnMount | undefined;
   const volume = await openVolume(device, {
     readOnly,
@@ -124,6 +124,7 @@ async function serveVolume(
     mayWake: () => place?.isReadOnly !== true,
     cacheBytes,
     commitSeconds,
+    discard,
     recovery,
     accessRules: accessRules(options.flags),
     acl: options.acl,

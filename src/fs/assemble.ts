@@ -11,6 +11,7 @@ import { DEFAULT_CACHE_BYTES, DEFAULT_COMMIT_SECONDS, MIN_CACHE_BYTES } from './
 import { Turns } from './base/turns.ts';
 import { CopyBuffers } from './data/copy-buffers.ts';
 import { Defragmentation } from './data/defragmentation.ts';
+import { Discards } from './data/discards.ts';
 import { EarlyWrites } from './data/early-writes.ts';
 import { reapInode } from './data/file-resizer.ts';
 import { Freeing } from './data/freeing.ts';
@@ -19,6 +20,7 @@ import { LossLog } from './data/loss-log.ts';
 import { PendingBlocks } from './data/pending-blocks.ts';
 import { RangeLocks } from './data/range-locks.ts';
 import { ScratchPool } from './data/scratch.ts';
+import { Trimming } from './data/trimming.ts';
 import { scratchBytes } from './data/write-edges.ts';
 import type { WriteContext } from './data/write-plan.ts';
 import { WritesUnderWay } from './data/writes-under-way.ts';
@@ -75,6 +77,8 @@ export interface VolumeParts {
   readonly runner: OperationRunner;
   readonly files: WriteContext;
   readonly defragmentation: Defragmentation;
+  readonly discards: Discards;
+  readonly trimming: Trimming;
   readonly early: EarlyWrites;
   readonly pending: PendingBlocks;
   readonly spaceWatch: SpaceWatch;
@@ -130,9 +134,12 @@ function wayToDisk(base: Base, { position }: Recovery, thorough: boolean | undef
   const identity = { uuid: superblock.uuid, salt: superblock.journalSalt };
   const journal = new Journal(device, layout, identity, position, clock, thorough);
   const failed = (error: Error) => health.fail(error);
-  const committer = new Committer({ ...base, epochs, journal, failed });
+  const isSound = () => health.sound;
+  const broken = (error: Error) => committer.stop(error);
+  const discards = new Discards({ ...base, isSound, broken });
+  const committer: Committer = new Committer({ ...base, epochs, journal, discards, failed });
   const marks = new VolumeMarks(device, superblock, clock);
-  return { epochs, journal, committer, marks };
+  return { epochs, journal, discards, committer, marks };
 }
 type WayToDisk = ReturnType<typeof wayToDisk>;
 
@@ -153,7 +160,7 @@ function workOf(base: Base, { epochs, committer, marks }: WayToDisk, above: () =
   const rest: Rest = new Rest(health, {
     settle: () => above().lifecycle.settle(),
     isBusy: () => early.underWay || references.beingFreed > 0 || above().defragmentation.underWay,
-    drain: () => committer.drain(),
+    drain: () => above().lifecycle.drain(),
     markClean: () => above().lifecycle.markClean(),
     markInUse: () => marks.markInUse(),
     reap: (inode) => references.orphaned(inode),
@@ -243,12 +250,21 @@ export function assemble(
   const commitSeconds = options.commitSeconds ?? DEFAULT_COMMIT_SECONDS;
   const schedule = new CommitSchedule(parts.committer, parts.access, commitSeconds, parts.turns);
   const policy = policyOffer(options, parts.log);
-  const lifecycle = new Lifecycle({ ...parts, recovery, policy, schedule });
+  const trimming = new Trimming({ ...parts, makeFree: () => parts.committer.makeFree() });
+  parts.discards.turn(options.discard ?? false);
+  const lifecycle = new Lifecycle({ ...parts, recovery, policy, schedule, trimming });
   const above: Above = {
     lifecycle,
     schedule,
     defragmentation: parts.defragmentation,
     reap: (inode, done) => reap(parts, inode, done),
   };
-  return { ...parts, schedule, lifecycle, growth: new Growth(parts), shrinking: new Shrinking(parts) };
+  return {
+    ...parts,
+    schedule,
+    lifecycle,
+    trimming,
+    growth: new Growth(parts),
+    shrinking: new Shrinking(parts),
+  };
 }

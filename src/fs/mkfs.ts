@@ -12,7 +12,7 @@
  * of is on the disk before it is.
  */
 
-import type { Device } from '../aio/device.ts';
+import { type Device, PromisedCompletion } from '../aio/device.ts';
 import firstFit from '../alloc/first-fit.ts';
 import { type Clock, DateClock } from './base/clock.ts';
 import { type ByteRange, eraseVolume, zeroRanges } from './erase.ts';
@@ -41,6 +41,9 @@ import { initialiseTree } from './tree/tree.ts';
 /** Sequence number of what mkfs itself writes. */
 const FIRST_SEQUENCE = 1;
 
+/** At once; none of it can be interrupted. */
+const DISCARD_BYTES = 1024 * 1024 * 1024;
+
 export interface FormatOptions {
   blockBytes: number;
   /** Blocks of the journal; by default 1/64 of the volume, within bounds. */
@@ -62,6 +65,8 @@ export interface FormatOptions {
   sizeBytes?: number;
   /** What else is to be zeroed, such as signatures of what was there before. */
   stale?: readonly ByteRange[];
+  /** Is the device told that the volume holds nothing yet? Default: false. */
+  discard?: boolean;
 }
 
 /**
@@ -93,6 +98,7 @@ export async function formatVolume(device: Device, options: FormatOptions): Prom
   const superblock = new SuperblockImage(device);
   superblock.initialise(layout, options, clock);
   await eraseVolume(device);
+  if (options.discard) await discardVolume(device, layout);
   await zeroRanges(device, [...staleBlocks(layout), ...(options.stale ?? [])]);
   await writeMetadata(device, layout, options, clock);
   const identity = { uuid: options.uuid, salt: options.journalSalt };
@@ -104,6 +110,18 @@ export async function formatVolume(device: Device, options: FormatOptions): Prom
   await superblock.write(device, 0, layout.blockBytes, 0);
   await flushDevice(device);
   return layout;
+}
+
+/** A device that fails at it keeps what it has, which harms nothing. */
+async function discardVolume(device: Device, { blockCount, blockBytes }: Layout): Promise<void> {
+  if (device.discardBytes === 0) return;
+  const end = blockCount * blockBytes;
+  for (let at = 0; at < end; at += DISCARD_BYTES) {
+    const completion = new PromisedCompletion();
+    device.discard(at, Math.min(DISCARD_BYTES, end - at), completion);
+    device.submit();
+    if ((await completion.promise) !== 0) return;
+  }
 }
 
 /**

@@ -3,7 +3,7 @@ import type { VolumeParts } from './assemble.ts';
 import type { VolumeCounters } from './life/volume-options.ts';
 
 export function countersOf(parts: VolumeParts): VolumeCounters {
-  const { cache, space, committer, journal, references, durability, tx } = parts;
+  const { cache, space, committer, journal, references, durability, discards, tx } = parts;
   const { blocksRead, misses, frames, dirtyFrames, loggedFrames } = cache.statistics();
   return {
     ...space.policyCounters(),
@@ -30,5 +30,6 @@ export function countersOf(parts: VolumeParts): VolumeCounters {
     pendingBlocks: space.pendingBlocks,
     ...space.index.counters(),
     ...durability.lost.counters(),
+    ...discards.counters(),
   };
 }

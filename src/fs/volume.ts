@@ -71,8 +71,9 @@ export class Volume extends VolumeOperations implements FileSystem<Transaction> 
   }
 
   /** Changes what a mount may change while it lasts. */
-  adjust({ commitSeconds, accessRules, directoryGroups }: VolumeAdjustment): void {
+  adjust({ commitSeconds, accessRules, directoryGroups, discard }: VolumeAdjustment): void {
     if (directoryGroups !== undefined) this.parts.names.directoryGroups = directoryGroups;
+    if (discard !== undefined) this.parts.discards.turn(discard);
     if (accessRules !== undefined) this.parts.access.rules = accessRules;
     if (commitSeconds !== undefined) this.parts.schedule.setSeconds(commitSeconds);
   }

@@ -106,6 +106,7 @@ export function parseMountOptions(texts: readonly string[], asRoot: boolean): Mo
     allocator: undefined,
     allocatorOptions: {},
     commitSeconds: OPTION_LIMITS.commitSeconds.otherwise,
+    discard: false,
     acl: true,
     userAttributes: true,
     directoryGroups: false,

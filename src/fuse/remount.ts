@@ -2,7 +2,7 @@
  * New options for a mount that exists: which there can be, and how the kernel is told.
  *
  * `ro`, `rw`, the access times, the restrictions of mount(8), `sync`, `dirsync`, `lazytime`,
- * `commit` and `grpid` can change; whatever else is named has to be as it is, since mount(8) hands
+ * `commit`, `grpid` and `discard` can change; whatever else is named has to be as it is, since mount(8) hands
  * over what fstab and the mount table say as well. Who remounts works out the kernel's flags by
  * himself: what the server of a mount says about them is not to be trusted.
  */
@@ -117,7 +117,14 @@ function canChange(before: MountOptions, after: MountOptions): boolean {
   const changeable = before.layer === 'native' ? CHANGEABLE : CHANGEABLE & ~FIXED_IN_LIBFUSE;
   if (((before.flags ^ after.flags) & ~changeable) !== 0) return false;
   const others = (options: MountOptions) =>
-    JSON.stringify({ ...options, flags: 0, readOnly: false, commitSeconds: 0, directoryGroups: false });
+    JSON.stringify({
+      ...options,
+      flags: 0,
+      readOnly: false,
+      commitSeconds: 0,
+      directoryGroups: false,
+      discard: false,
+    });
   return others(before) === others(after);
 }
 

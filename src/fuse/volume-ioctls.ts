@@ -1,9 +1,11 @@
 /**
- * The ioctls that any file stands for its volume in: label, id, shutdown. Commands and structures
- * as in linux/fs.h.
+ * The ioctls that any file stands for its volume in: label, id, shutdown, trim. Commands and
+ * structures as in linux/fs.h.
  *
  * What they change is for root and for whoever serves the mount: the kernel asks nobody for us.
  */
+import { viewOf } from '../common/bytes.ts';
+import { record, U64 } from '../common/record.ts';
 import { fsError } from '../fs/base/errors.ts';
 import type { ShutdownManner, WholeVolume } from '../fs/base/filesystem.ts';
 import { exact, IoctlIn } from './abi.ts';
@@ -15,6 +17,13 @@ import type { FuseRequest } from './request.ts';
 const LABEL_BYTES = 256;
 /** struct fsuuid2: a length of 8 bits, and the id. */
 const UUID_BYTES = 17;
+
+/** In bytes; the length may be the largest that there is. */
+const TrimRange = record('struct fstrim_range', 24, {
+  start: new U64(0),
+  length: new U64(8),
+  minimum: new U64(16),
+});
 
 /** FS_SHUTDOWN_FLAGS_DEFAULT, _LOGFLUSH, _NOLOGFLUSH. */
 const MANNERS: readonly ShutdownManner[] = ['settled', 'committed', 'at once'];
@@ -70,6 +79,21 @@ async function shutDown(request: FuseRequest): Promise<Uint8Array> {
   return NOTHING;
 }
 
+/** In the structure the length comes back as what was discarded. For root, as the others. */
+async function trim(request: FuseRequest): Promise<Uint8Array> {
+  expectOwner(request);
+  const whole = wholeOf(request);
+  const bytes = request.passed.bytes.slice(0, TrimRange.sizeBytes);
+  const view = viewOf(bytes);
+  const trimmed = await whole.trim({
+    startBytes: TrimRange.start.get(view, 0),
+    lengthBytes: TrimRange.length.get(view, 0),
+    minimumBytes: TrimRange.minimum.get(view, 0),
+  });
+  TrimRange.length.set(view, 0, trimmed);
+  return bytes;
+}
+
 export const volumeIoctls: readonly (readonly [command: number, rule: IoctlCommand])[] = [
   // FS_IOC_GETFSLABEL, FS_IOC_SETFSLABEL
   [0x8100_9431, { inBytes: 0, outBytes: LABEL_BYTES, run: getLabel }],
@@ -78,4 +102,6 @@ export const volumeIoctls: readonly (readonly [command: number, rule: IoctlComma
   [0x8011_1500, { inBytes: 0, outBytes: UUID_BYTES, run: getUuid }],
   // FS_IOC_SHUTDOWN of xfs, ext4, f2fs
   [0x8004_587d, { inBytes: 0, outBytes: 0, run: shutDown }],
+  // FITRIM
+  [0xc018_5879, { inBytes: TrimRange.sizeBytes, outBytes: TrimRange.sizeBytes, run: trim }],
 ];

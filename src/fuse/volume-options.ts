@@ -17,6 +17,8 @@ export interface VolumeMountOptions {
   allocatorOptions: Readonly<Record<string, string>>;
   /** Longest time between commits, in seconds. */
   commitSeconds: number;
+  /** Is the device told of blocks that are freed? */
+  discard: boolean;
   /** Are ACLs heeded? */
   acl: boolean;
   /** Are there attributes of the namespace `user.`? */
@@ -65,6 +67,12 @@ export const volumeRules: OptionRules<VolumeMountOptions> = {
   // Both names are known from other filesystems: xfs and ext4.
   norecovery: skipsRecovery,
   noload: skipsRecovery,
+  discard: turns((options) => {
+    options.discard = true;
+  }),
+  nodiscard: turns((options) => {
+    options.discard = false;
+  }),
   // As ext4 has them, and both by default.
   acl: turns((options) => {
     options.acl = true;

@@ -15,6 +15,7 @@
 import type { Device, Memory } from '../aio/device.ts';
 import { tell } from '../aio/local-completions.ts';
 import { CRASH_SECTOR_BYTES, type DeviceEvent } from './crash-image.ts';
+import { remnantOf } from './discarded.ts';
 import { LocalDevice } from './local-device.ts';
 import type { DeviceRequest } from './request-queue.ts';
 
@@ -160,6 +161,9 @@ class CrashDiskDevice extends LocalDevice {
     if (operation === 'write' && memory) {
       const data = memory.bytes.slice(memoryOffset, memoryOffset + lengthBytes);
       log.push({ kind: 'write-queued', request, deviceOffset, data, through });
+    } else if (operation === 'discard') {
+      const data = remnantOf(queued);
+      log.push({ kind: 'write-queued', request, deviceOffset, data });
     } else if (operation === 'flush') log.push({ kind: 'flush-queued', request });
   }
 
@@ -172,7 +176,8 @@ class CrashDiskDevice extends LocalDevice {
       const request = submitted[i] as DeviceRequest;
       this.#carryOutOne(request);
       if (this.log && request.operation !== 'read') {
-        this.log.push({ kind: `${request.operation}-done`, request: numbers[i] as number });
+        const kind = request.operation === 'flush' ? 'flush-done' : 'write-done';
+        this.log.push({ kind, request: numbers[i] as number });
       }
       tell(request.completion, 0);
     }
@@ -181,9 +186,11 @@ class CrashDiskDevice extends LocalDevice {
     if (!this.#scheduled) this.closeIfIdle();
   }
 
-  #carryOutOne({ operation, memory, memoryOffset, lengthBytes, deviceOffset }: DeviceRequest): void {
-    if (!memory) return;
+  #carryOutOne(request: DeviceRequest): void {
+    const { operation, memory, memoryOffset, lengthBytes, deviceOffset } = request;
     const { disk } = this;
+    if (operation === 'discard') disk.write(deviceOffset, remnantOf(request));
+    if (!memory) return;
     if (operation === 'write') {
       disk.write(deviceOffset, memory.bytes.subarray(memoryOffset, memoryOffset + lengthBytes));
     } else {

@@ -8,7 +8,7 @@
 import { constants } from 'node:os';
 import type { Device, IoCompletion, Memory } from '../aio/device.ts';
 import { LocalCompletions } from '../aio/local-completions.ts';
-import { transferError } from '../aio/transfer-rules.ts';
+import { discardError, transferError } from '../aio/transfer-rules.ts';
 import type { DeviceRequest } from './request-queue.ts';
 
 const { EBADF } = constants.errno;
@@ -17,6 +17,12 @@ export abstract class LocalDevice implements Device {
   abstract readonly sizeBytes: number;
   abstract readonly sectorBytes: number;
   abstract readonly readOnly: boolean;
+
+  /** Any sector may be given back. */
+  get discardBytes(): number {
+    return this.sectorBytes;
+  }
+
   readonly #refused = new LocalCompletions(() => this.closeIfIdle());
   #closing: Promise<void> | undefined;
   #closed: (() => void) | undefined;
@@ -82,6 +88,11 @@ export abstract class LocalDevice implements Device {
     });
   }
 
+  discard(deviceOffset: number, lengthBytes: number, completion: IoCompletion): void {
+    const nothing = { memory: undefined, memoryOffset: 0 };
+    this.#take({ operation: 'discard', ...nothing, lengthBytes, deviceOffset, completion });
+  }
+
   #take(request: DeviceRequest): void {
     const error = this.#closing ? EBADF : this.#ruleBroken(request);
     if (error === 0) this.accept(request);
@@ -90,6 +101,7 @@ export abstract class LocalDevice implements Device {
 
   /** The errno that a request ends with at once; 0 when it keeps the rules. */
   #ruleBroken({ operation, memory, memoryOffset, lengthBytes, deviceOffset }: DeviceRequest): number {
+    if (operation === 'discard') return discardError(this, deviceOffset, lengthBytes);
     if (!memory) return 0;
     return transferError(this, memory, memoryOffset, lengthBytes, deviceOffset, operation === 'write');
   }

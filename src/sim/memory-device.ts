@@ -6,6 +6,7 @@
  * fresh device over the same bytes, as mounting again does, and `clone()` one over a copy.
  */
 import { tell } from '../aio/local-completions.ts';
+import { remnantOf } from './discarded.ts';
 import { LocalDevice } from './local-device.ts';
 import { bytesOf, type DeviceRequest, RequestQueue } from './request-queue.ts';
 import { SparseBytes } from './sparse-bytes.ts';
@@ -72,6 +73,7 @@ export class MemoryDevice extends LocalDevice {
     for (const request of submitted) {
       if (request.operation === 'read') this.content.read(request.deviceOffset, bytesOf(request));
       else if (request.operation === 'write') this.content.write(request.deviceOffset, bytesOf(request));
+      else if (request.operation === 'discard') this.content.write(request.deviceOffset, remnantOf(request));
       tell(request.completion, 0);
     }
     queueMicrotask(() => this.closeIfIdle());

@@ -10,9 +10,12 @@ import type { IoCompletion, Memory } from '../aio/device.ts';
 
 const ROUNDS_PER_TURN = 64;
 
-/** A request with its rules checked. For a flush the numbers are 0 and the memory is undefined. */
+/**
+ * A request with its rules checked. A flush and a discard have no memory; for a flush the numbers
+ * are 0.
+ */
 export interface DeviceRequest {
-  readonly operation: 'read' | 'write' | 'flush';
+  readonly operation: 'read' | 'write' | 'flush' | 'discard';
   /** Of a write: it is durable when it is done. */
   readonly through?: boolean;
   readonly memory: Memory | undefined;

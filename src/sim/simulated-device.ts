@@ -8,6 +8,7 @@
 import { strict as assert } from 'node:assert';
 import { tell } from '../aio/local-completions.ts';
 import { crashImage, type DeviceEvent, type RecordedDevice } from './crash-image.ts';
+import { remnantOf } from './discarded.ts';
 import { LocalDevice } from './local-device.ts';
 import type { MemoryDevice } from './memory-device.ts';
 import { bytesOf, type DeviceRequest, RequestQueue } from './request-queue.ts';
@@ -16,7 +17,7 @@ import { SparseBytes } from './sparse-bytes.ts';
 
 /** A request about to be carried out, as a fault sees it. */
 export interface FaultSite {
-  readonly operation: 'read' | 'write' | 'flush';
+  readonly operation: DeviceRequest['operation'];
   readonly deviceOffset: number;
   readonly lengthBytes: number;
   /** Requests of this device so far, this one included. */
@@ -62,7 +63,7 @@ export function faultAtRate(
 
 interface RecordedRequest extends DeviceRequest {
   readonly request: number;
-  /** What a write was given when it was queued. */
+  /** What a write was given when it was queued, or a discard leaves. */
   readonly data: Uint8Array;
   /** Rounds for which it is held back. */
   heldRounds: number;
@@ -127,6 +128,9 @@ export class SimulatedDevice extends LocalDevice implements RecordedDevice {
       made.data = bytesOf(asked).slice();
       const event = { kind: 'write-queued', request, deviceOffset, data: made.data } as const;
       this.#log.push(through ? { ...event, through } : event);
+    } else if (operation === 'discard') {
+      made.data = remnantOf(asked, request);
+      this.#log.push({ kind: 'write-queued', request, deviceOffset, data: made.data });
     } else if (operation === 'flush') this.#log.push({ kind: 'flush-queued', request });
     this.#queue.add(made);
   }
@@ -152,9 +156,11 @@ export class SimulatedDevice extends LocalDevice implements RecordedDevice {
     const errno = this.fault({ operation, deviceOffset, lengthBytes, ordinal: ++this.#carriedOut });
     if (errno === 0 && operation === 'read') this.#content.read(deviceOffset, bytesOf(request));
     if (operation === 'write') assertUnchanged(request);
-    if (errno === 0 && operation === 'write') this.#content.write(deviceOffset, request.data);
+    if (errno === 0 && (operation === 'write' || operation === 'discard'))
+      this.#content.write(deviceOffset, request.data);
     if (operation !== 'read') {
-      this.#log.push({ kind: `${operation}-${errno === 0 ? 'done' : 'failed'}`, request: request.request });
+      const logged = operation === 'discard' ? 'write' : operation;
+      this.#log.push({ kind: `${logged}-${errno === 0 ? 'done' : 'failed'}`, request: request.request });
     }
     tell(request.completion, errno);
   }

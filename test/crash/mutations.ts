@@ -245,11 +245,48 @@ const RECOVERY: Mutation[] = [
   ),
 ];
 
+const DISCARDS: Mutation[] = [
+  mutation(
+    'discarded-before-commit',
+    'blocks are discarded while the commit that freed them is under way',
+    'rule-10-1',
+    'journal/commit',
+    'const transaction = this.#takeDirty();',
+    'for (const run of freed) void this.#discards.run(run); const transaction = this.#takeDirty();',
+  ),
+  {
+    name: 'discarded-in-use',
+    breaks: 'FITRIM discards blocks that may be handed out meanwhile',
+    shownBy: 'rule-18-3',
+    edits: [
+      {
+        file: 'src/fs/transaction/space-map.js',
+        find: 'this.#index.withhold(run);',
+        replace: ';',
+      },
+      {
+        file: 'src/fs/data/discards.js',
+        find: 'this.#parts.space.giveBack([run]);',
+        replace: '',
+      },
+    ],
+  },
+  mutation(
+    'written-before-discarded',
+    'freed blocks are handed out before their discard has ended',
+    'random-1000001',
+    'data/discards',
+    'const errno = await this.run(run);',
+    'const discarded = this.run(run); space.release([run]); const errno = await discarded; continue;',
+  ),
+];
+
 export const MUTATIONS: readonly Mutation[] = [
   ...COMMITTING,
   ...MOVES,
   ...CHECKPOINTS,
   ...FREED_BLOCKS,
+  ...DISCARDS,
   ...RECOVERY,
 ];
 

@@ -243,4 +243,11 @@ export const OPERATIONS: readonly CrashOperation[] = [
       await recorder.defragment(path);
     }),
   ),
+  operation('trim beside a write', async (recorder) => {
+    await recorder.unlink('/filler');
+    await recorder.sync();
+    const trimmed = recorder.trim();
+    await recorder.write('/A/foo', 0, 9 * recorder.volume.blockBytes);
+    await trimmed;
+  }),
 ];

@@ -19,6 +19,7 @@ class RandomWorkload {
     readonly recorder: Recorder,
     readonly random: SeededRandom,
     readonly withInodes: boolean,
+    readonly withDiscard: boolean,
   ) {}
 
   /** Is it the turn of what not all workloads do? */
@@ -50,6 +51,7 @@ class RandomWorkload {
   async step(): Promise<unknown> {
     const { random, recorder } = this;
     if (recorder.model.names.size > MOST_NODES) return this.#remove();
+    if (this.withDiscard && random.chance(0.03)) return this.#trim();
     const dice = random.below(100);
     if (dice < 10) return recorder.create(this.#newPath());
     if (dice < 14) return recorder.mkdir(this.#newPath());
@@ -68,6 +70,14 @@ class RandomWorkload {
     if (dice < 97) return this.#attribute();
     if (dice < 98) return recorder.grow(random.pick([30, 300, 9000]) * 1024);
     return this.#freedIsUsedAgain();
+  }
+
+  /** Of a part of the volume: each sector is one more that a state may have or not. */
+  #trim(): Promise<number> {
+    const { recorder, random } = this;
+    const { blockBytes, layout } = recorder.volume;
+    const start = random.below(layout.blockCount);
+    return recorder.trim(start * blockBytes, (1 + random.below(60)) * blockBytes);
   }
 
   async #attribute(): Promise<void> {
@@ -233,16 +243,23 @@ class RandomWorkload {
   }
 }
 
+/** What not all random workloads do. */
+export interface RandomOptions {
+  readonly withInodes: boolean;
+  readonly withDiscard: boolean;
+}
+
 /**
  * @param withInodes also files made without a name, whiteouts and flags: the other workloads stay
  * what they were
+ * @param withDiscard also FITRIM
  */
 export async function runRandom(
   recorder: Recorder,
   random: SeededRandom,
-  withInodes: boolean,
+  { withInodes, withDiscard }: RandomOptions,
 ): Promise<void> {
-  const workload = new RandomWorkload(recorder, random, withInodes);
+  const workload = new RandomWorkload(recorder, random, withInodes, withDiscard);
   const width = random.pick([1, 2, 4]);
   if (random.chance(0.6)) await fill(recorder, random.pick([5, 10, 20]));
   let left = STEPS;

@@ -358,6 +358,13 @@ export class Recorder {
     return movedBlocks > 0;
   }
 
+  /** Tells the device of what is free, which nobody sees. */
+  async trim(startBytes = 0, lengthBytes = Number.MAX_SAFE_INTEGER): Promise<number> {
+    const { whole } = this.volume;
+    const minimumBytes = 3 * this.volume.blockBytes;
+    return await whole.trim({ startBytes, lengthBytes, minimumBytes });
+  }
+
   async freeBlocks(): Promise<number> {
     const into = { blockBytes: 0, blocks: 0, freeBlocks: 0, inodes: 0, freeInodes: 0, maxNameBytes: 0 };
     await this.volume.run((tx) => this.volume.statistics(tx, into));

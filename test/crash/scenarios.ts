@@ -10,6 +10,8 @@ export interface Scenario {
   readonly journalBlocks: number;
   /** Begin with a journal so full that the next commit takes a checkpoint with it. */
   readonly halfFull: boolean;
+  /** The device is told of what commits free. */
+  readonly discard: boolean;
   run(recorder: Recorder): Promise<void>;
 }
 
@@ -19,7 +21,24 @@ const LARGE_JOURNAL = 256;
 const LONG_NAMES = ['/l1', '/l2', '/l3', '/l4'];
 
 function scenario(name: string, journalBlocks: number, halfFull: boolean, run: Scenario['run']): Scenario {
-  return { name, journalBlocks, halfFull, run };
+  return { name, journalBlocks, halfFull, discard: false, run };
+}
+
+/** Files lose their blocks, and others get new ones, while discards are under way. */
+function discarding(delay: number): Scenario {
+  const run = async (recorder: Recorder) => {
+    const { blockBytes } = recorder.volume;
+    await recorder.symlink('t'.repeat(1500), '/long');
+    await recorder.write('/B/foo', 0, 7 * blockBytes);
+    await recorder.sync();
+    await Promise.all([recorder.unlink('/long'), recorder.unlink('/B/foo')]);
+    const synced = recorder.sync();
+    await turns(delay);
+    await recorder.write('/A/foo', 0, 6 * blockBytes);
+    await Promise.all([synced, recorder.truncate('/foo', 0)]);
+    await recorder.sync();
+  };
+  return { ...scenario(`discard-${delay}`, SMALL_JOURNAL, false, run), discard: true };
 }
 
 /**
@@ -37,6 +56,21 @@ async function metadataBecomesData(recorder: Recorder): Promise<void> {
 
 async function turns(count: number): Promise<void> {
   for (let i = 0; i < count; i++) await Promise.resolve();
+}
+
+/** What is being discarded is wanted, and what is freed meanwhile as well. */
+async function trimBesideWrites(recorder: Recorder): Promise<void> {
+  const { blockBytes } = recorder.volume;
+  await recorder.unlink('/filler');
+  const trimmed = recorder.trim();
+  for (const [at, path] of ['/A/foo', '/B/foo', '/foo'].entries()) {
+    await turns(20 * at);
+    await recorder.write(path, 12 * blockBytes, 9 * blockBytes);
+    await recorder.sync();
+  }
+  await Promise.all([trimmed, recorder.unlink('/B/foo')]);
+  await recorder.trim();
+  await recorder.sync();
 }
 
 /** A file in many pieces is cut off, and a commit comes in the midst of it. */
@@ -132,6 +166,8 @@ export const SCENARIOS: readonly Scenario[] = [
       defragment(recorder, delay),
     ),
   ),
+  ...[0, 6, 20].map(discarding),
+  scenario('trim-beside-writes', SMALL_JOURNAL, false, trimBesideWrites),
 ];
 
 /** Runs it. @returns where in the device log it began */

@@ -128,7 +128,8 @@ async function recordScenario(name: string, number: number, seed: number): Promi
   const shape = { volumeBytes, spareBytes: 0, blockBytes: 1024, journalBlocks };
   // Scenarios are about blocks that are used again at once.
   const run = (recorder: Recorder) => runScenario(scenario, recorder);
-  return recordOn(await formattedDisk(shape), seed, run, groupAndGoal);
+  const options = { allocator: groupAndGoal, discard: scenario.discard };
+  return recordOn(await formattedDisk(shape), seed, run, options);
 }
 
 async function recordRandom(seed: number): Promise<Recorded> {
@@ -137,11 +138,12 @@ async function recordRandom(seed: number): Promise<Recorded> {
   const reorder = random.chance(0.5) ? 1 + random.below(1e6) : 0;
   // Half of them by a policy that goes round the space and soon uses again what was freed.
   const allocator = seed % 2 === 0 ? groupAndGoal : DEFAULT_ALLOCATOR;
+  const withDiscard = seed % 4 === 1;
   const body = async (recorder: Recorder) => {
-    await runRandom(recorder, random, seed % 4 === 3);
+    await runRandom(recorder, random, { withInodes: seed % 4 === 3, withDiscard });
     return 0;
   };
-  return recordOn(await formattedDisk(shape), reorder, body, allocator);
+  return recordOn(await formattedDisk(shape), reorder, body, { allocator, discard: withDiscard });
 }
 
 const formattedDisks = new Map<string, Uint8Array>();
@@ -168,12 +170,18 @@ async function formattedDisk(shape: Shape): Promise<CrashDisk> {
   return new CrashDisk(bytes.slice());
 }
 
+/** What a workload's volume is mounted with. */
+interface WorkloadOptions {
+  readonly allocator?: AllocatorDefinition;
+  readonly discard?: boolean;
+}
+
 /** @param reorder 0: requests end in order; otherwise the seed of a device that reorders them */
 async function recordOn(
   disk: CrashDisk,
   reorder: number,
   body: (recorder: Recorder) => Promise<number>,
-  allocator: AllocatorDefinition = DEFAULT_ALLOCATOR,
+  { allocator = DEFAULT_ALLOCATOR, discard = false }: WorkloadOptions = {},
 ): Promise<Recorded> {
   const mark = disk.mark();
   const device = reorder === 0 ? inOrder(disk) : outOfOrder(disk, reorder);
@@ -187,6 +195,7 @@ async function recordOn(
     clock,
     turns,
     allocator,
+    discard,
     thorough: true,
   });
   const recorder = new Recorder(device, volume);

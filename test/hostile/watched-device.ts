@@ -5,7 +5,8 @@
  * errors, as a kernel would; the notes are in `offences`.
  */
 import type { Device, IoCompletion, Memory } from '../../src/aio/device.ts';
-import { transferError } from '../../src/aio/transfer-rules.ts';
+import { discardError, transferError } from '../../src/aio/transfer-rules.ts';
+import { remnantOf } from '../../src/sim/discarded.ts';
 import { bytesOf, type DeviceRequest, RequestQueue } from '../../src/sim/request-queue.ts';
 import type { ImageBytes } from './image-bytes.ts';
 
@@ -30,6 +31,7 @@ const MOST_RETIRED = 24;
 export class WatchedDevice implements Device {
   readonly sizeBytes: number;
   readonly sectorBytes = 512;
+  readonly discardBytes = 512;
   readonly readOnly = false;
   readonly offences: string[] = [];
   requests = 0;
@@ -93,6 +95,11 @@ export class WatchedDevice implements Device {
     this.#queue.add({ operation: 'flush', ...nothing, completion });
   }
 
+  discard(deviceOffset: number, lengthBytes: number, completion: IoCompletion): void {
+    const nothing = { memory: undefined, memoryOffset: 0 };
+    this.#queue.add({ operation: 'discard', ...nothing, lengthBytes, deviceOffset, completion });
+  }
+
   submit(): void {
     this.#queue.submit();
   }
@@ -114,6 +121,7 @@ export class WatchedDevice implements Device {
       return EIO;
     }
     const { operation, memory, memoryOffset, lengthBytes, deviceOffset } = request;
+    if (operation === 'discard') return this.#discard(request);
     if (operation === 'flush' || memory === undefined) return 0;
     const error = transferError(this, memory, memoryOffset, lengthBytes, deviceOffset, false);
     if (error !== 0) {
@@ -125,6 +133,13 @@ export class WatchedDevice implements Device {
       return 0;
     }
     return this.#write(deviceOffset, bytesOf(request));
+  }
+
+  #discard({ deviceOffset, lengthBytes }: DeviceRequest): number {
+    const error = discardError(this, deviceOffset, lengthBytes);
+    if (error === 0) return this.#write(deviceOffset, remnantOf({ deviceOffset, lengthBytes }));
+    this.#note(`discard of ${lengthBytes} bytes at ${deviceOffset} of ${this.sizeBytes}`);
+    return error;
   }
 
   #write(offset: number, bytes: Uint8Array): number {

@@ -75,16 +75,18 @@ async function repaired(device: MemoryDevice): Promise<string | undefined> {
 }
 
 test.each([
-  { before: 4 * KIB, after: 4 * KIB, oldBytes: SIZE_BYTES },
-  { before: 1 * KIB, after: 4 * KIB, oldBytes: SIZE_BYTES },
-  { before: 4 * KIB, after: 1 * KIB, oldBytes: SIZE_BYTES },
-  { before: 4 * KIB, after: 4 * KIB, oldBytes: SIZE_BYTES - 256 * KIB },
-])('blocks of $before bytes in $oldBytes bytes, then of $after', async ({ before, after, oldBytes }) => {
+  { before: 4 * KIB, after: 4 * KIB, oldBytes: SIZE_BYTES, discard: false },
+  { before: 1 * KIB, after: 4 * KIB, oldBytes: SIZE_BYTES, discard: false },
+  { before: 4 * KIB, after: 1 * KIB, oldBytes: SIZE_BYTES, discard: false },
+  { before: 4 * KIB, after: 4 * KIB, oldBytes: SIZE_BYTES - 256 * KIB, discard: false },
+  { before: 4 * KIB, after: 4 * KIB, oldBytes: SIZE_BYTES - 256 * KIB, discard: true },
+])('blocks of $before bytes in $oldBytes bytes, then of $after; discard: $discard', async (row) => {
+  const { before, after, oldBytes, discard } = row;
   const old = await oldVolume(before, oldBytes);
   const oldText = await mounted(old);
   expect(oldText).toMatch(/^old: .*file-11/);
   const device = new SimulatedDevice({ sizeBytes: SIZE_BYTES, seed: before + after, content: old.content });
-  await formatVolume(device, options(after, 'new', 2));
+  await formatVolume(device, { ...options(after, 'new', 2), discard });
   const newText = await mounted(device.crash(1));
   expect(newText).toBe('new: ');
   const seen = new Set<string | undefined>();

@@ -6,6 +6,7 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import type { IoCompletion, Memory } from '../../src/aio/device.ts';
 import { DateClock } from '../../src/fs/base/clock.ts';
 import { Turns } from '../../src/fs/base/turns.ts';
+import { Discards } from '../../src/fs/data/discards.ts';
 import { IoEpochs } from '../../src/fs/data/io-epochs.ts';
 import { initialiseHeader } from '../../src/fs/format/block-header.ts';
 import { BlockHeader, BlockKind, JOURNAL_HEADS } from '../../src/fs/format/format.ts';
@@ -107,7 +108,9 @@ beforeEach(async () => {
   const journal = new Journal(device, layout, identity, position, new DateClock());
   const failed = (error: Error) => failures.push(error);
   const turns = new Turns();
-  committer = new Committer({ device, cache, space, epochs, journal, blockBytes: BLOCK, turns, failed });
+  const parts = { device, cache, space, epochs, journal, blockBytes: BLOCK, turns, failed };
+  const tellers = { log: () => {}, isSound: () => true, broken: failed };
+  committer = new Committer({ ...parts, discards: new Discards({ ...parts, layout, ...tellers }) });
   device.asked.length = 0;
   device.stepping = true;
 });

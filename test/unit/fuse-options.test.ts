@@ -30,6 +30,7 @@ describe('mount options', () => {
       allocator: undefined,
       allocatorOptions: {},
       commitSeconds: 5,
+      discard: false,
       acl: true,
       userAttributes: true,
       directoryGroups: false,

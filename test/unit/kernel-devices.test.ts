@@ -98,6 +98,28 @@ describe.each(KINDS)('$name', ({ open }) => {
     expect(memory.bytes.subarray(4096).every((byte) => byte === 0xcd)).toBe(true);
   });
 
+  test('discards whole sectors, and nothing beside them', async () => {
+    const one = device();
+    const memory = one.allocateMemory(16384);
+    memory.bytes.subarray(0, 12288).fill(0xcd);
+    expect(await write(one, memory, 0, 12288, 65536)).toBe(0);
+    expect(one.discardBytes).toBeGreaterThan(0);
+    expect(await discard(one, 65536 + 4096, 4096)).toBe(0);
+    for (const at of [0, 8192]) {
+      expect(await read(one, memory, 12288, 4096, 65536 + at)).toBe(0);
+      expect(memory.bytes.subarray(12288).every((byte) => byte === 0xcd)).toBe(true);
+    }
+    expect(await read(one, memory, 12288, 4096, 65536 + 4096)).toBe(0);
+    expect(memory.bytes.subarray(12288).every((byte) => byte === 0xcd)).toBe(false);
+    expect(await discard(one, 100, 4096)).toBe(EINVAL);
+    expect(await discard(one, SIZE, one.sectorBytes)).toBe(EINVAL);
+    expect(await discard(device(true), 0, 4096)).toBe(EROFS);
+    const underWay = discard(one, 0, 4096);
+    await one.close();
+    expect(await underWay).toBe(0);
+    expect(await discard(one, 0, 4096)).toBe(EBADF);
+  });
+
   test('ends a write-through that is under way when it is closed', async () => {
     const one = device();
     const { completions, ended } = recorder(2);
@@ -251,6 +273,13 @@ function write(device: Device, ...transfer: Transfer): Promise<number> {
   const completion = new PromisedCompletion();
   device.write(...transfer, completion);
   device.submit();
+  return completion.promise;
+}
+
+function discard(one: Device, deviceOffset: number, lengthBytes: number): Promise<number> {
+  const completion = new PromisedCompletion();
+  one.discard(deviceOffset, lengthBytes, completion);
+  one.submit();
   return completion.promise;
 }
 

@@ -99,6 +99,7 @@ const GOOD = {
   probeDescriptor: () => [opened],
   openDevice: () => [file, { exclusive: false }],
   closeDevice: () => [1e6],
+  discardRange: () => [opened, false, 0, 4096, () => {}],
   mountFuse: () => ['source', '/nonexistent/directory', 'fuse', 0, 'fd=1000000'],
   umount: () => ['/nonexistent/directory', 0],
   socketPair: () => [],

@@ -41,6 +41,10 @@ class BreakableDevice implements Device {
     return this.below.sizeBytes;
   }
 
+  get discardBytes(): number {
+    return this.below.discardBytes;
+  }
+
   allocateMemory(lengthBytes: number): Memory {
     return this.below.allocateMemory(lengthBytes);
   }
@@ -57,6 +61,11 @@ class BreakableDevice implements Device {
   writeThrough(...request: Parameters<Device['writeThrough']>): void {
     if (this.isBroken) fail(request[4]);
     else this.below.writeThrough(...request);
+  }
+
+  discard(...request: Parameters<Device['discard']>): void {
+    if (this.isBroken) fail(request[2]);
+    else this.below.discard(...request);
   }
 
   flush(completion: IoCompletion): void {

@@ -227,6 +227,21 @@ export interface WholeVolume {
   setLabel(label: Uint8Array): Promise<void>;
   /** From then on every change and every sync fails with EIO, until the next mount. */
   shutDown(manner: ShutdownManner): Promise<void>;
+  /**
+   * Tells the device of what is free.
+   * @returns bytes that it was told of
+   * @throws FsError EINVAL, EROFS; EOPNOTSUPP where the device wants to hear nothing; EINTR where
+   * an unmount or a rest halted it; the error of the device
+   */
+  trim(request: TrimRequest): Promise<number>;
+}
+
+/** As struct fstrim_range has it: bytes of the volume, and the shortest run to be told of. */
+export interface TrimRequest {
+  readonly startBytes: number;
+  /** May go beyond the end. */
+  readonly lengthBytes: number;
+  readonly minimumBytes: number;
 }
 
 /**

@@ -27,6 +27,7 @@ import type { Run } from '../../alloc/allocator.ts';
 import { asError } from '../base/errors.ts';
 import { CHECKPOINT_LOG_SHARE, COMMIT_LOG_SHARE, COMMIT_SHARE, DIRTY_SHARE } from '../base/limits.ts';
 import type { Turns } from '../base/turns.ts';
+import type { Discards } from '../data/discards.ts';
 import type { IoEpochs } from '../data/io-epochs.ts';
 import { sealBlock } from '../format/block-header.ts';
 import type { MovingView } from '../format/block-view.ts';
@@ -47,6 +48,7 @@ export interface CommitterParts {
   readonly journal: Journal;
   readonly blockBytes: number;
   readonly turns: Turns;
+  readonly discards: Discards;
   /** Told once, when the device failed or `stop` was called. */
   readonly failed: (error: Error) => void;
 }
@@ -84,6 +86,7 @@ export class Committer {
   readonly #journal: Journal;
   readonly #blockBytes: number;
   readonly #turns: Turns;
+  readonly #discards: Discards;
   readonly #failed: (error: Error) => void;
   readonly #homeStaging: Staging;
   /** Data writes that were done, … */
@@ -113,6 +116,7 @@ export class Committer {
     this.#journal = parts.journal;
     this.#blockBytes = parts.blockBytes;
     this.#turns = parts.turns;
+    this.#discards = parts.discards;
     this.#failed = parts.failed;
     this.#homeStaging = new Staging(parts.device);
   }
@@ -217,6 +221,7 @@ export class Committer {
     await this.commit();
     await this.#checkpoint;
     await this.#handingOut;
+    await this.#discards.makeFree();
   }
 
   /**
@@ -322,7 +327,7 @@ export class Committer {
   #handOut(freed: readonly Run[]): void {
     let at = 0;
     const rest = this.#turns.inSteps(() => {
-      this.#space.release(freed.slice(at, at + RUNS_PER_STEP));
+      this.#space.release(this.#discards.take(freed.slice(at, at + RUNS_PER_STEP)));
       at += RUNS_PER_STEP;
       return at >= freed.length;
     });

@@ -10,6 +10,7 @@ export class ReplayedDevice implements Device {
   readonly sizeBytes: number;
   readonly sectorBytes: number;
   readonly readOnly = true;
+  readonly discardBytes = 0;
 
   constructor(
     private readonly device: Device,
@@ -57,6 +58,10 @@ export class ReplayedDevice implements Device {
 
   flush(completion: IoCompletion): void {
     this.#answer(completion, 0);
+  }
+
+  discard(_deviceOffset: number, _lengthBytes: number, completion: IoCompletion): void {
+    this.#answer(completion, Errno.EROFS);
   }
 
   /** Hands over what the completion queues, as every device does. */

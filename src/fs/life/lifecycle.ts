@@ -9,7 +9,9 @@ import type { Device } from '../../aio/device.ts';
 import type { PolicyOffer } from '../../alloc/fenced-policy.ts';
 import { CorruptionError } from '../base/errors.ts';
 import type { Defragmentation } from '../data/defragmentation.ts';
+import type { Discards } from '../data/discards.ts';
 import { reapAll } from '../data/file-resizer.ts';
+import type { Trimming } from '../data/trimming.ts';
 import type { WriteContext } from '../data/write-plan.ts';
 import type { AccessTimes } from '../inodes/access-times.ts';
 import type { InodeTable } from '../inodes/inode-table.ts';
@@ -35,6 +37,8 @@ export interface LifecycleParts {
   readonly runner: OperationRunner;
   readonly files: WriteContext;
   readonly defragmentation: Defragmentation;
+  readonly discards: Discards;
+  readonly trimming: Trimming;
   readonly references: NodeReferences;
   readonly access: AccessTimes;
   readonly durability: Durability;
@@ -94,8 +98,9 @@ export class Lifecycle {
 
   /** @throws the error of the device */
   async settle(): Promise<void> {
-    const { defragmentation, references, access, durability } = this.#parts;
+    const { defragmentation, trimming, references, access, durability } = this.#parts;
     await defragmentation.halt();
+    await trimming.halt();
     await references.settled();
     await access.write(false);
     await durability.commit();
@@ -117,21 +122,23 @@ export class Lifecycle {
   }
 
   async #unmount(): Promise<void> {
-    const { device, schedule, durability } = this.#parts;
+    const { device, schedule, durability, discards } = this.#parts;
     schedule.end();
     try {
       await this.#finish();
     } finally {
       await durability.quiet();
+      await discards.makeFree();
       await device.close();
     }
     durability.expectNothingLost();
   }
 
   async #finish(): Promise<void> {
-    const { rest, health, durability, runner, references, files, committer, defragmentation } = this.#parts;
+    const { rest, health, durability, runner, references, files, defragmentation, trimming } = this.#parts;
     await rest.quiet();
     await defragmentation.halt();
+    await trimming.halt();
     // What could not be written so far is tried once more, also when it has to wake for that.
     if (health.state === 'resting' && durability.lost.kept().size > 0) await rest.wake().catch(() => {});
     await runner.idle();
@@ -140,7 +147,17 @@ export class Lifecycle {
     references.clear();
     await reapAll(files);
     await this.settle();
-    await committer.drain();
+    await this.drain();
     await this.markClean();
+  }
+
+  /**
+   * The journal is empty when it resolves, and the device knows of what was freed.
+   * @throws the error of the device
+   */
+  async drain(): Promise<void> {
+    const { committer, discards } = this.#parts;
+    await committer.drain();
+    await discards.finish();
   }
 }

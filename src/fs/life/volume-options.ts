@@ -6,6 +6,7 @@ import type { SpaceIndexCounters } from '../../alloc/space-index.ts';
 import type { Clock } from '../base/clock.ts';
 import type { AccessRules } from '../base/filesystem.ts';
 import type { TurnSource } from '../base/turns.ts';
+import type { DiscardCounters } from '../data/discards.ts';
 import type { LossCounters } from '../data/lost-writes.ts';
 import type { AllocationCounters } from '../transaction/allocation-counts.ts';
 import type { PolicyCounters } from '../transaction/space-map.ts';
@@ -37,6 +38,8 @@ export interface VolumeOptions {
   acl?: boolean | undefined;
   /** New files get the group of their directory, setgid or not. Default: false. */
   directoryGroups?: boolean | undefined;
+  /** Is the device told of what a commit frees? Default: false. */
+  discard?: boolean | undefined;
   log?: ((line: string) => void) | undefined;
   clock?: Clock | undefined;
   /**
@@ -60,10 +63,13 @@ export function policyOffer(options: VolumeOptions, log: (line: string) => void)
 }
 
 /** What can be changed while a volume is mounted. */
-export type VolumeAdjustment = Pick<VolumeOptions, 'commitSeconds' | 'accessRules' | 'directoryGroups'>;
+export type VolumeAdjustment = Pick<
+  VolumeOptions,
+  'commitSeconds' | 'accessRules' | 'directoryGroups' | 'discard'
+>;
 
 /** Counters of a live mount, for `quarry stat`. */
-export interface VolumeCounters extends LossCounters, PolicyCounters, SpaceIndexCounters {
+export interface VolumeCounters extends LossCounters, PolicyCounters, SpaceIndexCounters, DiscardCounters {
   readonly allocations: AllocationCounters;
   readonly readOnly: boolean;
   /** Read-only until the first change. */

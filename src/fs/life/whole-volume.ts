@@ -1,5 +1,6 @@
 /**
- * What ioctls ask of the volume as a whole: its label, its id, and that it be shut down.
+ * What ioctls ask of the volume as a whole: its label, its id, that it tell the device of what is
+ * free, and that it be shut down.
  *
  * A shutdown is for tests of what a crash leaves, and for who has to stop all writing now. The
  * volume is as after an error of the device: nothing is written any more, it is not marked clean,
@@ -7,7 +8,8 @@
  */
 import { printable } from '../../common/printable.ts';
 import { fsError } from '../base/errors.ts';
-import type { ShutdownManner, WholeVolume } from '../base/filesystem.ts';
+import type { ShutdownManner, TrimRequest, WholeVolume } from '../base/filesystem.ts';
+import type { Trimming } from '../data/trimming.ts';
 import { MAX_LABEL_BYTES } from '../format/format.ts';
 import type { Layout } from '../format/layout.ts';
 import type { SuperblockImage } from '../format/superblock.ts';
@@ -27,6 +29,7 @@ export interface WholeVolumeParts {
   readonly lifecycle: Lifecycle;
   readonly durability: Durability;
   readonly committer: Committer;
+  readonly trimming: Trimming;
 }
 
 /** As `mkfs` takes it: UTF-8 that may be shown. @throws EINVAL */
@@ -64,6 +67,10 @@ export class MountedWhole implements WholeVolume {
     } finally {
       if (atRest) await rest.rest();
     }
+  }
+
+  trim(request: TrimRequest): Promise<number> {
+    return this.#parts.trimming.trim(request);
   }
 
   async shutDown(manner: ShutdownManner): Promise<void> {

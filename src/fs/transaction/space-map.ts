@@ -61,6 +61,23 @@ export interface SpaceRequest {
   stream: boolean;
 }
 
+/** Which free runs are to be withheld. */
+export interface WithheldRequest {
+  readonly from: BlockNumber;
+  readonly limit: BlockNumber;
+  /** The shortest run. */
+  readonly minimumBlocks: number;
+  /** In all, at least `minimumBlocks`. */
+  readonly mostBlocks: number;
+  readonly mostRuns: number;
+}
+
+/** Runs out of the free space, counted from its start, and the block to go on with. */
+export interface Withheld {
+  readonly runs: readonly Run[];
+  readonly next: BlockNumber;
+}
+
 export class SpaceMap implements SpaceLedger {
   readonly counts = new AllocationCounts();
   readonly #tx: Transaction;
@@ -318,6 +335,43 @@ export class SpaceMap implements SpaceLedger {
       this.#index.unquarantine(run, false);
       this.#policy?.release?.(run);
     }
+  }
+
+  /**
+   * Takes free runs out of the free space, for a moment: `giveBack` follows, and until then they
+   * count as pending. They lie in the group of `from`, in [from, limit), absolute blocks. The
+   * policy is not told, for nothing is in use that was not. To be called last in a transaction. May
+   * miss.
+   */
+  withhold({ from, limit, minimumBlocks, mostBlocks, mostRuns }: WithheldRequest): Withheld {
+    const { spaceStart, bitsPerBlock } = this.#layout;
+    const index = this.#index;
+    const groupEnd = (Math.floor((from - spaceStart) / bitsPerBlock) + 1) * bitsPerBlock;
+    const end = Math.min(groupEnd, limit - spaceStart);
+    const runs: Run[] = [];
+    let at = from - spaceStart;
+    let left = mostBlocks;
+    while (at < end && left >= minimumBlocks && runs.length < mostRuns) {
+      const found = index.findRun(at, end, minimumBlocks, bitsPerBlock);
+      if (found === undefined) return this.#withheld(runs, end);
+      at = found.start + found.length;
+      const length = Math.min(found.length, left, end - found.start);
+      if (length < minimumBlocks) continue;
+      runs.push({ start: found.start, length });
+      at = found.start + length;
+      left -= length;
+    }
+    return this.#withheld(runs, at);
+  }
+
+  #withheld(runs: readonly Run[], next: SpaceNumber): Withheld {
+    for (const run of runs) this.#index.withhold(run);
+    return { runs, next: next + this.#layout.spaceStart };
+  }
+
+  /** Runs that were withheld are free as before. */
+  giveBack(runs: readonly Run[]): void {
+    for (const run of runs) this.#index.unquarantine(run, false);
   }
 
   /** Asks the policy, checks its answer, takes the blocks out of the free space. */
