@@ -164,6 +164,7 @@ class FaultDisk {
       linkCount,
       sizeBytes,
       sectors: sizeBytes / SECTOR_BYTES,
+      flags: 0,
     });
   }
 
@@ -192,6 +193,8 @@ class FaultDisk {
 
   /** The kernel keeps the times. */
   changeAttributes() {}
+
+  changeFlags() {}
 
   async setSize() {
     throw fsError('EPERM');
@@ -228,6 +231,7 @@ class FaultDisk {
   setExtendedAttribute = () => this.#refuse();
   removeExtendedAttribute = () => this.#refuse();
   create = () => this.#refuse();
+  createUnnamed = () => this.#refuse();
   symlink = () => this.#refuse();
   readSymlink = () => this.#refuse();
   link = () => this.#refuse();

@@ -22,8 +22,15 @@ import {
 } from './format/format.ts';
 import type { AccessLists } from './inodes/access-lists.ts';
 import { requireOutside } from './inodes/ancestor-walk.ts';
+import {
+  inheritedFlags,
+  isSynchronous,
+  requireChangeable,
+  requireMutable,
+  requireRemovable,
+} from './inodes/file-flags.ts';
 import type { InodeTable } from './inodes/inode-table.ts';
-import { addOrphan } from './inodes/orphans.ts';
+import { addOrphan, removeOrphan } from './inodes/orphans.ts';
 import type { SpaceMap } from './transaction/space-map.ts';
 import type { Transaction } from './transaction/transaction.ts';
 import {
@@ -44,6 +51,7 @@ import {
   isInline,
   linkCountOf,
   modeOf,
+  setFileFlags,
   setInline,
   setLinkCount,
   setSizeOf,
@@ -53,6 +61,7 @@ import {
 } from './tree/inode.ts';
 import { initialiseTree, treeIsEmpty } from './tree/tree.ts';
 
+const RENAME_FLAGS = RenameFlag.noReplace | RenameFlag.exchange | RenameFlag.whiteout;
 /** What names stand on. */
 export interface NamespaceParts {
   readonly table: InodeTable;
@@ -96,19 +105,40 @@ export class Namespace {
   /** open(2) with O_CREAT, mkdir(2), mknod(2). */
   create(tx: Transaction, parent: number, name: Uint8Array, request: CreateRequest): number {
     const directory = this.#parentFor(tx, parent, name);
-    const type = request.mode & FILE_TYPE_MASK;
-    const isSubdirectory = type === FileType.directory;
+    const isSubdirectory = (request.mode & FILE_TYPE_MASK) === FileType.directory;
+    const inode = this.#makeByUmask(tx, directory, request);
+    this.#enter(tx, directory, name, inode);
+    if (isSubdirectory) this.#addLinks(tx, directory, 1);
+    return inode.number;
+  }
+
+  /** By the umask, or the default ACL of the directory. */
+  #makeByUmask(tx: Transaction, directory: InodeRef, request: CreateRequest): InodeRef {
     const acl = this.#acls.inheritedFrom(tx, directory);
     const umask = acl === undefined ? request.caller.umask : 0;
     const inode = this.#make(tx, directory, {
-      mode: type | (request.mode & PERMISSION_BITS & ~umask),
+      mode: (request.mode & FILE_TYPE_MASK) | (request.mode & PERMISSION_BITS & ~umask),
       deviceNumber: request.deviceNumber,
       caller: request.caller,
     });
     if (acl !== undefined) this.#acls.inherit(tx, inode, acl);
-    this.#enter(tx, directory, name, inode);
-    if (isSubdirectory) this.#addLinks(tx, directory, 1);
-    return inode.number;
+    return inode;
+  }
+
+  /**
+   * open(2) with O_TMPFILE: a regular file without a name, as if made in this directory. It is on
+   * the orphan list, so that a crash leaves nothing of it.
+   */
+  createUnnamed(tx: Transaction, parent: number, request: CreateRequest): number {
+    const directory = this.#table.get(tx, parent);
+    requireLiveDirectory(directory);
+    requireMutable(directory);
+    const mode = FileType.regular | (request.mode & PERMISSION_BITS);
+    const file = this.#makeByUmask(tx, directory, { ...request, mode, deviceNumber: 0 });
+    setLinkCount(file, 0);
+    addOrphan(tx, this.#table, file);
+    tx.unnamed.push(file.number);
+    return file.number;
   }
 
   /** symlink(2). A target too long for the inode goes into blocks of kind `symlink`. */
@@ -177,7 +207,7 @@ export class Namespace {
     const hasGroup = (modeOf(directory) & 0o2000) !== 0;
     const isSubdirectory = (request.mode & FILE_TYPE_MASK) === FileType.directory;
     const passesBit = hasGroup && isSubdirectory && !this.directoryGroups;
-    return this.#table.create(tx, {
+    const inode = this.#table.create(tx, {
       mode: passesBit ? request.mode | 0o2000 : request.mode,
       uid,
       gid: hasGroup || this.directoryGroups ? gidOf(directory) : gid,
@@ -185,11 +215,20 @@ export class Namespace {
       linkCount: isSubdirectory ? 2 : 1,
       parent: isSubdirectory ? directory.number : 0,
     });
+    setFileFlags(inode, inheritedFlags(directory, request.mode));
+    return inode;
   }
 
   #enter(tx: Transaction, directory: InodeRef, name: Uint8Array, inode: InodeRef): void {
     this.#directories.insert(tx, directory, name, inode.number, modeOf(inode));
+    requireMutable(directory);
+    this.#changed(tx, directory);
+  }
+
+  /** Names in the directory came, went or changed. */
+  #changed(tx: Transaction, directory: InodeRef): void {
     touchModified(directory, tx.clock);
+    if (isSynchronous(directory)) tx.mustBeDurable = true;
   }
 
   /** @throws EMLINK, also for a directory with too many subdirectories */
@@ -203,14 +242,19 @@ export class Namespace {
     setLinkCount(inode, links);
   }
 
-  /** link(2). */
-  link(tx: Transaction, number: number, parent: number, name: Uint8Array): void {
+  /** link(2). @param unnamed the inode never had a name, and may get one (linkat(2)) */
+  link(tx: Transaction, number: number, parent: number, name: Uint8Array, unnamed: boolean): void {
     const inode = this.#table.get(tx, number);
     if (isDirectory(inode)) throw fsError('EPERM');
     const directory = this.#parentFor(tx, parent, name);
-    if (linkCountOf(inode) === 0) throw fsError('ENOENT');
+    if (linkCountOf(inode) === 0 && !unnamed) throw fsError('ENOENT');
+    requireChangeable(inode);
     this.#enter(tx, directory, name, inode);
     this.#addLinks(tx, inode, 1);
+    if (unnamed) {
+      removeOrphan(tx, this.#table, inode);
+      tx.named.push(inode.number);
+    }
     touchChanged(inode, tx.clock);
   }
 
@@ -219,8 +263,9 @@ export class Namespace {
     const directory = this.#table.get(tx, parent);
     const inode = this.#existing(tx, directory, name);
     if (isDirectory(inode)) throw fsError('EISDIR');
+    requireRemovable(directory, inode);
     this.#directories.remove(tx, directory, name);
-    touchModified(directory, tx.clock);
+    this.#changed(tx, directory);
     return this.#dropLink(tx, inode);
   }
 
@@ -231,9 +276,10 @@ export class Namespace {
     const directory = this.#table.get(tx, parent);
     const inode = this.#existing(tx, directory, name);
     requireDirectory(inode);
+    requireRemovable(directory, inode);
     requireEmpty(inode);
     this.#directories.remove(tx, directory, name);
-    touchModified(directory, tx.clock);
+    this.#changed(tx, directory);
     this.#addLinks(tx, directory, -1);
     this.#dropDirectory(tx, inode);
   }
@@ -275,8 +321,9 @@ export class Namespace {
   }
 
   /**
-   * rename(2), renameat2(2) with RENAME_NOREPLACE and RENAME_EXCHANGE. Returns the file that had
-   * the new name if it has names left, else 0.
+   * rename(2), renameat2(2) with RENAME_NOREPLACE, RENAME_EXCHANGE and RENAME_WHITEOUT. Returns the
+   * file that had the new name if it has names left, else 0.
+   * @param caller whose the whiteout is; anybody's without that flag
    */
   rename(
     tx: Transaction,
@@ -285,10 +332,12 @@ export class Namespace {
     newParent: number,
     newName: Uint8Array,
     flags: number,
+    caller: Caller,
   ): number {
     const exchange = (flags & RenameFlag.exchange) !== 0;
     const noReplace = (flags & RenameFlag.noReplace) !== 0;
-    if ((exchange && noReplace) || (flags & ~3) !== 0) throw fsError('EINVAL');
+    const whiteout = (flags & RenameFlag.whiteout) !== 0;
+    if ((exchange && (noReplace || whiteout)) || (flags & ~RENAME_FLAGS) !== 0) throw fsError('EINVAL');
     if (isDot(name) || isDotDot(name) || isDot(newName) || isDotDot(newName)) throw fsError('EBUSY');
     const from = this.#table.get(tx, parent);
     const to = parent === newParent ? from : this.#table.get(tx, newParent);
@@ -300,12 +349,21 @@ export class Namespace {
     if (noReplace && target) throw fsError('EEXIST');
     // Two names of one file: rename(2) does nothing then.
     if (!exchange && target?.number === source.number) return 0;
+    requireRemovable(from, source);
+    if (target) requireRemovable(to, target);
+    else requireMutable(to);
     if (isDirectory(source)) requireOutside(tx, this.#table, source, to);
+    tx.modify(from.frame);
     let left = 0;
     if (exchange) this.#exchange(tx, from, name, source, to, newName, target);
-    else left = this.#move(tx, from, name, source, to, newName, target);
-    touchModified(from, tx.clock);
-    touchModified(to, tx.clock);
+    else {
+      left = this.#enterMoved(tx, source, to, newName, target);
+      if (whiteout) this.#whiteOut(tx, from, name, caller);
+      else this.#directories.remove(tx, from, name);
+      if (isDirectory(source) && from.number !== to.number) this.#moveParent(tx, source, from, to);
+    }
+    this.#changed(tx, from);
+    this.#changed(tx, to);
     tx.modify(source.frame);
     touchChanged(source, tx.clock);
     return left;
@@ -334,23 +392,27 @@ export class Namespace {
     touchChanged(target, tx.clock);
   }
 
-  #move(
+  /** The source gets its new name, beside the old one. */
+  #enterMoved(
     tx: Transaction,
-    from: InodeRef,
-    name: Uint8Array,
     source: InodeRef,
     to: InodeRef,
     newName: Uint8Array,
     target: InodeRef | undefined,
   ): number {
-    tx.modify(from.frame);
     tx.modify(to.frame);
-    let left = 0;
-    if (target) left = this.#replaceTarget(tx, source, to, newName, target);
-    else this.#directories.insert(tx, to, newName, source.number, modeOf(source));
-    this.#directories.remove(tx, from, name);
-    if (isDirectory(source) && from.number !== to.number) this.#moveParent(tx, source, from, to);
-    return left;
+    if (target) return this.#replaceTarget(tx, source, to, newName, target);
+    this.#directories.insert(tx, to, newName, source.number, modeOf(source));
+    return 0;
+  }
+
+  /**
+   * The name becomes that of a new device 0:0, by which overlayfs knows that the layers below are
+   * not to be looked at for it.
+   */
+  #whiteOut(tx: Transaction, directory: InodeRef, name: Uint8Array, caller: Caller): void {
+    const inode = this.#make(tx, directory, { mode: FileType.characterDevice, deviceNumber: 0, caller });
+    this.#directories.replace(tx, directory, name, inode.number, modeOf(inode));
   }
 
   #replaceTarget(

@@ -17,8 +17,10 @@ import type {
   CopyRequest,
   CreateRequest,
   EntryVisitor,
+  ExtentVisitor,
   FallocateRequest,
   FileSystem,
+  FlagChanges,
   Operation,
   ReadRequest,
   SeekAnswer,
@@ -41,6 +43,7 @@ import type { Layout } from './format/layout.ts';
 import { offsetSecret } from './format/name-hash.ts';
 import { isAclName } from './inodes/access-lists.ts';
 import type { AccessTimes } from './inodes/access-times.ts';
+import { changeFileFlags, requireChangeable } from './inodes/file-flags.ts';
 import { changeInode } from './inodes/inode-changes.ts';
 import type { InodeTable } from './inodes/inode-table.ts';
 import type { InodePaths } from './life/inode-path.ts';
@@ -50,8 +53,8 @@ import type { Transaction } from './transaction/transaction.ts';
 import { isDot, isDotDot, requireDirectory } from './tree/directory.ts';
 import { fillAttributes, isInline, requireRegular, sizeOf } from './tree/inode.ts';
 
-/** Told of an extent: where it begins in the file and on the device, and its length, in blocks. */
-export type ExtentVisitor = (fileBlock: number, block: number, length: number, unwritten: boolean) => void;
+/** In place of a caller whom it does not depend on. */
+const NOBODY: Caller = { uid: 0, gid: 0, umask: 0 };
 
 export class VolumeOperations implements Omit<FileSystem<Transaction>, 'unmount'> {
   readonly layout: Layout;
@@ -154,6 +157,10 @@ export class VolumeOperations implements Omit<FileSystem<Transaction>, 'unmount'
     if (changes.accessSeconds !== undefined) this.#access.forget(inode);
   }
 
+  changeFlags(tx: Transaction, inode: number, changes: FlagChanges): void {
+    changeFileFlags(tx, this.#table.get(tx, inode), changes);
+  }
+
   getExtendedAttribute(tx: Transaction, inode: number, name: Uint8Array): Uint8Array {
     const { attributes, acls } = this.parts;
     if (!acls.enabled && isAclName(name)) throw fsError('EOPNOTSUPP');
@@ -175,6 +182,7 @@ export class VolumeOperations implements Omit<FileSystem<Transaction>, 'unmount'
   ): void {
     if (!hasFeature(this.parts.superblock.view, 'attributes')) throw fsError('EOPNOTSUPP');
     const found = this.#table.get(tx, inode);
+    requireChangeable(found);
     if (isAclName(name)) this.parts.acls.set(tx, found, name, value);
     else this.parts.attributes.set(tx, found, name, value, mode);
   }
@@ -182,6 +190,7 @@ export class VolumeOperations implements Omit<FileSystem<Transaction>, 'unmount'
   removeExtendedAttribute(tx: Transaction, inode: number, name: Uint8Array): void {
     const { attributes, acls } = this.parts;
     const found = this.#table.get(tx, inode);
+    requireChangeable(found);
     if (isAclName(name)) acls.remove(tx, found, name);
     else attributes.remove(tx, found, name);
   }
@@ -196,6 +205,10 @@ export class VolumeOperations implements Omit<FileSystem<Transaction>, 'unmount'
     return inode;
   }
 
+  createUnnamed(tx: Transaction, parent: number, request: CreateRequest): number {
+    return this.#names.createUnnamed(tx, parent, request);
+  }
+
   symlink(tx: Transaction, parent: number, name: Uint8Array, target: Uint8Array, caller: Caller): number {
     return this.#names.symlink(tx, parent, name, target, caller);
   }
@@ -206,7 +219,7 @@ export class VolumeOperations implements Omit<FileSystem<Transaction>, 'unmount'
 
   link(tx: Transaction, inode: number, parent: number, name: Uint8Array): void {
     this.#stayBehindWrites(tx, inode);
-    this.#names.link(tx, inode, parent, name);
+    this.#names.link(tx, inode, parent, name, this.parts.references.isUnnamed(inode));
     this.#paths.remember(inode, parent);
   }
 
@@ -225,10 +238,11 @@ export class VolumeOperations implements Omit<FileSystem<Transaction>, 'unmount'
     newParent: number,
     newName: Uint8Array,
     flags: number,
+    caller = NOBODY,
   ): number {
     const inode = this.#names.lookup(tx, parent, name);
     this.#stayBehindWrites(tx, inode);
-    const left = this.#names.rename(tx, parent, name, newParent, newName, flags);
+    const left = this.#names.rename(tx, parent, name, newParent, newName, flags, caller);
     this.#paths.remember(inode, newParent);
     return left;
   }
@@ -286,21 +300,16 @@ export class VolumeOperations implements Omit<FileSystem<Transaction>, 'unmount'
     this.parts.spaceWatch.changed = changed;
   }
 
-  /**
-   * Where the file's data lies: each stretch of its blocks that lies together on the device, in the
-   * order of the file; holes are left out. Nothing where the data is in the inode. EINVAL if it is
-   * no regular file.
-   */
-  visitExtents(tx: Transaction, inode: number, visit: ExtentVisitor): void {
+  visitExtents(tx: Transaction, inode: number, visit: ExtentVisitor, fromBlock = 0): void {
     const { blockBytes } = this.layout;
     const file = this.#table.get(tx, inode);
     requireRegular(file);
     if (isInline(file)) return;
     const end = Math.ceil(sizeOf(file) / blockBytes);
-    for (let at = 0; at < end; ) {
+    for (let at = fromBlock; at < end; ) {
       const { block, length, unwritten } = this.parts.files.extents.find(tx, file, at);
       const part = Math.min(length, end - at);
-      if (block !== 0) visit(at, block, part, unwritten);
+      if (block !== 0 && visit(at, block, part, unwritten) === false) return;
       at += part;
     }
   }

@@ -9,7 +9,7 @@
 
 import type { Device } from '../aio/device.ts';
 import { assemble } from './assemble.ts';
-import type { FileSystem, SpaceStatistics } from './base/filesystem.ts';
+import type { FileSystem, SpaceStatistics, WholeVolume } from './base/filesystem.ts';
 import type { Turns } from './base/turns.ts';
 import type { DefragmentedRange, DefragmentRequest } from './data/defragmentation.ts';
 import { onlyReadable, unknownFeatures } from './format/features.ts';
@@ -18,6 +18,7 @@ import { recover } from './journal/recovery.ts';
 import { failureInWords } from './life/health.ts';
 import { surveyRound } from './life/survey-round.ts';
 import type { VolumeAdjustment, VolumeCounters, VolumeOptions } from './life/volume-options.ts';
+import { MountedWhole } from './life/whole-volume.ts';
 import type { SpaceSurvey } from './transaction/space-survey.ts';
 import type { Transaction } from './transaction/transaction.ts';
 import { countersOf } from './volume-counters.ts';
@@ -41,6 +42,8 @@ export class Volume extends VolumeOperations implements FileSystem<Transaction> 
   get failureInWords(): string {
     return failureInWords(this.parts.committer.failure);
   }
+
+  readonly whole: WholeVolume = new MountedWhole(this.parts);
 
   get label(): string {
     return this.parts.superblock.label;
@@ -124,6 +127,24 @@ export class Volume extends VolumeOperations implements FileSystem<Transaction> 
   /** Makes a hole of the range, where the file keeps its size. @throws as `fallocate` */
   punchHole(inode: number, offsetBytes: number, lengthBytes: number): Promise<void> {
     return this.fallocate({ ...OWN_CHANGE, action: 'punch', inode, offsetBytes, lengthBytes });
+  }
+
+  /**
+   * Takes a range out of the file; what follows moves up to its place. In transactions of bounded
+   * size, each of which leaves the file whole: a crash may leave the range as a hole somewhere
+   * between where it was and the end.
+   * @throws FsError as `fallocate`; EINVAL where it is not whole blocks, or reaches the end
+   */
+  collapseRange(inode: number, offsetBytes: number, lengthBytes: number): Promise<void> {
+    return this.fallocate({ ...OWN_CHANGE, action: 'collapse', inode, offsetBytes, lengthBytes });
+  }
+
+  /**
+   * Puts a hole into the file; what follows moves behind it. As `collapseRange` in a crash.
+   * @throws FsError as `fallocate`; EINVAL where it is not whole blocks, or begins at the end
+   */
+  insertRange(inode: number, offsetBytes: number, lengthBytes: number): Promise<void> {
+    return this.fallocate({ ...OWN_CHANGE, action: 'insert', inode, offsetBytes, lengthBytes });
   }
 
   /**

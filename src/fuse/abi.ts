@@ -180,6 +180,10 @@ export const StatxOut = record('fuse_statx_out', 288, {
 /** STATX_BASIC_STATS and STATX_BTIME. */
 export const STATX_ALL = 0x0fff;
 
+/** STATX_ATTR_* that there are here. Linux up to 6.18 does not pass them on (fuse_do_statx). */
+export const StatxAttribute = { IMMUTABLE: 0x10, APPEND: 0x20, NODUMP: 0x40 } as const;
+export const STATX_ATTRIBUTES = StatxAttribute.IMMUTABLE | StatxAttribute.APPEND | StatxAttribute.NODUMP;
+
 export const Kstatfs = record('fuse_kstatfs', 80, {
   blocks: new U64(0),
   bfree: new U64(8),
@@ -416,6 +420,8 @@ export const SetattrValid = {
   MTIME: 1 << 5,
   ATIME_NOW: 1 << 7,
   MTIME_NOW: 1 << 8,
+  /** An open file is named: its times are handed over, or it is truncated. */
+  FH: 1 << 6,
   CTIME: 1 << 10,
   KILL_SUIDGID: 1 << 11,
 } as const;
@@ -427,13 +433,27 @@ export const SetattrValid = {
 export const READ_LOCKOWNER = 1 << 1;
 /** LOCKOWNER, as with READ, where a write(2) goes past the page cache. */
 export const WriteFlag = { CACHE: 1 << 0, LOCKOWNER: 1 << 1, KILL_SUIDGID: 1 << 2 } as const;
+export const BmapIn = record('fuse_bmap_in', 16, {
+  block: new U64(0),
+  blocksize: new U32(8),
+  padding: new U32(12),
+});
+export const BmapOut = record('fuse_bmap_out', 8, { block: new U64(0) });
+/** struct fsxattr of linux/fs.h. */
+export const FsXattr = record('fsxattr', 28, {
+  xflags: new U32(0),
+  extsize: new U32(4),
+  nextents: new U32(8),
+  projid: new U32(12),
+  cowextsize: new U32(16),
+  pad: new Bytes(20, 8),
+});
 /** FUSE_IOCTL_DIR: on a directory. */
 export const IOCTL_DIR = 1 << 4;
 export const OpenOutFlag = { KEEP_CACHE: 1 << 1, CACHE_DIR: 1 << 3 } as const;
 
 /**
- * Bits 0–31 of the flags of INIT. Bits 32 and up travel in `flags2`, and only with INIT_EXT; none
- * of those is used yet.
+ * Bits 0–31 of the flags of INIT.
  */
 export const InitFlag = {
   ASYNC_READ: 1 << 0,
@@ -455,6 +475,12 @@ export const InitFlag = {
   SETXATTR_EXT: 1 << 29,
   INIT_EXT: 1 << 30,
 } as const;
+
+/** Bits 32 and up, which travel in `flags2`, and only with INIT_EXT. */
+export const InitFlag2 = { ALLOW_IDMAP: 1 << (40 - 32) } as const;
+
+/** FUSE_INVALID_UIDGID: who asks is not said. */
+export const NO_CALLER = 0xffff_ffff;
 
 /** A high word of this or more means a value of 2^53 or more. */
 const INEXACT_HIGH = 1 << 21;

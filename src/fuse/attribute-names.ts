@@ -23,8 +23,6 @@ const SELINUX_PLACE = '/sys/fs/selinux';
 const LABEL_NAME = new TextEncoder().encode('security.selinux');
 let hasSelinux: boolean | undefined;
 
-const ROOT_UID = 0;
-
 function prefix(text: string): Uint8Array {
   return new TextEncoder().encode(text);
 }
@@ -67,7 +65,7 @@ export function isImpossibleLabel(name: Uint8Array): boolean {
   return !hasSelinux;
 }
 
-/** Whether listxattr(2) tells this user of the name. */
-export function isListed(name: Uint8Array, support: AttributeSupport, uid: number): boolean {
-  return nameFlaw(name, support) === undefined && (uid === ROOT_UID || !isIn(TRUSTED, name));
+/** Whether listxattr(2) tells of the name: of `trusted.` to root only. */
+export function isListed(name: Uint8Array, support: AttributeSupport, asksRoot: () => boolean): boolean {
+  return nameFlaw(name, support) === undefined && (!isIn(TRUSTED, name) || asksRoot());
 }

@@ -3,7 +3,7 @@
  */
 import { PERMISSION_BITS } from '../common/permissions.ts';
 import { fsError, fsErrorFromNumber } from '../fs/base/errors.ts';
-import type { TransactionHandle } from '../fs/base/filesystem.ts';
+import { FileFlag, type TransactionHandle } from '../fs/base/filesystem.ts';
 import { exact, GETATTR_FH, GetattrIn, Opcode, SetattrIn, SetattrValid, StatxIn } from './abi.ts';
 import { encodeAttrOut, encodeStatfsOut, encodeStatxOut, isRegularMode } from './encoding.ts';
 import {
@@ -14,6 +14,7 @@ import {
   readAttributes,
   row,
 } from './handler-parts.ts';
+import { expectMayGoOn, isFixed } from './protected-files.ts';
 import type { FuseRequest } from './request.ts';
 
 function performReadAttributes(request: FuseRequest, tx: TransactionHandle): void {
@@ -32,6 +33,12 @@ function answerAttributes(request: FuseRequest): void {
   const { wire, answerAt, attributes, conversation } = request;
   const mayKeep = mayKeepAttributes(request);
   request.answerShort(encodeAttrOut(wire, answerAt, attributes, conversation.preferredBytes, mayKeep));
+}
+
+/** The kernel asks so before it opens or writes to a file whose attributes it may not keep. */
+function answerGetattr(request: FuseRequest): void {
+  if (isFixed(request.attributes)) expectMayGoOn(request.attributes.flags, request.callerPid);
+  answerAttributes(request);
 }
 
 function answerStatx(request: FuseRequest): void {
@@ -73,6 +80,8 @@ function decodeSetattr(request: FuseRequest): void {
   const killsByItself = request.setattr.killPrivileges && !request.setattr.resizes;
   request.setattr.changesOther = (valid & OTHER_THAN_SIZE) !== 0 || killsByItself;
   request.setattr.changes.killPrivileges = killsByItself || undefined;
+  const isKept = request.setattr.flushesTimes && (valid & SetattrValid.FH) !== 0;
+  request.setattr.changes.kept = isKept || undefined;
   decodeOwnership(request, valid);
   decodeTimes(request, valid);
 }
@@ -125,6 +134,7 @@ function performSetattr(request: FuseRequest, tx: TransactionHandle): void {
     filesystem.readAttributes(tx, request.inode, request.attributes);
     blockCounts.perhapsTold(request.inode);
   } else readAttributes(request, tx, request.inode);
+  if ((request.attributes.flags & FileFlag.synchronous) !== 0) request.synchronous = true;
   const truncates = request.setattr.resizes && request.setattr.killPrivileges;
   if (!request.setattr.dropsPrivileges && !truncates) return;
   const kept = keptMode(request);
@@ -147,17 +157,21 @@ function performSetattr(request: FuseRequest, tx: TransactionHandle): void {
  * so by a SETATTR of nothing. It goes on with the mode in our answer, so that nobody can run the
  * file as its owner between the write and the next look at its attributes. Set-group-id without
  * execution by the group goes with a stranger's write only (setattr_should_drop_sgid in the
- * kernel); we know the caller's first group. Asked where no other bit is left to go, it is this
- * one.
+ * kernel); of the caller's groups we may know the first only. Asked where no other bit is left to
+ * go, it is this one.
  */
-function keptMode({ attributes, caller, setattr }: FuseRequest): number {
-  const { dropsPrivileges } = setattr;
-  const { mode, gid } = attributes;
+function keptMode(request: FuseRequest): number {
+  const { dropsPrivileges } = request.setattr;
+  const { mode, gid } = request.attributes;
   if (!isRegularMode(mode)) return mode;
   const groupRuns = (mode & GROUP_EXECUTE) !== 0;
   const onlyGroup = dropsPrivileges && (mode & SET_USER_ID) === 0;
-  const dropsGroup = groupRuns || onlyGroup || caller.gid !== gid;
+  const dropsGroup = groupRuns || onlyGroup || ((mode & SET_GROUP_ID) !== 0 && !isInGroup(request, gid));
   return mode & ~SET_USER_ID & (dropsGroup ? ~SET_GROUP_ID : ~0);
+}
+
+function isInGroup({ asker }: FuseRequest, group: number): boolean {
+  return asker.gid === group || asker.groups.includes(group);
 }
 
 function performStatfs(request: FuseRequest, tx: TransactionHandle): void {
@@ -176,7 +190,7 @@ export const attributeOperations: readonly OperationRow[] = [
       bodyBytes: GetattrIn.sizeBytes,
       decode: decodeGetattr,
       perform: performReadAttributes,
-      answer: answerAttributes,
+      answer: answerGetattr,
     }),
   ],
   [

@@ -84,6 +84,7 @@ function decodeRead(request: FuseRequest): void {
   if ((readIn.read_flags.get(wire.view, bodyAt) & READ_LOCKOWNER) === 0) {
     request.conversation.cachedPages.filled(request.inode);
   }
+  transfer.mustBeDurable = false;
   transfer.resultOffset = request.memoryOffset;
   transfer.resultBytes = 0;
 }
@@ -96,6 +97,7 @@ function answerRead(request: FuseRequest): void {
 function decodeWrite(request: FuseRequest): void {
   const { wire, bodyAt, conversation, transfer } = request;
   transfer.inode = request.inode;
+  transfer.mustBeDurable = false;
   transfer.pastCache = false;
   const flags = writeIn.write_flags.get(wire.view, bodyAt);
   const cached = (flags & WriteFlag.CACHE) !== 0;

@@ -5,7 +5,7 @@
  * kernel learns stays true until it asks for a change, and it may keep it for ever; where that is
  * not so, the answer says so (`attributesValidSeconds`).
  */
-import type { Attributes, SpaceStatistics } from '../fs/base/filesystem.ts';
+import { type Attributes, FileFlag, type SpaceStatistics } from '../fs/base/filesystem.ts';
 import {
   Attr,
   AttrOut,
@@ -16,7 +16,9 @@ import {
   OpenOut,
   OutHeader,
   STATX_ALL,
+  STATX_ATTRIBUTES,
   Statx,
+  StatxAttribute,
   StatxOut,
   StatxTime,
   type Wire,
@@ -46,6 +48,7 @@ const SYMLINK = 0o120000;
 const REGULAR = 0o100000;
 const DIRECTORY = 0o040000;
 const SET_ID_BITS = 0o6000;
+const FIXED_FLAGS = FileFlag.immutable | FileFlag.appendOnly;
 
 export function isDirectoryMode(mode: number): boolean {
   return (mode & FILE_TYPE_MASK) === DIRECTORY;
@@ -62,11 +65,14 @@ export function isRegularMode(mode: number): boolean {
 /**
  * How long the kernel may believe the attributes. A write clears set-user-id and set-group-id on
  * our side (HANDLE_KILLPRIV_V2), and the kernel goes on with the mode that it has: it must ask
- * again before it lets anybody run such a file. Nor may it where something else forbids to keep
- * them (`mayKeep`).
+ * again before it lets anybody run such a file. Of a file that not everybody may change who has the
+ * right to write, it must ask before it is opened (protected-files.ts). Nor may it keep them where
+ * something else forbids it (`mayKeep`).
  */
-function attributesValidSeconds(mode: number, mayKeep: boolean): number {
-  return !mayKeep || ((mode & SET_ID_BITS) !== 0 && isRegularMode(mode)) ? 0 : FOREVER_SECONDS;
+function attributesValidSeconds({ mode, flags }: Attributes, mayKeep: boolean): number {
+  if (!mayKeep) return 0;
+  const asksAgain = (mode & SET_ID_BITS) !== 0 || (flags & FIXED_FLAGS) !== 0;
+  return asksAgain && isRegularMode(mode) ? 0 : FOREVER_SECONDS;
 }
 
 export function emptyAttributes(): Attributes {
@@ -88,6 +94,8 @@ export function emptyAttributes(): Attributes {
     changeNanoseconds: 0,
     birthSeconds: 0,
     birthNanoseconds: 0,
+    flags: 0,
+    projectId: 0,
   };
 }
 
@@ -144,7 +152,7 @@ export function encodeAttrOut(
   preferredBytes: number,
   mayKeep: boolean,
 ): number {
-  attrOut.attr_valid.set(wire.view, at, attributesValidSeconds(attributes.mode, mayKeep));
+  attrOut.attr_valid.set(wire.view, at, attributesValidSeconds(attributes, mayKeep));
   attrOut.attr_valid_nsec.set(wire.view, at, 0);
   attrOut.dummy.set(wire.view, at, 0);
   encodeAttr(wire, at + attrOut.attr.offset, attributes, preferredBytes);
@@ -162,7 +170,7 @@ export function encodeEntryOut(
   entryOut.nodeid.set(wire.view, at, attributes.inode);
   entryOut.generation.set(wire.view, at, attributes.generation);
   entryOut.entry_valid.set(wire.view, at, FOREVER_SECONDS);
-  entryOut.attr_valid.set(wire.view, at, attributesValidSeconds(attributes.mode, mayKeep));
+  entryOut.attr_valid.set(wire.view, at, attributesValidSeconds(attributes, mayKeep));
   entryOut.entry_valid_nsec.set(wire.view, at, 0);
   entryOut.attr_valid_nsec.set(wire.view, at, 0);
   encodeAttr(wire, at + entryOut.attr.offset, attributes, preferredBytes);
@@ -199,6 +207,15 @@ function minorOf(deviceNumber: number): number {
   return (deviceNumber & 0xff) | ((deviceNumber >>> 12) & 0xf_ff00);
 }
 
+/** STATX_ATTR_IMMUTABLE and its like. */
+function statxAttributes(flags: number): number {
+  let attributes = 0;
+  if ((flags & FileFlag.immutable) !== 0) attributes |= StatxAttribute.IMMUTABLE;
+  if ((flags & FileFlag.appendOnly) !== 0) attributes |= StatxAttribute.APPEND;
+  if ((flags & FileFlag.noDump) !== 0) attributes |= StatxAttribute.NODUMP;
+  return attributes;
+}
+
 /** Writes fuse_statx_out, with the birth time; returns its length. */
 export function encodeStatxOut(
   wire: Wire,
@@ -208,7 +225,7 @@ export function encodeStatxOut(
   mayKeep: boolean,
 ): number {
   wire.clear(at, statxOut.sizeBytes);
-  statxOut.attr_valid.set(wire.view, at, attributesValidSeconds(attributes.mode, mayKeep));
+  statxOut.attr_valid.set(wire.view, at, attributesValidSeconds(attributes, mayKeep));
   const stat = at + statxOut.stat.offset;
   statx.mask.set(wire.view, stat, STATX_ALL);
   statx.blksize.set(wire.view, stat, preferredBytes);
@@ -223,6 +240,8 @@ export function encodeStatxOut(
   encodeStatxTime(wire, stat + statx.btime.offset, attributes.birthSeconds, attributes.birthNanoseconds);
   encodeStatxTime(wire, stat + statx.ctime.offset, attributes.changeSeconds, attributes.changeNanoseconds);
   encodeStatxTime(wire, stat + statx.mtime.offset, attributes.modifySeconds, attributes.modifyNanoseconds);
+  statx.attributes.set(wire.view, stat, statxAttributes(attributes.flags));
+  statx.attributes_mask.set(wire.view, stat, STATX_ATTRIBUTES);
   statx.rdev_major.set(wire.view, stat, majorOf(attributes.deviceNumber));
   statx.rdev_minor.set(wire.view, stat, minorOf(attributes.deviceNumber));
   return statxOut.sizeBytes;

@@ -50,6 +50,7 @@ function decodeSet(request: FuseRequest): void {
   if (bodyEnd - bodyAt < headBytes) throw fsError('EINVAL');
   const lengthBytes = SetxattrIn.size.get(wire.view, bodyAt);
   const flags = isLong ? SetxattrIn.setxattr_flags.get(wire.view, bodyAt) : 0;
+  extended.movedSpace = false;
   extended.mode = setMode(SetxattrIn.flags.get(wire.view, bodyAt));
   readName(request, headBytes);
   extended.value = request.rest();
@@ -57,13 +58,40 @@ function decodeSet(request: FuseRequest): void {
   extended.dropsSetGroupId = (flags & SETXATTR_ACL_KILL_SGID) !== 0 && isAccessAcl(extended.name);
 }
 
+function sectorsOf({ inode, attributes, conversation }: FuseRequest, tx: TransactionHandle): number {
+  conversation.filesystem.readAttributes(tx, inode, attributes);
+  return attributes.sectors;
+}
+
+/** Makes a change, and notes whether the inode takes another space by it. */
+function noteSpace(request: FuseRequest, tx: TransactionHandle, change: () => void): void {
+  const { extended } = request;
+  extended.movedSpace = false;
+  const before = sectorsOf(request, tx);
+  change();
+  extended.movedSpace = sectorsOf(request, tx) !== before;
+}
+
+/**
+ * The kernel asks again for the time of change, and goes on with the space that it knows. And an
+ * answer that is under way must not make the old time count as fresh; see told-directories.ts.
+ */
+function sendChanged(request: FuseRequest): number {
+  const { inode, extended, callerPid, conversation } = request;
+  const { notices, toldDirectories } = conversation;
+  if (extended.movedSpace) notices.forgetAttributesNow(inode);
+  else toldDirectories.changed(inode, callerPid, notices);
+  return conversation.reply(request);
+}
+
 function performSet(request: FuseRequest, tx: TransactionHandle): void {
-  const { inode, extended, attributes } = request;
+  const { inode, extended } = request;
   const { filesystem } = request.conversation;
-  filesystem.setExtendedAttribute(tx, inode, extended.name, extended.value, extended.mode);
+  noteSpace(request, tx, () =>
+    filesystem.setExtendedAttribute(tx, inode, extended.name, extended.value, extended.mode),
+  );
   if (!extended.dropsSetGroupId) return;
-  filesystem.readAttributes(tx, inode, attributes);
-  const { mode } = attributes;
+  const { mode } = request.attributes;
   if ((mode & SET_GROUP_ID) === 0) return;
   filesystem.changeAttributes(tx, inode, { mode: mode & PERMISSION_BITS & ~SET_GROUP_ID });
 }
@@ -86,11 +114,12 @@ function decodeList(request: FuseRequest): void {
   request.extended.mostBytes = GetxattrIn.size.get(request.wire.view, request.bodyAt);
 }
 
-function performList({ inode, extended, caller, conversation }: FuseRequest, tx: TransactionHandle): void {
+function performList(request: FuseRequest, tx: TransactionHandle): void {
+  const { inode, extended, conversation } = request;
   const { filesystem, attributeSupport } = conversation;
   const names = filesystem
     .listExtendedAttributes(tx, inode)
-    .filter((name) => isListed(name, attributeSupport, caller.uid));
+    .filter((name) => isListed(name, attributeSupport, () => request.comesFromRoot));
   const list = new Uint8Array(names.reduce((bytes, name) => bytes + name.length + 1, 0));
   let at = 0;
   for (const name of names) {
@@ -115,8 +144,14 @@ function answerFound(request: FuseRequest): void {
   request.answerLong(memoryOffset, found.length);
 }
 
-function performRemove({ inode, extended, conversation }: FuseRequest, tx: TransactionHandle): void {
-  conversation.filesystem.removeExtendedAttribute(tx, inode, extended.name);
+function decodeRemove(request: FuseRequest): void {
+  request.extended.movedSpace = false;
+  readName(request, 0);
+}
+
+function performRemove(request: FuseRequest, tx: TransactionHandle): void {
+  const { inode, extended, conversation } = request;
+  noteSpace(request, tx, () => conversation.filesystem.removeExtendedAttribute(tx, inode, extended.name));
 }
 
 export const extendedAttributeOperations: readonly OperationRow[] = [
@@ -127,6 +162,7 @@ export const extendedAttributeOperations: readonly OperationRow[] = [
       bodyBytes: SETXATTR_COMPAT_BYTES,
       decode: decodeSet,
       perform: performSet,
+      send: sendChanged,
     }),
   ],
   [
@@ -151,8 +187,9 @@ export const extendedAttributeOperations: readonly OperationRow[] = [
     Opcode.REMOVEXATTR,
     metadata('removexattr', {
       changes: 'others',
-      decode: (request) => readName(request, 0),
+      decode: decodeRemove,
       perform: performRemove,
+      send: sendChanged,
     }),
   ],
 ];

@@ -97,6 +97,26 @@ function answerCreate(request: FuseRequest): void {
   request.answerShort(entryBytes + openBytes);
 }
 
+/** The arguments are CREATE's; the name is none. */
+function decodeTmpfile(request: FuseRequest): void {
+  const { wire, bodyAt } = request;
+  request.names.mode = CreateIn.mode.get(wire.view, bodyAt);
+  request.names.deviceNumber = 0;
+  request.caller.umask = CreateIn.umask.get(wire.view, bodyAt);
+}
+
+function performTmpfile(request: FuseRequest, tx: TransactionHandle): void {
+  request.entryInode = 0;
+  foundEntry(request, tx, request.conversation.filesystem.createUnnamed(tx, request.inode, request.names));
+}
+
+/** The filesystem took the kernel's reference; whoever does not get the answer holds none. */
+function tmpfileOver(request: FuseRequest, failure: unknown, delivered: boolean): void {
+  const { entryInode, conversation } = request;
+  if (entryInode === 0 || (failure === undefined && delivered)) return;
+  conversation.filesystem.forget(entryInode, 1);
+}
+
 function decodeSymlink(request: FuseRequest): void {
   request.names.name = request.text(0);
   request.names.newName = request.text(0);
@@ -147,18 +167,11 @@ function decodeRename(request: FuseRequest): void {
   request.names.newName = request.text(0);
 }
 
-/**
- * Flags that a rename may have. A whiteout is the business of an overlay's upper layer, which FUSE
- * cannot be.
- */
-const RENAME_FLAGS = RenameFlag.noReplace | RenameFlag.exchange;
-
 function decodeRename2(request: FuseRequest): void {
   beginRename(request);
   const { wire, bodyAt } = request;
   request.names.newParent = exact(Rename2In.newdir, wire.view, bodyAt, 'ESTALE');
   request.names.flags = Rename2In.flags.get(wire.view, bodyAt);
-  if ((request.names.flags & ~RENAME_FLAGS) !== 0) throw fsError('EINVAL');
   request.names.name = request.text(Rename2In.sizeBytes);
   request.names.newName = request.text(0);
 }
@@ -167,7 +180,7 @@ function performRename(request: FuseRequest, tx: TransactionHandle): void {
   const { filesystem } = request.conversation;
   const { inode, names } = request;
   const { name, newParent, newName, flags } = names;
-  lostName(request, filesystem.rename(tx, inode, name, newParent, newName, flags));
+  lostName(request, filesystem.rename(tx, inode, name, newParent, newName, flags, request.caller));
   if (inode === newParent) return;
   names.movedDirectory = directoryAt(request, tx, newParent, newName);
   if ((flags & RenameFlag.exchange) !== 0) names.exchangedDirectory = directoryAt(request, tx, inode, name);
@@ -230,6 +243,17 @@ export const nameOperations: readonly OperationRow[] = [
       begin: beginCreate,
       answer: answerCreate,
       ...createParts,
+    }),
+  ],
+  [
+    Opcode.TMPFILE,
+    metadata('tmpfile', {
+      changes: 'others',
+      bodyBytes: CreateIn.sizeBytes,
+      decode: decodeTmpfile,
+      perform: performTmpfile,
+      answer: answerCreate,
+      over: tmpfileOver,
     }),
   ],
   [

@@ -11,6 +11,7 @@ import {
   FUSE_MINOR_LEAST,
   FUSE_MINOR_MOST,
   InitFlag,
+  InitFlag2,
   InitIn,
   InitOut,
   type Wire,
@@ -48,10 +49,19 @@ const wanted: readonly [flag: number, reason: string][] = [
 ];
 const wantedFlags = wanted.reduce((flags, [flag]) => flags | flag, 0);
 
+/**
+ * The second word. With idmapped mounts allowed the kernel says who asks only where an inode is
+ * made, as his numbers are on that mount; who else wants to know looks at the thread
+ * (`FuseRequest.asker`). It wants `default_permissions`, which every mount here has.
+ */
+const wantedFlags2 = InitFlag2.ALLOW_IDMAP;
+
 /** What the kernel and Quarry agreed on. */
 export interface Agreement {
   readonly minor: number;
   readonly flags: number;
+  /** Bits 32 and up. */
+  readonly flags2: number;
   readonly maxReadaheadBytes: number;
 }
 
@@ -60,14 +70,20 @@ export interface InitRequest {
   readonly minor: number;
   readonly maxReadaheadBytes: number;
   readonly flags: number;
+  /** 0 without INIT_EXT. */
+  readonly flags2: number;
 }
 
-export function decodeInit(wire: Wire, at: number): InitRequest {
+/** @param lengthBytes of what the kernel sent: older ones send less than the struct */
+export function decodeInit(wire: Wire, at: number, lengthBytes: number): InitRequest {
+  const flags = InitIn.flags.get(wire.view, at);
+  const isLong = lengthBytes >= InitIn.sizeBytes;
   return {
     major: InitIn.major.get(wire.view, at),
     minor: InitIn.minor.get(wire.view, at),
     maxReadaheadBytes: InitIn.max_readahead.get(wire.view, at),
-    flags: InitIn.flags.get(wire.view, at),
+    flags,
+    flags2: isLong && (flags & InitFlag.INIT_EXT) !== 0 ? InitIn.flags2.get(wire.view, at) : 0,
   };
 }
 
@@ -83,9 +99,12 @@ const TOO_OLD: ErrnoName = 'EPROTO';
 export function agree(offer: InitRequest, unwanted = 0): Agreement {
   if (offer.major < FUSE_MAJOR) throw fsError(TOO_OLD);
   if (offer.major === FUSE_MAJOR && offer.minor < FUSE_MINOR_LEAST) throw fsError(TOO_OLD);
+  const flags2 = offer.flags2 & wantedFlags2;
+  const extension = flags2 === 0 ? 0 : InitFlag.INIT_EXT;
   return {
     minor: offer.major > FUSE_MAJOR ? FUSE_MINOR_MOST : Math.min(offer.minor, FUSE_MINOR_MOST),
-    flags: (offer.flags & wantedFlags & ~unwanted) >>> 0,
+    flags: (offer.flags & (wantedFlags | extension) & ~unwanted) >>> 0,
+    flags2,
     // The kernel takes it down to the read_ahead_kb of the mount, which is raised after mounting.
     maxReadaheadBytes: Math.min(offer.maxReadaheadBytes, MAX_READAHEAD_BYTES),
   };
@@ -102,6 +121,7 @@ export function encodeInitOut(wire: Wire, at: number, agreement: Agreement): num
   InitOut.minor.set(wire.view, at, agreement.minor);
   InitOut.max_readahead.set(wire.view, at, agreement.maxReadaheadBytes);
   InitOut.flags.set(wire.view, at, agreement.flags);
+  InitOut.flags2.set(wire.view, at, agreement.flags2);
   InitOut.max_background.set(wire.view, at, MAX_BACKGROUND);
   InitOut.congestion_threshold.set(wire.view, at, CONGESTION_THRESHOLD);
   InitOut.max_write.set(wire.view, at, MAX_TRANSFER_BYTES);

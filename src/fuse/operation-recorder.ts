@@ -199,7 +199,7 @@ export class OperationRecorder {
 
   /** What has blocks afterwards was written, as far as a record can tell; a hole has no word. */
   #allocated({ ranges: { fallocate } }: FuseRequest): void {
-    if (fallocate.action !== 'allocate' || fallocate.keepSize) return;
+    if (fallocate.action === 'punch' || fallocate.keepSize) return;
     this.#gotBlocks(fallocate.inode, fallocate.offsetBytes, fallocate.lengthBytes);
   }
 

@@ -10,6 +10,7 @@
  */
 import { OPCODE_LIMIT, Opcode } from './abi.ts';
 import { attributeOperations } from './attribute-operations.ts';
+import { bmapOperations } from './bmap-operation.ts';
 import { contentOperations } from './content-operations.ts';
 import { extendedAttributeOperations } from './extended-attribute-operations.ts';
 import { type OperationRow, refused } from './handler-parts.ts';
@@ -25,13 +26,10 @@ const refusedOperations: readonly OperationRow[] = [
   // default_permissions: the kernel checks access by itself.
   [Opcode.ACCESS, refused('access', 'ENOSYS')],
 
-  // Not yet: the kernel remembers ENOSYS, and says EOPNOTSUPP.
-  [Opcode.TMPFILE, refused('tmpfile', 'ENOSYS', { changes: 'names' })],
-  // Never: locks are the kernel's own, and the blocks of a file move.
+  // Never: locks are the kernel's own.
   [Opcode.GETLK, refused('getlk', 'ENOSYS')],
   [Opcode.SETLK, refused('setlk', 'ENOSYS')],
   [Opcode.SETLKW, refused('setlkw', 'ENOSYS')],
-  [Opcode.BMAP, refused('bmap', 'ENOSYS')],
   [Opcode.POLL, refused('poll', 'ENOSYS')],
   [Opcode.SETUPMAPPING, refused('setupmapping', 'ENOSYS')],
   [Opcode.REMOVEMAPPING, refused('removemapping', 'ENOSYS')],
@@ -48,6 +46,7 @@ const families = [
   contentOperations,
   rangeOperations,
   ioctlOperations,
+  bmapOperations,
   refusedOperations,
 ];
 const byOpcode: Handler[] = new Array<Handler>(OPCODE_LIMIT).fill(unknownOperation);

@@ -48,7 +48,7 @@ function keepsTimes({ conversation: { agreement } }: FuseRequest): boolean {
 }
 
 function decodeFallocate(request: FuseRequest): void {
-  const { wire, bodyAt, caller, inode } = request;
+  const { wire, bodyAt, inode } = request;
   const { fallocate } = request.ranges;
   const mode = FallocateIn.mode.get(wire.view, bodyAt);
   const action = ACTIONS.get(mode);
@@ -59,7 +59,7 @@ function decodeFallocate(request: FuseRequest): void {
   fallocate.lengthBytes = exact(FallocateIn.length, wire.view, bodyAt, 'EFBIG');
   fallocate.keepSize = (mode & KEEP_SIZE) !== 0;
   fallocate.updateTimes = !keepsTimes(request);
-  fallocate.killPrivileges = caller.uid !== 0;
+  fallocate.killPrivileges = !request.comesFromRoot;
 }
 
 function beginFallocate(request: FuseRequest): void {
@@ -90,7 +90,7 @@ function answerLseek(request: FuseRequest): void {
 }
 
 function decodeCopy(request: FuseRequest): void {
-  const { wire, bodyAt, caller, inode, ranges } = request;
+  const { wire, bodyAt, inode, ranges } = request;
   const { copy } = ranges;
   if (CopyFileRangeIn.flags.get(wire.view, bodyAt) !== 0) throw fsError('EINVAL');
   copy.from = inode;
@@ -99,7 +99,7 @@ function decodeCopy(request: FuseRequest): void {
   copy.toBytes = exact(CopyFileRangeIn.off_out, wire.view, bodyAt, 'EFBIG');
   copy.lengthBytes = Math.min(CopyFileRangeIn.len.get(wire.view, bodyAt), MOST_REQUEST_BYTES);
   copy.updateTimes = !keepsTimes(request);
-  copy.killPrivileges = caller.uid !== 0;
+  copy.killPrivileges = !request.comesFromRoot;
   // The one that changes: with -o sync it is what has to be on disk.
   request.inode = copy.to;
 }

@@ -28,7 +28,7 @@ import type {
   SpaceStatistics,
   TransactionHandle,
 } from '../fs/base/filesystem.ts';
-import { InHeader, OutHeader, type Wire } from './abi.ts';
+import { InHeader, NO_CALLER, OutHeader, type Wire } from './abi.ts';
 import { AttributeArguments } from './arguments/attributes.ts';
 import { ByteArguments } from './arguments/bytes.ts';
 import { ExtendedAttributeArguments } from './arguments/extended-attributes.ts';
@@ -39,6 +39,7 @@ import { Transfer } from './arguments/transfer.ts';
 import type { AttributeSupport } from './attribute-names.ts';
 import type { BlockCounts } from './block-counts.ts';
 import type { CachedPages } from './cached-pages.ts';
+import { type Credentials, credentialsOf } from './calling-thread.ts';
 import type { DirectoryCookies } from './directory-cookies.ts';
 import { DirectoryListing } from './directory-listing.ts';
 import type { DirtyLimits } from './dirty-limits.ts';
@@ -251,6 +252,7 @@ export class FuseRequest implements Operation {
 
   perform(tx: TransactionHandle): void {
     this.handler.perform(this, tx);
+    if (tx.mustBeDurable) this.synchronous = true;
   }
 
   finished(thrown: unknown): void {
@@ -260,6 +262,20 @@ export class FuseRequest implements Operation {
   /** The thread that asks, 0 if it is none of this namespace. */
   get callerPid(): number {
     return inHeader.pid.get(this.wire.view, this.#requestAt);
+  }
+
+  /**
+   * Who asks, of whom the header may say nothing. `NO_CALLER` where nobody else does either.
+   */
+  get asker(): Credentials {
+    const { uid, gid } = this.caller;
+    const known = { uid, gid, groups: [] };
+    return uid === NO_CALLER ? (credentialsOf(this.callerPid) ?? known) : known;
+  }
+
+  /** As far as can be told. */
+  get comesFromRoot(): boolean {
+    return this.asker.uid === 0;
   }
 
   /** Where a short answer is built. */

@@ -9,11 +9,11 @@ import { agree, decodeInit, encodeInitOut } from './negotiation.ts';
 import type { Conversation, FuseRequest } from './request.ts';
 
 function decodeInitRequest(request: FuseRequest): void {
-  const { conversation, wire, bodyAt } = request;
+  const { conversation, wire, bodyAt, bodyEnd } = request;
   const { writebackCache, attributeSupport } = conversation;
   const unwanted =
     (writebackCache ? 0 : InitFlag.WRITEBACK_CACHE) | (attributeSupport.acl ? 0 : InitFlag.POSIX_ACL);
-  conversation.agreed(agree(decodeInit(wire, bodyAt), unwanted));
+  conversation.agreed(agree(decodeInit(wire, bodyAt, bodyEnd - bodyAt), unwanted));
 }
 
 function answerInit(request: FuseRequest): void {

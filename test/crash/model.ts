@@ -11,7 +11,7 @@
  * several possible sizes.
  */
 
-export type NodeKind = 'file' | 'directory' | 'symlink';
+export type NodeKind = 'file' | 'directory' | 'symlink' | 'whiteout';
 
 /** An inode of the model; never changed. */
 export interface ModelNode {
@@ -22,6 +22,8 @@ export interface ModelNode {
   readonly target: string;
   /** Extended attributes, as `attributesText` writes them. */
   readonly attributes: string;
+  /** Of `FileFlag`; all that are used here are inherited. */
+  readonly flags: number;
 }
 
 /** Sizes that a file may have; those before the last truncation do not count any more. */
@@ -62,7 +64,16 @@ export interface TreeEntry {
   readonly links: number;
   readonly target: string;
   readonly attributes: string;
+  readonly flags: number;
   readonly same: string;
+}
+
+/** What hangs together: an ACL is an attribute, and shows in the mode. */
+export interface NodeAttributes {
+  /** Without the type. */
+  readonly mode: number;
+  /** Extended attributes, as `attributesText` writes them. */
+  readonly attributes: string;
 }
 
 /** Each value is bytes of one kind. */
@@ -78,13 +89,20 @@ export function attributesText(attributes: ReadonlyMap<string, Uint8Array>): str
 export function treeSignature(entries: readonly TreeEntry[]): string {
   return entries
     .map(
-      ({ path, kind, mode, links, target, attributes, same }) =>
-        `${path || '/'} ${kind} ${mode.toString(8)} links ${links}${same === path ? '' : ` same as ${same}`}${target ? ` → ${target}` : ''}${attributes ? ` {${attributes}}` : ''}`,
+      ({ path, kind, mode, links, target, attributes, flags, same }) =>
+        `${path || '/'} ${kind} ${mode.toString(8)} links ${links}${same === path ? '' : ` same as ${same}`}${target ? ` → ${target}` : ''}${attributes ? ` {${attributes}}` : ''}${flags ? ` flags ${flags}` : ''}`,
     )
     .join('\n');
 }
 
-export const ROOT_NODE: ModelNode = { id: 1, kind: 'directory', mode: 0o755, target: '', attributes: '' };
+export const ROOT_NODE: ModelNode = {
+  id: 1,
+  kind: 'directory',
+  mode: 0o755,
+  target: '',
+  attributes: '',
+  flags: 0,
+};
 
 export function parentOf(path: string): string {
   return path.slice(0, path.lastIndexOf('/'));
@@ -131,13 +149,14 @@ export class Model {
       }
     }
     return paths.map((path) => {
-      const { id, kind, mode, target, attributes } = this.get(path);
+      const { id, kind, mode, target, attributes, flags } = this.get(path);
       return {
         path,
         kind,
         mode,
         target,
         attributes,
+        flags,
         links: links.get(id) ?? 0,
         same: firstPaths.get(id) ?? '',
       };
@@ -152,9 +171,16 @@ export class Model {
 
   // ---- names ----
 
-  add(path: string, kind: NodeKind, mode: number, target = ''): ModelNode {
-    const node = { id: this.#nextId++, kind, mode, target, attributes: '' };
+  add(path: string, kind: NodeKind, attributes: NodeAttributes, target = ''): ModelNode {
+    const node = this.make(parentOf(path), kind, attributes, target);
     this.names.set(path, node);
+    return node;
+  }
+
+  /** A node without a name. */
+  make(parent: string, kind: NodeKind, { mode, attributes }: NodeAttributes, target = ''): ModelNode {
+    const { flags } = this.get(parent);
+    const node = { id: this.#nextId++, kind, mode, target, attributes, flags };
     if (kind === 'file') {
       this.sizes.set(node.id, { sizes: [0], truncations: 0 });
       this.contents.set(node.id, []);
@@ -194,12 +220,12 @@ export class Model {
     return taken;
   }
 
-  changeMode(path: string, mode: number): void {
-    this.#change({ ...this.get(path), mode });
+  changeFlags(path: string, flags: number): void {
+    this.#change({ ...this.get(path), flags });
   }
 
-  changeAttributes(path: string, attributes: string): void {
-    this.#change({ ...this.get(path), attributes });
+  changeAttributes(path: string, { mode, attributes }: NodeAttributes): void {
+    this.#change({ ...this.get(path), mode, attributes });
   }
 
   #change(changed: ModelNode): void {

@@ -7,6 +7,7 @@
  * `A/foo` with data inside the inode, `B/foo` with a hole. The names `bar` are free. Behind the end
  * of `foo` stands old data. The volume is nearly full.
  */
+import { FileFlag } from '../../src/fs/base/filesystem.ts';
 import type { Recorder } from './recorder.ts';
 
 export interface CrashOperation {
@@ -100,7 +101,23 @@ const NAME_OPERATIONS: CrashOperation[] = [
   ).map(([left, right]) =>
     operation(`exchange ${left} ${right}`, (recorder) => recorder.exchange(left, right)),
   ),
+  ...(
+    [
+      ['/foo', '/bar'],
+      ['/A/foo', '/B/foo'],
+      ['/A/C', '/B/C'],
+    ] as const
+  ).map(([from, to]) => operation(`white out ${from} ${to}`, (recorder) => recorder.whiteOut(from, to))),
   operation('chmod /A/foo', (recorder) => recorder.chmod('/A/foo', 0o600)),
+  ...['/bar', '/A/C/bar'].map((path) =>
+    operation(`link unnamed ${path}`, (recorder) => recorder.linkUnnamed(path, 3000)),
+  ),
+  operation('link unnamed to a taken name', (recorder) => recorder.linkUnnamed('/foo', 3000)),
+  operation('set flags /A/foo', (recorder) => recorder.setFlags('/A/foo', FileFlag.noDump)),
+  operation('set flags /A and create', async (recorder) => {
+    await recorder.setFlags('/A', FileFlag.noDump | FileFlag.noAccessTime);
+    await recorder.create('/A/bar');
+  }),
   operation('unlink /foo held', async (recorder) => {
     const letGo = await recorder.unlinkHeld('/foo');
     letGo();
@@ -189,6 +206,24 @@ function attributeOperations(path: string): CrashOperation[] {
   ];
 }
 
+/** In the inode and in a block; with chmod, and with what is made below, in any order. */
+const ACL_OPERATIONS: CrashOperation[] = [
+  ...['/A', '/A/foo'].map((path) =>
+    operation(`set an access ACL ${path}`, (recorder) => recorder.setAcl(path, 'access', 3)),
+  ),
+  operation('set a long access ACL /A/foo', (recorder) => recorder.setAcl('/A/foo', 'access', 40)),
+  ...[2, 40].map((users) =>
+    operation(`set a default ACL of ${users} users /A`, (recorder) =>
+      recorder.setAcl('/A', 'default', users),
+    ),
+  ),
+  operation('mkdir /A/D', (recorder) => recorder.mkdir('/A/D')),
+  operation('remove the ACLs /A', async (recorder) => {
+    await recorder.removeAttribute('/A', 'system.posix_acl_default');
+    await recorder.removeAttribute('/A', 'system.posix_acl_access');
+  }),
+];
+
 /** By less than all that there is, so that it can be done again. */
 const GROWN_BYTES = 40 * 1024;
 
@@ -196,6 +231,7 @@ export const OPERATIONS: readonly CrashOperation[] = [
   ...NAME_OPERATIONS,
   ...FILES.flatMap(dataOperations),
   ...['/foo', '/A/foo', '/A'].flatMap(attributeOperations),
+  ...ACL_OPERATIONS,
   operation('grow', (recorder) => recorder.grow(GROWN_BYTES)),
   operation('shrink', async (recorder) => {
     await recorder.unlink('/filler');

@@ -2,6 +2,7 @@
  * A long random mixture of operations, some of them under way at once, with syncs now and then:
  * those waited for and those in the background while more happens.
  */
+import { FileFlag } from '../../src/fs/base/filesystem.ts';
 import type { SeededRandom } from '../../src/sim/seeded-random.ts';
 import type { NodeKind } from './model.ts';
 import { fill } from './operations.ts';
@@ -17,7 +18,13 @@ class RandomWorkload {
   constructor(
     readonly recorder: Recorder,
     readonly random: SeededRandom,
+    readonly withInodes: boolean,
   ) {}
+
+  /** Is it the turn of what not all workloads do? */
+  #isTurn(probability: number): boolean {
+    return this.withInodes && this.random.chance(probability);
+  }
 
   #paths(kind?: NodeKind): string[] {
     const { names } = this.recorder.model;
@@ -68,11 +75,17 @@ class RandomWorkload {
     const path = this.#any();
     if (path === undefined) return;
     for (let i = 0; i < 4; i++) {
-      const name = `user.${random.below(3)}`;
-      if (random.chance(0.3)) await recorder.removeAttribute(path, name);
-      else await recorder.setAttribute(path, name, random.pick([0, 20, 200, 1000, 2500]));
+      const number = random.below(3);
+      if (random.chance(0.3)) await recorder.removeAttribute(path, `user.${number}`);
+      else await this.#setAttribute(path, number, random.pick([0, 20, 200, 1000, 2500]));
       if (random.chance(0.2)) await recorder.sync();
     }
+  }
+
+  async #setAttribute(path: string, number: number, lengthBytes: number): Promise<void> {
+    if (number === 2)
+      await this.recorder.setAcl(path, lengthBytes < 1000 ? 'access' : 'default', lengthBytes / 20);
+    else await this.recorder.setAttribute(path, `user.${number}`, lengthBytes);
   }
 
   /** Sometimes of a file that was made to lie in pieces. */
@@ -137,12 +150,15 @@ class RandomWorkload {
 
   async #link(): Promise<void> {
     const from = this.#file();
-    if (from !== undefined) await this.recorder.link(from, this.#newPath());
+    if (this.#isTurn(0.3)) await this.recorder.linkUnnamed(this.#newPath(), 1 + this.random.below(9000));
+    else if (from !== undefined) await this.recorder.link(from, this.#newPath());
   }
 
   async #chmod(): Promise<void> {
     const path = this.#any();
-    if (path !== undefined && this.recorder.model.get(path).kind !== 'symlink') {
+    if (path !== undefined && this.#isTurn(0.4)) {
+      await this.recorder.setFlags(path, this.random.pick([0, FileFlag.noDump, FileFlag.noAccessTime]));
+    } else if (path !== undefined && this.recorder.model.get(path).kind !== 'symlink') {
       await this.recorder.chmod(path, this.random.pick([0o600, 0o700, 0o755]));
     }
   }
@@ -163,7 +179,8 @@ class RandomWorkload {
     const from = this.#any();
     if (from === undefined) return;
     const other = this.random.chance(0.4) ? this.#any() : undefined;
-    if (other === undefined) await this.recorder.rename(from, this.#newPath());
+    if (other === undefined && this.#isTurn(0.2)) await this.recorder.whiteOut(from, this.#newPath());
+    else if (other === undefined) await this.recorder.rename(from, this.#newPath());
     else if (this.random.chance(0.3)) await this.recorder.exchange(from, other);
     else await this.recorder.rename(from, other);
   }
@@ -216,8 +233,16 @@ class RandomWorkload {
   }
 }
 
-export async function runRandom(recorder: Recorder, random: SeededRandom): Promise<void> {
-  const workload = new RandomWorkload(recorder, random);
+/**
+ * @param withInodes also files made without a name, whiteouts and flags: the other workloads stay
+ * what they were
+ */
+export async function runRandom(
+  recorder: Recorder,
+  random: SeededRandom,
+  withInodes: boolean,
+): Promise<void> {
+  const workload = new RandomWorkload(recorder, random, withInodes);
   const width = random.pick([1, 2, 4]);
   if (random.chance(0.6)) await fill(recorder, random.pick([5, 10, 20]));
   let left = STEPS;

@@ -12,16 +12,22 @@
 
 import type { Device } from '../../src/aio/device.ts';
 import { FsError, fsError, LostDataError } from '../../src/fs/base/errors.ts';
-import type { Caller, FallocateAction, WriteRequest } from '../../src/fs/base/filesystem.ts';
+import {
+  type Caller,
+  type FallocateAction,
+  RenameFlag,
+  type WriteRequest,
+} from '../../src/fs/base/filesystem.ts';
 import { FileType, ROOT_INODE } from '../../src/fs/format/format.ts';
 import { extentsPerStep } from '../../src/fs/format/limits.ts';
 import type { Transaction } from '../../src/fs/transaction/transaction.ts';
 import type { Volume } from '../../src/fs/volume.ts';
 import { emptyAttributes } from '../../src/fuse/encoding.ts';
 import type { DeviceEvent } from '../../src/sim/crash-image.ts';
-import { type ContentChange, Model, type ModelNode, parentOf } from './model.ts';
+import { aclBytes } from '../suite/acl-bytes.ts';
+import { type ContentChange, Model, type ModelNode, type NodeAttributes, parentOf } from './model.ts';
 import { fillPattern } from './patterns.ts';
-import { extendedAttributes } from './recovered-tree.ts';
+import { attributesOf } from './recovered-tree.ts';
 
 const CALLER: Caller = { uid: 1000, gid: 1000, umask: 0 };
 const encoder = new TextEncoder();
@@ -65,6 +71,8 @@ interface PatternWrite extends WriteStyle {
   readonly length: number;
   readonly pattern: number;
 }
+
+const RIGHTS = ['---', '--x', '-w-', '-wx', 'r--', 'r-x', 'rw-', 'rwx'] as const;
 
 export class Recorder {
   readonly model = new Model();
@@ -140,12 +148,14 @@ export class Recorder {
   async #make(path: string, kind: 'file' | 'directory', mode: number): Promise<boolean> {
     const type = kind === 'file' ? FileType.regular : FileType.directory;
     let inode = 0;
+    let made: NodeAttributes = { mode, attributes: '' };
     return this.#transaction(
       (tx) => {
         const [parent, name] = this.#place(tx, path);
         inode = this.volume.create(tx, parent, name, { mode: type | mode, deviceNumber: 0, caller: CALLER });
+        made = attributesOf(this.volume, tx, inode);
       },
-      () => this.#inodes.set(this.model.add(path, kind, mode).id, inode),
+      () => this.#inodes.set(this.model.add(path, kind, made).id, inode),
     );
   }
 
@@ -157,13 +167,47 @@ export class Recorder {
     return this.#make(path, 'directory', mode);
   }
 
+  /** Makes a file without a name, fills it, and gives it one, if that is free. */
+  async linkUnnamed(path: string, lengthBytes: number): Promise<boolean> {
+    const { volume, model } = this;
+    const request = { mode: FileType.regular | 0o644, deviceNumber: 0, caller: CALLER };
+    let inode = 0;
+    let attributes: NodeAttributes = { mode: 0, attributes: '' };
+    const made = await this.#transaction(
+      (tx) => {
+        inode = volume.createUnnamed(tx, this.#resolve(tx, parentOf(path)), request);
+        attributes = attributesOf(volume, tx, inode);
+      },
+      () => {},
+    );
+    if (!made) return false;
+    const node = model.make(parentOf(path), 'file', attributes);
+    const pattern = this.#nextPattern++;
+    const change = model.beginChange(node.id, pattern, 0, lengthBytes, this.device.log.length);
+    const thrown = await this.#send({ inode, offset: 0, length: lengthBytes, pattern }, (failure) => {
+      if (failure === undefined) this.#endWrite(node.id, lengthBytes, change);
+    });
+    if (thrown !== undefined && !this.#isRefusal(thrown)) throw thrown;
+    const linked =
+      thrown === undefined &&
+      (await this.#transaction(
+        (tx) => volume.link(tx, inode, ...this.#place(tx, path)),
+        () => {
+          model.names.set(path, node);
+          this.#inodes.set(node.id, inode);
+        },
+      ));
+    volume.forget(inode, 1);
+    return linked;
+  }
+
   symlink(target: string, path: string): Promise<boolean> {
     return this.#transaction(
       (tx) => {
         const [parent, name] = this.#place(tx, path);
         this.volume.symlink(tx, parent, name, encoder.encode(target), CALLER);
       },
-      () => this.model.add(path, 'symlink', 0o777, target),
+      () => this.model.add(path, 'symlink', { mode: 0o777, attributes: '' }, target),
     );
   }
 
@@ -198,6 +242,23 @@ export class Recorder {
     );
   }
 
+  /** A rename that leaves a device 0:0 in the old place. */
+  whiteOut(from: string, to: string): Promise<boolean> {
+    let happened = false;
+    return this.#transaction(
+      (tx) => {
+        const [[parent, name], [newParent, newName]] = [this.#place(tx, from), this.#place(tx, to)];
+        happened = this.volume.lookup(tx, parent, name) !== this.volume.lookup(tx, newParent, newName);
+        this.volume.rename(tx, parent, name, newParent, newName, RenameFlag.whiteout, CALLER);
+      },
+      () => {
+        if (!happened) return;
+        this.model.rename(from, to);
+        this.model.add(from, 'whiteout', { mode: 0, attributes: '' });
+      },
+    );
+  }
+
   exchange(left: string, right: string): Promise<boolean> {
     return this.#transaction(
       (tx) => this.volume.rename(tx, ...this.#place(tx, left), ...this.#place(tx, right), 2),
@@ -208,9 +269,27 @@ export class Recorder {
   }
 
   chmod(path: string, mode: number): Promise<boolean> {
+    return this.#changeAttributes(path, (tx, inode) => this.volume.changeAttributes(tx, inode, { mode }));
+  }
+
+  /** Of this many named users, whose permissions are others each time. */
+  setAcl(path: string, name: 'access' | 'default', users: number): Promise<boolean> {
+    const kind = this.#nextValue++ % 8;
+    const named = Array.from(
+      { length: Math.max(1, users) },
+      (_, i) => `u:${i + 1}:${RIGHTS[(kind + i) % 8]}`,
+    );
+    const acl = aclBytes(`u::${RIGHTS[kind]},${named.join(',')},g::r-x,m::${RIGHTS[7 - kind]},o::---`);
+    return this.#changeAttributes(path, (tx, inode) =>
+      this.volume.setExtendedAttribute(tx, inode, encoder.encode(`system.posix_acl_${name}`), acl),
+    );
+  }
+
+  /** @param flags of `FileFlag`: those that a new inode inherits whatever it is */
+  setFlags(path: string, flags: number): Promise<boolean> {
     return this.#transaction(
-      (tx) => this.volume.changeAttributes(tx, this.#resolve(tx, path), { mode }),
-      () => this.model.changeMode(path, mode),
+      (tx) => this.volume.changeFlags(tx, this.#resolve(tx, path), { flags, projectId: flags }),
+      () => this.model.changeFlags(path, flags),
     );
   }
 
@@ -229,14 +308,14 @@ export class Recorder {
   }
 
   #changeAttributes(path: string, change: (tx: Transaction, inode: number) => void): Promise<boolean> {
-    let text = '';
+    let changed: NodeAttributes = { mode: 0, attributes: '' };
     return this.#transaction(
       (tx) => {
         const inode = this.#resolve(tx, path);
         change(tx, inode);
-        text = extendedAttributes(this.volume, tx, inode);
+        changed = attributesOf(this.volume, tx, inode);
       },
-      () => this.model.changeAttributes(path, text),
+      () => this.model.changeAttributes(path, changed),
     );
   }
 

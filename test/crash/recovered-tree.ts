@@ -8,7 +8,14 @@ import { FILE_TYPE_MASK, FileType, ROOT_INODE } from '../../src/fs/format/format
 import type { Transaction } from '../../src/fs/transaction/transaction.ts';
 import type { Volume } from '../../src/fs/volume.ts';
 import { emptyAttributes } from '../../src/fuse/encoding.ts';
-import { attributesText, comparePaths, type NodeKind, type TreeEntry, treeSignature } from './model.ts';
+import {
+  attributesText,
+  comparePaths,
+  type NodeAttributes,
+  type NodeKind,
+  type TreeEntry,
+  treeSignature,
+} from './model.ts';
 
 const decoder = new TextDecoder();
 /** More names than any workload makes: a directory that lists without end must not hang the run. */
@@ -39,6 +46,7 @@ function kindOf(mode: number): NodeKind {
   if (type === FileType.regular) return 'file';
   if (type === FileType.directory) return 'directory';
   if (type === FileType.symlink) return 'symlink';
+  if (type === FileType.characterDevice) return 'whiteout';
   throw new Error(`an inode of mode ${mode.toString(8)}`);
 }
 
@@ -49,19 +57,26 @@ export async function readTree(volume: Volume): Promise<RecoveredTree> {
   const firstPaths = new Map<number, string>();
   const files: RecoveredFile[] = [];
   const entries: TreeEntry[] = found.map(({ path, inode, attributes, target, extended }) => {
-    const { mode, linkCount, sizeBytes } = attributes;
+    const { mode, linkCount, sizeBytes, flags } = attributes;
     const kind = kindOf(mode);
     const isFirst = !firstPaths.has(inode);
     if (isFirst) firstPaths.set(inode, path);
     if (isFirst && kind === 'file') files.push({ path, inode, sizeBytes });
     const same = firstPaths.get(inode) ?? path;
-    return { path, kind, mode: mode & 0o7777, links: linkCount, target, attributes: extended, same };
+    const known = { path, kind, mode: mode & 0o7777, links: linkCount, target, attributes: extended };
+    return { ...known, flags, same };
   });
   return { signature: treeSignature(entries), files };
 }
 
-/** The extended attributes of an inode, as the model writes them. */
-export function extendedAttributes(volume: Volume, tx: Transaction, inode: number): string {
+/** The mode and the extended attributes of an inode, as the model has them. */
+export function attributesOf(volume: Volume, tx: Transaction, inode: number): NodeAttributes {
+  const found = emptyAttributes();
+  volume.readAttributes(tx, inode, found);
+  return { mode: found.mode & 0o7777, attributes: extendedAttributes(volume, tx, inode) };
+}
+
+function extendedAttributes(volume: Volume, tx: Transaction, inode: number): string {
   const values = new Map<string, Uint8Array>();
   for (const name of volume.listExtendedAttributes(tx, inode))
     values.set(decoder.decode(name), volume.getExtendedAttribute(tx, inode, name));

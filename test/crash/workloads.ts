@@ -138,7 +138,7 @@ async function recordRandom(seed: number): Promise<Recorded> {
   // Half of them by a policy that goes round the space and soon uses again what was freed.
   const allocator = seed % 2 === 0 ? groupAndGoal : DEFAULT_ALLOCATOR;
   const body = async (recorder: Recorder) => {
-    await runRandom(recorder, random);
+    await runRandom(recorder, random, seed % 4 === 3);
     return 0;
   };
   return recordOn(await formattedDisk(shape), reorder, body, allocator);

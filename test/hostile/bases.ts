@@ -7,9 +7,11 @@
 
 import type { Clock } from '../../src/fs/base/clock.ts';
 import { FsError } from '../../src/fs/base/errors.ts';
+import { FileFlag } from '../../src/fs/base/filesystem.ts';
 import { BlockKind, FileType, Inode, ROOT_INODE, VolumeRoot } from '../../src/fs/format/format.ts';
 import { formatVolume } from '../../src/fs/mkfs.ts';
 import { SeededRandom } from '../../src/sim/seeded-random.ts';
+import { aclBytes } from '../suite/acl-bytes.ts';
 import { TestVolume } from '../suite/volume-harness.ts';
 import { type Base, Image, indexOf, layoutOf } from './image.ts';
 import { ImageBytes } from './image-bytes.ts';
@@ -74,6 +76,19 @@ async function fillSmall(volume: TestVolume, random: SeededRandom): Promise<void
   await volume.create('/disk', FileType.blockDevice | 0o660, 0x800);
   await fillSparse(volume, random, '/sparse', 6, 20);
   await fillAttributes(volume, random);
+  await fillFlags(volume);
+}
+
+/** What chattr(1) sets. */
+async function fillFlags(volume: TestVolume): Promise<void> {
+  const { immutable, appendOnly, noDump, synchronous, topDirectory } = FileFlag;
+  const set = async (path: string, flags: number, projectId: number) => {
+    const inode = await volume.resolve(path);
+    await volume.volume.run((tx) => volume.volume.changeFlags(tx, inode, { flags, projectId }));
+  };
+  await set('/a/file-0', immutable, 0xffff_fffe);
+  await set('/a/file-1023', appendOnly | synchronous, 1);
+  await set('/empty', noDump | topDirectory, 4711);
 }
 
 /** In the inode, in a block of their own, and in a tree. */
@@ -91,7 +106,21 @@ async function fillAttributes(volume: TestVolume, random: SeededRandom): Promise
   };
   for (const path of ['/a/file-100', '/a/file-336', '/a/b', '/fifo', '/a/short-link', '/a/inline-link'])
     await set(path, 'user.small', 20);
+  await setAcls(volume);
   for (let i = 0; i < 6; i++) await set('/sparse', `user.${'n'.repeat(i * 30)}`, i * 150);
+}
+
+/** On a file and on directories, of which one has what is made in it inherit. */
+async function setAcls(volume: TestVolume): Promise<void> {
+  const set = async (path: string, kind: string, text: string) => {
+    const inode = await volume.resolve(path);
+    const name = new TextEncoder().encode(`system.posix_acl_${kind}`);
+    await volume.volume.run((tx) => volume.volume.setExtendedAttribute(tx, inode, name, aclBytes(text)));
+  };
+  await set('/a/file-1', 'access', 'u::rw-,u:7:r--,g::r--,m::r--,o::---');
+  await set('/empty', 'default', 'u::rwx,g::r-x,g:8:rwx,m::rwx,o::---');
+  await volume.mkdir('/empty/inherits');
+  await volume.create('/empty/inherits/file');
 }
 
 /** A file of `count` extents, each of one or two blocks, with a hole before each. */
@@ -139,6 +168,28 @@ async function fillExtents(volume: TestVolume, random: SeededRandom, count: numb
   const inode = await file(volume, random, '/cut', 30_000);
   await volume.volume.setSize(inode, 12_345, false);
   await volume.volume.setSize(inode, 2 ** 40, false);
+}
+
+/** Space before data: holes and unwritten extents between it, and behind the ends of files. */
+async function fillUnwritten(volume: TestVolume, random: SeededRandom): Promise<void> {
+  const { blockBytes } = volume.volume;
+  const how = { keepSize: true, updateTimes: true, killPrivileges: false };
+  for (const path of ['/striped', '/kept', '/zeroed']) {
+    const inode = await fillSparse(volume, random, path, 60, 5);
+    const range = { inode, ...how, offsetBytes: 700, lengthBytes: 400 * blockBytes };
+    if (path !== '/kept') await volume.volume.fallocate({ ...range, action: 'zero', lengthBytes: 90_000 });
+    await volume.volume.fallocate({ ...range, action: 'allocate' });
+    for (let i = 0; i < 40; i++)
+      await volume.write(inode, 8 * i * blockBytes, data(random, 1 + random.below(900)));
+  }
+  const empty = await volume.create('/empty');
+  await volume.volume.fallocate({
+    ...how,
+    inode: empty,
+    action: 'allocate',
+    offsetBytes: 0,
+    lengthBytes: 9000,
+  });
 }
 
 async function fillOrphans(volume: TestVolume, random: SeededRandom): Promise<void> {
@@ -227,6 +278,7 @@ const RECIPES: Readonly<Record<string, Recipe>> = {
     blockBytes: 1024,
     fill: (volume, random) => fillExtents(volume, random, 500),
   },
+  'unwritten-1k': { sizeBytes: 2 * MIB, blockBytes: 1024, fill: fillUnwritten },
   'orphans-1k': { sizeBytes: MIB, blockBytes: 1024, fill: fillOrphans, crashed: true, edit: cutShort },
   'dirty-1k': { sizeBytes: MIB, blockBytes: 1024, fill: fillDirty, crashed: true },
   'full-1k': { sizeBytes: 400 * KIB, blockBytes: 1024, fill: fillFull },

@@ -9,10 +9,11 @@
  */
 
 import { CorruptionError, FsError } from '../../src/fs/base/errors.ts';
-import { type Attributes, RenameFlag } from '../../src/fs/base/filesystem.ts';
+import { type Attributes, FileFlag, RenameFlag } from '../../src/fs/base/filesystem.ts';
 import { FileType, ROOT_INODE } from '../../src/fs/format/format.ts';
 import { emptyAttributes } from '../../src/fuse/encoding.ts';
 import type { SeededRandom } from '../../src/sim/seeded-random.ts';
+import { aclBytes } from '../suite/acl-bytes.ts';
 import { CALLER, type TestVolume } from '../suite/volume-harness.ts';
 
 /** No base has as many entries in all; more mean that a listing does not end. */
@@ -28,6 +29,7 @@ interface Seen {
   readonly name: Uint8Array;
 }
 
+const ACLS = ['u::rwx,g::r-x,o::---', 'u::rw-,u:9:rwx,g::r--,m::rwx,o::r--'].map(aclBytes);
 const encoder = new TextEncoder();
 
 export class Exercise {
@@ -136,8 +138,10 @@ export class Exercise {
   async #changeExtended(inode: number): Promise<void> {
     const random = this.#random;
     const { volume } = this.#volume;
-    const name = encoder.encode(random.pick(['user.small', 'user.', 'user.new']));
-    const value = new Uint8Array(random.pick([0, 20, 300, 2000])).fill(0x5a);
+    const [text, value] = random.chance(0.7)
+      ? [random.pick(['user.small', 'user.', 'user.new', 'security.capability']), this.#value()]
+      : [`system.posix_acl_${random.pick(['access', 'default'])}`, random.pick(ACLS)];
+    const name = encoder.encode(text);
     await this.#attempt('setxattr', () =>
       volume.run((tx) => volume.setExtendedAttribute(tx, inode, name, value)),
     );
@@ -145,6 +149,16 @@ export class Exercise {
     await this.#attempt('removexattr', () =>
       volume.run((tx) => volume.removeExtendedAttribute(tx, inode, name)),
     );
+  }
+
+  #value(): Uint8Array {
+    return new Uint8Array(this.#random.pick([0, 20, 300, 2000])).fill(0x5a);
+  }
+
+  async #chmod(inode: number): Promise<void> {
+    const { volume } = this.#volume;
+    const mode = this.#random.below(0o7777);
+    await this.#attempt('chmod', () => volume.run((tx) => volume.changeAttributes(tx, inode, { mode })));
   }
 
   async #readlink(inode: number): Promise<void> {
@@ -166,6 +180,8 @@ export class Exercise {
       this.#random.uint32() * 2 ** 10,
     ];
     for (const place of places) await this.#read(inode, Math.max(0, Math.floor(place)), 20_000);
+    await this.#attempt('lseek', () => this.#volume.volume.seek(inode, 0, 'hole'));
+    await this.#attempt('lseek', () => this.#volume.volume.seek(inode, Math.floor(sizeBytes / 2), 'data'));
   }
 
   async #read(inode: number, offset: number, length: number): Promise<void> {
@@ -184,9 +200,15 @@ export class Exercise {
     for (let i = 0; i < 3; i++) await this.#make(random.pick(this.#directories).inode, i);
     for (let i = 0; i < 3 && this.#files.length > 0; i++) await this.#write(random.pick(this.#files).inode);
     for (let i = 0; i < 3 && this.#files.length > 0; i++) await this.#resize(random.pick(this.#files).inode);
+    for (let i = 0; i < 3 && this.#files.length > 0; i++)
+      await this.#fallocate(random.pick(this.#files).inode);
+    if (this.#files.length > 0)
+      await this.#copy(random.pick(this.#files).inode, random.pick(this.#files).inode);
     await this.#attempt('sync', () => this.#volume.volume.sync());
     const all = [...this.#directories, ...this.#files, ...this.#others];
     for (let i = 0; i < 3; i++) await this.#changeExtended(random.pick(all).inode);
+    for (let i = 0; i < 3; i++) await this.#chmod(random.pick(all).inode);
+    for (let i = 0; i < 2; i++) await this.#setFlags(random.pick(all).inode);
     for (let i = 0; i < 3; i++) await this.#rename();
     for (let i = 0; i < 4; i++) await this.#remove();
     await this.#attempt('sync', () => this.#volume.volume.sync());
@@ -206,9 +228,31 @@ export class Exercise {
     await this.#attempt('symlink', () =>
       volume.run((tx) => volume.symlink(tx, parent, name('link'), target, CALLER)),
     );
+    await this.#makeUnnamed(parent, name('unnamed'));
     const old = this.#files[0];
     if (old === undefined) return;
     await this.#attempt('link', () => volume.run((tx) => volume.link(tx, old.inode, parent, name('name'))));
+  }
+
+  /** A file that gets its name late, or none; it stays open until the unmount. */
+  async #makeUnnamed(parent: number, name: Uint8Array): Promise<void> {
+    const { volume } = this.#volume;
+    const request = { mode: FileType.regular | 0o600, deviceNumber: 0, caller: CALLER };
+    const inode = await this.#attempt('tmpfile', () =>
+      volume.run((tx) => volume.createUnnamed(tx, parent, request)),
+    );
+    if (inode === undefined) return;
+    await this.#write(inode);
+    if (this.#random.chance(0.5)) {
+      await this.#attempt('link', () => volume.run((tx) => volume.link(tx, inode, parent, name)));
+    }
+  }
+
+  /** What forbids changes goes, and sometimes comes: the others need them. */
+  async #setFlags(inode: number): Promise<void> {
+    const { volume } = this.#volume;
+    const flags = this.#random.pick([0, 0, FileFlag.noDump, FileFlag.immutable]);
+    await this.#attempt('setflags', () => volume.run((tx) => volume.changeFlags(tx, inode, { flags })));
   }
 
   async #write(inode: number): Promise<void> {
@@ -227,13 +271,32 @@ export class Exercise {
     await this.#attempt('truncate', () => this.#volume.volume.setSize(inode, random.pick(sizes), false));
   }
 
+  async #fallocate(inode: number): Promise<void> {
+    const random = this.#random;
+    const action = random.pick(['allocate', 'punch', 'zero'] as const);
+    const offsetBytes = random.pick([0, random.below(60_000), random.uint32() * 2 ** 10]);
+    const lengthBytes = 1 + random.below(random.pick([100, 50_000, 2 ** 30]));
+    const times = { updateTimes: true, killPrivileges: true };
+    const range = { inode, action, offsetBytes, lengthBytes, keepSize: random.chance(0.5), ...times };
+    await this.#attempt('fallocate', () => this.#volume.volume.fallocate(range));
+  }
+
+  /** A part, as long as it is not more than one call copies. */
+  async #copy(from: number, to: number): Promise<void> {
+    const random = this.#random;
+    const lengthBytes = random.pick([1, 30_000, 2 ** 40]);
+    const copy = { from, fromBytes: random.below(60_000), to, toBytes: random.below(60_000), lengthBytes };
+    const times = { updateTimes: true, killPrivileges: true };
+    await this.#attempt('copy', () => this.#volume.volume.copyRange({ ...copy, ...times }));
+  }
+
   async #rename(): Promise<void> {
     const random = this.#random;
     const from = random.pick([...this.#directories, ...this.#files, ...this.#others]);
     const to = random.pick(this.#directories).inode;
     const onto = random.pick([...this.#directories, ...this.#files]);
     const replaces = random.chance(0.5);
-    const flags = replaces && random.chance(0.3) ? RenameFlag.exchange : 0;
+    const flags = !random.chance(0.3) ? 0 : replaces ? RenameFlag.exchange : RenameFlag.whiteout;
     const name = replaces ? onto.name : encoder.encode(`renamed-${random.below(100)}`);
     const { volume } = this.#volume;
     await this.#attempt('rename', () =>

@@ -293,6 +293,17 @@ function extentLie(image: Image, random: SeededRandom): void {
   });
 }
 
+/** Data that is called unwritten, unwritten blocks that are called data, and flags of nobody. */
+function flagLie(image: Image, random: SeededRandom): void {
+  const { extents } = image.index;
+  if (extents.length === 0) return;
+  for (let count = 1 + random.below(5); count > 0; count--) {
+    const place = random.pick(extents);
+    const flags = random.pick([0, 1, 1, 2, 0xffff]);
+    image.edit(place.node.block, ({ view }) => ExtentRecord.flags.set(view, place.at, flags));
+  }
+}
+
 /**
  * A name for an inode that is free, or the root, or of the inode table, or in no table at all; or a
  * name that is none.
@@ -323,10 +334,24 @@ function entryLie(image: Image, random: SeededRandom): void {
   });
 }
 
+/** Some byte behind the head of a record: of an ACL, with luck. */
+function spoilValue(image: Image, random: SeededRandom, { node, at }: RecordPlace): void {
+  image.edit(node.block, ({ view, bytes }) => {
+    const nameBytes = AttributeRecord.nameBytes.get(view, at);
+    const partBytes = AttributeRecord.partBytes.get(view, at);
+    const place = at + AttributeRecord.sizeBytes + nameBytes + random.below(Math.max(1, partBytes));
+    bytes[place] = random.pick([0, 1, 2, 4, 8, 16, 32, 0xff]);
+  });
+}
+
 /** Attributes that are no attributes, in places that are none. */
 function attributeLie(image: Image, random: SeededRandom): void {
   const { attributes, inodes, metadata } = image.index;
   const what = random.below(5);
+  if (what === 0 && attributes.length > 0 && random.chance(0.5)) {
+    spoilValue(image, random, random.pick(attributes));
+    return;
+  }
   if (what <= 1 && attributes.length > 0) {
     const place = random.pick(attributes);
     spoilField(image, random, AttributeRecord, place.node.block, place.at);
@@ -546,6 +571,7 @@ export const STRUCTURE_MUTATIONS: Readonly<Record<string, Mutation>> = {
   'tree-cycle': treeCycle,
   'tree-fan': treeFan,
   'extent-lie': extentLie,
+  'flag-lie': flagLie,
   'entry-lie': entryLie,
   'attribute-lie': attributeLie,
   'name-twice': nameTwice,

@@ -151,6 +151,18 @@ for number in range(${FILES}):
     );
   });
 
+  test('the space that they take is told at once', async () => {
+    const said = await volume.python(`
+import os
+os.mkdir('space'); open('space/file', 'w').close()
+for path in ('space', 'space/file'):
+    seen = [os.stat(path).st_blocks]
+    os.setxattr(path, 'user.a', bytes(3000)); seen.append(os.stat(path).st_blocks)
+    os.removexattr(path, 'user.a'); seen.append(os.stat(path).st_blocks)
+    print(seen[1] > seen[0] == seen[2])`);
+    expect(said).toBe('True\nTrue\n');
+  });
+
   test('values of 64 KiB, and not of more', async () => {
     const said = await volume.python(`
 import errno, os

@@ -356,6 +356,8 @@ export class Volume {
     await shell(`chmod 755 '${this.scratch.path}'; truncate -s ${this.options.sizeBytes} '${this.image}'`);
     if (this.options.kind === 'image') return;
     this.target = (await shell(`losetup --find --show --direct-io=on '${this.image}'`)).trim();
+    // A device that was made read-only stays so for whoever has it next.
+    await shell(`blockdev --setrw '${this.target}'`);
   }
 
   async format(): Promise<void> {

@@ -26,11 +26,26 @@ export function pattern(step: number, offset: number, length: number): Buffer {
     .subarray(0, length);
 }
 
+const LARGEST_BLOCK_BYTES = 65_536;
+
+function* unitsOf(offset: number, length: number): Generator<number> {
+  if (length <= 0) return;
+  const last = Math.floor((offset + length - 1) / UNIT_BYTES);
+  for (let unit = Math.floor(offset / UNIT_BYTES); unit <= last; unit++) yield unit;
+}
+
+function bytesOfBlocks(units: ReadonlySet<number>, blockBytes: number): number {
+  const perBlock = Math.max(1, blockBytes / UNIT_BYTES);
+  return new Set([...units].map((unit) => Math.floor(unit / perBlock))).size * blockBytes;
+}
+
 export class Content {
   size = 0;
   #bytes = Buffer.alloc(0);
-  /** Numbers of the units that were written, and not cut off since. */
+  /** Numbers of the units that were written, and not cut off or punched since: they have blocks. */
   #written = new Set<number>();
+  /** Those, and units that may have blocks all the same. */
+  #perhaps = new Set<number>();
 
   /** The bytes of [offset, offset + length), less where the file ends. */
   slice(offset: number, length: number): Buffer {
@@ -44,22 +59,65 @@ export class Content {
     this.#grow(end);
     this.#bytes.set(data, offset);
     this.size = Math.max(this.size, end);
-    const last = Math.floor((end - 1) / UNIT_BYTES);
-    for (let unit = Math.floor(offset / UNIT_BYTES); unit <= last; unit++) this.#written.add(unit);
+    this.allocate(offset, data.length);
+  }
+
+  /** The range has blocks, wherever it ends. */
+  allocate(offset: number, length: number): void {
+    for (const unit of unitsOf(offset, length)) {
+      this.#written.add(unit);
+      this.#perhaps.add(unit);
+    }
+  }
+
+  /** The range may have blocks, or not. */
+  perhapsAllocate(offset: number, length: number): void {
+    for (const unit of unitsOf(offset, length)) {
+      this.#written.delete(unit);
+      this.#perhaps.add(unit);
+    }
+  }
+
+  /** The range is zeros, as far as the file goes. */
+  zero(offset: number, length: number): void {
+    this.#bytes.fill(0, Math.min(offset, this.#bytes.length), Math.min(offset + length, this.#bytes.length));
+  }
+
+  /** It has no blocks any more, but for those that it covers in part. */
+  punch(offset: number, length: number): void {
+    this.zero(offset, length);
+    for (const unit of unitsOf(offset, length)) this.#written.delete(unit);
+    const first = Math.ceil(offset / LARGEST_BLOCK_BYTES) * LARGEST_BLOCK_BYTES;
+    const end = Math.floor((offset + length) / LARGEST_BLOCK_BYTES) * LARGEST_BLOCK_BYTES;
+    for (const unit of unitsOf(first, end - first)) this.#perhaps.delete(unit);
+  }
+
+  /** The first byte that is not zero, from `offset` up to `end`; −1 if there is none. */
+  firstData(offset: number, end: number): number {
+    const found = this.slice(offset, end - offset).findIndex((byte) => byte !== 0);
+    return found < 0 ? -1 : offset + found;
   }
 
   truncate(size: number): void {
     if (size < this.size) {
       this.#bytes.fill(0, size, Math.min(this.size, this.#bytes.length));
+    }
+    if (size <= this.size) {
+      const blockEnd = Math.ceil(size / LARGEST_BLOCK_BYTES) * LARGEST_BLOCK_BYTES;
       for (const unit of this.#written) if (unit * UNIT_BYTES >= size) this.#written.delete(unit);
+      for (const unit of this.#perhaps) if (unit * UNIT_BYTES >= blockEnd) this.#perhaps.delete(unit);
     }
     this.size = size;
   }
 
-  /** How many bytes of blocks hold what was written, if nothing but that is allocated. */
+  /** How many bytes of blocks hold what was written, at least. */
   writtenBytes(blockBytes: number): number {
-    const perBlock = Math.max(1, blockBytes / UNIT_BYTES);
-    return new Set([...this.#written].map((unit) => Math.floor(unit / perBlock))).size * blockBytes;
+    return bytesOfBlocks(this.#written, blockBytes);
+  }
+
+  /** As many at most. */
+  mostBytes(blockBytes: number): number {
+    return bytesOfBlocks(this.#perhaps, blockBytes);
   }
 
   #grow(length: number): void {

@@ -2,6 +2,7 @@
 
 import { SeededRandom } from '../../src/sim/seeded-random.ts';
 import { someMasks } from './attribute-steps.ts';
+import { checkExtended } from './extended-steps.ts';
 import type { Inode } from './model.ts';
 import {
   checkAttributes,
@@ -37,6 +38,7 @@ async function lookAt(
   isSettled: boolean,
 ): Promise<void> {
   await checkAttributes(stage, planner.worker(), inode, path, someMasks(planner), isSettled);
+  await checkExtended(stage, planner.worker(), inode, path);
   if (inode.kind === 'file') await readFully(stage, planner, inode, path);
   if (inode.kind === 'directory') await checkListing(stage, planner.worker(), inode, path);
   if (inode.kind === 'symlink') await checkTarget(stage, planner.worker(), inode, path);

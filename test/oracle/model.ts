@@ -54,6 +54,13 @@ export class Inode {
   /** Of a directory. */
   readonly entries = new Map<string, Inode>();
   parent: Inode | undefined;
+  /** Extended attributes but for ACLs. */
+  readonly attributes = new Map<string, Uint8Array>();
+  /**
+   * What the access ACL says beside the mode: the permissions of one named user, whom no call is
+   * made by, and of the group, whose bits of the mode are the mask.
+   */
+  acl: { readonly user: number; readonly group: number } | undefined;
   /** What was told, and must be told again until the inode changes. */
   number: bigint | undefined;
   blocks: bigint | undefined;
@@ -178,14 +185,16 @@ export class Inode {
     const { content } = this;
     const isInline = content.size <= INLINE_BYTES;
     const least = this.mayBeUnflushed || isInline ? 0 : content.writtenBytes(blockBytes) / 512;
-    const most = (content.writtenBytes(Math.max(4096, blockBytes)) * 5) / 4 / 512 + 256;
+    const most = (content.mostBytes(Math.max(4096, blockBytes)) * 5) / 4 / 512 + 256;
     return { least, most };
   }
 
   may(user: User, wanted: number): boolean {
     if (user.uid === 0) return true;
-    const shift = user.uid === this.uid ? 6 : user.gid === this.gid ? 3 : 0;
-    return ((this.mode >> shift) & wanted) === wanted;
+    const isMember = user.uid !== this.uid && user.gid === this.gid;
+    const shift = user.uid === this.uid ? 6 : isMember ? 3 : 0;
+    const mask = isMember && this.acl ? this.acl.group : 7;
+    return ((this.mode >> shift) & mask & wanted) === wanted;
   }
 }
 

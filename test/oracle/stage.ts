@@ -28,6 +28,7 @@ export const CHECK_CLASSES = [
   'blocks', // st_blocks
   'content',
   'direct-aio', // files written by libaio or io_uring with O_DIRECT under buffered readers
+  'extended', // extended attributes and ACLs
   'error', // calls that must succeed
   'handle', // open_by_handle_at
   'listing', // names, types and inode numbers of directories

@@ -1,10 +1,12 @@
 /** The table of random steps, and how batches are made of them. */
 import * as attributes from './attribute-steps.ts';
 import * as contents from './content-steps.ts';
+import * as extended from './extended-steps.ts';
 import { dropStep, lookStep, remountStep, settleStep } from './global-steps.ts';
 import * as names from './name-steps.ts';
 import type { Planner } from './planner.ts';
 import { race } from './race-steps.ts';
+import * as ranges from './range-steps.ts';
 import { ALONE, type Claims, type Step } from './stage.ts';
 
 type Maker = (planner: Planner) => Step | undefined;
@@ -29,9 +31,15 @@ const MAKERS: [weight: number, maker: Maker][] = [
   [10, contents.read],
   [4, attributes.chmod],
   [3, attributes.chown],
+  [4, extended.setAttribute],
+  [2, extended.removeAttribute],
+  [3, extended.setAcl],
   [5, attributes.utimens],
   [12, attributes.stat],
   [3, attributes.list],
+  [5, ranges.changeRange],
+  [3, ranges.copyRange],
+  [3, ranges.seekAll],
   [2, race],
 ];
 const TOTAL = MAKERS.reduce((sum, [weight]) => sum + weight, 0);

@@ -33,6 +33,7 @@
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -304,6 +305,37 @@ static int attributes(int fd, const char *path, unsigned mask) {
   return 0;
 }
 
+/* SLOT MODE OFFSET LENGTH */
+static int do_fallocate(char **word) {
+  return fallocate(descriptor(word[0]), (int)number(word[1]), number(word[2]), number(word[3]));
+}
+
+/* SLOT SLOT OFFSET OFFSET LENGTH: from the one to the other, until it is done or nothing is left */
+static int do_copy(char **word) {
+  off_t from = number(word[2]), to = number(word[3]);
+  size_t left = (size_t)number(word[4]);
+  while (left > 0) {
+    ssize_t done = copy_file_range(descriptor(word[0]), &from, descriptor(word[1]), &to, left, 0);
+    if (done < 0) return -1;
+    if (done == 0) break;
+    left -= (size_t)done;
+  }
+  say(" %zu", (size_t)number(word[4]) - left);
+  return 0;
+}
+
+/* SLOT: where each stretch of data begins and ends */
+static int do_seek(char **word) {
+  int fd = descriptor(word[0]);
+  for (off_t at = 0, end;; at = end) {
+    at = lseek(fd, at, SEEK_DATA);
+    if (at < 0) return errno == ENXIO ? 0 : -1;
+    end = lseek(fd, at, SEEK_HOLE);
+    if (end < 0) return -1;
+    say(" %jd-%jd", (intmax_t)at, (intmax_t)end);
+  }
+}
+
 /* PATH MASK…: one after the other, for a narrow question is answered from what the kernel keeps. */
 static int do_statx(char **word) {
   for (char **mask = word + 1; *mask; mask++)
@@ -334,6 +366,37 @@ static int do_readlink(char **word) {
   if (length < 0) return -1;
   target[length] = 0;
   say(" %s", target);
+  return 0;
+}
+
+/* ---- extended attributes ---- */
+
+/* PATH NAME LENGTH: the value is in the exchange */
+static int do_setxattr(char **word) {
+  return lsetxattr(at(word[0]), word[1], exchange, (size_t)number(word[2]), 0);
+}
+
+static int do_removexattr(char **word) { return lremovexattr(at(word[0]), word[1]); }
+
+/* FNV-1a */
+static uint32_t hash_of(const unsigned char *bytes, ssize_t length) {
+  uint32_t hash = 0x811c9dc5;
+  for (ssize_t i = 0; i < length; i++) hash = (hash ^ bytes[i]) * 0x01000193;
+  return hash;
+}
+
+/* PATH: NAME:LENGTH:HASH of each */
+static int do_listxattr(char **word) {
+  static char names[1 << 16];
+  static unsigned char value[1 << 16];
+  const char *path = at(word[0]);
+  ssize_t length = llistxattr(path, names, sizeof names);
+  if (length < 0) return -1;
+  for (const char *name = names; name < names + length; name += strlen(name) + 1) {
+    ssize_t bytes = lgetxattr(path, name, value, sizeof value);
+    if (bytes < 0) return -1;
+    say(" %s:%zd:%" PRIu32, name, bytes, hash_of(value, bytes));
+  }
   return 0;
 }
 
@@ -428,7 +491,9 @@ static const struct {
     {"rename", do_rename},     {"utimens", do_utimens},   {"statx", do_statx},
     {"fstatx", do_fstatx},     {"list", do_list},         {"readlink", do_readlink},
     {"handle", do_handle},     {"open_handle", do_open_handle}, {"install", do_install},
-    {"run", do_run},           {"base", do_base},
+    {"setxattr", do_setxattr}, {"removexattr", do_removexattr}, {"listxattr", do_listxattr},
+    {"run", do_run},           {"base", do_base},         {"fallocate", do_fallocate},
+    {"copy", do_copy},         {"seek", do_seek},
 };
 
 static int perform(char **word) {

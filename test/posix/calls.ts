@@ -26,7 +26,7 @@ export type Capability =
   /** An empty text and a size below zero can be said at all. */
   | 'texts and sizes of nothing';
 
-export const { noReplace: NOREPLACE, exchange: EXCHANGE } = RenameFlag;
+export const { noReplace: NOREPLACE, exchange: EXCHANGE, whiteout: WHITEOUT } = RenameFlag;
 
 export const Type = {
   mask: 0o170000,
@@ -38,6 +38,18 @@ export const Type = {
   symlink: 0o120000,
   socket: 0o140000,
 } as const;
+
+/** Flags of chattr(1), as FS_IOC_SETFLAGS has them. */
+export const Flag = {
+  sync: 0x8,
+  immutable: 0x10,
+  append: 0x20,
+  noDump: 0x40,
+  noAccessTime: 0x80,
+  dirSync: 0x1_0000,
+  topDir: 0x2_0000,
+} as const;
+export const ALL_FLAGS = Object.values(Flag).reduce((all, flag) => all | flag, 0);
 
 export interface User {
   readonly uid: number;
@@ -92,7 +104,16 @@ export type TimeToSet = bigint | 'now' | 'omit';
 
 /** `path` is O_PATH: it holds the file, whatever it is, and follows no symlink. */
 export type Access = 'read' | 'write' | 'both' | 'path';
-export type OpenFlag = 'create' | 'exclusive' | 'truncate' | 'append' | 'noFollow' | 'directory' | 'sync';
+export type OpenFlag =
+  | 'create'
+  | 'exclusive'
+  | 'truncate'
+  | 'append'
+  | 'noFollow'
+  | 'directory'
+  | 'sync'
+  /** O_TMPFILE: the path is that of a directory. */
+  | 'unnamed';
 
 export type RangeChange = 'allocate' | 'punch' | 'zero';
 
@@ -153,6 +174,10 @@ export interface Calls {
   chown(path: string, uid: number | undefined, gid: number | undefined): Promise<void>;
   utimens(path: string, access: TimeToSet, modify: TimeToSet): Promise<void>;
   truncate(path: string, sizeBytes: number): Promise<void>;
+  /** Those of `Flag`; FS_IOC_GETFLAGS of a file or directory. */
+  flags(path: string): Promise<number>;
+  /** Leaves flags that are none of `Flag` as they are. */
+  setFlags(path: string, flags: number): Promise<void>;
   open(path: string, access: Access, flags?: readonly OpenFlag[], mode?: number): Promise<OpenFile>;
   statfs(): Promise<Space>;
   /** lgetxattr(2). */

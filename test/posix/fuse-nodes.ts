@@ -5,6 +5,7 @@
  * a field that is wrong there must not be wrong here as well.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { expect } from 'vitest';
 import type { SetMode } from '../../src/fs/base/filesystem.ts';
 import { Opcode } from '../../src/fuse/abi.ts';
 import { Session } from '../../src/fuse/session.ts';
@@ -41,6 +42,11 @@ const VALID = {
   kill: 1 << 11,
 };
 const WRITE_KILL = 1 << 2;
+const FS_IOC_GETFLAGS = 0x80086601;
+const FS_IOC_SETFLAGS = 0x40086602;
+const O_RDWR = 2;
+const O_TMPFILE = 0o20200000;
+const SLASH = Buffer.from('/');
 const LONGEST_ATTRIBUTE = 64 * 1024;
 /** By XATTR_CREATE and XATTR_REPLACE. */
 const SET_MODES: readonly SetMode[] = ['any', 'create', 'replace'];
@@ -167,6 +173,12 @@ export class FuseNodes implements Nodes {
     return this.#entry(Opcode.MKNOD, parent, body, user);
   }
 
+  /** The name that the kernel sends is '/'. */
+  makeUnnamed(parent: number, mode: number, user: User): Promise<number> {
+    const body = Buffer.concat([u32(O_TMPFILE | O_RDWR, Type.regular | mode, user.umask, 0), SLASH, END]);
+    return this.#entry(Opcode.TMPFILE, parent, body, user);
+  }
+
   symlink(parent: number, name: Buffer, target: Buffer, user: User): Promise<number> {
     return this.#entry(Opcode.SYMLINK, parent, Buffer.concat([name, END, target, END]), user);
   }
@@ -194,10 +206,33 @@ export class FuseNodes implements Nodes {
     newParent: number,
     newName: Buffer,
     flags: number,
+    user: User,
   ): Promise<void> {
     const names = [name, END, newName, END];
-    if (flags === 0) await this.#ask(Opcode.RENAME, parent, Buffer.concat([u64(newParent), ...names]));
-    else await this.#ask(Opcode.RENAME2, parent, Buffer.concat([u64(newParent), u32(flags, 0), ...names]));
+    const head = flags === 0 ? u64(newParent) : Buffer.concat([u64(newParent), u32(flags, 0)]);
+    await this.#ask(
+      flags === 0 ? Opcode.RENAME : Opcode.RENAME2,
+      parent,
+      Buffer.concat([head, ...names]),
+      user,
+    );
+  }
+
+  /** As fuse_priv_ioctl of the kernel sends it: an int, whatever the command says. */
+  async #ioctl(inode: number, command: number, given: Buffer, answerBytes: number): Promise<Buffer> {
+    const head = [u64(0), u32(0, command), u64(0), u32(given.length, answerBytes)];
+    const body = await this.#ask(Opcode.IOCTL, inode, Buffer.concat([...head, given]));
+    expect(body.length).toBe(16 + answerBytes);
+    expect(body.readInt32LE(0)).toBe(0);
+    return body.subarray(16);
+  }
+
+  async flags(inode: number): Promise<number> {
+    return (await this.#ioctl(inode, FS_IOC_GETFLAGS, NOTHING, 4)).readUInt32LE(0);
+  }
+
+  async setFlags(inode: number, flags: number): Promise<void> {
+    await this.#ioctl(inode, FS_IOC_SETFLAGS, u32(flags), 0);
   }
 
   async read(inode: number, offset: number, lengthBytes: number): Promise<Buffer> {

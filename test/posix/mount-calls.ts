@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url';
 import type { SetMode } from '../../src/fs/base/filesystem.ts';
 import {
   type Access,
+  ALL_FLAGS,
   type Calls,
   type Capability,
   type Device,
@@ -234,6 +235,14 @@ export class MountCalls implements Calls {
 
   async truncate(path: string, sizeBytes: number): Promise<void> {
     await this.ask('truncate', path, sizeBytes);
+  }
+
+  async flags(path: string): Promise<number> {
+    return Number(await this.ask('flags', path)) & ALL_FLAGS;
+  }
+
+  async setFlags(path: string, flags: number): Promise<void> {
+    await this.ask('setFlags', path, flags, ALL_FLAGS);
   }
 
   async open(path: string, access: Access, flags: readonly OpenFlag[] = [], mode = 0o644): Promise<OpenFile> {

@@ -57,13 +57,24 @@ export interface Nodes {
   /** @param kill set-user-id and set-group-id are lost by it, as they are by a write */
   resize(inode: number, sizeBytes: number, kill: boolean): Promise<void>;
   make(parent: number, name: Buffer, mode: number, device: Device, user: User): Promise<number>;
+  /** A regular file without a name. */
+  makeUnnamed(parent: number, mode: number, user: User): Promise<number>;
   symlink(parent: number, name: Buffer, target: Buffer, user: User): Promise<number>;
   readlink(inode: number): Promise<Buffer>;
   /** The answer's reference is given back already. */
   link(inode: number, parent: number, name: Buffer): Promise<void>;
   unlink(parent: number, name: Buffer): Promise<void>;
   rmdir(parent: number, name: Buffer): Promise<void>;
-  rename(parent: number, name: Buffer, newParent: number, newName: Buffer, flags: number): Promise<void>;
+  rename(
+    parent: number,
+    name: Buffer,
+    newParent: number,
+    newName: Buffer,
+    flags: number,
+    user: User,
+  ): Promise<void>;
+  flags(inode: number): Promise<number>;
+  setFlags(inode: number, flags: number): Promise<void>;
   read(inode: number, offset: number, lengthBytes: number): Promise<Buffer>;
   write(inode: number, offset: number, data: Uint8Array, kill: boolean): Promise<void>;
   fallocate(inode: number, range: NodeRange, user: User): Promise<void>;
@@ -242,14 +253,16 @@ export class NodeCalls implements Calls {
 
   rename(from: string, to: string, flags = 0): Promise<void> {
     return this.withParent(from, (parent, name) =>
-      this.withParent(to, (newParent, newName) => this.nodes.rename(parent, name, newParent, newName, flags)),
+      this.withParent(to, (newParent, newName) =>
+        this.nodes.rename(parent, name, newParent, newName, flags, this.user),
+      ),
     );
   }
 
   renameInto(directory: OpenFile, from: string, to: string): Promise<void> {
     return this.withParent(from, (parent, name) =>
       this.at(directory).withParent(to, (newParent, newName) =>
-        this.nodes.rename(parent, name, newParent, newName, 0),
+        this.nodes.rename(parent, name, newParent, newName, 0, this.user),
       ),
     );
   }
@@ -281,12 +294,26 @@ export class NodeCalls implements Calls {
     return this.#withNode(path, (inode) => this.nodes.resize(inode, sizeBytes, losesSetId(this.user)));
   }
 
+  flags(path: string): Promise<number> {
+    return this.#withNode(path, (inode) => this.nodes.flags(inode));
+  }
+
+  setFlags(path: string, flags: number): Promise<void> {
+    return this.#withNode(path, (inode) => this.nodes.setFlags(inode, flags));
+  }
+
   async open(
     path: string,
     _access: Access,
     flags: readonly OpenFlag[] = [],
     mode = 0o644,
   ): Promise<OpenFile> {
+    if (flags.includes('unnamed')) {
+      return this.#withNode(
+        path === '.' ? '' : path,
+        async (parent) => new HeldNode(this, await this.nodes.makeUnnamed(parent, mode, this.user)),
+      );
+    }
     if (flags.includes('create')) await this.#create(path, mode, flags.includes('exclusive'));
     const file = await this.withParent(path, async (parent, name) => {
       const inode = await this.nodes.lookup(parent, name.length === 0 ? bytesOf('.') : name);

@@ -4,6 +4,7 @@ import { ends, sparse } from './cases/content.ts';
 import { create } from './cases/create.ts';
 import { directories } from './cases/directories.ts';
 import { extendedAttributes } from './cases/extended-attributes.ts';
+import { flags } from './cases/flags.ts';
 import { limits } from './cases/limits.ts';
 import { link } from './cases/link.ts';
 import { listing } from './cases/listing.ts';
@@ -17,6 +18,8 @@ import { fullDisk, statfs } from './cases/space.ts';
 import { symlink } from './cases/symlink.ts';
 import { times } from './cases/times.ts';
 import { unlink } from './cases/unlink.ts';
+import { unnamed } from './cases/unnamed.ts';
+import { whiteout } from './cases/whiteout.ts';
 import type { Subject } from './subject.ts';
 
 export const SUBJECTS: readonly Subject[] = [
@@ -43,4 +46,7 @@ export const SUBJECTS: readonly Subject[] = [
   fullDisk,
   fullAllocated,
   orphans,
+  unnamed,
+  whiteout,
+  flags,
 ];

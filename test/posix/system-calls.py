@@ -12,6 +12,7 @@ does what he asks for.
 
 import base64
 import ctypes
+import fcntl
 import json
 import os
 import stat
@@ -32,10 +33,12 @@ FLAGS = {
     "noFollow": os.O_NOFOLLOW,
     "directory": os.O_DIRECTORY,
     "sync": os.O_SYNC,
+    "unnamed": os.O_TMPFILE,
 }
 KEEP_SIZE = 1
 FALLOCATE = {"allocate": 0, "punch": 2, "zero": 16}
 SYS_GETDENTS64 = {"x86_64": 217, "aarch64": 61}[os.uname().machine]
+FS_IOC_GETFLAGS, FS_IOC_SETFLAGS = 0x80086601, 0x40086602
 # By XATTR_CREATE and XATTR_REPLACE.
 SET_MODES = ["any", "create", "replace"]
 # Longer than any clock of the kernel ticks.
@@ -174,6 +177,30 @@ def space(base):
     }
 
 
+def with_descriptor(base, path, work):
+    descriptor = os.open(raw(path), os.O_RDONLY | os.O_NONBLOCK, dir_fd=base)
+    try:
+        return work(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def flags_open(descriptor):
+    return struct.unpack("I", fcntl.ioctl(descriptor, FS_IOC_GETFLAGS, bytes(4)))[0]
+
+
+def flags(base, path):
+    return with_descriptor(base, path, flags_open)
+
+
+def set_flags(base, path, wanted, known):
+    def work(descriptor):
+        bits = flags_open(descriptor) & ~known | wanted
+        fcntl.ioctl(descriptor, FS_IOC_SETFLAGS, struct.pack("I", bits))
+
+    with_descriptor(base, path, work)
+
+
 def attribute(base, path, name):
     return base64.b64encode(os.getxattr(raw(path), raw(name), follow_symlinks=False)).decode()
 
@@ -272,6 +299,8 @@ CALLS = {
     "chown": chown,
     "utimens": utimens,
     "truncate": truncate,
+    "flags": flags,
+    "setFlags": set_flags,
     "open": open_file,
     "statfs": space,
     "attribute": attribute,

@@ -1,6 +1,11 @@
 /** A volume in memory, asked directly. */
 import { fsError } from '../../src/fs/base/errors.ts';
-import type { AttributeChanges, Attributes, SetMode } from '../../src/fs/base/filesystem.ts';
+import {
+  type AttributeChanges,
+  type Attributes,
+  FileFlag,
+  type SetMode,
+} from '../../src/fs/base/filesystem.ts';
 import type { Transaction } from '../../src/fs/transaction/transaction.ts';
 import type { Volume } from '../../src/fs/volume.ts';
 import { emptyStatistics } from '../../src/fuse/encoding.ts';
@@ -8,6 +13,7 @@ import type { TestVolume } from '../suite/volume-harness.ts';
 import {
   type Device,
   type Entry,
+  Flag,
   type Space,
   type Status,
   type TimeToSet,
@@ -37,6 +43,16 @@ function statusOf(found: Attributes): Status {
     changeNs: nanosecondsOf(found.changeSeconds, found.changeNanoseconds),
   };
 }
+
+const FLAGS: readonly (readonly [generic: number, own: number])[] = [
+  [Flag.sync, FileFlag.synchronous],
+  [Flag.immutable, FileFlag.immutable],
+  [Flag.append, FileFlag.appendOnly],
+  [Flag.noDump, FileFlag.noDump],
+  [Flag.noAccessTime, FileFlag.noAccessTime],
+  [Flag.dirSync, FileFlag.synchronousDirectory],
+  [Flag.topDir, FileFlag.topDirectory],
+];
 
 function timeToSet(
   time: TimeToSet | undefined,
@@ -96,6 +112,12 @@ export class VolumeNodes implements Nodes {
     return this.#acquired((tx) => this.#volume.create(tx, parent, name, request));
   }
 
+  /** The volume takes the reference by itself. */
+  makeUnnamed(parent: number, mode: number, user: User): Promise<number> {
+    const request = { mode: Type.regular | mode, deviceNumber: 0, caller: user };
+    return this.#volume.run((tx) => this.#volume.createUnnamed(tx, parent, request));
+  }
+
   symlink(parent: number, name: Buffer, target: Buffer, user: User): Promise<number> {
     return this.#acquired((tx) => this.#volume.symlink(tx, parent, name, target, user));
   }
@@ -125,8 +147,19 @@ export class VolumeNodes implements Nodes {
     newParent: number,
     newName: Buffer,
     flags: number,
+    user: User,
   ): Promise<void> {
-    await this.#volume.run((tx) => this.#volume.rename(tx, parent, name, newParent, newName, flags));
+    await this.#volume.run((tx) => this.#volume.rename(tx, parent, name, newParent, newName, flags, user));
+  }
+
+  async flags(inode: number): Promise<number> {
+    const { flags } = await this.#test.statInode(inode);
+    return FLAGS.reduce((all, [generic, own]) => ((flags & own) === 0 ? all : all | generic), 0);
+  }
+
+  setFlags(inode: number, wanted: number): Promise<void> {
+    const flags = FLAGS.reduce((all, [generic, own]) => ((wanted & generic) === 0 ? all : all | own), 0);
+    return this.#volume.run((tx) => this.#volume.changeFlags(tx, inode, { flags }));
   }
 
   async read(inode: number, offset: number, lengthBytes: number): Promise<Buffer> {

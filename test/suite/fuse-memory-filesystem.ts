@@ -16,6 +16,7 @@ import type {
   EntryVisitor,
   FallocateRequest,
   FileSystem,
+  FlagChanges,
   Operation,
   ReadRequest,
   SeekAnswer,
@@ -122,6 +123,8 @@ export class MemoryFileSystem implements FileSystem {
       changeNanoseconds: 3,
       birthSeconds: now,
       birthNanoseconds: 4,
+      flags: 0,
+      projectId: 0,
     };
     const node = {
       attributes,
@@ -169,6 +172,13 @@ export class MemoryFileSystem implements FileSystem {
     if (changes.killPrivileges) attributes.mode &= ~0o6000;
   }
 
+  changeFlags(_: TransactionHandle, inode: number, changes: FlagChanges): void {
+    this.#enter('changeFlags', inode, { ...changes });
+    const { attributes } = this.node(inode);
+    attributes.flags = changes.flags ?? attributes.flags;
+    attributes.projectId = changes.projectId ?? attributes.projectId;
+  }
+
   getExtendedAttribute(_: TransactionHandle, inode: number, name: Uint8Array): Uint8Array {
     this.#enter('getExtendedAttribute', inode, keyOf(name));
     const value = this.node(inode).extended.get(keyOf(name));
@@ -205,6 +215,16 @@ export class MemoryFileSystem implements FileSystem {
     const inode = this.#next++;
     this.#add(inode, parent, { mode: mode & ~caller.umask, deviceNumber, caller });
     names.set(keyOf(name), inode);
+    return inode;
+  }
+
+  createUnnamed(_: TransactionHandle, parent: number, request: CreateRequest): number {
+    const { mode, caller } = request;
+    this.#enter('createUnnamed', parent, { mode, caller: { ...caller } });
+    const inode = this.#next++;
+    const node = this.#add(inode, parent, { mode: mode & ~caller.umask, deviceNumber: 0, caller });
+    node.attributes.linkCount = 0;
+    node.references = 1;
     return inode;
   }
 

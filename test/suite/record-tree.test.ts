@@ -71,7 +71,22 @@ class Meddler {
         Buffer.concat([u64(random.pick(this.#files)), text(this.#name)]),
       );
     else if (kind < 19) await this.#write(random.pick(this.#files));
-    else await this.#truncate(random.pick(this.#files));
+    else await this.#change(random.pick(this.#files));
+  }
+
+  /** Of the size, by any way that there is. */
+  #change(inode: number): Promise<unknown> {
+    const random = this.#random;
+    const place = random.below(60_000);
+    const length = 1 + random.below(9000);
+    const dice = random.below(3);
+    if (dice === 0) return this.#truncate(inode);
+    if (dice === 1) {
+      const mode = random.pick([0, 1, 3, 16, 17]);
+      return this.#ask(Opcode.FALLOCATE, inode, Buffer.concat([u64(0, place, length), u32(mode, 0)]));
+    }
+    const body = u64(0, random.below(9000), random.pick(this.#files), 0, place, length, 0);
+    return this.#ask(random.pick([Opcode.COPY_FILE_RANGE, Opcode.COPY_FILE_RANGE_64]), inode, body);
   }
 
   async #make(opcode: number, body: Buffer, into: number[]): Promise<void> {

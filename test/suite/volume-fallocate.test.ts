@@ -6,9 +6,9 @@ import { describe, expect, test } from 'vitest';
 import { checkVolume } from '../../src/check/checker.ts';
 import { FsError } from '../../src/fs/base/errors.ts';
 import type { FallocateAction } from '../../src/fs/base/filesystem.ts';
-import type { MemoryDevice } from '../../src/sim/memory-device.ts';
+import { MemoryDevice } from '../../src/sim/memory-device.ts';
 import { SeededRandom } from '../../src/sim/seeded-random.ts';
-import { TestVolume } from './volume-harness.ts';
+import { formatted, TestVolume } from './volume-harness.ts';
 
 const MIB = 1024 * 1024;
 
@@ -27,6 +27,11 @@ async function soundAfterwards({ volume, device }: TestVolume): Promise<void> {
   await volume.checkInvariants();
   await volume.unmount();
   expect((await checkVolume((device as MemoryDevice).reopen())).problems).toEqual([]);
+}
+
+/** As `toEqual`, which takes a hundred times as long. */
+function expectBytes(seen: Uint8Array, expected: Uint8Array): void {
+  expect(Buffer.compare(seen, expected)).toBe(0);
 }
 
 /** Whole blocks of the file, as they are: data, unwritten, or a hole. */
@@ -63,7 +68,7 @@ describe('one file of ten blocks', () => {
     const { volume, inode } = await made();
     await fallocate(volume, inode, action, [offset, length]);
     const expected = new Uint8Array(10 * BLOCK).fill(7).fill(0, offset, offset + length);
-    expect(await volume.read(inode, 0, 20 * BLOCK)).toEqual(expected);
+    expectBytes(await volume.read(inode, 0, 20 * BLOCK), expected);
     expect(await shapeOf(volume, inode, 10)).toBe(shape);
     await soundAfterwards(volume);
   });
@@ -86,7 +91,7 @@ describe('one file of ten blocks', () => {
     await fallocate(volume, inode, 'zero', [9 * BLOCK + 100, 3 * BLOCK], false);
     expect(await volume.stat('/f')).toMatchObject({ sizeBytes: 12 * BLOCK + 100, sectors: 13 * 8 });
     const expected = new Uint8Array(12 * BLOCK + 100).fill(7, 0, 9 * BLOCK + 100);
-    expect(await volume.read(inode, 0, 20 * BLOCK)).toEqual(expected);
+    expectBytes(await volume.read(inode, 0, 20 * BLOCK), expected);
     await soundAfterwards(volume);
   });
 
@@ -110,7 +115,7 @@ describe('one file of ten blocks', () => {
     expect(await volume.stat('/small')).toMatchObject({ sizeBytes: 100, sectors: 0 });
     await fallocate(volume, inode, 'allocate', [0, 3 * BLOCK]);
     expect(await volume.stat('/small')).toMatchObject({ sizeBytes: 100, sectors: 24 });
-    expect(await volume.read(inode, 0, 999)).toEqual(new Uint8Array(100).fill(3).fill(0, 20, 50));
+    expectBytes(await volume.read(inode, 0, 999), new Uint8Array(100).fill(3).fill(0, 20, 50));
     await volume.truncate('/small', 0);
     await fallocate(volume, inode, 'allocate', [0, 3 * BLOCK]);
     expect(await volume.stat('/small')).toMatchObject({ sizeBytes: 0, sectors: 24 });
@@ -129,7 +134,7 @@ describe('one file of ten blocks', () => {
     await expect(fallocate(volume, inode, 'zero', [0, 5 * MIB])).rejects.toMatchObject({ code: 'ENOSPC' });
     await expect(fallocate(volume, inode, 'punch', [0, 0])).rejects.toMatchObject({ code: 'EINVAL' });
     expect(await volume.statistics()).toEqual(before);
-    expect(await volume.read(inode, 0, 99 * BLOCK)).toEqual(new Uint8Array(10 * BLOCK).fill(7));
+    expectBytes(await volume.read(inode, 0, 99 * BLOCK), new Uint8Array(10 * BLOCK).fill(7));
     await soundAfterwards(volume);
   });
 });
@@ -178,13 +183,13 @@ async function copyWhole(volume: TestVolume, from: number, to: number, range: nu
 }
 
 describe.each([1024, 4096, 65_536])('random operations, blocks of %i', (blockBytes) => {
-  test.each([1, 2, 3])('seed %i', async (seed) => {
+  test.each([1, 2])('seed %i', async (seed) => {
     const random = new SeededRandom(seed * blockBytes);
     const volume = await TestVolume.make(Math.max(4 * MIB, 160 * blockBytes), blockBytes);
     const files = [];
     for (const path of ['/a', '/b'])
       files.push({ path, inode: await volume.create(path), model: new FileModel() });
-    for (let step = 0; step < (blockBytes > 4096 ? 40 : 200); step++) {
+    for (let step = 0; step < (blockBytes > 4096 ? 30 : 120); step++) {
       const { path, inode, model } = random.pick(files);
       const unit = random.pick([1, 512, blockBytes]);
       const offset = random.below(Math.ceil((16 * blockBytes) / unit)) * unit;
@@ -324,7 +329,7 @@ describe('seeking and copying', () => {
     const target = await volume.create('/to');
     expect(await copy(volume, source, target, [1, 0, 20 * MIB])).toBe(16 * MIB);
     expect(await copy(volume, source, target, [16 * MIB + 1, 16 * MIB, 20 * MIB])).toBe(4 * MIB - 1);
-    expect((await volume.read(target, 0, 21 * MIB)).every((byte) => byte === 5)).toBe(true);
+    expectBytes(await volume.read(target, 0, 21 * MIB), new Uint8Array(20 * MIB - 1).fill(5));
     expect(await copy(volume, source, target, [20 * MIB, 0, 1])).toBe(0);
     await soundAfterwards(volume);
   });
@@ -352,6 +357,79 @@ describe('seeking and copying', () => {
     await expect(copy(volume, source, target, [copied, copied, MIB])).rejects.toMatchObject({
       code: 'ENOSPC',
     });
+    await soundAfterwards(volume);
+  });
+});
+
+describe('ranges taken out and put in', () => {
+  test.each([1, 2])('beside a model, seed %i', async (seed) => {
+    const blockBytes = 1024;
+    const random = new SeededRandom(seed);
+    const volume = await TestVolume.make(8 * MIB, blockBytes);
+    const inode = await volume.create('/f');
+    const model = new FileModel();
+    for (let step = 0; step < 80; step++) {
+      const blocks = 400;
+      const offset = random.below(blocks) * blockBytes;
+      const length = (1 + random.below(30)) * blockBytes;
+      const action = random.pick(['write', 'allocate', 'collapse', 'collapse', 'insert', 'insert'] as const);
+      const size = model.bytes.length;
+      if (action === 'write') {
+        const [at, bytes] = [offset + random.below(900), random.below(3000) + 1];
+        volume.early = random.chance(0.5);
+        await volume.write(inode, at, new Uint8Array(bytes).fill(1 + (step % 255)));
+        model.fill(at, bytes, 1 + (step % 255), true);
+      } else if (action === 'allocate') await fallocate(volume, inode, action, [offset, length]);
+      else if (action === 'collapse' ? offset + length >= size : offset >= size)
+        await expect(fallocate(volume, inode, action, [offset, length])).rejects.toMatchObject({
+          code: 'EINVAL',
+        });
+      else if (size + length < blocks * blockBytes) {
+        await fallocate(volume, inode, action, [offset, length]);
+        const rest = model.bytes.slice(action === 'collapse' ? offset + length : offset);
+        const gap = new Uint8Array(action === 'collapse' ? 0 : length);
+        model.bytes = Buffer.concat([model.bytes.slice(0, offset), gap, rest]);
+      }
+      const read = await volume.read(inode, 0, model.bytes.length + 1);
+      expect(Buffer.compare(read, model.bytes), `${step}: ${action} ${offset} ${length}`).toBe(0);
+    }
+    await soundAfterwards(volume);
+  });
+
+  test('more extents than one transaction moves, and what the inode holds itself', async () => {
+    const blockBytes = 1024;
+    const device = new MemoryDevice(8 * MIB);
+    await formatted(device, blockBytes, 64);
+    const volume = await TestVolume.open(device);
+    const inode = await volume.create('/f');
+    for (let i = 0; i < 600; i++)
+      await volume.write(inode, 2 * i * blockBytes, new Uint8Array(blockBytes).fill(1 + (i % 200)));
+    const before = await volume.read(inode, 0, 2 * MIB);
+    const states: MemoryDevice[] = [];
+    const inserted = volume.volume.insertRange(inode, 100 * blockBytes, 77 * blockBytes);
+    for (let isOver = false; !isOver; ) {
+      await volume.volume.sync();
+      states.push(device.clone());
+      isOver = await Promise.race([
+        inserted.then(() => true),
+        new Promise<false>((no) => setImmediate(no, false)),
+      ]);
+    }
+    // What is on the disk in the midst of it is whole.
+    expect(states.length).toBeGreaterThan(3);
+    for (const state of states.slice(0, 12)) await soundAfterwards(await TestVolume.open(state));
+    expect((await volume.statInode(inode)).sizeBytes).toBe(before.length + 77 * blockBytes);
+    await volume.volume.collapseRange(inode, 100 * blockBytes, 77 * blockBytes);
+    expect(Buffer.compare(await volume.read(inode, 0, 2 * MIB), before)).toBe(0);
+    const small = await volume.create('/small');
+    await volume.write(small, 0, new Uint8Array(50).fill(5));
+    await expect(volume.volume.collapseRange(small, 0, blockBytes)).rejects.toMatchObject({ code: 'EINVAL' });
+    await expect(volume.volume.insertRange(small, 0, 100)).rejects.toMatchObject({ code: 'EINVAL' });
+    await volume.volume.insertRange(small, 0, 2 * blockBytes);
+    expectBytes(
+      await volume.read(small, 0, 4 * blockBytes),
+      new Uint8Array(2 * blockBytes + 50).fill(5, 2 * blockBytes),
+    );
     await soundAfterwards(volume);
   });
 });
@@ -395,6 +473,23 @@ describe('what was preallocated finds room on a full volume', () => {
     const bytes = await volume.read(inode, 0, blocks * blockBytes);
     for (let i = 0; i < 2 * wanted.length; i++)
       expect(bytes[i * blockBytes], `block ${i}`).toBe(i % 2 === 0 ? 8 : 0);
+    await soundAfterwards(volume);
+  });
+
+  test('also behind the end, where no data may be before the end is there', async () => {
+    const blockBytes = 1024;
+    const volume = await TestVolume.make(2 * MIB, blockBytes);
+    const inode = await volume.create('/f');
+    await volume.write(inode, 0, new Uint8Array(90).fill(3));
+    const { freeBlocks } = await volume.statistics();
+    await fallocate(volume, inode, 'allocate', [0, (freeBlocks - 1) * blockBytes]);
+    await volume.write(inode, 90, new Uint8Array(2 * blockBytes).fill(4));
+    await volume.volume.sync();
+    const state = (volume.device as MemoryDevice).clone();
+    await soundAfterwards(await TestVolume.open(state));
+    for (let at = 3; at < 400; at += 1 + (at % 3))
+      await volume.write(inode, at * blockBytes, new Uint8Array(700).fill(5));
+    expect((await volume.statInode(inode)).sizeBytes).toBeGreaterThan(390 * blockBytes);
     await soundAfterwards(volume);
   });
 });

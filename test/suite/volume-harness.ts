@@ -163,7 +163,12 @@ export class TestVolume {
     await this.volume.setSize(await this.resolve(path), sizeBytes, false);
   }
 
-  write(inode: number, offsetBytes: number, data: Uint8Array): Promise<void> {
+  async write(inode: number, offsetBytes: number, data: Uint8Array): Promise<void> {
+    await this.isDurableWrite(inode, offsetBytes, data);
+  }
+
+  /** Writes; is whoever wrote to be answered when it is durable? */
+  isDurableWrite(inode: number, offsetBytes: number, data: Uint8Array): Promise<boolean> {
     return new Promise((resolve, reject) => {
       const memory = this.device.allocateMemory(pageUp(data.length) + 2 * this.volume.blockBytes + 8192);
       memory.bytes.fill(0xee);
@@ -178,7 +183,8 @@ export class TestVolume {
         killPrivileges: false,
         mayEndEarly: this.early,
         fromCache: this.fromCache,
-        finished: (thrown) => (thrown === undefined ? resolve() : reject(thrown)),
+        finished: (thrown) =>
+          thrown === undefined ? resolve(request.mustBeDurable === true) : reject(thrown),
       };
       this.volume.write(request);
       this.volume.submit();

@@ -468,3 +468,33 @@ describe('what is said of it', () => {
     await expectSync(inode, undefined);
   });
 });
+
+describe('ranges of a file that lacks data', () => {
+  test.each(['punch', 'zero'] as const)('%s ends the loss of what it covers', async (action) => {
+    const inode = await make('/f', data(64 * KIB, 1));
+    await lose(inode, 8 * KIB, data(16 * KIB, 2));
+    const range = { inode, offsetBytes: 8 * KIB, keepSize: true, updateTimes: true, killPrivileges: false };
+    await volume.volume.fallocate({ ...range, action, lengthBytes: 12 * KIB });
+    await expectSync(inode, 'EIO');
+    await volume.volume.fallocate({ ...range, action, lengthBytes: 16 * KIB });
+    await expectSync(inode, undefined);
+  });
+
+  test('what is kept in memory is data, is copied, and is not cut by a longer end', async () => {
+    const inode = await make('/f', data(4 * KIB, 1));
+    const content = data(20 * KIB, 2);
+    await lose(inode, 100 * KIB, content, EAGAIN);
+    const seek = (at: number, target: 'data' | 'hole') => volume.volume.seek(inode, at, target);
+    expect((await seek(4 * KIB, 'data')).offsetBytes).toBe(100 * KIB);
+    expect((await seek(100 * KIB, 'hole')).offsetBytes).toBe(120 * KIB);
+    const target = await volume.create('/g');
+    const how = { updateTimes: true, killPrivileges: false };
+    const copy = { from: inode, fromBytes: 0, to: target, toBytes: 0, lengthBytes: 999 * KIB, ...how };
+    expect(await volume.volume.copyRange(copy)).toBe(120 * KIB);
+    same(await volume.read(target, 100 * KIB, 99 * KIB), content);
+    await volume.volume.preallocate(inode, 0, 50 * KIB);
+    same(await volume.read(inode, 100 * KIB, 99 * KIB), content);
+    await expectSync(inode, undefined);
+    same(await onDisk('/f', 200 * KIB), await volume.read(inode, 0, 200 * KIB));
+  });
+});

@@ -78,9 +78,30 @@ describe('the ioctl', () => {
     expect(body.readUInt32LE(16 + AnswerHead.partBytes.offset)).toBe(answer?.totalBytes);
   });
 
+  test('is asked by whom /proc knows, where the kernel does not say', async () => {
+    answers.attach({ stat: (_, asker) => asker, log: () => 'lines' });
+    const ask = async (name: 'stat' | 'log', pid: number) => {
+      const request = message(
+        Opcode.IOCTL,
+        1n,
+        ioctl(encodeQuestion({ ...question, number: QUESTIONS[name].number })),
+      );
+      request.fill(0xff, 24, 32);
+      request.writeUInt32LE(pid, 32);
+      channel.deliver(request);
+      await new Promise((resolve) => setImmediate(resolve));
+      const answer = decodeAnswer((channel.replies.at(-1) as Reply).body.subarray(16));
+      return [answer?.errno, JSON.parse(Buffer.from(answer?.part ?? []).toString())];
+    };
+    const [uid, gid] = [process.geteuid?.(), process.getegid?.()];
+    expect(await ask('stat', process.pid)).toEqual([0, { uid, gid, pid: process.pid }]);
+    expect(await ask('stat', 0)).toEqual([0, { uid: 0xffff_ffff, gid: 0xffff_ffff, pid: 0 }]);
+    expect((await ask('log', 0))[0]).toBe(Errno.EPERM);
+  });
+
   const whole = encodeQuestion({ ...question, number: QUESTIONS.stat.number });
   test.each([
-    ['another command', ioctl(whole, { command: 0x8008_6601 }), 1n, -Errno.ENOSYS],
+    ['another command', ioctl(whole, { command: 0x8008_6602 }), 1n, -Errno.ENOSYS],
     ['the same on a file', ioctl(whole, { flags: 0 }), 1n, -Errno.ENOSYS],
     ['another directory', ioctl(whole), 5n, -Errno.ENOSYS],
     ['no room for the answer', ioctl(whole, { outBytes: 40 }), 1n, -Errno.EINVAL],

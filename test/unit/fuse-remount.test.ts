@@ -84,6 +84,8 @@ describe('the daemon', () => {
     ['remount,uid=5', /uid= cannot be had/],
     ['remount,engine=uring', /engine=uring cannot be had/],
     ['remount,norecovery', /norecovery cannot be had/],
+    ['remount,noacl', /noacl cannot be had/],
+    ['remount,nouser_xattr', /nouser_xattr cannot be had/],
     ['remount,max_read=4096', /max_read=4096 cannot be had/],
     ['remount,commit=99999', /commit=99999 is out of bounds/],
   ])('refuses -o %s in one line', (text, reason) => {

@@ -3,7 +3,7 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import { CorruptionError } from '../../src/fs/base/errors.ts';
 import { BrokenTransactionError, Health, type HealthState } from '../../src/fs/life/health.ts';
 
-let gate: { readOnly: boolean; resting: boolean };
+let gate: { readOnly: boolean; resting: boolean; shutDown: boolean };
 let lines: string[];
 
 const ARROWS = {
@@ -14,7 +14,7 @@ const ARROWS = {
 };
 
 function healthIn(state: HealthState): Health {
-  gate = { readOnly: state === 'readOnly', resting: false };
+  gate = { readOnly: state === 'readOnly', resting: false, shutDown: false };
   const health = new Health(gate, (line) => lines.push(line));
   if (state === 'resting') health.rest();
   if (state === 'damaged') ARROWS.damage(health);

@@ -106,6 +106,29 @@ describe('one step a turn', () => {
     expect((await checkVolume((volume.device as MemoryDevice).reopen())).problems).toEqual([]);
   });
 
+  test.each([
+    ['a hole over very many extents', 'punch'],
+    ['zeros over them', 'zero'],
+    ['space between them', 'allocate'],
+    ['a look for the end of a hole in pieces', 'seek'],
+  ] as const)('of %s', async (_, action) => {
+    const volume = await open(64);
+    const inode = await scattered(volume, '/file', 3000);
+    const range = { inode, offsetBytes: 0, lengthBytes: 6000 * BLOCK, keepSize: true } as const;
+    const how = { updateTimes: true, killPrivileges: false };
+    if (action === 'seek') await volume.volume.fallocate({ ...range, ...how, action: 'zero' });
+    const before = turns.turns;
+    const most = await transactionsPerTurn(() =>
+      action === 'seek'
+        ? volume.volume.seek(inode, 0, 'data')
+        : volume.volume.fallocate({ ...range, ...how, action }),
+    );
+    expect(turns.turns - before).toBeGreaterThan(3);
+    expect(most).toBeLessThan(10);
+    await volume.volume.unmount();
+    expect((await checkVolume((volume.device as MemoryDevice).reopen())).problems).toEqual([]);
+  });
+
   test('of following free space in very many pieces', { timeout: 20_000 }, async () => {
     const volume = await open(64, { allocator: firstFit });
     const [kept, gone] = [await volume.create('/kept'), await volume.create('/gone')];

@@ -16,6 +16,8 @@ import type { Memory } from '../../aio/device.ts';
 /** Handle of one run of a transaction; valid only inside `perform`. */
 export interface TransactionHandle {
   readonly readOnly: boolean;
+  /** It changed names in a directory whose changes are to be durable when they are answered. */
+  readonly mustBeDurable?: boolean;
 }
 
 export interface Operation<Tx = TransactionHandle> {
@@ -36,6 +38,22 @@ export interface Caller {
   gid: number;
   umask: number;
 }
+
+/** What chattr(1) sets of an inode. */
+export const FileFlag = {
+  /** Nothing may be changed, not even names of it and in it. */
+  immutable: 2,
+  /** What is written goes to the end; of a directory: names come and do not go. */
+  appendOnly: 4,
+  noDump: 8,
+  noAccessTime: 16,
+  /** A change is durable when it is answered. */
+  synchronous: 32,
+  /** The same for the names in a directory. */
+  synchronousDirectory: 64,
+  /** Directories in this one have nothing to do with each other. */
+  topDirectory: 128,
+} as const;
 
 /**
  * Attributes of one inode; one object may be filled again and again. Times in seconds since 1970
@@ -61,6 +79,10 @@ export interface Attributes {
   changeNanoseconds: number;
   birthSeconds: number;
   birthNanoseconds: number;
+  /** Of `FileFlag`. */
+  flags: number;
+  /** Project that its space is counted for; 0 for none. */
+  projectId: number;
 }
 
 /**
@@ -80,6 +102,15 @@ export interface AttributeChanges {
   changeNanoseconds?: number | undefined;
   /** Clear set-user-id, set-group-id where the group may execute, and `security.capability`. */
   killPrivileges?: boolean | undefined;
+  /** Times of changes that were allowed when they came: flags of the inode do not forbid them. */
+  kept?: boolean | undefined;
+}
+
+/** A field that is undefined stays as it is. */
+export interface FlagChanges {
+  /** All of `FileFlag` that are to be set. */
+  readonly flags?: number | undefined;
+  readonly projectId?: number | undefined;
 }
 
 /** Which reads move an access time, see access-times.ts. */
@@ -166,9 +197,36 @@ export interface WriteRequest {
    * it was written: any other write takes `security.capability` away. Default: as `mayEndEarly`.
    */
   readonly fromCache?: boolean;
+  /** It was taken on before: flags that the inode got since do not forbid it. */
+  readonly accepted?: boolean;
+  /** Set before `finished`: whoever wrote is to be answered when it is durable. */
+  mustBeDurable?: boolean;
   /** Asked when the range is the write's: false if there is nothing to write any more. */
   stillWanted?(): boolean;
   finished(thrown: unknown): void;
+}
+
+/**
+ * Told of an extent: where it begins in the file and on the device, and its length, in blocks;
+ * false ends the visit.
+ */
+export type ExtentVisitor = (fileBlock: number, block: number, length: number, unwritten: boolean) => unknown;
+
+/**
+ * How a volume is shut down: when all that reached it is at home, when it is in the journal, or at
+ * once.
+ */
+export type ShutdownManner = 'settled' | 'committed' | 'at once';
+
+/** What may be asked of the volume as a whole. */
+export interface WholeVolume {
+  /** UTF-8, without padding. */
+  readonly label: Uint8Array;
+  readonly uuid: Uint8Array;
+  /** It is durable when it resolves. @throws FsError EINVAL of one that is none; EROFS, EIO */
+  setLabel(label: Uint8Array): Promise<void>;
+  /** From then on every change and every sync fails with EIO, until the next mount. */
+  shutDown(manner: ShutdownManner): Promise<void>;
 }
 
 /**
@@ -245,9 +303,11 @@ export interface FileSystem<Tx extends TransactionHandle = TransactionHandle> {
   accessed(tx: Tx, inode: number): void;
   /**
    * Everything but the size: see `setSize`. ctime becomes now, or as given. An access ACL follows
-   * the mode, and `security.capability` goes with the owner.
+   * the mode, and `security.capability` goes with the owner. EPERM by the flags of the inode.
    */
   changeAttributes(tx: Tx, inode: number, changes: AttributeChanges): void;
+  /** What chattr(1) sets. EOPNOTSUPP for flags that are none of such an inode. */
+  changeFlags(tx: Tx, inode: number, changes: FlagChanges): void;
   /**
    * getxattr(2): the value. ENODATA, ERANGE, EINVAL; EOPNOTSUPP for an ACL where there are none.
    */
@@ -267,13 +327,23 @@ export interface FileSystem<Tx extends TransactionHandle = TransactionHandle> {
    * EEXIST, ENOSPC, ENAMETOOLONG, ENOENT (parent removed).
    */
   create(tx: Tx, parent: number, name: Uint8Array, request: CreateRequest): number;
+  /**
+   * Makes a regular file without a name, owned as one that `create` makes in this directory. It may
+   * be given a name by `link`, once. When the operation has succeeded the caller holds a reference
+   * to it, as by `acquire`. ENOSPC, ENOTDIR, ENOENT (parent removed).
+   */
+  createUnnamed(tx: Tx, parent: number, request: CreateRequest): number;
   symlink(tx: Tx, parent: number, name: Uint8Array, target: Uint8Array, caller: Caller): number;
   readSymlink(tx: Tx, inode: number): Uint8Array;
+  /** ENOENT of a file that lost its last name. */
   link(tx: Tx, inode: number, parent: number, name: Uint8Array): void;
   /** Returns the file if it has names left, else 0. */
   unlink(tx: Tx, parent: number, name: Uint8Array): number;
   removeDirectory(tx: Tx, parent: number, name: Uint8Array): void;
-  /** Returns the file that had the new name if it has names left, else 0. */
+  /**
+   * Returns the file that had the new name if it has names left, else 0.
+   * @param caller whose the whiteout is, if there is to be one
+   */
   rename(
     tx: Tx,
     parent: number,
@@ -281,6 +351,7 @@ export interface FileSystem<Tx extends TransactionHandle = TransactionHandle> {
     newParent: number,
     newName: Uint8Array,
     flags: number,
+    caller?: Caller,
   ): number;
   /**
    * Visits '.', '..' and the entries after `cookie` (0 = from the start). The name passed is valid
@@ -288,6 +359,16 @@ export interface FileSystem<Tx extends TransactionHandle = TransactionHandle> {
    */
   readDirectory(tx: Tx, inode: number, cookie: number, visit: EntryVisitor): void;
   statistics(tx: Tx, into: SpaceStatistics): void;
+
+  /**
+   * Where the file's data lies, from a block of the file on: each stretch of its blocks that lies
+   * together on the device, in the order of the file; holes are left out, and data that the inode
+   * holds. EINVAL if it is no regular file.
+   */
+  visitExtents?(tx: Tx, inode: number, visit: ExtentVisitor, fromBlock?: number): void;
+
+  /** Undefined where nothing is asked of the whole. */
+  readonly whole?: WholeVolume;
 
   // Data, and what waits:
 

@@ -10,9 +10,10 @@
  */
 import type { FallocateRequest, Operation } from '../base/filesystem.ts';
 import type { BlockNumber, FileBlock } from '../base/numbers.ts';
-import { transact, transactInLine } from '../transaction/operation-runner.ts';
+import { transact } from '../transaction/operation-runner.ts';
 import type { Transaction } from '../transaction/transaction.ts';
 import { type InodeRef, inlineBytes, isInline, requireRegular, sizeOf } from '../tree/inode.ts';
+import { inSteps } from './steps.ts';
 import type { WriteContext } from './write-plan.ts';
 import { zeroInBlock } from './zeroing.ts';
 
@@ -100,14 +101,11 @@ export class Clearing {
     const { context, request } = this;
     const parts = await this.#begin();
     if (parts === undefined) return;
-    for (let at = parts.first; at < parts.end; ) {
-      const from = at;
-      at = await transactInLine(context, (tx) => {
-        if (tx.readOnly) throw tx.refusal();
-        const inode = context.table.get(tx, request.inode);
-        return context.extents.unwrite(tx, inode, from, parts.end, context.extentsPerStep);
-      });
-    }
+    await inSteps(context, parts.first, parts.end, (tx, at) => {
+      if (tx.readOnly) throw tx.refusal();
+      const inode = context.table.get(tx, request.inode);
+      return context.extents.unwrite(tx, inode, at, parts.end, context.extentsPerStep);
+    });
   }
 
   /** Does the edges, or all that the inode holds itself. Undefined if nothing is left. */

@@ -15,6 +15,7 @@ import { FsError, fsError } from '../base/errors.ts';
 import type { CopyRequest, ReadRequest } from '../base/filesystem.ts';
 import { MOST_COPIED_BYTES } from '../base/limits.ts';
 import { MAX_FILE_BYTES } from '../format/format.ts';
+import { requireWritable } from '../inodes/file-flags.ts';
 import { transact } from '../transaction/operation-runner.ts';
 import type { Transaction } from '../transaction/transaction.ts';
 import { requireRegular, sizeOf } from '../tree/inode.ts';
@@ -114,7 +115,8 @@ class Copy {
         lengthBytes,
         memory,
         memoryOffset: 0,
-        movesAccessTime: true,
+        // The kernel would not ask for it afterwards.
+        movesAccessTime: false,
         resultOffset: 0,
         resultBytes: 0,
         finished: (thrown) => {
@@ -168,7 +170,9 @@ function look({ table, early, lost }: WriteContext, tx: Transaction, request: Co
   const { from, fromBytes, to, toBytes, lengthBytes } = request;
   const source = table.get(tx, from);
   requireRegular(source);
-  requireRegular(table.get(tx, to));
+  const target = table.get(tx, to);
+  requireRegular(target);
+  requireWritable(target, toBytes, false);
   if (tx.readOnly) throw tx.refusal();
   const size = Math.max(sizeOf(source), early.sizeOf(from), lost.sizeOf(from));
   const length = Math.max(0, Math.min(lengthBytes, size - fromBytes));
@@ -179,7 +183,7 @@ function look({ table, early, lost }: WriteContext, tx: Transaction, request: Co
 
 /**
  * @returns how many bytes were copied: 0 at the end of the source
- * @throws FsError EINVAL, EISDIR, EFBIG, ENOSPC, EROFS, EIO
+ * @throws FsError EINVAL, EISDIR, EFBIG, ENOSPC, EROFS, EIO; EPERM by the flags of the target
  */
 export async function copyRange(context: WriteContext, request: CopyRequest): Promise<number> {
   const { fromBytes, toBytes, lengthBytes } = request;

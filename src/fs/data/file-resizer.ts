@@ -11,6 +11,7 @@ import { CorruptionError, fsError, fsErrorFromNumber } from '../base/errors.ts';
 import type { Operation } from '../base/filesystem.ts';
 import type { BlockNumber, FileBlock } from '../base/numbers.ts';
 import { FILE_TYPE_MASK, FileType, MAX_FILE_BYTES, ROOT_INODE, TreeKind } from '../format/format.ts';
+import { requireChangeable } from '../inodes/file-flags.ts';
 import { addOrphan, firstOrphan, removeOrphan } from '../inodes/orphans.ts';
 import { PromisedOperation } from '../transaction/operation-runner.ts';
 import type { Transaction } from '../transaction/transaction.ts';
@@ -170,15 +171,18 @@ class Resize {
     readonly inode: number,
     readonly size: number,
     readonly killPrivileges: boolean,
-    /** What the inode holds itself moves out, also where it need not. */
-    readonly leavesBody = false,
+    /**
+     * What lies behind the new end is cut off, also of what was lost; the end moves for another
+     * reason; or what the inode holds itself moves out, where it need not.
+     */
+    readonly manner: 'truncate' | 'move' | 'leaveBody',
   ) {}
 
   async run(): Promise<void> {
     let next = await this.#step((tx, inode) => this.#begin(tx, inode));
     if (next.kind === 'moveBody') next = await this.#moveBody(next.body, next.block);
     if (next.kind === 'zeroTail') next = await this.#zeroTail(next.block, next.from);
-    this.context.lost.truncated(this.inode, this.size);
+    if (this.manner === 'truncate') this.context.lost.truncated(this.inode, this.size);
     if (next.kind === 'punch') await this.#punchRest();
   }
 
@@ -201,6 +205,7 @@ class Resize {
   #begin(tx: Transaction, inode: InodeRef): Next {
     if (isDirectory(inode)) throw fsError('EISDIR');
     requireRegular(inode);
+    if (this.manner === 'truncate') requireChangeable(inode);
     const old = sizeOf(inode);
     if (isInline(inode)) return this.#resizeBody(tx, inode, old);
     // Space that was kept behind an end that does not move goes as well.
@@ -229,7 +234,7 @@ class Resize {
 
   #resizeBody(tx: Transaction, inode: InodeRef, old: number): Next {
     tx.modify(inode.frame);
-    if (this.size <= inlineCapacity(inode) && !this.leavesBody) {
+    if (this.size <= inlineCapacity(inode) && this.manner !== 'leaveBody') {
       if (this.size < old) inlineBytes(inode).fill(0, this.size);
       return this.#setSize(tx, inode);
     }
@@ -328,7 +333,7 @@ class Resize {
 
 /** What the inode holds itself moves to block 0. For a caller who has the whole file. */
 export function leaveBody(context: WriteContext, inode: number, size: number): Promise<void> {
-  return new Resize(context, inode, size, false, true).run();
+  return new Resize(context, inode, size, false, 'leaveBody').run();
 }
 
 /** Does what needs the whole file, when nobody else has a part of it. */
@@ -360,7 +365,7 @@ export async function withRange(
   }
 }
 
-/** truncate(2). @throws EFBIG, EISDIR, EINVAL, ENOSPC, EIO */
+/** truncate(2). @throws EFBIG, EISDIR, EINVAL, ENOSPC, EIO; EPERM by the flags of the inode */
 export async function resizeFile(
   context: WriteContext,
   inode: number,
@@ -368,12 +373,17 @@ export async function resizeFile(
   killPrivileges: boolean,
 ): Promise<void> {
   if (!(size >= 0 && size <= MAX_FILE_BYTES)) throw fsError(size < 0 ? 'EINVAL' : 'EFBIG');
-  await withWholeFile(context, inode, () => new Resize(context, inode, size, killPrivileges).run());
+  await withWholeFile(context, inode, () =>
+    new Resize(context, inode, size, killPrivileges, 'truncate').run(),
+  );
 }
 
-/** The same for a caller who has the whole file, and a size that there may be. */
+/**
+ * The same for a caller who has the whole file, and a size that there may be. What was lost stays
+ * so.
+ */
 export function resizeLocked(context: WriteContext, inode: number, size: number): Promise<void> {
-  return new Resize(context, inode, size, false).run();
+  return new Resize(context, inode, size, false, 'move').run();
 }
 
 /**

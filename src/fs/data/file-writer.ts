@@ -24,13 +24,14 @@
  */
 import type { IoCompletion, Memory } from '../../aio/device.ts';
 import { FsError, fsError, fsErrorFromNumber } from '../base/errors.ts';
-import type { Operation, WriteRequest } from '../base/filesystem.ts';
+import { FileFlag, type Operation, type WriteRequest } from '../base/filesystem.ts';
 import { MOST_EARLY_BYTES } from '../base/limits.ts';
 import { MAX_FILE_BYTES, TreeKind } from '../format/format.ts';
 import type { Transaction } from '../transaction/transaction.ts';
 import {
   blocksOf,
   dropPrivileges,
+  fileFlagsOf,
   type InodeRef,
   inlineBytes,
   isInline,
@@ -59,6 +60,8 @@ class WriteTask implements Operation<Transaction>, IoCompletion, LockHolder, Wri
   readonly #plan: WritePlan;
   /** The whole file is locked. */
   #wide = false;
+  /** Unwritten extents in the range became data first. */
+  #zeroedOut = false;
   /** The data stands where it belongs in its first block. */
   #moved = false;
   /** Segments that are in the extent map, … */
@@ -78,6 +81,8 @@ class WriteTask implements Operation<Transaction>, IoCompletion, LockHolder, Wri
   readonly #killPrivileges: boolean;
   readonly #fromCache: boolean;
   #dropsCapability = false;
+  /** By the flags of the inode. */
+  #mustBeDurable = false;
   #ticket = -1;
   #underWay = false;
   /** Blocks that are counted as the file's before they are recorded. */
@@ -130,7 +135,8 @@ class WriteTask implements Operation<Transaction>, IoCompletion, LockHolder, Wri
     if (this.#phase === 'record') this.#record(tx, inode);
     else {
       this.#dropsCapability = !this.#fromCache && this.context.attributes.hasCapability(tx, inode);
-      this.#outcome = this.#plan.make(tx, inode, this.#wide);
+      this.#outcome = this.#plan.make(tx, inode, this.#wide, this.#zeroedOut);
+      this.#mustBeDurable = (fileFlagsOf(inode) & FileFlag.synchronous) !== 0;
       if (this.#outcome === 'body') this.#writeBody(tx, inode);
     }
   }
@@ -155,6 +161,7 @@ class WriteTask implements Operation<Transaction>, IoCompletion, LockHolder, Wri
   /** Under the lock of the whole file. */
   #zeroOut(): void {
     const { first, end } = this.#plan;
+    this.#zeroedOut = true;
     const { runner, device } = this.context;
     zeroOut(this.context, this.#inode, first, end)
       .then(
@@ -214,13 +221,14 @@ class WriteTask implements Operation<Transaction>, IoCompletion, LockHolder, Wri
   #answer(thrown: unknown): void {
     const request = this.#request;
     this.#request = undefined;
+    if (this.#mustBeDurable && request !== undefined) request.mustBeDurable = true;
     request?.finished(thrown);
   }
 
   /** Answers now if the caller lets us and there is memory for a copy. */
   #answerEarly(): void {
     const { early } = this.context;
-    if (!this.#request?.mayEndEarly || this.#lengthBytes > MOST_EARLY_BYTES) return;
+    if (!this.#request?.mayEndEarly || this.#mustBeDurable || this.#lengthBytes > MOST_EARLY_BYTES) return;
     const copy = early.takeBuffer();
     if (copy === undefined) return;
     const data = this.memory.bytes.subarray(this.memoryOffset, this.memoryOffset + this.#lengthBytes);

@@ -12,12 +12,16 @@ import { fsError } from '../base/errors.ts';
 import type { FallocateRequest } from '../base/filesystem.ts';
 import type { FileBlock } from '../base/numbers.ts';
 import { ExtentFlag } from '../format/format.ts';
-import { transact, transactInLine } from '../transaction/operation-runner.ts';
+import { transact } from '../transaction/operation-runner.ts';
 import type { Transaction } from '../transaction/transaction.ts';
 import { MOST_UNWRITTEN_BLOCKS } from '../tree/extents.ts';
 import { blocksOf, type InodeRef, inlineCapacity, isInline, requireRegular, sizeOf } from '../tree/inode.ts';
 import { leaveBody, resizeLocked } from './file-resizer.ts';
+import { inSteps } from './steps.ts';
 import type { WriteContext } from './write-plan.ts';
+
+/** Blocks that one step goes through, about: some milliseconds' worth of bitmaps. */
+const BLOCKS_PER_STEP = 16 * MOST_UNWRITTEN_BLOCKS;
 
 export class Preallocation {
   readonly #first: FileBlock;
@@ -66,10 +70,7 @@ export class Preallocation {
     const { context, request } = this;
     if (isInBody) await leaveBody(context, request.inode, size);
     try {
-      for (let at = this.#first; at < this.#end; ) {
-        const from = at;
-        at = await transactInLine(context, (tx) => this.#take(tx, from));
-      }
+      await inSteps(context, this.#first, this.#end, (tx, at) => this.#take(tx, at));
     } catch (thrown) {
       if (isInBody) await resizeLocked(context, request.inode, size).catch(() => {});
       throw thrown;
@@ -83,7 +84,8 @@ export class Preallocation {
     const inode = table.get(tx, this.request.inode);
     let at = from;
     let goal = -1;
-    for (let left = extentsPerStep; left > 0 && at < this.#end; left--) {
+    const end = Math.min(from + BLOCKS_PER_STEP, this.#end);
+    for (let left = extentsPerStep; left > 0 && at < end; left--) {
       const { block, length, follows } = extents.find(tx, inode, at);
       const count = Math.min(length, this.#end - at);
       if (goal < 0) goal = follows;

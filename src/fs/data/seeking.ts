@@ -6,11 +6,13 @@
  * over yet is not known here: so the answer says which hole it rests on, and whoever has such a
  * cache sees to that first. Blocks are looked at in bounded steps.
  */
+import { strict as assert } from 'node:assert';
 import type { SeekAnswer, SeekTarget } from '../base/filesystem.ts';
 import type { FileBlock } from '../base/numbers.ts';
-import { BEHIND_EARLY_WRITES, transactInLine } from '../transaction/operation-runner.ts';
+import { BEHIND_EARLY_WRITES } from '../transaction/operation-runner.ts';
 import type { Transaction } from '../transaction/transaction.ts';
 import { type InodeRef, isInline, requireRegular, sizeOf } from '../tree/inode.ts';
+import { inSteps } from './steps.ts';
 import type { WriteContext } from './write-plan.ts';
 
 const EXTENTS_PER_STEP = 512;
@@ -93,10 +95,12 @@ export async function seek(
   target: SeekTarget,
 ): Promise<SeekAnswer> {
   const task = new Seek(context, inode, offsetBytes, target);
-  for (let at = offsetBytes; ; ) {
-    const from = at;
-    const found = await transactInLine(context, (tx) => task.step(tx, from));
-    if (typeof found !== 'number') return found;
-    at = found;
-  }
+  let answer: SeekAnswer | undefined;
+  await inSteps(context, offsetBytes, END, (tx, at) => {
+    const found = task.step(tx, at);
+    answer = typeof found === 'number' ? undefined : found;
+    return typeof found === 'number' ? found : END;
+  });
+  assert(answer !== undefined, 'the last step has an answer');
+  return answer;
 }

@@ -17,6 +17,7 @@ import { strict as assert } from 'node:assert';
 import { empty } from '../base/empty.ts';
 import type { WriteRequest } from '../base/filesystem.ts';
 import type { BlockNumber, BlockRun, FileBlock } from '../base/numbers.ts';
+import { requireWritable } from '../inodes/file-flags.ts';
 import type { SpaceMap } from '../transaction/space-map.ts';
 import type { Transaction } from '../transaction/transaction.ts';
 import type { ExtendedAttributes } from '../tree/extended-attributes.ts';
@@ -100,11 +101,14 @@ export class WritePlan implements WriteUnderWay {
   nodes = 0;
   readonly #context: WriteContext;
   readonly #inode: number;
+  /** It was taken on before flags of the inode could forbid it. */
+  readonly #accepted: boolean;
 
   constructor(context: WriteContext, request: WriteRequest) {
     const { blockBytes } = context;
     this.#context = context;
     this.#inode = request.inode;
+    this.#accepted = request.accepted ?? request.fromCache ?? request.mayEndEarly;
     this.offsetBytes = request.offsetBytes;
     this.endByte = request.offsetBytes + request.lengthBytes;
     this.first = Math.floor(request.offsetBytes / blockBytes);
@@ -114,10 +118,12 @@ export class WritePlan implements WriteUnderWay {
 
   /**
    * @param wide the whole file is locked
-   * @throws EISDIR, EINVAL, EROFS, ENOSPC
+   * @param zeroedOut what may become data before the record is data
+   * @throws EISDIR, EINVAL, EROFS, ENOSPC; EPERM by the flags of the inode
    */
-  make(tx: Transaction, inode: InodeRef, wide: boolean): PlanOutcome {
+  make(tx: Transaction, inode: InodeRef, wide: boolean, zeroedOut = false): PlanOutcome {
     requireRegular(inode);
+    requireWritable(inode, this.offsetBytes, this.#accepted);
     if (tx.readOnly) throw tx.refusal();
     this.size = sizeOf(inode);
     this.#appends = this.offsetBytes === this.size;
@@ -133,7 +139,7 @@ export class WritePlan implements WriteUnderWay {
       this.#reserveHole(tx, goal, this.first, this.end);
     } else {
       if (!this.#planOldTail(tx, inode, wide)) return 'widen';
-      if (!this.#planRange(tx, inode)) return wide ? 'zeroOut' : 'widen';
+      if (!this.#planRange(tx, inode, zeroedOut)) return wide ? 'zeroOut' : 'widen';
     }
     this.#expectCovered();
     this.#planEdges();
@@ -176,12 +182,13 @@ export class WritePlan implements WriteUnderWay {
   }
 
   /** False if there is no room for what the record may need. */
-  #planRange(tx: Transaction, inode: InodeRef): boolean {
+  #planRange(tx: Transaction, inode: InodeRef, zeroedOut: boolean): boolean {
     const { extents, space } = this.#context;
     const follows = mapSegments(tx, extents, inode, this.first, this.end, mapped);
     const unwritten = countUnwritten(mapped);
-    if (unwritten > 0) this.nodes = extents.nodesToPart(inode, unwritten);
-    if (unwritten > 0 && !space.hasNodes(this.nodes)) return false;
+    // Behind the end of the file there is what is kept back for tree nodes, and no more.
+    if (unwritten > 0 && !zeroedOut) this.nodes = extents.nodesToPart(inode, unwritten);
+    if (this.nodes > 0 && !space.hasNodes(this.nodes)) return false;
     for (const segment of mapped) {
       if (segment.block !== 0) {
         this.segments.push(segment);

@@ -78,6 +78,7 @@ export class WriteRetry {
         updateTimes: false,
         killPrivileges: false,
         mayEndEarly: false,
+        accepted: true,
         stillWanted: () => lost.has(inode, range),
         finished,
       });

@@ -5,9 +5,13 @@
  * An extent that changes as a whole needs no room in the tree. It is bounded in length
  * (`MOST_UNWRITTEN_BLOCKS`), and what it costs is paid by who writes to it first. Under the lock of
  * the whole file: others may be writing to other parts of the same extent.
+ *
+ * What lies behind the block that the file ends in stays unwritten, since data has no place there;
+ * parting the extent at the end takes one of the blocks that are kept back for nodes, at most.
  */
 import type { BlockNumber, FileBlock } from '../base/numbers.ts';
-import { transactInLine } from '../transaction/operation-runner.ts';
+import { transact } from '../transaction/operation-runner.ts';
+import { sizeOf } from '../tree/inode.ts';
 import type { WriteContext } from './write-plan.ts';
 import { zeroBlocks } from './zeroing.ts';
 
@@ -33,16 +37,21 @@ export async function zeroOut(
     at = extent.fileBlock + extent.length;
     if (extent.block === 0) continue;
     await zeroBlocks(context, extent.block, extent.length);
-    await transactInLine(context, (tx) =>
+    await transact(context, (tx) =>
       context.extents.written(tx, context.table.get(tx, inode), extent.fileBlock, extent.length),
     );
   }
 }
 
-function nextExtent(context: WriteContext, inode: number, at: FileBlock): Promise<Extent> {
-  return transactInLine(context, (tx) => {
-    const { block, length, before, unwritten } = context.extents.find(tx, context.table.get(tx, inode), at);
-    if (!unwritten) return { fileBlock: at, block: 0, length };
-    return { fileBlock: at - before, block: block - before, length: length + before };
+function nextExtent(context: WriteContext, number: number, at: FileBlock): Promise<Extent> {
+  return transact(context, (tx) => {
+    const inode = context.table.get(tx, number);
+    const { block, length: rest, before, unwritten } = context.extents.find(tx, inode, at);
+    if (!unwritten) return { fileBlock: at, block: 0, length: rest };
+    const start = at - before;
+    const last = Math.ceil(sizeOf(inode) / context.blockBytes);
+    const length = Math.min(rest, last - at);
+    if (length <= 0) return { fileBlock: at, block: 0, length: rest };
+    return { fileBlock: start, block: block - before, length: length + before };
   });
 }

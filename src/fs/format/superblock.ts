@@ -86,6 +86,10 @@ export class SuperblockImage implements BlockView {
     return labelText(Superblock.label.of(this.bytes, 0));
   }
 
+  get labelBytes(): Uint8Array {
+    return Superblock.label.of(this.bytes, 0);
+  }
+
   get isClean(): boolean {
     return Superblock.state.get(this.view, 0) === VolumeState.clean;
   }
@@ -130,6 +134,11 @@ export class SuperblockImage implements BlockView {
   resized({ blockCount, spaceBlocks }: Layout): void {
     Superblock.blockCount.set(this.view, 0, blockCount);
     Superblock.spaceBlocks.set(this.view, 0, spaceBlocks);
+  }
+
+  /** @param label at most `MAX_LABEL_BYTES` */
+  relabelled(label: Uint8Array): void {
+    this.labelBytes.fill(0).set(label);
   }
 
   markMounted(clock: Clock): void {

@@ -15,12 +15,12 @@
  * An access time is never worth an error, nor that a volume at rest wakes: what cannot be written
  * is let go of. A crash may lose those of the last seconds.
  */
-import type { AccessRules, Attributes, Operation } from '../base/filesystem.ts';
+import { type AccessRules, type Attributes, FileFlag, type Operation } from '../base/filesystem.ts';
 import { MOST_ACCESS_TIMES } from '../base/limits.ts';
 import { Inode } from '../format/format.ts';
 import type { OperationRunner } from '../transaction/operation-runner.ts';
 import type { Transaction } from '../transaction/transaction.ts';
-import { type InodeRef, isDirectory } from '../tree/inode.ts';
+import { fileFlagsOf, type InodeRef, isDirectory } from '../tree/inode.ts';
 import type { InodeTable } from './inode-table.ts';
 
 export const RELATIVE_ACCESS: AccessRules = { files: 'relative', directories: 'relative' };
@@ -75,7 +75,7 @@ export class AccessTimes {
     if (rule === 'never') return;
     const moment = this.#moments.size === 0 ? undefined : this.#moments.get(inode.number);
     if (rule === 'relative' && isRecent(inode, moment, tx.roughSeconds)) return;
-    this.#note(inode.number, moment, tx);
+    if ((fileFlagsOf(inode) & FileFlag.noAccessTime) === 0) this.#note(inode.number, moment, tx);
   }
 
   #note(number: number, before: Moment | undefined, { clock }: Transaction): void {

@@ -9,6 +9,7 @@ import type { Transaction } from '../transaction/transaction.ts';
 import { type ExtendedAttributes, hasAttributes } from '../tree/extended-attributes.ts';
 import { dropPrivileges, type InodeRef, isDirectory, modeOf, touchChanged } from '../tree/inode.ts';
 import type { AccessLists } from './access-lists.ts';
+import { requireAllowed } from './file-flags.ts';
 
 /** What hangs together with the mode and the owner. */
 export interface InodeCompanions {
@@ -58,13 +59,17 @@ function changeCompanions(
   if (isGiven || changes.killPrivileges) attributes.dropCapability(tx, inode);
 }
 
-/** Applies the changes; ctime becomes now, or what the kernel gives. */
+/**
+ * Applies the changes; ctime becomes now, or what the kernel gives.
+ * @throws EPERM by the flags of the inode; EINVAL
+ */
 export function changeInode(
   tx: Transaction,
   inode: InodeRef,
   changes: AttributeChanges,
   companions: InodeCompanions,
 ): void {
+  requireAllowed(inode, changes);
   tx.modify(inode.frame);
   changeOwner(inode, changes);
   changeMode(inode, changes);

@@ -19,7 +19,7 @@
  */
 import { strict as assert } from 'node:assert';
 import { messageOf } from '../../common/thrown.ts';
-import type { CorruptionError } from '../base/errors.ts';
+import { type CorruptionError, FsError } from '../base/errors.ts';
 
 export type HealthState = 'writable' | 'resting' | 'readOnly' | 'damaged' | 'failed';
 
@@ -28,6 +28,8 @@ export interface WriteGate {
   readOnly: boolean;
   /** Read-only until the first change. */
   resting: boolean;
+  /** Read-only since somebody shut it down: changes are EIO. */
+  shutDown: boolean;
 }
 
 /** What is in memory is in doubt, since an operation could be neither ended nor taken back. */
@@ -39,12 +41,20 @@ export class BrokenTransactionError extends Error {
   }
 }
 
+/** Somebody asked for it, by FS_IOC_SHUTDOWN. */
+export class ShutDownError extends FsError {
+  constructor() {
+    super('EIO');
+    this.message = 'it was shut down';
+  }
+}
+
 /**
  * What ended the commits: the error of the device, unless it was one of ours. Empty if nothing did.
  */
 export function failureInWords(failure: Error | undefined): string {
   if (failure === undefined) return '';
-  if (failure instanceof BrokenTransactionError) return failure.message;
+  if (failure instanceof BrokenTransactionError || failure instanceof ShutDownError) return failure.message;
   return `writing to the device failed (${failure.message})`;
 }
 
@@ -87,6 +97,11 @@ export class Health {
     if (!this.sound) return;
     this.#log(`corruption: ${error.message}; the volume is read-only from now on; run 'quarry fsck' on it`);
     this.#enter('damaged');
+  }
+
+  /** What fails next was asked for. */
+  shutDown(): void {
+    this.#gate.shutDown = true;
   }
 
   /** The device failed a commit, or memory is in doubt. */

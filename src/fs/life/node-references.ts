@@ -3,7 +3,8 @@
  * wait for theirs to end.
  *
  *   named ──last name goes──▶ held by the kernel ──last reference goes──▶ being freed ──▶ gone
- *                        └──────────── not held ────────────────────────▶
+ *     ▲                  └──────────── not held ────────────────────────▶    ▲
+ *     └─────gets a name───── made without a name ──last reference goes───────┘
  *
  * Freeing itself is the work of `free`, a task of its own (file-resizer.ts), which is told an inode
  * once.
@@ -18,8 +19,10 @@ export class NodeReferences {
   readonly #counts = new Map<number, number>();
   /** Inodes without a name that the kernel still holds. */
   readonly #orphans = new Set<number>();
+  /** Those of them that never had one, and may get it. */
+  readonly #unnamed = new Set<number>();
   /** When the last of them lost its name: performance.now(). */
-  #orphanedAt = 0;
+  #orphanedAt = Number.NEGATIVE_INFINITY;
   #freeing = 0;
   #settled: (() => void)[] = [];
 
@@ -54,8 +57,32 @@ export class NodeReferences {
       return false;
     }
     this.#counts.delete(inode);
-    if (this.#orphans.delete(inode)) this.#begin(inode);
+    if (this.#orphans.delete(inode)) {
+      this.#unnamed.delete(inode);
+      this.#begin(inode);
+    }
     return true;
+  }
+
+  /**
+   * The inode was made without a name. Who made it holds a reference from now on; nobody expects
+   * its space back soon.
+   */
+  unnamed(inode: number): void {
+    this.acquire(inode);
+    this.#unnamed.add(inode);
+    this.#orphans.add(inode);
+  }
+
+  /** Never had a name, and is still held. */
+  isUnnamed(inode: number): boolean {
+    return this.#unnamed.has(inode);
+  }
+
+  /** An inode without a name got one. */
+  named(inode: number): void {
+    this.#unnamed.delete(inode);
+    this.#orphans.delete(inode);
   }
 
   /** The inode lost its last name. */
@@ -94,5 +121,6 @@ export class NodeReferences {
   clear(): void {
     this.#counts.clear();
     this.#orphans.clear();
+    this.#unnamed.clear();
   }
 }

@@ -114,6 +114,14 @@ export class VolumeRunnerHost implements RunnerHost {
     this.#parts.references.orphaned(inode);
   }
 
+  unnamed(inode: number): void {
+    this.#parts.references.unnamed(inode);
+  }
+
+  named(inode: number): void {
+    this.#parts.references.named(inode);
+  }
+
   corrupt(error: CorruptionError): void {
     this.#parts.health.damage(error);
   }

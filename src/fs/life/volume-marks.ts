@@ -15,6 +15,7 @@ export class VolumeMarks {
   readonly #device: Device;
   readonly #superblock: SuperblockImage;
   readonly #clock: Clock;
+  #last: Promise<void> = Promise.resolve();
 
   constructor(device: Device, superblock: SuperblockImage, clock: Clock) {
     this.#device = device;
@@ -24,15 +25,29 @@ export class VolumeMarks {
 
   /** @throws the error of the device, here and below */
   markInUse(): Promise<void> {
-    this.#clock.read();
-    this.#superblock.markMounted(this.#clock);
-    return this.#write();
+    return this.#change(() => {
+      this.#clock.read();
+      this.#superblock.markMounted(this.#clock);
+    });
   }
 
   markClean(): Promise<void> {
-    this.#clock.read();
-    this.#superblock.markClean(this.#clock);
-    return this.#write();
+    return this.#change(() => {
+      this.#clock.read();
+      this.#superblock.markClean(this.#clock);
+    });
+  }
+
+  /** Gives the volume a name, on its backups too. */
+  async markLabel(label: Uint8Array, { backups }: Layout): Promise<void> {
+    const before = this.#superblock.labelBytes.slice();
+    try {
+      await this.#change(() => this.#superblock.relabelled(label));
+    } catch (thrown) {
+      await this.#turn(async () => this.#superblock.relabelled(before));
+      throw thrown;
+    }
+    await this.#write(backups);
   }
 
   /**
@@ -41,12 +56,11 @@ export class VolumeMarks {
    */
   async markSize(layout: Layout, fresh: readonly BlockNumber[]): Promise<void> {
     const before = this.#superblock.layout();
-    this.#superblock.resized(layout);
     try {
-      if (fresh.length > 0) await this.#write(fresh);
-      await this.#write();
+      await this.#change(() => this.#superblock.resized(layout), fresh.length > 0 ? fresh : [0]);
+      if (fresh.length > 0) await this.#write([0]);
     } catch (thrown) {
-      this.#superblock.resized(before);
+      await this.#turn(async () => this.#superblock.resized(before));
       throw thrown;
     }
   }
@@ -82,7 +96,25 @@ export class VolumeMarks {
     await flushDevice(this.#device);
   }
 
-  async #write(blocks: readonly BlockNumber[] = [0]): Promise<void> {
+  /** One at a time: an image that is being written does not change. */
+  #turn(work: () => Promise<void>): Promise<void> {
+    const turned = this.#last.then(work);
+    this.#last = turned.catch(() => {});
+    return turned;
+  }
+
+  #change(change: () => void, blocks: readonly BlockNumber[] = [0]): Promise<void> {
+    return this.#turn(async () => {
+      change();
+      await this.#writeNow(blocks);
+    });
+  }
+
+  #write(blocks: readonly BlockNumber[]): Promise<void> {
+    return this.#turn(() => this.#writeNow(blocks));
+  }
+
+  async #writeNow(blocks: readonly BlockNumber[]): Promise<void> {
     const { blockBytes } = this.#superblock.layout();
     const sequence = this.#superblock.sequence + 1;
     for (const block of blocks) await this.#superblock.write(this.#device, block, blockBytes, sequence);

@@ -58,6 +58,10 @@ export interface RunnerHost {
   changed(): void;
   /** An inode lost its last name. */
   orphaned(inode: number): void;
+  /** An inode was made without a name. */
+  unnamed(inode: number): void;
+  /** An inode without a name got one. */
+  named(inode: number): void;
   /** Told of every corruption met. */
   corrupt(error: CorruptionError): void;
   /**
@@ -298,8 +302,10 @@ export class OperationRunner {
       this.#break(operation, thrown);
       return;
     }
-    const { orphaned } = tx;
+    const { orphaned, unnamed, named } = tx;
     for (let inode = orphaned.pop(); inode !== undefined; inode = orphaned.pop()) this.#host.orphaned(inode);
+    for (let inode = unnamed.pop(); inode !== undefined; inode = unnamed.pop()) this.#host.unnamed(inode);
+    for (let inode = named.pop(); inode !== undefined; inode = named.pop()) this.#host.named(inode);
     this.end(operation, undefined);
     if (changed) this.#host.changed();
   }
@@ -387,17 +393,6 @@ export function transact<T>(
 ): Promise<T> {
   const operation = new PromisedOperation(body);
   runner.execute(operation);
-  device.submit();
-  return operation.promise;
-}
-
-/** The same for a step of long work: others have their turn in between. */
-export function transactInLine<T>(
-  { runner, device }: { readonly runner: OperationRunner; readonly device: { submit(): void } },
-  body: (tx: Transaction) => T,
-): Promise<T> {
-  const operation = new PromisedOperation(body);
-  runner.executeInLine(operation);
   device.submit();
   return operation.promise;
 }

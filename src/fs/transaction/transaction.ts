@@ -70,6 +70,10 @@ export class Transaction implements TransactionHandle {
   readonly miss = new BlockMiss('block not in memory');
   /** Inodes that lost their last name in this transaction. */
   readonly orphaned: number[] = [];
+  /** Inodes made without a name in it. */
+  readonly unnamed: number[] = [];
+  /** Inodes without a name that got one. */
+  readonly named: number[] = [];
   /** The writes answered early before this operation are done. */
   behindEarlyWrites = false;
   /** Of all transactions that stand; a block counts once for each of them. */
@@ -77,10 +81,14 @@ export class Transaction implements TransactionHandle {
   /** Moves on whenever the inode table's map changes or a change of it may have been taken back. */
   changesOfTable = 0;
   #space: SpaceLedger | undefined;
+  /** See `TransactionHandle`. */
+  mustBeDurable = false;
   readonly #clock: Clock;
   #timed = false;
   /** Read-only until the first change. */
   resting = false;
+  /** Read-only, and changes are EIO. */
+  shutDown = false;
   /**
    * Moves on whenever a directory gets another parent or is removed, or a change of that kind may
    * have been taken back.
@@ -121,13 +129,15 @@ export class Transaction implements TransactionHandle {
 
   /** What a change of a read-only volume throws. */
   refusal(): Error {
-    return this.resting ? RESTING : fsError('EROFS');
+    if (this.resting) return RESTING;
+    return fsError(this.shutDown ? 'EIO' : 'EROFS');
   }
 
   begin(): void {
     assert(!this.#running, 'transactions do not nest');
     this.#running = true;
     this.#timed = false;
+    this.mustBeDurable = false;
     this.#serial++;
   }
 
@@ -253,6 +263,8 @@ export class Transaction implements TransactionHandle {
       this.#undoSpace();
     } finally {
       empty(this.orphaned);
+      empty(this.unnamed);
+      empty(this.named);
       this.changesOfTable++;
       this.#end();
     }

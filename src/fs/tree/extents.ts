@@ -182,6 +182,52 @@ export class ExtentMap {
   }
 
   /**
+   * Moves the next extent at `from` or behind it down by some file blocks, which are a hole.
+   * @returns the file block behind where it was; FILE_BLOCK_LIMIT where there is none
+   */
+  shiftDown(tx: Transaction, inode: InodeRef, from: FileBlock, by: number): FileBlock {
+    if (!this.#tree.cursor.seek(tx, inode, TreeKind.extents, from)) return FILE_BLOCK_LIMIT;
+    const key = this.#tree.cursor.key;
+    const end = this.#end;
+    this.#shift(tx, inode, key - by);
+    return end;
+  }
+
+  /**
+   * Moves the last extent before `to` up by some file blocks, which are a hole; of one that begins
+   * before `from`, what lies behind it.
+   * @returns the first file block that was moved; `from` where there is none
+   */
+  shiftUp(tx: Transaction, inode: InodeRef, from: FileBlock, to: FileBlock, by: number): FileBlock {
+    const { cursor } = this.#tree;
+    const isThere = cursor.seekFloor(tx, inode, TreeKind.extents, to - 1);
+    if (!isThere || this.#end <= from) return from;
+    const { key } = cursor;
+    if (key >= from) {
+      this.#shift(tx, inode, key + by);
+      return key;
+    }
+    const flags = this.#flags;
+    const end = this.#end;
+    const block = this.#checked(cursor, end - key) + from - key;
+    tx.modify(inode.frame);
+    this.#setLength(tx, from - key);
+    this.#map(tx, inode, from + by, block, end - from, flags);
+    return from;
+  }
+
+  /** Gives the extent under the cursor of the tree another place in the file. */
+  #shift(tx: Transaction, inode: InodeRef, fileBlock: FileBlock): void {
+    const { cursor } = this.#tree;
+    const length = ExtentRecord.length.get(cursor.leaf.view, cursor.at);
+    const block = this.#checked(cursor, length);
+    const flags = this.#flags;
+    tx.modify(inode.frame);
+    this.#tree.remove(tx, inode);
+    this.#map(tx, inode, fileBlock, block, length, flags);
+  }
+
+  /**
    * Blocks for nodes that the tree may need when so many extents become three each, in the worst
    * case: a node of each level is split, and one for each half a node of new records.
    */

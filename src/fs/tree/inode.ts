@@ -9,6 +9,7 @@ import {
   FILE_TYPE_MASK,
   FileType,
   INODE_BODY_BYTES,
+  INODE_FLAGS,
   Inode,
   InodeFlag,
   MAX_FILE_BYTES,
@@ -74,6 +75,18 @@ export function setInline(inode: InodeRef, inline: boolean): void {
   const { view } = inode.frame;
   const flags = Inode.flags.get(view, inode.at);
   Inode.flags.set(view, inode.at, inline ? flags | InodeFlag.inlineData : flags & ~InodeFlag.inlineData);
+}
+
+const SETTABLE_FLAGS = INODE_FLAGS & ~InodeFlag.inlineData;
+
+/** What chattr(1) sets: bits of `FileFlag`, which are those on disk. */
+export function fileFlagsOf({ frame, at }: InodeRef): number {
+  return Inode.flags.get(frame.view, at) & SETTABLE_FLAGS;
+}
+
+export function setFileFlags({ frame, at }: InodeRef, flags: number): void {
+  const kept = Inode.flags.get(frame.view, at) & ~SETTABLE_FLAGS;
+  Inode.flags.set(frame.view, at, kept | (flags & SETTABLE_FLAGS));
 }
 
 /** Bytes of data that the body can hold. */
@@ -174,4 +187,6 @@ export function fillAttributes(inode: InodeRef, blockBytes: number, into: Attrib
   into.changeNanoseconds = Inode.changeNanoseconds.get(view, at);
   into.birthSeconds = Inode.birthSeconds.get(view, at);
   into.birthNanoseconds = Inode.birthNanoseconds.get(view, at);
+  into.flags = fileFlagsOf(inode);
+  into.projectId = Inode.projectId.get(view, at);
 }

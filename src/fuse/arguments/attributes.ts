@@ -23,5 +23,6 @@ export class AttributeArguments {
     changeSeconds: undefined,
     changeNanoseconds: undefined,
     killPrivileges: undefined,
+    kept: undefined,
   };
 }

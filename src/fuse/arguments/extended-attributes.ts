@@ -11,6 +11,8 @@ export class ExtendedAttributeArguments {
   mode: SetMode = 'any';
   /** SETXATTR: set-group-id goes with the new access ACL. */
   dropsSetGroupId = false;
+  /** SETXATTR, REMOVEXATTR: the inode takes another space than before. */
+  movedSpace = false;
   /** GETXATTR, LISTXATTR: room for the answer; 0 asks for its length. */
   mostBytes = 0;
   /** GETXATTR: the value; LISTXATTR: the names, each with a NUL behind it. */

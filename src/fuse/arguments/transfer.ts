@@ -8,6 +8,7 @@ import type { ReadRequest, WriteRequest } from '../../fs/base/filesystem.ts';
 
 /** The request that the transfer belongs to. */
 interface Owner {
+  synchronous: boolean;
   readonly memory: Memory;
   readonly memoryOffset: number;
   finished(thrown: unknown): void;
@@ -30,6 +31,8 @@ export class Transfer implements ReadRequest, WriteRequest {
   fromCache = false;
   /** … and may be answered before the data is on the device. */
   mayEndEarly = false;
+  /** WRITE: the flags of the file want it. */
+  mustBeDurable = false;
   /** WRITE: it went past the page cache, which may hold older bytes. */
   pastCache = false;
   readonly memory: Memory;
@@ -44,6 +47,7 @@ export class Transfer implements ReadRequest, WriteRequest {
   }
 
   finished(thrown: unknown): void {
+    if (this.mustBeDurable) this.#owner.synchronous = true;
     this.#owner.finished(thrown);
   }
 }

@@ -1,0 +1,82 @@
+/**
+ * What ioctls ask of the volume as a whole: its label, its id, and that it be shut down.
+ *
+ * A shutdown is for tests of what a crash leaves, and for who has to stop all writing now. The
+ * volume is as after an error of the device: nothing is written any more, it is not marked clean,
+ * and the next mount replays the journal.
+ */
+import { printable } from '../../common/printable.ts';
+import { fsError } from '../base/errors.ts';
+import type { ShutdownManner, WholeVolume } from '../base/filesystem.ts';
+import { MAX_LABEL_BYTES } from '../format/format.ts';
+import type { Layout } from '../format/layout.ts';
+import type { SuperblockImage } from '../format/superblock.ts';
+import type { Committer } from '../journal/commit.ts';
+import type { Durability } from './durability.ts';
+import { type Health, ShutDownError } from './health.ts';
+import type { Lifecycle } from './lifecycle.ts';
+import type { Rest } from './rest.ts';
+import type { VolumeMarks } from './volume-marks.ts';
+
+export interface WholeVolumeParts {
+  readonly superblock: SuperblockImage;
+  readonly layout: Layout;
+  readonly marks: VolumeMarks;
+  readonly health: Health;
+  readonly rest: Rest;
+  readonly lifecycle: Lifecycle;
+  readonly durability: Durability;
+  readonly committer: Committer;
+}
+
+/** As `mkfs` takes it: UTF-8 that may be shown. @throws EINVAL */
+function expectLabel(label: Uint8Array): void {
+  const text = Buffer.from(label).toString();
+  const isUtf8 = Buffer.from(text).equals(label);
+  if (label.length > MAX_LABEL_BYTES || !isUtf8 || printable(text) !== text) throw fsError('EINVAL');
+}
+
+export class MountedWhole implements WholeVolume {
+  readonly #parts: WholeVolumeParts;
+
+  constructor(parts: WholeVolumeParts) {
+    this.#parts = parts;
+  }
+
+  get label(): Uint8Array {
+    const field = this.#parts.superblock.labelBytes;
+    const end = field.indexOf(0);
+    return field.slice(0, end < 0 ? field.length : end);
+  }
+
+  get uuid(): Uint8Array {
+    return this.#parts.superblock.uuid;
+  }
+
+  async setLabel(label: Uint8Array): Promise<void> {
+    expectLabel(label);
+    const { health, rest, marks, layout } = this.#parts;
+    const atRest = health.state === 'resting';
+    if (atRest) await rest.wake();
+    if (health.state !== 'writable') throw fsError('EROFS');
+    try {
+      await marks.markLabel(label, layout);
+    } finally {
+      if (atRest) await rest.rest();
+    }
+  }
+
+  async shutDown(manner: ShutdownManner): Promise<void> {
+    const { lifecycle, durability, committer, health } = this.#parts;
+    if (health.state === 'failed') return;
+    try {
+      if (manner === 'settled') {
+        await lifecycle.settle();
+        await committer.drain();
+      } else if (manner === 'committed') await durability.commit();
+    } finally {
+      health.shutDown();
+      committer.stop(new ShutDownError());
+    }
+  }
+}

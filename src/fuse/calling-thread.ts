@@ -1,0 +1,82 @@
+/**
+ * The thread that a request comes from, as /proc shows it: it waits in the kernel for our answer,
+ * so what it does, who it is and what its arguments point to does not change meanwhile.
+ *
+ * Asked only where the protocol does not say what it should. Whoever runs the daemon may be kept
+ * from looking (another user, a process outside of our PID namespace, ptrace_scope); then the
+ * answer is undefined.
+ */
+import { closeSync, openSync, readFileSync, readSync } from 'node:fs';
+
+/** A system call that waits: its number, and its arguments. */
+export interface SystemCall {
+  readonly number: number;
+  readonly arguments: readonly bigint[];
+}
+
+/** With whose rights it calls, in our user namespace. */
+export interface Credentials {
+  readonly uid: number;
+  readonly gid: number;
+  readonly groups: readonly number[];
+}
+
+const ARGUMENTS = 6;
+
+function textOf(thread: number, file: string): string | undefined {
+  if (thread === 0) return undefined;
+  try {
+    return readFileSync(`/proc/${thread}/${file}`, 'latin1');
+  } catch {
+    return undefined;
+  }
+}
+
+/** `number arguments… stack pc`; or "running", or −1 and no arguments. See proc_pid_syscall(5). */
+export function parseSystemCall(text: string): SystemCall | undefined {
+  const [number, ...values] = text.trim().split(' ');
+  if (!/^\d+$/.test(number ?? '') || values.length < ARGUMENTS) return undefined;
+  return { number: Number(number), arguments: values.slice(0, ARGUMENTS).map(BigInt) };
+}
+
+/** @param thread its number in our PID namespace, 0 for none */
+export function systemCallOf(thread: number): SystemCall | undefined {
+  const text = textOf(thread, 'syscall');
+  return text === undefined ? undefined : parseSystemCall(text);
+}
+
+/** The ids of files that it makes are the last of four: see proc_pid_status(5). */
+export function parseCredentials(status: string): Credentials | undefined {
+  const numbersOf = (name: string) => {
+    const line = new RegExp(`^${name}:\\s*(.*)$`, 'm').exec(status)?.[1];
+    return line?.split(/\s+/).filter(Boolean).map(Number);
+  };
+  const uid = numbersOf('Uid')?.[3];
+  const gid = numbersOf('Gid')?.[3];
+  if (uid === undefined || gid === undefined) return undefined;
+  return { uid, gid, groups: numbersOf('Groups') ?? [] };
+}
+
+export function credentialsOf(thread: number): Credentials | undefined {
+  const text = textOf(thread, 'status');
+  return text === undefined ? undefined : parseCredentials(text);
+}
+
+/** Bytes of its memory; undefined where there are not as many. */
+export function memoryOf(thread: number, address: bigint, lengthBytes: number): Buffer | undefined {
+  if (thread === 0) return undefined;
+  let file: number;
+  try {
+    file = openSync(`/proc/${thread}/mem`, 'r');
+  } catch {
+    return undefined;
+  }
+  try {
+    const bytes = Buffer.alloc(lengthBytes);
+    return readSync(file, bytes, 0, lengthBytes, address) === lengthBytes ? bytes : undefined;
+  } catch {
+    return undefined;
+  } finally {
+    closeSync(file);
+  }
+}

@@ -1,0 +1,53 @@
+/**
+ * Flags of files as people set them, chattr(1) and lsattr(1), on a real mount: they last, what the
+ * kernel's cache held before them arrives, and synchronous directories survive the daemon.
+ */
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { describeQuarry, MIB, quarry, Volume } from './harness.ts';
+
+describeQuarry('flags of files', () => {
+  let volume: Volume;
+  beforeAll(async () => {
+    volume = await Volume.make({ kind: 'loop', sizeBytes: 64 * MIB });
+  });
+  afterAll(() => volume?.destroy());
+
+  /** The letters and names that lsattr(1) gives, without what stands for no flag. */
+  const flagsOf = async (path: string) =>
+    (await volume.shell(`lsattr -d -p -v ${path}`)).trim().split(/\s+/).slice(0, 3);
+
+  test('are set by chattr, and there after a remount', async () => {
+    await volume.shell('mkdir d; echo text > f; chattr +AdSDT d; chattr +i f; chattr -p 4711 d');
+    const [project, , letters] = await flagsOf('d');
+    expect([project, letters?.replaceAll('-', '')]).toEqual(['4711', 'SDdAT']);
+    const before = await flagsOf('f');
+    expect(before[2]?.replaceAll('-', '')).toBe('i');
+    await volume.remount();
+    expect(await flagsOf('f')).toEqual(before);
+    expect(await volume.shell('echo more >> f || true; cat f')).toBe('text\n');
+    expect(await volume.shell('stat -c %s f; chattr -i f; echo more >> f; cat f')).toBe('5\ntext\nmore\n');
+  });
+
+  test('let arrive what the cache took before them', async () => {
+    await volume.shell(`head -c 300000 /dev/zero | tr '\\0' x > g; chattr +i g`);
+    await volume.remount();
+    expect(await volume.shell(`tr -d x < g | wc -c; stat -c %s g; chattr -i g; rm g`)).toBe('0\n300000\n');
+  });
+
+  test('an append-only log grows by whoever appends', async () => {
+    await volume.shell('touch log; chattr +a log; for i in 1 2 3; do echo $i >> log; done');
+    expect(await volume.shell('cat log; ! echo 4 > log; ! truncate -s 0 log; ! rm -f log')).toBe('1\n2\n3\n');
+    await volume.shell('chattr -a log; rm log');
+  });
+
+  test('names in a synchronous directory are there when the daemon is killed', async () => {
+    await volume.shell('mkdir sync; chattr +D sync; sync -f .');
+    await volume.remount('-o', 'commit=600');
+    await volume.shell('touch sync/file; mv sync/file sync/name');
+    volume.daemon?.kill('SIGKILL');
+    await volume.daemonEnd();
+    expect((await quarry('umount', volume.directory)).status).toBe(0);
+    await volume.mount();
+    expect(await volume.shell('ls sync')).toBe('name\n');
+  });
+});
