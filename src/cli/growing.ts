@@ -32,6 +32,11 @@ interface Growing {
   grow(sizeBytes: number): Promise<void>;
 }
 
+/** What is below a device, if it follows the volume. */
+interface Backing {
+  extend(sizeBytes: number): () => void;
+}
+
 /**
  * Lets the volume grow to this size, and its image file with it, or to all that the device has. A
  * part of a block is left out.
@@ -41,6 +46,7 @@ export async function growVolume(
   volume: Growing,
   device: KernelDevice,
   sizeBytes: number | null,
+  backing?: Backing,
 ): Promise<Resized> {
   const before = bytesOf(volume.layout);
   requireChangeable(volume, device);
@@ -50,7 +56,8 @@ export async function growVolume(
     const has = `${device.path} has ${formatSize(before)}`;
     throw new CommandError(`${has}, and becomes smaller only while it is not mounted`);
   }
-  const takeBack = extend(device, wanted);
+  const takeBack = wanted > device.sizeBytes && backing ? backing.extend(wanted) : extend(device, wanted);
+  if (backing) attempt(device.path, () => device.remeasure());
   try {
     await volume.grow(wanted);
   } catch (thrown) {

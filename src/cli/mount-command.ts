@@ -268,6 +268,7 @@ Mount options:
   max_read=1M            longest read request
   fsname=…, subtype=…    what the mount table shows
   layer=native           native, or fuse-native for libfuse 2
+  loop                   an image file by a loop device, as root: sync(2) reaches it, and umount(2) waits for it
   engine=aio             aio (io_submit) or uring (io_uring) for the target
   record=FILE            record the operations of the mount into a new file, as 'quarry record' does
   record-hash-names      names in it as hashes; record-overwrite: an old record may be there

@@ -27,6 +27,7 @@ import { defragAnswer } from './defrag-answer.ts';
 import { CommandError, failureLine } from './failure.ts';
 import { growVolume, type Resized } from './growing.ts';
 import { KernelClock } from './kernel-clock.ts';
+import { LoopDevice } from './loop-device.ts';
 import type { LogLine, MountLog } from './mount-log.ts';
 import { MountRecording } from './mount-recording.ts';
 import type { MountPlan } from './mount-request.ts';
@@ -64,6 +65,8 @@ interface LiveMount {
   readonly session: Served;
   readonly place: OwnMount;
   readonly answers: MountAnswers;
+  /** The target, if it was made for this mount. */
+  readonly loop: LoopDevice | undefined;
 }
 
 /** How the volume ended. */
@@ -92,16 +95,33 @@ function openForMount({ target, options }: MountPlan, onClosed: () => void): Ker
   return openTarget(target, { ...rules, readOnly });
 }
 
+/** Mounts a device of its own for an image file, where that is asked for. */
 async function openMount(plan: MountPlan, log: LogLine): Promise<LiveMount> {
+  const { target, options } = plan;
+  if (!options.loop || target.isBlockDevice) return await openOn(plan, log);
+  const loop = LoopDevice.attach(target, options.readOnly);
+  try {
+    return await openOn({ ...plan, target: loop.target }, log, loop);
+  } catch (thrown) {
+    loop.close();
+    throw thrown;
+  }
+}
+
+async function openOn(plan: MountPlan, log: LogLine, loop?: LoopDevice): Promise<LiveMount> {
   const { target, options } = plan;
   const kernelHolds = target.isBlockDevice && isRoot() && options.layer === 'native';
   const hold = holdStorage(target, 'exclusive');
   try {
-    const device = openForMount(plan, () => hold.release());
+    const device = openForMount(plan, () => {
+      hold.release();
+      loop?.close();
+    });
     if (!device.direct) {
       log(`${target.path} lies on a filesystem without direct I/O: bytes go through the host's page cache`);
     }
-    return await serveVolume(plan, device, kernelHolds, () => hold.releaseClaim(), log);
+    const made = await serveVolume(plan, device, kernelHolds, () => hold.releaseClaim(), log);
+    return { ...made, loop };
   } catch (thrown) {
     hold.release();
     throw thrown instanceof MountError ? thrown : volumeError(thrown, target.path, 'mounted');
@@ -114,7 +134,7 @@ async function serveVolume(
   blockDevice: boolean,
   releaseClaim: () => void,
   log: LogLine,
-): Promise<LiveMount> {
+): Promise<Omit<LiveMount, 'loop'>> {
   const { target, directory, options, allocator, allocatorOptions, policyHost } = plan;
   const { readOnly, cacheBytes, commitSeconds, discard, recovery } = options;
   let place: OwnMount | undefined;
@@ -195,10 +215,11 @@ function identity(mount: LiveMount): Record<string, unknown> {
 }
 
 async function resized(mount: LiveMount, remounting: Remounting, payload: string): Promise<Resized> {
-  const { volume, device, plan } = mount;
+  const { volume, device, plan, loop } = mount;
   if (remounting.isReadOnly) throw new CommandError(`${plan.target.path} is mounted read-only`);
   const { sizeBytes }: Record<string, unknown> = Object(JSON.parse(payload));
-  return await growVolume(volume, device, typeof sizeBytes === 'number' ? sizeBytes : null);
+  loop?.refresh();
+  return await growVolume(volume, device, typeof sizeBytes === 'number' ? sizeBytes : null, loop);
 }
 
 function answerQuestions(

@@ -20,6 +20,8 @@ export interface FuseOptions {
   /** Longest spin before sleeping, in nanoseconds; 0 = never. */
   spinNanoseconds: number;
   layer: FuseLayer;
+  /** Is an image file mounted by a loop device? */
+  loop: boolean;
 }
 
 /** mount(2) takes a page for the source, with its end, and for the type of the filesystem. */
@@ -57,6 +59,13 @@ export const fuseRules: OptionRules<FuseOptions> = {
   spin: takes((options, value) => {
     options.spinNanoseconds = parseSpin(value);
   }),
+  loop: {
+    value: 'either',
+    apply: (options, value) => {
+      if (value !== '') throw new MountOptionError('loop takes no value: the device is found by itself');
+      options.loop = true;
+    },
+  },
   layer: takes((options, value) => {
     options.layer = parseLayer(value);
   }),

@@ -69,5 +69,4 @@ export const genericRules: OptionRules<GenericOptions> = {
   nomand: ignored,
 
   remount: refuses('remount is for a mount that there is: quarry mount -o remount,… DIR'),
-  loop: refuses('loop is not needed: give the image file itself as the target'),
 };

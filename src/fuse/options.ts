@@ -102,6 +102,7 @@ export function parseMountOptions(texts: readonly string[], asRoot: boolean): Mo
     spinNanoseconds: OPTION_LIMITS.spinNanoseconds.otherwise,
     cacheBytes: OPTION_LIMITS.cacheBytes.otherwise,
     layer: 'native',
+    loop: false,
     engine: 'aio',
     allocator: undefined,
     allocatorOptions: {},
@@ -127,7 +128,15 @@ export function parseMountOptions(texts: readonly string[], asRoot: boolean): Mo
     );
   }
   expectRecordable(options);
+  expectLoop(options, asRoot);
   return options;
+}
+
+/** @throws MountOptionError */
+function expectLoop({ loop, layer }: MountOptions, asRoot: boolean): void {
+  if (loop && !asRoot) throw new MountOptionError('only root can make loop devices: mount without loop');
+  if (loop && layer !== 'native')
+    throw new MountOptionError(`a mount of layer=${layer} has nothing of a loop device: mount without loop`);
 }
 
 /** @throws MountOptionError */

@@ -14,6 +14,7 @@ import {
   runInNamespace,
   SYSTEM,
   shell,
+  until,
   Volume,
 } from './harness.ts';
 
@@ -101,5 +102,55 @@ describeQuarry('mount(8) with links in /sbin', () => {
       /^quarry: unknown mount option 'bogus'.*\nquarry: cache=8M cannot be had.*\n$/,
     );
     expect(await quarry('fsck', '-n', made.target)).toMatchObject({ status: 0 });
+  });
+});
+
+describeQuarry('-o loop', () => {
+  /** Loop devices over the image. */
+  const loops = (made: Volume) => shell(`losetup -n -O NAME,AUTOCLEAR,DIO -j '${made.image}'`);
+  const mountLoop = (made: Volume, ...more: string[]) =>
+    quarry('mount', '-o', ['loop', ...more].join(), made.image, made.directory);
+
+  test('the image is mounted by a device of its own, which the kernel syncs, and which goes with it', async () => {
+    const made = await Volume.make({ kind: 'image', sizeBytes: 64 * MIB }, { mounted: false });
+    volume = made;
+    expect(await mountLoop(made, 'commit=3600')).toMatchObject({ status: 0, stderr: '' });
+    expect(await made.shell('findmnt -n -o FSTYPE,SOURCE .')).toMatch(/^fuseblk.quarry +\/dev\/loop\d+\n$/);
+    expect(await loops(made)).toMatch(/^\/dev\/loop\d+ +1 +1\n$/);
+    await made.shell('echo text > file');
+    const commits = async () =>
+      JSON.parse((await quarry('stat', '--json', made.directory)).stdout).volume.commits;
+    const before = await commits();
+    await made.shell('sync -f .');
+    expect(await commits()).toBeGreaterThan(before);
+    expect((await mountLoop(made)).stderr).toMatch(/^quarry: .* is in use.*\n$/);
+    expect(await quarry('resize', made.image, '100M')).toMatchObject({ status: 0 });
+    expect(await made.shell(`stat -c %s '${made.image}'; cat file`)).toBe(`${100 * MIB}\ntext\n`);
+    await shell(`umount '${made.directory}'`);
+    expect(await quarry('fsck', '-n', made.image)).toMatchObject({ status: 0 });
+    await until('the end of the device', 10_000, async () => (await loops(made)) === '');
+
+    // Read-only, and then not; and with a daemon that is killed.
+    expect(await mountLoop(made, 'ro')).toMatchObject({ status: 0, stderr: '' });
+    expect(await remount('rw', made.directory)).toBe('');
+    await made.shell('echo more >> file; sync file');
+    const { pid } = JSON.parse((await quarry('stat', '--json', made.directory)).stdout);
+    process.kill(pid, 'SIGKILL');
+    expect(await quarry('umount', made.directory)).toMatchObject({ status: 0 });
+    await until('the end of the device', 10_000, async () => (await loops(made)) === '');
+    expect(await mountLoop(made)).toMatchObject({ status: 0 });
+    expect(await made.shell('cat file')).toBe('text\nmore\n');
+    expect(await quarry('umount', made.image)).toMatchObject({ status: 0, stderr: '' });
+    expect(await loops(made)).toBe('');
+  });
+
+  test('leaves none behind when the volume cannot be mounted', async () => {
+    const made = await Volume.make({ kind: 'image', sizeBytes: 64 * MIB }, { mounted: false });
+    volume = made;
+    await shell(`dd if=/dev/zero of='${made.image}' bs=4096 seek=1 count=8000 conv=notrunc status=none`);
+    const failed = await mountLoop(made);
+    expect(failed.status).not.toBe(0);
+    expect(failed.stderr).toMatch(/^quarry: [^\n]*\n$/);
+    expect(await loops(made)).toBe('');
   });
 });

@@ -26,6 +26,7 @@ describe('mount options', () => {
       spinNanoseconds: 50_000,
       cacheBytes: 64 << 20,
       layer: 'native',
+      loop: false,
       engine: 'aio',
       allocator: undefined,
       allocatorOptions: {},
@@ -110,6 +111,11 @@ describe('mount options', () => {
     expect(parse('bsdgroups,sysvgroups')).toEqual(parse());
   });
 
+  test('loop is for root', () => {
+    expect(parse('loop').loop).toBe(true);
+    expect(() => parseMountOptions(['loop'], false)).toThrow(/only root/);
+  });
+
   test('commit=0 is the default, as for ext4', () => {
     expect(parse('commit=0').commitSeconds).toBe(5);
     expect(parse('commit=1').commitSeconds).toBe(1);
@@ -154,8 +160,8 @@ describe('mount options', () => {
     ['uid=1000', /chown/],
     ['gid=1000', /chown/],
     ['grpid=1', /takes no value/],
-    ['loop', /image file itself/],
-    ['loop=/dev/loop0', /image file itself/],
+    ['loop=/dev/loop0', /found by itself/],
+    ['loop,layer=fuse-native', /without loop/],
     ['allow_root', /allow_other/],
     ['ro=1', /takes no value/],
     ['cache', /needs a value/],
