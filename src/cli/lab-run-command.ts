@@ -3,6 +3,7 @@ import { statSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { AllocatorLoadError } from '../alloc/registry.ts';
 import { isRoot } from '../common/permissions.ts';
+import { codeOf } from '../common/thrown.ts';
 import { DEFAULT_BLOCK_BYTES } from '../fs/format/format.ts';
 import type { Configuration } from '../lab/experiment.ts';
 import { Laboratory, type LabResults } from '../lab/laboratory.ts';
@@ -25,7 +26,7 @@ import {
   say,
   type Terminal,
 } from './command.ts';
-import { CommandError, UsageError } from './failure.ts';
+import { CommandError, targetError, UsageError } from './failure.ts';
 import { missingLine } from './lab-report-command.ts';
 import { packageVersion } from './program.ts';
 import { programPath } from './program-path.ts';
@@ -215,9 +216,10 @@ async function carryOut(
 ): Promise<LabResults> {
   const bar = terminal.interactive ? new ProgressBar(terminal) : undefined;
   const began = Date.now();
+  const outDirectory = optionText(options, 'out') ?? 'report';
   const laboratory = new Laboratory({
     configuration,
-    outDirectory: optionText(options, 'out') ?? 'report',
+    outDirectory,
     resume: optionGiven(options, 'resume'),
     threads: threadsOf(configuration, options),
     mounting: {
@@ -234,6 +236,8 @@ async function carryOut(
   process.on('SIGTERM', stop);
   try {
     return await laboratory.run();
+  } catch (thrown) {
+    throw codeOf(thrown) === '' ? thrown : targetError(thrown, outDirectory);
   } finally {
     process.off('SIGINT', stop);
     process.off('SIGTERM', stop);

@@ -2,6 +2,7 @@
  * A thread that carries out runs, one after the other: an order comes in, `progress` and then
  * `done`, `stopped` or `failed` go out.
  */
+import { setTimeout as wait } from 'node:timers/promises';
 import { parentPort } from 'node:worker_threads';
 import { messageOf } from '../common/thrown.ts';
 import {
@@ -50,6 +51,8 @@ async function carryOut(order: RunOrder): Promise<RunReport> {
   try {
     const watcher = { isStopped, progress: (share: number) => report({ kind: 'progress', id, share }) };
     const result = await (order.runner === 'mount' ? mounted(order, watcher) : modelled(order, watcher));
+    // What timers throw by now is the fault of this run, not of the next one.
+    await wait(1);
     return isStopped() ? { kind: 'stopped', id } : { kind: 'done', id, result };
   } catch (thrown) {
     return { kind: 'failed', id, reason: messageOf(thrown) };

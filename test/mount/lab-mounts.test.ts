@@ -106,6 +106,30 @@ describeQuarry('quarry lab run --runner mount', () => {
     await expectNothingLeft();
   }, 120_000);
 
+  test('a directory that takes no results ends all of it, and no mount is left', async () => {
+    const out = scratch.file('taken');
+    await shell(`mkdir '${out}' && touch '${out}/details'`);
+    const small = [
+      '--workloads',
+      'video',
+      '--size',
+      '64M',
+      '--churn',
+      '0.1',
+      '--samples',
+      '1',
+      '--seeds',
+      '1',
+    ];
+    const { status, stderr } = await quarry(
+      ...['lab', 'run', '--runner', 'mount', '--threads', '2', '--policies', 'first-fit,next-fit'],
+      ...[...small, '--scratch', scratch.path, '--out', out],
+    );
+    expect(stderr).toMatch(/^quarry: [^\n]*details'\n$/);
+    expect(status).toBe(1);
+    await expectNothingLeft();
+  }, 60_000);
+
   test('what cannot be had is one line, and nothing is made', async () => {
     const base = ['lab', 'run', '--workloads', 'mail', '--size', '64M', '--out', scratch.file('none')];
     const refused = async (...words: string[]) => {
