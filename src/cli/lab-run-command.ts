@@ -256,7 +256,7 @@ function describe({ workloads }: Configuration, { rankings, runs }: LabResults):
   const tables = workloads.map((workload) => `${workloadTable(rankings, workload)}\n`).join('');
   const overall = MEASURES.filter(({ name }) => OVERALL.includes(name));
   const ranks = overall.map(({ name, title }) => overallTable(title, overallOf(rankings, name))).join('\n');
-  return `${tables}${ranks}\n* the best, or cannot be told from it by these seeds\n`;
+  return `${tables}${ranks}\n* the best, or cannot be told from it by these seeds (Student's 95 % interval of differences)\n`;
 }
 
 export const labRunCommand: CommandDefinition = {

@@ -106,7 +106,7 @@ function ranking(data: ReportData, workload: string): string {
   });
   const head = data.policies.map((policy) => `<th scope="col">${escaped(policy)}</th>`).join('');
   const sentences = verdictsOf(own).map((sentence) => `<li>${escaped(sentence)}</li>`);
-  return `<h3>${escaped(workload)}</h3><ul>${sentences.join('')}</ul><div class="scroll"><table><caption>At the end: means over seeds with 95 % intervals; * the best, or cannot be told from it</caption><thead><tr><th>measure</th>${head}</tr></thead><tbody>${rows.join('')}</tbody></table></div>`;
+  return `<h3>${escaped(workload)}</h3><ul>${sentences.join('')}</ul><div class="scroll"><table><caption>At the end: means over seeds with Student's 95 % intervals; * the best, or cannot be told from it</caption><thead><tr><th>measure</th>${head}</tr></thead><tbody>${rows.join('')}</tbody></table></div>`;
 }
 
 function figureHtml(figure: FigureOrReason): string {

@@ -1,10 +1,9 @@
 /** Rankings in sentences. */
 import { MEASURES } from '../measures.ts';
 import type { Ranking } from '../ranking.ts';
+import { FEWEST_SEEDS } from '../statistics.ts';
 import { shortNumber } from './tables.ts';
 import { listed } from './units.ts';
-
-const FEWEST_SEEDS = 3;
 
 /** A sentence for each ranking, in the order of the measures. @param rankings of one workload */
 export function verdictsOf(rankings: readonly Ranking[]): string[] {
@@ -23,7 +22,7 @@ function verdictOf(title: string, { policies }: Ranking): string {
   const worse = names((toBest) => toBest === 'worse');
   const lead = `By ${title},`;
   if (best.estimate.count < FEWEST_SEEDS)
-    return `${lead} ${best.policy} came out first (${shortNumber(best.estimate.mean)}), but with fewer than three seeds nothing can be told apart.`;
+    return `${lead} ${best.policy} came out first (${shortNumber(best.estimate.mean)}), but with fewer than ${FEWEST_SEEDS} seeds nothing can be told apart.`;
   const first =
     like.length === 1
       ? `${best.policy} is the best (${shortNumber(best.estimate.mean)})`
