@@ -14,6 +14,7 @@ import { Scratch } from './mounts/scratch.ts';
 import { type Ranking, rankingsOf } from './ranking.ts';
 import { costsCsv, rankingCsv, samplesCsv } from './report/tables.ts';
 import { json, ResultsDirectory } from './results-directory.ts';
+import { contentOfRun, type RunContent } from './run-content.ts';
 import { type RunEnding, RunThread } from './run-thread.ts';
 import type { Mounting, RunOrder } from './run-worker.ts';
 import type { RunResult } from './runners/ageing-run.ts';
@@ -138,9 +139,12 @@ export class Laboratory {
     const { configuration } = this.#options;
     const { runner, sizeBytes, blockBytes, fullness, churn, samples } = configuration;
     const plan = { sizeBytes, blockBytes, fullness, churn, samples, seed };
-    const content = configuration.contents?.[workload];
-    const names = { policy, workloadName: workload, content };
+    const names = { policy, workloadName: workload, content: this.#contentOf({ policy, workload }) };
     return { id, runner, mounting: this.#mounting, stopFlag: this.#stopFlag, ...names, ...plan };
+  }
+
+  #contentOf(key: Pick<RunKey, 'policy' | 'workload'>): RunContent {
+    return contentOfRun(this.#options.configuration.contents, key);
   }
 
   #end(key: RunKey, id: number, ending: RunEnding): void {
@@ -156,14 +160,15 @@ export class Laboratory {
   }
 
   #keep(key: RunKey, id: number, { detail, ...result }: RunResult): void {
-    this.#directory.keep({ ...key, result: detail === undefined ? result : { ...result, detail } });
+    const whole = detail === undefined ? result : { ...result, detail };
+    this.#directory.keep({ ...key, result: whole }, this.#contentOf(key));
     // What is drawn is large, and read again when it is.
     this.#finished[id] = { ...key, result };
     this.#progress(id, 1);
   }
 
   #recall(key: RunKey, id: number): void {
-    const kept = this.#directory.recall(key);
+    const kept = this.#directory.recall(key, this.#contentOf(key));
     if (kept === undefined) return;
     this.#finished[id] = kept;
     this.#shares[id] = 1;

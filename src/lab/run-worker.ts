@@ -13,6 +13,7 @@ import {
 } from './mounts/filesystems.ts';
 import { runMounted } from './mounts/mount-runner.ts';
 import { loadPolicy, policyParts } from './policy-spec.ts';
+import { policyContent, type RunContent, workloadContent } from './run-content.ts';
 import type { AgeingPlan, RunResult, RunWatcher } from './runners/ageing-run.ts';
 import { runModel } from './runners/model-runner.ts';
 import { loadWorkload } from './workloads/registry.ts';
@@ -32,8 +33,8 @@ export interface RunOrder extends Omit<AgeingPlan, 'workload'> {
   readonly runner: 'model' | 'mount';
   readonly policy: string;
   readonly workloadName: string;
-  /** What the workload has to be made from. */
-  readonly content: string | undefined;
+  /** What the policy and the workload have to be made from. */
+  readonly content: RunContent;
   readonly mounting: Mounting;
   /** Shared; not 0 when the run is to end. */
   readonly stopFlag: Int32Array;
@@ -62,12 +63,17 @@ async function carryOut(order: RunOrder): Promise<RunReport> {
 /** @throws WorkloadLoadError; Error if it is made from something else by now */
 async function workloadOf({ workloadName, content }: RunOrder): Promise<Workload> {
   const workload = await loadWorkload(workloadName);
-  if (workload.content !== content) throw new Error(`${workloadName} has changed since the beginning`);
+  expectSame(workloadName, await workloadContent(workloadName, workload), content.workload);
   return workload;
+}
+
+function expectSame(name: string, found: string | undefined, asked: string | undefined): void {
+  if (found !== asked) throw new Error(`${name} has changed since the beginning`);
 }
 
 async function modelled(order: RunOrder, watcher: RunWatcher): Promise<RunResult> {
   const { definition, options } = await loadPolicy(order.policy);
+  expectSame(order.policy, await policyContent(order.policy), order.content.policy);
   const workload = await workloadOf(order);
   return runModel({ ...order, workload, allocator: definition, allocatorOptions: options }, watcher);
 }
@@ -76,6 +82,7 @@ async function mounted(order: RunOrder, watcher: RunWatcher): Promise<RunResult>
   const { mounting, policy } = order;
   const workload = await workloadOf(order);
   const filesystem = filesystemOf(policy, mounting.command);
+  expectSame(policy, await policyContent(policy), order.content.policy);
   return runMounted({ ...order, ...mounting, workload, filesystem }, watcher);
 }
 

@@ -85,6 +85,42 @@ describe('a run', () => {
     expect(read('three', 'results.json')).toBe(before);
   }, 60_000);
 
+  test('goes on with --resume where modules are the same, and with more of them', () => {
+    const policy = (from: number) =>
+      `export default { name: 'own', create: (space) => ({
+        allocate: ({ length, minimum }) => space.findRun(${from}, space.blockCount, minimum, length) }) };`;
+    const job = (bytes: number) =>
+      `export default { name: 'job', says: '', source: '', *operations() {
+        yield { kind: 'create', file: 1, directory: 0 };
+        yield 'filled';
+        for (;;) yield { kind: 'write', file: 1, offsetBytes: 0, lengthBytes: ${bytes} };
+      } };`;
+    writeFileSync(join(folder, 'own.js'), policy(0));
+    writeFileSync(join(folder, 'job.mjs'), job(40_000));
+    writeFileSync(join(folder, 'other.mjs'), job(50_000));
+    const words = ['--size', '32M', '--churn', '0.1', '--samples', '1', '--seeds', '1', '--resume'];
+    const policies = ['--policies', 'first-fit,./own.js', '--out', 'modules', '--threads', '1'];
+    const runs = join(folder, 'modules', 'runs');
+    /** How many of the runs that were there are there still. */
+    const kept = (workloads: string) => {
+      const names = existsSync(runs) ? readdirSync(runs) : [];
+      const marked = names.map((name) => {
+        const text = readFileSync(join(runs, name), 'utf8').replace('"operations": ', '"operations": 7');
+        writeFileSync(join(runs, name), text);
+        return { name, text };
+      });
+      expect(lab(...words, ...policies, '--workloads', workloads)).toMatchObject({ status: 0, stderr: '' });
+      return marked.filter(({ name, text }) => readFileSync(join(runs, name), 'utf8') === text).length;
+    };
+    expect(kept('./job.mjs')).toBe(0);
+    // One workload more throws nothing away.
+    expect(kept('./job.mjs,./other.mjs')).toBe(2);
+    writeFileSync(join(folder, 'own.js'), policy(1));
+    expect(kept('./other.mjs,./job.mjs')).toBe(2);
+    writeFileSync(join(folder, 'job.mjs'), job(60_000));
+    expect(kept('./job.mjs,./other.mjs')).toBe(2);
+  }, 60_000);
+
   test('ends at Ctrl-C with what is done, and says how to go on', async () => {
     const words = ['--size', '64M', '--workloads', 'web', '--churn', '1', '--samples', '1'];
     const child = spawn(
