@@ -193,6 +193,9 @@ async function run(_args: readonly string[], options: OptionValues, terminal: Te
   const results = await carryOut(configuration, options, terminal);
   terminal.out(describe(configuration, results));
   await report(results, optionText(options, 'out') ?? 'report', terminal);
+  for (const { policy, workload, seed, result } of results.runs)
+    if (result.remark !== undefined)
+      say(terminal, `${policy} on ${workload}, seed ${seed}: ${result.remark}`);
   for (const { policy, workload, seed, reason } of results.failed)
     say(terminal, `${policy} on ${workload}, seed ${seed}: ${reason}`);
   if (results.failed.length > 0) return 1;
