@@ -8,6 +8,7 @@ import { hilbertGrid } from '../../pictures/cell-grid.ts';
 import { escaped } from '../../pictures/svg-map.ts';
 import { decodedMap } from '../measures/layout-map.ts';
 import { MEASURES } from '../measures.ts';
+import { isAmongBest } from '../ranking.ts';
 import { type Figure, inlineSvg } from './figure.ts';
 import type { LatencyRow } from './figures/allocation-latency.ts';
 import { LEVEL_STRENGTHS, type MapFrames, mapFramesOf, mapReading } from './figures/layout-maps.ts';
@@ -97,10 +98,9 @@ function ranking(data: ReportData, workload: string): string {
       const place = found.policies.find((one) => one.policy === policy);
       if (place === undefined) return '<td>–</td>';
       const { mean, low, high } = place.estimate;
-      const isBest = place.toBest === 'best' || place.toBest === 'cannot be told';
       const span =
         low === high ? '' : `<br><span class="pale">${shortNumber(low)}–${shortNumber(high)}</span>`;
-      return `<td>${isBest ? `<b>${shortNumber(mean)}*</b>` : shortNumber(mean)}${span}</td>`;
+      return `<td>${isAmongBest(place) ? `<b>${shortNumber(mean)}*</b>` : shortNumber(mean)}${span}</td>`;
     });
     return `<tr><th scope="row">${escaped(title)} (${prefers === 'more' ? 'more' : 'less'} is better)</th>${cells.join('')}</tr>`;
   });
