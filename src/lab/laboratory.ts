@@ -12,6 +12,7 @@ import { join } from 'node:path';
 import { type Configuration, type FinishedRun, hashOf, type RunKey, runsOf } from './experiment.ts';
 import { Scratch } from './mounts/scratch.ts';
 import { type Ranking, rankingsOf } from './ranking.ts';
+import { removeReport } from './report/old-report.ts';
 import { costsCsv, rankingCsv, samplesCsv } from './report/tables.ts';
 import { json, ResultsDirectory } from './results-directory.ts';
 import { contentOfRun, type RunContent } from './run-content.ts';
@@ -179,6 +180,8 @@ export class Laboratory {
     const directory = this.#directory;
     const { hash } = directory;
     const measured = runs.map(({ result: { samples }, ...key }) => ({ ...key, samples }));
+    // The page that is there is of other results; a new one may not come, as after a stop.
+    removeReport(directory.path);
     const results = { hash, configuration, rankings, failed, runs: measured };
     directory.write('results.json', json(results));
     directory.write('samples.csv', samplesCsv(runs, hash));
