@@ -24,6 +24,7 @@ export interface WrittenResults {
 }
 
 const HASH_DIGITS = 8;
+const MOST_CHARACTERS = 60;
 
 export class ResultsDirectory {
   constructor(
@@ -121,8 +122,11 @@ function runFile(folder: 'runs' | 'details', { policy, workload, seed }: RunKey)
   return join(folder, `${fileName(policy)}-${fileName(workload)}-${seed}.json`);
 }
 
-function fileName(name: string): string {
-  const plain = basename(name).replaceAll(/[^A-Za-z0-9._-]/g, '_');
+/** A name as part of a file's name: plain, short, and another for each. */
+export function fileName(name: string): string {
+  const plain = basename(name)
+    .replaceAll(/[^A-Za-z0-9._-]/g, '_')
+    .slice(0, MOST_CHARACTERS);
   if (plain === name) return plain;
   return `${plain}-${createHash('sha256').update(name).digest('hex').slice(0, HASH_DIGITS)}`;
 }

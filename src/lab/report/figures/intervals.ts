@@ -64,7 +64,7 @@ function drawRows(
     x: {
       label: `${axis} →`,
       domain: around(rows.flatMap(({ low, high }) => [low, high])),
-      ticks: 4,
+      ticks: 3,
       grid: true,
     },
     y: { label: null, domain: rows.map(({ label }) => label) },
