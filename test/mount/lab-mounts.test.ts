@@ -71,7 +71,7 @@ describeQuarry('quarry lab run --runner mount', () => {
       '--policies',
       'first-fit,next-fit,best-fit',
       '--workloads',
-      'web',
+      'video',
       '--size',
       '64M',
       '--churn',
@@ -100,7 +100,7 @@ describeQuarry('quarry lab run --runner mount', () => {
     child.kill('SIGINT');
     expect(await ended).toBe(1);
     await expectNothingLeft();
-    const first = `${out}/runs/first-fit-web-1.json`;
+    const first = `${out}/runs/first-fit-video-1.json`;
     const before = readFileSync(first, 'utf8');
     const { status } = await quarry(...all, ...words, '--out', out, '--resume');
     expect(status).toBe(0);
