@@ -3,6 +3,7 @@ import { statSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { AllocatorLoadError } from '../alloc/registry.ts';
 import { isRoot } from '../common/permissions.ts';
+import { codeOf } from '../common/thrown.ts';
 import { DEFAULT_BLOCK_BYTES } from '../fs/format/format.ts';
 import type { Configuration } from '../lab/experiment.ts';
 import { Laboratory, type LabResults } from '../lab/laboratory.ts';
@@ -13,6 +14,7 @@ import { loadPolicy } from '../lab/policy-spec.ts';
 import { overallOf } from '../lab/ranking.ts';
 import { overallTable, workloadTable } from '../lab/report/tables.ts';
 import { writeReport } from '../lab/report/write-report.ts';
+import { type Contents, policyContent, workloadContent } from '../lab/run-content.ts';
 import { WORKLOADS } from '../lab/workloads/catalogue.ts';
 import { loadWorkload, REPOSITORY_PREFIX } from '../lab/workloads/registry.ts';
 import type { Workload } from '../lab/workloads/workload.ts';
@@ -25,7 +27,7 @@ import {
   say,
   type Terminal,
 } from './command.ts';
-import { CommandError, UsageError } from './failure.ts';
+import { CommandError, targetError, UsageError } from './failure.ts';
 import { missingLine } from './lab-report-command.ts';
 import { packageVersion } from './program.ts';
 import { programPath } from './program-path.ts';
@@ -116,8 +118,13 @@ function runnerOf(options: OptionValues): Configuration['runner'] {
   throw new UsageError(`--runner ${runner} is unknown: use model or mount`);
 }
 
+interface Loaded {
+  readonly workloads: ReadonlyMap<string, Workload>;
+  readonly contents: Contents;
+}
+
 /** All are loaded once before anything begins. @throws UsageError, CommandError */
-async function loadAll({ runner, policies, workloads }: Configuration): Promise<Map<string, Workload>> {
+async function loadAll({ runner, policies, workloads }: Configuration): Promise<Loaded> {
   const foreign = policies.filter((policy) => KERNEL_FILESYSTEMS.includes(policy));
   if (runner === 'mount' && !isRoot())
     throw new CommandError('--runner mount makes loop devices and mounts: run it as root');
@@ -129,10 +136,19 @@ async function loadAll({ runner, policies, workloads }: Configuration): Promise<
     if (findProgram(`mkfs.${name}`) === undefined) throw new CommandError(`mkfs.${name} is not installed`);
   }
   try {
-    for (const policy of policies) if (!foreign.includes(policy)) await loadPolicy(policy);
+    const contents: [name: string, content: string | undefined][] = [];
+    for (const policy of policies.filter((name) => !foreign.includes(name))) {
+      await loadPolicy(policy);
+      contents.push([policy, await policyContent(policy)]);
+    }
     const loaded = new Map<string, Workload>();
-    for (const workload of workloads) loaded.set(workload, await loadWorkload(workload));
-    return loaded;
+    for (const name of workloads) {
+      const workload = await loadWorkload(name);
+      loaded.set(name, workload);
+      contents.push([name, await workloadContent(name, workload)]);
+    }
+    const made = contents.filter((one): one is [string, string] => one[1] !== undefined);
+    return { workloads: loaded, contents: Object.fromEntries(made) };
   } catch (thrown) {
     if (thrown instanceof AllocatorLoadError || thrown instanceof WorkloadLoadError)
       throw new UsageError(thrown.message);
@@ -146,19 +162,16 @@ async function loadAll({ runner, policies, workloads }: Configuration): Promise<
  */
 function completed(
   configuration: Configuration,
-  loaded: ReadonlyMap<string, Workload>,
+  { workloads, contents }: Loaded,
   options: OptionValues,
 ): Configuration {
-  const contents = [...loaded].flatMap(([name, { content }]) =>
-    content === undefined ? [] : [[name, content]],
-  );
-  const about = Math.max(0, ...[...loaded.values()].map(({ sizeBytes }) => sizeBytes ?? 0));
+  const about = Math.max(0, ...[...workloads.values()].map(({ sizeBytes }) => sizeBytes ?? 0));
   const isAsked = optionText(options, 'size') !== undefined || about === 0;
   const wholeBytes = Math.ceil(about / SIZE_STEP_BYTES) * SIZE_STEP_BYTES;
   return {
     ...configuration,
     ...(isAsked ? {} : { sizeBytes: Math.min(MOST_BYTES, Math.max(LEAST_BYTES, wholeBytes)) }),
-    ...(contents.length === 0 ? {} : { contents: Object.fromEntries(contents) }),
+    ...(Object.keys(contents).length === 0 ? {} : { contents }),
   };
 }
 
@@ -175,11 +188,14 @@ async function run(_args: readonly string[], options: OptionValues, terminal: Te
   }
   const asked = configurationOf(options);
   const loaded = await loadAll(asked);
-  for (const { remark } of loaded.values()) if (remark !== undefined) say(terminal, remark);
+  for (const { remark } of loaded.workloads.values()) if (remark !== undefined) say(terminal, remark);
   const configuration = completed(asked, loaded, options);
   const results = await carryOut(configuration, options, terminal);
   terminal.out(describe(configuration, results));
   await report(results, optionText(options, 'out') ?? 'report', terminal);
+  for (const { policy, workload, seed, result } of results.runs)
+    if (result.remark !== undefined)
+      say(terminal, `${policy} on ${workload}, seed ${seed}: ${result.remark}`);
   for (const { policy, workload, seed, reason } of results.failed)
     say(terminal, `${policy} on ${workload}, seed ${seed}: ${reason}`);
   if (results.failed.length > 0) return 1;
@@ -215,9 +231,10 @@ async function carryOut(
 ): Promise<LabResults> {
   const bar = terminal.interactive ? new ProgressBar(terminal) : undefined;
   const began = Date.now();
+  const outDirectory = optionText(options, 'out') ?? 'report';
   const laboratory = new Laboratory({
     configuration,
-    outDirectory: optionText(options, 'out') ?? 'report',
+    outDirectory,
     resume: optionGiven(options, 'resume'),
     threads: threadsOf(configuration, options),
     mounting: {
@@ -234,6 +251,8 @@ async function carryOut(
   process.on('SIGTERM', stop);
   try {
     return await laboratory.run();
+  } catch (thrown) {
+    throw codeOf(thrown) === '' ? thrown : targetError(thrown, outDirectory);
   } finally {
     process.off('SIGINT', stop);
     process.off('SIGTERM', stop);
@@ -252,7 +271,7 @@ function describe({ workloads }: Configuration, { rankings, runs }: LabResults):
   const tables = workloads.map((workload) => `${workloadTable(rankings, workload)}\n`).join('');
   const overall = MEASURES.filter(({ name }) => OVERALL.includes(name));
   const ranks = overall.map(({ name, title }) => overallTable(title, overallOf(rankings, name))).join('\n');
-  return `${tables}${ranks}\n* the best, or cannot be told from it by these seeds\n`;
+  return `${tables}${ranks}\n* the best, or cannot be told from it by these seeds (Student's 95 % interval of differences)\n`;
 }
 
 export const labRunCommand: CommandDefinition = {

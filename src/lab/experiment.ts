@@ -6,6 +6,7 @@
  * took, is kept apart.
  */
 import { createHash } from 'node:crypto';
+import type { Contents } from './run-content.ts';
 import type { RunResult } from './runners/ageing-run.ts';
 
 export interface Configuration {
@@ -21,8 +22,8 @@ export interface Configuration {
   readonly churn: number;
   readonly samples: number;
   readonly seeds: readonly number[];
-  /** Of the workloads that are made from something, such as a record: a hash of it, by workload. */
-  readonly contents?: Readonly<Record<string, string>>;
+  /** Of the policies and workloads that are made from something; of each run its own counts. */
+  readonly contents?: Contents;
 }
 
 /** One of the runs. */
@@ -39,8 +40,12 @@ export interface FinishedRun extends RunKey {
 /** Of the samples: another number for each change of what is in them. */
 const SAMPLES_FORMAT = 2;
 
-/** What tells two configurations apart, but for how many runs they have: 16 hex digits. */
-export function hashOf({ policies: _p, workloads: _w, seeds: _s, ...same }: Configuration): string {
+/**
+ * What tells two configurations apart, but for which runs they have and what those are made from:
+ * 16 hex digits.
+ */
+export function hashOf(configuration: Configuration): string {
+  const { policies: _p, workloads: _w, seeds: _s, contents: _c, ...same } = configuration;
   const entries = Object.entries(same).sort(([one], [other]) => (one < other ? -1 : 1));
   const text = JSON.stringify([SAMPLES_FORMAT, ...entries]);
   return createHash('sha256').update(text).digest('hex').slice(0, 16);

@@ -9,14 +9,15 @@
  */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { Worker } from 'node:worker_threads';
-import { messageOf } from '../common/thrown.ts';
 import { type Configuration, type FinishedRun, hashOf, type RunKey, runsOf } from './experiment.ts';
 import { Scratch } from './mounts/scratch.ts';
 import { type Ranking, rankingsOf } from './ranking.ts';
+import { removeReport } from './report/old-report.ts';
 import { costsCsv, rankingCsv, samplesCsv } from './report/tables.ts';
 import { json, ResultsDirectory } from './results-directory.ts';
-import type { Mounting, RunOrder, RunReport } from './run-worker.ts';
+import { contentOfRun, type RunContent } from './run-content.ts';
+import { type RunEnding, RunThread } from './run-thread.ts';
+import type { Mounting, RunOrder } from './run-worker.ts';
 import type { RunResult } from './runners/ageing-run.ts';
 
 /** A run that could not be carried out. */
@@ -48,12 +49,12 @@ export class Laboratory {
   readonly #directory: ResultsDirectory;
   readonly #all: RunKey[];
   readonly #finished: (FinishedRun | undefined)[];
-  readonly #failed: FailedRun[] = [];
+  readonly #failed: (FailedRun | undefined)[];
   readonly #shares: number[];
   #next = 0;
   #stopped = false;
   #mounting: Mounting;
-  readonly #threads = new Set<Worker>();
+  readonly #threads = new Set<RunThread>();
   /** Not 0: runs end by themselves, as soon as they look. */
   readonly #stopFlag = new Int32Array(new SharedArrayBuffer(4));
 
@@ -63,6 +64,7 @@ export class Laboratory {
     this.#directory = new ResultsDirectory(options.outDirectory, hashOf(options.configuration));
     this.#all = runsOf(options.configuration);
     this.#finished = this.#all.map(() => undefined);
+    this.#failed = this.#all.map(() => undefined);
     this.#shares = this.#all.map(() => 0);
   }
 
@@ -72,18 +74,20 @@ export class Laboratory {
     Atomics.store(this.#stopFlag, 0, 1);
     // Whoever has mounts takes them away before it ends.
     if (this.#options.configuration.runner === 'mount') return;
-    for (const thread of this.#threads) void thread.terminate();
+    for (const thread of this.#threads) void thread.close();
   }
 
-  /** @throws the error of the directory for the results */
+  /** @throws the error of the directory for the results, when all runs have ended */
   async run(): Promise<LabResults> {
     mkdirSync(join(this.#options.outDirectory, 'runs'), { recursive: true });
     if (this.#options.resume) for (const [index, key] of this.#all.entries()) this.#recall(key, index);
     await (this.#options.configuration.runner === 'mount' ? this.#workWithMounts() : this.#workAll());
     const runs = this.#finished.filter((run): run is FinishedRun => run !== undefined);
+    const failed = this.#failed.filter((run): run is FailedRun => run !== undefined);
     const rankings = rankingsOf(runs);
-    this.#write(runs, rankings);
-    return { runs, failed: this.#failed, rankings, isComplete: runs.length === this.#all.length };
+    const results = { runs, failed, rankings, isComplete: runs.length === this.#all.length };
+    this.#write(results);
+    return results;
   }
 
   async #workWithMounts(): Promise<void> {
@@ -96,22 +100,27 @@ export class Laboratory {
     }
   }
 
+  /** What goes wrong with the results stops all threads, and is thrown when they have ended. */
   async #workAll(): Promise<void> {
-    const threads = Math.min(this.#options.threads, this.#all.length);
-    await Promise.all(Array.from({ length: threads }, () => this.#work()));
+    const count = Math.min(this.#options.threads, this.#all.length);
+    const ends = await Promise.allSettled(Array.from({ length: count }, () => this.#work()));
+    for (const end of ends) if (end.status === 'rejected') throw end.reason;
   }
 
   /** One thread, until nothing is left to do. */
   async #work(): Promise<void> {
-    const thread = new Worker(new URL('./run-worker.js', import.meta.url));
+    const thread = new RunThread();
     this.#threads.add(thread);
     try {
       for (let index = this.#take(); index !== undefined; index = this.#take()) {
         await this.#carryOut(thread, index);
       }
+    } catch (thrown) {
+      this.stop();
+      throw thrown;
     } finally {
       this.#threads.delete(thread);
-      await thread.terminate();
+      await thread.close();
     }
   }
 
@@ -120,36 +129,28 @@ export class Laboratory {
     return this.#stopped || this.#next >= this.#all.length ? undefined : this.#next++;
   }
 
-  #carryOut(thread: Worker, id: number): Promise<void> {
+  async #carryOut(thread: RunThread, id: number): Promise<void> {
     const key = this.#all[id];
-    if (key === undefined) return Promise.resolve();
+    if (key === undefined) return;
+    const ending = await thread.carryOut(this.#orderOf(key, id), (share) => this.#progress(id, share));
+    this.#end(key, id, ending);
+  }
+
+  #orderOf({ policy, workload, seed }: RunKey, id: number): RunOrder {
     const { configuration } = this.#options;
-    const mounting = this.#mounting;
-    const { policy, workload, seed } = key;
     const { runner, sizeBytes, blockBytes, fullness, churn, samples } = configuration;
     const plan = { sizeBytes, blockBytes, fullness, churn, samples, seed };
-    const stopFlag = this.#stopFlag;
-    const content = configuration.contents?.[workload];
-    const names = { policy, workloadName: workload, content };
-    const order: RunOrder = { id, runner, mounting, stopFlag, ...names, ...plan };
-    return new Promise((resolve) => {
-      const heard = (report: RunReport) => {
-        if (report.kind === 'progress') this.#progress(id, report.share);
-        else
-          end(report.kind === 'done' ? report.result : report.kind === 'failed' ? report.reason : 'stopped');
-      };
-      const failed = (thrown: unknown) => end(messageOf(thrown));
-      const ended = () => end('the thread ended');
-      const end = (result: RunResult | string) => {
-        thread.off('message', heard).off('error', failed).off('exit', ended);
-        // Whoever stops the laboratory ends its threads in the midst of their work.
-        if (typeof result !== 'string') this.#keep(key, id, result);
-        else if (!this.#stopped) this.#failed.push({ ...key, reason: result });
-        resolve();
-      };
-      thread.on('message', heard).on('error', failed).on('exit', ended);
-      thread.postMessage(order);
-    });
+    const names = { policy, workloadName: workload, content: this.#contentOf({ policy, workload }) };
+    return { id, runner, mounting: this.#mounting, stopFlag: this.#stopFlag, ...names, ...plan };
+  }
+
+  #contentOf(key: Pick<RunKey, 'policy' | 'workload'>): RunContent {
+    return contentOfRun(this.#options.configuration.contents, key);
+  }
+
+  #end(key: RunKey, id: number, ending: RunEnding): void {
+    if (ending.kind === 'done') this.#keep(key, id, ending.result);
+    else if (ending.kind === 'failed') this.#failed[id] = { ...key, reason: ending.reason };
   }
 
   #progress(id: number, share: number): void {
@@ -160,25 +161,28 @@ export class Laboratory {
   }
 
   #keep(key: RunKey, id: number, { detail, ...result }: RunResult): void {
-    this.#directory.keep({ ...key, result: detail === undefined ? result : { ...result, detail } });
+    const whole = detail === undefined ? result : { ...result, detail };
+    this.#directory.keep({ ...key, result: whole }, this.#contentOf(key));
     // What is drawn is large, and read again when it is.
     this.#finished[id] = { ...key, result };
     this.#progress(id, 1);
   }
 
   #recall(key: RunKey, id: number): void {
-    const kept = this.#directory.recall(key);
+    const kept = this.#directory.recall(key, this.#contentOf(key));
     if (kept === undefined) return;
     this.#finished[id] = kept;
     this.#shares[id] = 1;
   }
 
-  #write(runs: readonly FinishedRun[], rankings: readonly Ranking[]): void {
+  #write({ runs, failed, rankings }: LabResults): void {
     const { configuration } = this.#options;
     const directory = this.#directory;
     const { hash } = directory;
     const measured = runs.map(({ result: { samples }, ...key }) => ({ ...key, samples }));
-    const results = { hash, configuration, rankings, failed: this.#failed, runs: measured };
+    // The page that is there is of other results; a new one may not come, as after a stop.
+    removeReport(directory.path);
+    const results = { hash, configuration, rankings, failed, runs: measured };
     directory.write('results.json', json(results));
     directory.write('samples.csv', samplesCsv(runs, hash));
     directory.write('ranking.csv', rankingCsv(rankings, hash));

@@ -6,9 +6,9 @@ import { type Comparison, compare, type Estimate, estimate } from './statistics.
 export interface RankedPolicy {
   readonly policy: string;
   readonly estimate: Estimate;
-  /** 1 is best. */
+  /** 1 + how many are better, over the seeds that all have; 1 is best. */
   readonly rank: number;
-  /** Beside the best. */
+  /** Beside the best; of several that came out alike, each is the best. */
   readonly toBest: Comparison | 'best';
 }
 
@@ -28,6 +28,11 @@ export interface OverallRank {
   readonly workloads: number;
 }
 
+/** Is it the best, or may it be, for all that the seeds can tell? */
+export function isAmongBest({ toBest }: RankedPolicy): boolean {
+  return toBest === 'best' || toBest === 'cannot be told';
+}
+
 /** The measure at the end of each run, by the run's seed. */
 function valuesOf(runs: readonly FinishedRun[], measure: Measure): Map<number, number> {
   const values = new Map<number, number>();
@@ -39,31 +44,50 @@ function valuesOf(runs: readonly FinishedRun[], measure: Measure): Map<number, n
   return values;
 }
 
-function rankBy(workload: string, measure: Measure, runs: readonly FinishedRun[]): Ranking {
+/** What one policy came to, seed by seed. */
+interface Contender {
+  readonly policy: string;
+  readonly values: ReadonlyMap<number, number>;
+  /** Over the seeds that all have. */
+  readonly mean: number;
+}
+
+/** In the order of `policies`; all of those that have values. */
+function contendersOf(measure: Measure, runs: readonly FinishedRun[]): Contender[] {
   const policies = [...new Set(runs.map(({ policy }) => policy))];
   const found = policies
     .map((policy) => {
-      const values = valuesOf(
-        runs.filter((run) => run.policy === policy),
-        measure,
-      );
-      return { policy, values, estimate: estimate([...values.values()]) };
+      const own = runs.filter((run) => run.policy === policy);
+      return { policy, values: valuesOf(own, measure) };
     })
     .filter(({ values }) => values.size > 0);
+  const seeds = [...(found[0]?.values.keys() ?? [])];
+  const common = seeds.filter((seed) => found.every(({ values }) => values.has(seed)));
+  return found.map(({ policy, values }) => {
+    // Where no seed is common to all, each has to stand for itself.
+    const counted = common.length === 0 ? [...values.values()] : valuesAt(values, common);
+    return { policy, values, mean: estimate(counted).mean };
+  });
+}
+
+function valuesAt(values: ReadonlyMap<number, number>, seeds: readonly number[]): number[] {
+  return seeds.flatMap((seed) => values.get(seed) ?? []);
+}
+
+function rankBy(workload: string, measure: Measure, runs: readonly FinishedRun[]): Ranking {
   const sign = measure.prefers === 'more' ? -1 : 1;
-  found.sort((one, other) => sign * (one.estimate.mean - other.estimate.mean));
+  const found = contendersOf(measure, runs).sort((one, other) => sign * (one.mean - other.mean));
   const best = found[0];
-  return {
-    workload,
-    measure: measure.name,
-    policies: found.map(({ policy, values, estimate: own }, index) => {
-      if (best === undefined || index === 0) return { policy, estimate: own, rank: 1, toBest: 'best' };
-      const seeds = [...values.keys()].filter((seed) => best.values.has(seed));
-      const pairs = (of: ReadonlyMap<number, number>) => seeds.map((seed) => of.get(seed) ?? 0);
-      const toBest = compare(pairs(values), pairs(best.values), measure.prefers);
-      return { policy, estimate: own, rank: index + 1, toBest };
-    }),
-  };
+  const policies = found.map(({ policy, values, mean }): RankedPolicy => {
+    // Those that are alike share the better rank.
+    const rank = 1 + found.filter((other) => sign * (other.mean - mean) < 0).length;
+    const own = estimate([...values.values()]);
+    if (best === undefined || rank === 1) return { policy, estimate: own, rank, toBest: 'best' };
+    const seeds = [...values.keys()].filter((seed) => best.values.has(seed));
+    const toBest = compare(valuesAt(values, seeds), valuesAt(best.values, seeds), measure.prefers);
+    return { policy, estimate: own, rank, toBest };
+  });
+  return { workload, measure: measure.name, policies };
 }
 
 export function rankingsOf(runs: readonly FinishedRun[]): Ranking[] {
@@ -84,7 +108,7 @@ export function overallOf(rankings: readonly Ranking[], measure: string): Overal
       policy,
       measure,
       meanRank: places.reduce((sum, { rank }) => sum + rank, 0) / Math.max(1, places.length),
-      bestOn: places.filter(({ toBest }) => toBest === 'best' || toBest === 'cannot be told').length,
+      bestOn: places.filter(isAmongBest).length,
       workloads: places.length,
     };
   });

@@ -9,9 +9,10 @@ import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import type { Configuration, FinishedRun, RunKey } from './experiment.ts';
+import { isSameContent, type RunContent } from './run-content.ts';
 import type { RunDetail } from './run-detail.ts';
 
-type KeptRun = FinishedRun & { readonly configuration: string };
+type KeptRun = FinishedRun & { readonly configuration: string; readonly content?: RunContent };
 type KeptDetail = RunKey & { readonly configuration: string; readonly detail: RunDetail };
 
 /** What results.json has. */
@@ -23,6 +24,7 @@ export interface WrittenResults {
 }
 
 const HASH_DIGITS = 8;
+const MOST_CHARACTERS = 60;
 
 export class ResultsDirectory {
   constructor(
@@ -38,18 +40,24 @@ export class ResultsDirectory {
     writeWhole(file, content);
   }
 
-  /** The samples and the costs in one file, what is drawn in another. */
-  keep({ result: { detail, ...result }, ...key }: FinishedRun): void {
-    this.write(runFile('runs', key), json({ configuration: this.hash, ...key, result }));
-    if (detail === undefined) return;
+  /**
+   * The samples and the costs in one file, what is drawn in another; that one first, since a run
+   * that is there counts as done.
+   */
+  keep({ result: { detail, ...result }, ...key }: FinishedRun, content: RunContent): void {
+    const own = { configuration: this.hash, ...key };
     // A line: maps are long, and nobody reads them.
-    const kept: KeptDetail = { configuration: this.hash, ...key, detail };
-    this.write(runFile('details', key), `${JSON.stringify(kept)}\n`);
+    if (detail !== undefined) this.write(runFile('details', key), `${JSON.stringify({ ...own, detail })}\n`);
+    this.write(runFile('runs', key), json({ ...own, content, result }));
   }
 
-  /** A run that was kept; undefined if there is none of this configuration. */
-  recall(key: RunKey): FinishedRun | undefined {
+  /**
+   * A run that was kept; undefined if there is none of this configuration.
+   * @param content what it is to be made from; any if it is not given
+   */
+  recall(key: RunKey, content?: RunContent): FinishedRun | undefined {
     const kept = this.#read(runFile('runs', key), key) as KeptRun | undefined;
+    if (content !== undefined && !isSameContent(kept?.content, content)) return undefined;
     return Array.isArray(kept?.result?.samples) ? { ...key, result: kept.result } : undefined;
   }
 
@@ -114,8 +122,11 @@ function runFile(folder: 'runs' | 'details', { policy, workload, seed }: RunKey)
   return join(folder, `${fileName(policy)}-${fileName(workload)}-${seed}.json`);
 }
 
-function fileName(name: string): string {
-  const plain = basename(name).replaceAll(/[^A-Za-z0-9._-]/g, '_');
+/** A name as part of a file's name: plain, short, and another for each. */
+export function fileName(name: string): string {
+  const plain = basename(name)
+    .replaceAll(/[^A-Za-z0-9._-]/g, '_')
+    .slice(0, MOST_CHARACTERS);
   if (plain === name) return plain;
   return `${plain}-${createHash('sha256').update(name).digest('hex').slice(0, HASH_DIGITS)}`;
 }

@@ -2,6 +2,7 @@
  * A thread that carries out runs, one after the other: an order comes in, `progress` and then
  * `done`, `stopped` or `failed` go out.
  */
+import { setTimeout as wait } from 'node:timers/promises';
 import { parentPort } from 'node:worker_threads';
 import { messageOf } from '../common/thrown.ts';
 import {
@@ -12,6 +13,7 @@ import {
 } from './mounts/filesystems.ts';
 import { runMounted } from './mounts/mount-runner.ts';
 import { loadPolicy, policyParts } from './policy-spec.ts';
+import { policyContent, type RunContent, workloadContent } from './run-content.ts';
 import type { AgeingPlan, RunResult, RunWatcher } from './runners/ageing-run.ts';
 import { runModel } from './runners/model-runner.ts';
 import { loadWorkload } from './workloads/registry.ts';
@@ -31,8 +33,8 @@ export interface RunOrder extends Omit<AgeingPlan, 'workload'> {
   readonly runner: 'model' | 'mount';
   readonly policy: string;
   readonly workloadName: string;
-  /** What the workload has to be made from. */
-  readonly content: string | undefined;
+  /** What the policy and the workload have to be made from. */
+  readonly content: RunContent;
   readonly mounting: Mounting;
   /** Shared; not 0 when the run is to end. */
   readonly stopFlag: Int32Array;
@@ -50,6 +52,8 @@ async function carryOut(order: RunOrder): Promise<RunReport> {
   try {
     const watcher = { isStopped, progress: (share: number) => report({ kind: 'progress', id, share }) };
     const result = await (order.runner === 'mount' ? mounted(order, watcher) : modelled(order, watcher));
+    // What timers throw by now is the fault of this run, not of the next one.
+    await wait(1);
     return isStopped() ? { kind: 'stopped', id } : { kind: 'done', id, result };
   } catch (thrown) {
     return { kind: 'failed', id, reason: messageOf(thrown) };
@@ -59,12 +63,17 @@ async function carryOut(order: RunOrder): Promise<RunReport> {
 /** @throws WorkloadLoadError; Error if it is made from something else by now */
 async function workloadOf({ workloadName, content }: RunOrder): Promise<Workload> {
   const workload = await loadWorkload(workloadName);
-  if (workload.content !== content) throw new Error(`${workloadName} has changed since the beginning`);
+  expectSame(workloadName, await workloadContent(workloadName, workload), content.workload);
   return workload;
+}
+
+function expectSame(name: string, found: string | undefined, asked: string | undefined): void {
+  if (found !== asked) throw new Error(`${name} has changed since the beginning`);
 }
 
 async function modelled(order: RunOrder, watcher: RunWatcher): Promise<RunResult> {
   const { definition, options } = await loadPolicy(order.policy);
+  expectSame(order.policy, await policyContent(order.policy), order.content.policy);
   const workload = await workloadOf(order);
   return runModel({ ...order, workload, allocator: definition, allocatorOptions: options }, watcher);
 }
@@ -73,6 +82,7 @@ async function mounted(order: RunOrder, watcher: RunWatcher): Promise<RunResult>
   const { mounting, policy } = order;
   const workload = await workloadOf(order);
   const filesystem = filesystemOf(policy, mounting.command);
+  expectSame(policy, await policyContent(policy), order.content.policy);
   return runMounted({ ...order, ...mounting, workload, filesystem }, watcher);
 }
 

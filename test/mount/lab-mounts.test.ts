@@ -5,7 +5,10 @@
 import { spawn } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { afterAll, expect, test } from 'vitest';
+import { kernelFilesystem } from '../../src/lab/mounts/filesystems.ts';
+import { runMounted } from '../../src/lab/mounts/mount-runner.ts';
 import type { RunSample } from '../../src/lab/runners/ageing-run.ts';
+import { WORKLOADS } from '../../src/lab/workloads/catalogue.ts';
 import { describeQuarry, QUARRY, quarry, run, Scratch, shell, until } from './harness.ts';
 
 interface Results {
@@ -66,9 +69,9 @@ describeQuarry('quarry lab run --runner mount', () => {
   test('a signal ends it, takes the mounts away, and --resume goes on', async () => {
     const words = [
       '--policies',
-      'first-fit,next-fit',
+      'first-fit,next-fit,best-fit',
       '--workloads',
-      'web',
+      'video',
       '--size',
       '64M',
       '--churn',
@@ -97,14 +100,69 @@ describeQuarry('quarry lab run --runner mount', () => {
     child.kill('SIGINT');
     expect(await ended).toBe(1);
     await expectNothingLeft();
-    const first = `${out}/runs/first-fit-web-1.json`;
+    const first = `${out}/runs/first-fit-video-1.json`;
     const before = readFileSync(first, 'utf8');
     const { status } = await quarry(...all, ...words, '--out', out, '--resume');
     expect(status).toBe(0);
     expect(readFileSync(first, 'utf8')).toBe(before);
-    expect(readdirSync(`${out}/runs`)).toHaveLength(2);
+    expect(readdirSync(`${out}/runs`)).toHaveLength(3);
     await expectNothingLeft();
   }, 120_000);
+
+  test.each(['make', 'mount'] as const)(
+    'an aged run is kept where %s fails behind it',
+    async (step) => {
+      const ext4 = kernelFilesystem('ext4');
+      let calls = 0;
+      const filesystem = {
+        ...ext4,
+        [step]: (device: string, place: string & number) => {
+          if (++calls === 2) throw new Error('the second time fails');
+          ext4[step](device, place);
+        },
+      };
+      const { samples, remark } = await runMounted(
+        {
+          ...{
+            filesystem,
+            scratchDirectory: scratch.path,
+            workload: WORKLOADS.get('video') ?? expect.fail(),
+          },
+          ...{ sizeBytes: 64 * 2 ** 20, blockBytes: 4096, seed: 1, fullness: 0.8, churn: 0.1, samples: 1 },
+        },
+        { progress: () => {}, isStopped: () => false },
+      );
+      expect(remark).toBe('not compared with a copy: the second time fails');
+      expect(samples).toHaveLength(2);
+      expect(samples.at(-1)?.besideCopy).toBeUndefined();
+      await expectNothingLeft();
+    },
+    60_000,
+  );
+
+  test('a directory that takes no results ends all of it, and no mount is left', async () => {
+    const out = scratch.file('taken');
+    await shell(`mkdir '${out}' && touch '${out}/details'`);
+    const small = [
+      '--workloads',
+      'video',
+      '--size',
+      '64M',
+      '--churn',
+      '0.1',
+      '--samples',
+      '1',
+      '--seeds',
+      '1',
+    ];
+    const { status, stderr } = await quarry(
+      ...['lab', 'run', '--runner', 'mount', '--threads', '2', '--policies', 'first-fit,next-fit'],
+      ...[...small, '--scratch', scratch.path, '--out', out],
+    );
+    expect(stderr).toMatch(/^quarry: [^\n]*details'\n$/);
+    expect(status).toBe(1);
+    await expectNothingLeft();
+  }, 60_000);
 
   test('what cannot be had is one line, and nothing is made', async () => {
     const base = ['lab', 'run', '--workloads', 'mail', '--size', '64M', '--out', scratch.file('none')];
@@ -156,7 +214,9 @@ describeQuarry('quarry lab run --runner mount', () => {
       ...['--seeds', '1', '--scratch', scratch.path, '--out', scratch.file('full')],
     );
     expect(status).toBe(1);
-    expect(stderr).toContain('first-fit on mail, seed 1: there is no room for a disk of ');
+    expect(stderr).toContain(
+      'first-fit on mail, seed 1: there is no room for a disk and a copy, together of ',
+    );
     await expectNothingLeft();
   });
 

@@ -163,6 +163,44 @@ describe('what only a model can tell', () => {
   });
 });
 
+/** Ends after so many writes before it says 'filled' and so many behind. */
+function ending(before: number, behind: number): Workload {
+  return {
+    ...{ name: 'short', says: '', source: '' },
+    *operations() {
+      const write = { kind: 'write', file: 1, offsetBytes: 0, lengthBytes: 4096 } as const;
+      yield { kind: 'create', file: 1, directory: 0 };
+      for (let done = 0; done < before; done++) yield write;
+      yield 'filled';
+      for (let done = 0; done < behind; done++) yield write;
+    },
+  };
+}
+
+describe('the end of a run', () => {
+  const short = (workload: Workload, changes: Partial<RunPlan> = {}) =>
+    runModel({ ...plan('web'), workload, ...changes }, WATCHER);
+
+  test('no churn: the full volume is looked at once, and that is all', async () => {
+    const { samples } = await short(ending(5, Number.POSITIVE_INFINITY), { churn: 0, samples: 5 });
+    expect(samples).toHaveLength(1);
+    expect(samples[0]?.churn).toBeLessThan(0.001);
+  }, 10_000);
+
+  test('a workload that ends too soon has not been run', async () => {
+    await expect(short(ending(5, 7))).rejects.toThrow('workload short ended before the churn was over');
+    const never: Workload = {
+      ...ending(0, 0),
+      *operations() {
+        yield { kind: 'create', file: 1, directory: 0 };
+      },
+    };
+    await expect(short(never)).rejects.toThrow("workload short ended before it said 'filled'");
+    await expect(short({ ...never, churnBytes: 4096 })).rejects.toThrow("before it said 'filled'");
+    expect((await short({ ...ending(5, 7), churnBytes: 7 * 4096 })).samples).toHaveLength(2);
+  });
+});
+
 test('a volume of 100 GiB takes the memory of its journal and its metadata', async () => {
   const sizeBytes = 100 * 1024 * MIB;
   const model = await ModelVolume.make(plan('video', { sizeBytes }));

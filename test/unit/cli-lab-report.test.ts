@@ -11,7 +11,12 @@ import { ExtentCounter } from '../../src/lab/measures/extent-counts.ts';
 import { decodedMap, encodedMap } from '../../src/lab/measures/layout-map.ts';
 import { WriteTrace } from '../../src/lab/measures/write-trace.ts';
 import { loadCharts } from '../../src/lab/report/charts.ts';
+import { shortLabel } from '../../src/lab/report/figure.ts';
+import { removeReport } from '../../src/lab/report/old-report.ts';
+import { commandOf } from '../../src/lab/report/page.ts';
+import { ReportData } from '../../src/lab/report/report-data.ts';
 import { writeReport } from '../../src/lab/report/write-report.ts';
+import { fileName, readResults } from '../../src/lab/results-directory.ts';
 import { HeadlessPage, hasChromium } from './headless-page.ts';
 
 const QUARRY = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
@@ -66,6 +71,54 @@ describe('a report', () => {
     rmSync(join(folder, 'one', 'report.html'));
     expect(lab('report', 'one')).toEqual({ status: 0, stderr: '' });
     expect(read('one', 'report.html')).toBe(before);
+  });
+
+  test('is taken away with its pictures and nothing else, where results are others', () => {
+    cpSync(join(folder, 'one'), join(folder, 'old'), { recursive: true });
+    const figures = join(folder, 'old', 'figures');
+    for (const name of ['mine.svg', 'maps.txt', 'maps-gone.svg']) writeFileSync(join(figures, name), '');
+    removeReport(join(folder, 'old'));
+    expect(existsSync(join(folder, 'old', 'report.html'))).toBe(false);
+    expect(readdirSync(figures)).toEqual(['maps.txt', 'mine.svg']);
+    removeReport(join(folder, 'nothing'));
+  });
+
+  test('names the command with all that it was given, as a shell takes it', () => {
+    const { configuration } = readResults(join(folder, 'one'));
+    const command = commandOf({
+      ...configuration,
+      policies: ['first-fit', "./it's.js?a=1&b=2", './none.js'],
+    });
+    expect(command).toMatch(
+      /^quarry lab run --policies '.*' --workloads web --runner model --size 50331648 /,
+    );
+    const words = execFileSync('sh', ['-c', `printf '%s\\n' ${command}`], { encoding: 'utf8' })
+      .trim()
+      .split('\n');
+    expect(words).toContain("first-fit,./it's.js?a=1&b=2,./none.js");
+    expect(words).toHaveLength(3 + 2 * 9);
+  });
+
+  test('workloads whose paths differ only in what no file has in its name are told apart', () => {
+    const names = ['./a b/x.js', './a_b/x.js', './c/x.js', './a/x_js', 'y'.repeat(300), 'y'.repeat(301)];
+    expect(new Set(names.map(fileName)).size).toBe(names.length);
+    for (const name of names) expect(fileName(name)).toMatch(/^[A-Za-z0-9._-]{1,80}$/);
+  });
+
+  test('a name with control characters is a label that an SVG shows', () => {
+    expect(shortLabel('a\u0000b\u001b[31m\u0085\u202ec\nd')).toBe('a?b?[31m??c?d');
+  });
+
+  test('a line has a hundred points at most', () => {
+    const text = read('one', 'results.json');
+    cpSync(join(folder, 'one'), join(folder, 'long'), { recursive: true });
+    const results = JSON.parse(text);
+    for (const run of results.runs)
+      run.samples = Array.from({ length: 1000 }, (_, index) => ({ ...run.samples[0], churn: index }));
+    writeFileSync(join(folder, 'long', 'results.json'), JSON.stringify(results));
+    const points = new ReportData(join(folder, 'long')).overChurn('web', 'first-fit', () => 1);
+    expect(points).toHaveLength(100);
+    expect([points[0]?.churn, points.at(-1)?.churn]).toEqual([0, 999]);
   });
 
   test('refers to nothing outside, and names its figures, each also as SVG and PNG', () => {

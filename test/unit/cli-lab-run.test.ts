@@ -85,6 +85,42 @@ describe('a run', () => {
     expect(read('three', 'results.json')).toBe(before);
   }, 60_000);
 
+  test('goes on with --resume where modules are the same, and with more of them', () => {
+    const policy = (from: number) =>
+      `export default { name: 'own', create: (space) => ({
+        allocate: ({ length, minimum }) => space.findRun(${from}, space.blockCount, minimum, length) }) };`;
+    const job = (bytes: number) =>
+      `export default { name: 'job', says: '', source: '', *operations() {
+        yield { kind: 'create', file: 1, directory: 0 };
+        yield 'filled';
+        for (;;) yield { kind: 'write', file: 1, offsetBytes: 0, lengthBytes: ${bytes} };
+      } };`;
+    writeFileSync(join(folder, 'own.js'), policy(0));
+    writeFileSync(join(folder, 'job.mjs'), job(40_000));
+    writeFileSync(join(folder, 'other.mjs'), job(50_000));
+    const words = ['--size', '32M', '--churn', '0.1', '--samples', '1', '--seeds', '1', '--resume'];
+    const policies = ['--policies', 'first-fit,./own.js', '--out', 'modules', '--threads', '1'];
+    const runs = join(folder, 'modules', 'runs');
+    /** How many of the runs that were there are there still. */
+    const kept = (workloads: string) => {
+      const names = existsSync(runs) ? readdirSync(runs) : [];
+      const marked = names.map((name) => {
+        const text = readFileSync(join(runs, name), 'utf8').replace('"operations": ', '"operations": 7');
+        writeFileSync(join(runs, name), text);
+        return { name, text };
+      });
+      expect(lab(...words, ...policies, '--workloads', workloads)).toMatchObject({ status: 0, stderr: '' });
+      return marked.filter(({ name, text }) => readFileSync(join(runs, name), 'utf8') === text).length;
+    };
+    expect(kept('./job.mjs')).toBe(0);
+    // One workload more throws nothing away.
+    expect(kept('./job.mjs,./other.mjs')).toBe(2);
+    writeFileSync(join(folder, 'own.js'), policy(1));
+    expect(kept('./other.mjs,./job.mjs')).toBe(2);
+    writeFileSync(join(folder, 'job.mjs'), job(60_000));
+    expect(kept('./job.mjs,./other.mjs')).toBe(2);
+  }, 60_000);
+
   test('ends at Ctrl-C with what is done, and says how to go on', async () => {
     const words = ['--size', '64M', '--workloads', 'web', '--churn', '1', '--samples', '1'];
     const child = spawn(
@@ -133,6 +169,44 @@ describe('a run', () => {
     expect(stderr).toBe('');
     expect(status).toBe(0);
     expect(stdout).toMatch(/^\.\/mine\.js +1\*/m);
+  }, 60_000);
+
+  test.each([
+    ['ends the program', '() => ({ allocate: () => process.exit(3) })', 'it ended its thread with status 3'],
+    [
+      'throws from a timer',
+      `(space) => {
+        setTimeout(() => { throw new Error('too late'); });
+        return { allocate: ({ length, minimum }) => space.findRun(0, space.blockCount, minimum, length) };
+      }`,
+      'it ended its thread: too late',
+    ],
+  ])(
+    'a policy that %s fails alone',
+    (_what, create, reason) => {
+      writeFileSync(join(folder, 'deadly.js'), `export default { name: 'deadly', create: ${create} };`);
+      const words = ['--size', '32M', '--workloads', 'web', '--churn', '0.1', '--samples', '1'];
+      const policies = ['--policies', 'first-fit,./deadly.js,next-fit', '--seeds', '1', '--threads', '1'];
+      const { status, stderr } = lab(...words, ...policies, '--out', 'deadly');
+      expect({ status, stderr }).toEqual({
+        status: 1,
+        stderr: `quarry: ./deadly.js on web, seed 1: ${reason}\n`,
+      });
+      const { runs, failed } = JSON.parse(read('deadly', 'results.json'));
+      expect(runs.map(({ policy }: { policy: string }) => policy)).toEqual(['first-fit', 'next-fit']);
+      expect(failed).toEqual([{ policy: './deadly.js', workload: 'web', seed: 1, reason }]);
+    },
+    60_000,
+  );
+
+  test('a directory that takes no results ends all of it, in a line', () => {
+    mkdirSync(join(folder, 'taken'));
+    writeFileSync(join(folder, 'taken', 'details'), '');
+    const words = ['--size', '32M', '--workloads', 'web', '--churn', '0.1', '--samples', '1'];
+    const { status, stdout, stderr } = lab(...words, '--threads', '2', '--out', 'taken');
+    expect({ status, stdout }).toEqual({ status: 1, stdout: '' });
+    expect(stderr).toMatch(/^quarry: taken: [^\n]*details'\n$/);
+    expect(existsSync(join(folder, 'taken', 'results.json'))).toBe(false);
   }, 60_000);
 
   test('keeps the runs of two modules of one name apart', () => {

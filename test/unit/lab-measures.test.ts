@@ -1,13 +1,13 @@
 /** What the laboratory measures, on layouts whose figures can be told by hand. */
 import { describe, expect, test } from 'vitest';
-import { Histogram } from '../../src/lab/distributions.ts';
+import { Histogram, normal } from '../../src/lab/distributions.ts';
 import { ColdReadGatherer, DISK, NVME_SSD, SATA_SSD } from '../../src/lab/measures/cold-read.ts';
 import { effortBetween } from '../../src/lab/measures/effort.ts';
 import { FreeSpaceGatherer } from '../../src/lab/measures/free-space.ts';
 import { LayoutGatherer } from '../../src/lab/measures/layout.ts';
 import { OnePieceGatherer } from '../../src/lab/measures/one-piece.ts';
 import { RequestStream } from '../../src/lab/measures/request-stream.ts';
-import { compare, estimate } from '../../src/lab/statistics.ts';
+import { compare, estimate, studentQuantile } from '../../src/lab/statistics.ts';
 import { AgeCohorts } from '../../src/lab/workloads/age-cohorts.ts';
 import { SeededRandom } from '../../src/sim/seeded-random.ts';
 
@@ -202,14 +202,45 @@ describe('cold read', () => {
   });
 });
 
+const PAIRS = 2000;
+
 describe('statistics', () => {
   test('an interval holds the mean, and is as narrow as the values are alike', () => {
     expect(estimate([1, 1, 1, 1])).toEqual({ mean: 1, low: 1, high: 1, count: 4 });
+    // Student's: 3 ± 2.7764 × √(2.5 / 5).
     const { low, mean, high } = estimate([1, 2, 3, 4, 5]);
-    expect(mean).toBe(3);
-    expect(low).toBeGreaterThanOrEqual(1);
-    expect(low).toBeLessThan(3);
-    expect(high).toBeGreaterThan(3);
+    expect([low, mean, high].map((value) => value.toFixed(3))).toEqual(['1.037', '3.000', '4.963']);
+    expect(estimate([1, 5])).toEqual({ mean: 3, low: 3, high: 3, count: 2 });
+  });
+
+  test("Student's quantiles are those of the tables, also behind the end of ours", () => {
+    const quantiles = [2, 4, 10, 11, 15, 30, 120].map((degrees) => studentQuantile(degrees).toFixed(3));
+    expect(quantiles).toEqual(['4.303', '2.776', '2.228', '2.201', '2.131', '2.042', '1.980']);
+  });
+
+  test.each([3, 5, 12])('of equals, 5 of 100 pairs are told apart, with %i seeds', (seeds) => {
+    const random = new SeededRandom(5);
+    const values = () => Array.from({ length: seeds }, () => normal(random));
+    let told = 0;
+    for (let pair = 0; pair < PAIRS; pair++) {
+      // What is of the seed is the same for both.
+      const common = values();
+      const own = () => values().map((value, index) => value + 3 * (common[index] ?? 0));
+      if (compare(own(), own(), 'less') !== 'cannot be told') told++;
+    }
+    expect(told / PAIRS).toBeGreaterThan(0.03);
+    expect(told / PAIRS).toBeLessThan(0.07);
+  });
+
+  test('the interval of a mean holds the mean 95 times in 100', () => {
+    const random = new SeededRandom(6);
+    let held = 0;
+    for (let round = 0; round < PAIRS; round++) {
+      const { low, high } = estimate(Array.from({ length: 5 }, () => 7 + normal(random)));
+      if (low <= 7 && 7 <= high) held++;
+    }
+    expect(held / PAIRS).toBeGreaterThan(0.93);
+    expect(held / PAIRS).toBeLessThan(0.97);
   });
 
   test('two are told apart seed by seed, or not', () => {
@@ -217,6 +248,9 @@ describe('statistics', () => {
     expect(compare([1, 5, 9, 13], [2, 6, 10, 14], 'more')).toBe('worse');
     expect(compare([1, 6, 9, 14], [2, 5, 10, 13], 'less')).toBe('cannot be told');
     expect(compare([1, 1], [2, 2], 'less')).toBe('cannot be told');
+    // No variance: the same difference with each seed.
+    expect(compare([1, 2, 4], [1.5, 2.5, 4.5], 'less')).toBe('better');
+    expect(compare([1, 2, 4], [1, 2, 4], 'less')).toBe('cannot be told');
   });
 });
 

@@ -1,10 +1,49 @@
 /** What programs of the system say of filesystems, as the laboratory reads it. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { copyAll, runsOfData } from '../../src/lab/mounts/cold-read-clock.ts';
 import { filesBelow, parseFileMaps, parseFreeSpace } from '../../src/lab/mounts/kernel-maps.ts';
 import { findProgram, runProgram } from '../../src/lab/mounts/programs.ts';
+
+test('a copy has holes where there were zeros, and the same bytes and lengths', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'quarry-copy-'));
+  try {
+    const [from, to] = [join(folder, 'from'), join(folder, 'to')];
+    mkdirSync(join(from, 'below'), { recursive: true });
+    mkdirSync(to);
+    const mixed = Buffer.alloc(3 * 2 ** 20 + 100);
+    mixed.fill('data', 2 ** 20 - 5000, 2 ** 20 + 5000);
+    mixed.write('last', mixed.length - 4);
+    const files: Record<string, Buffer> = {
+      'below/mixed': mixed,
+      'below/zeros': Buffer.alloc(5 * 2 ** 20 + 1),
+      whole: Buffer.alloc(10_000, 'x'),
+      empty: Buffer.alloc(0),
+    };
+    for (const [name, bytes] of Object.entries(files)) writeFileSync(join(from, name), bytes);
+    copyAll(from, to);
+    for (const [name, bytes] of Object.entries(files))
+      expect(readFileSync(join(to, name)).equals(bytes), name).toBe(true);
+    expect(statSync(join(to, 'below/zeros')).blocks).toBe(0);
+    expect(statSync(join(to, 'below/mixed')).blocks * 512).toBeLessThan(100_000);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
+test('data between zeros is found block by block', () => {
+  const bytes = Buffer.alloc(5 * 4096 + 10);
+  expect([...runsOfData(bytes)]).toEqual([]);
+  bytes[4096] = 1;
+  bytes[3 * 4096 - 1] = 1;
+  bytes[bytes.length - 1] = 1;
+  expect([...runsOfData(bytes)]).toEqual([
+    [4096, 3 * 4096],
+    [5 * 4096, bytes.length],
+  ]);
+});
 
 test('filefrag: a list of extents for each file, without what is not in blocks', () => {
   const said = `Filesystem type is: ef53

@@ -26,12 +26,7 @@ export class LoopDisk {
    * @throws Error with one line for the user
    */
   static make(directory: string, name: string, sizeBytes: number): LoopDisk {
-    const { bavail, bsize } = statfsSync(directory);
-    if (bavail * bsize < sizeBytes * SPARE) {
-      throw new Error(
-        `there is no room for a disk of ${sizeBytes} bytes in ${directory}: --scratch names another`,
-      );
-    }
+    expectRoom(directory, sizeBytes, 'a disk');
     const file = join(directory, name);
     writeFileSync(file, '', { flag: 'wx', mode: 0o600 });
     try {
@@ -50,6 +45,16 @@ export class LoopDisk {
   close(): void {
     closeSync(this.#descriptor);
   }
+}
+
+/**
+ * @param what is to lie there, in words, of so many bytes
+ * @throws Error with one line for the user if it has no room
+ */
+export function expectRoom(directory: string, bytes: number, what: string): void {
+  const { bavail, bsize } = statfsSync(directory);
+  if (bavail * bsize >= bytes * SPARE) return;
+  throw new Error(`there is no room for ${what} of ${bytes} bytes in ${directory}: --scratch names another`);
 }
 
 /** Direct I/O where the host takes it. */

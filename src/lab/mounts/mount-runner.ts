@@ -7,6 +7,7 @@
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
+import { messageOf } from '../../common/thrown.ts';
 import { type ColdReadFigures, ColdReadGatherer } from '../measures/cold-read.ts';
 import {
   type AgeingPlan,
@@ -18,7 +19,7 @@ import {
 } from '../runners/ageing-run.ts';
 import { copyAll, secondsToReadAll } from './cold-read-clock.ts';
 import type { Filesystem, MountedPlace } from './filesystems.ts';
-import { LoopDisk } from './loop-disk.ts';
+import { expectRoom, LoopDisk } from './loop-disk.ts';
 import { MountedVolume } from './mounted-volume.ts';
 
 export interface MountedPlan extends AgeingPlan {
@@ -31,17 +32,32 @@ const SCRATCH_PREFIX = 'run-';
 
 /** @throws Error with one line for the user, also if the workload does not fill the volume */
 export async function runMounted(plan: MountedPlan, watcher: RunWatcher): Promise<RunResult> {
+  expectRoom(plan.scratchDirectory, 2 * plan.sizeBytes, 'a disk and a copy, together');
   const directory = mkdtempSync(join(plan.scratchDirectory, SCRATCH_PREFIX));
   try {
     return await withMount(plan, directory, 'aged', async (mount) => {
       const aged = await age(plan, mount, watcher);
-      const last = aged.samples.at(-1);
-      if (last === undefined || watcher.isStopped()) return aged;
-      const besideCopy = await compareWithCopy(plan, directory, mount, last);
-      return { ...aged, samples: [...aged.samples.slice(0, -1), { ...last, besideCopy }] };
+      return watcher.isStopped() ? aged : await besideCopyOf(aged, plan, directory, mount);
     });
   } finally {
     rmSync(directory, { recursive: true });
+  }
+}
+
+/** What has been aged is not lost with a copy that fails. */
+async function besideCopyOf(
+  aged: RunResult,
+  plan: MountedPlan,
+  scratch: string,
+  mount: Mount,
+): Promise<RunResult> {
+  const last = aged.samples.at(-1);
+  if (last === undefined) return aged;
+  try {
+    const besideCopy = await compareWithCopy(plan, scratch, mount, last);
+    return { ...aged, samples: [...aged.samples.slice(0, -1), { ...last, besideCopy }] };
+  } catch (thrown) {
+    return { ...aged, remark: `not compared with a copy: ${messageOf(thrown)}` };
   }
 }
 
@@ -78,15 +94,18 @@ async function withMount<T>(
     mkdirSync(directory);
     filesystem.make(disk.path, blockBytes);
     filesystem.mount(disk.path, directory);
+    let isMounted = true;
     try {
       const again = () => {
         filesystem.unmount(directory);
+        isMounted = false;
         disk.forgetCaches();
         filesystem.mount(disk.path, directory);
+        isMounted = true;
       };
       return await use({ place: { device: disk.path, directory, blockBytes }, again });
     } finally {
-      filesystem.unmount(directory);
+      if (isMounted) filesystem.unmount(directory);
     }
   } finally {
     disk.close();

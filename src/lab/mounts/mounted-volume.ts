@@ -36,6 +36,10 @@ const NO_ROOM = new Set(['ENOSPC', 'EDQUOT']);
 /** The same in the words of sync(1). */
 const SAYS_NO_ROOM = /No space left on device|Disk quota exceeded/;
 
+function isNoRoom(thrown: unknown): boolean {
+  return NO_ROOM.has(codeOf(thrown)) || SAYS_NO_ROOM.test(messageOf(thrown));
+}
+
 export class MountedVolume implements AgedVolume {
   readonly refusals: Refusals = { count: 0, bytes: 0, firstFreeShare: undefined };
   operations = 0;
@@ -61,7 +65,7 @@ export class MountedVolume implements AgedVolume {
     try {
       this.#perform(operation);
     } catch (thrown) {
-      if (!NO_ROOM.has(codeOf(thrown))) throw thrown;
+      if (!isNoRoom(thrown)) throw thrown;
       this.#refuse(operation.kind === 'write' ? operation.lengthBytes : 0);
     }
     if (this.simulatedSeconds >= this.#nextCommit) {
@@ -210,17 +214,21 @@ export class MountedVolume implements AgedVolume {
 
   /** syncfs(2). What found no room only now is counted. */
   #syncAll(): void {
+    this.#countingRefusals(() => runProgram('sync', ['--file-system', this.place.directory]));
+  }
+
+  #countingRefusals(work: () => void): void {
     try {
-      runProgram('sync', ['--file-system', this.place.directory]);
+      work();
     } catch (thrown) {
-      if (!SAYS_NO_ROOM.test(messageOf(thrown))) throw thrown;
+      if (!isNoRoom(thrown)) throw thrown;
       this.#refuse(0);
     }
   }
 
-  /** Closes all files. */
+  /** Closes all files, also where one of them says only now that it found no room. */
   closeAll(): void {
-    for (const file of [...this.#open.keys()]) this.#close(file);
+    for (const file of [...this.#open.keys()]) this.#countingRefusals(() => this.#close(file));
   }
 
   async settle(): Promise<void> {
@@ -229,7 +237,7 @@ export class MountedVolume implements AgedVolume {
     const root = openSync(this.place.directory, 'r');
     try {
       // Of a FUSE mount syncfs writes the pages; this commits.
-      fsyncSync(root);
+      this.#countingRefusals(() => fsyncSync(root));
     } finally {
       closeSync(root);
     }

@@ -44,8 +44,9 @@ const MARGIN = 20;
 const TEXT_ROW = 17;
 const LONGEST_LABEL = 34;
 
-/** Long names of modules are cut in the middle. */
-export function shortLabel(text: string, letters = LONGEST_LABEL): string {
+/** Long names of modules are cut in the middle; what no SVG shows becomes a question mark. */
+export function shortLabel(name: string, letters = LONGEST_LABEL): string {
+  const text = name.replace(/\p{C}/gu, '?');
   if (text.length <= letters) return text;
   const half = Math.floor((letters - 1) / 2);
   return `${text.slice(0, half)}…${text.slice(-half)}`;

@@ -6,13 +6,21 @@
 import { createHash } from 'node:crypto';
 import { hilbertGrid } from '../../pictures/cell-grid.ts';
 import { escaped } from '../../pictures/svg-map.ts';
+import type { Configuration } from '../experiment.ts';
 import { decodedMap } from '../measures/layout-map.ts';
 import { MEASURES } from '../measures.ts';
+import { isAmongBest } from '../ranking.ts';
 import { type Figure, inlineSvg } from './figure.ts';
 import type { LatencyRow } from './figures/allocation-latency.ts';
-import { LEVEL_STRENGTHS, type MapFrames, mapFramesOf, mapReading } from './figures/layout-maps.ts';
+import {
+  LEVEL_STRENGTHS,
+  type MapFrames,
+  mapFramesOf,
+  mapLegend,
+  mapReading,
+} from './figures/layout-maps.ts';
 import { PAGE_SCRIPT, PAGE_STYLE } from './page-text.ts';
-import { MAP_COLORS } from './palette.ts';
+import { MAP_COLORS, themed } from './palette.ts';
 import type { ReportData } from './report-data.ts';
 import { shortNumber } from './tables.ts';
 import { binarySize } from './units.ts';
@@ -76,15 +84,25 @@ function summary({ configuration, hash, runs, failed, policies, workloads }: Rep
     ['runs', `${runs.length} done, ${failed.length} failed`],
   ];
   const cells = rows.map(([name, value]) => `<tr><th>${name}</th><td>${escaped(value)}</td></tr>`);
-  const parts = [
-    ...['quarry lab run', `--policies '${policies.join(',')}'`, `--workloads '${workloads.join(',')}'`],
-    ...[`--runner ${runner} --size ${sizeBytes} --fullness ${fullness} --churn ${churn}`],
-    `--samples ${samples} --seeds ${seeds.length} --seed ${seeds[0]}`,
-  ];
   return [
     '<h1>Allocators compared</h1>',
-    `<table>${cells.join('')}</table><pre>${escaped(parts.join(' '))}</pre>`,
+    `<table>${cells.join('')}</table><pre>${escaped(commandOf(configuration))}</pre>`,
   ];
+}
+
+/** What a shell has to be given for the same results. */
+export function commandOf(configuration: Configuration): string {
+  const { runner, policies, workloads, sizeBytes, fullness, churn, samples, seeds } = configuration;
+  const words = {
+    ...{ policies: policies.join(','), workloads: workloads.join(','), runner },
+    ...{ size: sizeBytes, fullness, churn, samples, seeds: seeds.length, seed: seeds[0] ?? 1 },
+  };
+  const options = Object.entries(words).map(([name, value]) => `--${name} ${shellWord(String(value))}`);
+  return `quarry lab run ${options.join(' ')}`;
+}
+
+function shellWord(text: string): string {
+  return /^[A-Za-z0-9._/,=+-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }
 
 /** Sentences, and a row for each measure. */
@@ -97,16 +115,15 @@ function ranking(data: ReportData, workload: string): string {
       const place = found.policies.find((one) => one.policy === policy);
       if (place === undefined) return '<td>–</td>';
       const { mean, low, high } = place.estimate;
-      const isBest = place.toBest === 'best' || place.toBest === 'cannot be told';
       const span =
         low === high ? '' : `<br><span class="pale">${shortNumber(low)}–${shortNumber(high)}</span>`;
-      return `<td>${isBest ? `<b>${shortNumber(mean)}*</b>` : shortNumber(mean)}${span}</td>`;
+      return `<td>${isAmongBest(place) ? `<b>${shortNumber(mean)}*</b>` : shortNumber(mean)}${span}</td>`;
     });
     return `<tr><th scope="row">${escaped(title)} (${prefers === 'more' ? 'more' : 'less'} is better)</th>${cells.join('')}</tr>`;
   });
   const head = data.policies.map((policy) => `<th scope="col">${escaped(policy)}</th>`).join('');
   const sentences = verdictsOf(own).map((sentence) => `<li>${escaped(sentence)}</li>`);
-  return `<h3>${escaped(workload)}</h3><ul>${sentences.join('')}</ul><div class="scroll"><table><caption>At the end: means over seeds with 95 % intervals; * the best, or cannot be told from it</caption><thead><tr><th>measure</th>${head}</tr></thead><tbody>${rows.join('')}</tbody></table></div>`;
+  return `<h3>${escaped(workload)}</h3><ul>${sentences.join('')}</ul><div class="scroll"><table><caption>At the end: means over seeds with Student's 95 % intervals; * the best, or cannot be told from it</caption><thead><tr><th>measure</th>${head}</tr></thead><tbody>${rows.join('')}</tbody></table></div>`;
 }
 
 function figureHtml(figure: FigureOrReason): string {
@@ -133,15 +150,16 @@ function mapBox(data: ReportData, workload: string): string {
       `<div><span>${escaped(policy)}</span><canvas role="img" aria-label="map of the volume under ${escaped(policy)}" width="${grid.columns * 3}" height="${grid.rows * 3}"></canvas><output class="pale"></output></div>`,
   );
   // A `<` would end the element.
-  return `<figure class="mapbox"><h3>Maps of the volume through time</h3><p>${mapKeys()}</p><label>time <input class="slider" type="range" min="0" max="${most}" value="${most}"></label><div class="maps">${canvases.join('')}</div><figcaption>${escaped(mapReading(data))} The slider goes from the full volume to the end. Without scripts, see the pictures in figures/.</figcaption><script type="application/json">${json.replaceAll('<', '\\u003c')}</script></figure>`;
+  return `<figure class="mapbox"><h3>Maps of the volume through time</h3><p>${mapKeys(frames)}</p><label>time <input class="slider" type="range" min="0" max="${most}" value="${most}"></label><div class="maps">${canvases.join('')}</div><figcaption>${escaped(mapReading(data))} The slider goes from the full volume to the end. Without scripts, see the pictures in figures/.</figcaption><script type="application/json">${json.replaceAll('<', '\\u003c')}</script></figure>`;
 }
 
-function mapKeys(): string {
-  const names = ['free', 'metadata', '1 extent', '2–3', '4–15', '16 or more'];
-  return MAP_COLORS.map(
-    ({ name }, index) =>
-      `<svg width="16" height="12" aria-hidden="true"><rect width="16" height="12" fill="var(--${name})" stroke="var(--pale)" stroke-width="0.5"/></svg> ${names[index] ?? ''}`,
-  ).join(' &nbsp; ');
+function mapKeys(frames: readonly MapFrames[]): string {
+  return mapLegend(frames)
+    .map(
+      ({ label, sample }) =>
+        `<svg width="26" height="14" aria-hidden="true">${themed(sample)}</svg> ${escaped(label)}`,
+    )
+    .join(' &nbsp; ');
 }
 
 function latencyTable(rows: readonly LatencyRow[]): string {

@@ -8,6 +8,9 @@ import type { RunSample } from '../runners/ageing-run.ts';
 import type { CostFigures } from '../runners/allocation-stopwatch.ts';
 import { type Estimate, estimate } from '../statistics.ts';
 
+/** Of a line; more are no other picture. */
+const MOST_POINTS = 100;
+
 export interface ReportRun extends RunKey {
   readonly samples: readonly RunSample[];
 }
@@ -68,15 +71,24 @@ export class ReportData {
     return this.#directory.recall(run)?.result.cost;
   }
 
-  /** Sample after sample; none where the measure has no value. */
-  overChurn(workload: string, policy: string, of: Measure['of']): ChurnPoint[] {
+  /** Of each sample; the mean over seeds. */
+  churnsOf(workload: string, policy: string): number[] {
     const runs = this.runsOf(workload, policy);
     const most = Math.max(0, ...runs.map(({ samples }) => samples.length));
-    const points = Array.from({ length: most }, (_, index) => {
+    return Array.from({ length: most }, (_, index) => {
+      const churns = runs.flatMap(({ samples }) => samples[index]?.churn ?? []);
+      return churns.reduce((sum, churn) => sum + churn, 0) / churns.length;
+    });
+  }
+
+  /** Sample after sample, as many as a line needs; none where the measure has no value. */
+  overChurn(workload: string, policy: string, of: Measure['of']): ChurnPoint[] {
+    const runs = this.runsOf(workload, policy);
+    const churns = this.churnsOf(workload, policy);
+    const points = spreadIndices(churns.length, MOST_POINTS).map((index) => {
       const samples = runs.flatMap(({ samples: all }) => all[index] ?? []);
       const values = samples.flatMap((sample) => of(sample) ?? []).filter(Number.isFinite);
-      const churn = samples.reduce((sum, sample) => sum + sample.churn, 0) / samples.length;
-      return { policy, churn, ...estimate(values) };
+      return { policy, churn: churns[index] ?? 0, ...estimate(values) };
     });
     return points.filter(({ count }) => count > 0);
   }

@@ -1,7 +1,7 @@
 /** Results as text: CSV for other programs, tables for a terminal. */
 import type { FinishedRun } from '../experiment.ts';
 import { MEASURES } from '../measures.ts';
-import type { OverallRank, Ranking } from '../ranking.ts';
+import { isAmongBest, type OverallRank, type Ranking } from '../ranking.ts';
 import type { RunSample } from '../runners/ageing-run.ts';
 
 /** RFC 4180. */
@@ -98,8 +98,7 @@ export function workloadTable(rankings: readonly Ranking[], workload: string): s
         .find(({ measure }) => measure === name)
         ?.policies.find((one) => one.policy === policy);
       if (place === undefined) return '-';
-      const mark = place.toBest === 'best' || place.toBest === 'cannot be told' ? '*' : ' ';
-      return `${shortNumber(place.estimate.mean)}${mark}`;
+      return `${shortNumber(place.estimate.mean)}${isAmongBest(place) ? '*' : ' '}`;
     }),
   ]);
   return alignedTable([[workload, ...measured.map(({ title }) => title)], ...rows]);

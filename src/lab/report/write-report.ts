@@ -14,6 +14,7 @@ import { intervalsFigure } from './figures/intervals.ts';
 import { layoutMapsFigure } from './figures/layout-maps.ts';
 import { MEASURES_OVER_CHURN, measureOverChurn } from './figures/over-churn.ts';
 import { writeScatterFigure } from './figures/write-scatter.ts';
+import { removeReport } from './old-report.ts';
 import { type ReportFigures, reportPage } from './page.ts';
 import { ReportData } from './report-data.ts';
 
@@ -35,6 +36,7 @@ export async function writeReport(
   if (charts === undefined) return CHART_LIBRARIES;
   const figures = figuresOf(charts, data);
   const directory = new ResultsDirectory(path, data.hash);
+  removeReport(path);
   directory.write('report.html', reportPage(data, figures));
   let isMissing = false;
   for (const figure of allFigures(figures)) {

@@ -73,6 +73,8 @@ export interface RunResult {
   readonly samples: readonly RunSample[];
   /** What figures are drawn from. */
   readonly detail?: RunDetail;
+  /** What is missing of it, and why. */
+  readonly remark?: string;
   /** Of this machine, and not the same twice. */
   readonly cost: CostFigures;
 }
@@ -111,7 +113,7 @@ export class AgeingRun {
     this.#churn = churnBytes === undefined ? plan.churn : churnBytes / this.#capacityBytes;
   }
 
-  /** @throws Error if the workload does not fill the volume */
+  /** @throws Error if the workload does not fill the volume, or ends before it should */
   async go(): Promise<RunSample[]> {
     const { plan, volume } = this;
     const place = {
@@ -132,11 +134,27 @@ export class AgeingRun {
       if (this.#isOver()) break;
     }
     await this.#sampleAtEnd();
+    this.#expectWhole();
     return this.#samples;
   }
 
+  #hasAllSamples(): boolean {
+    const { samples, churn, workload } = this.plan;
+    // Where nothing more is written, there is one look, at the full volume.
+    const most = churn === 0 && workload.churnBytes === undefined ? 0 : samples;
+    return this.#samples.length > most;
+  }
+
+  /** Endless workloads do not end, and all fill the volume. */
+  #expectWhole(): void {
+    const { name, churnBytes } = this.plan.workload;
+    if (this.watcher.isStopped() || this.#hasAllSamples()) return;
+    if (this.#filledAt < 0) throw new Error(`workload ${name} ended before it said 'filled'`);
+    if (churnBytes === undefined) throw new Error(`workload ${name} ended before the churn was over`);
+  }
+
   #isOver(): boolean {
-    if (this.#samples.length > this.plan.samples) return true;
+    if (this.#hasAllSamples()) return true;
     const { operations, writtenBytes } = this.volume;
     if (operations % OPERATIONS_PER_LOOK !== 0) return false;
     if (this.#filledAt < 0 && writtenBytes > MOST_FILLING * this.#capacityBytes) {
@@ -149,7 +167,7 @@ export class AgeingRun {
 
   /** Of a workload that ends, the last sample is taken where it does. */
   async #sampleAtEnd(): Promise<void> {
-    const isCut = this.#samples.length > this.plan.samples || this.watcher.isStopped();
+    const isCut = this.#hasAllSamples() || this.watcher.isStopped();
     if (this.plan.workload.churnBytes === undefined || this.#filledAt < 0 || isCut) return;
     await this.#sample();
   }

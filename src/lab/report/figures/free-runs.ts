@@ -1,4 +1,5 @@
 /** How long the runs are in which space is free, over churn: a heat map for each policy. */
+import { fileName } from '../../results-directory.ts';
 import type { RunSample } from '../../runners/ageing-run.ts';
 import type { Charts } from '../charts.ts';
 import type { Figure, Panel } from '../figure.ts';
@@ -31,7 +32,7 @@ export function freeRunsFigure(charts: Charts, data: ReportData, workload: strin
   const scale = { most, powers, blockBytes: data.configuration.blockBytes };
   const shares = [0.1, 0.5, 1];
   return {
-    name: `free-runs-${fileWord(data, workload)}`,
+    name: `free-runs-${fileName(workload)}`,
     title: `Free runs over churn: ${workload}`,
     reading:
       'How to read it: a column is a sample, a row the free runs of at least this length and less than twice it; the darker a field, the more of the free space is in such runs. Colour that sinks over time says that the free space falls to pieces; colour at the top says that long runs stay. Means over the seeds.',
@@ -46,16 +47,9 @@ export function freeRunsFigure(charts: Charts, data: ReportData, workload: strin
   };
 }
 
-/** The workload in a file's name; workloads may be modules with paths. */
-export function fileWord({ configuration }: ReportData, workload: string): string {
-  const word = workload.replaceAll(/^.*\//g, '').replaceAll(/[^A-Za-z0-9_-]/g, '_');
-  const same = configuration.workloads.filter((other) => other.endsWith(workload.replaceAll(/^.*\//g, '')));
-  return same.length < 2 ? word : `${word}-${configuration.workloads.indexOf(workload) + 1}`;
-}
-
 function heatOf(data: ReportData, workload: string, policy: string): HeatCell[] {
   const runs = data.runsOf(workload, policy);
-  const churns = data.overChurn(workload, policy, ({ free }) => free?.freeBlocks).map(({ churn }) => churn);
+  const churns = data.churnsOf(workload, policy);
   const chosen = spreadIndices(churns.length, MOST_COLUMNS);
   return chosen.flatMap((index, column) => {
     const at = churns[index] ?? 0;

@@ -25,7 +25,7 @@ export function intervalsFigure(charts: Charts, data: ReportData): Figure {
   return {
     name: 'ranking',
     title: 'Where the policies ended',
-    reading: `How to read it: a row of panels is a workload, a column a measure with a scale of its own; the policies stand in the order of their rank, the best on top. The symbol is the mean at the end over ${data.configuration.seeds.length} seeds, the line its 95 % bootstrap interval. A higher layout score is better; of extents and of the time of a cold read less is.`,
+    reading: `How to read it: a row of panels is a workload, a column a measure with a scale of its own; the policies stand in the order of their rank, the best on top. The symbol is the mean at the end over ${data.configuration.seeds.length} seeds, the line Student's 95 % interval of it. A higher layout score is better; of extents and of the time of a cold read less is.`,
     legend: [],
     panels,
     columns: MEASURES_OVER_CHURN.length,
@@ -64,7 +64,7 @@ function drawRows(
     x: {
       label: `${axis} →`,
       domain: around(rows.flatMap(({ low, high }) => [low, high])),
-      ticks: 4,
+      ticks: 3,
       grid: true,
     },
     y: { label: null, domain: rows.map(({ label }) => label) },

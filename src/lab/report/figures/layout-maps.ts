@@ -2,11 +2,11 @@
 
 import { cellsByPlace, hilbertGrid } from '../../../pictures/cell-grid.ts';
 import { decodedMap, MAP_CLASSES } from '../../measures/layout-map.ts';
+import { fileName } from '../../results-directory.ts';
 import type { SampleDetail } from '../../run-detail.ts';
 import type { Figure, LegendItem, Panel } from '../figure.ts';
 import { MAP_COLORS } from '../palette.ts';
 import { type ReportData, spreadIndices } from '../report-data.ts';
-import { fileWord } from './free-runs.ts';
 import { patch } from './series.ts';
 
 /** How much of its colour a cell has, by its level. */
@@ -54,7 +54,7 @@ export function layoutMapsFigure(data: ReportData, workload: string): Figure | u
   const frames = mapFramesOf(data, workload);
   if (frames.length === 0) return undefined;
   return {
-    name: `maps-${fileWord(data, workload)}`,
+    name: `maps-${fileName(workload)}`,
     title: `Maps of the volume, full and at the end: ${workload}`,
     reading: mapReading(data),
     legend: mapLegend(frames),

@@ -1,5 +1,6 @@
 /** A measure over churn: a line for each policy, with a band over the seeds. */
 import { MEASURES } from '../../measures.ts';
+import { FEWEST_SEEDS } from '../../statistics.ts';
 import type { Charts } from '../charts.ts';
 import type { Figure, Panel } from '../figure.ts';
 import type { ReportData } from '../report-data.ts';
@@ -51,9 +52,9 @@ export function measureOverChurn(
   });
   const seeds = data.configuration.seeds.length;
   const band =
-    seeds < 3
-      ? 'With fewer than three seeds there is no interval to show.'
-      : `The band is the 95 % bootstrap interval of the mean over ${seeds} seeds; where bands overlap, the seeds at hand may not tell the policies apart.`;
+    seeds < FEWEST_SEEDS
+      ? `With fewer than ${FEWEST_SEEDS} seeds there is no interval to show.`
+      : `The band is Student's 95 % interval of the mean over ${seeds} seeds; where bands overlap, the seeds at hand may not tell the policies apart.`;
   return {
     name: file,
     title,

@@ -1,10 +1,10 @@
 /** Where on the volume writes went, over time. */
+import { fileName } from '../../results-directory.ts';
 import type { Charts } from '../charts.ts';
 import type { Figure, Panel } from '../figure.ts';
 import { METADATA_COLOR, SHARE_COLOR } from '../palette.ts';
 import type { ReportData } from '../report-data.ts';
 import { binaryUnit } from '../units.ts';
-import { fileWord } from './free-runs.ts';
 import { SMALL_PANEL } from './series.ts';
 
 interface WritePoint {
@@ -24,7 +24,7 @@ export function writeScatterFigure(charts: Charts, data: ReportData, workload: s
   });
   if (panels.length === 0) return undefined;
   return {
-    name: `writes-${fileWord(data, workload)}`,
+    name: `writes-${fileName(workload)}`,
     title: `Where writes went: ${workload}`,
     reading: `How to read it: a dot is a write, at its place on the volume (upwards) and by how much was written before it (to the right; the volume is filled first); of many writes an even selection is shown, of data and of metadata each. Level stripes are places that are written again and again; rising lines are a policy that goes on from where it was; a cloud is one that scatters. Seed ${data.configuration.seeds[0]}.`,
     legend: [
