@@ -257,7 +257,7 @@ const DISCARDS: Mutation[] = [
   {
     name: 'discarded-in-use',
     breaks: 'FITRIM discards blocks that may be handed out meanwhile',
-    shownBy: 'rule-18-3',
+    shownBy: 'rule-17-3',
     edits: [
       {
         file: 'src/fs/transaction/space-map.js',
@@ -274,10 +274,10 @@ const DISCARDS: Mutation[] = [
   mutation(
     'written-before-discarded',
     'freed blocks are handed out before their discard has ended',
-    'random-1000001',
+    'rule-15-1',
     'data/discards',
-    'const errno = await this.run(run);',
-    'const discarded = this.run(run); space.release([run]); const errno = await discarded; continue;',
+    'this.#work = this.#discardAll()',
+    'for (const run of this.#waiting.splice(0)) { void this.run(run); this.#parts.space.release([run]); } this.#work = this.#discardAll()',
   ),
 ];
 
