@@ -116,6 +116,13 @@ static void set_up(int requests) {
   if (syscall(SYS_io_setup, requests, &context) < 0) die("io_setup");
 }
 
+/* What the kernel does before the first write after it has asked for attributes, and not again. */
+static void ask_for_capabilities(int file) {
+  struct stat attributes;
+  if (pwrite(file, aligned(0), BLOCK, BLOCK) != BLOCK || fsync(file) != 0 || fstat(file, &attributes) != 0) die("pwrite");
+  if (pwrite(file, aligned(0), BLOCK, BLOCK) != BLOCK || fsync(file) != 0) die("pwrite");
+}
+
 static pid_t start_crowd(const char *path) {
   pid_t child = fork();
   if (child != 0) return child;
@@ -142,6 +149,8 @@ int main(int count, char **arguments) {
   int times = strcmp(what, "times") == 0 ? opened(arguments[2], O_RDWR | O_DIRECT) : -1;
   struct stat attributes;
   if (fstat(first, &attributes) != 0) die("fstat");
+  int written = pages >= 0 ? pages : times;
+  if (written >= 0) ask_for_capabilities(written);
   set_up(2);
   stop();
   submit(first, IOCB_CMD_PREAD, aligned(0), 0);
