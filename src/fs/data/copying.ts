@@ -144,6 +144,7 @@ class Copy {
         updateTimes,
         killPrivileges,
         mayEndEarly: false,
+        isLimited: request.isLimited === true,
         finished: (thrown) => (thrown === undefined ? resolve() : reject(thrown)),
       });
       context.device.submit();
