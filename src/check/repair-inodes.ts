@@ -54,6 +54,7 @@ const LOSES_NODES = [
   'block-number',
   'block-uuid',
   'block-shared',
+  'quota-tree',
 ] as const;
 
 /**
