@@ -164,7 +164,7 @@ export class FuseRequest implements Operation {
   readonly extended = new ExtendedAttributeArguments();
   readonly list = new ListingArguments();
   readonly passed = new ByteArguments();
-  readonly ranges = new RangeArguments();
+  readonly ranges: RangeArguments;
 
   readonly attributes: Attributes = emptyAttributes();
   /** Inode of an entry reply, 0 for none. */
@@ -207,6 +207,7 @@ export class FuseRequest implements Operation {
     this.listing = new DirectoryListing(wire, conversation);
     this.names = new NameArguments(this.caller);
     this.transfer = new Transfer(this);
+    this.ranges = new RangeArguments(this);
   }
 
   /** Reads the header of a request of `lengthBytes`; false if it is not whole. */
@@ -269,13 +270,22 @@ export class FuseRequest implements Operation {
    */
   get asker(): Credentials {
     const { uid, gid } = this.caller;
-    const known = { uid, gid, groups: [] };
+    const known = { uid, gid, groups: [], hasResources: false };
     return uid === NO_CALLER ? (credentialsOf(this.callerPid) ?? known) : known;
   }
 
   /** As far as can be told. */
   get comesFromRoot(): boolean {
     return this.asker.uid === 0;
+  }
+
+  /** Limits of quotas hold for all but root with CAP_SYS_RESOURCE. */
+  get isLimited(): boolean {
+    const { uid } = this.caller;
+    if (uid !== 0 && uid !== NO_CALLER) return true;
+    const thread = credentialsOf(this.callerPid);
+    if (thread === undefined) return uid !== 0;
+    return thread.uid !== 0 || !thread.hasResources;
   }
 
   /** Where a short answer is built. */
