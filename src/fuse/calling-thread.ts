@@ -19,12 +19,9 @@ export interface Credentials {
   readonly uid: number;
   readonly gid: number;
   readonly groups: readonly number[];
-  /** It may take more than it is allowed (CAP_SYS_RESOURCE), if it is of our user namespace. */
-  readonly hasResources: boolean;
 }
 
 const ARGUMENTS = 6;
-const CAP_SYS_RESOURCE = 24n;
 
 function textOf(thread: number, file: string): string | undefined {
   if (thread === 0) return undefined;
@@ -57,9 +54,7 @@ export function parseCredentials(status: string): Credentials | undefined {
   const uid = numbersOf('Uid')?.[3];
   const gid = numbersOf('Gid')?.[3];
   if (uid === undefined || gid === undefined) return undefined;
-  const capabilities = BigInt(`0x${/^CapEff:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? '0'}`);
-  const hasResources = (capabilities & (1n << CAP_SYS_RESOURCE)) !== 0n;
-  return { uid, gid, groups: numbersOf('Groups') ?? [], hasResources };
+  return { uid, gid, groups: numbersOf('Groups') ?? [] };
 }
 
 export function credentialsOf(thread: number): Credentials | undefined {

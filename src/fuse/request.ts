@@ -270,7 +270,7 @@ export class FuseRequest implements Operation {
    */
   get asker(): Credentials {
     const { uid, gid } = this.caller;
-    const known = { uid, gid, groups: [], hasResources: false };
+    const known = { uid, gid, groups: [] };
     return uid === NO_CALLER ? (credentialsOf(this.callerPid) ?? known) : known;
   }
 
@@ -279,13 +279,9 @@ export class FuseRequest implements Operation {
     return this.asker.uid === 0;
   }
 
-  /** Limits of quotas hold for all but root with CAP_SYS_RESOURCE. */
+  /** Limits of quotas hold for all but root, who can set them. */
   get isLimited(): boolean {
-    const { uid } = this.caller;
-    if (uid !== 0 && uid !== NO_CALLER) return true;
-    const thread = credentialsOf(this.callerPid);
-    if (thread === undefined) return uid !== 0;
-    return thread.uid !== 0 || !thread.hasResources;
+    return !this.comesFromRoot;
   }
 
   /** Where a short answer is built. */

@@ -23,8 +23,8 @@ export interface TransactionHandle {
 /** Who asks for something that may take space. */
 export interface Claimant {
   /**
-   * Limits of quotas hold for it, as they do for whoever has no CAP_SYS_RESOURCE. Asked when one is
-   * reached. Default: false.
+   * Limits of quotas hold for it, as they do for whoever is not root. Asked when one is reached.
+   * Default: false.
    */
   readonly isLimited?: boolean;
 }

@@ -46,6 +46,12 @@ export interface QuotaGrace {
   readonly inodeSeconds: number;
 }
 
+/** What is left out stays. */
+export interface GraceChanges {
+  readonly blockSeconds?: number | undefined;
+  readonly inodeSeconds?: number | undefined;
+}
+
 /** Nodes that count as nobody's. */
 class QuotaNodes implements NodeSpace {
   constructor(readonly space: SpaceMap) {}
@@ -143,8 +149,8 @@ export class QuotaTree {
     return { blockSeconds: blocks.get(view, 0), inodeSeconds: inodes.get(view, 0) };
   }
 
-  /** Of whoever passes a soft limit from now on. What is left out stays. */
-  setGrace(tx: Transaction, kind: QuotaKind, { blockSeconds, inodeSeconds }: Partial<QuotaGrace>): void {
+  /** Of whoever passes a soft limit from now on. */
+  setGrace(tx: Transaction, kind: QuotaKind, { blockSeconds, inodeSeconds }: GraceChanges): void {
     const root = this.#table.root(tx);
     tx.modify(root);
     const [blocks, inodes] = GRACE_FIELDS[kind];

@@ -16,7 +16,7 @@ import type { Layout } from '../format/layout.ts';
 import type { SuperblockImage } from '../format/superblock.ts';
 import type { InodeTable } from '../inodes/inode-table.ts';
 import { QUOTA_KINDS, type QuotaEntry, quotaKey } from '../inodes/quota-records.ts';
-import type { QuotaGrace } from '../inodes/quota-tree.ts';
+import type { GraceChanges, QuotaGrace } from '../inodes/quota-tree.ts';
 import { type LimitChanges, Quotas } from '../inodes/quotas.ts';
 import { type OperationRunner, transact } from '../transaction/operation-runner.ts';
 import type { SpaceMap } from '../transaction/space-map.ts';
@@ -101,7 +101,7 @@ export class VolumeQuotas {
   }
 
   /** The same. */
-  async setGrace(kind: QuotaKind, grace: Partial<QuotaGrace>): Promise<void> {
+  async setGrace(kind: QuotaKind, grace: GraceChanges): Promise<void> {
     await this.#run((tx) => {
       this.#expectCounted(tx, kind);
       this.#quotas.tree.setGrace(tx, kind, grace);
