@@ -7,14 +7,7 @@
  * volume has no quotas.
  */
 import { viewOf } from '../common/bytes.ts';
-import {
-  BlockKind,
-  HEADER_BYTES,
-  QUOTA_KEYS_PER_KIND,
-  QuotaRecord,
-  TreeKind,
-  VolumeRoot,
-} from '../fs/format/format.ts';
+import { BlockKind, HEADER_BYTES, QuotaRecord, TreeKind, VolumeRoot } from '../fs/format/format.ts';
 import { bitOf } from './quota-facts.ts';
 import { DEADLINES, KNOWN_KINDS, recordFlaw } from './quota-pass.ts';
 import type { RepairContext } from './repair-context.ts';
@@ -113,14 +106,11 @@ async function writeTree(
   return built === undefined ? 0 : block;
 }
 
-/** Kinds of the records that lie about, for a volume root that was lost. */
-export async function strayKinds(repair: RepairContext): Promise<number> {
-  let kinds = 0;
+/**
+ * Kinds to be counted where the volume root is lost: all, if any was counted, since nobody knows
+ * which.
+ */
+export async function lostKinds(repair: RepairContext): Promise<number> {
   const strays = await findStrayLeaves(repair, new Set([0]), BlockKind.quotaNode);
-  const visit = (_view: DataView, _at: number, key: number) => {
-    if (key >= QUOTA_KEYS_PER_KIND) kinds |= bitOf(key);
-  };
-  const tree = { inode: 0, kind: TreeKind.quotas, root: 0, strayLeaves: strays.get(0) ?? [], visit };
-  await salvageTree(repair.check, tree);
-  return kinds & KNOWN_KINDS;
+  return strays.size > 0 ? KNOWN_KINDS : 0;
 }

@@ -27,7 +27,7 @@ import { firstInodeOf } from './inode-pass.ts';
 import { GENERATION_LIMIT } from './inode-record.ts';
 import { scanForStrays } from './metadata-scan.ts';
 import type { RepairContext } from './repair-context.ts';
-import { strayKinds } from './repair-quotas.ts';
+import { lostKinds } from './repair-quotas.ts';
 import { buildTree, type TreeRecord } from './tree-builder.ts';
 import type { NodeBytes } from './tree-node.ts';
 
@@ -42,7 +42,7 @@ export async function repairTable(repair: RepairContext): Promise<void> {
     VolumeRoot.nextGeneration.set(view, 0, check.inodes.highestGeneration + 1);
   if (!root) {
     VolumeRoot.nextGeneration.set(view, 0, 1);
-    if (check.hasQuotas) VolumeRoot.quotaKinds.set(view, 0, await strayKinds(repair));
+    if (check.hasQuotas) VolumeRoot.quotaKinds.set(view, 0, await lostKinds(repair));
   }
   VolumeRoot.blockCount.set(view, 0, check.layout.blockCount);
   await new TableBuilder(repair, view).run(root !== undefined);

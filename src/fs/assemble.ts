@@ -127,8 +127,8 @@ function meaningOf(base: Base, options: VolumeOptions) {
   const extents = new ExtentMap(space);
   const table = new InodeTable(layout, space, extents);
   const directories = new Directories(space, superblock.nameSecret);
-  const attributes = new ExtendedAttributes(space, superblock.nameSecret, blockBytes, logBlocks);
-  const acls = new AccessLists(attributes, acl, mostInheritedBytes(blockBytes, logBlocks));
+  const attributes = new ExtendedAttributes(space, superblock.nameSecret, blockBytes, logBlocks.forUsage);
+  const acls = new AccessLists(attributes, acl, mostInheritedBytes(blockBytes, logBlocks.forAll));
   const names = new Namespace({ table, directories, extents, space, acls });
   names.directoryGroups = directoryGroups;
   const quotas = hasFeature(superblock.view, 'quota') ? new Quotas(table, space) : undefined;
@@ -191,7 +191,7 @@ function dataOf(
   schedule: () => CommitSchedule,
 ) {
   const { device, blockBytes, table, directories, runner, early, committer } = parts;
-  const stepExtents = extentsPerStep(parts.logBlocks);
+  const stepExtents = extentsPerStep(parts.logBlocks.forAll);
   const access = new AccessTimes(options.accessRules ?? RELATIVE_ACCESS, table, runner, stepExtents, {
     gathered: () => schedule().later(),
     pressed: () => setImmediate(() => schedule().now()),

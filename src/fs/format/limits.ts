@@ -55,10 +55,16 @@ export const BLOCKS_PER_VALUE_RECORD = 4;
  * with the split of a leaf and what is above it.
  */
 const BLOCKS_OF_QUOTAS = 12;
+/** The same where usage changes of who has an inode already: records are there, and stay. */
+const BLOCKS_OF_USAGE = 3;
 
 /** Blocks of the log that an operation may fill without what quotas take. */
-export function logBlocksOf(layout: { readonly logBlocks: number }, hasQuotas: boolean): number {
-  return layout.logBlocks - (hasQuotas ? BLOCKS_OF_QUOTAS : 0);
+export function logBlocksOf(
+  { logBlocks }: { readonly logBlocks: number },
+  hasQuotas: boolean,
+): { forAll: number; forUsage: number } {
+  if (!hasQuotas) return { forAll: logBlocks, forUsage: logBlocks };
+  return { forAll: logBlocks - BLOCKS_OF_QUOTAS, forUsage: logBlocks - BLOCKS_OF_USAGE };
 }
 
 /**
@@ -114,6 +120,7 @@ export const LIMITS = {
   BLOCKS_BESIDE_VALUE,
   BLOCKS_PER_VALUE_RECORD,
   BLOCKS_OF_QUOTAS,
+  BLOCKS_OF_USAGE,
 } as const;
 
 const KEY_BITS_LIMIT = 2 ** 52;
@@ -153,6 +160,8 @@ export const RELATIONS: Relations<typeof LIMITS> = {
     ) +
       l.BLOCKS_OF_QUOTAS <=
     l.MIN_JOURNAL_BLOCKS - l.JOURNAL_HEADS,
+  'usage that changes takes less of a log than records that come and go': (l) =>
+    l.BLOCKS_OF_USAGE < l.BLOCKS_OF_QUOTAS,
   'a cluster of inodes is made by one operation': (l) => l.MOST_CLUSTER_BLOCKS < l.BLOCKS_PER_OPERATION,
   'the largest blocks have journals': (l) =>
     isPowerOfTwo(l.MIN_JOURNAL_BLOCKS) && l.MIN_JOURNAL_BLOCKS * l.MAX_BLOCK_BYTES <= l.MAX_JOURNAL_BYTES,
