@@ -187,7 +187,7 @@ const FREED_BLOCKS: Mutation[] = [
   mutation(
     'freed-during-checkpoint',
     'J6: freed blocks are handed out while a checkpoint may still write their old copies',
-    'random-1000058',
+    'rule-1-10',
     'journal/commit',
     'if (olderCheckpoint === undefined)',
     'if (freed.length > 0)',

@@ -55,25 +55,6 @@ async function metadataBecomesData(recorder: Recorder): Promise<void> {
   await recorder.sync();
 }
 
-/**
- * The same over and over, so that one round or another meets a checkpoint that is still writing what
- * the round before left to it.
- */
-async function metadataBecomesDataAgain(recorder: Recorder): Promise<void> {
-  const { blockBytes } = recorder.volume;
-  await recorder.unlink('/filler');
-  for (let round = 0; round < 10; round++) {
-    for (const path of LONG_NAMES) await recorder.symlink('t'.repeat(1500), path);
-    await recorder.sync();
-    for (const path of LONG_NAMES) await recorder.unlink(path);
-    await recorder.sync();
-    await recorder.write('/A/foo', 0, (3 + round) * blockBytes);
-    await recorder.sync();
-    await recorder.truncate('/A/foo', 0);
-  }
-  await recorder.sync();
-}
-
 async function turns(count: number): Promise<void> {
   for (let i = 0; i < count; i++) await Promise.resolve();
 }
@@ -188,7 +169,6 @@ export const SCENARIOS: readonly Scenario[] = [
   ),
   ...[0, 6].map(discarding),
   scenario('trim-beside-writes', SMALL_JOURNAL, false, trimBesideWrites),
-  scenario('metadata-becomes-data-again', SMALL_JOURNAL, true, metadataBecomesDataAgain),
 ];
 
 /** Runs it. @returns where in the device log it began */
