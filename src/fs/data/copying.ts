@@ -143,7 +143,10 @@ class Copy {
         memoryOffset: 0,
         updateTimes,
         killPrivileges,
-        mayEndEarly: false,
+        // A small file is not waited for, as it would not be if the kernel had copied it into its
+        // cache. Of a longer copy the next step is read meanwhile.
+        mayEndEarly: at === 0,
+        fromCache: false,
         finished: (thrown) => (thrown === undefined ? resolve() : reject(thrown)),
       });
       context.device.submit();
