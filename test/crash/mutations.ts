@@ -106,6 +106,14 @@ const MOVES: Mutation[] = [
     'await this.#parts.copier.copy(',
     'void this.#parts.copier.copy(',
   ),
+  mutation(
+    'shortened-before-shifted',
+    'a file from which a range is taken out becomes shorter before what follows has moved',
+    'rule-18-0',
+    'data/shifting',
+    'await inSteps(context, this.#first + this.#blocks,',
+    'await resizeLocked(context, request.inode, size - request.lengthBytes); await inSteps(context, this.#first + this.#blocks,',
+  ),
 ];
 
 const CHECKPOINTS: Mutation[] = [
