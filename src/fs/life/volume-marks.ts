@@ -86,8 +86,8 @@ export class VolumeMarks {
   }
 
   /**
-   * The same, where a sound one speaks of another size, or other features. One that is damaged is the business of
-   * fsck.
+   * The same, where a sound one speaks of another size, or other features. One that is damaged is
+   * the business of fsck.
    */
   async renewBackups(layout: Layout): Promise<void> {
     const { blockBytes, backups, blockCount } = layout;
