@@ -6,8 +6,8 @@
  *              usage into the tree, a few at a time ──▶ one transaction: counted
  *   turn off   no kind counted ──▶ the tree goes, a few records at a time ──▶ superblock
  *
- * Nobody else may use the volume meanwhile, and an unmount should follow. A crash leaves a volume on
- * which nothing is counted, and limits that were set are kept until the tree goes.
+ * Nobody else may use the volume meanwhile, and an unmount should follow. A crash leaves a volume
+ * on which nothing is counted, and limits that were set are kept until the tree goes.
  */
 import { fsError } from '../base/errors.ts';
 import { hasFeature } from '../format/features.ts';
