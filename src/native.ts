@@ -461,18 +461,37 @@ export interface NativeBinding {
 
 const require = createRequire(import.meta.url);
 
-/** @throws Error with what to do if the addon was not built for this machine. */
-function load(): NativeBinding {
-  try {
-    return require('../build/Release/quarry.node') as NativeBinding;
-  } catch (cause) {
-    throw new Error(
-      "the native addon is not built: run 'npm install' (it needs a C++ compiler, make and python3)",
-      {
-        cause,
-      },
-    );
+/** Something was wanted of an addon that is not there. */
+export class MissingAddonError extends Error {
+  override readonly name = 'MissingAddonError';
+
+  constructor(cause: unknown) {
+    super("the native addon is not built: run 'npm install' (it needs a C++ compiler, make and python3)", {
+      cause,
+    });
   }
 }
 
-export const native: NativeBinding = load();
+let failure: unknown;
+
+function load(): NativeBinding | undefined {
+  try {
+    return require('../build/Release/quarry.node') as NativeBinding;
+  } catch (cause) {
+    failure = cause;
+    return undefined;
+  }
+}
+
+/** In place of an addon that is not there: whoever wants anything of it hears what to do. */
+const absent = new Proxy(Object.create(null) as NativeBinding, {
+  get() {
+    throw new MissingAddonError(failure);
+  },
+});
+
+/** The addon; undefined where it was not built for this machine. */
+export const addon: NativeBinding | undefined = load();
+
+/** The addon for those who cannot do without it: without one, any use of it throws. */
+export const native: NativeBinding = addon ?? absent;

@@ -22,7 +22,7 @@ const IS_COMMENT = /^\s*(\*|\/[/*])|[;{,)] \/\/ /;
  */
 const MAY_IMPORT: Record<string, RegExp[]> = {
   'src/native.ts': [/^src\/aio\/device\.ts$/, /^node:module$/],
-  'src/crc32c.ts': [/^src\/native\.ts$/],
+  'src/crc32c.ts': [/^src\/native\.ts$/, /^src\/common\/crc32c-script\.ts$/],
   'src/path-bytes.ts': [/^node:(fs|path)$/],
   'src/common': [/^node:/],
   'src/alloc': [],
