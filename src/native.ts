@@ -457,6 +457,24 @@ export interface NativeBinding {
   resourceLimit(resource: number): [number, number];
   /** setrlimit(2). 0 or an errno. */
   setResourceLimit(resource: number, soft: number, hard: number): number;
+  /** llistxattr(2): names, each with a null byte behind it. */
+  listAttributes(path: string): Uint8Array;
+  /** lgetxattr(2). */
+  getAttribute(path: string, name: string): Uint8Array;
+  /** lsetxattr(2). */
+  setAttribute(path: string, name: string, value: Uint8Array): void;
+  /** mknod(2). `device` as stat(2) has it in 32 bits. */
+  makeNode(path: string, mode: number, device: number): void;
+  /** utimensat(2), of a link itself. */
+  setTimes(
+    path: string,
+    accessSeconds: number,
+    accessNanoseconds: number,
+    modifySeconds: number,
+    modifyNanoseconds: number,
+  ): void;
+  /** lseek(2) for the next data, or hole; −1 where there is none. */
+  seekFile(descriptor: number, offset: number, hole: boolean): number;
 }
 
 const require = createRequire(import.meta.url);
