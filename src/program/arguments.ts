@@ -10,8 +10,8 @@ import { PERMISSION_BITS } from '../common/permissions.ts';
 /** A path in the volume, whose root is '/'; relative ones begin there too. */
 export type VolumePath = string | Uint8Array | URL;
 
-/** Seconds since 1970, a text of such a number, or a date. */
-export type TimeLike = number | string | Date;
+/** Seconds since 1970, a text of such a number, or a date; nanoseconds since 1970 as a bigint. */
+export type TimeLike = number | string | bigint | Date;
 
 export type Encoding = BufferEncoding | 'buffer';
 
@@ -29,6 +29,8 @@ export const O = {
   NOFOLLOW: constants.O_NOFOLLOW ?? 0,
   NOATIME: constants.O_NOATIME ?? 0,
 } as const;
+
+const SECOND = 1_000_000_000n;
 
 const NEW = O.TRUNC | O.CREAT | O.WRONLY;
 const MORE = O.APPEND | O.CREAT | O.WRONLY;
@@ -128,11 +130,18 @@ export interface Moment {
 
 /** @throws TypeError */
 export function momentOf(name: string, time: unknown): Moment {
+  if (typeof time === 'bigint') return exactMoment(time);
   const seconds = secondsOf(name, time);
   const whole = Math.floor(seconds);
   // A number of seconds of today is exact to some hundred nanoseconds.
   const microseconds = Math.min(999_999, Math.round((seconds - whole) * 1e6));
   return { seconds: whole, nanoseconds: microseconds * 1000 };
+}
+
+function exactMoment(nanoseconds: bigint): Moment {
+  const rest = BigInt.asIntN(64, nanoseconds) % SECOND;
+  const inSecond = rest < 0n ? rest + SECOND : rest;
+  return { seconds: Number((nanoseconds - inSecond) / SECOND), nanoseconds: Number(inSecond) };
 }
 
 function secondsOf(name: string, time: unknown): number {

@@ -238,6 +238,17 @@ export class VolumeFileHandle extends EventEmitter {
     return this.#node.sync('fdatasync');
   }
 
+  /**
+   * lseek(2) for data or a hole.
+   * @returns where the next one is, from this byte on; −1 where there is none before the end
+   */
+  async seek(offset: number, target: 'data' | 'hole'): Promise<number> {
+    const from = integerIn('offset', offset, 0, Number.MAX_SAFE_INTEGER);
+    const { session, inode } = this.#node;
+    const found = await this.#node.use('lseek', () => session.volume.seek(inode, from, target));
+    return found.offsetBytes;
+  }
+
   async chmod(mode: number | string): Promise<void> {
     const { session, inode } = this.#node;
     await this.#node.use('fchmod', () => chmodInode(session, inode, mode));

@@ -1,7 +1,15 @@
 /** The part of a volume's interface that is about names. */
 import { randomBytes } from 'node:crypto';
 import { codeOf } from '../common/thrown.ts';
-import { bytesOfPath, encodingOf, modeOf, named, optionsOf, type VolumePath } from './arguments.ts';
+import {
+  bytesOfPath,
+  encodingOf,
+  integerIn,
+  modeOf,
+  named,
+  optionsOf,
+  type VolumePath,
+} from './arguments.ts';
 import { AttributeCalls, namedPath } from './attribute-calls.ts';
 import { type CopyOptions, copied, copiedFile } from './copies.ts';
 import { listed, VolumeDirectory, walkedEntries } from './listing.ts';
@@ -9,6 +17,7 @@ import {
   linkAt,
   makeDirectories,
   makeDirectoryIn,
+  makeSpecialAt,
   readLinkAt,
   realPathIn,
   removeDirectoryAt,
@@ -136,6 +145,23 @@ export class NameCalls extends AttributeCalls {
     const place = namedPath(path);
     const site = { syscall: 'symlink', path: leadsTo.text, dest: place.text };
     await this.session.run(site, (tx) => symlinkAt(this.session, tx, leadsTo.path, place.path));
+  }
+
+  /**
+   * mknod(2): a name of a FIFO, socket or device, with nothing behind it here.
+   * @param mode type and permissions, before the umask
+   * @param device as `rdev` of stat has it
+   * @throws EINVAL for another type; EEXIST
+   */
+  async mknod(path: VolumePath, mode: number, device = 0): Promise<void> {
+    const place = namedPath(path);
+    const wish = {
+      mode: integerIn('mode', mode, 0, 0o177777),
+      deviceNumber: integerIn('device', device, 0, 0xffffffff),
+    };
+    await this.session.run({ syscall: 'mknod', path: place.text }, (tx) =>
+      makeSpecialAt(this.session, tx, place.path, wish),
+    );
   }
 
   readlink(path: VolumePath, options?: AsText): Promise<string>;

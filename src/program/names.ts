@@ -4,13 +4,19 @@
  */
 import { fsError } from '../fs/base/errors.ts';
 import { RenameFlag } from '../fs/base/filesystem.ts';
-import { FileType, ROOT_INODE } from '../fs/format/format.ts';
+import { FILE_TYPE_MASK, FileType, ROOT_INODE } from '../fs/format/format.ts';
 import type { Transaction } from '../fs/transaction/transaction.ts';
 import { endsWithSlash, hasNoName, type WalkEnd, withoutSlashes } from './path-walk.ts';
 import type { ProgramSession } from './session.ts';
 import type { CallSite } from './system-error.ts';
 
 const SLASH = Buffer.from('/');
+const SPECIAL_TYPES: ReadonlySet<number> = new Set([
+  FileType.fifo,
+  FileType.socket,
+  FileType.characterDevice,
+  FileType.blockDevice,
+]);
 
 /** A path and the same for people. */
 export interface NamedPath {
@@ -159,6 +165,7 @@ export function makeSpecialAt(
   path: Uint8Array,
   { mode, deviceNumber }: { readonly mode: number; readonly deviceNumber: number },
 ): number {
+  if (!SPECIAL_TYPES.has(mode & FILE_TYPE_MASK)) throw fsError('EINVAL');
   const end = vacantName(session, tx, path);
   return session.volume.create(tx, end.parent, end.name, { mode, deviceNumber, caller: session.caller });
 }

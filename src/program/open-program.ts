@@ -2,6 +2,7 @@
 import type { Device } from '../aio/device.ts';
 import type { AllocatorDefinition } from '../alloc/allocator.ts';
 import { checkAllocatorOptions, isModulePath, loadAllocator } from '../alloc/registry.ts';
+import type { Clock } from '../fs/base/clock.ts';
 import { openVolume } from '../fs/volume.ts';
 import { formatUuid } from '../inspect/value-text.ts';
 import { integerIn } from './arguments.ts';
@@ -29,6 +30,13 @@ export interface ProgramOptions {
   readonly log?: ((line: string) => void) | undefined;
 }
 
+/** What only others of this program choose. */
+export interface InnerOptions extends ProgramOptions {
+  readonly clock?: Clock | undefined;
+  /** False: the order of events does not depend on the device. Default: true. */
+  readonly writesEndEarly?: boolean | undefined;
+}
+
 const MOST_ID = 0xfffffffe;
 
 function idOption(name: string, given: number | undefined, own: number | undefined): number {
@@ -49,17 +57,25 @@ async function policyOf({ policy, policyOptions = {} }: ProgramOptions) {
  * @throws NotAVolumeError, CorruptionError, AllocatorLoadError, TypeError, RangeError; the error of
  * the device
  */
-export async function openProgramVolume(device: Device, options: ProgramOptions): Promise<ProgramVolume> {
+export async function openProgramVolume(device: Device, options: InnerOptions): Promise<ProgramVolume> {
   try {
     const caller = {
       uid: idOption('uid', options.uid, process.getuid?.()),
       gid: idOption('gid', options.gid, process.getgid?.()),
       umask: options.umask === undefined ? process.umask() : integerIn('umask', options.umask, 0, 0o777),
     };
-    const { readOnly = false, cacheBytes, commitSeconds, discard, log } = options;
+    const { readOnly = false, cacheBytes, commitSeconds, discard, log, clock } = options;
     const policy = await policyOf(options);
-    const volume = await openVolume(device, { readOnly, cacheBytes, commitSeconds, discard, log, ...policy });
-    const session = new ProgramSession(volume, device, caller);
+    const volume = await openVolume(device, {
+      readOnly,
+      cacheBytes,
+      commitSeconds,
+      discard,
+      log,
+      clock,
+      ...policy,
+    });
+    const session = new ProgramSession(volume, device, caller, options.writesEndEarly);
     return new ProgramVolume(session, formatUuid(volume.whole.uuid));
   } catch (thrown) {
     await device.close();

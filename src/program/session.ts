@@ -68,12 +68,12 @@ export class ProgramSession {
   readonly #lines = new Map<number, Promise<unknown>>();
   #closing: Promise<void> | undefined;
 
-  constructor(volume: Volume, device: Device, caller: Caller) {
+  constructor(volume: Volume, device: Device, caller: Caller, writesEndEarly = true) {
     this.volume = volume;
     this.caller = caller;
     this.losesSetId = caller.uid !== 0;
     this.walk = new PathWalk(volume, this.attributes);
-    this.transfers = new Transfers(volume, device);
+    this.transfers = new Transfers(volume, device, writesEndEarly);
     const [a = 0, b = 0, c = 0, d = 0] = volume.whole.uuid;
     this.deviceNumber = ((a << 24) | (b << 16) | (c << 8) | d) >>> 0;
   }

@@ -37,6 +37,8 @@ function nameAndWords(code: ErrnoName): [name: string, words: string] {
   return [name, words];
 }
 
+const ofVolumes = new WeakSet<Error>();
+
 function placeText({ path, dest }: CallSite): string {
   if (path === undefined) return '';
   return dest === undefined ? ` '${path}'` : ` '${path}' -> '${dest}'`;
@@ -46,7 +48,19 @@ function placeText({ path, dest }: CallSite): string {
 export function systemErrorOf(code: ErrnoName, site: CallSite, what?: string): NodeJS.ErrnoException {
   const [name, words] = nameAndWords(code);
   const error = new Error(`${name}: ${what ?? words}, ${site.syscall}${placeText(site)}`);
+  ofVolumes.add(error);
   return Object.assign(error, { errno: numberOf(code), code: name, ...site });
+}
+
+/** Whether a volume said it, and not the system. */
+export function isOfVolume(thrown: unknown): boolean {
+  return thrown instanceof Error && ofVolumes.has(thrown);
+}
+
+/** What an error of a system call says, without code, call and path; undefined for any other. */
+export function systemWords(thrown: unknown): string | undefined {
+  if (!(thrown instanceof Error) || !('syscall' in thrown)) return undefined;
+  return /^\w+: (.*), \w+( '.*)?$/s.exec(thrown.message)?.[1];
 }
 
 /** What the volume threw, as a program expects it; what is no answer of a volume's stays. */

@@ -38,11 +38,14 @@ class MemoryShelf {
 
 export class Transfers {
   readonly #volume: Volume;
+  readonly #mayEndEarly: boolean;
   readonly #small: MemoryShelf;
   readonly #large: MemoryShelf;
 
-  constructor(volume: Volume, device: Device) {
+  /** @param mayEndEarly false: a write is answered when it is on the device */
+  constructor(volume: Volume, device: Device, mayEndEarly: boolean) {
     this.#volume = volume;
+    this.#mayEndEarly = mayEndEarly;
     const room = 2 * volume.blockBytes;
     this.#small = new MemoryShelf(device, SMALL_BYTES + room);
     this.#large = new MemoryShelf(device, LARGE_BYTES + room);
@@ -132,7 +135,7 @@ export class Transfers {
         memoryOffset: 0,
         updateTimes: true,
         killPrivileges,
-        mayEndEarly: true,
+        mayEndEarly: this.#mayEndEarly,
         // Whoever writes hears of it, and now is when: what a write takes away goes with it.
         fromCache: false,
         finished: (thrown) => {

@@ -352,6 +352,35 @@ describe('beside fs.promises', () => {
     });
   });
 
+  test('special files, times to the nanosecond, and where data is', async () => {
+    await onBytes(
+      async (volume) => {
+        await volume.mknod('/pipe', 0o010640);
+        await volume.mknod('/null', 0o020666, 0x103);
+        expect(await volume.stat('/null')).toMatchObject({ rdev: 0x103, mode: 0o020666 });
+        expect((await volume.stat('/pipe')).isFIFO()).toBe(true);
+        await expect(volume.open('/pipe')).rejects.toMatchObject({ code: 'ENXIO' });
+        await expect(volume.mknod('/file', 0o100644)).rejects.toMatchObject({ code: 'EINVAL' });
+        await expect(volume.mknod('/null', 0o010644)).rejects.toMatchObject({ code: 'EEXIST' });
+        await volume.utimes('/null', -1n, 1_234_567_890_123_456_789n);
+        const { atimeNs, mtimeNs } = await volume.stat('/null', { bigint: true });
+        expect([atimeNs, mtimeNs]).toEqual([-1n, 1_234_567_890_123_456_789n]);
+        await volume.utimes('/null', -1.5, 2);
+        expect((await volume.stat('/null')).atimeMs).toBe(-1500);
+        const handle = await volume.open('/f', 'w+');
+        await handle.write('x', 1_000_000);
+        await handle.truncate(2_000_000);
+        const start = await handle.seek(0, 'data');
+        expect([start > 900_000, await handle.seek(start, 'data')]).toEqual([true, start]);
+        expect([await handle.seek(0, 'hole'), await handle.seek(1_500_000, 'data')]).toEqual([0, -1]);
+        const { bytesRead } = await handle.read(Buffer.alloc(4), 0, 4, 1_000_000n);
+        expect(bytesRead).toBe(4);
+        await handle.close();
+      },
+      { umask: 0 },
+    );
+  });
+
   test('renames that exchange, or do not replace', async () => {
     await onBytes(async (volume) => {
       await volume.writeFile('/a', 'a');
