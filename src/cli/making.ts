@@ -57,6 +57,8 @@ export interface MakingOptions {
   /** A block device keeps what it held where nothing is written. */
   readonly keepBlocks: boolean;
   readonly engine: StorageEngine;
+  /** Puts into the new volume what is to be in it; may close the device. */
+  readonly fill?: ((device: Device) => Promise<void>) | undefined;
 }
 
 /** @throws UsageError */
@@ -183,13 +185,15 @@ async function format(
     ...(!target.isBlockDevice && sizeBytes !== target.sizeBytes && { lengthBytes: sizeBytes }),
   });
   try {
-    return await formatVolume(device, {
+    const made = await formatVolume(device, {
       ...formatOptions(plan, layout),
       sizeBytes,
       stale: options.stale,
       // An image file may have been given its space on purpose.
       discard: target.isBlockDevice && !options.keepBlocks,
     });
+    await options.fill?.(device);
+    return made;
   } finally {
     await device.close();
   }

@@ -1,10 +1,12 @@
 /** `quarry mkfs`: makes a volume on a block device or image file (making.ts). */
+import { statSync } from 'node:fs';
+import type { Device } from '../aio/device.ts';
 import { printable } from '../common/printable.ts';
 import { defaultFeatures, FEATURES, featuresByList } from '../fs/format/features.ts';
 import { DEFAULT_BLOCK_BYTES } from '../fs/format/format.ts';
 import type { Layout } from '../fs/format/layout.ts';
 import { formatUuid } from '../inspect/value-text.ts';
-import { absolutePath } from '../path-bytes.ts';
+import { absolutePath, pathBytes, systemPath } from '../path-bytes.ts';
 import {
   argumentAt,
   type CommandDefinition,
@@ -14,9 +16,11 @@ import {
   optionList,
   optionText,
   printJson,
+  say,
   type Terminal,
 } from './command.ts';
-import { UsageError } from './failure.ts';
+import { CommandError, targetError, UsageError } from './failure.ts';
+import { sourceDateEpoch, VolumeFilling } from './filling.ts';
 import { makeVolume, randomUuid, requireLabel, type VolumePlan } from './making.ts';
 import { formatSize, parseSize } from './sizes.ts';
 import { parseUuid } from './uuids.ts';
@@ -26,6 +30,10 @@ export interface MkfsRequest extends VolumePlan {
   readonly force: boolean;
   /** A block device keeps what it held where nothing is written. */
   readonly keepBlocks: boolean;
+  /** Directory that it gets the files of. */
+  readonly from: string | undefined;
+  /** It was said, and is not random. */
+  readonly hasOwnUuid: boolean;
   readonly json: boolean;
   readonly quiet: boolean;
 }
@@ -59,18 +67,38 @@ export function mkfsRequest(args: readonly string[], options: OptionValues): Mkf
     features: requestedFeatures(optionList(options, 'features')),
     force: optionGiven(options, 'force') || optionGiven(options, 'F'),
     keepBlocks: optionGiven(options, 'nodiscard'),
+    from: optionText(options, 'from'),
+    hasOwnUuid: uuid !== undefined,
     json: optionGiven(options, 'json'),
     quiet: optionGiven(options, 'quiet'),
   };
+}
+
+/** @throws CommandError, UsageError */
+function fillingOf({ from }: MkfsRequest): VolumeFilling | undefined {
+  if (from === undefined) return undefined;
+  const directory = absolutePath(from);
+  try {
+    if (!statSync(systemPath(directory)).isDirectory()) throw new CommandError(`${from} is no directory`);
+  } catch (thrown) {
+    throw targetError(thrown, from);
+  }
+  return new VolumeFilling(pathBytes(directory), sourceDateEpoch(process.env.SOURCE_DATE_EPOCH));
 }
 
 async function run(args: readonly string[], options: OptionValues, terminal: Terminal): Promise<number> {
   const request = mkfsRequest(args, options);
   const path = absolutePath(request.target);
   const { force, keepBlocks } = request;
-  const layout = await makeVolume(path, request.target, request, { force, keepBlocks, engine: 'native' });
-  if (request.json) printJson(terminal, report(request, path, layout));
-  else if (!request.quiet) terminal.out(summary(request, layout));
+  const filling = fillingOf(request);
+  const plan = (await filling?.planned(request, request.hasOwnUuid ? request.uuid : undefined)) ?? request;
+  const fill = filling && ((device: Device) => filling.fill(device, request.target));
+  const making = { force, keepBlocks, engine: 'native' as const, fill };
+  const layout = await makeVolume(path, request.target, plan, making);
+  const [lost] = filling?.lost ?? [];
+  if (lost !== undefined) say(terminal, `not kept: ${lost}`);
+  if (request.json) printJson(terminal, report({ ...request, ...plan }, path, layout));
+  else if (!request.quiet) terminal.out(summary({ ...request, ...plan }, layout));
   return 0;
 }
 
@@ -115,6 +143,10 @@ export const mkfsCommand: CommandDefinition = {
       repeated: true,
       text: `features, or ^ and one that is not wanted, such as ^unwritten; there are: ${FEATURES.map(({ name }) => name).join(', ')}`,
     },
+    {
+      flags: '-d, --from <directory>',
+      text: 'fill it with all that is in the directory, with owners, times, links and attributes',
+    },
     { flags: '-f, --force', text: 'overwrite what the target holds' },
     { flags: '-F', text: 'the same as --force', hidden: true },
     {
@@ -126,7 +158,8 @@ export const mkfsCommand: CommandDefinition = {
   ],
   notes: `A target that holds a known filesystem or partition table, or is behind a loop device, is refused unless --force
 is given. One that is mounted or held open by someone else is always refused. Nothing is written before everything
-has been checked.`,
+has been checked. With --from and SOURCE_DATE_EPOCH in the environment, a new image is the same bit for bit as often as
+it is made.`,
   usageStatus: 2,
   failureStatus: 1,
   run,
