@@ -253,6 +253,27 @@ describe('an end', () => {
     });
   });
 
+  test('of a write that was answered early changes nothing that was set after it', async () => {
+    const store = new SlowStore();
+    await format(store);
+    const volume = await openVolume(store, { uid: 1000, umask: 0 });
+    await volume.writeFile('/f', 'x'.repeat(10_000));
+    const { mtimeMs, ctimeMs } = await volume.stat('/f');
+    await volume.sync();
+    expect(await volume.stat('/f')).toMatchObject({ mtimeMs, ctimeMs });
+    await volume.writeFile('/f', 'y'.repeat(20_000));
+    await volume.utimes('/f', 1, 2);
+    await volume.chmod('/f', 0o4755);
+    await volume.setxattr('/f', 'security.capability', Buffer.alloc(20, 1));
+    await volume.sync();
+    expect(await volume.stat('/f')).toMatchObject({ mtimeMs: 2000, mode: 0o104755, size: 20_000 });
+    expect(await volume.listxattr('/f')).toEqual(['security.capability']);
+    await volume.appendFile('/f', 'z'.repeat(20_000));
+    expect((await volume.stat('/f')).mode).toBe(0o100755);
+    expect(await volume.listxattr('/f')).toEqual([]);
+    await volume.close();
+  });
+
   test('on a device that fails says so', async () => {
     const store = new SlowStore();
     await format(store);

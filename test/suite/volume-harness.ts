@@ -47,6 +47,9 @@ export class TestVolume {
   /** Writes come from a cache: what is lost of them is kept also when it is told. */
   fromCache = false;
 
+  /** Who writes keeps the times of files himself, as the kernel's write-back cache does. */
+  keepsTimes = false;
+
   constructor(
     readonly device: Device,
     readonly volume: Volume,
@@ -179,7 +182,7 @@ export class TestVolume {
         lengthBytes: data.length,
         memory,
         memoryOffset: 4096,
-        updateTimes: true,
+        updateTimes: !this.keepsTimes,
         killPrivileges: false,
         mayEndEarly: this.early,
         fromCache: this.fromCache,
