@@ -191,17 +191,17 @@ export class NameCalls extends AttributeCalls {
   readdir(
     path: VolumePath,
     options?:
-      | (ListOptions & { encoding?: BufferEncoding | null; withFileTypes?: false })
+      | (ListOptions & { encoding?: BufferEncoding | null | undefined; withFileTypes?: false | undefined })
       | BufferEncoding
       | null,
   ): Promise<string[]>;
   readdir(
     path: VolumePath,
-    options: (ListOptions & AsBufferObject & { withFileTypes?: false }) | 'buffer',
+    options: (ListOptions & AsBufferObject & { withFileTypes?: false | undefined }) | 'buffer',
   ): Promise<Buffer[]>;
   readdir(
     path: VolumePath,
-    options: ListOptions & { encoding?: BufferEncoding | null; withFileTypes: true },
+    options: ListOptions & { encoding?: BufferEncoding | null | undefined; withFileTypes: true },
   ): Promise<VolumeEntry[]>;
   readdir(
     path: VolumePath,

@@ -53,12 +53,13 @@ export class VolumeReadStream extends Readable {
 
   constructor(source: NodeSource, options: ReadStreamOptions, path?: string) {
     const { highWaterMark = READ_MARK_BYTES, encoding, emitClose = true, signal } = options;
+    // Whatever is wrong is said before there is a stream, which would go on to open its file.
     encodingOf(encoding);
-    super({ highWaterMark, emitClose, ...(encoding && { encoding }), ...(signal && { signal }) });
     const start = placeOption('start', options.start);
     const end = placeOption('end', options.end);
     if (end !== undefined && start !== undefined && start > end)
       throw outOfRange('start', `<= "end" (here: ${end})`, start);
+    super({ highWaterMark, emitClose, ...(encoding && { encoding }), ...(signal && { signal }) });
     this.path = path;
     this.#source = source;
     this.#autoClose = options.autoClose ?? true;
@@ -111,6 +112,7 @@ export class VolumeWriteStream extends Writable {
   constructor(source: NodeSource, options: WriteStreamOptionsOfVolume, path?: string) {
     const { highWaterMark = WRITE_MARK_BYTES, encoding, emitClose = true, signal } = options;
     encodingOf(encoding);
+    const start = placeOption('start', options.start);
     super({
       highWaterMark,
       emitClose,
@@ -121,7 +123,7 @@ export class VolumeWriteStream extends Writable {
     this.#source = source;
     this.#autoClose = options.autoClose ?? true;
     this.#flush = options.flush ?? false;
-    this.#at = placeOption('start', options.start);
+    this.#at = start;
   }
 
   override _construct(callback: (error?: Error | null) => void): void {

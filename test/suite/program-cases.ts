@@ -481,15 +481,21 @@ export const CASES: Readonly<Record<string, ProgramCase>> = {
     await fs.utimes(at('f'), 1.5, 1234567890.25);
     const found = await fs.stat(at('f'), { bigint: true });
     const { size, mode, nlink, uid, gid, rdev, atimeNs, mtimeNs, atimeMs, mtimeMs, mtime } = found;
-    const names = Object.keys(await fs.stat(at('f'))).sort();
-    const bigNames = Object.keys(found).sort();
+    // Node 22 and later make dates only when they are asked for.
+    const isNumber = (name: string) => !/time$/.test(name);
+    const names = Object.keys(await fs.stat(at('f')))
+      .filter(isNumber)
+      .sort();
+    const bigNames = Object.keys(found).filter(isNumber).sort();
     return { size, mode, nlink, uid, gid, rdev, atimeNs, mtimeNs, atimeMs, mtimeMs, mtime, names, bigNames };
   },
   'statfs has what it has': async (fs, at) => {
     const numbers = await fs.statfs(at('.'));
     const bigints = await fs.statfs(at('.'), { bigint: true });
+    // Node 24 has the size of a fragment as well.
     const kinds = (found: object) =>
       Object.entries(found)
+        .filter(([name]) => name !== 'frsize')
         .map(([name, value]) => `${name} ${typeof value}`)
         .sort();
     return [kinds(numbers), kinds(bigints), await tried(fs.statfs(at('missing')))];

@@ -461,24 +461,13 @@ describe('beside fs.promises', () => {
   });
 
   test('it can be passed where fs.promises is wanted', () => {
+    // A handle of ours is none of Node's, and what answers texts or bytes has more forms there.
     type Shared =
-      | 'access'
-      | 'appendFile'
-      | 'chmod'
-      | 'chown'
-      | 'copyFile'
-      | 'lchown'
-      | 'link'
-      | 'lutimes'
-      | 'rename'
-      | 'rm'
-      | 'rmdir'
-      | 'symlink'
-      | 'truncate'
-      | 'unlink'
-      | 'utimes';
+      | ('access' | 'chmod' | 'chown' | 'copyFile' | 'lchown' | 'link' | 'lstat' | 'lutimes' | 'mkdir')
+      | ('rename' | 'rm' | 'rmdir' | 'stat' | 'symlink')
+      | ('truncate' | 'unlink' | 'utimes');
     // A question of types alone.
-    const shaped = (volume: ProgramVolume): Omit<Pick<typeof NodePromises, Shared>, 'appendFile'> => volume;
+    const shaped = (volume: ProgramVolume): Pick<typeof NodePromises, Shared> => volume;
     expect(shaped).toBeTypeOf('function');
   });
 });
