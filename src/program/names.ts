@@ -6,7 +6,7 @@ import { fsError } from '../fs/base/errors.ts';
 import { RenameFlag } from '../fs/base/filesystem.ts';
 import { FILE_TYPE_MASK, FileType, ROOT_INODE } from '../fs/format/format.ts';
 import type { Transaction } from '../fs/transaction/transaction.ts';
-import { endsWithSlash, hasNoName, type WalkEnd, withoutSlashes } from './path-walk.ts';
+import { endsWithSlash, hasNoName, MOST_PATH_BYTES, type WalkEnd, withoutSlashes } from './path-walk.ts';
 import type { ProgramSession } from './session.ts';
 import type { CallSite } from './system-error.ts';
 
@@ -198,11 +198,16 @@ export function realPathIn(session: ProgramSession, tx: Transaction, path: Uint8
   const end = session.walk.to(tx, path, true);
   if (end.inode === 0) throw fsError('ENOENT');
   const names: Uint8Array[] = [];
+  let lengthBytes = 0;
   let inode = end.type === FileType.directory ? end.inode : end.parent;
   if (end.type !== FileType.directory) names.unshift(end.name);
   while (inode !== ROOT_INODE) {
     const parent = session.volume.lookup(tx, inode, Buffer.from('..'));
-    names.unshift(nameIn(session, tx, parent, inode));
+    const name = nameIn(session, tx, parent, inode);
+    lengthBytes += name.length + 1;
+    // Also of a volume whose directories go in a circle.
+    if (lengthBytes >= MOST_PATH_BYTES) throw fsError('ENAMETOOLONG');
+    names.unshift(name);
     inode = parent;
   }
   if (names.length === 0) return SLASH;
