@@ -294,6 +294,8 @@ Mount options:
   grpid, bsdgroups       new files have the group of their directory; nogrpid, sysvgroups: the default
   noacl, nouser_xattr    without ACLs (ls -l then asks less), without attributes of the namespace user.; acl and
                          user_xattr are the default
+  usrquota, grpquota, prjquota   limits of users, groups, projects hold, which they do anyway; the volume has to count
+                         them ('quarry quota on'). noquota: they do not hold, and usage is counted on
   spin=50us              how long to wait for the next request before sleeping, up to 1ms; 0 = never
   allocator=NAME|FILE    as --allocator
   alloc.KEY=VALUE        an option of the allocator, as --allocator-options KEY=VALUE
@@ -305,8 +307,8 @@ Mount options:
   record=FILE            record the operations of the mount into a new file, as 'quarry record' does
   record-hash-names      names in it as hashes; record-overwrite: an old record may be there
   remount                with ro, rw, noatime, relatime, strictatime, nodiratime, lazytime, nosuid, nodev, noexec,
-                         nosymfollow, sync, dirsync, commit=N, grpid, discard, nodiscard, for a mount that there
-                         is: quarry mount -o remount,ro DIR
+                         nosymfollow, sync, dirsync, commit=N, grpid, discard, nodiscard, quota, noquota, for a mount
+                         that there is: quarry mount -o remount,ro DIR
   errors=remount-ro, data=ordered, barrier                             what happens anyway; no other is to be had
   nofail                 no error where the target does not exist
   noauto, user, _netdev, x-…, …                                        accepted and passed over

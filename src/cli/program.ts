@@ -36,6 +36,7 @@ const COMMANDS = new Map<string, () => Promise<CommandDefinition | CommandGroup>
   ['dump', async () => (await import('./dump-command.ts')).dumpCommand],
   ['frag', async () => (await import('./frag-command.ts')).fragCommand],
   ['defrag', async () => (await import('./defrag-command.ts')).defragCommand],
+  ['quota', async () => (await import('./quota-command.ts')).quotaCommand],
   ['map', async () => (await import('./map-command.ts')).mapCommand],
   ['record', async () => (await import('./record-command.ts')).recordCommand],
   ['lab', async () => (await import('./lab-command.ts')).labCommand],

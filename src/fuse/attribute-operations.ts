@@ -118,7 +118,8 @@ function beginSetattr(request: FuseRequest): void {
     return;
   }
   const { filesystem } = request.conversation;
-  filesystem.setSize(request.inode, request.setattr.sizeBytes, request.setattr.killPrivileges).then(
+  const { sizeBytes, killPrivileges } = request.setattr;
+  filesystem.setSize(request.inode, sizeBytes, killPrivileges, request).then(
     () => {
       filesystem.execute(request);
       filesystem.submit();
@@ -176,7 +177,7 @@ function isInGroup({ asker }: FuseRequest, group: number): boolean {
 
 function performStatfs(request: FuseRequest, tx: TransactionHandle): void {
   const { filesystem, space } = request.conversation;
-  filesystem.statistics(tx, space);
+  filesystem.statistics(tx, space, request.inode);
 }
 
 function answerStatfs(request: FuseRequest): void {

@@ -164,7 +164,7 @@ export class FuseRequest implements Operation {
   readonly extended = new ExtendedAttributeArguments();
   readonly list = new ListingArguments();
   readonly passed = new ByteArguments();
-  readonly ranges = new RangeArguments();
+  readonly ranges: RangeArguments;
 
   readonly attributes: Attributes = emptyAttributes();
   /** Inode of an entry reply, 0 for none. */
@@ -207,6 +207,7 @@ export class FuseRequest implements Operation {
     this.listing = new DirectoryListing(wire, conversation);
     this.names = new NameArguments(this.caller);
     this.transfer = new Transfer(this);
+    this.ranges = new RangeArguments(this);
   }
 
   /** Reads the header of a request of `lengthBytes`; false if it is not whole. */
@@ -276,6 +277,11 @@ export class FuseRequest implements Operation {
   /** As far as can be told. */
   get comesFromRoot(): boolean {
     return this.asker.uid === 0;
+  }
+
+  /** Limits of quotas hold for all but root, who can set them. */
+  get isLimited(): boolean {
+    return !this.comesFromRoot;
   }
 
   /** Where a short answer is built. */

@@ -143,6 +143,7 @@ class Copy {
         memoryOffset: 0,
         updateTimes,
         killPrivileges,
+        isLimited: request.isLimited === true,
         // A small file is not waited for, as it would not be if the kernel had copied it into its
         // cache. Of a longer copy the next step is read meanwhile.
         mayEndEarly: at === 0,
