@@ -134,6 +134,25 @@ describe('after a WRITE that failed', () => {
     expect(pruned()).toEqual([]);
   });
 
+  test('for flags that changed it is asked some times, and no longer', () => {
+    begin(45);
+    channel.deliver(message(Opcode.FORGET, 2n, u64(1)));
+    const name = Buffer.from('g\0');
+    channel.deliver(message(Opcode.MKNOD, 1n, Buffer.concat([u32(0o100644, 0, 0, 0), name])));
+    channel.deliver(message(Opcode.MKDIR, 1n, Buffer.concat([u32(0o755, 0), Buffer.from('d\0')])));
+    const setFlags = (node: bigint) =>
+      channel.deliver(
+        message(Opcode.IOCTL, node, Buffer.concat([u64(0), u32(0, 0x40086602), u64(0), u32(4, 0, 0x80)])),
+      );
+    setFlags(4n);
+    vi.advanceTimersByTime(20_000);
+    expect(pruned()).toEqual([]);
+    setFlags(3n);
+    vi.advanceTimersByTime(20_000);
+    expect(pruned().map((notice) => notice.readBigUInt64LE(32))).toEqual(new Array(14).fill(3n));
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
   test('nor one whose mount is gone', async () => {
     begin(45);
     channel.end();
