@@ -53,22 +53,22 @@ describe('limits of dirty memory', () => {
 
   test('a small volume is tight from the start', () => {
     begin(32 * MIB);
-    expect(allowed()).toBe(32);
+    expect(allowed()).toBe(16);
   });
 
   test('a large one gets there as it fills, in steps, and not below what a writer needs', () => {
     begin(MUCH);
     expect(allowed()).toBe(Number.POSITIVE_INFINITY);
-    expect(write(100 * MIB)).toBe(100);
-    expect(write(90 * MIB)).toBe(100);
-    expect(write(70 * MIB)).toBe(70);
+    expect(write(100 * MIB)).toBe(50);
+    expect(write(90 * MIB)).toBe(50);
+    expect(write(70 * MIB)).toBe(35);
     expect(write(MIB)).toBe(8);
     expect(write(0)).toBe(8);
   });
 
   test('space that is freed widens them, up to none', () => {
     begin(0);
-    free = 20 * MIB;
+    free = 40 * MIB;
     vi.advanceTimersByTime(2000);
     expect(allowed()).toBe(20);
     free = MUCH;
