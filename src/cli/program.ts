@@ -33,6 +33,16 @@ const COMMANDS = new Map<string, () => Promise<CommandDefinition | CommandGroup>
   ['stat', async () => (await import('./stat-command.ts')).statCommand],
   ['watch', async () => (await import('./watch-command.ts')).watchCommand],
   ['io', async () => (await import('./io-command.ts')).ioCommand],
+  ['ls', async () => (await import('./ls-command.ts')).lsCommand],
+  ['tree', async () => (await import('./tree-command.ts')).treeCommand],
+  ['find', async () => (await import('./find-command.ts')).findCommand],
+  ['du', async () => (await import('./du-command.ts')).duCommand],
+  ['cat', async () => (await import('./cat-command.ts')).catCommand],
+  ['get', async () => (await import('./get-command.ts')).getCommand],
+  ['put', async () => (await import('./put-command.ts')).putCommand],
+  ['cp', async () => (await import('./cp-command.ts')).cpCommand],
+  ['mkdir', async () => (await import('./mkdir-command.ts')).mkdirCommand],
+  ['rm', async () => (await import('./rm-command.ts')).rmCommand],
   ['dump', async () => (await import('./dump-command.ts')).dumpCommand],
   ['frag', async () => (await import('./frag-command.ts')).fragCommand],
   ['defrag', async () => (await import('./defrag-command.ts')).defragCommand],
@@ -71,6 +81,21 @@ function writeTo(stream: NodeJS.WriteStream, text: string): void {
   stream.write(text);
 }
 
+/** Writes bytes, and waits until there is room for more. @returns whether somebody reads them */
+async function writeBytes(stream: NodeJS.WriteStream, chunk: Uint8Array): Promise<boolean> {
+  writeTo(stream, '');
+  if (stream.destroyed) return false;
+  // The memory may be another's as soon as this ends.
+  if (stream.write(Buffer.from(chunk))) return true;
+  return new Promise((resolve) => {
+    const end = () => {
+      stream.off('drain', end).off('close', end).off('error', end);
+      resolve(!stream.destroyed && stream.errored === null);
+    };
+    stream.on('drain', end).on('close', end).on('error', end);
+  });
+}
+
 /** What standard output is a terminal of; NO_COLOR and TERM=dumb are heard (no-color.org). */
 function processScreen(): { screen?: TerminalScreen } {
   if (process.stdout.isTTY !== true) return {};
@@ -85,6 +110,10 @@ export const processTerminal: Terminal = {
   out: (text) => writeTo(process.stdout, text),
   err: (text) => writeTo(process.stderr, text),
   interactive: process.stderr.isTTY === true,
+  bytes: (chunk) => writeBytes(process.stdout, chunk),
+  get input() {
+    return process.stdin;
+  },
   ...processScreen(),
 };
 

@@ -1,7 +1,7 @@
 /**
  * Targets: block devices and image files, looked at without changing them.
  */
-import { accessSync, closeSync, constants, openSync, readSync, statSync } from 'node:fs';
+import { accessSync, closeSync, constants, fstatSync, openSync, readSync, statSync } from 'node:fs';
 import { codeOf } from '../common/thrown.ts';
 import type { ByteRange } from '../fs/erase.ts';
 import { native } from '../native.ts';
@@ -85,6 +85,13 @@ export function edgesOf(target: Target, sizeBytes: number): ByteRange[] {
     return withReader(target.path, (read) => findEdges(read, sizeBytes));
   } catch (thrown) {
     throw targetError(thrown, target.path);
+  }
+}
+
+/** What was opened must be what was looked at. @throws CommandError if it is another by now */
+export function requireSame({ path, id }: Target, descriptor: number): void {
+  if (storageIdOf(fstatSync(descriptor, { bigint: true })) !== id) {
+    throw new CommandError(`${path} is another by now than when it was looked at: try again`);
   }
 }
 
