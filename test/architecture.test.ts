@@ -73,6 +73,8 @@ const MAY_IMPORT: Record<string, RegExp[]> = {
     /^src\/fs\/format\/name-hash\.ts$/,
     /^node:(crypto|fs|util|zlib)$/,
   ],
+  // Texts of files for a system, made of the commands, and putting them into their places.
+  'src/install': [/^src\/common\//, /^src\/fs\/format\/format\.ts$/, /^node:(fs|path)$/],
   // Numbers to pictures; of what, others know. Its renderer of PNG is loaded where it is wanted.
   'src/pictures': [/^src\/common\//],
   'src/lab': [
@@ -105,7 +107,7 @@ const MAY_IMPORT: Record<string, RegExp[]> = {
     /^src\/common\//,
     // What is said to the page.
     /^src\/page\/messages\.ts$/,
-    /^src\/(alloc|fs|aio|sim|fuse|check|inspect|lab|pictures|program|record)\//,
+    /^src\/(alloc|fs|aio|sim|fuse|check|inspect|install|lab|pictures|program|record)\//,
     /^src\/(native|path-bytes|quarryfs)\.ts$/,
     /^node:/,
     /^commander$/,

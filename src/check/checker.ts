@@ -4,7 +4,7 @@
  * nothing that it reads.
  *
  *   superblock → journal → volume root → inode table → inodes and their extents → attributes →
- *   directories → connectivity → orphans → space
+ *   directories → connectivity → orphans → quotas → space
  *
  * `checkVolume` only reads. It never throws for what is on disk: damage becomes a problem in the
  * result, and the passes go on with what is left. Where there is no volume at all it throws
@@ -27,9 +27,11 @@ import { InodePlaces } from './inode-places.ts';
 import { examineJournal, type JournalFacts, type JournalOwner } from './journal-reader.ts';
 import { checkConnectivity, checkOrphans } from './link-pass.ts';
 import { MetadataReader } from './metadata-block.ts';
-import { PASSES, type Pass, type Problem, ProblemLog } from './problem.ts';
+import { type Problem, ProblemLog } from './problem.ts';
+import { checkQuotas } from './quota-pass.ts';
 import { type RootFacts, readInodeTable, readVolumeRoot } from './root-pass.ts';
 import { checkSpace } from './space-pass.ts';
+import { PASSES, type Pass } from './stages.ts';
 import { checkSuperblocks, type FoundSuperblock, type SuperblockFacts } from './superblock-pass.ts';
 import { deviceBlocks, reachAsFarAsRoot } from './volume-reach.ts';
 
@@ -130,6 +132,7 @@ async function runPasses(
   await checkDirectories(context, table);
   checkConnectivity(context);
   checkOrphans(context, root, isClean);
+  await checkQuotas(context, root);
   await checkSpace(context);
   return { root, table };
 }
@@ -148,6 +151,7 @@ function makeContext(
     nameSecret: new NameSecret(Superblock.nameSecret.of(bytes, 0)),
     hasUnwritten: hasFeature(view, 'unwritten'),
     hasAttributes: hasFeature(view, 'attributes'),
+    hasQuotas: hasFeature(view, 'quota'),
     reader: new MetadataReader(source, log, layout.blockBytes, BlockHeader.uuid.of(bytes, 0)),
     log,
     space: new ClaimedBlocks(layout),

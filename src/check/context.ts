@@ -63,6 +63,8 @@ export interface CheckContext {
   readonly hasUnwritten: boolean;
   /** Inodes may have extended attributes. */
   readonly hasAttributes: boolean;
+  /** Usage is counted, or may be. */
+  readonly hasQuotas: boolean;
   readonly reader: MetadataReader;
   readonly log: ProblemLog;
   readonly space: ClaimedBlocks;

@@ -3,6 +3,7 @@
  * and orphans have more facts, kept in maps.
  */
 import { FILE_TYPE_MASK, FileType } from '../fs/format/format.ts';
+import { QuotaFacts } from './quota-facts.ts';
 
 export interface DirectoryFacts {
   /** Parent that the inode itself names. */
@@ -53,6 +54,8 @@ export class InodeFacts {
   readonly attributed = new Map<number, number | undefined>();
   /** Blocks of the attributes of an inode, where all could be read. */
   readonly attributeBlocks = new Map<number, number>();
+  /** Empty where the volume has no quotas. */
+  readonly quotas = new QuotaFacts();
   count = 0;
   /** The highest generation of an inode. */
   highestGeneration = 0;

@@ -93,6 +93,7 @@ export function checkInode(
   const rules = TYPES.get(mode & FILE_TYPE_MASK);
   statistics.inodes++;
   rememberInode(context, found, mode);
+  if (context.hasQuotas) context.inodes.quotas.add(found);
   if (!rules) {
     log.report('inode-mode', { inode, found: `0${mode.toString(8)}` });
     return undefined;

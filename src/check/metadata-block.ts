@@ -9,7 +9,8 @@ import { sameBytes, viewOf } from '../common/bytes.ts';
 import { crc32c } from '../crc32c.ts';
 import { BlockHeader, BlockKind, MAGIC_BYTES } from '../fs/format/format.ts';
 import type { BlockSource, ReadResult } from './block-source.ts';
-import type { ProblemLog, Stage } from './problem.ts';
+import type { ProblemLog } from './problem.ts';
+import type { Stage } from './stages.ts';
 
 const KIND_NAMES = new Map<number, string>(Object.entries(BlockKind).map(([name, value]) => [value, name]));
 const CHECKSUM_OFFSET = BlockHeader.checksum.offset;

@@ -10,6 +10,8 @@
  * remembers, for the repair, the inodes concerned, as numbers.
  */
 
+import { PASSES, type Pass, STAGE_OF_PASS, type Stage } from './stages.ts';
+
 export type Repair = 'safe' | 'ask';
 
 interface ProblemKind {
@@ -25,47 +27,6 @@ interface ProblemKind {
 function kind(repair: Repair, text: string, remedy: string, stage?: Stage): ProblemKind {
   return stage === undefined ? { repair, text, remedy } : { repair, text, remedy, stage };
 }
-
-/** The passes, in the order they run. */
-export const PASSES = [
-  'superblock',
-  'journal',
-  'volume root',
-  'inode table',
-  'inodes',
-  'attributes',
-  'directories',
-  'connectivity',
-  'orphan list',
-  'space',
-] as const;
-export type Pass = (typeof PASSES)[number];
-
-/** The stages of a repair, in the order they run: each builds on those before it. */
-export const STAGES = [
-  'superblock',
-  'journal',
-  'table',
-  'inodes',
-  'attributes',
-  'directories',
-  'links',
-  'space',
-] as const;
-export type Stage = (typeof STAGES)[number];
-
-const STAGE_OF_PASS: Readonly<Record<Pass, Stage>> = {
-  superblock: 'superblock',
-  journal: 'journal',
-  'volume root': 'table',
-  'inode table': 'table',
-  inodes: 'inodes',
-  attributes: 'attributes',
-  directories: 'directories',
-  connectivity: 'links',
-  'orphan list': 'links',
-  space: 'space',
-};
 
 export const PROBLEMS = {
   // Any metadata block.
@@ -417,6 +378,30 @@ export const PROBLEMS = {
     'the list is emptied',
   ),
   'orphan-not-listed': kind('safe', 'inode {inode} has no links and is not on the orphan list', 'freed'),
+
+  // Quotas.
+  'quota-unexpected': kind(
+    'ask',
+    'the volume root has quotas, which by its superblock the volume has not',
+    'taken away',
+  ),
+  'quota-kinds': kind('ask', 'the volume root has quotas of the unknown kinds {found}', 'taken away'),
+  'quota-tree': kind(
+    'ask',
+    'the tree of quotas is not to be had at block {block}: {what}',
+    'built anew, with the limits that are found elsewhere',
+  ),
+  'quota-record': kind('ask', 'the quota of {name} makes no sense: {what}', 'counted anew, without limits'),
+  'quota-usage': kind(
+    'safe',
+    'the quota of {name} counts {found} {what}, there are {expected}',
+    'counted anew',
+  ),
+  'quota-deadline': kind(
+    'safe',
+    'the quota of {name} says when grace for {what} ends ({found}), and no limit is passed',
+    'set to 0',
+  ),
 
   // Space.
   'space-unowned': kind('safe', 'blocks {what} are in use by the bitmap, but belong to nothing', 'set free'),

@@ -54,6 +54,7 @@ const LOSES_NODES = [
   'block-number',
   'block-uuid',
   'block-shared',
+  'quota-tree',
 ] as const;
 
 /**
@@ -113,7 +114,8 @@ export async function findStrayLeaves(
   if (!LOSES_NODES.some((code) => check.log.codes.has(code))) return strays;
   await scanForStrays(check, [kind], (block, _, bytes) => {
     const owner = OwnerHeader.owner.get(viewOf(bytes), 0);
-    if (!inodes.has(owner)) return;
+    // Read as a leaf, an inner node would tell of records that never were.
+    if (!inodes.has(owner) || NodeHeader.level.get(viewOf(bytes), HEADER_BYTES) !== 0) return;
     check.space.claim(block, 1);
     const known = strays.get(owner);
     if (known) known.push(block);

@@ -27,6 +27,7 @@ import { firstInodeOf } from './inode-pass.ts';
 import { GENERATION_LIMIT } from './inode-record.ts';
 import { scanForStrays } from './metadata-scan.ts';
 import type { RepairContext } from './repair-context.ts';
+import { lostKinds } from './repair-quotas.ts';
 import { buildTree, type TreeRecord } from './tree-builder.ts';
 import type { NodeBytes } from './tree-node.ts';
 
@@ -39,7 +40,10 @@ export async function repairTable(repair: RepairContext): Promise<void> {
   const view = viewOf(bytes);
   if (VolumeRoot.nextGeneration.get(view, 0) > GENERATION_LIMIT)
     VolumeRoot.nextGeneration.set(view, 0, check.inodes.highestGeneration + 1);
-  if (!root) VolumeRoot.nextGeneration.set(view, 0, 1);
+  if (!root) {
+    VolumeRoot.nextGeneration.set(view, 0, 1);
+    if (check.hasQuotas) VolumeRoot.quotaKinds.set(view, 0, await lostKinds(repair));
+  }
   VolumeRoot.blockCount.set(view, 0, check.layout.blockCount);
   await new TableBuilder(repair, view).run(root !== undefined);
 }

@@ -18,16 +18,18 @@ import { BlockTarget } from './block-target.ts';
 import { type CheckOptions, type CheckResult, type CheckRun, ownerOf, runCheck } from './checker.ts';
 import { unusedSequence } from './journal-reader.ts';
 import { JournalWriter } from './journal-writer.ts';
-import { MAX_KEPT_PROBLEMS, PROBLEMS, type Problem, STAGES, type Stage } from './problem.ts';
+import { MAX_KEPT_PROBLEMS, PROBLEMS, type Problem } from './problem.ts';
 import { repairAttributes } from './repair-attributes.ts';
 import type { RepairContext } from './repair-context.ts';
 import { repairDirectories } from './repair-directories.ts';
 import { repairInodes } from './repair-inodes.ts';
 import { repairLinks } from './repair-links.ts';
+import { repairQuotas } from './repair-quotas.ts';
 import { repairSpace } from './repair-space.ts';
 import { beginRepair, endRepair } from './repair-superblock.ts';
 import { repairTable } from './repair-table.ts';
 import { RepairedBlocks } from './repaired-blocks.ts';
+import { STAGES, type Stage } from './stages.ts';
 import { requireWritable } from './superblock-pass.ts';
 import { VacantBlocks } from './vacant-blocks.ts';
 
@@ -66,6 +68,7 @@ const REPAIRS: Readonly<Partial<Record<Stage, (repair: RepairContext) => Promise
   attributes: repairAttributes,
   directories: repairDirectories,
   links: repairLinks,
+  quotas: repairQuotas,
   space: repairSpace,
 };
 

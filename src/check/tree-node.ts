@@ -15,6 +15,7 @@ import {
   ExtentRecord,
   MAX_TREE_LEVEL,
   NodeHeader,
+  QuotaRecord,
   SLOT_BYTES,
   TreeKind,
 } from '../fs/format/format.ts';
@@ -40,6 +41,7 @@ export function recordLength(region: NodeBytes, at: number, kind: number, level:
   const room = region.at + region.length - at;
   if (level > 0) return fitting(BranchRecord.sizeBytes, room);
   if (kind === TreeKind.extents) return fitting(ExtentRecord.sizeBytes, room);
+  if (kind === TreeKind.quotas) return fitting(QuotaRecord.sizeBytes, room);
   if (kind === TreeKind.attributes) {
     if (room < AttributeRecord.sizeBytes) return undefined;
     const { view } = region;

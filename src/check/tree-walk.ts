@@ -7,7 +7,7 @@
  * claimed before is not entered.
  */
 import { viewOf } from '../common/bytes.ts';
-import { BranchRecord, HEADER_BYTES, OwnerHeader, type TreeKind } from '../fs/format/format.ts';
+import { BranchRecord, HEADER_BYTES, OwnerHeader, TreeKind } from '../fs/format/format.ts';
 import { NODE_BLOCK_KIND } from '../fs/format/node-blocks.ts';
 import type { CheckContext } from './context.ts';
 import { inspectNode, type NodeBytes, type NodeContents } from './tree-node.ts';
@@ -170,7 +170,8 @@ class TreeWalk {
     const { inode } = this.#tree;
     const { block, low, high } = child;
     const kind = NODE_BLOCK_KIND[this.#tree.kind];
-    const owner = inode === 0 ? 'the inode table' : `inode ${inode}`;
+    const ofVolume = this.#tree.kind === TreeKind.quotas ? 'the quotas' : 'the inode table';
+    const owner = inode === 0 ? ofVolume : `inode ${inode}`;
     const bytes = await reader.read(block, { kind, what: `tree node of ${owner}`, inode });
     if (!bytes) return undefined;
     const view = viewOf(bytes);

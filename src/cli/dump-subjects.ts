@@ -15,6 +15,7 @@ import {
   reportInode,
 } from '../inspect/inode-report.ts';
 import { reportJournal, type TransactionReport } from '../inspect/journal-report.ts';
+import { type QuotaReport, reportQuotas } from '../inspect/quota-report.ts';
 import { type GroupReport, reportSpace } from '../inspect/space-report.ts';
 import { reportSuperblocks, type SuperblockReport } from '../inspect/superblock-report.ts';
 import { hexText, nameText, utf8Text } from '../inspect/value-text.ts';
@@ -40,6 +41,7 @@ export const SUBJECTS: Readonly<Record<string, Subject>> = {
   inode: { number: 'inode', show: showInode },
   dir: { number: 'inode', show: showDirectory },
   attributes: { number: 'inode', show: showAttributes },
+  quotas: { show: showQuotas },
   block: { number: 'block', show: showBlock },
   space: { show: showSpace },
 };
@@ -146,6 +148,24 @@ function entryLine({ key, inode, type, name }: EntryReport): string {
 function entryJson({ name, ...entry }: EntryReport): Record<string, unknown> {
   const text = utf8Text(name);
   return text === undefined ? { ...entry, nameHex: hexText(name) } : { ...entry, name: text };
+}
+
+// ---- quotas ----
+
+async function showQuotas(source: VolumeSource): Promise<Shown> {
+  const report = await reportQuotas(source);
+  const facts = factLines([
+    ['tree', report.rootBlock === 0 ? 'none' : `root in block ${report.rootBlock}`],
+    ['counted', report.counted.map((kind) => `${kind}s`).join(', ') || 'nothing'],
+  ]);
+  return { text: `${facts}\n${report.quotas.map(quotaLine).join('')}`, data: { ...report } };
+}
+
+/** What is 0 is left out, but for usage. */
+function quotaLine({ kind, id, blocks, inodes, ...limits }: QuotaReport): string {
+  const set = Object.entries(limits).filter(([, value]) => value !== 0);
+  const words = [`blocks ${blocks}`, `inodes ${inodes}`, ...set.map(([name, value]) => `${name} ${value}`)];
+  return `${kind} ${id}: ${words.join(', ')}\n`;
 }
 
 // ---- blocks ----

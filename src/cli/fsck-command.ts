@@ -11,8 +11,9 @@
  * it is 0 with any choice.
  */
 import { type CheckOptions, type CheckResult, checkVolume, FsckExit } from '../check/checker.ts';
-import { PASSES, type Problem } from '../check/problem.ts';
+import type { Problem } from '../check/problem.ts';
 import { type RepairMode, repairVolume } from '../check/repair.ts';
+import { PASSES } from '../check/stages.ts';
 import { printable } from '../common/printable.ts';
 import { plural } from '../common/words.ts';
 import {

@@ -46,12 +46,20 @@ const COMMANDS = new Map<string, () => Promise<CommandDefinition | CommandGroup>
   ['dump', async () => (await import('./dump-command.ts')).dumpCommand],
   ['frag', async () => (await import('./frag-command.ts')).fragCommand],
   ['defrag', async () => (await import('./defrag-command.ts')).defragCommand],
+  ['quota', async () => (await import('./quota-command.ts')).quotaCommand],
   ['map', async () => (await import('./map-command.ts')).mapCommand],
   ['record', async () => (await import('./record-command.ts')).recordCommand],
   ['lab', async () => (await import('./lab-command.ts')).labCommand],
+  ['probe', async () => (await import('./probe-command.ts')).probeCommand],
+  ['install', async () => (await import('./install-command.ts')).installCommand],
 ]);
 
 export const COMMAND_NAMES: readonly string[] = [...COMMANDS.keys()];
+
+/** All of them, in the order of the help. */
+export function allCommands(): Promise<(CommandDefinition | CommandGroup)[]> {
+  return Promise.all(Array.from(COMMANDS.values(), (load) => load()));
+}
 
 /** Exit status of a command line that names no command. */
 const USAGE_STATUS = 2;
@@ -135,9 +143,22 @@ function makeCommand(
   for (const option of definition.options) command.addOption(makeOption(option));
   if (definition.notes !== undefined) command.addHelpText('after', `\n${definition.notes}`);
   command.action(async () => {
-    finish(await definition.run(command.args, command.opts<OptionValues>(), terminal));
+    const args = await withoutTags(definition, command.args);
+    finish(await definition.run(args, command.opts<OptionValues>(), terminal));
   });
   return command;
+}
+
+/** Targets that are named by LABEL= or UUID= by their paths. */
+async function withoutTags(
+  definition: CommandDefinition,
+  args: readonly string[],
+): Promise<readonly string[]> {
+  const isTagged = (word: string, at: number) =>
+    definition.arguments[at]?.name === 'target' && /^(LABEL|UUID)=/.test(word);
+  if (!args.some(isTagged)) return args;
+  const { withoutTag } = await import('./tagged-target.ts');
+  return args.map((word, at) => (isTagged(word, at) ? withoutTag(word) : word));
 }
 
 function settle(command: Command, terminal: Terminal): Command {
@@ -195,7 +216,7 @@ async function loadCommands(words: readonly string[]): Promise<readonly Loaded[]
   const [name = '', next = ''] = words;
   const named = await COMMANDS.get(name)?.();
   if (named === undefined) {
-    const all = await Promise.all(Array.from(COMMANDS.values(), (load) => load()));
+    const all = await allCommands();
     return all.map((one) => ('commands' in one ? { group: one, loaded: [] } : one));
   }
   if (!('commands' in named)) return [named];

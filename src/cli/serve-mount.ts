@@ -36,6 +36,7 @@ import { type MeteredSession, MountWatch } from './mount-watch.ts';
 import { openTarget } from './open-target.ts';
 import { OwnMount } from './own-mount.ts';
 import { endProcess } from './process-fence.ts';
+import { quotaAnswer, uncountedQuotas } from './quota-answer.ts';
 import { openRecordOf } from './record-target.ts';
 import { Remounting } from './remounting.ts';
 import { holdStorage } from './storage-hold.ts';
@@ -149,6 +150,7 @@ async function serveVolume(
     accessRules: accessRules(options.flags),
     acl: options.acl,
     directoryGroups: options.directoryGroups,
+    quota: options.quota,
     allocator,
     allocatorOptions,
     allocatorFile: policyHost?.file,
@@ -157,6 +159,7 @@ async function serveVolume(
     log,
   });
   policyHost?.attach(volume, log);
+  await expectQuotas(plan, volume);
   const signals = new MountSignals(log);
   try {
     const source = target.path;
@@ -174,6 +177,14 @@ async function serveVolume(
     await volume.unmount();
     throw thrown;
   }
+}
+
+/** @throws CommandError where limits are asked for that cannot hold; the volume is closed then */
+async function expectQuotas({ target, options }: MountPlan, volume: Volume): Promise<void> {
+  const fault = await uncountedQuotas(volume, options.quota ? options.expectedQuotas : []);
+  if (fault === undefined) return;
+  await volume.unmount();
+  throw new CommandError(`${target.path} ${fault}`);
 }
 
 /** Everything that `quarry stat` shows. */
@@ -238,6 +249,7 @@ function answerQuestions(
     resize: (payload) => resized(mount, remounting, payload),
     record: (payload) => recording.answer(payload),
     watch: (payload) => watch.answer(payload),
+    quota: quotaAnswer(mount.volume),
     defrag: defragAnswer(mount.volume, mount.device, () => remounting.isReadOnly),
   });
 }
@@ -303,6 +315,7 @@ export async function serveMount(plan: MountPlan, log: MountLog, onReady: () => 
   for (const line of [plan.remark, plan.policyHost?.title, fuseNativeWarning(plan.options)]) {
     if (line !== undefined) log.line(line);
   }
+  process.title = `quarry: ${plan.target.path} on ${plan.directory}`;
   onReady();
   const { status, error } = await ended;
   remounting.end();

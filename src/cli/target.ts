@@ -1,14 +1,15 @@
 /**
  * Targets: block devices and image files, looked at without changing them.
  */
-import { closeSync, constants, fstatSync, openSync, readSync, statSync } from 'node:fs';
+import { accessSync, closeSync, constants, fstatSync, openSync, readSync, statSync } from 'node:fs';
+import { codeOf } from '../common/thrown.ts';
 import type { ByteRange } from '../fs/erase.ts';
 import { native } from '../native.ts';
 import { realPathOf, systemPath } from '../path-bytes.ts';
-import { storageIdOf } from './block-devices.ts';
+import { isReadOnlyDevice, storageIdOf } from './block-devices.ts';
 import { CommandError, targetError } from './failure.ts';
 import { type FoundSignature, findEdges, findSignatures, type ReadBytes } from './signatures.ts';
-import type { StorageId } from './storage-layers.ts';
+import { numbersOf, type StorageId } from './storage-layers.ts';
 
 export interface Target {
   /** Absolute, without symbolic links. */
@@ -40,6 +41,18 @@ function deviceSize(path: string): number {
   const opened = native.openDevice(path, { readOnly: true, exclusive: false, direct: false });
   native.closeDevice(opened.descriptor);
   return opened.sizeBytes;
+}
+
+/** Whether nobody can write to it: a device that takes no changes, a file of such a filesystem. */
+export function isWriteProtected({ path, id, isBlockDevice }: Target): boolean {
+  const numbers = numbersOf(id);
+  if (isBlockDevice) return numbers !== undefined && isReadOnlyDevice(numbers);
+  try {
+    accessSync(systemPath(path), constants.W_OK);
+    return false;
+  } catch (thrown) {
+    return codeOf(thrown) === 'EROFS';
+  }
 }
 
 /** Gives a reader of the target's bytes to `use`, and closes the target after it. */

@@ -24,12 +24,14 @@ import { Trimming } from './data/trimming.ts';
 import { scratchBytes } from './data/write-edges.ts';
 import type { WriteContext } from './data/write-plan.ts';
 import { WritesUnderWay } from './data/writes-under-way.ts';
+import { hasFeature } from './format/features.ts';
 import type { Layout } from './format/layout.ts';
-import { extentsPerStep } from './format/limits.ts';
+import { extentsPerStep, logBlocksOf } from './format/limits.ts';
 import type { SuperblockImage } from './format/superblock.ts';
 import { AccessLists } from './inodes/access-lists.ts';
 import { AccessTimes, RELATIVE_ACCESS } from './inodes/access-times.ts';
 import { InodeTable } from './inodes/inode-table.ts';
+import { Quotas } from './inodes/quotas.ts';
 import { Committer } from './journal/commit.ts';
 import { Journal } from './journal/journal.ts';
 import type { Recovery } from './journal/recovery.ts';
@@ -45,6 +47,7 @@ import { VolumeRunnerHost } from './life/runner-host.ts';
 import { Shrinking } from './life/shrinking.ts';
 import { VolumeMarks } from './life/volume-marks.ts';
 import { policyOffer, type VolumeOptions } from './life/volume-options.ts';
+import { VolumeQuotas } from './life/volume-quotas.ts';
 import { Namespace } from './namespace.ts';
 import { BlockCache } from './transaction/block-cache.ts';
 import { OperationRunner, transact } from './transaction/operation-runner.ts';
@@ -72,6 +75,8 @@ export interface VolumeParts {
   readonly directories: Directories;
   readonly attributes: ExtendedAttributes;
   readonly acls: AccessLists;
+  /** Undefined where the volume has none. */
+  readonly quotas: Quotas | undefined;
   readonly journal: Journal;
   readonly committer: Committer;
   readonly runner: OperationRunner;
@@ -92,6 +97,7 @@ export interface VolumeParts {
   readonly lifecycle: Lifecycle;
   readonly growth: Growth;
   readonly shrinking: Shrinking;
+  readonly volumeQuotas: VolumeQuotas;
   readonly marks: VolumeMarks;
 }
 
@@ -109,21 +115,26 @@ function baseOf(recovery: Recovery, superblock: SuperblockImage, options: Volume
   tx.resting = readOnly && (options.mayRest ?? false);
   const health = new Health(tx, log);
   const space = new SpaceMap(tx, layout);
-  return { device, layout, blockBytes, superblock, log, clock, turns, cache, tx, health, space };
+  const logBlocks = logBlocksOf(layout, hasFeature(superblock.view, 'quota'));
+  return { device, layout, blockBytes, logBlocks, superblock, log, clock, turns, cache, tx, health, space };
 }
 type Base = ReturnType<typeof baseOf>;
 
 /** What blocks mean. */
-function meaningOf({ space, layout, blockBytes, superblock }: Base, options: VolumeOptions) {
+function meaningOf(base: Base, options: VolumeOptions) {
+  const { tx, space, layout, blockBytes, superblock, logBlocks } = base;
   const { acl = true, directoryGroups = false } = options;
   const extents = new ExtentMap(space);
   const table = new InodeTable(layout, space, extents);
   const directories = new Directories(space, superblock.nameSecret);
-  const attributes = new ExtendedAttributes(space, superblock.nameSecret, blockBytes, layout.logBlocks);
-  const acls = new AccessLists(attributes, acl, mostInheritedBytes(blockBytes, layout.logBlocks));
+  const attributes = new ExtendedAttributes(space, superblock.nameSecret, blockBytes, logBlocks.forUsage);
+  const acls = new AccessLists(attributes, acl, mostInheritedBytes(blockBytes, logBlocks.forAll));
   const names = new Namespace({ table, directories, extents, space, acls });
   names.directoryGroups = directoryGroups;
-  return { extents, table, directories, attributes, acls, names };
+  const quotas = hasFeature(superblock.view, 'quota') ? new Quotas(table, space) : undefined;
+  if (quotas !== undefined) quotas.isEnforced = options.quota ?? true;
+  tx.usage = quotas;
+  return { extents, table, directories, attributes, acls, names, quotas };
 }
 type Meaning = ReturnType<typeof meaningOf>;
 
@@ -179,8 +190,8 @@ function dataOf(
   options: VolumeOptions,
   schedule: () => CommitSchedule,
 ) {
-  const { device, layout, blockBytes, table, directories, runner, early, committer } = parts;
-  const stepExtents = extentsPerStep(layout.logBlocks);
+  const { device, blockBytes, table, directories, runner, early, committer } = parts;
+  const stepExtents = extentsPerStep(parts.logBlocks.forAll);
   const access = new AccessTimes(options.accessRules ?? RELATIVE_ACCESS, table, runner, stepExtents, {
     gathered: () => schedule().later(),
     pressed: () => setImmediate(() => schedule().now()),
@@ -199,6 +210,7 @@ function dataOf(
     epochs: parts.epochs,
     space: parts.space,
     attributes: parts.attributes,
+    quotas: parts.quotas,
     locks: new RangeLocks(),
     early,
     access,
@@ -266,5 +278,6 @@ export function assemble(
     trimming,
     growth: new Growth(parts),
     shrinking: new Shrinking(parts),
+    volumeQuotas: new VolumeQuotas(parts),
   };
 }

@@ -29,6 +29,8 @@ import {
 import { defaultJournalBlocks, Layout } from './format/layout.ts';
 import { SuperblockImage } from './format/superblock.ts';
 import { InodeTable } from './inodes/inode-table.ts';
+import { QUOTA_KINDS } from './inodes/quota-records.ts';
+import { Quotas } from './inodes/quotas.ts';
 import { flushDevice, Staging, writeBlocks } from './journal/block-transfers.ts';
 import { writeJournalHead } from './journal/journal.ts';
 import { BlockCache } from './transaction/block-cache.ts';
@@ -148,7 +150,15 @@ async function writeMetadata(
   tx.begin();
   createSpace(tx, layout);
   createVolumeRoot(tx, layout);
-  createRootDirectory(tx, layout, space, options);
+  const table = new InodeTable(layout, space, new ExtentMap(space));
+  const quotas = options.features?.has('quota') ? new Quotas(table, space) : undefined;
+  if (quotas !== undefined) {
+    quotas.tree.create(tx);
+    quotas.tree.setKinds(tx, QUOTA_KINDS);
+    tx.usage = quotas;
+  }
+  createRootDirectory(tx, table, options);
+  quotas?.settle(tx);
   tx.succeed();
   await writeHome(device, cache, layout.blockBytes);
 }
@@ -173,8 +183,7 @@ function createVolumeRoot(tx: Transaction, layout: Layout): void {
   initialiseTree({ frame, at: VOLUME_ROOT_INODE_OFFSET, number: 0 }, TreeKind.extents);
 }
 
-function createRootDirectory(tx: Transaction, layout: Layout, space: SpaceMap, options: FormatOptions): void {
-  const table = new InodeTable(layout, space, new ExtentMap(space));
+function createRootDirectory(tx: Transaction, table: InodeTable, options: FormatOptions): void {
   const root = table.create(tx, {
     mode: FileType.directory | 0o755,
     uid: options.uid,
@@ -182,6 +191,7 @@ function createRootDirectory(tx: Transaction, layout: Layout, space: SpaceMap, o
     deviceNumber: 0,
     linkCount: 2,
     parent: ROOT_INODE,
+    projectId: 0,
   });
   if (root.number !== ROOT_INODE) throw new Error(`the root directory got inode ${root.number}`);
 }

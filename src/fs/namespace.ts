@@ -24,9 +24,11 @@ import type { AccessLists } from './inodes/access-lists.ts';
 import { requireOutside } from './inodes/ancestor-walk.ts';
 import {
   inheritedFlags,
+  inheritedProject,
   isSynchronous,
   requireChangeable,
   requireMutable,
+  requireProject,
   requireRemovable,
 } from './inodes/file-flags.ts';
 import type { InodeTable } from './inodes/inode-table.ts';
@@ -214,6 +216,7 @@ export class Namespace {
       deviceNumber: request.deviceNumber,
       linkCount: isSubdirectory ? 2 : 1,
       parent: isSubdirectory ? directory.number : 0,
+      projectId: inheritedProject(directory),
     });
     setFileFlags(inode, inheritedFlags(directory, request.mode));
     return inode;
@@ -249,6 +252,7 @@ export class Namespace {
     const directory = this.#parentFor(tx, parent, name);
     if (linkCountOf(inode) === 0 && !unnamed) throw fsError('ENOENT');
     requireChangeable(inode);
+    requireProject(directory, inode);
     this.#enter(tx, directory, name, inode);
     this.#addLinks(tx, inode, 1);
     if (unnamed) {
@@ -352,6 +356,8 @@ export class Namespace {
     requireRemovable(from, source);
     if (target) requireRemovable(to, target);
     else requireMutable(to);
+    requireProject(to, source);
+    if (exchange && target) requireProject(from, target);
     if (isDirectory(source)) requireOutside(tx, this.#table, source, to);
     tx.modify(from.frame);
     let left = 0;

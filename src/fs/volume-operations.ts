@@ -10,24 +10,26 @@
 import type { Allocator } from '../alloc/allocator.ts';
 import type { VolumeParts } from './assemble.ts';
 import { type CorruptionError, fsError } from './base/errors.ts';
-import type {
-  AttributeChanges,
-  Attributes,
-  Caller,
-  CopyRequest,
-  CreateRequest,
-  EntryVisitor,
-  ExtentVisitor,
-  FallocateRequest,
-  FileSystem,
-  FlagChanges,
-  Operation,
-  ReadRequest,
-  SeekAnswer,
-  SeekTarget,
-  SetMode,
-  SpaceStatistics,
-  WriteRequest,
+import {
+  type AttributeChanges,
+  type Attributes,
+  type Caller,
+  type Claimant,
+  type CopyRequest,
+  type CreateRequest,
+  type EntryVisitor,
+  type ExtentVisitor,
+  type FallocateRequest,
+  type FileSystem,
+  type FlagChanges,
+  type Operation,
+  type ReadRequest,
+  RenameFlag,
+  type SeekAnswer,
+  type SeekTarget,
+  type SetMode,
+  type SpaceStatistics,
+  type WriteRequest,
 } from './base/filesystem.ts';
 import { copyRange } from './data/copying.ts';
 import type { EarlyWrites } from './data/early-writes.ts';
@@ -38,12 +40,12 @@ import { writeFile } from './data/file-writer.ts';
 import { seek } from './data/seeking.ts';
 import type { WriteContext } from './data/write-plan.ts';
 import { hasFeature } from './format/features.ts';
-import { MAX_NAME_BYTES, VolumeRoot } from './format/format.ts';
+import { MAX_NAME_BYTES, QuotaKind, VolumeRoot } from './format/format.ts';
 import type { Layout } from './format/layout.ts';
 import { offsetSecret } from './format/name-hash.ts';
 import { isAclName } from './inodes/access-lists.ts';
 import type { AccessTimes } from './inodes/access-times.ts';
-import { changeFileFlags, requireChangeable } from './inodes/file-flags.ts';
+import { changeFileFlags, inheritedProject, requireChangeable } from './inodes/file-flags.ts';
 import { changeInode } from './inodes/inode-changes.ts';
 import type { InodeTable } from './inodes/inode-table.ts';
 import type { InodePaths } from './life/inode-path.ts';
@@ -133,8 +135,8 @@ export class VolumeOperations implements Omit<FileSystem<Transaction>, 'unmount'
    * Runs a function as one transaction.
    * @throws what it throws, and EIO if its blocks cannot be read
    */
-  run<T>(body: (tx: Transaction) => T): Promise<T> {
-    return transact(this.parts, body);
+  run<T>(body: (tx: Transaction) => T, asker?: Claimant): Promise<T> {
+    return transact(this.parts, body, asker);
   }
 
   lookup(tx: Transaction, parent: number, name: Uint8Array): number {
@@ -242,6 +244,8 @@ export class VolumeOperations implements Omit<FileSystem<Transaction>, 'unmount'
   ): number {
     const inode = this.#names.lookup(tx, parent, name);
     this.#stayBehindWrites(tx, inode);
+    // For a node that a directory takes by it nobody is refused.
+    if ((flags & RenameFlag.whiteout) === 0) tx.usage?.askedBy(undefined);
     const left = this.#names.rename(tx, parent, name, newParent, newName, flags, caller);
     this.#paths.remember(inode, newParent);
     return left;
@@ -258,7 +262,7 @@ export class VolumeOperations implements Omit<FileSystem<Transaction>, 'unmount'
     this.parts.directories.read(tx, directory, cookie, visit);
   }
 
-  statistics(tx: Transaction, into: SpaceStatistics): void {
+  statistics(tx: Transaction, into: SpaceStatistics, inode = 0): void {
     const root = this.#table.root(tx);
     into.blockBytes = this.layout.blockBytes;
     into.blocks = this.parts.space.usableBlocks;
@@ -266,6 +270,26 @@ export class VolumeOperations implements Omit<FileSystem<Transaction>, 'unmount'
     into.inodes = VolumeRoot.inodeCount.get(root.view, 0);
     into.freeInodes = into.freeBlocks * this.layout.inodesPerBlock;
     into.maxNameBytes = MAX_NAME_BYTES;
+    if (inode !== 0 && this.parts.quotas !== undefined) this.#asOfProject(tx, into, inode);
+  }
+
+  /** What the limits of a project leave, of a directory that gives it to what is made in it. */
+  #asOfProject(tx: Transaction, into: SpaceStatistics, number: number): void {
+    const { quotas } = this.parts;
+    const project = inheritedProject(this.#table.get(tx, number));
+    if (project === 0 || !quotas?.counts(tx, QuotaKind.project)) return;
+    const entry = quotas.entry(tx, QuotaKind.project, project);
+    if (entry === undefined) return;
+    const { blockLimits, inodeLimits } = entry;
+    const blocks = blockLimits.soft || blockLimits.hard;
+    if (blocks > 0) {
+      into.blocks = Math.min(into.blocks, blocks);
+      into.freeBlocks = Math.min(into.freeBlocks, Math.max(0, blocks - entry.blocks));
+    }
+    const inodes = inodeLimits.soft || inodeLimits.hard;
+    if (inodes === 0) return;
+    into.inodes = entry.inodes;
+    into.freeInodes = Math.min(into.freeInodes, Math.max(0, inodes - entry.inodes));
   }
 
   read(request: ReadRequest): void {
@@ -288,8 +312,8 @@ export class VolumeOperations implements Omit<FileSystem<Transaction>, 'unmount'
     return copyRange(this.#files, request);
   }
 
-  setSize(inode: number, sizeBytes: number, killPrivileges: boolean): Promise<void> {
-    return resizeFile(this.#files, inode, sizeBytes, killPrivileges);
+  setSize(inode: number, sizeBytes: number, killPrivileges: boolean, asker?: Claimant): Promise<void> {
+    return resizeFile(this.#files, inode, sizeBytes, killPrivileges, asker);
   }
 
   sync(inode?: number): Promise<void> {

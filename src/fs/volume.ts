@@ -18,6 +18,7 @@ import { recover } from './journal/recovery.ts';
 import { failureInWords } from './life/health.ts';
 import { surveyRound } from './life/survey-round.ts';
 import type { VolumeAdjustment, VolumeCounters, VolumeOptions } from './life/volume-options.ts';
+import type { VolumeQuotas } from './life/volume-quotas.ts';
 import { MountedWhole } from './life/whole-volume.ts';
 import type { SpaceSurvey } from './transaction/space-survey.ts';
 import type { Transaction } from './transaction/transaction.ts';
@@ -71,11 +72,18 @@ export class Volume extends VolumeOperations implements FileSystem<Transaction> 
   }
 
   /** Changes what a mount may change while it lasts. */
-  adjust({ commitSeconds, accessRules, directoryGroups, discard }: VolumeAdjustment): void {
+  adjust({ commitSeconds, accessRules, directoryGroups, discard, quota }: VolumeAdjustment): void {
+    const { quotas } = this.parts;
+    if (quota !== undefined && quotas !== undefined) quotas.isEnforced = quota;
     if (directoryGroups !== undefined) this.parts.names.directoryGroups = directoryGroups;
     if (discard !== undefined) this.parts.discards.turn(discard);
     if (accessRules !== undefined) this.parts.access.rules = accessRules;
     if (commitSeconds !== undefined) this.parts.schedule.setSeconds(commitSeconds);
+  }
+
+  /** Limits of users, groups and projects, and what they have. */
+  get quotas(): VolumeQuotas {
+    return this.parts.volumeQuotas;
   }
 
   /** The built-in policy decides from now on; `fault` is what somebody's policy did. */

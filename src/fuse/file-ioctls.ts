@@ -24,6 +24,7 @@ const FLAGS: readonly (readonly [generic: number, extended: number, own: number]
   [0x80, 0x40, FileFlag.noAccessTime],
   [0x1_0000, 0, FileFlag.synchronousDirectory],
   [0x2_0000, 0, FileFlag.topDirectory],
+  [0x2000_0000, 0x200, FileFlag.inheritsProject],
 ];
 const GENERIC = 0;
 const EXTENDED = 1;
@@ -70,6 +71,7 @@ function getFlags(request: FuseRequest, tx: TransactionHandle): Uint8Array {
 
 function setFlags(request: FuseRequest, tx: TransactionHandle): Uint8Array {
   const flags = understood(viewOf(request.passed.bytes).getUint32(0, true), GENERIC);
+  look(request, tx);
   request.conversation.filesystem.changeFlags(tx, request.inode, { flags });
   return NOTHING;
 }

@@ -111,6 +111,8 @@ export function parseMountOptions(texts: readonly string[], asRoot: boolean): Mo
     acl: true,
     userAttributes: true,
     directoryGroups: false,
+    quota: true,
+    expectedQuotas: [],
     recovery: true,
     record: undefined,
     recordHashNames: false,

@@ -79,6 +79,8 @@ export const QUESTIONS = {
    * because it makes work.
    */
   watch: { number: 10, ownerOnly: true },
+  /** Who has how much and may have; limits are set by the owner, and others see their own. */
+  quota: { number: 11, ownerOnly: false },
 } as const satisfies Record<string, QuestionRule>;
 
 export type QuestionName = keyof typeof QUESTIONS;

@@ -2,8 +2,8 @@
  * New options for a mount that exists: which there can be, and how the kernel is told.
  *
  * `ro`, `rw`, the access times, the restrictions of mount(8), `sync`, `dirsync`, `lazytime`,
- * `commit`, `grpid` and `discard` can change; whatever else is named has to be as it is, since
- * mount(8) hands over what fstab and the mount table say as well. Who remounts works out the
+ * `commit`, `grpid`, `discard` and `quota` can change; whatever else is named has to be as it is,
+ * since mount(8) hands over what fstab and the mount table say as well. Who remounts works out the
  * kernel's flags by himself: what the server of a mount says about them is not to be trusted.
  */
 import { codeOf, messageOf } from '../common/thrown.ts';
@@ -124,6 +124,7 @@ function canChange(before: MountOptions, after: MountOptions): boolean {
       commitSeconds: 0,
       directoryGroups: false,
       discard: false,
+      quota: false,
     });
   return others(before) === others(after);
 }

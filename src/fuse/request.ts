@@ -48,6 +48,7 @@ import { HEAD_ANSWER_BYTES } from './limits.ts';
 import type { MountAnswers } from './mount-answers.ts';
 import type { Agreement } from './negotiation.ts';
 import type { Notices } from './notices.ts';
+import type { ScarceSpace } from './scarce-space.ts';
 import { HEAD_BYTES, REQUEST_LEAD_BYTES } from './slot.ts';
 import type { ToldDirectories } from './told-directories.ts';
 import type { UnlinkedFiles } from './unlinked-files.ts';
@@ -85,6 +86,8 @@ export interface Conversation {
   readonly unwrittenFiles: UnwrittenFiles;
   /** Failed WRITEs whose writers do not know yet. */
   readonly writeFailures: WriteFailures;
+  /** Gives writers their room while there is little. */
+  readonly scarceSpace: ScarceSpace;
   /** Follow the free space; undefined where nobody set them. */
   readonly dirtyLimits: DirtyLimits | undefined;
   /** What the kernel is told without having asked. */
@@ -164,7 +167,7 @@ export class FuseRequest implements Operation {
   readonly extended = new ExtendedAttributeArguments();
   readonly list = new ListingArguments();
   readonly passed = new ByteArguments();
-  readonly ranges = new RangeArguments();
+  readonly ranges: RangeArguments;
 
   readonly attributes: Attributes = emptyAttributes();
   /** Inode of an entry reply, 0 for none. */
@@ -207,6 +210,7 @@ export class FuseRequest implements Operation {
     this.listing = new DirectoryListing(wire, conversation);
     this.names = new NameArguments(this.caller);
     this.transfer = new Transfer(this);
+    this.ranges = new RangeArguments(this);
   }
 
   /** Reads the header of a request of `lengthBytes`; false if it is not whole. */
@@ -276,6 +280,11 @@ export class FuseRequest implements Operation {
   /** As far as can be told. */
   get comesFromRoot(): boolean {
     return this.asker.uid === 0;
+  }
+
+  /** Limits of quotas hold for all but root, who can set them. */
+  get isLimited(): boolean {
+    return !this.comesFromRoot;
   }
 
   /** Where a short answer is built. */

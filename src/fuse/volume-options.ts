@@ -25,9 +25,15 @@ export interface VolumeMountOptions {
   userAttributes: boolean;
   /** Do new files get the group of their directory, as BSD has it? */
   directoryGroups: boolean;
+  /** Do the limits of quotas hold? */
+  quota: boolean;
+  /** Kinds of quota that the volume must count. */
+  expectedQuotas: readonly QuotaOptionKind[];
   /** Is the journal replayed if the volume was not unmounted in order? */
   recovery: boolean;
 }
+
+export type QuotaOptionKind = 'user' | 'group' | 'project';
 
 /** What comes before the name of an option of the allocator. */
 export const ALLOCATOR_PREFIX = 'alloc.';
@@ -48,6 +54,13 @@ const directoryGroups: OptionRule<VolumeMountOptions> = turns((options) => {
 const callerGroups: OptionRule<VolumeMountOptions> = turns((options) => {
   options.directoryGroups = false;
 });
+
+function expectsQuotas(kind: QuotaOptionKind): OptionRule<VolumeMountOptions> {
+  return turns((options) => {
+    options.quota = true;
+    options.expectedQuotas = [...new Set([...options.expectedQuotas, kind])];
+  });
+}
 
 const NO_OWNERS = 'the volume keeps an owner and a group for each file: change them with chown';
 
@@ -91,6 +104,19 @@ export const volumeRules: OptionRules<VolumeMountOptions> = {
   bsdgroups: directoryGroups,
   nogrpid: callerGroups,
   sysvgroups: callerGroups,
+  // As ext4 and xfs have them: usage is counted in any case, where the volume says so.
+  quota: turns((options) => {
+    options.quota = true;
+  }),
+  noquota: turns((options) => {
+    options.quota = false;
+  }),
+  usrquota: expectsQuotas('user'),
+  grpquota: expectsQuotas('group'),
+  prjquota: expectsQuotas('project'),
+  uquota: expectsQuotas('user'),
+  gquota: expectsQuotas('group'),
+  pquota: expectsQuotas('project'),
   // What ext4 can do otherwise, and Quarry does not.
   errors: isAlways(
     ['remount-ro'],

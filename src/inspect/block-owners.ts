@@ -16,7 +16,7 @@ import type { Place, TreeListener, VolumeSource } from './volume-source.ts';
 export const BlockUse = {
   free: 0,
   data: 1,
-  /** Nodes of trees of extents and of extended attributes. */
+  /** Nodes of trees of extents, of extended attributes and of quotas. */
   tree: 2,
   directory: 3,
   inodeTable: 4,
@@ -62,6 +62,9 @@ export async function visitOwners(
     unknown: () => {},
     progress: (done, total) => progress('free space', done, total),
   });
+  const report = (fault: InspectError) => faults.report(fault, 'quotas: ');
+  const entered = (block: number) => visitor.run(block, 1, BlockUse.tree, undefined);
+  await drain(source.quotaRecords({ entered, report }));
   const reader = await InodeReader.open(source, faults);
   for (const { block, length } of reader.extents) visitor.run(block, length, BlockUse.inodeTable, undefined);
   for (const block of reader.nodes) visitor.run(block, 1, BlockUse.inodeTable, undefined);

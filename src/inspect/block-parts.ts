@@ -205,6 +205,7 @@ const SHAPES: Readonly<Record<number, BlockShape>> = {
     ],
   },
   [BlockKind.attributeNode]: NODE,
+  [BlockKind.quotaNode]: NODE,
   [BlockKind.journalHead]: single(JournalHead, JournalHeader),
   [BlockKind.journalDescriptor]: withList(JournalDescriptor, JournalEntry),
   [BlockKind.journalRevoke]: withList(JournalRevoke, RevokeEntry),

@@ -14,12 +14,18 @@ import {
   Inode,
   MAX_INLINE_ATTRIBUTE_BYTES,
   NodeHeader,
+  QuotaRecord,
   SLOT_BYTES,
   TreeKind,
 } from '../fs/format/format.ts';
 
 export interface NodeRecords {
-  readonly record: typeof BranchRecord | typeof EntryRecord | typeof ExtentRecord | typeof AttributeRecord;
+  readonly record:
+    | typeof BranchRecord
+    | typeof EntryRecord
+    | typeof ExtentRecord
+    | typeof AttributeRecord
+    | typeof QuotaRecord;
   /** Where each record is, in order of keys. */
   readonly offsets: readonly number[];
   /** Why there are no more of them. */
@@ -36,6 +42,7 @@ const LEAF_RECORDS = {
   [TreeKind.extents]: ExtentRecord,
   [TreeKind.directory]: EntryRecord,
   [TreeKind.attributes]: AttributeRecord,
+  [TreeKind.quotas]: QuotaRecord,
 } as const;
 
 /** The records of the node whose region is `size` bytes at `base`. */

@@ -26,6 +26,7 @@ import {
   MAX_TREE_LEVEL,
   NodeHeader,
   VOLUME_ROOT_INODE_OFFSET,
+  VolumeRoot,
 } from '../fs/format/format.ts';
 import type { Layout } from '../fs/format/layout.ts';
 import type { SuperblockImage } from '../fs/format/superblock.ts';
@@ -188,6 +189,14 @@ export class VolumeSource {
       const node = { bytes, at: at + INODE_BYTES - inline, block, sizeBytes: inline };
       yield* this.#below({ ...node, highest: MAX_TREE_LEVEL }, walk);
     } else if (root !== 0) yield* this.#belowChild(root, MAX_TREE_LEVEL, walk);
+  }
+
+  /** The records of the quotas, in order of keys; none where there is no tree of them. */
+  async *quotaRecords(listener: TreeListener = {}): AsyncGenerator<Place> {
+    const { bytes } = await this.table();
+    const root = VolumeRoot.quotaBlock.get(viewOf(bytes), 0);
+    const walk = { kind: BlockKind.quotaNode, seen: new Set<number>(), listener };
+    if (root !== 0) yield* this.#belowChild(root, MAX_TREE_LEVEL, walk);
   }
 
   /**

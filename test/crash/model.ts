@@ -43,7 +43,7 @@ export interface Version {
 
 /** A change of the bytes [from, to) of a file. */
 export interface ContentChange {
-  /** Of a write: number of its pattern; 0 for zeros (truncation). */
+  /** Of a write: number of its pattern; 0 for zeros (truncation); below 0 what was copied. */
   readonly pattern: number;
   readonly from: number;
   readonly to: number;
@@ -54,6 +54,8 @@ export interface ContentChange {
   endTick: number;
   /** Place in the device log from which on it must survive. */
   durablePosition: number;
+  /** From this tick on nothing is left of it: it could be seen only while something went on. */
+  goneTick: number;
 }
 
 /** One line of a signature. `same` is the first path of the same inode. */
@@ -261,6 +263,7 @@ export class Model {
       beginTick: ++this.tick,
       endTick: Number.POSITIVE_INFINITY,
       durablePosition: Number.POSITIVE_INFINITY,
+      goneTick: Number.POSITIVE_INFINITY,
     };
     this.contents.get(id)?.push(change);
     return change;

@@ -106,6 +106,14 @@ const MOVES: Mutation[] = [
     'await this.#parts.copier.copy(',
     'void this.#parts.copier.copy(',
   ),
+  mutation(
+    'shortened-before-shifted',
+    'a file from which a range is taken out becomes shorter before what follows has moved',
+    'rule-18-0',
+    'data/shifting',
+    'await inSteps(context, this.#first + this.#blocks,',
+    'await resizeLocked(context, request.inode, size - request.lengthBytes); await inSteps(context, this.#first + this.#blocks,',
+  ),
 ];
 
 const CHECKPOINTS: Mutation[] = [
@@ -187,7 +195,7 @@ const FREED_BLOCKS: Mutation[] = [
   mutation(
     'freed-during-checkpoint',
     'J6: freed blocks are handed out while a checkpoint may still write their old copies',
-    'random-1000058',
+    'rule-1-10',
     'journal/commit',
     'if (olderCheckpoint === undefined)',
     'if (freed.length > 0)',

@@ -184,8 +184,38 @@ function dataOperations(path: string): CrashOperation[] {
       await recorder.keepSpace(path, 3 * block(recorder), 3 * block(recorder));
       await truncateQuiet(recorder, path, 4 * block(recorder) + 9);
     }),
+    ...rangeOperations(path, size),
     operation(`truncate up ${path}`, (recorder) => truncateQuiet(recorder, path, 7 * block(recorder) + 5)),
   ];
+}
+
+/** Copies of ranges, and ranges taken out and put in: whole blocks, and what is not. */
+function rangeOperations(path: string, size: (recorder: Recorder) => number): CrashOperation[] {
+  const other = path === '/foo' ? '/B/foo' : '/foo';
+  const block = (recorder: Recorder) => recorder.volume.blockBytes;
+  return [
+    operation(`copy all of ${other} to ${path}`, async (recorder) => {
+      await settle(recorder, path, other);
+      await recorder.copy({ path: other, offsetBytes: 0, lengthBytes: 1e6 }, path, 0);
+    }),
+    operation(`copy a part of ${path} behind its end`, async (recorder) => {
+      await settle(recorder, path);
+      const lengthBytes = block(recorder) + 200;
+      await recorder.copy({ path, offsetBytes: 40, lengthBytes }, path, size(recorder) + 77);
+    }),
+    operation(`collapse ${path}`, async (recorder) => {
+      await settle(recorder, path);
+      await recorder.shift(path, 'collapse', 0, block(recorder));
+    }),
+    operation(`insert into ${path}`, async (recorder) => {
+      await settle(recorder, path);
+      await recorder.shift(path, 'insert', block(recorder), 2 * block(recorder));
+    }),
+  ];
+}
+
+async function settle(recorder: Recorder, ...paths: string[]): Promise<void> {
+  if (!paths.every((path) => recorder.isQuiet(path))) await recorder.sync();
 }
 
 /** A truncation behind an early write has to wait until that is known to be over. */

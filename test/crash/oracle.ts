@@ -10,7 +10,7 @@
  * and nothing else ever. Changes that were under way together may have either order.
  */
 import type { ContentChange, Version } from './model.ts';
-import { describeBytes, fillPattern, patternByte } from './patterns.ts';
+import type { Patterns } from './patterns.ts';
 import type { DurableMark, Recorder } from './recorder.ts';
 import type { RecoveredFile, RecoveredTree } from './recovered-tree.ts';
 
@@ -122,7 +122,7 @@ export class Oracle {
     const bytes = new Uint8Array(sizeBytes);
     for (const { from, to, pattern, endTick } of changes) {
       if (endTick <= version.tick && from < sizeBytes) {
-        fillPattern(bytes.subarray(from, Math.min(to, sizeBytes)), from, pattern);
+        this.#recorder.patterns.fill(bytes.subarray(from, Math.min(to, sizeBytes)), from, pattern);
       }
     }
     this.#expected.set(key, bytes);
@@ -146,15 +146,16 @@ export class Oracle {
       const from = places[i - 1] as number;
       const to = places[i] as number;
       const allowed = allowedPatterns(begun, from, version, window);
-      const at = firstDifference(content, from, to, allowed);
+      const at = firstDifference(this.#recorder.patterns, content, { from, to, allowed });
       if (at >= 0) return this.#describe(content, at, allowed);
     }
     return undefined;
   }
 
   #describe(content: Uint8Array, at: number, allowed: readonly number[]): string {
-    const found = describeBytes(content.subarray(at), at, this.#recorder.patterns);
-    const names = allowed.map((pattern) => (pattern === 0 ? 'zeros' : `write ${pattern}`));
+    const { patterns } = this.#recorder;
+    const found = patterns.describe(content.subarray(at), at);
+    const names = allowed.map((pattern) => patterns.name(pattern));
     return `(${content.length} bytes) holds at byte ${at} ${found}; allowed: ${names.join(', ')}`;
   }
 }
@@ -195,7 +196,9 @@ function allowedPatterns(
   version: Version,
   window: CrashWindow,
 ): number[] {
-  const here = begun.filter(({ from, to }) => from <= offset && offset < to);
+  const here = begun.filter(
+    ({ from, to, goneTick }) => from <= offset && offset < to && version.tick < goneTick,
+  );
   const isSure = (change: ContentChange) =>
     change.endTick <= version.tick || change.durablePosition <= window.eventCount;
   const sure = here.filter(isSure);
@@ -206,21 +209,28 @@ function allowedPatterns(
   return sure.length === 0 ? [0, ...patterns] : patterns;
 }
 
+/** Bytes of a file, and the patterns that may stand there. */
+interface Allowance {
+  readonly from: number;
+  readonly to: number;
+  readonly allowed: readonly number[];
+}
+
 /**
  * Mostly all bytes come from one write: that is tried first, as a whole; then neighbour by
  * neighbour.
  */
-function firstDifference(content: Uint8Array, from: number, to: number, allowed: readonly number[]): number {
+function firstDifference(patterns: Patterns, content: Uint8Array, { from, to, allowed }: Allowance): number {
   const expected = new Uint8Array(to - from);
   for (const pattern of allowed) {
-    fillPattern(expected, from, pattern);
+    patterns.fill(expected, from, pattern);
     if (Buffer.compare(expected, content.subarray(from, to)) === 0) return -1;
   }
   let pattern: number | undefined = allowed[0];
   for (let at = from; at < to; at++) {
     const byte = content[at] as number;
-    if (pattern !== undefined && patternByte(at, pattern) === byte) continue;
-    pattern = allowed.find((other) => patternByte(at, other) === byte);
+    if (pattern !== undefined && patterns.byteAt(at, pattern) === byte) continue;
+    pattern = allowed.find((other) => patterns.byteAt(at, other) === byte);
     if (pattern === undefined) return at;
   }
   return -1;

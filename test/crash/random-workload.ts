@@ -18,13 +18,12 @@ class RandomWorkload {
   constructor(
     readonly recorder: Recorder,
     readonly random: SeededRandom,
-    readonly withInodes: boolean,
-    readonly withDiscard: boolean,
+    readonly options: RandomOptions,
   ) {}
 
   /** Is it the turn of what not all workloads do? */
   #isTurn(probability: number): boolean {
-    return this.withInodes && this.random.chance(probability);
+    return this.options.withInodes && this.random.chance(probability);
   }
 
   #paths(kind?: NodeKind): string[] {
@@ -51,7 +50,9 @@ class RandomWorkload {
   async step(): Promise<unknown> {
     const { random, recorder } = this;
     if (recorder.model.names.size > MOST_NODES) return this.#remove();
-    if (this.withDiscard && random.chance(0.03)) return this.#trim();
+    const { withDiscard, withRanges } = this.options;
+    if (withDiscard && random.chance(0.03)) return this.#trim();
+    if (withRanges && random.chance(0.12)) return random.chance(0.5) ? this.#copy() : this.#shift();
     const dice = random.below(100);
     if (dice < 10) return recorder.create(this.#newPath());
     if (dice < 14) return recorder.mkdir(this.#newPath());
@@ -232,6 +233,29 @@ class RandomWorkload {
     else await recorder.clear(path, random.pick(['punch', 'zero'] as const), offset, length);
   }
 
+  /** From one file to another, or within one. */
+  async #copy(): Promise<void> {
+    const { recorder, random } = this;
+    const [path, to] = [this.#file(), this.#file()];
+    if (path === undefined || to === undefined || !recorder.isQuiet(path) || !recorder.isQuiet(to)) return;
+    const size = (of: string) => recorder.model.largestSize(recorder.model.get(of).id);
+    const offsetBytes = random.pick([0, 0, random.below(size(path) + 1)]);
+    const lengthBytes = 1 + random.below(random.pick([700, 9000, 40_000]));
+    const toBytes = random.pick([0, size(to), random.below(size(to) + 3000)]);
+    await recorder.copy({ path, offsetBytes, lengthBytes }, to, toBytes);
+  }
+
+  async #shift(): Promise<void> {
+    const { recorder, random } = this;
+    const path = this.#file();
+    if (path === undefined || !recorder.isQuiet(path)) return;
+    const { blockBytes } = recorder.volume;
+    const blocks = Math.ceil(recorder.model.largestSize(recorder.model.get(path).id) / blockBytes);
+    const action = random.pick(['collapse', 'insert'] as const);
+    const length = (1 + random.below(4)) * blockBytes;
+    await recorder.shift(path, action, random.below(blocks + 1) * blockBytes, length);
+  }
+
   /** A commit that goes on while more happens. */
   #syncInBackground(): Promise<void> {
     this.#syncing = Promise.all([this.#syncing, this.recorder.sync()]).then(() => {});
@@ -243,23 +267,22 @@ class RandomWorkload {
   }
 }
 
-/** What not all random workloads do. */
+/** What not all random workloads do: the others stay what they were. */
 export interface RandomOptions {
+  /** Also files made without a name, whiteouts and flags. */
   readonly withInodes: boolean;
+  /** Also FITRIM. */
   readonly withDiscard: boolean;
+  /** Also copies from file to file, and ranges taken out and put in. */
+  readonly withRanges: boolean;
 }
 
-/**
- * @param withInodes also files made without a name, whiteouts and flags: the other workloads stay
- * what they were
- * @param withDiscard also FITRIM
- */
 export async function runRandom(
   recorder: Recorder,
   random: SeededRandom,
-  { withInodes, withDiscard }: RandomOptions,
+  options: RandomOptions,
 ): Promise<void> {
-  const workload = new RandomWorkload(recorder, random, withInodes, withDiscard);
+  const workload = new RandomWorkload(recorder, random, options);
   const width = random.pick([1, 2, 4]);
   if (random.chance(0.6)) await fill(recorder, random.pick([5, 10, 20]));
   let left = STEPS;

@@ -26,8 +26,8 @@ import { emptyAttributes } from '../../src/fuse/encoding.ts';
 import type { DeviceEvent } from '../../src/sim/crash-image.ts';
 import { aclBytes } from '../suite/acl-bytes.ts';
 import { type ContentChange, Model, type ModelNode, type NodeAttributes, parentOf } from './model.ts';
-import { fillPattern } from './patterns.ts';
-import { attributesOf } from './recovered-tree.ts';
+import { Patterns } from './patterns.ts';
+import { attributesOf, readContents } from './recovered-tree.ts';
 
 const CALLER: Caller = { uid: 1000, gid: 1000, umask: 0 };
 const encoder = new TextEncoder();
@@ -65,6 +65,13 @@ export interface WriteStyle {
   readonly keepTimes?: boolean;
 }
 
+/** Bytes of a file. */
+export interface FileRange {
+  readonly path: string;
+  readonly offsetBytes: number;
+  readonly lengthBytes: number;
+}
+
 interface PatternWrite extends WriteStyle {
   readonly inode: number;
   readonly offset: number;
@@ -76,6 +83,7 @@ const RIGHTS = ['---', '--x', '-w-', '-wx', 'r--', 'r-x', 'rw-', 'rwx'] as const
 
 export class Recorder {
   readonly model = new Model();
+  readonly patterns = new Patterns();
   readonly marks: DurableMark[] = [];
   /** Errors that operations ended with, by code: for the summary. */
   readonly refused = new Map<string, number>();
@@ -87,7 +95,6 @@ export class Recorder {
   readonly #truncating = new Set<number>();
   /** Places in the device log at which versions came to be. */
   readonly versionPositions: number[] = [0];
-  #nextPattern = 1;
   #nextValue = 1;
   unmounted = false;
 
@@ -95,10 +102,6 @@ export class Recorder {
     readonly device: RecordingDevice,
     readonly volume: Volume,
   ) {}
-
-  get patterns(): number {
-    return this.#nextPattern - 1;
-  }
 
   #version(): void {
     this.model.commitVersion();
@@ -182,7 +185,7 @@ export class Recorder {
     );
     if (!made) return false;
     const node = model.make(parentOf(path), 'file', attributes);
-    const pattern = this.#nextPattern++;
+    const pattern = this.patterns.next();
     const change = model.beginChange(node.id, pattern, 0, lengthBytes, this.device.log.length);
     const thrown = await this.#send({ inode, offset: 0, length: lengthBytes, pattern }, (failure) => {
       if (failure === undefined) this.#endWrite(node.id, lengthBytes, change);
@@ -415,7 +418,7 @@ export class Recorder {
     if (!node) return false;
     const { id } = node;
     const endByte = offset + length;
-    const pattern = this.#nextPattern++;
+    const pattern = this.patterns.next();
     const change = this.model.beginChange(id, pattern, offset, endByte, this.device.log.length);
     const open: OpenWrite = { id, endByte, change, answered: false };
     if (style.early) this.#openWrites.push(open);
@@ -481,7 +484,7 @@ export class Recorder {
     const { inode, offset, length, pattern } = what;
     return new Promise((resolve) => {
       const memory = this.device.allocateMemory(length + 2 * this.volume.blockBytes + 8192);
-      fillPattern(memory.bytes.subarray(4096, 4096 + length), offset, pattern);
+      this.patterns.fill(memory.bytes.subarray(4096, 4096 + length), offset, pattern);
       const request: WriteRequest = {
         inode,
         offsetBytes: offset,
@@ -540,6 +543,115 @@ export class Recorder {
     } finally {
       this.#setBusy(id, -1);
     }
+  }
+
+  /** What the file holds now. */
+  async #contentOf(path: string): Promise<Uint8Array> {
+    const inode = this.inodeOf(path);
+    const attributes = emptyAttributes();
+    await this.volume.run((tx) => this.volume.readAttributes(tx, inode, attributes));
+    const { sizeBytes } = attributes;
+    const [content = new Uint8Array(0)] = await readContents(this.volume, this.device, [
+      { path, inode, sizeBytes },
+    ]);
+    return content;
+  }
+
+  /** No data of these files may be on its way, and none comes in meanwhile. */
+  async #holding(paths: readonly string[], action: () => Promise<boolean>): Promise<boolean> {
+    if (!paths.every((path) => this.#file(path) !== undefined && this.isQuiet(path))) return false;
+    const ids = new Set(paths.map((path) => this.model.get(path).id));
+    for (const id of ids) {
+      this.#setBusy(id, 1);
+      this.#truncating.add(id);
+    }
+    try {
+      return await action();
+    } finally {
+      for (const id of ids) {
+        this.#setBusy(id, -1);
+        this.#truncating.delete(id);
+      }
+    }
+  }
+
+  /**
+   * Bytes of a file become those of another, or of another place in it. Does nothing if data of
+   * either is on its way.
+   */
+  copy(from: FileRange, to: string, toBytes: number): Promise<boolean> {
+    return this.#holding([from.path, to], async () => {
+      const inodes = { from: this.inodeOf(from.path), to: this.inodeOf(to) };
+      const { id } = this.model.get(to);
+      const end = from.offsetBytes + from.lengthBytes;
+      const content = (await this.#contentOf(from.path)).subarray(from.offsetBytes, end);
+      if (content.length === 0) return false;
+      const endByte = toBytes + content.length;
+      const pattern = this.patterns.literal(toBytes, content);
+      const change = this.model.beginChange(id, pattern, toBytes, endByte, this.device.log.length);
+      // A short one is answered early, and each stretch of data is a write.
+      const open: OpenWrite = { id, endByte, change, answered: false };
+      this.#openWrites.push(open);
+      this.#allowSizesOfCopy(id, toBytes, endByte, from.offsetBytes);
+      const style = { updateTimes: true, killPrivileges: false };
+      const request = { ...inodes, fromBytes: from.offsetBytes, toBytes, lengthBytes: content.length };
+      const done = await this.volume.copyRange({ ...request, ...style }).catch((thrown: unknown) => {
+        if (!this.#isRefusal(thrown)) throw thrown;
+        return 0;
+      });
+      open.answered = done === content.length;
+      if (open.answered) return true;
+      this.#forgetOpen(open);
+      await this.#takeBack(open, inodes.to);
+      return false;
+    });
+  }
+
+  /** Between the stretches of a copy, and between the pieces of one. */
+  #allowSizesOfCopy(id: number, toBytes: number, endByte: number, fromBytes: number): void {
+    const { blockBytes } = this.volume;
+    const sizes = new Set(this.model.sizeState(id).sizes);
+    const smallest = Math.min(...sizes);
+    const ends = [endByte];
+    for (let at = toBytes - (toBytes % blockBytes); at < endByte; at += blockBytes) ends.push(at);
+    for (let at = toBytes - (fromBytes % blockBytes); at < endByte; at += blockBytes) ends.push(at);
+    for (const end of ends) if (end > smallest) sizes.add(end);
+    this.model.setSizes(id, sizes);
+    this.#version();
+  }
+
+  /**
+   * Takes a range out of the file, or puts a hole into it. Does nothing if data of the file is on
+   * its way. After a crash the hole may be anywhere behind, and the end where it was or will be.
+   */
+  shift(path: string, action: 'collapse' | 'insert', offset: number, lengthBytes: number): Promise<boolean> {
+    return this.#holding([path], async () => {
+      const { model, patterns } = this;
+      const { id } = model.get(path);
+      const before = await this.#contentOf(path);
+      const isCollapse = action === 'collapse';
+      const sizeBytes = before.length + (isCollapse ? -lengthBytes : lengthBytes);
+      if (isCollapse ? offset + lengthBytes >= before.length : offset >= before.length) return false;
+      const rest = new Uint8Array(sizeBytes - offset);
+      if (isCollapse) rest.set(before.subarray(offset + lengthBytes));
+      else rest.set(before.subarray(offset), lengthBytes);
+      const position = this.device.log.length;
+      const passing = model.beginChange(id, 0, offset, Number.MAX_SAFE_INTEGER, position);
+      const literal = patterns.literal(offset, rest);
+      const changes = [
+        model.beginChange(id, literal, offset, sizeBytes, position),
+        model.beginChange(id, 0, sizeBytes, Number.MAX_SAFE_INTEGER, position),
+      ];
+      const { truncations } = model.sizeState(id);
+      model.setSizes(id, [before.length, sizeBytes], truncations + 1);
+      this.#version();
+      if (!(await this.#fallocate(path, action, offset, lengthBytes))) return false;
+      model.setSizes(id, [sizeBytes]);
+      passing.goneTick = ++model.tick;
+      for (const change of changes) change.endTick = model.tick;
+      this.#version();
+      return true;
+    });
   }
 
   /**

@@ -55,25 +55,6 @@ async function metadataBecomesData(recorder: Recorder): Promise<void> {
   await recorder.sync();
 }
 
-/**
- * The same over and over, so that one round or another meets a checkpoint that is still writing what
- * the round before left to it.
- */
-async function metadataBecomesDataAgain(recorder: Recorder): Promise<void> {
-  const { blockBytes } = recorder.volume;
-  await recorder.unlink('/filler');
-  for (let round = 0; round < 10; round++) {
-    for (const path of LONG_NAMES) await recorder.symlink('t'.repeat(1500), path);
-    await recorder.sync();
-    for (const path of LONG_NAMES) await recorder.unlink(path);
-    await recorder.sync();
-    await recorder.write('/A/foo', 0, (3 + round) * blockBytes);
-    await recorder.sync();
-    await recorder.truncate('/A/foo', 0);
-  }
-  await recorder.sync();
-}
-
 async function turns(count: number): Promise<void> {
   for (let i = 0; i < count; i++) await Promise.resolve();
 }
@@ -103,6 +84,30 @@ async function truncateInSteps(recorder: Recorder, delay: number): Promise<void>
   const truncated = recorder.truncate('/pieces', 10);
   await turns(delay);
   await Promise.all([truncated, recorder.sync()]);
+}
+
+/** A file in many pieces loses a range, or gets one, and a commit comes in the midst of it. */
+async function shiftInSteps(recorder: Recorder, action: 'collapse' | 'insert', delay: number): Promise<void> {
+  const { blockBytes } = recorder.volume;
+  await recorder.unlink('/filler');
+  await recorder.create('/pieces');
+  for (let i = 0; i < 24; i++) await recorder.write('/pieces', 2 * i * blockBytes, blockBytes);
+  await recorder.sync();
+  const shifted = recorder.shift('/pieces', action, 3 * blockBytes, 2 * blockBytes);
+  await turns(delay);
+  await Promise.all([shifted, recorder.sync()]);
+  await recorder.sync();
+}
+
+/** A file is copied to one that nobody waits for, and both become others at once. */
+async function copyThenChange(recorder: Recorder): Promise<void> {
+  const { blockBytes } = recorder.volume;
+  const whole = { path: '/B/foo', offsetBytes: 0, lengthBytes: 6 * blockBytes };
+  await recorder.copy(whole, '/A/foo', 0);
+  await Promise.all([recorder.unlink('/B/foo'), recorder.sync()]);
+  await recorder.copy({ path: '/A/foo', offsetBytes: 30, lengthBytes: 900 }, '/A/foo', 7 * blockBytes);
+  await recorder.write('/foo', 0, 3 * blockBytes);
+  await recorder.sync();
 }
 
 /** Two files that grew in turn go to places of their own, one of them while it is written to. */
@@ -188,7 +193,14 @@ export const SCENARIOS: readonly Scenario[] = [
   ),
   ...[0, 6].map(discarding),
   scenario('trim-beside-writes', SMALL_JOURNAL, false, trimBesideWrites),
-  scenario('metadata-becomes-data-again', SMALL_JOURNAL, true, metadataBecomesDataAgain),
+  ...(['collapse', 'insert'] as const).flatMap((action) =>
+    [0, 9].map((delay) =>
+      scenario(`${action}-in-steps-${delay}`, SMALL_JOURNAL, false, (recorder) =>
+        shiftInSteps(recorder, action, delay),
+      ),
+    ),
+  ),
+  scenario('copy-then-change', LARGE_JOURNAL, false, copyThenChange),
 ];
 
 /** Runs it. @returns where in the device log it began */

@@ -140,7 +140,11 @@ async function recordRandom(seed: number): Promise<Recorded> {
   const allocator = seed % 2 === 0 ? groupAndGoal : DEFAULT_ALLOCATOR;
   const withDiscard = seed % 4 === 1;
   const body = async (recorder: Recorder) => {
-    await runRandom(recorder, random, { withInodes: seed % 4 === 3, withDiscard });
+    await runRandom(recorder, random, {
+      withInodes: seed % 4 === 3,
+      withDiscard,
+      withRanges: seed % 4 === 2,
+    });
     return 0;
   };
   return recordOn(await formattedDisk(shape), reorder, body, { allocator, discard: withDiscard });

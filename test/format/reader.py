@@ -2,7 +2,8 @@
 
     reader.py IMAGE     one JSON object:
                         {"replayed": [transactions, blocks], "free": blocks,
-                         "files": [[path, type, size, sha1], ...], "attributes": [[path, name, sha1], ...]}
+                         "files": [[path, type, size, sha1], ...], "attributes": [[path, name, sha1], ...],
+                         "quotas": [[kind, id, blocks, inodes, soft, hard, soft, hard], ...]}
 
 Shares no code with src/, in another language on purpose. Section numbers are those of the document. Any assertion that fails is a
 difference between the two.
@@ -14,8 +15,8 @@ import sys
 
 MASK = 0xFFFFFFFF
 SUPERBLOCK, ROOT, BITMAP, SUMMARY, INODES, EXTENT_NODE, DIRECTORY_NODE, SYMLINK = 1, 2, 3, 4, 6, 7, 8, 9
-ATTRIBUTE_NODE = 11
-TREE_KINDS = {EXTENT_NODE: 1, DIRECTORY_NODE: 2, ATTRIBUTE_NODE: 3}
+ATTRIBUTE_NODE, QUOTA_NODE = 11, 15
+TREE_KINDS = {EXTENT_NODE: 1, DIRECTORY_NODE: 2, ATTRIBUTE_NODE: 3, QUOTA_NODE: 4}
 DESCRIPTOR, HEAD, REVOKE, COMMIT = 10, 12, 13, 14
 HEADER, INODE, BODY = 64, 480, 336
 DIRECTORY_TYPE, REGULAR_TYPE, SYMLINK_TYPE = 0o4, 0o10, 0o12
@@ -95,6 +96,7 @@ class Volume:
         self.uuid, self.salt, self.secret = block[24:40], block[152:160], block[264:280]
         features = number(block, 96, 8)
         assert features & ~(ATTRIBUTES | UNWRITTEN_EXTENTS) == 0
+        self.has_quotas = number(block, 88, 8) & 1 != 0
         self.has_unwritten = features & UNWRITTEN_EXTENTS != 0
         self.has_attributes = features & ATTRIBUTES != 0
         self.attributes = []
@@ -105,6 +107,8 @@ class Volume:
         root = self.metadata(self.root_block, ROOT)
         assert number(root, 576, 8) <= self.blocks
         self.blocks = number(root, 576, 8)
+        self.quota_block, self.quota_kinds = number(root, 584, 8), number(root, 592, 4)
+        assert self.has_quotas or self.quota_block == self.quota_kinds == 0
         self.compute_geometry()
         table = (root, 64, 0)
         self.table = self.extents(table)
@@ -319,6 +323,19 @@ class Volume:
                 name = None
         assert name is None
 
+    def quotas(self):
+        """Section 13."""
+        if self.quota_block == 0:
+            return
+        root = self.metadata(self.quota_block, QUOTA_NODE)
+        assert number(root, 48, 8) == 0
+        for leaf, place, key in self.records(root, HEADER, QUOTA_NODE, 0):
+            kind, owner = divmod(key, 2**32)
+            assert kind in (1, 2, 3) and key != 3 * 2**32
+            fields = [number(leaf, place + at, 8) for at in range(8, 56, 8)]
+            assert any(fields)
+            yield [kind, owner, *fields]
+
     def walk(self, directory=1, path=""):
         for name, child, kind in self.entries(self.inode(directory)):
             inode = self.inode(child)
@@ -337,5 +354,6 @@ class Volume:
 
 volume = Volume(sys.argv[1])
 files = list(volume.walk())
-found = {"replayed": volume.replayed, "free": volume.free_blocks(), "files": files, "attributes": volume.attributes}
+found = {"replayed": volume.replayed, "free": volume.free_blocks(), "files": files, "attributes": volume.attributes,
+         "quotas": list(volume.quotas())}
 json.dump(found, sys.stdout)

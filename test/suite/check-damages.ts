@@ -17,6 +17,9 @@ import {
   Inode,
   NodeHeader,
   OwnerHeader,
+  QUOTA_KEYS_PER_KIND,
+  QuotaKind,
+  QuotaRecord,
   ROOT_INODE,
   SummaryEntry,
   SummaryHeader,
@@ -31,10 +34,29 @@ import {
   blockOf,
   type Damage,
   inodeField,
+  LAST,
   names,
   rootRecord,
   superblockField,
 } from './check-sample.ts';
+
+/** Changes the quota of somebody. */
+function quotaRecord(kind: number, id: number, change: (view: DataView, at: number) => void): Damage {
+  return async (image) => {
+    const key = kind * QUOTA_KEYS_PER_KIND + id;
+    for (const node of image.ofKind(BlockKind.quotaNode)) {
+      if (node.view.getUint8(HEADER_BYTES) !== 0) continue;
+      const at = image
+        .records(node, HEADER_BYTES)
+        .find((found) => QuotaRecord.key.get(node.view, found) === key);
+      if (at === undefined) continue;
+      change(node.view, at);
+      await node.seal();
+      return;
+    }
+    throw new Error(`no quota ${key}`);
+  };
+}
 
 /** What is done, and the codes that must be among the problems. */
 export const DAMAGES: [what: string, damage: Damage, codes: ProblemCode[]][] = [
@@ -176,7 +198,7 @@ export const DAMAGES: [what: string, damage: Damage, codes: ProblemCode[]][] = [
   ['entries', inodeField(() => names.many, Inode.size, 399), ['directory-size']],
   [
     'attributes in a block that is none',
-    inodeField(() => names.small, Inode.attributeBlock, 200),
+    inodeField(() => names.small, Inode.attributeBlock, LAST - 100),
     ['block-magic'],
   ],
   ['attributes outside', inodeField(() => names.small, Inode.attributeBlock, 2 ** 40), ['tree-child']],
@@ -285,6 +307,90 @@ export const DAMAGES: [what: string, damage: Damage, codes: ProblemCode[]][] = [
       await block.seal();
     },
     ['inode-inline-tail'],
+  ],
+
+  // Quotas.
+  [
+    'usage of a user',
+    quotaRecord(QuotaKind.user, 0, (view, at) => QuotaRecord.blocks.set(view, at, 9)),
+    ['quota-usage'],
+  ],
+  [
+    'inodes of a group',
+    quotaRecord(QuotaKind.group, 0, (view, at) => QuotaRecord.inodes.set(view, at, 9)),
+    ['quota-usage'],
+  ],
+  [
+    'usage of a user who has nothing',
+    quotaRecord(QuotaKind.user, 77, (view, at) => QuotaRecord.inodes.set(view, at, 1)),
+    ['quota-usage'],
+  ],
+  [
+    'a limit beyond all numbers',
+    quotaRecord(QuotaKind.user, 5, (view, at) => view.setUint8(at + QuotaRecord.hardBlocks.offset + 7, 1)),
+    ['quota-record'],
+  ],
+  [
+    'grace without a limit that is passed',
+    quotaRecord(QuotaKind.user, 6, (view, at) => QuotaRecord.inodeDeadline.set(view, at, 1_700_000_000)),
+    ['quota-deadline'],
+  ],
+  [
+    'grace before all times',
+    quotaRecord(QuotaKind.user, 6, (view, at) => QuotaRecord.blockDeadline.set(view, at, -1)),
+    ['quota-record'],
+  ],
+  [
+    'a quota of another user',
+    quotaRecord(QuotaKind.group, 0, (view, at) => QuotaRecord.key.set(view, at, 2 * QUOTA_KEYS_PER_KIND + 1)),
+    ['quota-usage'],
+  ],
+  [
+    'a quota of no kind',
+    quotaRecord(QuotaKind.group, 0, (view, at) => QuotaRecord.key.set(view, at, 9 * QUOTA_KEYS_PER_KIND)),
+    ['tree-key-order'],
+  ],
+  [
+    'no quotas, and yet counted',
+    blockOf(BlockKind.volumeRoot, ({ view }) => VolumeRoot.quotaBlock.set(view, 0, 0)),
+    ['quota-tree', 'space-unowned'],
+  ],
+  [
+    'quotas behind the end',
+    blockOf(BlockKind.volumeRoot, ({ view }) => VolumeRoot.quotaBlock.set(view, 0, 2 ** 40)),
+    ['quota-tree'],
+  ],
+  [
+    "quotas in somebody else's block",
+    async (image) => {
+      const root = image.first(BlockKind.volumeRoot);
+      VolumeRoot.quotaBlock.set(root.view, 0, image.first(BlockKind.directoryNode).number);
+      await root.seal();
+    },
+    ['quota-tree'],
+  ],
+  [
+    'quotas of unknown kinds',
+    blockOf(BlockKind.volumeRoot, ({ view }) => VolumeRoot.quotaKinds.set(view, 0, 15)),
+    ['quota-kinds'],
+  ],
+  [
+    'a node of the quotas',
+    async (image) => {
+      const leaf = image.ofKind(BlockKind.quotaNode).find(({ view }) => view.getUint8(HEADER_BYTES) === 0);
+      leaf?.bytes.fill(0xa5);
+      await leaf?.store();
+    },
+    ['block-magic'],
+  ],
+  [
+    'the root of the quotas',
+    async (image) => {
+      const root = image.ofKind(BlockKind.quotaNode).find(({ view }) => view.getUint8(HEADER_BYTES) === 1);
+      root?.bytes.fill(0xa5);
+      await root?.store();
+    },
+    ['block-magic'],
   ],
 
   // Orphan list.

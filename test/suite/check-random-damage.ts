@@ -4,11 +4,13 @@
 
 import { blockChecksum } from '../../src/check/metadata-block.ts';
 import { viewOf } from '../../src/common/bytes.ts';
+import { defaultFeatures } from '../../src/fs/format/features.ts';
 import {
   BlockHeader,
   BlockKind,
   HEADER_BYTES,
   MAGIC_BYTES,
+  QuotaKind,
   SUPERBLOCK_BYTES,
 } from '../../src/fs/format/format.ts';
 import { crashImage } from '../../src/sim/crash-image.ts';
@@ -55,6 +57,14 @@ async function fill(volume: TestVolume, files: number, blocks: number): Promise<
   await volume.link('/c/file number 1', '/a/second');
 }
 
+/** Many have something, and some may not have more than so much. */
+async function limit(volume: TestVolume, files: number): Promise<void> {
+  for (let i = 0; i < files; i += 3) {
+    await volume.change(`/a/b/file number ${i}`, { uid: i, gid: 2 * i });
+    if (i > 0) await volume.volume.quotas.setLimits(QuotaKind.user, i, { softBlocks: 1, hardInodes: i });
+  }
+}
+
 /** Fills the volume to the last block that it gives. */
 async function exhaust(volume: TestVolume): Promise<void> {
   const { blockBytes } = volume.volume;
@@ -74,9 +84,10 @@ async function made(
   isFull: boolean,
 ): Promise<MemoryDevice> {
   const device = new MemoryDevice(sizeBytes);
-  await formatted(device, blockBytes);
+  await formatted(device, blockBytes, undefined, sizeBytes, defaultFeatures().add('quota'));
   const volume = await TestVolume.open(device);
   await fill(volume, files, 60);
+  await limit(volume, files);
   if (isFull) await exhaust(volume);
   await volume.volume.unmount();
   return device.reopen();

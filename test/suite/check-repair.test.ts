@@ -16,10 +16,12 @@ import {
   HEADER_BYTES,
   INODE_BODY_OFFSET,
   Inode,
+  QuotaKind,
   Superblock,
   VOLUME_ROOT_INODE_OFFSET,
   VolumeState,
 } from '../../src/fs/format/format.ts';
+import { openVolume } from '../../src/fs/volume.ts';
 import { SimulatedDevice } from '../../src/sim/simulated-device.ts';
 import { DAMAGES } from './check-damages.ts';
 import {
@@ -28,6 +30,7 @@ import {
   type Damage,
   Image,
   inodeField,
+  LIMITED_USERS,
   makeSample,
   names,
   rootRecord,
@@ -212,6 +215,42 @@ describe('every damage of the tables', () => {
       if (!isSafe) refused++;
     }
     expect(refused).toBeGreaterThan(10);
+  });
+});
+
+describe('limits', () => {
+  const limitsAfter = async (damage: Damage) => {
+    const image = await new Image().load();
+    await damage(image);
+    expect((await repairVolume(image.device, 'all')).outcome).toBe('corrected');
+    const volume = await openVolume(image.device.reopen());
+    const { entries } = await volume.quotas.page(QuotaKind.user, 1, 1000);
+    await volume.unmount();
+    return entries.filter(
+      ({ id, blockLimits, inodeLimits }) => blockLimits.soft === id && inodeLimits.hard === 2 * id,
+    );
+  };
+
+  test('are kept when the volume root is gone, or the root of their tree', async () => {
+    expect(await limitsAfter(wipe(BlockKind.volumeRoot))).toHaveLength(LIMITED_USERS);
+    const wipeRoot: Damage = async (image) => {
+      for (const block of image.ofKind(BlockKind.quotaNode)) {
+        if (block.view.getUint8(HEADER_BYTES) > 0) block.bytes.fill(0);
+        await block.store();
+      }
+    };
+    expect(await limitsAfter(wipeRoot)).toHaveLength(LIMITED_USERS);
+  });
+
+  test('of one node go with it, and no others', async () => {
+    const wipeLeaf: Damage = async (image) => {
+      const leaf = image.ofKind(BlockKind.quotaNode).find(({ view }) => view.getUint8(HEADER_BYTES) === 0);
+      leaf?.bytes.fill(0);
+      await leaf?.store();
+    };
+    const left = await limitsAfter(wipeLeaf);
+    expect(left.length).toBeGreaterThan(LIMITED_USERS / 3);
+    expect(left.length).toBeLessThan(LIMITED_USERS);
   });
 });
 

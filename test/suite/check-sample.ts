@@ -3,6 +3,7 @@
 import { PromisedCompletion } from '../../src/aio/device.ts';
 import { blockChecksum } from '../../src/check/metadata-block.ts';
 import { viewOf } from '../../src/common/bytes.ts';
+import { defaultFeatures } from '../../src/fs/format/features.ts';
 import {
   BlockHeader,
   BlockKind,
@@ -14,6 +15,7 @@ import {
   MAGIC_BYTES,
   NodeHeader,
   OwnerHeader,
+  QuotaKind,
   ROOT_INODE,
   SUPERBLOCK_BYTES,
 } from '../../src/fs/format/format.ts';
@@ -28,6 +30,8 @@ export const SIZE = 8 * 1024 * 1024;
 export const LAST = SIZE / BLOCK - 1;
 /** Block of the backup superblock. */
 export const BACKUP = defaultJournalBlocks(BLOCK, SIZE / BLOCK) + 2;
+/** Users 1 and on who have nothing, and may not have more than so much: enough for several nodes. */
+export const LIMITED_USERS = 150;
 const caller = { uid: 0, gid: 0, umask: 0o022 };
 
 /** Inodes of the sample by what they are. */
@@ -198,6 +202,7 @@ export async function makeSample(): Promise<void> {
     nameSecret: new Uint8Array(16).fill(17),
     uid: 0,
     gid: 0,
+    features: defaultFeatures().add('quota'),
   });
   const volume = await openVolume(device, {});
   names.folder = await make(volume, ROOT_INODE, 'folder', FileType.directory);
@@ -213,6 +218,8 @@ export async function makeSample(): Promise<void> {
     volume.symlink(tx, ROOT_INODE, text('link'), text('x'.repeat(900)), caller),
   );
   await makeAttributes(volume, device);
+  for (let id = 1; id <= LIMITED_USERS; id++)
+    await volume.quotas.setLimits(QuotaKind.user, id, { softBlocks: id, hardInodes: 2 * id });
   await volume.unmount();
   sample = device.reopen();
 }

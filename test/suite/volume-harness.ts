@@ -5,6 +5,7 @@ import type {
   AttributeChanges,
   Attributes,
   Caller,
+  Claimant,
   ReadRequest,
   SpaceStatistics,
   WriteRequest,
@@ -12,6 +13,7 @@ import type {
 import { FileType, ROOT_INODE } from '../../src/fs/format/format.ts';
 import type { VolumeOptions } from '../../src/fs/life/volume-options.ts';
 import { formatVolume } from '../../src/fs/mkfs.ts';
+import type { Transaction } from '../../src/fs/transaction/transaction.ts';
 import { openVolume, type Volume } from '../../src/fs/volume.ts';
 import { emptyAttributes } from '../../src/fuse/encoding.ts';
 import { MemoryDevice } from '../../src/sim/memory-device.ts';
@@ -46,6 +48,9 @@ export class TestVolume {
   early = false;
   /** Writes come from a cache: what is lost of them is kept also when it is told. */
   fromCache = false;
+  /** Whose operations these are; nobody's are limited. */
+  asker: Claimant | undefined;
+  caller: Caller = CALLER;
 
   /** Who writes keeps the times of files himself, as the kernel's write-back cache does. */
   keepsTimes = false;
@@ -65,11 +70,16 @@ export class TestVolume {
     return new TestVolume(device, await openVolume(device, { commitSeconds: 0, thorough: true, ...options }));
   }
 
+  /** One transaction, asked for by `asker`. */
+  run<T>(body: (tx: Transaction) => T): Promise<T> {
+    return this.volume.run(body, this.asker);
+  }
+
   async resolve(path: string): Promise<number> {
     let inode = ROOT_INODE;
     for (const part of path.split('/').filter((name) => name !== '')) {
       const parent = inode;
-      inode = await this.volume.run((tx) => this.volume.lookup(tx, parent, encoder.encode(part)));
+      inode = await this.run((tx) => this.volume.lookup(tx, parent, encoder.encode(part)));
       if (inode === 0) throw fsError('ENOENT');
     }
     return inode;
@@ -82,8 +92,8 @@ export class TestVolume {
 
   async create(path: string, mode = FileType.regular | 0o644, deviceNumber = 0): Promise<number> {
     const [parent, name] = await this.#split(path);
-    return this.volume.run((tx) =>
-      this.volume.create(tx, parent, name, { mode, deviceNumber, caller: CALLER }),
+    return this.run((tx) =>
+      this.volume.create(tx, parent, name, { mode, deviceNumber, caller: this.caller }),
     );
   }
 
@@ -93,34 +103,34 @@ export class TestVolume {
 
   async symlink(target: string, path: string): Promise<number> {
     const [parent, name] = await this.#split(path);
-    return this.volume.run((tx) => this.volume.symlink(tx, parent, name, encoder.encode(target), CALLER));
+    return this.run((tx) => this.volume.symlink(tx, parent, name, encoder.encode(target), this.caller));
   }
 
   async readlink(path: string): Promise<string> {
     const inode = await this.resolve(path);
-    return decoder.decode(await this.volume.run((tx) => this.volume.readSymlink(tx, inode).slice()));
+    return decoder.decode(await this.run((tx) => this.volume.readSymlink(tx, inode).slice()));
   }
 
   async link(from: string, to: string): Promise<void> {
     const inode = await this.resolve(from);
     const [parent, name] = await this.#split(to);
-    await this.volume.run((tx) => this.volume.link(tx, inode, parent, name));
+    await this.run((tx) => this.volume.link(tx, inode, parent, name));
   }
 
   async unlink(path: string): Promise<void> {
     const [parent, name] = await this.#split(path);
-    await this.volume.run((tx) => this.volume.unlink(tx, parent, name));
+    await this.run((tx) => this.volume.unlink(tx, parent, name));
   }
 
   async rmdir(path: string): Promise<void> {
     const [parent, name] = await this.#split(path);
-    await this.volume.run((tx) => this.volume.removeDirectory(tx, parent, name));
+    await this.run((tx) => this.volume.removeDirectory(tx, parent, name));
   }
 
   async rename(from: string, to: string, flags = 0): Promise<void> {
     const [parent, name] = await this.#split(from);
     const [newParent, newName] = await this.#split(to);
-    await this.volume.run((tx) => this.volume.rename(tx, parent, name, newParent, newName, flags));
+    await this.run((tx) => this.volume.rename(tx, parent, name, newParent, newName, flags));
   }
 
   async list(path: string): Promise<string[]> {
@@ -129,7 +139,7 @@ export class TestVolume {
     let cookie = 0;
     for (;;) {
       const before = cookie;
-      const page = await this.volume.run((tx) => {
+      const page = await this.run((tx) => {
         const found: [string, number][] = [];
         this.volume.readDirectory(tx, inode, before, (name, _inode, _type, next) => {
           if (found.length === 50) return false;
@@ -150,7 +160,7 @@ export class TestVolume {
   }
 
   statInode(inode: number): Promise<Attributes> {
-    return this.volume.run((tx) => {
+    return this.run((tx) => {
       const into = emptyAttributes();
       this.volume.readAttributes(tx, inode, into);
       return into;
@@ -159,11 +169,11 @@ export class TestVolume {
 
   async change(path: string, changes: AttributeChanges): Promise<void> {
     const inode = await this.resolve(path);
-    await this.volume.run((tx) => this.volume.changeAttributes(tx, inode, changes));
+    await this.run((tx) => this.volume.changeAttributes(tx, inode, changes));
   }
 
   async truncate(path: string, sizeBytes: number): Promise<void> {
-    await this.volume.setSize(await this.resolve(path), sizeBytes, false);
+    await this.volume.setSize(await this.resolve(path), sizeBytes, false, this.asker);
   }
 
   async write(inode: number, offsetBytes: number, data: Uint8Array): Promise<void> {
@@ -186,6 +196,7 @@ export class TestVolume {
         killPrivileges: false,
         mayEndEarly: this.early,
         fromCache: this.fromCache,
+        isLimited: this.asker?.isLimited === true,
         finished: (thrown) =>
           thrown === undefined ? resolve(request.mustBeDurable === true) : reject(thrown),
       };
@@ -219,7 +230,7 @@ export class TestVolume {
   }
 
   statistics(): Promise<SpaceStatistics> {
-    return this.volume.run((tx) => {
+    return this.run((tx) => {
       const into = { blockBytes: 0, blocks: 0, freeBlocks: 0, inodes: 0, freeInodes: 0, maxNameBytes: 0 };
       this.volume.statistics(tx, into);
       return into;

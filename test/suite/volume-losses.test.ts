@@ -499,4 +499,21 @@ describe('ranges of a file that lacks data', () => {
     await expectSync(inode, undefined);
     same(await onDisk('/f', 200 * KIB), await volume.read(inode, 0, 200 * KIB));
   });
+
+  test('a small copy is not waited for: what is lost of it belongs to the target', async () => {
+    const content = data(16 * KIB, 1);
+    const inode = await make('/f', content);
+    const target = await make('/g', data(16 * KIB, 2));
+    const how = { updateTimes: true, killPrivileges: false };
+    const copy = { from: inode, fromBytes: 0, to: target, toBytes: 0, lengthBytes: 16 * KIB, ...how };
+    device.fault = failing(EIO);
+    expect(await volume.volume.copyRange(copy)).toBe(16 * KIB);
+    await quiet();
+    device.fault = WORKS;
+    await expectSync(inode, undefined);
+    await expectSync(target, 'EIO');
+    expect(await volume.volume.copyRange(copy)).toBe(16 * KIB);
+    await expectSync(target, undefined);
+    same(await onDisk('/g', 16 * KIB), content);
+  });
 });

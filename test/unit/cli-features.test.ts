@@ -62,7 +62,7 @@ test.each([
   ['unwritten^', 'unwritten^'],
 ])('mkfs -O %j is refused, and nothing is made', async (list, name) => {
   rmSync(image, { force: true });
-  const refusal = `quarry: --features: there is no feature '${name}': known are attributes, unwritten\n`;
+  const refusal = `quarry: --features: there is no feature '${name}': known are attributes, unwritten, quota\n`;
   expect(await mkfs('-O', list)).toEqual({ status: 2, out: '', err: refusal });
   expect(await mkfs('-O', '^unwritten', '-O', list)).toEqual({ status: 2, out: '', err: refusal });
   expect(existsSync(image)).toBe(false);

@@ -10,7 +10,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { FileType } from '../../src/fs/format/format.ts';
+import { defaultFeatures } from '../../src/fs/format/features.ts';
+import { FileType, QuotaKind } from '../../src/fs/format/format.ts';
 import { MemoryDevice } from '../../src/sim/memory-device.ts';
 import { SeededRandom } from '../../src/sim/seeded-random.ts';
 import { formatted, TestVolume } from '../suite/volume-harness.ts';
@@ -24,6 +25,7 @@ interface Found {
   free: number;
   files: [path: string, type: number, size: number, sha1: string][];
   attributes: [path: string, name: string, sha1: string][];
+  quotas: number[][];
 }
 
 let folder = '';
@@ -141,15 +143,38 @@ async function change(volume: TestVolume, expected: Expected): Promise<void> {
   expected.add('/many', FileType.directory, names.length, '');
 }
 
+/** Many have something, and some may not have more than so much. */
+async function giveAway(volume: TestVolume, expected: Expected): Promise<void> {
+  for (const [i, path] of [...expected.files.keys()].entries()) await volume.change(path, { uid: i * 977 });
+  for (let id = 1; id < 20; id++)
+    await volume.volume.quotas.setLimits(QuotaKind.project, id, { softBlocks: id, hardInodes: 100 * id });
+}
+
+async function quotasOf(device: MemoryDevice): Promise<number[][]> {
+  const { volume } = await TestVolume.open(device);
+  const found: number[][] = [];
+  for (const kind of Object.values(QuotaKind)) {
+    const { entries } = await volume.quotas.page(kind, 0, 10_000);
+    for (const { id, blocks, inodes, blockLimits, inodeLimits } of entries) {
+      const limits = [blockLimits.soft, blockLimits.hard, inodeLimits.soft, inodeLimits.hard];
+      found.push([kind, id, blocks, inodes, ...limits]);
+    }
+  }
+  await volume.unmount();
+  return found;
+}
+
 describe.each([1024, 4096])('blocks of %d', (blockBytes) => {
   test.each(SEEDS)('a reader made from the document finds what was written (seed %d)', async (seed) => {
     const random = new SeededRandom(seed);
     const expected = new Expected();
     const device = new MemoryDevice(24 * 1024 * 1024);
     // It grows to the rest of the device, with blocks of 1 KiB by a group.
-    await formatted(device, blockBytes, undefined, 14 * 1024 * 1024);
+    const features = defaultFeatures().add('quota');
+    await formatted(device, blockBytes, 256, 14 * 1024 * 1024, features);
     const volume = await TestVolume.open(device);
     await fill(volume, random, expected);
+    await giveAway(volume, expected);
     await volume.volume.sync();
     await volume.volume.grow(device.sizeBytes);
     await change(volume, expected);
@@ -167,6 +192,8 @@ describe.each([1024, 4096])('blocks of %d', (blockBytes) => {
     expect(clean.replayed).toEqual([0, 0]);
     expect(sorted(clean.files)).toEqual(expected.sorted());
     expect(sortedAttributes(clean.attributes)).toEqual(expected.sortedAttributes());
+    expect(clean.quotas.length).toBeGreaterThan(40);
+    expect(clean.quotas).toEqual(await quotasOf(device.clone()));
     expect(clean.free).toBeGreaterThanOrEqual(freeBlocks);
     // What was unlinked may still be given back, inode by inode.
     expect(crashed.free).toBeLessThanOrEqual(clean.free);

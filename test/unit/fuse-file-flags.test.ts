@@ -58,7 +58,7 @@ function answerOf({ error, body }: Reply): Buffer {
 describe('the ioctls', () => {
   test('have the bits of the volume, one by one', () => {
     expect(Object.values(InodeFlag).filter((flag) => flag !== InodeFlag.inlineData)).toEqual(OWN);
-    const generic = [0x10, 0x20, 0x40, 0x80, 0x8, 0x10000, 0x20000];
+    const generic = [0x10, 0x20, 0x40, 0x80, 0x8, 0x10000, 0x20000, 0x2000_0000];
     for (const [at, own] of OWN.entries()) {
       answerOf(ioctl(SETFLAGS, u32(generic[at] as number), 0));
       expect(filesystem.calls.at(-1)).toEqual(['changeFlags', 2, { flags: own }]);
@@ -84,10 +84,10 @@ describe('the ioctls', () => {
 
   test('refuse what there is not here', () => {
     const refused = (command: number, given: Buffer) => ioctl(command, given, 0).error;
-    for (const flag of [0x1, 0x4, 0x4000, 0x2000_0000]) {
+    for (const flag of [0x1, 0x4, 0x4000, 0x1000_0000]) {
       expect(refused(SETFLAGS, u32(flag))).toBe(-Errno.EOPNOTSUPP);
     }
-    expect(refused(FSSETXATTR, u32(0x200, 0, 0, 0, 0, 0, 0))).toBe(-Errno.EOPNOTSUPP);
+    expect(refused(FSSETXATTR, u32(0x100, 0, 0, 0, 0, 0, 0))).toBe(-Errno.EOPNOTSUPP);
     expect(refused(FSSETXATTR, u32(0, 4096, 0, 0, 0, 0, 0))).toBe(-Errno.EOPNOTSUPP);
     expect(refused(SETFLAGS, Buffer.alloc(2))).toBe(-Errno.EINVAL);
     expect(ioctl(GETFLAGS, Buffer.alloc(0), 2).error).toBe(-Errno.EINVAL);

@@ -35,6 +35,8 @@ describe('mount options', () => {
       acl: true,
       userAttributes: true,
       directoryGroups: false,
+      quota: true,
+      expectedQuotas: [],
       recovery: true,
       record: undefined,
       recordHashNames: false,

@@ -146,10 +146,11 @@ describe('answers', () => {
       record: () => 1,
       watch: () => 1,
       defrag: () => 1,
+      quota: () => 1,
     };
     answers.attach(functions);
     for (const [name, { number, ownerOnly }] of Object.entries(QUESTIONS)) {
-      expect(ownerOnly, name).toBe(!['identify', 'stat', 'defrag'].includes(name));
+      expect(ownerOnly, name).toBe(!['identify', 'stat', 'defrag', 'quota'].includes(name));
       for (const [uid, allowed] of [
         [0, true],
         [OWNER, true],

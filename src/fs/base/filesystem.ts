@@ -20,7 +20,16 @@ export interface TransactionHandle {
   readonly mustBeDurable?: boolean;
 }
 
-export interface Operation<Tx = TransactionHandle> {
+/** Who asks for something that may take space. */
+export interface Claimant {
+  /**
+   * Limits of quotas hold for it, as they do for whoever is not root. Asked when one is reached.
+   * Default: false.
+   */
+  readonly isLimited?: boolean;
+}
+
+export interface Operation<Tx = TransactionHandle> extends Claimant {
   /** Does the work; throws `FsError` for the user, `CorruptionError` for the disk. */
   perform(tx: Tx): void;
   /**
@@ -53,6 +62,8 @@ export const FileFlag = {
   synchronousDirectory: 64,
   /** Directories in this one have nothing to do with each other. */
   topDirectory: 128,
+  /** What is made in this directory is of its project. */
+  inheritsProject: 256,
 } as const;
 
 /**
@@ -176,7 +187,7 @@ export interface ReadRequest {
  * One write: `lengthBytes` bytes stand in `memory` at `memoryOffset`, page-aligned, followed by 2
  * blocks of room that the filesystem may use. All or nothing.
  */
-export interface WriteRequest {
+export interface WriteRequest extends Claimant {
   readonly inode: number;
   readonly offsetBytes: number;
   readonly lengthBytes: number;
@@ -250,7 +261,7 @@ export interface TrimRequest {
  */
 export type FallocateAction = 'allocate' | 'punch' | 'zero' | 'collapse' | 'insert';
 
-export interface FallocateRequest {
+export interface FallocateRequest extends Claimant {
   readonly inode: number;
   readonly action: FallocateAction;
   readonly offsetBytes: number;
@@ -279,7 +290,7 @@ export interface SeekAnswer {
 }
 
 /** Bytes of a file that those of another one, or of the same elsewhere, become. */
-export interface CopyRequest {
+export interface CopyRequest extends Claimant {
   readonly from: number;
   readonly fromBytes: number;
   readonly to: number;
@@ -373,7 +384,8 @@ export interface FileSystem<Tx extends TransactionHandle = TransactionHandle> {
    * during the visit only.
    */
   readDirectory(tx: Tx, inode: number, cookie: number, visit: EntryVisitor): void;
-  statistics(tx: Tx, into: SpaceStatistics): void;
+  /** @param inode whose limits count as the size, if it is a directory that gives a project */
+  statistics(tx: Tx, into: SpaceStatistics, inode?: number): void;
 
   /**
    * Where the file's data lies, from a block of the file on: each stretch of its blocks that lies
@@ -390,7 +402,7 @@ export interface FileSystem<Tx extends TransactionHandle = TransactionHandle> {
   read(request: ReadRequest): void;
   write(request: WriteRequest): void;
   /** Truncates or extends to `sizeBytes`; `security.capability` goes. EFBIG, EISDIR, EINVAL. */
-  setSize(inode: number, sizeBytes: number, killPrivileges: boolean): Promise<void>;
+  setSize(inode: number, sizeBytes: number, killPrivileges: boolean, asker?: Claimant): Promise<void>;
   /**
    * fallocate(2). It may be done in part when it fails; each part is whole.
    * @throws FsError EINVAL, EFBIG, EISDIR, ENODEV, ENOSPC, EROFS, EIO; EOPNOTSUPP where the volume

@@ -143,7 +143,11 @@ class Copy {
         memoryOffset: 0,
         updateTimes,
         killPrivileges,
-        mayEndEarly: false,
+        isLimited: request.isLimited === true,
+        // A small file is not waited for, as it would not be if the kernel had copied it into its
+        // cache. Of a longer copy the next step is read meanwhile.
+        mayEndEarly: at === 0,
+        fromCache: false,
         finished: (thrown) => (thrown === undefined ? resolve() : reject(thrown)),
       });
       context.device.submit();

@@ -8,7 +8,7 @@
  */
 import { PromisedCompletion } from '../../aio/device.ts';
 import { CorruptionError, fsError, fsErrorFromNumber } from '../base/errors.ts';
-import type { Operation } from '../base/filesystem.ts';
+import type { Claimant, Operation } from '../base/filesystem.ts';
 import type { BlockNumber, FileBlock } from '../base/numbers.ts';
 import { FILE_TYPE_MASK, FileType, MAX_FILE_BYTES, ROOT_INODE, TreeKind } from '../format/format.ts';
 import { requireChangeable } from '../inodes/file-flags.ts';
@@ -176,6 +176,8 @@ class Resize {
      * reason; or what the inode holds itself moves out, where it need not.
      */
     readonly manner: 'truncate' | 'move' | 'leaveBody',
+    /** Whose the block is that data may need which leaves the inode. */
+    readonly asker?: Claimant,
   ) {}
 
   async run(): Promise<void> {
@@ -196,7 +198,10 @@ class Resize {
   }
 
   #step<T>(body: (tx: Transaction, inode: InodeRef) => T): Promise<T> {
-    const operation = new PromisedOperation((tx) => body(tx, this.context.table.get(tx, this.inode)));
+    const operation = new PromisedOperation(
+      (tx) => body(tx, this.context.table.get(tx, this.inode)),
+      this.asker,
+    );
     this.context.runner.execute(operation);
     this.context.device.submit();
     return operation.promise;
@@ -332,8 +337,13 @@ class Resize {
 }
 
 /** What the inode holds itself moves to block 0. For a caller who has the whole file. */
-export function leaveBody(context: WriteContext, inode: number, size: number): Promise<void> {
-  return new Resize(context, inode, size, false, 'leaveBody').run();
+export function leaveBody(
+  context: WriteContext,
+  inode: number,
+  size: number,
+  asker?: Claimant,
+): Promise<void> {
+  return new Resize(context, inode, size, false, 'leaveBody', asker).run();
 }
 
 /** Does what needs the whole file, when nobody else has a part of it. */
@@ -365,16 +375,20 @@ export async function withRange(
   }
 }
 
-/** truncate(2). @throws EFBIG, EISDIR, EINVAL, ENOSPC, EIO; EPERM by the flags of the inode */
+/**
+ * truncate(2).
+ * @throws EFBIG, EISDIR, EINVAL, ENOSPC, EDQUOT, EIO; EPERM by the flags of the inode
+ */
 export async function resizeFile(
   context: WriteContext,
   inode: number,
   size: number,
   killPrivileges: boolean,
+  asker?: Claimant,
 ): Promise<void> {
   if (!(size >= 0 && size <= MAX_FILE_BYTES)) throw fsError(size < 0 ? 'EINVAL' : 'EFBIG');
   await withWholeFile(context, inode, () =>
-    new Resize(context, inode, size, killPrivileges, 'truncate').run(),
+    new Resize(context, inode, size, killPrivileges, 'truncate', asker).run(),
   );
 }
 

@@ -23,10 +23,11 @@
  * extent becomes data first (zero-out.ts), which takes none.
  */
 import type { IoCompletion, Memory } from '../../aio/device.ts';
-import { FsError, fsError, fsErrorFromNumber } from '../base/errors.ts';
+import { type ErrnoName, FsError, fsError, fsErrorFromNumber } from '../base/errors.ts';
 import { FileFlag, type Operation, type WriteRequest } from '../base/filesystem.ts';
 import { MOST_EARLY_BYTES } from '../base/limits.ts';
 import { MAX_FILE_BYTES, TreeKind } from '../format/format.ts';
+import type { HeldUsage } from '../inodes/quotas.ts';
 import type { Transaction } from '../transaction/transaction.ts';
 import {
   blocksOf,
@@ -49,6 +50,8 @@ import { zeroOut } from './zero-out.ts';
 
 /** An unwritten extent may become three. */
 const RECORDS_PER_CONVERSION = 3;
+
+const NO_ROOM: ReadonlySet<ErrnoName> = new Set(['ENOSPC', 'EDQUOT']);
 
 type Phase = 'plan' | 'fill' | 'transfer' | 'record';
 
@@ -91,6 +94,10 @@ class WriteTask implements Operation<Transaction>, IoCompletion, LockHolder, Wri
   #announced = 0;
   /** Blocks that are held for nodes of the tree. */
   #heldNodes = 0;
+  /** Blocks that limits were asked for, for whom, … */
+  #quota: HeldUsage | undefined;
+  /** … and whether they count as used by now. */
+  #isHeld = false;
   /** Blocks that the running record adds, those of the tree as well. */
   #grown = 0;
 
@@ -138,10 +145,19 @@ class WriteTask implements Operation<Transaction>, IoCompletion, LockHolder, Wri
     else {
       this.#dropsCapability = !this.#fromCache && this.context.attributes.hasCapability(tx, inode);
       this.#outcome = this.#plan.make(tx, inode, this.#wide, this.#zeroedOut);
+      this.#quota = this.#outcome === 'transfer' ? this.#planQuota(tx, inode) : undefined;
       this.#mustBeDurable = (fileFlagsOf(inode) & FileFlag.synchronous) !== 0;
       if (this.#outcome === 'body') this.#writeBody(tx, inode);
       else if (this.#updateTimes && this.#mayAnswerEarly) this.#stampNow(tx, inode);
     }
+  }
+
+  /** @throws EDQUOT */
+  #planQuota(tx: Transaction, inode: InodeRef): HeldUsage | undefined {
+    const { quotas } = this.context;
+    if (quotas === undefined || this.#plan.freshBlocks === 0) return undefined;
+    quotas.askedBy(this.#request);
+    return quotas.planned(tx, inode, this.#plan.freshBlocks);
   }
 
   /**
@@ -161,6 +177,8 @@ class WriteTask implements Operation<Transaction>, IoCompletion, LockHolder, Wri
     else if (this.#outcome === 'zeroOut') this.#zeroOut();
     else {
       if (this.#plan.nodes > 0) this.#hold(this.#plan.nodes);
+      if (this.#quota !== undefined) this.context.quotas?.hold(this.#quota);
+      this.#isHeld = this.#quota !== undefined;
       if (this.#stamped) this.#leaveStamps();
       this.#fill();
     }
@@ -198,10 +216,15 @@ class WriteTask implements Operation<Transaction>, IoCompletion, LockHolder, Wri
     locks.acquire(this.#inode, 0, WHOLE_FILE, this);
   }
 
+  #releaseQuota(blocks: number): void {
+    if (this.#quota !== undefined) this.context.quotas?.release(this.#quota, blocks);
+  }
+
   #close(thrown: unknown): void {
     this.#announce(-this.#announced);
     if (this.#underWay) this.context.underWay.end(this.#inode, this.#plan);
     if (this.#heldNodes > 0) this.#hold(-this.#heldNodes);
+    if (this.#isHeld) this.#releaseQuota(Number.POSITIVE_INFINITY);
     if (this.#scratch) this.context.scratch.give(this.#scratch);
     this.#account(thrown);
     this.context.locks.release(this.#inode, this);
@@ -232,7 +255,7 @@ class WriteTask implements Operation<Transaction>, IoCompletion, LockHolder, Wri
 
   #lose(thrown: unknown, from: number): void {
     const { offsetBytes, endByte: to, skew } = this.#plan;
-    const noRoom = this.#phase === 'plan' && thrown instanceof FsError && thrown.code === 'ENOSPC';
+    const noRoom = this.#phase === 'plan' && thrown instanceof FsError && NO_ROOM.has(thrown.code);
     const at = this.memoryOffset + (this.#moved ? skew : 0) - offsetBytes;
     const data = this.memory.bytes.subarray(at + from, at + to);
     this.context.lost.failed({ inode: this.#inode, from, to, thrown, noRoom, data });
@@ -421,6 +444,7 @@ class WriteTask implements Operation<Transaction>, IoCompletion, LockHolder, Wri
       return;
     }
     this.#spaceRecorded();
+    if (this.#isHeld) this.#releaseQuota(this.#grown);
     this.#recorded = this.#recording;
     if (this.#recorded < this.#plan.segments.length) this.context.runner.execute(this);
     else this.#close(undefined);

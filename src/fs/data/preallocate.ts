@@ -39,7 +39,10 @@ export class Preallocation {
     this.#end = Math.ceil(this.#endByte / context.blockBytes);
   }
 
-  /** Under the lock of the whole file. @throws FsError ENOSPC, EISDIR, EINVAL, EROFS, EIO */
+  /**
+   * Under the lock of the whole file.
+   * @throws FsError ENOSPC, EDQUOT, EISDIR, EINVAL, EROFS, EIO
+   */
   async run(): Promise<void> {
     try {
       await this.#run();
@@ -49,7 +52,7 @@ export class Preallocation {
   }
 
   async #run(): Promise<void> {
-    const { size, capacity } = await transact(this.context, (tx) => this.#look(tx));
+    const { size, capacity } = await transact(this.context, (tx) => this.#look(tx), this.request);
     if (this.#endByte > capacity) await this.#takeAll(size, capacity > 0);
     if (this.#endByte > size && !this.request.keepSize)
       await resizeLocked(this.context, this.request.inode, this.#endByte);
@@ -57,20 +60,22 @@ export class Preallocation {
 
   /** The size of the file, and how much its inode can hold itself: 0 if it does not. */
   #look(tx: Transaction): { size: number; capacity: number } {
-    const { table, space } = this.context;
+    const { table, space, quotas } = this.context;
     const inode = table.get(tx, this.request.inode);
     requireRegular(inode);
     if (tx.readOnly) throw tx.refusal();
     // It may have some of the blocks, but no more than all that it has.
-    if (this.#end - this.#first - blocksOf(inode) > space.availableBlocks) throw fsError('ENOSPC');
+    const blocks = this.#end - this.#first - blocksOf(inode);
+    if (blocks > space.availableBlocks) throw fsError('ENOSPC');
+    if (blocks > 0) quotas?.planned(tx, inode, blocks);
     return { size: sizeOf(inode), capacity: isInline(inode) ? inlineCapacity(inode) : 0 };
   }
 
   async #takeAll(size: number, isInBody: boolean): Promise<void> {
     const { context, request } = this;
-    if (isInBody) await leaveBody(context, request.inode, size);
+    if (isInBody) await leaveBody(context, request.inode, size, request);
     try {
-      await inSteps(context, this.#first, this.#end, (tx, at) => this.#take(tx, at));
+      await inSteps(context, this.#first, this.#end, (tx, at) => this.#take(tx, at), request);
     } catch (thrown) {
       if (isInBody) await resizeLocked(context, request.inode, size).catch(() => {});
       throw thrown;

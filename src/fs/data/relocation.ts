@@ -71,6 +71,13 @@ export class Relocation {
     }
   }
 
+  /** Moves the tree of quotas, if there is one. @throws as `move` */
+  async moveQuotas(): Promise<void> {
+    const { quotas } = this.#files;
+    if (quotas === undefined) return;
+    await this.#moveNodes(0, (tx, _table, key) => quotas.tree.movePath(tx, key, this.#isBehind));
+  }
+
   readonly #isBehind = (block: BlockNumber): boolean => block >= this.#end;
 
   #inode(tx: Transaction, number: number): InodeRef {

@@ -4,7 +4,7 @@
  * A step that ends puts the next one into the runner's line from where it stands, and not in a
  * reaction to a promise: so the steps of a turn of the loop share its budget.
  */
-import type { Operation } from '../base/filesystem.ts';
+import type { Claimant, Operation } from '../base/filesystem.ts';
 import type { FileBlock } from '../base/numbers.ts';
 import type { OperationRunner } from '../transaction/operation-runner.ts';
 import type { Transaction } from '../transaction/transaction.ts';
@@ -21,8 +21,13 @@ class Steps implements Operation<Transaction> {
     readonly end: FileBlock,
     readonly step: Step,
     readonly done: (thrown: unknown) => void,
+    readonly asker: Claimant | undefined,
   ) {
     this.#next = at;
+  }
+
+  get isLimited(): boolean {
+    return this.asker?.isLimited === true;
   }
 
   perform(tx: Transaction): void {
@@ -42,11 +47,12 @@ export function inSteps(
   from: FileBlock,
   end: FileBlock,
   step: Step,
+  asker?: Claimant,
 ): Promise<void> {
   if (from >= end) return Promise.resolve();
   return new Promise((resolve, reject) => {
     const done = (thrown: unknown) => (thrown === undefined ? resolve() : reject(thrown));
-    runner.executeInLine(new Steps(runner, from, end, step, done));
+    runner.executeInLine(new Steps(runner, from, end, step, done, asker));
     device.submit();
   });
 }

@@ -18,6 +18,7 @@ import { empty } from '../base/empty.ts';
 import type { WriteRequest } from '../base/filesystem.ts';
 import type { BlockNumber, BlockRun, FileBlock } from '../base/numbers.ts';
 import { requireWritable } from '../inodes/file-flags.ts';
+import type { Quotas } from '../inodes/quotas.ts';
 import type { SpaceMap } from '../transaction/space-map.ts';
 import type { Transaction } from '../transaction/transaction.ts';
 import type { ExtendedAttributes } from '../tree/extended-attributes.ts';
@@ -42,6 +43,8 @@ export interface WriteContext extends FileContext {
   readonly freeing: Freeing;
   readonly space: SpaceMap;
   readonly attributes: ExtendedAttributes;
+  /** Undefined where the volume has none. */
+  readonly quotas: Quotas | undefined;
   readonly scratch: ScratchPool;
   readonly copies: CopyBuffers;
   /** Extents that one transaction may enter or give back. */

@@ -41,6 +41,9 @@ import {
   MAX_TREE_LEVEL,
   MIN_INLINE_ATTRIBUTE_BYTES,
   NodeHeader,
+  QUOTA_KEYS_END,
+  QUOTA_KEYS_PER_KIND,
+  QuotaRecord,
   RECORDS_PER_ATTRIBUTE,
   SLOT_BYTES,
   SummaryEntry,
@@ -61,6 +64,7 @@ export function contentFault(block: ViewedBytes, kind: number): string | undefin
   if (kind === BlockKind.extentNode) return nodeFault(block, HEADER_BYTES, size, TreeKind.extents);
   if (kind === BlockKind.directoryNode) return nodeFault(block, HEADER_BYTES, size, TreeKind.directory);
   if (kind === BlockKind.attributeNode) return nodeFault(block, HEADER_BYTES, size, TreeKind.attributes);
+  if (kind === BlockKind.quotaNode) return nodeFault(block, HEADER_BYTES, size, TreeKind.quotas);
   if (kind === BlockKind.volumeRoot) return tableFault(block);
   if (kind === BlockKind.summary) return summaryFault(block.view, size);
   return undefined;
@@ -159,7 +163,10 @@ function attributesFault(block: ViewedBytes, at: number): string | undefined {
 
 // ---- tree nodes ----
 
-/** A node that does not begin where the header of its block ends is the root, in an inode. */
+/**
+ * A node that does not begin where the header of its block ends is the root, in an inode. A root in
+ * a block is one like any other here; that of quotas may be empty, as no other node may.
+ */
 function nodeFault(block: ViewedBytes, base: number, size: number, kind: number): string | undefined {
   const { view } = block;
   const isRoot = base !== HEADER_BYTES;
@@ -168,7 +175,8 @@ function nodeFault(block: ViewedBytes, base: number, size: number, kind: number)
   const heapStart = NodeHeader.heapStart.get(view, base);
   if (NodeHeader.kind.get(view, base) !== kind) return `a tree of kind ${NodeHeader.kind.get(view, base)}`;
   if (level > MAX_TREE_LEVEL) return `a tree node of level ${level}`;
-  if (count === 0 && !(isRoot && level === 0)) return 'an empty tree node';
+  const mayBeEmpty = level === 0 && (isRoot || kind === TreeKind.quotas);
+  if (count === 0 && !mayBeEmpty) return 'an empty tree node';
   const slotsEnd = NodeHeader.sizeBytes + count * SLOT_BYTES;
   if (heapStart < slotsEnd || heapStart > size) return `a tree node with its records from ${heapStart}`;
   const length = recordsLength(block, base, size, level > 0 ? BRANCHES : kind);
@@ -187,6 +195,7 @@ const LEAST_BYTES: readonly number[] = [
   ExtentRecord.sizeBytes,
   EntryRecord.sizeBytes,
   AttributeRecord.sizeBytes,
+  QuotaRecord.sizeBytes,
 ];
 /** Of a record of any kind: read where it stands, since all records of a block are looked at. */
 const KEY_AT = offsetOf(BranchRecord.key, 'u64');
@@ -233,6 +242,9 @@ function recordsLength(
       next = key + 1;
       length += AttributeRecord.nameBytes.get(view, at) + AttributeRecord.partBytes.get(view, at);
       if (offset + length > size || !isAttribute(view, bytes, at, key)) return `an attribute at ${key}`;
+    } else if (what === TreeKind.quotas) {
+      next = key + 1;
+      if (key < QUOTA_KEYS_PER_KIND || key >= QUOTA_KEYS_END) return `a quota at ${key}`;
     } else {
       next = key + 1;
       length += EntryRecord.nameBytes.get(view, at);

@@ -16,6 +16,8 @@ export interface Feature {
   readonly bit: number;
   /** What it lets a volume have, for people. */
   readonly text: string;
+  /** A new volume has it only if it is asked for. */
+  readonly onRequest?: boolean;
 }
 
 export const FEATURES: readonly Feature[] = [
@@ -25,6 +27,13 @@ export const FEATURES: readonly Feature[] = [
     featureClass: 'incompatible',
     bit: 1,
     text: 'blocks that are allocated and read as zeros',
+  },
+  {
+    name: 'quota',
+    featureClass: 'readOnly',
+    bit: 0,
+    text: 'usage and limits of users, groups and projects',
+    onRequest: true,
   },
 ];
 
@@ -96,6 +105,14 @@ export function joinFeatures(view: DataView, other: DataView): void {
   }
 }
 
+/** Sets or clears one feature. @param view of a superblock */
+export function setFeature(view: DataView, name: string, on: boolean): void {
+  const names = new Set(knownFeatureNames(view));
+  if (on) names.add(name);
+  else names.delete(name);
+  setFeatures(view, names);
+}
+
 /** Sets exactly these features. @param view of a superblock */
 export function setFeatures(view: DataView, names: ReadonlySet<string>): void {
   for (const featureClass of CLASSES) {
@@ -107,9 +124,9 @@ export function setFeatures(view: DataView, names: ReadonlySet<string>): void {
   }
 }
 
-/** What a new volume has if nobody says otherwise: all of them. */
+/** What a new volume has if nobody says otherwise: all but those for who asks. */
 export function defaultFeatures(): Set<string> {
-  return new Set(FEATURES.map(({ name }) => name));
+  return new Set(FEATURES.filter(({ onRequest }) => !onRequest).map(({ name }) => name));
 }
 
 /**

@@ -17,6 +17,7 @@
  *   inode table   a file: chunks of one inode bitmap block and the inode blocks it speaks for
  *   tree nodes    extents of a file, entries of a directory, or extended attributes; the root node
  *                 is inside the inode, but for attributes that it has no room for
+ *   quota nodes   a tree of the volume: what users, groups and projects have, and may have
  */
 
 import { Bytes, I64, record, U8, U16, U32, U48, U64 } from '../../common/record.ts';
@@ -62,6 +63,7 @@ export const BlockKind = {
   journalHead: 12,
   journalRevoke: 13,
   journalCommit: 14,
+  quotaNode: 15,
 } as const;
 export type BlockKind = (typeof BlockKind)[keyof typeof BlockKind];
 
@@ -168,7 +170,7 @@ export const Inode = record('inode', INODE_BYTES, {
   birthNanoseconds: new U32(84),
   /** Device number of a device file, as Linux encodes dev_t in 32 bits. */
   deviceNumber: new U32(88),
-  /** Project that the space is counted for; 0 for none. Kept for quotas. */
+  /** Project that the space is counted for (quotas); 0 for none. */
   projectId: new U32(92),
   /** For a directory, the inode of its parent (the root's parent is the root). */
   parent: new U64(96),
@@ -221,11 +223,13 @@ export const InodeFlag = {
   synchronous: 32,
   /** … every change of the directory is, … */
   synchronousDirectory: 64,
-  /** … directories in this one have nothing to do with each other. */
+  /** … directories in this one have nothing to do with each other, … */
   topDirectory: 128,
+  /** … what is made in this directory is of its project. */
+  inheritsProject: 256,
 } as const;
 /** All of them. */
-export const INODE_FLAGS = 255;
+export const INODE_FLAGS = 511;
 
 /** FUSE's root, and so ours. Inode 0 does not exist; its bit is set. */
 export const ROOT_INODE = 1;
@@ -260,7 +264,7 @@ export const NodeHeader = record('node header', 8, {
  * region.
  */
 export const SLOT_BYTES = 2;
-export const TreeKind = { extents: 1, directory: 2, attributes: 3 } as const;
+export const TreeKind = { extents: 1, directory: 2, attributes: 3, quotas: 4 } as const;
 export type TreeKind = (typeof TreeKind)[keyof typeof TreeKind];
 /** No sound tree is higher. */
 export const MAX_TREE_LEVEL = 12;
@@ -356,6 +360,36 @@ export const AclTag = {
   other: 32,
 } as const;
 
+/** Whose usage a quota record counts. */
+export const QuotaKind = { user: 1, group: 2, project: 3 } as const;
+export type QuotaKind = (typeof QuotaKind)[keyof typeof QuotaKind];
+/** The key of a record is its kind times this, plus the id. */
+export const QUOTA_KEYS_PER_KIND = 2 ** 32;
+/** No key is so high. */
+export const QUOTA_KEYS_END = 4 * QUOTA_KEYS_PER_KIND;
+
+/**
+ * Leaf record of the tree of quotas: what one user, group or project has, and may have. Limits are
+ * 0 where there is none.
+ */
+export const QuotaRecord = record('quota record', 72, {
+  /** Kind (`QuotaKind`) and id: `kind × QUOTA_KEYS_PER_KIND + id`. */
+  key: new U64(0),
+  /** Sum of `Inode.blocks` over the inodes that are its own. */
+  blocks: new U64(8),
+  /** How many these are, those without a name included. */
+  inodes: new U64(16),
+  /** Blocks that it may have for the time of grace, … */
+  softBlocks: new U64(24),
+  /** … and at most. */
+  hardBlocks: new U64(32),
+  softInodes: new U64(40),
+  hardInodes: new U64(48),
+  /** When the soft limit of blocks counts as the hard one, in seconds since 1970; 0: not passed. */
+  blockDeadline: new I64(56),
+  inodeDeadline: new I64(64),
+});
+
 export const SUPERBLOCK_BYTES = 1024;
 
 export const VolumeState = {
@@ -438,7 +472,22 @@ export const VolumeRoot = record('volume root', 960, {
    * superblock's is never less.
    */
   blockCount: new U64(576),
-  reserved: new Bytes(584, 376),
+  /** Root node of the tree of quotas; 0 for none. */
+  quotaBlock: new U64(584),
+  /**
+   * Kinds whose usage is counted: bit `QuotaKind − 1`. While there are none, the usage in the tree
+   * is of an earlier time, and its limits are kept for when there are.
+   */
+  quotaKinds: new U32(592),
+  reserved1: new U32(596),
+  /** How long a soft limit may be passed, in seconds, by kind. */
+  userBlockGrace: new U32(600),
+  userInodeGrace: new U32(604),
+  groupBlockGrace: new U32(608),
+  groupInodeGrace: new U32(612),
+  projectBlockGrace: new U32(616),
+  projectInodeGrace: new U32(620),
+  reserved: new Bytes(624, 336),
 });
 export const VOLUME_ROOT_INODE_OFFSET = 64;
 

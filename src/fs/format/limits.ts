@@ -51,6 +51,23 @@ export const BLOCKS_BESIDE_VALUE = 32;
 export const BLOCKS_PER_VALUE_RECORD = 4;
 
 /**
+ * Blocks of the tree of quotas that an operation may change beside all else: three records, each
+ * with the split of a leaf and what is above it.
+ */
+const BLOCKS_OF_QUOTAS = 12;
+/** The same where usage changes of who has an inode already: records are there, and stay. */
+const BLOCKS_OF_USAGE = 3;
+
+/** Blocks of the log that an operation may fill without what quotas take. */
+export function logBlocksOf(
+  { logBlocks }: { readonly logBlocks: number },
+  hasQuotas: boolean,
+): { forAll: number; forUsage: number } {
+  if (!hasQuotas) return { forAll: logBlocks, forUsage: logBlocks };
+  return { forAll: logBlocks - BLOCKS_OF_QUOTAS, forUsage: logBlocks - BLOCKS_OF_USAGE };
+}
+
+/**
  * Extents that one transaction may enter or give back so that it fits into a log of this length
  * (J8).
  */
@@ -102,6 +119,8 @@ export const LIMITS = {
   BLOCKS_PER_OPERATION,
   BLOCKS_BESIDE_VALUE,
   BLOCKS_PER_VALUE_RECORD,
+  BLOCKS_OF_QUOTAS,
+  BLOCKS_OF_USAGE,
 } as const;
 
 const KEY_BITS_LIMIT = 2 ** 52;
@@ -138,8 +157,11 @@ export const RELATIONS: Relations<typeof LIMITS> = {
       l.BLOCKS_BESIDE_VALUE + l.BLOCKS_PER_VALUE_RECORD,
       // A directory that inherits an ACL for itself and for what is made in it.
       l.BLOCKS_PER_OPERATION + 2 * l.BLOCKS_PER_VALUE_RECORD,
-    ) <=
+    ) +
+      l.BLOCKS_OF_QUOTAS <=
     l.MIN_JOURNAL_BLOCKS - l.JOURNAL_HEADS,
+  'usage that changes takes less of a log than records that come and go': (l) =>
+    l.BLOCKS_OF_USAGE < l.BLOCKS_OF_QUOTAS,
   'a cluster of inodes is made by one operation': (l) => l.MOST_CLUSTER_BLOCKS < l.BLOCKS_PER_OPERATION,
   'the largest blocks have journals': (l) =>
     isPowerOfTwo(l.MIN_JOURNAL_BLOCKS) && l.MIN_JOURNAL_BLOCKS * l.MAX_BLOCK_BYTES <= l.MAX_JOURNAL_BYTES,

@@ -5,4 +5,5 @@ export const NODE_BLOCK_KIND = {
   [TreeKind.extents]: BlockKind.extentNode,
   [TreeKind.directory]: BlockKind.directoryNode,
   [TreeKind.attributes]: BlockKind.attributeNode,
+  [TreeKind.quotas]: BlockKind.quotaNode,
 } as const;

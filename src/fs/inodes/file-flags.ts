@@ -8,14 +8,26 @@ import { fsError } from '../base/errors.ts';
 import { type AttributeChanges, FileFlag, type FlagChanges } from '../base/filesystem.ts';
 import { FILE_TYPE_MASK, FileType, Inode } from '../format/format.ts';
 import type { Transaction } from '../transaction/transaction.ts';
-import { fileFlagsOf, type InodeRef, modeOf, setFileFlags, sizeOf, touchChanged } from '../tree/inode.ts';
+import {
+  fileFlagsOf,
+  type InodeRef,
+  modeOf,
+  noteOwned,
+  setFileFlags,
+  sizeOf,
+  touchChanged,
+} from '../tree/inode.ts';
 
 const FIXED = FileFlag.immutable | FileFlag.appendOnly;
 const ALL = Object.values(FileFlag).reduce((all, flag) => all | flag, 0);
-const OF_DIRECTORIES = FileFlag.synchronousDirectory | FileFlag.topDirectory;
+const OF_DIRECTORIES = FileFlag.synchronousDirectory | FileFlag.topDirectory | FileFlag.inheritsProject;
 const OF_OTHERS = FileFlag.noDump | FileFlag.noAccessTime;
 const INHERITED =
-  FileFlag.synchronous | FileFlag.synchronousDirectory | FileFlag.noDump | FileFlag.noAccessTime;
+  FileFlag.synchronous |
+  FileFlag.synchronousDirectory |
+  FileFlag.noDump |
+  FileFlag.noAccessTime |
+  FileFlag.inheritsProject;
 
 /** The flags that an inode of this mode may have. */
 function flagsOfMode(mode: number): number {
@@ -27,6 +39,25 @@ function flagsOfMode(mode: number): number {
 /** The flags of a new inode in this directory. */
 export function inheritedFlags(directory: InodeRef, mode: number): number {
   return fileFlagsOf(directory) & INHERITED & flagsOfMode(mode);
+}
+
+/** The project of what is made in this directory; 0 for none. */
+export function inheritedProject(directory: InodeRef): number {
+  return has(directory, FileFlag.inheritsProject) ? projectOf(directory) : 0;
+}
+
+function projectOf({ frame, at }: InodeRef): number {
+  return Inode.projectId.get(frame.view, at);
+}
+
+/**
+ * What gets a name in a directory that gives its project is of that project already: a link or a
+ * rename does not change it (ext4_link, ext4_rename).
+ * @throws EXDEV
+ */
+export function requireProject(directory: InodeRef, inode: InodeRef): void {
+  if (has(directory, FileFlag.inheritsProject) && projectOf(directory) !== projectOf(inode))
+    throw fsError('EXDEV');
 }
 
 function has(inode: InodeRef, flags: number): boolean {
@@ -60,12 +91,20 @@ export function requireWritable(inode: InodeRef, offsetBytes: number, fromCache:
   if (has(inode, FileFlag.immutable) || offsetBytes < sizeOf(inode)) throw fsError('EPERM');
 }
 
-/** Times that become now are less than others: an append-only file may have them. @throws EPERM */
+/**
+ * An append-only file may be touched: both times become now. One of them alone may not, as in
+ * may_setattr of Linux. @throws EPERM
+ */
 export function requireAllowed(inode: InodeRef, changes: AttributeChanges): void {
   if (changes.kept || !has(inode, FIXED)) return;
-  const { mode, uid, gid, accessSeconds } = changes;
+  const { mode, uid, gid, accessSeconds, modifySeconds } = changes;
   const isFixed = mode !== undefined || uid !== undefined || gid !== undefined;
-  if (isFixed || typeof accessSeconds === 'number' || setsModifyTime(changes)) requireChangeable(inode);
+  const isAlone =
+    accessSeconds === 'now'
+      ? modifySeconds === undefined
+      : modifySeconds === 'now' && accessSeconds === undefined;
+  if (isFixed || isAlone || typeof accessSeconds === 'number' || setsModifyTime(changes))
+    requireChangeable(inode);
   else requireMutable(inode);
 }
 
@@ -82,7 +121,11 @@ export function changeFileFlags(tx: Transaction, inode: InodeRef, changes: FlagC
   if (flags !== undefined && (flags & ~flagsOfMode(modeOf(inode))) !== 0) throw fsError('EOPNOTSUPP');
   tx.modify(inode.frame);
   if (flags !== undefined) setFileFlags(inode, flags);
-  if (projectId !== undefined) Inode.projectId.set(inode.frame.view, inode.at, projectId);
+  if (projectId !== undefined) {
+    noteOwned(tx, inode, -1);
+    Inode.projectId.set(inode.frame.view, inode.at, projectId);
+    noteOwned(tx, inode, 1);
+  }
   touchChanged(inode, tx.clock);
 }
 

@@ -7,7 +7,14 @@ import type { AttributeChanges } from '../base/filesystem.ts';
 import { FILE_TYPE_MASK, Inode, NO_ID } from '../format/format.ts';
 import type { Transaction } from '../transaction/transaction.ts';
 import { type ExtendedAttributes, hasAttributes } from '../tree/extended-attributes.ts';
-import { dropPrivileges, type InodeRef, isDirectory, modeOf, touchChanged } from '../tree/inode.ts';
+import {
+  dropPrivileges,
+  type InodeRef,
+  isDirectory,
+  modeOf,
+  noteOwned,
+  touchChanged,
+} from '../tree/inode.ts';
 import type { AccessLists } from './access-lists.ts';
 import { requireAllowed } from './file-flags.ts';
 
@@ -18,11 +25,14 @@ export interface InodeCompanions {
 }
 
 /** @throws EINVAL for an owner that is none */
-function changeOwner(inode: InodeRef, changes: AttributeChanges): void {
-  if (changes.uid === NO_ID || changes.gid === NO_ID) throw fsError('EINVAL');
+function changeOwner(tx: Transaction, inode: InodeRef, { uid, gid }: AttributeChanges): void {
+  if (uid === NO_ID || gid === NO_ID) throw fsError('EINVAL');
+  if (uid === undefined && gid === undefined) return;
   const { view } = inode.frame;
-  if (changes.uid !== undefined) Inode.uid.set(view, inode.at, changes.uid);
-  if (changes.gid !== undefined) Inode.gid.set(view, inode.at, changes.gid);
+  noteOwned(tx, inode, -1);
+  if (uid !== undefined) Inode.uid.set(view, inode.at, uid);
+  if (gid !== undefined) Inode.gid.set(view, inode.at, gid);
+  noteOwned(tx, inode, 1);
 }
 
 function changeMode(inode: InodeRef, changes: AttributeChanges): void {
@@ -71,7 +81,7 @@ export function changeInode(
 ): void {
   requireAllowed(inode, changes);
   tx.modify(inode.frame);
-  changeOwner(inode, changes);
+  changeOwner(tx, inode, changes);
   changeMode(inode, changes);
   if (hasAttributes(inode)) changeCompanions(tx, inode, changes, companions);
   changeTimes(tx, inode, changes);

@@ -29,7 +29,7 @@ import type { Frame } from '../transaction/block-cache.ts';
 import type { SpaceMap } from '../transaction/space-map.ts';
 import type { Transaction } from '../transaction/transaction.ts';
 import type { ExtentMap } from '../tree/extents.ts';
-import { type InodeRef, initialiseTimes, isDirectory, setInline } from '../tree/inode.ts';
+import { type InodeRef, initialiseTimes, isDirectory, noteOwned, setInline } from '../tree/inode.ts';
 import { initialiseTree } from '../tree/tree.ts';
 
 export interface NewInode {
@@ -39,6 +39,8 @@ export interface NewInode {
   deviceNumber: number;
   linkCount: number;
   parent: number;
+  /** 0 for none. */
+  projectId: number;
 }
 
 /** What kind of body a new inode of this type has: data inline, or a tree. */
@@ -156,9 +158,11 @@ export class InodeTable {
     Inode.gid.set(view, inode.at, request.gid);
     Inode.deviceNumber.set(view, inode.at, request.deviceNumber);
     Inode.parent.set(view, inode.at, request.parent);
+    Inode.projectId.set(view, inode.at, request.projectId);
     Inode.number.set(view, inode.at, number);
     initialiseTimes(inode, tx.clock);
     initialiseBody(inode, request.mode);
+    noteOwned(tx, inode, 1);
     tx.modify(root);
     const generation = VolumeRoot.nextGeneration.get(root.view, 0);
     Inode.generation.set(view, inode.at, generation);
@@ -263,6 +267,7 @@ export class InodeTable {
       throw new CorruptionError(inode.frame.block, `inode ${number} is in use, but free in its bitmap`);
     }
     tx.modify(inode.frame);
+    noteOwned(tx, inode, -1);
     inode.frame.bytes.fill(0, inode.at, inode.at + INODE_BYTES);
     tx.modify(frame);
     clearBit(frame, index);

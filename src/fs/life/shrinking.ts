@@ -100,6 +100,7 @@ export class Shrinking {
     const { table, files, directories, layout } = this.#parts;
     const relocation = new Relocation({ files, directories, layout }, end);
     await relocation.move(0);
+    await relocation.moveQuotas();
     const total = await transact(this.#parts, (tx) => VolumeRoot.inodeCount.get(table.root(tx).view, 0));
     let done = 0;
     for (let from = 1; ; ) {

@@ -6,6 +6,7 @@ import type { Device } from '../../aio/device.ts';
 import type { Clock } from '../base/clock.ts';
 import type { BlockNumber } from '../base/numbers.ts';
 import { blockFault } from '../format/block-header.ts';
+import { hasFeature, setFeature } from '../format/features.ts';
 import { Superblock } from '../format/format.ts';
 import type { Layout } from '../format/layout.ts';
 import type { SuperblockImage } from '../format/superblock.ts';
@@ -45,6 +46,19 @@ export class VolumeMarks {
       await this.#change(() => this.#superblock.relabelled(label));
     } catch (thrown) {
       await this.#turn(async () => this.#superblock.relabelled(before));
+      throw thrown;
+    }
+    await this.#write(backups);
+  }
+
+  /** The volume may have what the feature says, or not any more; on its backups too. */
+  async markFeature(name: string, on: boolean, { backups }: Layout): Promise<void> {
+    const { view } = this.#superblock;
+    const before = hasFeature(view, name);
+    try {
+      await this.#change(() => setFeature(view, name, on));
+    } catch (thrown) {
+      await this.#turn(async () => setFeature(view, name, before));
       throw thrown;
     }
     await this.#write(backups);

@@ -36,6 +36,8 @@ export interface VolumeOptions {
   accessRules?: AccessRules | undefined;
   /** False: ACLs are neither heeded nor changed. Default: true. */
   acl?: boolean | undefined;
+  /** False: limits of quotas do not hold. Default: true. */
+  quota?: boolean | undefined;
   /** New files get the group of their directory, setgid or not. Default: false. */
   directoryGroups?: boolean | undefined;
   /** Is the device told of what a commit frees? Default: false. */
@@ -65,7 +67,7 @@ export function policyOffer(options: VolumeOptions, log: (line: string) => void)
 /** What can be changed while a volume is mounted. */
 export type VolumeAdjustment = Pick<
   VolumeOptions,
-  'commitSeconds' | 'accessRules' | 'directoryGroups' | 'discard'
+  'commitSeconds' | 'accessRules' | 'directoryGroups' | 'discard' | 'quota'
 >;
 
 /** Counters of a live mount, for `quarry stat`. */

@@ -18,7 +18,7 @@
  */
 
 import { CorruptionError, FsError, fsError } from '../base/errors.ts';
-import type { Operation } from '../base/filesystem.ts';
+import type { Claimant, Operation } from '../base/filesystem.ts';
 import { MAX_MISSES, MOST_MOMENTS, TURN_BUDGET_MILLISECONDS } from '../base/limits.ts';
 import type { Turns } from '../base/turns.ts';
 import type { BlockCache, LoadWaiter } from './block-cache.ts';
@@ -284,7 +284,10 @@ export class OperationRunner {
       tx.unfinished = waiting.unfinished;
     }
     try {
+      const { usage } = tx;
+      if (usage !== undefined) usage.askedBy(operation);
       operation.perform(tx);
+      if (usage !== undefined) usage.settle(tx);
       if (tx.changedFrames > 0 && !this.#host.roomInJournal) throw JOURNAL_FULL;
     } catch (thrown) {
       if (this.#takenBack(operation)) this.#afterFailure(operation, thrown, waiting);
@@ -334,8 +337,7 @@ export class OperationRunner {
 
   /** What the operation waits for, or how it ends. */
   #afterFailure(operation: Operation<Transaction>, thrown: unknown, before: Waiting | undefined): void {
-    const outOfSpace = thrown instanceof FsError && thrown.code === 'ENOSPC';
-    const hope = outOfSpace ? this.#hopeOfSpace(operation, before) : 'none';
+    const hope = thrown instanceof FsError ? this.#hopeOfSpace(operation, thrown, before) : 'none';
     if (hope === 'none' && !(thrown instanceof BlockMiss) && !WAITS.has(thrown)) {
       this.end(operation, thrown);
       return;
@@ -356,11 +358,15 @@ export class OperationRunner {
   /** Whether space comes with a commit, or perhaps in a moment. */
   #hopeOfSpace(
     operation: Operation<Transaction>,
+    { code }: FsError,
     before: Waiting | undefined,
   ): 'release' | 'moment' | 'none' {
+    if (code !== 'ENOSPC' && code !== 'EDQUOT') return 'none';
     const { pendingBlocks, freesMore, freesSoon } = this.#host;
-    if (pendingBlocks > 0 || (freesMore && operation.givesBack !== true)) return 'release';
-    return freesSoon && (before?.moments ?? 0) < MOST_MOMENTS ? 'moment' : 'none';
+    const othersFree = freesMore && operation.givesBack !== true;
+    if (code === 'ENOSPC' && (pendingBlocks > 0 || othersFree)) return 'release';
+    // For a quota it counts at once; but it may be somebody else's.
+    return (freesSoon || othersFree) && (before?.moments ?? 0) < MOST_MOMENTS ? 'moment' : 'none';
   }
 
   #waitForSpace(waiting: Waiting, hope: 'release' | 'moment'): void {
@@ -390,8 +396,9 @@ export class OperationRunner {
 export function transact<T>(
   { runner, device }: { readonly runner: OperationRunner; readonly device: { submit(): void } },
   body: (tx: Transaction) => T,
+  asker?: Claimant,
 ): Promise<T> {
-  const operation = new PromisedOperation(body);
+  const operation = new PromisedOperation(body, asker);
   runner.execute(operation);
   device.submit();
   return operation.promise;
@@ -403,11 +410,15 @@ export function transact<T>(
  */
 export class PromisedOperation<T> implements Operation<Transaction> {
   readonly promise: Promise<T>;
+  readonly #body: (tx: Transaction) => T;
+  readonly #asker: Claimant | undefined;
   #resolve: (value: T) => void = () => {};
   #reject: (thrown: unknown) => void = () => {};
   #result: T | undefined;
 
-  constructor(private readonly body: (tx: Transaction) => T) {
+  constructor(body: (tx: Transaction) => T, asker?: Claimant) {
+    this.#body = body;
+    this.#asker = asker;
     this.promise = new Promise((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;
@@ -415,7 +426,11 @@ export class PromisedOperation<T> implements Operation<Transaction> {
   }
 
   perform(tx: Transaction): void {
-    this.#result = this.body(tx);
+    this.#result = this.#body(tx);
+  }
+
+  get isLimited(): boolean {
+    return this.#asker?.isLimited === true;
   }
 
   finished(thrown: unknown): void {

@@ -20,7 +20,7 @@ import { strict as assert } from 'node:assert';
 import type { Clock } from '../base/clock.ts';
 import { empty } from '../base/empty.ts';
 import { CorruptionError, fsError } from '../base/errors.ts';
-import type { TransactionHandle } from '../base/filesystem.ts';
+import type { Claimant, TransactionHandle } from '../base/filesystem.ts';
 import type { BlockNumber, SpaceNumber } from '../base/numbers.ts';
 import { initialiseHeader } from '../format/block-header.ts';
 import { type BlockKind, OwnerHeader } from '../format/format.ts';
@@ -60,6 +60,21 @@ export interface SpaceLedger {
   undo(kind: SpaceChangeKind, start: SpaceNumber, length: number): void;
 }
 
+/** Who counts what users, groups and projects have: told of what a transaction changes. */
+export interface UsageLedger {
+  /** A transaction begins: what was noted before is forgotten. */
+  begin(): void;
+  /** Who is to be asked whether limits hold; nobody is for nobody. */
+  askedBy(asker: Claimant | undefined): void;
+  /** The inode that stands there has so many blocks more, and is there so many times more. */
+  note(view: DataView, at: number, blocks: number, inodes: number): void;
+  /**
+   * Enters what was noted, as the last change of the transaction.
+   * @throws EDQUOT where that is not allowed; ENOSPC for a node of the tree; CorruptionError
+   */
+  settle(tx: Transaction): void;
+}
+
 /**
  * Work of an operation that is done in steps, and what a later run of it goes on from. Who keeps it
  * here knows what it is.
@@ -81,6 +96,8 @@ export class Transaction implements TransactionHandle {
   /** Moves on whenever the inode table's map changes or a change of it may have been taken back. */
   changesOfTable = 0;
   #space: SpaceLedger | undefined;
+  /** Undefined where nobody counts usage. */
+  usage: UsageLedger | undefined;
   /** See `TransactionHandle`. */
   mustBeDurable = false;
   readonly #clock: Clock;
@@ -138,6 +155,7 @@ export class Transaction implements TransactionHandle {
     this.#running = true;
     this.#timed = false;
     this.mustBeDurable = false;
+    if (this.usage !== undefined) this.usage.begin();
     this.#serial++;
   }
 

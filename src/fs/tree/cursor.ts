@@ -17,6 +17,7 @@ import {
   NodeHeader,
   OwnerHeader,
   TreeKind,
+  VolumeRoot,
 } from '../format/format.ts';
 import { NODE_BLOCK_KIND } from '../format/node-blocks.ts';
 import type { Frame } from '../transaction/block-cache.ts';
@@ -91,8 +92,11 @@ export class TreePath {
   }
 
   #expectNode(node: PathStep, level: number, low: number, high: number): void {
-    const first = keyAt(node, 0);
+    // Of quotas, and of no other tree, a block may be an empty node, if it is the root.
+    const mayBe = this.#kind !== TreeKind.quotas || nodeCount(node) > 0;
+    const first = mayBe ? keyAt(node, 0) : -1;
     const sound =
+      mayBe &&
       nodeLevel(node) === level &&
       OwnerHeader.owner.get(node.view, 0) === this.#owner &&
       (level > 0 ? first === low : first >= low) &&
@@ -225,8 +229,18 @@ export function setBody(step: PathStep, inode: InodeRef): void {
 }
 
 function findRoot(tx: Transaction, step: PathStep, inode: InodeRef, kind: TreeKind): void {
-  if (kind !== TreeKind.attributes) setBody(step, inode);
-  else findAttributes(tx, step, inode);
+  if (kind === TreeKind.quotas) findQuotas(tx, step, inode);
+  else if (kind === TreeKind.attributes) findAttributes(tx, step, inode);
+  else setBody(step, inode);
+}
+
+/** The root of the quotas, which the volume root names. @param table the inode table's own inode */
+function findQuotas(tx: Transaction, step: PathStep, table: InodeRef): void {
+  const block = VolumeRoot.quotaBlock.get(table.frame.view, 0);
+  const root = tx.read(block, NODE_BLOCK_KIND[TreeKind.quotas]);
+  if (OwnerHeader.owner.get(root.view, 0) !== 0)
+    throw new CorruptionError(block, 'holds no quotas of the volume');
+  step.inFrame(root, HEADER_BYTES, tx.blockBytes - HEADER_BYTES);
 }
 
 /**

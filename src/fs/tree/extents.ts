@@ -66,14 +66,14 @@ export class TreeNodeSpace implements NodeSpace {
   allocateNode(tx: Transaction, inode: InodeRef): BlockNumber {
     const block = this.space.allocateOne(tx, inode.frame.block + 1, inode.number, this.kind);
     tx.modify(inode.frame);
-    addBlocks(inode, 1);
+    addBlocks(tx, inode, 1);
     return block;
   }
 
   freeNode(tx: Transaction, inode: InodeRef, block: BlockNumber): void {
     this.space.free(tx, block, 1);
     tx.modify(inode.frame);
-    addBlocks(inode, -1);
+    addBlocks(tx, inode, -1);
   }
 }
 
@@ -148,7 +148,7 @@ export class ExtentMap {
   ): void {
     assert(length > 0 && block > 0, 'an extent has blocks');
     tx.modify(inode.frame);
-    addBlocks(inode, length);
+    addBlocks(tx, inode, length);
     if (inode.number === 0) tx.changesOfTable++;
     this.#map(tx, inode, fileBlock, block, length, flags);
   }
@@ -372,7 +372,7 @@ export class ExtentMap {
       const last = Math.min(key + length, to);
       if (last <= first) return true;
       tx.modify(inode.frame);
-      addBlocks(inode, first - last);
+      addBlocks(tx, inode, first - last);
       if (inode.number === 0) tx.changesOfTable++;
       this.#space.free(tx, block + first - key, last - first);
       if (metadata) for (let i = first; i < last; i++) tx.discard(block + i - key);

@@ -18,6 +18,7 @@ import {
   UNMAPPED_ID,
 } from '../format/format.ts';
 import type { Frame } from '../transaction/block-cache.ts';
+import type { Transaction } from '../transaction/transaction.ts';
 
 /** Valid only inside the transaction that made it. */
 export interface InodeRef {
@@ -105,12 +106,21 @@ export function blocksOf(inode: InodeRef): number {
   return Inode.blocks.get(inode.frame.view, inode.at);
 }
 
-/** Adds `count` (or takes, if negative) to the blocks that belong to the inode. */
-export function addBlocks(inode: InodeRef, count: number): void {
+/**
+ * Adds `count` (or takes, if negative) to the blocks that belong to the inode. The inode table's
+ * own are nobody's.
+ */
+export function addBlocks(tx: Transaction, inode: InodeRef, count: number): void {
   const { view } = inode.frame;
   const blocks = Inode.blocks.get(view, inode.at) + count;
   if (blocks < 0) throw impossible(inode, 'fewer blocks than it gives back');
   Inode.blocks.set(view, inode.at, blocks);
+  if (tx.usage !== undefined && inode.number !== 0) tx.usage.note(view, inode.at, count, 0);
+}
+
+/** Whoever has the inode and its blocks gets them (1), or has them no more (−1). */
+export function noteOwned(tx: Transaction, inode: InodeRef, times: 1 | -1): void {
+  if (tx.usage !== undefined) tx.usage.note(inode.frame.view, inode.at, times * blocksOf(inode), times);
 }
 
 /** All four times of a new inode are now. */

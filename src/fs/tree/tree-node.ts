@@ -18,6 +18,7 @@ import {
   ExtentRecord,
   MAX_BLOCK_BYTES,
   NodeHeader,
+  QuotaRecord,
   SLOT_BYTES,
   TreeKind,
 } from '../format/format.ts';
@@ -29,7 +30,7 @@ const LEVEL_AT = offsetOf(NodeHeader.level, 'u8');
 const KIND_AT = offsetOf(NodeHeader.kind, 'u8');
 const COUNT_AT = offsetOf(NodeHeader.count, 'u16');
 const KEY_AT = offsetOf(BranchRecord.key, 'u64');
-for (const { key } of [ExtentRecord, EntryRecord, AttributeRecord])
+for (const { key } of [ExtentRecord, EntryRecord, AttributeRecord, QuotaRecord])
   assert(offsetOf(key, 'u64') === KEY_AT, 'every record of a tree begins with its key');
 
 /** Where a node's region lies: `size` bytes at `base` of these bytes. */
@@ -94,6 +95,7 @@ export function recordBytes(region: Region, at: number): number {
   if (view.getUint8(base + LEVEL_AT) > 0) return BranchRecord.sizeBytes;
   const kind = view.getUint8(base + KIND_AT);
   if (kind === TreeKind.extents) return ExtentRecord.sizeBytes;
+  if (kind === TreeKind.quotas) return QuotaRecord.sizeBytes;
   if (kind === TreeKind.directory) return EntryRecord.sizeBytes + EntryRecord.nameBytes.get(view, at);
   const partBytes = AttributeRecord.partBytes.get(view, at);
   return AttributeRecord.sizeBytes + AttributeRecord.nameBytes.get(view, at) + partBytes;

@@ -1,7 +1,14 @@
 /** Arguments and results of FALLOCATE, LSEEK and COPY_FILE_RANGE. */
-import type { CopyRequest, FallocateAction, FallocateRequest, SeekTarget } from '../../fs/base/filesystem.ts';
+import type {
+  Claimant,
+  CopyRequest,
+  FallocateAction,
+  FallocateRequest,
+  SeekTarget,
+} from '../../fs/base/filesystem.ts';
 
 class FallocateArguments implements FallocateRequest {
+  readonly #asker: Claimant;
   inode = 0;
   action: FallocateAction = 'allocate';
   offsetBytes = 0;
@@ -9,9 +16,18 @@ class FallocateArguments implements FallocateRequest {
   keepSize = false;
   updateTimes = false;
   killPrivileges = false;
+
+  constructor(asker: Claimant) {
+    this.#asker = asker;
+  }
+
+  get isLimited(): boolean {
+    return this.#asker.isLimited === true;
+  }
 }
 
 class CopyArguments implements CopyRequest {
+  readonly #asker: Claimant;
   from = 0;
   fromBytes = 0;
   to = 0;
@@ -19,14 +35,28 @@ class CopyArguments implements CopyRequest {
   lengthBytes = 0;
   updateTimes = false;
   killPrivileges = false;
+
+  constructor(asker: Claimant) {
+    this.#asker = asker;
+  }
+
+  get isLimited(): boolean {
+    return this.#asker.isLimited === true;
+  }
 }
 
 export class RangeArguments {
-  readonly fallocate = new FallocateArguments();
-  readonly copy = new CopyArguments();
+  readonly fallocate: FallocateArguments;
+  readonly copy: CopyArguments;
   /** LSEEK: from where, and for what. */
   offsetBytes = 0;
   target: SeekTarget = 'data';
   /** LSEEK: where it is; COPY_FILE_RANGE: bytes copied. */
   result = 0;
+
+  /** @param asker the request that they belong to */
+  constructor(asker: Claimant) {
+    this.fallocate = new FallocateArguments(asker);
+    this.copy = new CopyArguments(asker);
+  }
 }

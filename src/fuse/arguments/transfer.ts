@@ -11,6 +11,7 @@ interface Owner {
   synchronous: boolean;
   readonly memory: Memory;
   readonly memoryOffset: number;
+  readonly isLimited: boolean;
   finished(thrown: unknown): void;
 }
 
@@ -44,6 +45,11 @@ export class Transfer implements ReadRequest, WriteRequest {
     this.#owner = owner;
     this.memory = owner.memory;
     this.memoryOffset = owner.memoryOffset;
+  }
+
+  /** Of what a cache held nobody knows who wrote it. */
+  get isLimited(): boolean {
+    return this.fromCache || this.#owner.isLimited;
   }
 
   finished(thrown: unknown): void {
