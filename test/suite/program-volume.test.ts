@@ -538,6 +538,22 @@ describe('beside fs.promises', () => {
     });
   });
 
+  test('a copy of what becomes shorter meanwhile ends there', async () => {
+    await onBytes(async (volume) => {
+      const lengths = new Set<number>();
+      for (let moments = 0; moments < 80; moments++) {
+        await volume.writeFile('/from', Buffer.alloc(30_000, 1));
+        await volume.sync();
+        const copying = volume.copyFile('/from', '/to');
+        for (let moment = 0; moment < moments; moment++) await undefined;
+        await volume.truncate('/from', 0);
+        await copying;
+        lengths.add((await volume.stat('/to')).size);
+      }
+      expect([...lengths].sort()).toEqual([0, 30_000]);
+    });
+  });
+
   test('it can be passed where fs.promises is wanted', () => {
     // A handle of ours is none of Node's, and what answers texts or bytes has more forms there.
     type Shared =
