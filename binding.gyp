@@ -19,6 +19,7 @@
         "native/hook_watch.cc",
         "native/io_queue.cc",
         "native/limits.cc",
+        "native/local_file.cc",
         "native/loop_poll.cc",
         "native/mapped_file.cc",
         "native/mount.cc",

@@ -15,7 +15,7 @@
 //   errand           system calls that may wait for a FUSE server, each in a child process
 //   process          other processes, by descriptors
 //   hook_watch       calls into somebody else's JavaScript, watched
-//   device_probe, mount, limits, crc32c  plain functions
+//   device_probe, mount, limits, local_file, crc32c  plain functions
 //
 // No policy, no layout, no opcodes of FUSE but in relief. Addresses never reach JavaScript, and
 // each length that comes from it is checked here.
@@ -35,6 +35,7 @@
 #include "fuse_channel.h"
 #include "hook_watch.h"
 #include "limits.h"
+#include "local_file.h"
 #include "mapped_file.h"
 #include "mount.h"
 #include "mount_watch.h"
@@ -96,6 +97,7 @@ Napi::Object Load(Napi::Env env, Napi::Object exports) {
   DefineErrands(env, exports);
   DefineProcess(env, exports);
   DefineLimits(env, exports);
+  DefineLocalFile(env, exports);
   return exports;
 }
 

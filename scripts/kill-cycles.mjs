@@ -151,13 +151,13 @@ async function until(holds, limitMs = WRITER_LIMIT_MS) {
 }
 
 /**
- * The process that serves a directory, by its command line: nothing has to be asked of it.
+ * The process that serves a directory, by its title: nothing has to be asked of it.
  * @param {string} directory
  */
 function daemonOf(directory) {
   for (const name of readdirSync('/proc').filter((entry) => /^\d+$/.test(entry))) {
-    const words = readIfThere(join('/proc', name, 'cmdline')).split('\0');
-    if (words.includes('--foreground') && words.at(-2) === directory) return Number(name);
+    const title = readIfThere(join('/proc', name, 'cmdline')).replace(/\0+$/, '');
+    if (title.startsWith('quarry: ') && title.endsWith(` on ${directory}`)) return Number(name);
   }
   throw new Error(`no process serves ${directory}`);
 }

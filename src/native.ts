@@ -457,22 +457,59 @@ export interface NativeBinding {
   resourceLimit(resource: number): [number, number];
   /** setrlimit(2). 0 or an errno. */
   setResourceLimit(resource: number, soft: number, hard: number): number;
+  /** llistxattr(2): names, each with a null byte behind it. */
+  listAttributes(path: string): Uint8Array;
+  /** lgetxattr(2). */
+  getAttribute(path: string, name: string): Uint8Array;
+  /** lsetxattr(2). */
+  setAttribute(path: string, name: string, value: Uint8Array): void;
+  /** mknod(2). `device` as stat(2) has it in 32 bits. */
+  makeNode(path: string, mode: number, device: number): void;
+  /** utimensat(2), of a link itself. */
+  setTimes(
+    path: string,
+    accessSeconds: number,
+    accessNanoseconds: number,
+    modifySeconds: number,
+    modifyNanoseconds: number,
+  ): void;
+  /** lseek(2) for the next data, or hole; −1 where there is none. */
+  seekFile(descriptor: number, offset: number, hole: boolean): number;
 }
 
 const require = createRequire(import.meta.url);
 
-/** @throws Error with what to do if the addon was not built for this machine. */
-function load(): NativeBinding {
-  try {
-    return require('../build/Release/quarry.node') as NativeBinding;
-  } catch (cause) {
-    throw new Error(
-      "the native addon is not built: run 'npm install' (it needs a C++ compiler, make and python3)",
-      {
-        cause,
-      },
-    );
+/** Something was wanted of an addon that is not there. */
+export class MissingAddonError extends Error {
+  override readonly name = 'MissingAddonError';
+
+  constructor(cause: unknown) {
+    super("the native addon is not built: run 'npm install' (it needs a C++ compiler, make and python3)", {
+      cause,
+    });
   }
 }
 
-export const native: NativeBinding = load();
+let failure: unknown;
+
+function load(): NativeBinding | undefined {
+  try {
+    return require('../build/Release/quarry.node') as NativeBinding;
+  } catch (cause) {
+    failure = cause;
+    return undefined;
+  }
+}
+
+/** In place of an addon that is not there: whoever wants anything of it hears what to do. */
+const absent = new Proxy(Object.create(null) as NativeBinding, {
+  get() {
+    throw new MissingAddonError(failure);
+  },
+});
+
+/** The addon; undefined where it was not built for this machine. */
+export const addon: NativeBinding | undefined = load();
+
+/** The addon for those who cannot do without it: without one, any use of it throws. */
+export const native: NativeBinding = addon ?? absent;

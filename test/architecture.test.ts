@@ -22,7 +22,7 @@ const IS_COMMENT = /^\s*(\*|\/[/*])|[;{,)] \/\/ /;
  */
 const MAY_IMPORT: Record<string, RegExp[]> = {
   'src/native.ts': [/^src\/aio\/device\.ts$/, /^node:module$/],
-  'src/crc32c.ts': [/^src\/native\.ts$/],
+  'src/crc32c.ts': [/^src\/native\.ts$/, /^src\/common\/crc32c-script\.ts$/],
   'src/path-bytes.ts': [/^node:(fs|path)$/],
   'src/common': [/^node:/],
   'src/alloc': [],
@@ -73,6 +73,8 @@ const MAY_IMPORT: Record<string, RegExp[]> = {
     /^src\/fs\/format\/name-hash\.ts$/,
     /^node:(crypto|fs|util|zlib)$/,
   ],
+  // Texts of files for a system, made of the commands, and putting them into their places.
+  'src/install': [/^src\/common\//, /^src\/fs\/format\/format\.ts$/, /^node:(fs|path)$/],
   // Numbers to pictures; of what, others know. Its renderer of PNG is loaded where it is wanted.
   'src/pictures': [/^src\/common\//],
   'src/lab': [
@@ -84,12 +86,29 @@ const MAY_IMPORT: Record<string, RegExp[]> = {
   ],
   // Runs in a browser: of the rest it has pictures and texts of numbers, and of Node nothing.
   'src/page': [/^src\/pictures\/(cell-grid|colors|hilbert)\.ts$/, /^src\/common\/number-text\.ts$/],
+  // A volume in a program, on any device; of mounts, commands and the addon it knows nothing.
+  'src/program': [
+    /^src\/(common|fs|alloc|sim)\//,
+    /^src\/aio\/(device|local-completions)\.ts$/,
+    // An id as text.
+    /^src\/inspect\/value-text\.ts$/,
+    /^node:/,
+  ],
+  // The package: joins a volume in a program with the way that commands open a path.
+  'src/quarryfs.ts': [
+    /^src\/(program|fs|common|check)\//,
+    /^src\/aio\/device\.ts$/,
+    /^src\/inspect\/value-text\.ts$/,
+    /^src\/path-bytes\.ts$/,
+    /^src\/cli\/(failure|making|storage-hold|target|uuids|volume-(failure|head|storage))\.ts$/,
+    /^node:url$/,
+  ],
   'src/cli': [
     /^src\/common\//,
     // What is said to the page.
     /^src\/page\/messages\.ts$/,
-    /^src\/(alloc|fs|aio|sim|fuse|check|inspect|lab|pictures|record)\//,
-    /^src\/(native|path-bytes)\.ts$/,
+    /^src\/(alloc|fs|aio|sim|fuse|check|inspect|install|lab|pictures|program|record)\//,
+    /^src\/(native|path-bytes|quarryfs)\.ts$/,
     /^node:/,
     /^commander$/,
   ],

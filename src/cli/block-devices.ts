@@ -61,6 +61,11 @@ export function devicePath(deviceNumbers: string): string {
   return name === undefined ? `/dev/block/${deviceNumbers}` : join('/dev', name);
 }
 
+/** Whether a block device takes no changes from anybody. */
+export function isReadOnlyDevice(deviceNumbers: string): boolean {
+  return textOf(join('/sys/dev/block', deviceNumbers, 'ro')) === '1';
+}
+
 /** What a block device is made of. */
 export function blockFacts(deviceNumbers: string): BlockFacts {
   const directory = systemDirectory(deviceNumbers);

@@ -16,6 +16,13 @@ export interface Terminal {
   err(text: string): void;
   /** Standard error is a terminal, so a progress bar is welcome. */
   readonly interactive: boolean;
+  /**
+   * Writes bytes to standard output, when there is room for them; false when nobody reads them any
+   * more.
+   */
+  bytes?(chunk: Uint8Array): Promise<boolean>;
+  /** Standard input. */
+  readonly input?: AsyncIterable<Uint8Array>;
   /** Standard output, if it is a terminal. */
   readonly screen?: TerminalScreen;
 }

@@ -6,6 +6,7 @@
  */
 
 import { codeOf, messageOf } from '../common/thrown.ts';
+import { MissingAddonError } from '../native.ts';
 
 export class CommandError extends Error {
   override readonly name: string = 'CommandError';
@@ -37,7 +38,7 @@ const TARGET_ADVICE: Readonly<Record<string, (target: string) => string>> = {
 
 /** What an operation on a target threw, as an error for the user. */
 export function targetError(thrown: unknown, target: string): Error {
-  if (thrown instanceof CommandError) return thrown;
+  if (thrown instanceof CommandError || thrown instanceof MissingAddonError) return thrown;
   const advice = TARGET_ADVICE[codeOf(thrown)];
   if (advice) return new CommandError(advice(target), { cause: thrown });
   return new CommandError(`${target}: ${failureLine(thrown)}`, { cause: thrown });

@@ -7,13 +7,14 @@
  * said here. Only the one that serves loads the filesystem.
  */
 import { spawn } from 'node:child_process';
-import { closeSync, writeSync } from 'node:fs';
+import { closeSync, constants, openSync, writeSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { Readable } from 'node:stream';
 import { isModulePath } from '../alloc/registry.ts';
 import { isRoot } from '../common/permissions.ts';
+import { codeOf } from '../common/thrown.ts';
 import { isRemount } from '../fuse/remount.ts';
-import { absolutePath } from '../path-bytes.ts';
+import { absolutePath, systemPath } from '../path-bytes.ts';
 import {
   argumentAt,
   type CommandDefinition,
@@ -40,6 +41,8 @@ const NOTIFY_VARIABLE = 'QUARRY_NOTIFY_FD';
 const PATHS_VARIABLE = 'QUARRY_PATHS';
 const NOTIFY_DESCRIPTOR = 3;
 const STANDARD_ERROR = 2;
+/** What open(2) says of a device that is not there now. */
+const MISSING: ReadonlySet<string> = new Set(['ENOENT', 'ENXIO', 'ENOMEDIUM', 'ENODEV']);
 /** How long a dead mount, and programs in it, may keep the target from being mounted again. */
 const RELEASE_MILLISECONDS = 3000;
 
@@ -104,6 +107,16 @@ function withAbsolutePaths(text: string): string {
     .replace(/(^|,)record=([^,]+)/g, (_, before: string, file: string) => {
       return `${before}record=${absolutePath(file)}`;
     });
+}
+
+/**
+ * Where systemd waits for it (`Type=notify`). Node has no sockets of the kind that it listens on,
+ * so the program that systemd has for this is asked.
+ */
+function tellServiceManager(): void {
+  if (process.env.NOTIFY_SOCKET === undefined) return;
+  const child = spawn('systemd-notify', ['--ready', `--pid=${process.pid}`], { stdio: 'ignore' });
+  child.on('error', () => {});
 }
 
 /** Starts the serving process and waits for its word. */
@@ -201,6 +214,20 @@ async function clearMountpoint({ target, directory }: MountRequest, terminal: Te
   }
 }
 
+/** mount(8) leaves it to us what becomes of a line of fstab whose device is not plugged in. */
+function mayBeMissing(texts: readonly string[]): boolean {
+  return texts.some((text) => text.split(',').includes('nofail'));
+}
+
+function isMissing(target: string): boolean {
+  try {
+    closeSync(openSync(systemPath(target), constants.O_RDONLY | constants.O_NONBLOCK));
+    return false;
+  } catch (thrown) {
+    return MISSING.has(codeOf(thrown) ?? '');
+  }
+}
+
 async function run(args: readonly string[], options: OptionValues, terminal: Terminal): Promise<number> {
   const descriptor = process.env[NOTIFY_VARIABLE];
   if (descriptor !== undefined) return serveForParent(Number(descriptor), args, options);
@@ -211,6 +238,7 @@ async function run(args: readonly string[], options: OptionValues, terminal: Ter
   }
   if (args.length < 2) throw new UsageError('mount takes a target and a directory');
   const request = mountRequest(args, options, isRoot());
+  if (mayBeMissing(texts) && isMissing(request.target)) return 0;
   if (request.fake) {
     const { remark } = await planMount(request);
     if (remark !== undefined) say(terminal, remark);
@@ -220,7 +248,11 @@ async function run(args: readonly string[], options: OptionValues, terminal: Ter
   if (!request.foreground) return mountInBackground(args, options, terminal);
   const plan = await planMount(request);
   const { serveMount } = await import('./serve-mount.ts');
-  return serveMount(plan, foregroundLog(), () => {});
+  const log = foregroundLog();
+  return serveMount(plan, log, () => {
+    log.line(`${plan.target.path} is mounted on ${plan.directory}; Ctrl-C unmounts`);
+    tellServiceManager();
+  });
 }
 
 export const mountCommand: CommandDefinition = {
@@ -278,7 +310,8 @@ Mount options:
                          nosymfollow, sync, dirsync, commit=N, grpid, discard, nodiscard, quota, noquota, for a mount
                          that there is: quarry mount -o remount,ro DIR
   errors=remount-ro, data=ordered, barrier                             what happens anyway; no other is to be had
-  nofail, noauto, user, _netdev, x-…, …                                accepted and passed over
+  nofail                 no error where the target does not exist
+  noauto, user, _netdev, x-…, …                                        accepted and passed over
 docs/MOUNT.md has them all, with what is refused and why.`,
   usageStatus: 2,
   failureStatus: 1,

@@ -18,7 +18,7 @@ import { CommandError, UsageError } from './failure.ts';
 import type { PolicyHost } from './policy-host.ts';
 import { requireFileSize, requireRoomToServe } from './process-limits.ts';
 import { requireFreeStorage, StorageInUse } from './storage-hold.ts';
-import { inspectTarget, type Target } from './target.ts';
+import { inspectTarget, isWriteProtected, type Target } from './target.ts';
 import { readVolumeHead } from './volume-head.ts';
 
 export interface MountRequest {
@@ -98,6 +98,13 @@ export function knownOptions(text: string, asRoot: boolean): string {
   return known.join(',');
 }
 
+/** Why a mount of a sound volume cannot but be read-only. */
+function whyOnlyReadable(target: Target): string | undefined {
+  const { onlyReadableFor } = readVolumeHead(target);
+  if (onlyReadableFor !== undefined) return onlyReadable(onlyReadableFor);
+  return isWriteProtected(target) ? `${target.path} is write-protected` : undefined;
+}
+
 /**
  * Looks at everything that can be looked at without changing or holding anything.
  * @throws CommandError and its kin, each one line for the user
@@ -109,10 +116,10 @@ export async function planMount(request: MountRequest): Promise<MountPlan> {
   requireRoomToServe(request.options.cacheBytes);
   if (!target.isBlockDevice && !request.options.readOnly) requireFileSize(target.path, target.sizeBytes);
   const { allocatorOptions } = request;
-  const { onlyReadableFor } = readVolumeHead(target);
-  const isForced = onlyReadableFor !== undefined && !request.options.readOnly;
+  const reason = whyOnlyReadable(target);
+  const isForced = reason !== undefined && !request.options.readOnly;
   const options = isForced ? asReadOnly(request.options) : request.options;
-  const remark = isForced ? `mounted read-only: ${onlyReadable(onlyReadableFor)}` : undefined;
+  const remark = isForced ? `mounted read-only: ${reason}` : undefined;
   const { allocator, policyHost } = await findAllocator(request.allocator, directory);
   checkAllocatorOptions(allocator, allocatorOptions);
   return { target, directory, options, allocator, allocatorOptions, policyHost, remark };

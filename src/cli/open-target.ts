@@ -3,17 +3,9 @@
  * another file there, or a link to one that he may not write himself; so what was opened must be
  * what was looked at, and is held (storage-hold.ts).
  */
-import { fstatSync } from 'node:fs';
 import { type KernelDevice, type KernelDeviceOptions, openKernelDevice } from '../aio/kernel-device.ts';
-import { storageIdOf } from './block-devices.ts';
-import { CommandError, targetError } from './failure.ts';
-import type { Target } from './target.ts';
-
-function requireSame({ path, id }: Target, descriptor: number): void {
-  if (storageIdOf(fstatSync(descriptor, { bigint: true })) !== id) {
-    throw new CommandError(`${path} is another by now than when it was looked at: try again`);
-  }
-}
+import { targetError } from './failure.ts';
+import { requireSame, type Target } from './target.ts';
 
 /** @throws CommandError if it is another by now; what `openKernelDevice` throws */
 export function openTarget(target: Target, options: KernelDeviceOptions): KernelDevice {

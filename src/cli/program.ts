@@ -33,6 +33,16 @@ const COMMANDS = new Map<string, () => Promise<CommandDefinition | CommandGroup>
   ['stat', async () => (await import('./stat-command.ts')).statCommand],
   ['watch', async () => (await import('./watch-command.ts')).watchCommand],
   ['io', async () => (await import('./io-command.ts')).ioCommand],
+  ['ls', async () => (await import('./ls-command.ts')).lsCommand],
+  ['tree', async () => (await import('./tree-command.ts')).treeCommand],
+  ['find', async () => (await import('./find-command.ts')).findCommand],
+  ['du', async () => (await import('./du-command.ts')).duCommand],
+  ['cat', async () => (await import('./cat-command.ts')).catCommand],
+  ['get', async () => (await import('./get-command.ts')).getCommand],
+  ['put', async () => (await import('./put-command.ts')).putCommand],
+  ['cp', async () => (await import('./cp-command.ts')).cpCommand],
+  ['mkdir', async () => (await import('./mkdir-command.ts')).mkdirCommand],
+  ['rm', async () => (await import('./rm-command.ts')).rmCommand],
   ['dump', async () => (await import('./dump-command.ts')).dumpCommand],
   ['frag', async () => (await import('./frag-command.ts')).fragCommand],
   ['defrag', async () => (await import('./defrag-command.ts')).defragCommand],
@@ -40,9 +50,16 @@ const COMMANDS = new Map<string, () => Promise<CommandDefinition | CommandGroup>
   ['map', async () => (await import('./map-command.ts')).mapCommand],
   ['record', async () => (await import('./record-command.ts')).recordCommand],
   ['lab', async () => (await import('./lab-command.ts')).labCommand],
+  ['probe', async () => (await import('./probe-command.ts')).probeCommand],
+  ['install', async () => (await import('./install-command.ts')).installCommand],
 ]);
 
 export const COMMAND_NAMES: readonly string[] = [...COMMANDS.keys()];
+
+/** All of them, in the order of the help. */
+export function allCommands(): Promise<(CommandDefinition | CommandGroup)[]> {
+  return Promise.all(Array.from(COMMANDS.values(), (load) => load()));
+}
 
 /** Exit status of a command line that names no command. */
 const USAGE_STATUS = 2;
@@ -64,6 +81,21 @@ function writeTo(stream: NodeJS.WriteStream, text: string): void {
   stream.write(text);
 }
 
+/** Writes bytes, and waits until there is room for more. @returns whether somebody reads them */
+async function writeBytes(stream: NodeJS.WriteStream, chunk: Uint8Array): Promise<boolean> {
+  writeTo(stream, '');
+  if (stream.destroyed) return false;
+  // The memory may be another's as soon as this ends.
+  if (stream.write(Buffer.from(chunk))) return true;
+  return new Promise((resolve) => {
+    const end = () => {
+      stream.off('drain', end).off('close', end).off('error', end);
+      resolve(!stream.destroyed && stream.errored === null);
+    };
+    stream.on('drain', end).on('close', end).on('error', end);
+  });
+}
+
 /** What standard output is a terminal of; NO_COLOR and TERM=dumb are heard (no-color.org). */
 function processScreen(): { screen?: TerminalScreen } {
   if (process.stdout.isTTY !== true) return {};
@@ -78,6 +110,10 @@ export const processTerminal: Terminal = {
   out: (text) => writeTo(process.stdout, text),
   err: (text) => writeTo(process.stderr, text),
   interactive: process.stderr.isTTY === true,
+  bytes: (chunk) => writeBytes(process.stdout, chunk),
+  get input() {
+    return process.stdin;
+  },
   ...processScreen(),
 };
 
@@ -107,16 +143,29 @@ function makeCommand(
   for (const option of definition.options) command.addOption(makeOption(option));
   if (definition.notes !== undefined) command.addHelpText('after', `\n${definition.notes}`);
   command.action(async () => {
-    finish(await definition.run(command.args, command.opts<OptionValues>(), terminal));
+    const args = await withoutTags(definition, command.args);
+    finish(await definition.run(args, command.opts<OptionValues>(), terminal));
   });
   return command;
+}
+
+/** Targets that are named by LABEL= or UUID= by their paths. */
+async function withoutTags(
+  definition: CommandDefinition,
+  args: readonly string[],
+): Promise<readonly string[]> {
+  const isTagged = (word: string, at: number) =>
+    definition.arguments[at]?.name === 'target' && /^(LABEL|UUID)=/.test(word);
+  if (!args.some(isTagged)) return args;
+  const { withoutTag } = await import('./tagged-target.ts');
+  return args.map((word, at) => (isTagged(word, at) ? withoutTag(word) : word));
 }
 
 function settle(command: Command, terminal: Terminal): Command {
   return command
     .exitOverride()
     .allowExcessArguments(false)
-    .showSuggestionAfterError(false)
+    .showSuggestionAfterError(true)
     .configureOutput({ writeOut: terminal.out, writeErr: () => {}, outputError: () => {} });
 }
 
@@ -167,7 +216,7 @@ async function loadCommands(words: readonly string[]): Promise<readonly Loaded[]
   const [name = '', next = ''] = words;
   const named = await COMMANDS.get(name)?.();
   if (named === undefined) {
-    const all = await Promise.all(Array.from(COMMANDS.values(), (load) => load()));
+    const all = await allCommands();
     return all.map((one) => ('commands' in one ? { group: one, loaded: [] } : one));
   }
   if (!('commands' in named)) return [named];
@@ -176,9 +225,22 @@ async function loadCommands(words: readonly string[]): Promise<readonly Loaded[]
   return [{ group: named, loaded: await Promise.all(loads.map((load) => load())) }];
 }
 
-/** Commander's own complaint as one line: without its prefix, with where to read on. */
+/** `help` and `version` are what many look for first. */
+function withoutHelpWords(words: readonly string[]): readonly string[] {
+  const [first, ...rest] = words;
+  if (first === 'help') return [...rest, '--help'];
+  return first === 'version' && rest.length === 0 ? ['--version'] : words;
+}
+
+/**
+ * Commander's own complaint as one line: without its prefix, with a suggestion if it has one, and
+ * where to read on.
+ */
 function usageLine(message: string, name: string | undefined): string {
-  const text = message.replace(/^error: |\.$/g, '').replace(/\s*\n\s*/g, ' ');
+  const text = message
+    .replace(/^error: |\.$/g, '')
+    .replace(/\s*\n\(Did you mean (.*)\?\)/s, " (did you mean '$1'?)")
+    .replace(/\s*\n\s*/g, ' ');
   return `${text}; see 'quarry ${name === undefined ? '' : `${name} `}--help'`;
 }
 
@@ -205,10 +267,11 @@ function helpOf(program: Command, words: readonly string[]): string | undefined 
 
 /**
  * Runs a command line and says what went wrong, if anything.
- * @param words what follows the program's name
+ * @param given what follows the program's name
  * @returns the exit status
  */
-export async function runCommandLine(words: readonly string[], terminal: Terminal): Promise<number> {
+export async function runCommandLine(given: readonly string[], terminal: Terminal): Promise<number> {
+  const words = withoutHelpWords(given);
   let status = 0;
   let subject: Subject = { failureStatus: words[0] === 'fsck' ? FSCK_FAILURE_STATUS : 1 };
   try {
@@ -225,8 +288,22 @@ export async function runCommandLine(words: readonly string[], terminal: Termina
     await program.parseAsync(exactWords(words), { from: 'user' });
     return status;
   } catch (thrown) {
-    return report(thrown, subject, terminal);
+    return report(thrown, subject, wantsJson(words) ? jsonErrors(terminal) : terminal);
   }
+}
+
+/** What follows `--` is no option. */
+function wantsJson(words: readonly string[]): boolean {
+  const end = words.indexOf('--');
+  return (end < 0 ? words : words.slice(0, end)).includes('--json');
+}
+
+/** Whoever asked for JSON gets errors so, too: one line on standard error, `{"error":"…"}`. */
+function jsonErrors(terminal: Terminal): Terminal {
+  return {
+    ...terminal,
+    err: (text) => terminal.err(`${JSON.stringify({ error: text.replace(/^quarry: |\n$/g, '') })}\n`),
+  };
 }
 
 function report(thrown: unknown, subject: Subject, terminal: Terminal): number {

@@ -10,7 +10,7 @@
  * This file imports the addon and nothing else: with few files that may be open, more could not be
  * loaded.
  */
-import { native } from '../native.ts';
+import { addon, native } from '../native.ts';
 
 /** Numbers of Linux (asm-generic/resource.h). */
 export const Resource = {
@@ -43,8 +43,9 @@ const UNLIMITED: readonly ResourceName[] = [
   'addressBytes',
 ];
 
-/** The limit that holds now; Infinity if there is none. */
+/** The limit that holds now; Infinity if there is none, or no addon to ask. */
 export function limitOf(name: ResourceName): number {
+  if (addon === undefined) return Number.POSITIVE_INFINITY;
   return native.resourceLimit(Resource[name])[0];
 }
 
@@ -62,6 +63,8 @@ function raise(name: ResourceName, wanted: number): void {
  * @returns a line that says why not even the rest of this program can run
  */
 export function raiseLimits(): string | undefined {
+  // What needs the addon says so itself.
+  if (addon === undefined) return undefined;
   for (const name of UNLIMITED) raise(name, Number.POSITIVE_INFINITY);
   const [, hardFiles] = native.resourceLimit(Resource.openFiles);
   raise('openFiles', hardFiles >= LEAST_OPEN_FILES ? hardFiles : MANY_OPEN_FILES);

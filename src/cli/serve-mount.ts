@@ -315,6 +315,7 @@ export async function serveMount(plan: MountPlan, log: MountLog, onReady: () => 
   for (const line of [plan.remark, plan.policyHost?.title, fuseNativeWarning(plan.options)]) {
     if (line !== undefined) log.line(line);
   }
+  process.title = `quarry: ${plan.target.path} on ${plan.directory}`;
   onReady();
   const { status, error } = await ended;
   remounting.end();

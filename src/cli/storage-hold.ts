@@ -19,7 +19,7 @@ import { closeSync, constants, fstatSync, openSync } from 'node:fs';
 import { constants as system } from 'node:os';
 import { codeOf } from '../common/thrown.ts';
 import type { MountRecord } from '../fuse/mount-table.ts';
-import { native } from '../native.ts';
+import { addon, native } from '../native.ts';
 import { systemPath } from '../path-bytes.ts';
 import { blockFacts, devicePath, loopDevices, storageIdOf } from './block-devices.ts';
 import { CommandError, targetError } from './failure.ts';
@@ -143,6 +143,8 @@ export function mountOf(target: Target): MountRecord | undefined {
  * see.
  */
 export function loopsOver(target: Target): string[] {
+  // Nobody to ask what is behind a loop device.
+  if (addon === undefined) return [];
   return rivalsOf(layersOf(target.id, target.path, blockFacts)).map(devicePath);
 }
 

@@ -1,14 +1,15 @@
 /**
  * Targets: block devices and image files, looked at without changing them.
  */
-import { closeSync, constants, openSync, readSync, statSync } from 'node:fs';
+import { accessSync, closeSync, constants, fstatSync, openSync, readSync, statSync } from 'node:fs';
+import { codeOf } from '../common/thrown.ts';
 import type { ByteRange } from '../fs/erase.ts';
 import { native } from '../native.ts';
 import { realPathOf, systemPath } from '../path-bytes.ts';
-import { storageIdOf } from './block-devices.ts';
+import { isReadOnlyDevice, storageIdOf } from './block-devices.ts';
 import { CommandError, targetError } from './failure.ts';
 import { type FoundSignature, findEdges, findSignatures, type ReadBytes } from './signatures.ts';
-import type { StorageId } from './storage-layers.ts';
+import { numbersOf, type StorageId } from './storage-layers.ts';
 
 export interface Target {
   /** Absolute, without symbolic links. */
@@ -42,6 +43,18 @@ function deviceSize(path: string): number {
   return opened.sizeBytes;
 }
 
+/** Whether nobody can write to it: a device that takes no changes, a file of such a filesystem. */
+export function isWriteProtected({ path, id, isBlockDevice }: Target): boolean {
+  const numbers = numbersOf(id);
+  if (isBlockDevice) return numbers !== undefined && isReadOnlyDevice(numbers);
+  try {
+    accessSync(systemPath(path), constants.W_OK);
+    return false;
+  } catch (thrown) {
+    return codeOf(thrown) === 'EROFS';
+  }
+}
+
 /** Gives a reader of the target's bytes to `use`, and closes the target after it. */
 export function withReader<T>(path: string, use: (read: ReadBytes) => T): T {
   // A FIFO that somebody has put there meanwhile must not make us wait.
@@ -72,6 +85,13 @@ export function edgesOf(target: Target, sizeBytes: number): ByteRange[] {
     return withReader(target.path, (read) => findEdges(read, sizeBytes));
   } catch (thrown) {
     throw targetError(thrown, target.path);
+  }
+}
+
+/** What was opened must be what was looked at. @throws CommandError if it is another by now */
+export function requireSame({ path, id }: Target, descriptor: number): void {
+  if (storageIdOf(fstatSync(descriptor, { bigint: true })) !== id) {
+    throw new CommandError(`${path} is another by now than when it was looked at: try again`);
   }
 }
 

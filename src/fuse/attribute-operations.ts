@@ -16,17 +16,42 @@ import {
 } from './handler-parts.ts';
 import { expectMayGoOn, isFixed } from './protected-files.ts';
 import type { FuseRequest } from './request.ts';
+import { writtenRange } from './written-range.ts';
 
 function performReadAttributes(request: FuseRequest, tx: TransactionHandle): void {
   readAttributes(request, tx, request.inode);
 }
 
+/** So the kernel asks before a write(2), among others. */
+function namesOpenFile({ wire, bodyAt }: FuseRequest): boolean {
+  return (GetattrIn.getattr_flags.get(wire.view, bodyAt) & GETATTR_FH) !== 0;
+}
+
 /** A writer looks at the attributes before each write(2); see write-failures.ts. */
 function decodeGetattr(request: FuseRequest): void {
-  const { wire, bodyAt, conversation } = request;
-  if ((GetattrIn.getattr_flags.get(wire.view, bodyAt) & GETATTR_FH) === 0) return;
+  const { conversation } = request;
+  if (!namesOpenFile(request)) return;
   const errno = conversation.writeFailures.take(request.inode);
   if (errno !== 0) throw fsErrorFromNumber(errno);
+}
+
+/** A writer has his room first, while there is little: see scarce-space.ts. */
+function beginGetattr(request: FuseRequest): void {
+  const { conversation, inode, callerPid } = request;
+  const { scarceSpace, filesystem } = conversation;
+  const isLooked = scarceSpace.isScarce && conversation.writebackCache && namesOpenFile(request);
+  const range = isLooked ? writtenRange(callerPid) : undefined;
+  if (range === undefined) {
+    execute(request);
+    return;
+  }
+  scarceSpace.admit(inode, range, request).then(
+    () => {
+      filesystem.execute(request);
+      filesystem.submit();
+    },
+    (thrown: unknown) => request.finished(thrown ?? fsError('EIO')),
+  );
 }
 
 function answerAttributes(request: FuseRequest): void {
@@ -117,8 +142,9 @@ function beginSetattr(request: FuseRequest): void {
     execute(request);
     return;
   }
-  const { filesystem } = request.conversation;
+  const { filesystem, scarceSpace } = request.conversation;
   const { sizeBytes, killPrivileges } = request.setattr;
+  scarceSpace.resized(request.inode);
   filesystem.setSize(request.inode, sizeBytes, killPrivileges, request).then(
     () => {
       filesystem.execute(request);
@@ -190,6 +216,7 @@ export const attributeOperations: readonly OperationRow[] = [
     metadata('getattr', {
       bodyBytes: GetattrIn.sizeBytes,
       decode: decodeGetattr,
+      begin: beginGetattr,
       perform: performReadAttributes,
       answer: answerGetattr,
     }),

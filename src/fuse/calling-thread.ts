@@ -62,6 +62,31 @@ export function credentialsOf(thread: number): Credentials | undefined {
   return text === undefined ? undefined : parseCredentials(text);
 }
 
+/** A descriptor of a thread. */
+export interface OpenDescriptor {
+  /** Where the next write(2) begins, unless it appends. */
+  readonly positionBytes: number;
+  readonly appends: boolean;
+}
+
+const APPEND = 0o2000;
+
+/** See proc_pid_fdinfo(5). */
+export function parseOpenFile(text: string): OpenDescriptor | undefined {
+  const position = /^pos:\s*(\d+)$/m.exec(text)?.[1];
+  const flags = /^flags:\s*([0-7]+)$/m.exec(text)?.[1];
+  if (position === undefined || flags === undefined) return undefined;
+  return {
+    positionBytes: Number(position),
+    appends: (Number.parseInt(flags, 8) & APPEND) !== 0,
+  };
+}
+
+export function openFileOf(thread: number, descriptor: number): OpenDescriptor | undefined {
+  const text = textOf(thread, `fdinfo/${descriptor}`);
+  return text === undefined ? undefined : parseOpenFile(text);
+}
+
 /** Bytes of its memory; undefined where there are not as many. */
 export function memoryOf(thread: number, address: bigint, lengthBytes: number): Buffer | undefined {
   if (thread === 0) return undefined;

@@ -137,8 +137,9 @@ function sendWrite(request: FuseRequest): number {
   return conversation.reply(request);
 }
 
-function writeOver({ inode, conversation }: FuseRequest, failure: unknown): void {
+function writeOver({ inode, transfer, conversation }: FuseRequest, failure: unknown): void {
   conversation.dirtyLimits?.written();
+  if (transfer.fromCache) conversation.scarceSpace.written(inode);
   if (failure === undefined) return;
   const { writeFailures, notices, agreement, unwrittenFiles } = conversation;
   writeFailures.note(notices, inode, errnoOf(failure));

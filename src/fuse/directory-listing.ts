@@ -26,8 +26,10 @@ import {
   encodeDirentOffset,
   encodeEntryOut,
   isDirectoryMode,
+  isRegularMode,
 } from './encoding.ts';
 import { LONGEST_LISTING_BYTES } from './limits.ts';
+import type { ScarceSpace } from './scarce-space.ts';
 import type { ToldDirectories } from './told-directories.ts';
 import type { UnlinkedFiles } from './unlinked-files.ts';
 
@@ -46,6 +48,7 @@ interface ListingHost {
   readonly blockCounts: BlockCounts;
   readonly toldDirectories: ToldDirectories;
   readonly unlinkedFiles: UnlinkedFiles;
+  readonly scarceSpace: Pick<ScarceSpace, 'isScarce'>;
 }
 
 export class DirectoryListing {
@@ -59,6 +62,7 @@ export class DirectoryListing {
   readonly #blockCounts: BlockCounts;
   readonly #toldDirectories: ToldDirectories;
   readonly #unlinkedFiles: UnlinkedFiles;
+  readonly #scarceSpace: Pick<ScarceSpace, 'isScarce'>;
   readonly #attributes: Attributes = emptyAttributes();
   #at = 0;
   #limitBytes = 0;
@@ -75,6 +79,7 @@ export class DirectoryListing {
       host;
     this.#toldDirectories = toldDirectories;
     this.#unlinkedFiles = unlinkedFiles;
+    this.#scarceSpace = host.scarceSpace;
     this.#cookies = directoryCookies;
     this.#blockCounts = blockCounts;
     this.#filesystem = filesystem;
@@ -131,7 +136,8 @@ export class DirectoryListing {
 
   #addEntry(tx: TransactionHandle, at: number, name: Uint8Array, inode: number): void {
     if (!isDotOrDotDot(name) && this.#readAttributes(tx, inode)) {
-      const mayKeep = this.#unlinkedFiles.mayKeep(inode, this.#thread);
+      const isAskedFor = this.#scarceSpace.isScarce && isRegularMode(this.#attributes.mode);
+      const mayKeep = !isAskedFor && this.#unlinkedFiles.mayKeep(inode, this.#thread);
       encodeEntryOut(this.#wire, at, this.#attributes, this.#preferredBytes, mayKeep);
     } else {
       this.#wire.clear(at, EntryOut.sizeBytes);

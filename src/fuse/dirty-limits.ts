@@ -1,11 +1,12 @@
 /**
- * How much of a mount may be dirty in the page cache: no more than there is room for.
+ * How much of a mount may be dirty in the page cache: no more than half of what there is room for.
  *
  * A write(2) ends when its pages are dirty. That they find no room on the disk shows when they are
  * written back, so whoever writes is told too late by as much as the kernel lets be dirty: with
  * FUSE's own limit hardly anything, which is slow, and without one a fifth of the memory, which may
- * be a hundred times the volume. So the limit follows the free space, in steps. While that is more
- * than the kernel would let be dirty anyway, there is none.
+ * be a hundred times the volume. So the limit follows the free space, in steps; by half, so that
+ * what is dirty when space becomes scarce still fits (scarce-space.ts). While that is more than the
+ * kernel would let be dirty anyway, there is none.
  *
  * The limits are those of the mount's backing device in sysfs. Who may not set them keeps the
  * kernel's.
@@ -21,6 +22,7 @@ const LEAST_BYTES = 8 << 20;
  * writer down; this much is always granted.
  */
 const GRANTED_BYTES = 256 << 20;
+const SHARE_OF_FREE = 0.5;
 /** The limit is set anew when the free space is so much less or more than when it was set. */
 const TIGHTEN_AT = 0.75;
 const WIDEN_AT = 1.5;
@@ -62,7 +64,7 @@ export class DirtyLimits {
 
   #set(freeBytes: number): void {
     try {
-      const allowedBytes = Math.max(freeBytes, LEAST_BYTES);
+      const allowedBytes = Math.max(freeBytes * SHARE_OF_FREE, LEAST_BYTES);
       const thresholdBytes = dirtyThresholdBytes();
       if (allowedBytes >= thresholdBytes) this.#open(thresholdBytes);
       else this.#limit(allowedBytes);
@@ -77,8 +79,8 @@ export class DirtyLimits {
     this.#write('max_bytes', allowedBytes);
     this.#tryWrite('min_bytes', Math.min(allowedBytes, GRANTED_BYTES));
     this.#write('strict_limit', 1);
-    this.#setAt = allowedBytes;
-    this.#tightenBelow = allowedBytes > LEAST_BYTES ? allowedBytes * TIGHTEN_AT : 0;
+    this.#setAt = allowedBytes / SHARE_OF_FREE;
+    this.#tightenBelow = allowedBytes > LEAST_BYTES ? this.#setAt * TIGHTEN_AT : 0;
     this.#timer ??= setInterval(() => this.#widen(), WIDEN_MILLISECONDS).unref();
   }
 
@@ -87,7 +89,7 @@ export class DirtyLimits {
     this.#write('max_ratio', 100);
     this.#write('strict_limit', 0);
     this.#setAt = Number.POSITIVE_INFINITY;
-    this.#tightenBelow = thresholdBytes;
+    this.#tightenBelow = thresholdBytes / SHARE_OF_FREE;
     clearInterval(this.#timer);
     this.#timer = undefined;
   }

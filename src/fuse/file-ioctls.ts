@@ -71,6 +71,7 @@ function getFlags(request: FuseRequest, tx: TransactionHandle): Uint8Array {
 
 function setFlags(request: FuseRequest, tx: TransactionHandle): Uint8Array {
   const flags = understood(viewOf(request.passed.bytes).getUint32(0, true), GENERIC);
+  look(request, tx);
   request.conversation.filesystem.changeFlags(tx, request.inode, { flags });
   return NOTHING;
 }

@@ -7,7 +7,7 @@
  */
 import { type ErrnoName, fsError } from '../fs/base/errors.ts';
 import type { TransactionHandle } from '../fs/base/filesystem.ts';
-import { encodeEntryOut, isDirectoryMode } from './encoding.ts';
+import { encodeEntryOut, isDirectoryMode, isRegularMode } from './encoding.ts';
 import type { FuseRequest, Handler } from './request.ts';
 
 export type OperationRow = readonly [opcode: number, handler: Handler];
@@ -99,7 +99,9 @@ export function readAttributes(request: FuseRequest, tx: TransactionHandle, inod
 
 /** May the kernel keep the attributes that the request answers with? */
 export function mayKeepAttributes({ conversation, attributes, callerPid }: FuseRequest): boolean {
-  return conversation.unlinkedFiles.mayKeep(attributes.inode, callerPid);
+  const { scarceSpace, unlinkedFiles } = conversation;
+  if (scarceSpace.isScarce && isRegularMode(attributes.mode)) return false;
+  return unlinkedFiles.mayKeep(attributes.inode, callerPid);
 }
 
 /** Ends `perform` of a row that answers with `inode` as its entry. */

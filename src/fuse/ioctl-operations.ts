@@ -8,7 +8,8 @@
  */
 import { fsError } from '../fs/base/errors.ts';
 import type { TransactionHandle } from '../fs/base/filesystem.ts';
-import { IOCTL_DIR, IoctlIn, IoctlOut, Opcode, ROOT_NODE } from './abi.ts';
+import { IOCTL_DIR, IoctlIn, IoctlOut, Opcode, PRUNE_MINOR, ROOT_NODE } from './abi.ts';
+import { isRegularMode } from './encoding.ts';
 import { fileIoctls } from './file-ioctls.ts';
 import { endAfter, execute, type OperationRow, row } from './handler-parts.ts';
 import type { IoctlCommand } from './ioctl-command.ts';
@@ -71,10 +72,16 @@ function performIoctl(request: FuseRequest, tx: TransactionHandle): void {
   request.passed.answer = answer;
 }
 
+/** What the kernel keeps of the attributes was allowed by the flags that were there before. */
+function flagsChanged({ inode, attributes, conversation }: FuseRequest): void {
+  const { notices, agreement, unwrittenFiles } = conversation;
+  notices.forgetAttributesNow(inode);
+  if ((agreement?.minor ?? 0) >= PRUNE_MINOR && isRegularMode(attributes.mode)) unwrittenFiles.changed(inode);
+}
+
 function answerIoctl(request: FuseRequest): void {
-  const { wire, memoryOffset, passed, conversation, inode } = request;
-  // What the kernel keeps of the attributes was allowed by the flags that were there before.
-  if (commandOf(request).changesFlags) conversation.notices.forgetAttributesNow(inode);
+  const { wire, memoryOffset, passed } = request;
+  if (commandOf(request).changesFlags) flagsChanged(request);
   wire.clear(memoryOffset, IoctlOut.sizeBytes);
   wire.bytes.set(passed.answer, memoryOffset + IoctlOut.sizeBytes);
   request.answerLong(memoryOffset, IoctlOut.sizeBytes + passed.answer.length);

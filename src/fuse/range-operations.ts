@@ -66,6 +66,10 @@ function beginFallocate(request: FuseRequest): void {
   endAfter(request, request.conversation.filesystem.fallocate(request.ranges.fallocate));
 }
 
+function spaceTaken({ conversation }: FuseRequest): void {
+  conversation.scarceSpace.look();
+}
+
 function decodeLseek({ wire, bodyAt, ranges }: FuseRequest): void {
   const whence = LseekIn.whence.get(wire.view, bodyAt);
   if (whence !== SeekWhence.DATA && whence !== SeekWhence.HOLE) throw fsError('EINVAL');
@@ -124,6 +128,7 @@ const copy = {
   bodyBytes: CopyFileRangeIn.sizeBytes,
   decode: decodeCopy,
   begin: beginCopy,
+  over: spaceTaken,
 } as const;
 
 export const rangeOperations: readonly OperationRow[] = [
@@ -134,6 +139,7 @@ export const rangeOperations: readonly OperationRow[] = [
       bodyBytes: FallocateIn.sizeBytes,
       decode: decodeFallocate,
       begin: beginFallocate,
+      over: spaceTaken,
     }),
   ],
   [

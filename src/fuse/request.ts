@@ -48,6 +48,7 @@ import { HEAD_ANSWER_BYTES } from './limits.ts';
 import type { MountAnswers } from './mount-answers.ts';
 import type { Agreement } from './negotiation.ts';
 import type { Notices } from './notices.ts';
+import type { ScarceSpace } from './scarce-space.ts';
 import { HEAD_BYTES, REQUEST_LEAD_BYTES } from './slot.ts';
 import type { ToldDirectories } from './told-directories.ts';
 import type { UnlinkedFiles } from './unlinked-files.ts';
@@ -85,6 +86,8 @@ export interface Conversation {
   readonly unwrittenFiles: UnwrittenFiles;
   /** Failed WRITEs whose writers do not know yet. */
   readonly writeFailures: WriteFailures;
+  /** Gives writers their room while there is little. */
+  readonly scarceSpace: ScarceSpace;
   /** Follow the free space; undefined where nobody set them. */
   readonly dirtyLimits: DirtyLimits | undefined;
   /** What the kernel is told without having asked. */

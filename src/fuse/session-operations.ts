@@ -44,6 +44,7 @@ function forget(conversation: Conversation, inode: number, count: number): void 
   conversation.toldDirectories.gone(inode);
   conversation.unlinkedFiles.gone(inode);
   conversation.unwrittenFiles.gone(inode);
+  conversation.scarceSpace.gone(inode);
   conversation.writeFailures.gone(inode);
 }
 

@@ -30,6 +30,7 @@ import { Notices } from './notices.ts';
 import { handlerOf, unknownOperation } from './operations.ts';
 import { type Conversation, FuseRequest, type Handler } from './request.ts';
 import { RequestMeter } from './request-meter.ts';
+import { ScarceSpace } from './scarce-space.ts';
 import { type SynchronousRequests, waitsForDisk } from './synchronous.ts';
 import { ToldDirectories } from './told-directories.ts';
 import { UnlinkedFiles } from './unlinked-files.ts';
@@ -93,6 +94,7 @@ export class Session implements Conversation {
   readonly unlinkedFiles = new UnlinkedFiles();
   readonly unwrittenFiles: UnwrittenFiles;
   readonly notices: Notices;
+  readonly scarceSpace: ScarceSpace;
   /** Follow the free space; undefined where nobody set them. */
   dirtyLimits: DirtyLimits | undefined = undefined;
   readonly space = emptyStatistics();
@@ -145,6 +147,7 @@ export class Session implements Conversation {
     );
     this.blockCounts = new BlockCounts(this.notices);
     this.unwrittenFiles = new UnwrittenFiles(this.notices);
+    this.scarceSpace = new ScarceSpace(filesystem, this.notices);
     filesystem.watchSpace?.((inode) => this.blockCounts.changed(inode));
     this.#log = options.log;
     this.answers = options.answers;

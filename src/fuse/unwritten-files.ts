@@ -1,5 +1,5 @@
 /**
- * Files of which the kernel shows more than was written.
+ * Files of which the kernel shows what is not so.
  *
  * With the writeback cache the kernel keeps the size of a file by itself, and believes no answer
  * about it: a write(2) that ended when its pages were dirty has moved the end, and if those pages
@@ -7,6 +7,10 @@
  * been, until the inode leaves the kernel's memory. So after a failed WRITE the kernel is asked to
  * let go of the inode. It does not while the file is open, and does not say so; it is asked again,
  * first soon, then less often, until it gives the inode up.
+ *
+ * In the same way it keeps the time of change, and an ioctl that changes flags does not move it
+ * (fuse_fileattr_set in fs/fuse/ioctl.c, fuse_change_attributes in fs/fuse/inode.c of Linux).
+ * Whoever has the file open goes on seeing the old one; so that is asked for a few times only.
  */
 import type { Notices } from './notices.ts';
 
@@ -14,10 +18,13 @@ const FIRST_MILLISECONDS = 1;
 const LONGEST_MILLISECONDS = 500;
 /** More files at once than anybody writes to. */
 const MOST_INODES = 4096;
+/** For a time of change: some three seconds. */
+const ASKED_FOR_TIMES = 14;
 
 export class UnwrittenFiles {
   readonly #notices: Notices;
-  readonly #inodes = new Set<number>();
+  /** How often each is still to be asked for. */
+  readonly #inodes = new Map<number, number>();
   #delay = FIRST_MILLISECONDS;
   #timer: NodeJS.Timeout | undefined;
 
@@ -27,11 +34,12 @@ export class UnwrittenFiles {
 
   /** A WRITE to the inode failed. */
   failed(inode: number): void {
-    if (this.#inodes.size >= MOST_INODES) this.#inodes.clear();
-    this.#inodes.add(inode);
-    this.#delay = FIRST_MILLISECONDS;
-    clearTimeout(this.#timer);
-    this.#askLater();
+    this.#begin(inode, Number.POSITIVE_INFINITY);
+  }
+
+  /** Its time of change moved, and the kernel does not know. */
+  changed(inode: number): void {
+    this.#begin(inode, Math.max(this.#inodes.get(inode) ?? 0, ASKED_FOR_TIMES));
   }
 
   /** The kernel gave the inode up. */
@@ -44,6 +52,14 @@ export class UnwrittenFiles {
     this.#inodes.clear();
   }
 
+  #begin(inode: number, times: number): void {
+    if (this.#inodes.size >= MOST_INODES) this.#inodes.clear();
+    this.#inodes.set(inode, times);
+    this.#delay = FIRST_MILLISECONDS;
+    clearTimeout(this.#timer);
+    this.#askLater();
+  }
+
   #askLater(): void {
     this.#timer = setTimeout(() => this.#ask(), this.#delay);
     this.#timer.unref();
@@ -52,7 +68,11 @@ export class UnwrittenFiles {
 
   #ask(): void {
     if (this.#inodes.size === 0) return;
-    for (const inode of this.#inodes) this.#notices.letGo(inode);
+    for (const [inode, times] of this.#inodes) {
+      this.#notices.letGo(inode);
+      if (times > 1) this.#inodes.set(inode, times - 1);
+      else this.#inodes.delete(inode);
+    }
     this.#askLater();
   }
 }

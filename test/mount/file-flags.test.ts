@@ -3,7 +3,7 @@
  * kernel's cache held before them arrives, and synchronous directories survive the daemon.
  */
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { describeQuarry, MIB, quarry, Volume } from './harness.ts';
+import { describeQuarry, MIB, quarry, until, Volume } from './harness.ts';
 
 describeQuarry('flags of files', () => {
   let volume: Volume;
@@ -32,6 +32,19 @@ describeQuarry('flags of files', () => {
     await volume.shell(`head -c 300000 /dev/zero | tr '\\0' x > g; chattr +i g`);
     await volume.remount();
     expect(await volume.shell(`tr -d x < g | wc -c; stat -c %s g; chattr -i g; rm g`)).toBe('0\n300000\n');
+  });
+
+  test('move the time of change, of what is in the cache as well', async () => {
+    const changeOf = (path: string) => volume.shell(`stat -c %z ${path}`);
+    await volume.shell('mkdir times; echo text > times/f; sync times/f');
+    for (const path of ['times/f', 'times']) {
+      const before = await changeOf(path);
+      await volume.shell(`chattr +A ${path}`);
+      await until(`a new ctime of ${path}`, 10_000, async () => (await changeOf(path)) !== before);
+      const warm = await changeOf(path);
+      await volume.remount();
+      expect(await changeOf(path)).toBe(warm);
+    }
   });
 
   test('an append-only log grows by whoever appends', async () => {

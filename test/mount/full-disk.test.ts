@@ -43,6 +43,45 @@ describeMount.each([{ blockBytes: 4 * KIB }, { blockBytes: KIB }])(
       await expectSpaceBack();
     });
 
+    test('what writers were not refused is there, and fsync and close find nothing wrong', async () => {
+      const FILL = `
+import errno, hashlib, json, os, threading
+facts = {}
+def fill(name, length, flags):
+    digest, size = hashlib.md5(), 0
+    file = os.open(name, os.O_WRONLY | os.O_CREAT | flags)
+    try:
+        while True:
+            data = os.urandom(length)
+            written = os.write(file, data)
+            digest.update(data[:written])
+            size += written
+    except OSError as error:
+        assert error.errno == errno.ENOSPC, error
+    os.fsync(file)
+    os.close(file)
+    facts[name] = [size, digest.hexdigest()]
+writers = [threading.Thread(target=fill, args=arguments) for arguments in
+           [('whole', 1 << 20, 0), ('odd', 7777, 0), ('log', 333, os.O_APPEND)]]
+for writer in writers: writer.start()
+for writer in writers: writer.join()
+with open('odd', 'r+b') as file:
+    file.write(b'over' * 10000)
+    file.flush()
+    os.fsync(file.fileno())
+    file.seek(0)
+    facts['odd'] = [facts['odd'][0], hashlib.md5(file.read()).hexdigest()]
+print(json.dumps(facts))
+`;
+      const facts = Object.entries<[number, string]>(JSON.parse(await volume.python(FILL)));
+      expect(facts.map(([name]) => name).sort()).toEqual(['log', 'odd', 'whole']);
+      await volume.remount();
+      for (const [name, [size, digest]] of facts)
+        expect(await volume.shell(`stat -c %s ${name}; md5sum < ${name}`)).toBe(`${size}\n${digest}  -\n`);
+      await volume.shell('rm whole odd log');
+      await expectSpaceBack();
+    });
+
     test('small files until nothing goes: inodes are not the limit', async ({ annotate }) => {
       const FILL = `
 import errno, os

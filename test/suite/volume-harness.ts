@@ -52,6 +52,9 @@ export class TestVolume {
   asker: Claimant | undefined;
   caller: Caller = CALLER;
 
+  /** Who writes keeps the times of files himself, as the kernel's write-back cache does. */
+  keepsTimes = false;
+
   constructor(
     readonly device: Device,
     readonly volume: Volume,
@@ -189,7 +192,7 @@ export class TestVolume {
         lengthBytes: data.length,
         memory,
         memoryOffset: 4096,
-        updateTimes: true,
+        updateTimes: !this.keepsTimes,
         killPrivileges: false,
         mayEndEarly: this.early,
         fromCache: this.fromCache,

@@ -59,9 +59,11 @@ async function quiet(): Promise<void> {
 async function lose(inode: number, offset: number, content: Uint8Array, errno = EIO): Promise<void> {
   device.fault = failing(errno);
   volume.early = true;
+  volume.keepsTimes = true;
   await volume.write(inode, offset, content).catch(() => {});
   await quiet();
   volume.early = false;
+  volume.keepsTimes = false;
   device.fault = WORKS;
 }
 

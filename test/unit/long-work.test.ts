@@ -333,6 +333,7 @@ test('an answer to READDIR is bounded, whatever the kernel has room for', () => 
   const listing = new DirectoryListing(wire, {
     directoryCookies: new DirectoryCookies([1, 2, 3, 4]),
     preferredBytes: BLOCK,
+    scarceSpace: { isScarce: false },
   } as never);
   listing.begin(0, 1024 * 1024, undefined, 0);
   let names = 0;

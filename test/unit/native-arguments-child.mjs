@@ -122,6 +122,13 @@ const GOOD = {
   MountWatch: () => [() => {}],
   resourceLimit: () => [0],
   setResourceLimit: () => [1e6, 0, 0],
+  listAttributes: () => ['/nonexistent/file'],
+  getAttribute: () => ['/nonexistent/file', 'user.name'],
+  setAttribute: () => ['/nonexistent/file', 'user.name', new Uint8Array(4)],
+  // Of a type that nothing has, so that no path becomes a file.
+  makeNode: () => ['/nonexistent/file', 0o170000, 0],
+  setTimes: () => ['/nonexistent/file', 0, 0, 0, 0],
+  seekFile: () => [opened, 0, false],
 };
 
 /** Good arguments of methods. */

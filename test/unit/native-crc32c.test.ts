@@ -1,5 +1,6 @@
 /** CRC-32C against published vectors, against its own slow form, and at its limits. */
 import { describe, expect, test } from 'vitest';
+import { crc32cInScript } from '../../src/common/crc32c-script.ts';
 import { crc32c } from '../../src/crc32c.ts';
 import { native } from '../../src/native.ts';
 import { SeededRandom } from '../../src/sim/seeded-random.ts';
@@ -26,6 +27,7 @@ const VECTORS: [string, Uint8Array, number][] = [
 describe.each([
   ['crc32c', crc32c],
   ['crc32cByTable', native.crc32cByTable],
+  ['crc32cInScript', crc32cInScript],
 ])('%s', (_, checksum) => {
   test.each(VECTORS)('of %s', (_name, bytes, expected) => {
     expect(checksum(bytes, 0, bytes.length, 0)).toBe(expected);
@@ -58,7 +60,7 @@ describe.each([
   });
 });
 
-test('both forms agree at every length and alignment', () => {
+test('all forms agree at every length and alignment', () => {
   const random = new SeededRandom(1);
   const bytes = Uint8Array.from({ length: 20000 }, () => random.below(256));
   for (let step = 0; step < 2000; step++) {
@@ -66,5 +68,6 @@ test('both forms agree at every length and alignment', () => {
     const to = from + random.below(step < 1000 ? 200 : bytes.length - from);
     const seed = random.uint32();
     expect(crc32c(bytes, from, to, seed)).toBe(native.crc32cByTable(bytes, from, to, seed));
+    expect(crc32cInScript(bytes, from, to, seed)).toBe(crc32c(bytes, from, to, seed));
   }
 });

@@ -80,10 +80,12 @@ class WriteTask implements Operation<Transaction>, IoCompletion, LockHolder, Wri
   #request: WriteRequest | undefined;
   readonly #inode: number;
   readonly #lengthBytes: number;
-  readonly #updateTimes: boolean;
-  readonly #killPrivileges: boolean;
+  #updateTimes: boolean;
+  #killPrivileges: boolean;
   readonly #fromCache: boolean;
   #dropsCapability = false;
+  /** Times and what a write takes away are done, before it was answered. */
+  #stamped = false;
   /** By the flags of the inode. */
   #mustBeDurable = false;
   #ticket = -1;
@@ -146,6 +148,7 @@ class WriteTask implements Operation<Transaction>, IoCompletion, LockHolder, Wri
       this.#quota = this.#outcome === 'transfer' ? this.#planQuota(tx, inode) : undefined;
       this.#mustBeDurable = (fileFlagsOf(inode) & FileFlag.synchronous) !== 0;
       if (this.#outcome === 'body') this.#writeBody(tx, inode);
+      else if (this.#updateTimes && this.#mayAnswerEarly) this.#stampNow(tx, inode);
     }
   }
 
@@ -157,6 +160,16 @@ class WriteTask implements Operation<Transaction>, IoCompletion, LockHolder, Wri
     return quotas.planned(tx, inode, this.#plan.freshBlocks);
   }
 
+  /**
+   * Whoever is answered early may set times, modes and attributes next, and look at them: none of
+   * that is to change behind his back when the data has come to its place.
+   */
+  #stampNow(tx: Transaction, inode: InodeRef): void {
+    tx.modify(inode.frame);
+    this.#stamp(tx, inode);
+    this.#stamped = true;
+  }
+
   finished(thrown: unknown): void {
     if (this.#phase === 'record') this.#recordEnded(thrown);
     else if (thrown !== undefined || this.#outcome === 'body') this.#close(thrown);
@@ -166,8 +179,15 @@ class WriteTask implements Operation<Transaction>, IoCompletion, LockHolder, Wri
       if (this.#plan.nodes > 0) this.#hold(this.#plan.nodes);
       if (this.#quota !== undefined) this.context.quotas?.hold(this.#quota);
       this.#isHeld = this.#quota !== undefined;
+      if (this.#stamped) this.#leaveStamps();
       this.#fill();
     }
+  }
+
+  #leaveStamps(): void {
+    this.#updateTimes = false;
+    this.#killPrivileges = false;
+    this.#dropsCapability = false;
   }
 
   /** Before anything else can happen: the plan has found them free. */
@@ -248,10 +268,15 @@ class WriteTask implements Operation<Transaction>, IoCompletion, LockHolder, Wri
     request?.finished(thrown);
   }
 
+  get #mayAnswerEarly(): boolean {
+    if (this.#mustBeDurable || this.#lengthBytes > MOST_EARLY_BYTES) return false;
+    return this.#request?.mayEndEarly === true;
+  }
+
   /** Answers now if the caller lets us and there is memory for a copy. */
   #answerEarly(): void {
     const { early } = this.context;
-    if (!this.#request?.mayEndEarly || this.#mustBeDurable || this.#lengthBytes > MOST_EARLY_BYTES) return;
+    if (!this.#mayAnswerEarly) return;
     const copy = early.takeBuffer();
     if (copy === undefined) return;
     const data = this.memory.bytes.subarray(this.memoryOffset, this.memoryOffset + this.#lengthBytes);
@@ -432,6 +457,10 @@ class WriteTask implements Operation<Transaction>, IoCompletion, LockHolder, Wri
 
   #touch(tx: Transaction, inode: InodeRef, endByte: number): void {
     if (endByte > sizeOf(inode)) setSizeOf(inode, endByte);
+    this.#stamp(tx, inode);
+  }
+
+  #stamp(tx: Transaction, inode: InodeRef): void {
     if (this.#updateTimes) touchModified(inode, tx.clock);
     if (this.#killPrivileges) dropPrivileges(inode);
     if (this.#dropsCapability) this.context.attributes.dropCapability(tx, inode);

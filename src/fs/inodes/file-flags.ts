@@ -91,12 +91,20 @@ export function requireWritable(inode: InodeRef, offsetBytes: number, fromCache:
   if (has(inode, FileFlag.immutable) || offsetBytes < sizeOf(inode)) throw fsError('EPERM');
 }
 
-/** Times that become now are less than others: an append-only file may have them. @throws EPERM */
+/**
+ * An append-only file may be touched: both times become now. One of them alone may not, as in
+ * may_setattr of Linux. @throws EPERM
+ */
 export function requireAllowed(inode: InodeRef, changes: AttributeChanges): void {
   if (changes.kept || !has(inode, FIXED)) return;
-  const { mode, uid, gid, accessSeconds } = changes;
+  const { mode, uid, gid, accessSeconds, modifySeconds } = changes;
   const isFixed = mode !== undefined || uid !== undefined || gid !== undefined;
-  if (isFixed || typeof accessSeconds === 'number' || setsModifyTime(changes)) requireChangeable(inode);
+  const isAlone =
+    accessSeconds === 'now'
+      ? modifySeconds === undefined
+      : modifySeconds === 'now' && accessSeconds === undefined;
+  if (isFixed || isAlone || typeof accessSeconds === 'number' || setsModifyTime(changes))
+    requireChangeable(inode);
   else requireMutable(inode);
 }
 

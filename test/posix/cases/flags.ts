@@ -16,6 +16,7 @@ async function refusesChanges(fs: Calls, path: string): Promise<void> {
   await refuses('EPERM', fs.chown(path, undefined, 1000));
   await refuses('EPERM', fs.utimens(path, PAST, 'omit'));
   await refuses('EPERM', fs.utimens(path, 'omit', PAST));
+  await refuses('EPERM', fs.utimens(path, 'now', 'omit'));
 }
 
 flags.case('are set, told and taken away', async (fs) => {
@@ -196,6 +197,7 @@ flags.case('append: names come into the directory, and do not go', async (fs) =>
   await make(fs, 'third');
   await fs.setFlags('d', Flag.append);
   await refusesChanges(fs, 'd');
+  await refuses('EPERM', fs.utimens('d', 'omit', 'now'));
   await make(fs, 'd/new');
   await fs.rename('other', 'd/other');
   await fs.link('third', 'd/third');

@@ -1,0 +1,56 @@
+/**
+ * `LABEL=data` and `UUID=…` in the place of a target, as in fstab: looked for on all block devices
+ * that the kernel knows. libblkid does not know volumes of Quarry, so this is no question for it.
+ */
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { CommandError } from './failure.ts';
+import { inspectTarget } from './target.ts';
+import { readVolumeHead } from './volume-head.ts';
+
+const TAG = /^(LABEL|UUID)=(?:"(.*)"|(.*))$/s;
+
+interface Tag {
+  readonly kind: 'label' | 'uuid';
+  readonly value: string;
+}
+
+function tagOf(name: string): Tag | undefined {
+  const found = TAG.exec(name);
+  if (found === null) return undefined;
+  const value = found[2] ?? found[3] ?? '';
+  return found[1] === 'LABEL' ? { kind: 'label', value } : { kind: 'uuid', value: value.toLowerCase() };
+}
+
+function blockDevices(): string[] {
+  try {
+    return readdirSync('/sys/class/block').map((name) => join('/dev', name.replaceAll('!', '/')));
+  } catch {
+    return [];
+  }
+}
+
+/** What is no volume, or cannot be read, is not what is looked for. */
+function hasTag(path: string, { kind, value }: Tag): boolean {
+  try {
+    return readVolumeHead(inspectTarget(path))[kind] === value;
+  } catch (thrown) {
+    if (thrown instanceof CommandError) return false;
+    throw thrown;
+  }
+}
+
+/**
+ * The device that a tag names; any other name as it is.
+ * @throws CommandError if no device has it, or several
+ */
+export function withoutTag(name: string, devices = blockDevices): string {
+  const tag = tagOf(name);
+  if (tag === undefined) return name;
+  const found = devices().filter((path) => hasTag(path, tag));
+  const [one, ...others] = found;
+  if (one === undefined) throw new CommandError(`no block device that can be read has a volume of ${name}`);
+  if (others.length > 0)
+    throw new CommandError(`several devices have a volume of ${name}: ${found.join(', ')}`);
+  return one;
+}

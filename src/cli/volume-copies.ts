@@ -1,0 +1,35 @@
+/** What `get`, `put` and `cp` share: trees copied between places, and what is said of it. */
+import { pathText } from '../path-bytes.ts';
+import { say, type Terminal } from './command.ts';
+import { placeFor, TreeCopy } from './tree-copy.ts';
+import type { SourceTree, TargetTree } from './tree-sides.ts';
+
+/** The word for standard input and output. */
+export const STANDARD = '-';
+
+/** Status of a copy that went well but for attributes that could not be kept. */
+const LOSS_STATUS = 1;
+
+/**
+ * Copies sources to a place, or into it where it is a directory.
+ * @returns exit status
+ * @throws CommandError, and errors of the two sides
+ */
+export async function copyAll(
+  source: SourceTree,
+  paths: readonly Buffer[],
+  target: TargetTree,
+  place: Buffer,
+  terminal: Terminal,
+): Promise<number> {
+  const lost: string[] = [];
+  const copy = new TreeCopy(source, target, {
+    lost: (path, what) => lost.push(`${pathText(path)}: ${what}`),
+  });
+  for (const path of paths) await copy.copy(path, await placeFor(target, place, path, paths.length > 1));
+  const [first] = lost;
+  if (first === undefined) return 0;
+  const more = lost.length > 1 ? `, and ${lost.length - 1} more` : '';
+  say(terminal, `not kept: ${first}${more}`);
+  return LOSS_STATUS;
+}

@@ -1,0 +1,114 @@
+/**
+ * Which bytes a thread is about to write to a file, by the system call in which it waits for our
+ * answer (calling-thread.ts): write(2) and its kin, sendfile(2), splice(2).
+ */
+import { viewOf } from '../common/bytes.ts';
+import {
+  memoryOf,
+  type OpenDescriptor,
+  openFileOf,
+  type SystemCall,
+  systemCallOf,
+} from './calling-thread.ts';
+
+/** Where the bytes go: a place in the file, its end, or nobody knows. */
+export type WritePlace = number | 'end' | 'somewhere';
+
+export interface WrittenRange {
+  readonly place: WritePlace;
+  readonly lengthBytes: number;
+}
+
+/** Which arguments of a system call say what. */
+interface WriteCall {
+  readonly number: number;
+  /** How many bytes; of `isVector`, how many pieces, which the argument before points to. */
+  readonly lengthAt: number;
+  readonly isVector?: true;
+  readonly offsetAt?: number;
+  /** The kernel goes on in pieces of a pipe, and asks before each. */
+  readonly isPiped?: true;
+}
+
+/** Room of a pipe, in bytes. */
+const PIPE_BYTES = 16 * 4096;
+/** struct iovec: pointer and length. */
+const PIECE_BYTES = 16;
+/** IOV_MAX. */
+const MOST_PIECES = 1024;
+/** Linux writes no more by one call. */
+const MOST_BYTES = 2 ** 31 - 4096;
+/** Offset −1 of pwritev2(2). */
+const NO_OFFSET = 2n ** 64n - 1n;
+
+/** write, pwrite64, writev, pwritev, pwritev2, sendfile, splice: numbers of asm/unistd.h. */
+function writeCalls(numbers: readonly number[]): ReadonlyMap<number, WriteCall> {
+  const rules: readonly Omit<WriteCall, 'number'>[] = [
+    { lengthAt: 2 },
+    { lengthAt: 2, offsetAt: 3 },
+    { lengthAt: 2, isVector: true },
+    { lengthAt: 2, isVector: true, offsetAt: 3 },
+    { lengthAt: 2, isVector: true, offsetAt: 3 },
+    { lengthAt: 3, isPiped: true },
+    { lengthAt: 4, isPiped: true },
+  ];
+  const calls = numbers.map((number, at): WriteCall => ({ number, lengthAt: 2, ...rules[at] }));
+  return new Map(calls.map((call) => [call.number, call]));
+}
+
+const CALLS: Partial<Record<string, ReadonlyMap<number, WriteCall>>> = {
+  x64: writeCalls([1, 18, 20, 296, 328, 40, 275]),
+  arm64: writeCalls([64, 68, 66, 70, 287, 71, 76]),
+};
+
+/** What is looked at beside the call itself. */
+export interface ThreadFacts {
+  memory(address: bigint, lengthBytes: number): Uint8Array | undefined;
+  openFile(descriptor: number): OpenDescriptor | undefined;
+}
+
+function lengthOf(rule: WriteCall, given: readonly bigint[], facts: ThreadFacts): number | undefined {
+  const count = Number(given[rule.lengthAt]);
+  if (rule.isPiped) return Math.min(count, PIPE_BYTES);
+  if (!rule.isVector) return Math.min(count, MOST_BYTES);
+  if (count > MOST_PIECES) return undefined;
+  const pieces = facts.memory(given[rule.lengthAt - 1] ?? 0n, count * PIECE_BYTES);
+  if (pieces === undefined) return undefined;
+  const view = viewOf(pieces);
+  let lengthBytes = 0;
+  for (let at = 8; at < pieces.length; at += PIECE_BYTES) lengthBytes += Number(view.getBigUint64(at, true));
+  return Math.min(lengthBytes, MOST_BYTES);
+}
+
+function placeOf(rule: WriteCall, given: readonly bigint[], facts: ThreadFacts): WritePlace {
+  // The position of the open file moves when all is done.
+  if (rule.isPiped) return 'somewhere';
+  const file = facts.openFile(Number(given[0]));
+  if (file === undefined) return 'somewhere';
+  if (file.appends) return 'end';
+  const offset = rule.offsetAt === undefined ? NO_OFFSET : (given[rule.offsetAt] ?? NO_OFFSET);
+  return offset === NO_OFFSET ? file.positionBytes : Number(offset);
+}
+
+/** Undefined if it is no such call, or cannot be seen. */
+export function rangeOfCall(
+  call: SystemCall,
+  architecture: string,
+  facts: ThreadFacts,
+): WrittenRange | undefined {
+  const rule = CALLS[architecture]?.get(call.number);
+  if (rule === undefined) return undefined;
+  const lengthBytes = lengthOf(rule, call.arguments, facts);
+  if (lengthBytes === undefined || lengthBytes === 0) return undefined;
+  return { place: placeOf(rule, call.arguments, facts), lengthBytes };
+}
+
+/** @param thread that waits for us */
+export function writtenRange(thread: number): WrittenRange | undefined {
+  const call = systemCallOf(thread);
+  if (call === undefined) return undefined;
+  return rangeOfCall(call, process.arch, {
+    memory: (address, lengthBytes) => memoryOf(thread, address, lengthBytes),
+    openFile: (descriptor) => openFileOf(thread, descriptor),
+  });
+}

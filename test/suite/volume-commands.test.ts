@@ -1,0 +1,392 @@
+/** The commands on volumes that are not mounted: ls, tree, find, du, cat, get, put, cp, mkdir, rm. */
+import { execFileSync } from 'node:child_process';
+import {
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
+import { chmod, link, open, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeEach, describe, expect, test } from 'vitest';
+import { runCommandLine } from '../../src/cli/program.ts';
+import { addon } from '../../src/native.ts';
+import { check, openVolume } from '../../src/quarryfs.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'quarry-commands-'));
+const file = (name: string) => join(folder, name);
+const image = file('v.img');
+const isRoot = process.getuid?.() === 0;
+
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+interface Ended {
+  readonly status: number;
+  readonly out: string;
+  readonly err: string;
+}
+
+/** Runs a command line; what it writes and what was written to it are texts of bytes. */
+async function quarry(words: readonly string[], input = ''): Promise<Ended> {
+  let out = '';
+  let err = '';
+  const status = await runCommandLine(words, {
+    out: (text) => {
+      out += text;
+    },
+    err: (text) => {
+      err += text;
+    },
+    interactive: false,
+    bytes: async (chunk) => {
+      out += Buffer.from(chunk).toString('latin1');
+      return true;
+    },
+    input: (async function* () {
+      yield Buffer.from(input, 'latin1');
+    })(),
+  });
+  return { status, out, err };
+}
+
+/** What it says, when all goes well. */
+async function said(...words: string[]): Promise<string> {
+  const { status, out, err } = await quarry(words);
+  expect({ status, err }).toEqual({ status: 0, err: '' });
+  return out;
+}
+
+/** The line that it refuses with. */
+async function refusal(...words: string[]): Promise<string> {
+  const { status, out, err } = await quarry(words);
+  expect({ out, failed: status > 0 }).toEqual({ out: '', failed: true });
+  expect(err).toMatch(/^quarry: [^\n]*\n$/);
+  return err.slice('quarry: '.length, -1).replaceAll(folder, '');
+}
+
+beforeEach(() => {
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(folder);
+  writeFileSync(image, '');
+  truncateSync(image, 32 * 2 ** 20);
+});
+
+async function fresh(): Promise<void> {
+  await said('mkfs', '-q', image);
+}
+
+/** A tree of all kinds, as far as this user may make them. */
+async function makeTree(top: string): Promise<void> {
+  mkdirSync(join(top, 'd/inner'), { recursive: true });
+  writeFileSync(join(top, 'd/a'), 'hello\n');
+  await link(join(top, 'd/a'), join(top, 'd/z'));
+  symlinkSync('../nowhere', join(top, 'd/inner/link'));
+  writeFileSync(join(top, 'd/inner/holes'), 'begin');
+  truncateSync(join(top, 'd/inner/holes'), 6_000_000);
+  const holes = await open(join(top, 'd/inner/holes'), 'r+');
+  await holes.write('middle', 3_000_000);
+  await holes.close();
+  writeFileSync(Buffer.concat([Buffer.from(`${top}/d/`), Buffer.from([0xff, 0x62])]), 'odd name');
+  execFileSync('mkfifo', [join(top, 'd/fifo')]);
+  if (isRoot) execFileSync('mknod', [join(top, 'd/null'), 'c', '1', '3']);
+  if (isRoot) execFileSync('chown', ['12:34', join(top, 'd/inner')]);
+  await chmod(join(top, 'd/inner'), 0o2750);
+  await chmod(join(top, 'd/a'), 0o4751);
+  addon?.setTimes(join(top, 'd/a'), -5, 123_456_789, 2 ** 32, 987_654_321);
+  addon?.setTimes(join(top, 'd/inner/link'), 1, 2, 3, 4);
+  addon?.setAttribute(join(top, 'd/a'), 'user.note', Buffer.from([0, 1, 255]));
+  addon?.setTimes(join(top, 'd/inner'), 10, 20, 30, 40);
+  addon?.setTimes(join(top, 'd'), 50, 60, 70, 80);
+}
+
+/** All that can be told of a tree. */
+function described(top: string): string {
+  const format = '%P %y %m %U %G %n %s %T@ %l';
+  const found = execFileSync('find', [top, '-printf', `${format}\\n`], { encoding: 'latin1' }).split('\n');
+  return found
+    .filter((line) => line !== '')
+    .map((line) => (/ d \d/.test(line) ? line.replace(/ \d+ (\S+ )$/, ' $1') : line))
+    .sort()
+    .join('\n');
+}
+
+describe('get and put', () => {
+  test('keep all that files are, there and back', async () => {
+    await fresh();
+    await makeTree(file('from'));
+    expect(await said('put', file('from/d'), `${image}:/`)).toBe('');
+    expect(await said('get', `${image}:/d`, file('to'))).toBe('');
+    expect(described(file('to'))).toBe(described(file('from/d')));
+    const [one, other] = await Promise.all(
+      ['to/inner/holes', 'from/d/inner/holes'].map((name) => stat(file(name))),
+    );
+    expect(one?.blocks).toBeLessThanOrEqual(Number(other?.blocks));
+    expect(one?.blocks).toBeLessThan(200);
+    expect(readFileSync(file('to/inner/holes')).equals(readFileSync(file('from/d/inner/holes')))).toBe(true);
+    expect(lstatSync(file('to/a')).ino).toBe(lstatSync(file('to/z')).ino);
+    if (addon) expect([...addon.getAttribute(file('to/a'), 'user.note')]).toEqual([0, 1, 255]);
+    expect(await check(image)).toMatchObject({ clean: true, state: 'clean' });
+  });
+
+  test('into a directory, or to a name; over what is there', async () => {
+    await fresh();
+    writeFileSync(file('one'), '1');
+    writeFileSync(file('two'), '2');
+    await said('mkdir', `${image}:/dir`);
+    await said('put', file('one'), file('two'), `${image}:/dir`);
+    await said('put', file('one'), `${image}:/named`);
+    await said('put', file('two'), `${image}:named`);
+    expect(await said('cat', `${image}:/dir/one`, `${image}:/dir/two`, `${image}:/named`)).toBe('122');
+    expect(await refusal('put', file('one'), file('two'), `${image}:/named`)).toBe('/named is no directory');
+    expect(await refusal('put', file('one'), `${image}:/new/`)).toMatch(
+      /^\/new\/ is no directory that is there$/,
+    );
+    expect(await refusal('put', file('one'), `${image}:/no/new`)).toBe(
+      '/v.img:/no/new: no such file or directory',
+    );
+    expect(await refusal('put', file('none'), `${image}:/x`)).toBe('/none: no such file or directory');
+    mkdirSync(file('local/dir'), { recursive: true });
+    await said('get', `${image}:/dir`, file('local'));
+    await said('get', `${image}:/dir/one`, `${file('local')}/`);
+    expect([readFileSync(file('local/dir/two'), 'utf8'), readFileSync(file('local/one'), 'utf8')]).toEqual([
+      '2',
+      '1',
+    ]);
+    mkdirSync(file('other/one'), { recursive: true });
+    expect(await refusal('get', `${image}:/dir/one`, file('other'))).toBe(
+      '/other/one is there already, and is a directory',
+    );
+    expect(await refusal('get', `${image}:/none`, file('x'))).toBe('/v.img:/none: no such file or directory');
+  });
+
+  test('by standard input and output', async () => {
+    await fresh();
+    const binary = String.fromCharCode(...Array.from({ length: 5000 }, (_, index) => index % 256));
+    expect(await quarry(['put', '-', `${image}:/piped`], binary)).toEqual({ status: 0, out: '', err: '' });
+    expect(await said('get', `${image}:/piped`, '-')).toBe(binary);
+    expect(await said('cat', `${image}:/piped`)).toBe(binary);
+    expect(await said('ls', image)).toBe('piped\n');
+    expect(await refusal('put', '-', `${image}:/`)).toBe(
+      '/v.img:/ is a directory: name the file that standard input becomes',
+    );
+    expect(await refusal('put', '-', file('x'), `${image}:/y`)).toMatch(/one of several/);
+    expect(await refusal('put', '-', `${image}:/no/file`)).toBe('/v.img:/no/file: no such file or directory');
+  });
+});
+
+describe('cp', () => {
+  test('within a volume and to another, with all that files are', async () => {
+    await fresh();
+    await makeTree(file('from'));
+    await said('put', file('from/d'), `${image}:/`);
+    await said('cp', `${image}:/d`, `${image}:/e`);
+    const second = file('second.img');
+    await said('mkfs', '-q', '-s', '32M', second);
+    await said('cp', `${image}:/e/inner`, `${image}:/e/a`, `${second}:/`);
+    await said('cp', `${second}:/inner`, `${image}:/d/inner/deep`);
+    await said('get', `${image}:/e`, file('e'));
+    await said('get', `${image}:/d/inner/deep`, file('deep'));
+    expect(described(file('e'))).toBe(described(file('from/d')));
+    expect(described(file('deep'))).toBe(described(file('from/d/inner')));
+    for (const one of [image, second]) expect(await check(one)).toMatchObject({ clean: true });
+  });
+
+  test('refuses what would eat itself', async () => {
+    await fresh();
+    await quarry(['put', '-', `${image}:/f`], 'kept');
+    await said('mkdir', '-p', `${image}:/d/e`);
+    expect(await refusal('cp', `${image}:/d`, `${image}:/d/e`)).toBe(
+      '/v.img:/d cannot be copied into itself',
+    );
+    expect(await refusal('cp', `${image}:/f`, `${image}:/`)).toBe('/f is what is to be copied');
+    expect(await refusal('cp', `${image}:/f`, file('g'))).toMatch(/^\/g is no place in a volume/);
+    expect(await said('cat', `${image}:/f`)).toBe('kept');
+  });
+});
+
+describe('what is looked at', () => {
+  beforeEach(async () => {
+    await fresh();
+    const volume = await openVolume(image, { uid: 7, gid: 8, umask: 0o022 });
+    await volume.mkdir('/d/sub', { recursive: true });
+    await volume.writeFile('/d/file', 'x'.repeat(10_000));
+    await volume.writeFile('/d/run', '', { mode: 0o755 });
+    await volume.link('/d/file', '/d/sub/again');
+    await volume.symlink('file', '/d/link');
+    await volume.writeFile('/d/sub/new\nline', '');
+    for (const path of ['/d/file', '/d/run', '/d/link', '/d/sub', '/d'])
+      await volume.lutimes(path, 0, 1_000_000_000);
+    await volume.close();
+  });
+
+  test('ls', async () => {
+    expect(await said('ls', image)).toBe('d\n');
+    expect(await said('ls', `${image}:d`)).toBe('file\nlink\nrun\nsub\n');
+    expect(await said('ls', '-l', `${image}:/d`)).toBe(
+      [
+        '-rw-r--r-- 2 7 8 10000 2001-09-09T01:46:40Z file',
+        'lrwxrwxrwx 1 7 8     4 2001-09-09T01:46:40Z link -> file',
+        '-rwxr-xr-x 1 7 8     0 2001-09-09T01:46:40Z run',
+        'drwxr-xr-x 2 7 8  4096 2001-09-09T01:46:40Z sub',
+        '',
+      ].join('\n'),
+    );
+    expect(await said('ls', '-R', `${image}:/d`)).toBe(
+      `${image}:/d:\nfile\nlink\nrun\nsub\n\n${image}:/d/sub:\nagain\nnew?line\n`,
+    );
+    expect(await said('ls', '-d', `${image}:/d`)).toBe('/d\n');
+    expect(await said('ls', `${image}:/d/run`)).toBe('run\n');
+    const [first] = JSON.parse(await said('ls', '--json', `${image}:/d`));
+    expect(first).toMatchObject({ path: '/d/file', type: 'file', links: 2, uid: 7, sizeBytes: 10_000 });
+    expect(await refusal('ls', `${image}:/none`)).toBe('/v.img:/none: no such file or directory');
+  });
+
+  test('tree', async () => {
+    expect(await said('tree', image)).toBe(
+      `${image}:/\n└── d\n    ├── file\n    ├── link -> file\n    ├── run\n    └── sub\n        ├── again\n        └── new?line\n\n2 directories, 5 files\n`,
+    );
+    expect(await said('tree', '-L', '1', `${image}:/d`)).toContain('└── sub\n\n1 directory, 3 files\n');
+    expect(await refusal('tree', '-L', '0', image)).toMatch(/^--depth 0/);
+  });
+
+  test('find', async () => {
+    expect(await said('find', `${image}:/d`)).toBe(
+      '/d\n/d/file\n/d/link\n/d/run\n/d/sub\n/d/sub/again\n/d/sub/new?line\n',
+    );
+    expect(await said('find', '-t', 'd', image)).toBe('/\n/d\n/d/sub\n');
+    expect(await said('find', '--name', 'run', image)).toBe('/d/run\n');
+    expect(await said('find', '-0', '-t', 'f', `${image}:/d/sub`)).toBe('/d/sub/again\0/d/sub/new\nline\0');
+    expect(JSON.parse(await said('find', '--json', '-t', 'l', image))).toMatchObject([{ path: '/d/link' }]);
+    expect(await refusal('find', '-t', 'x', image)).toMatch(/^--type x is none of/);
+  });
+
+  test('du counts a file of several names once', async () => {
+    expect(await said('du', image)).toBe('0\t/d/sub\n12\t/d\n12\t/\n');
+    expect(await said('du', '-s', '-h', image)).toBe('12 KiB\t/\n');
+    expect(await said('du', `${image}:/d/sub`)).toBe('12\t/d/sub\n');
+    expect(JSON.parse(await said('du', '--json', '-s', image))).toEqual([
+      { path: '/', usedBytes: 12288, files: 7 },
+    ]);
+  });
+
+  test('mkdir and rm', async () => {
+    expect(await refusal('mkdir', `${image}:/a/b`)).toBe('/v.img:/a/b: no such file or directory');
+    await said('mkdir', '-p', '-m', '710', `${image}:/a/b`);
+    expect(await said('ls', '-ld', `${image}:/a/b`)).toMatch(/^drwx--x--- /);
+    expect(await refusal('mkdir', `${image}:/a`)).toBe('/v.img:/a: file already exists');
+    expect(await refusal('rm', `${image}:/d`)).toBe(
+      '/v.img:/d is a directory: use -r to remove it with all that is in it',
+    );
+    await said('rm', `${image}:/d/run`, `${image}:/d/link`);
+    await said('rm', '-r', `${image}:/d/sub`);
+    expect(await said('find', image)).toBe('/\n/a\n/a/b\n/d\n/d/file\n');
+    expect(await refusal('rm', `${image}:/d/run`)).toBe('/v.img:/d/run: no such file or directory');
+    await said('rm', '-f', `${image}:/d/run`);
+    expect(await refusal('rm', '-r', image)).toMatch(/is the root of the volume/);
+  });
+
+  test('reading changes nothing, and a volume in use is refused', async () => {
+    const before = readFileSync(image);
+    await said('ls', '-lR', image);
+    await said('cat', `${image}:/d/file`);
+    await said('get', `${image}:/d`, file('copy'));
+    expect(readFileSync(image).equals(before)).toBe(true);
+    expect(readlinkSync(file('copy/link'))).toBe('file');
+    const user = await openVolume(image);
+    for (const words of [
+      ['ls', image],
+      ['rm', `${image}:/d/run`],
+      ['put', file('copy'), image],
+    ])
+      expect(await refusal(...words)).toMatch(/^\/v\.img is in use/);
+    await user.close();
+  });
+});
+
+test('an image may have colons in its name', async () => {
+  const odd = file('a:b:c');
+  await said('mkfs', '-q', '-s', '16M', odd);
+  await quarry(['put', '-', `${odd}:/x:y`], 'colons');
+  expect(await said('ls', odd)).toBe('x:y\n');
+  expect(await said('cat', `${odd}:x:y`)).toBe('colons');
+  expect(await refusal('ls', `${file('none')}:/x`)).toMatch(/^\/none:\/x does not exist/);
+});
+
+describe('mkfs --from', () => {
+  const EPOCH = '1700000000';
+
+  async function made(
+    name: string,
+    environment: Record<string, string>,
+    ...words: string[]
+  ): Promise<Buffer> {
+    const before = process.env.SOURCE_DATE_EPOCH;
+    Object.assign(process.env, environment);
+    try {
+      await said('mkfs', '-q', '-s', '16M', file(name), '--from', file('from'), ...words);
+      return readFileSync(file(name));
+    } finally {
+      if (before === undefined) delete process.env.SOURCE_DATE_EPOCH;
+      else process.env.SOURCE_DATE_EPOCH = before;
+    }
+  }
+
+  test('gives a volume all that is in a directory', async () => {
+    await makeTree(file('from'));
+    await made('filled.img', {});
+    expect(await check(file('filled.img'))).toMatchObject({ clean: true, state: 'clean' });
+    await said('get', `${file('filled.img')}:/`, file('to'));
+    expect(described(file('to'))).toBe(described(file('from')));
+  });
+
+  test('is the same bit for bit with SOURCE_DATE_EPOCH, and another for another tree', async () => {
+    await makeTree(file('from'));
+    for (let number = 0; number < 50; number++)
+      writeFileSync(file(`from/${number}`), 'x'.repeat(number * 137));
+    const one = await made('one.img', { SOURCE_DATE_EPOCH: EPOCH });
+    await new Promise((resolve) => setTimeout(resolve, 1100));
+    await stat(file('from/d/a'));
+    expect((await made('two.img', { SOURCE_DATE_EPOCH: EPOCH })).equals(one)).toBe(true);
+    expect(await check(file('one.img'))).toMatchObject({ clean: true, state: 'clean' });
+    const volume = await openVolume(file('one.img'), { readOnly: true });
+    const [first, second] = [await volume.stat('/d/a'), await volume.stat('/49')];
+    expect([first.mtimeMs, second.mtimeMs, second.ctimeMs]).toEqual([1.7e12, 1.7e12, 1.7e12]);
+    const { uuid } = volume;
+    await volume.close();
+    const named = await made('three.img', { SOURCE_DATE_EPOCH: EPOCH }, '--uuid', uuid);
+    expect(named.equals(await made('four.img', { SOURCE_DATE_EPOCH: EPOCH }, '--uuid', uuid))).toBe(true);
+    writeFileSync(file('from/49'), 'y'.repeat(49 * 137));
+    await made('five.img', { SOURCE_DATE_EPOCH: EPOCH });
+    const other = await openVolume(file('five.img'), { readOnly: true });
+    expect(other.uuid).not.toBe(uuid);
+    await other.close();
+    expect((await made('six.img', {})).equals(await made('seven.img', {}))).toBe(false);
+  });
+
+  test('leaves nothing of what has no room, or is no directory', async () => {
+    mkdirSync(file('from'));
+    writeFileSync(file('from/large'), Buffer.alloc(20_000_000, 1));
+    expect(await refusal('mkfs', '-s', '16M', file('new.img'), '--from', file('from'))).toMatch(
+      /^\/new\.img:\/large: no space left on device$/,
+    );
+    expect(await refusal('mkfs', '-s', '16M', file('new.img'), '--from', image)).toMatch(/is no directory$/);
+    expect(await refusal('mkfs', '-s', '16M', file('new.img'), '--from', file('none'))).toBe(
+      '/none does not exist',
+    );
+    process.env.SOURCE_DATE_EPOCH = 'yesterday';
+    try {
+      expect(await refusal('mkfs', '-s', '16M', file('new.img'), '--from', file('from'))).toMatch(
+        /^SOURCE_DATE_EPOCH=yesterday/,
+      );
+    } finally {
+      delete process.env.SOURCE_DATE_EPOCH;
+    }
+    expect(() => lstatSync(file('new.img'))).toThrow('ENOENT');
+  });
+});

@@ -1,0 +1,145 @@
+/**
+ * Writers while space is scarce: which bytes a system call is about to write, and when the files
+ * get their room.
+ */
+import { describe, expect, test } from 'vitest';
+import { fsError } from '../../src/fs/base/errors.ts';
+import { parseOpenFile } from '../../src/fuse/calling-thread.ts';
+import type { Notices } from '../../src/fuse/notices.ts';
+import { ScarceSpace } from '../../src/fuse/scarce-space.ts';
+import { rangeOfCall, type ThreadFacts } from '../../src/fuse/written-range.ts';
+import { MemoryFileSystem } from '../suite/fuse-memory-filesystem.ts';
+
+const MIB = 2 ** 20;
+
+describe('the bytes that a call is about to write', () => {
+  const iovec = Buffer.alloc(32);
+  iovec.writeBigUInt64LE(1000n, 8);
+  iovec.writeBigUInt64LE(24n, 24);
+  const facts: ThreadFacts = {
+    memory: (address, lengthBytes) => (address === 0x1000n ? iovec.subarray(0, lengthBytes) : undefined),
+    openFile: (descriptor) =>
+      ({ 3: { positionBytes: 70, appends: false }, 4: { positionBytes: 70, appends: true } })[descriptor],
+  };
+  const none = 2n ** 64n - 1n;
+
+  test.each([
+    ['write', 1, 64, [3n, 0n, 500n, 9n], { place: 70, lengthBytes: 500 }],
+    ['write, appending', 1, 64, [4n, 0n, 500n, 9n], { place: 'end', lengthBytes: 500 }],
+    ['pwrite64', 18, 68, [3n, 0n, 500n, 9n], { place: 9, lengthBytes: 500 }],
+    ['writev', 20, 66, [3n, 0x1000n, 2n], { place: 70, lengthBytes: 1024 }],
+    ['pwritev', 296, 70, [3n, 0x1000n, 1n, 9n], { place: 9, lengthBytes: 1000 }],
+    ['pwritev2', 328, 287, [3n, 0x1000n, 1n, 9n], { place: 9, lengthBytes: 1000 }],
+    ['pwritev2 without an offset', 328, 287, [3n, 0x1000n, 1n, none], { place: 70, lengthBytes: 1000 }],
+    ['sendfile', 40, 71, [3n, 9n, 0n, 10n], { place: 'somewhere', lengthBytes: 10 }],
+    ['splice', 275, 76, [9n, 0n, 3n, 0n, 2n ** 40n], { place: 'somewhere', lengthBytes: 65536 }],
+    ['write to what nobody knows', 1, 64, [5n, 0n, 500n], { place: 'somewhere', lengthBytes: 500 }],
+    ['write of nothing', 1, 64, [3n, 0n, 0n], undefined],
+    ['writev from memory that cannot be seen', 20, 66, [3n, 0x2000n, 2n], undefined],
+    ['writev of too many', 20, 66, [3n, 0x1000n, 1025n], undefined],
+    ['read', 0, 63, [3n, 0n, 500n], undefined],
+  ])('%s', (_, x64, arm64, given, range) => {
+    for (const [architecture, number] of [
+      ['x64', x64],
+      ['arm64', arm64],
+    ] as const)
+      expect(rangeOfCall({ number, arguments: given }, architecture, facts)).toEqual(range);
+    expect(rangeOfCall({ number: x64, arguments: given }, 'pdp11', facts)).toBeUndefined();
+  });
+
+  test('descriptors as proc shows them', () => {
+    const text = (flags: string) => `pos:\t4711\nflags:\t${flags}\nmnt_id:\t29\nino:\t5\n`;
+    expect(parseOpenFile(text('0100001'))).toEqual({ positionBytes: 4711, appends: false });
+    expect(parseOpenFile(text('0102001'))).toEqual({ positionBytes: 4711, appends: true });
+    expect(parseOpenFile('')).toBeUndefined();
+  });
+});
+
+describe('writers', () => {
+  const begin = (freeBytes: number) => {
+    const filesystem = new MemoryFileSystem();
+    filesystem.freeBytes = freeBytes;
+    const told: [what: string, inode: number][] = [];
+    const notices = {
+      forgetAttributes: (inode: number) => told.push(['forget', inode]),
+      writeOut: async (inode: number) => void told.push(['write out', inode]),
+    } as unknown as Notices;
+    let made = 0;
+    const make = () => {
+      const file = { mode: 0o100644, deviceNumber: 0, caller: { uid: 0, gid: 0, umask: 0 } };
+      return filesystem.create(undefined as never, 1, Buffer.from(`f${made++}`), file);
+    };
+    const space = new ScarceSpace(filesystem, notices);
+    const reserved = () =>
+      filesystem.calls.filter(([name]) => name === 'fallocate').map((call) => call.slice(1));
+    return { filesystem, told, space, make, reserved };
+  };
+
+  test('are left alone while there is enough', () => {
+    const { told, space } = begin(64 * MIB);
+    space.written(5);
+    expect([space.isScarce, told]).toEqual([false, []]);
+  });
+
+  test('are asked about from the limit on, until there is plenty', () => {
+    const { filesystem, told, space } = begin(63 * MIB);
+    for (const inode of [5, 6, 5]) space.written(inode);
+    expect([space.isScarce, told]).toEqual([false, []]);
+    filesystem.freeBytes = 16 * MIB - 1;
+    space.look();
+    for (const inode of [7, 6, 7]) space.written(inode);
+    expect(told).toEqual([5, 6, 7].map((inode) => ['forget', inode]));
+    filesystem.freeBytes = 24 * MIB;
+    space.look();
+    expect(space.isScarce).toBe(true);
+    filesystem.freeBytes++;
+    space.look();
+    expect(space.isScarce).toBe(false);
+  });
+
+  test('get room when what others had dirty is written, and that once', async () => {
+    const { filesystem, told, space, make, reserved } = begin(MIB);
+    const [first, second] = [make(), make()];
+    filesystem.node(first).attributes.sizeBytes = 100;
+    space.written(second);
+    told.length = 0;
+    await space.admit(first, { place: 5000, lengthBytes: 10 });
+    await space.admit(second, { place: 'end', lengthBytes: 10 });
+    await space.admit(first, { place: 'end', lengthBytes: 20 });
+    await space.admit(first, { place: 'somewhere', lengthBytes: 30 });
+    expect(told).toEqual([
+      ['write out', second],
+      ['write out', first],
+    ]);
+    space.resized(first);
+    await space.admit(first, { place: 'end', lengthBytes: 40 });
+    const options = { keepSize: true, updateTimes: false, killPrivileges: false };
+    expect(reserved()).toEqual([
+      [first, 'allocate', 5000, 10, options],
+      [second, 'allocate', 0, 10, options],
+      [first, 'allocate', 5010, 20, options],
+      [first, 'allocate', 5030, 30, options],
+      [first, 'allocate', 100, 40, options],
+    ]);
+  });
+
+  test('get no more room than whoever writes may have', async () => {
+    const { filesystem, space, make } = begin(MIB);
+    const file = make();
+    const limited: unknown[] = [];
+    filesystem.fallocate = async ({ isLimited }) => void limited.push(isLimited);
+    for (const writer of [{ isLimited: true }, { isLimited: false }, undefined])
+      await space.admit(file, { place: 0, lengthBytes: 10 }, writer);
+    expect(limited).toEqual([true, false, false]);
+  });
+
+  test('are refused for want of room, and for nothing else', async () => {
+    const { filesystem, space, make } = begin(MIB);
+    const file = make();
+    const admit = () => space.admit(file, { place: 0, lengthBytes: 10 });
+    filesystem.failure = fsError('ENOSPC');
+    await expect(admit()).rejects.toThrow('ENOSPC');
+    filesystem.failure = fsError('EROFS');
+    await admit();
+  });
+});
