@@ -118,12 +118,15 @@ function isPath(source: VolumeTarget): source is string | URL {
 
 interface SourceOptions {
   readonly readOnly: boolean;
+  /** A device of the program's is opened again after this. */
+  readonly keepsStore?: boolean;
   readonly engine: StorageEngine;
 }
 
 /** The device of a source that holds a volume. @throws CommandError, and what the system says */
-async function deviceOf(source: VolumeTarget, { readOnly, engine }: SourceOptions): Promise<Device> {
-  if (!isPath(source)) return new StoreDevice(storeOf(source), { readOnly });
+async function deviceOf(source: VolumeTarget, options: SourceOptions): Promise<Device> {
+  const { readOnly, engine, keepsStore = false } = options;
+  if (!isPath(source)) return new StoreDevice(storeOf(source), { readOnly, keepsStore });
   return openHeldStorage(inspectTarget(pathOf(source)), { readOnly, engine });
 }
 
@@ -165,7 +168,7 @@ function planOf(options: VolumeFormat): VolumePlan {
 }
 
 async function formatStore(store: BlockStore, plan: VolumePlan): Promise<Layout> {
-  const device = new StoreDevice(store);
+  const device = new StoreDevice(store, { keepsStore: true });
   try {
     const layout = planVolume(plan, plan.sizeBytes ?? device.sizeBytes);
     return await formatVolume(device, formatOptions(plan, layout));
@@ -202,7 +205,7 @@ export async function check(source: VolumeTarget, options: EngineOption = {}): P
   const { engine = USUAL_ENGINE } = options;
   const name = isPath(source) ? pathOf(source) : 'the volume';
   try {
-    const device = await deviceOf(source, { readOnly: true, engine });
+    const device = await deviceOf(source, { readOnly: true, engine, keepsStore: true });
     try {
       return await checkVolume(device);
     } finally {

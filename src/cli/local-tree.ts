@@ -18,13 +18,14 @@ import {
   symlink,
   unlink,
 } from 'node:fs/promises';
-import { isRoot, PERMISSION_BITS } from '../common/permissions.ts';
+import { isRoot } from '../common/permissions.ts';
 import { codeOf } from '../common/thrown.ts';
 import { FILE_TYPE_MASK, FileType } from '../fs/format/format.ts';
 import { addon, native } from '../native.ts';
 import { pathText } from '../path-bytes.ts';
 import {
   type ContentPiece,
+  copiedBits,
   PIECE_BYTES,
   type SourceTree,
   type TargetTree,
@@ -130,11 +131,9 @@ export class LocalTree implements SourceTree, TargetTree {
     addon.setAttribute(pathText(path), name, value);
   }
 
-  async setOwnerAndMode(path: Buffer, { uid, gid, mode }: TreeNode): Promise<void> {
-    if (isRoot()) await lchown(path, uid, gid);
-    if ((mode & FILE_TYPE_MASK) === FileType.symlink) return;
-    // What an ordinary user makes is his: the bits of another owner are not for him.
-    await chmod(path, isRoot() ? mode & PERMISSION_BITS : mode & 0o1777);
+  async setOwnerAndMode(path: Buffer, node: TreeNode): Promise<void> {
+    if (isRoot()) await lchown(path, node.uid, node.gid);
+    if ((node.mode & FILE_TYPE_MASK) !== FileType.symlink) await chmod(path, copiedBits(node, isRoot()));
   }
 
   async setTimes(path: Buffer, { accessNs, modifyNs }: TreeNode): Promise<void> {

@@ -165,7 +165,7 @@ function settle(command: Command, terminal: Terminal): Command {
   return command
     .exitOverride()
     .allowExcessArguments(false)
-    .showSuggestionAfterError(false)
+    .showSuggestionAfterError(true)
     .configureOutput({ writeOut: terminal.out, writeErr: () => {}, outputError: () => {} });
 }
 
@@ -225,9 +225,22 @@ async function loadCommands(words: readonly string[]): Promise<readonly Loaded[]
   return [{ group: named, loaded: await Promise.all(loads.map((load) => load())) }];
 }
 
-/** Commander's own complaint as one line: without its prefix, with where to read on. */
+/** `help` and `version` are what many look for first. */
+function withoutHelpWords(words: readonly string[]): readonly string[] {
+  const [first, ...rest] = words;
+  if (first === 'help') return [...rest, '--help'];
+  return first === 'version' && rest.length === 0 ? ['--version'] : words;
+}
+
+/**
+ * Commander's own complaint as one line: without its prefix, with a suggestion if it has one, and
+ * where to read on.
+ */
 function usageLine(message: string, name: string | undefined): string {
-  const text = message.replace(/^error: |\.$/g, '').replace(/\s*\n\s*/g, ' ');
+  const text = message
+    .replace(/^error: |\.$/g, '')
+    .replace(/\s*\n\(Did you mean (.*)\?\)/s, " (did you mean '$1'?)")
+    .replace(/\s*\n\s*/g, ' ');
   return `${text}; see 'quarry ${name === undefined ? '' : `${name} `}--help'`;
 }
 
@@ -254,10 +267,11 @@ function helpOf(program: Command, words: readonly string[]): string | undefined 
 
 /**
  * Runs a command line and says what went wrong, if anything.
- * @param words what follows the program's name
+ * @param given what follows the program's name
  * @returns the exit status
  */
-export async function runCommandLine(words: readonly string[], terminal: Terminal): Promise<number> {
+export async function runCommandLine(given: readonly string[], terminal: Terminal): Promise<number> {
+  const words = withoutHelpWords(given);
   let status = 0;
   let subject: Subject = { failureStatus: words[0] === 'fsck' ? FSCK_FAILURE_STATUS : 1 };
   try {
@@ -274,8 +288,22 @@ export async function runCommandLine(words: readonly string[], terminal: Termina
     await program.parseAsync(exactWords(words), { from: 'user' });
     return status;
   } catch (thrown) {
-    return report(thrown, subject, terminal);
+    return report(thrown, subject, wantsJson(words) ? jsonErrors(terminal) : terminal);
   }
+}
+
+/** What follows `--` is no option. */
+function wantsJson(words: readonly string[]): boolean {
+  const end = words.indexOf('--');
+  return (end < 0 ? words : words.slice(0, end)).includes('--json');
+}
+
+/** Whoever asked for JSON gets errors so, too: one line on standard error, `{"error":"…"}`. */
+function jsonErrors(terminal: Terminal): Terminal {
+  return {
+    ...terminal,
+    err: (text) => terminal.err(`${JSON.stringify({ error: text.replace(/^quarry: |\n$/g, '') })}\n`),
+  };
 }
 
 function report(thrown: unknown, subject: Subject, terminal: Terminal): number {

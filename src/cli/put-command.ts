@@ -1,6 +1,6 @@
 /** `quarry put`: files of the system, copied into a volume that is not mounted. */
 import { isRoot } from '../common/permissions.ts';
-import { absolutePath, pathBytes } from '../path-bytes.ts';
+import { absolutePath, pathBytes, pathText } from '../path-bytes.ts';
 import type { ProgramVolume } from '../quarryfs.ts';
 import type { CommandDefinition, OptionValues, Terminal } from './command.ts';
 import { CommandError, UsageError } from './failure.ts';
@@ -14,7 +14,9 @@ async function putInput(volume: ProgramVolume, place: PlaceInVolume, terminal: T
   const { path } = place;
   if ((await volume.exists(path)) && (await volume.stat(path)).isDirectory())
     throw new CommandError(`${placeText(place)} is a directory: name the file that standard input becomes`);
-  const beside = await volume.mkdtemp(`${path}.`);
+  const beside = await volume.mkdtemp(`${path}.`).catch((thrown: unknown) => {
+    throw Object.assign(Object(thrown), { path: pathText(path) });
+  });
   const unfinished = `${beside}/input`;
   try {
     await volume.writeFile(unfinished, terminal.input ?? []);

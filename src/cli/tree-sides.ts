@@ -58,6 +58,16 @@ export interface TargetTree {
   setTimes(path: Buffer, node: TreeNode): Promise<void>;
 }
 
+/**
+ * The permissions that a copy gets: of what was somebody else's and is not any more, without
+ * set-user-id and set-group-id.
+ */
+export function copiedBits({ mode, uid, gid }: TreeNode, keepsOwner: boolean): number {
+  const isSameUser = keepsOwner || uid === process.getuid?.();
+  const isSameGroup = keepsOwner || gid === process.getgid?.();
+  return mode & (0o1777 | (isSameUser ? 0o4000 : 0) | (isSameGroup ? 0o2000 : 0));
+}
+
 /** The most that a piece has. */
 export const PIECE_BYTES = 1024 * 1024;
 

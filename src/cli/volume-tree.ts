@@ -1,10 +1,10 @@
 /** Files of a volume as a side of a copy. Who copies may set any owner: it is his volume. */
-import { PERMISSION_BITS } from '../common/permissions.ts';
 import { codeOf } from '../common/thrown.ts';
 import { FILE_TYPE_MASK, FileType } from '../fs/format/format.ts';
 import type { ProgramVolume, VolumeFileHandle } from '../quarryfs.ts';
 import {
   type ContentPiece,
+  copiedBits,
   PIECE_BYTES,
   type SourceTree,
   type TargetTree,
@@ -117,10 +117,10 @@ export class VolumeTree implements SourceTree, TargetTree {
     return this.#volume.lsetxattr(path, name, value);
   }
 
-  async setOwnerAndMode(path: Buffer, { uid, gid, mode }: TreeNode): Promise<void> {
-    if (this.#keepsOwners) await this.#volume.lchown(path, uid, gid);
-    if ((mode & FILE_TYPE_MASK) === FileType.symlink) return;
-    await this.#volume.chmod(path, this.#keepsOwners ? mode & PERMISSION_BITS : mode & 0o1777);
+  async setOwnerAndMode(path: Buffer, node: TreeNode): Promise<void> {
+    if (this.#keepsOwners) await this.#volume.lchown(path, node.uid, node.gid);
+    if ((node.mode & FILE_TYPE_MASK) === FileType.symlink) return;
+    await this.#volume.chmod(path, copiedBits(node, this.#keepsOwners));
   }
 
   setTimes(path: Buffer, { accessNs, modifyNs }: TreeNode): Promise<void> {

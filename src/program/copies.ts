@@ -18,6 +18,7 @@ import {
   unlinkAt,
 } from './names.ts';
 import { openNode } from './open-node.ts';
+import { withoutSlashes } from './path-walk.ts';
 import type { ProgramSession } from './session.ts';
 import { systemErrorOf } from './system-error.ts';
 
@@ -144,9 +145,11 @@ export async function copied(
 ): Promise<void> {
   const source = await seen(session, from, options.dereference ?? false);
   if (source === undefined) throw missing(from, options);
+  // In the order that Node looks at them.
+  requireFitting(from, source, to, await seen(session, to, options.dereference ?? false));
   await requireOutside(session, from, source, to);
-  const slash = to.path.lastIndexOf(0x2f);
-  const above = to.path.subarray(0, Math.max(slash, 0));
+  const name = withoutSlashes(to.path);
+  const above = name.subarray(0, Math.max(name.lastIndexOf(0x2f), 0));
   if (above.length > 0)
     await makeDirectories(session, { path: above, text: Buffer.from(above).toString() }, 0o777);
   await copyAny(session, from, to, options);

@@ -1,6 +1,7 @@
 /** Directories read: readdir with types and recursive, and the handle of `opendir`. */
 import { fsError } from '../fs/base/errors.ts';
 import { FILE_TYPE_MASK, FileType } from '../fs/format/format.ts';
+import { isDot, isDotDot } from '../fs/tree/directory.ts';
 import { type Encoding, named } from './arguments.ts';
 import type { NamedPath } from './names.ts';
 import type { ProgramSession } from './session.ts';
@@ -31,6 +32,8 @@ export async function nextEntries(
     if ((session.look(tx, inode).mode & FILE_TYPE_MASK) !== FileType.directory) throw fsError('ENOTDIR');
     session.volume.readDirectory(tx, inode, cookie, (name, number, type, next) => {
       if (entries.length === ENTRIES_AT_ONCE) return false;
+      // Of a volume that somebody made up: whoever goes on with such a name leaves the directory.
+      if (isDot(name) || isDotDot(name)) throw fsError('EUCLEAN');
       entries.push({ name: name.slice(), type, inode: number });
       last = next;
       return true;

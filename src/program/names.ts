@@ -6,11 +6,12 @@ import { fsError } from '../fs/base/errors.ts';
 import { RenameFlag } from '../fs/base/filesystem.ts';
 import { FILE_TYPE_MASK, FileType, ROOT_INODE } from '../fs/format/format.ts';
 import type { Transaction } from '../fs/transaction/transaction.ts';
-import { endsWithSlash, hasNoName, type WalkEnd, withoutSlashes } from './path-walk.ts';
+import { endsWithSlash, hasNoName, MOST_PATH_BYTES, type WalkEnd, withoutSlashes } from './path-walk.ts';
 import type { ProgramSession } from './session.ts';
-import type { CallSite } from './system-error.ts';
+import { type CallSite, systemErrorOf } from './system-error.ts';
 
 const SLASH = Buffer.from('/');
+const DOT_DOT = Buffer.from('..');
 const SPECIAL_TYPES: ReadonlySet<number> = new Set([
   FileType.fifo,
   FileType.socket,
@@ -72,15 +73,26 @@ export async function makeDirectories(
   let first: Buffer | undefined;
   for (const prefix of missing) {
     const made = await session.run(site, (tx) => {
-      if (session.walk.to(tx, prefix, true).type === FileType.directory) return false;
-      // A link that leads nowhere is in the way.
-      if (session.walk.to(tx, prefix, false).type === FileType.symlink) throw fsError('ENOENT');
+      if (typeAt(session, tx, prefix) === FileType.directory) return false;
+      if (session.walk.to(tx, prefix, false).type === FileType.symlink)
+        throw prefix === missing.at(-1) ? whyNowhere(session, tx, prefix) : notDirectory(prefix);
       makeDirectoryIn(session, tx, prefix, mode);
       return true;
     });
-    if (made) first ??= Buffer.from(prefix);
+    // The whole of it as it was given, with its slash.
+    if (made) first ??= Buffer.from(prefix === missing.at(-1) ? path : prefix);
   }
   return first;
+}
+
+/** A link that leads nowhere is in the way: what stat(2) says of it. */
+function whyNowhere(session: ProgramSession, tx: Transaction, path: Uint8Array): Error {
+  session.walk.to(tx, path, true);
+  return fsError('ENOENT');
+}
+
+function notDirectory(path: Uint8Array): Error {
+  return systemErrorOf('ENOTDIR', { syscall: 'mkdir', path: Buffer.from(path).toString() });
 }
 
 /**
@@ -189,8 +201,20 @@ export function renameAt(
   if (hasNoName(source) || hasNoName(target)) throw fsError('EBUSY');
   const isDirectory = existingName(source).type === FileType.directory;
   if (!isDirectory && (endsWithSlash(from) || endsWithSlash(to))) throw fsError('ENOTDIR');
+  if (target.type === FileType.directory && isAbove(session, tx, target.inode, source.parent))
+    throw fsError('ENOTEMPTY');
   const bits = (flags.noReplace ? RenameFlag.noReplace : 0) | (flags.exchange ? RenameFlag.exchange : 0);
   session.volume.rename(tx, source.parent, source.name, target.parent, target.name, bits, session.caller);
+}
+
+/** Whether a directory is another one, or above it. */
+function isAbove(session: ProgramSession, tx: Transaction, directory: number, inode: number): boolean {
+  const seen = new Set<number>();
+  for (let at = inode; !seen.has(at); at = session.volume.lookup(tx, at, DOT_DOT)) {
+    if (at === directory) return true;
+    seen.add(at);
+  }
+  return false;
 }
 
 /** The path of what this one leads to, without links, dots and slashes too many. @throws ENOENT */
@@ -198,11 +222,16 @@ export function realPathIn(session: ProgramSession, tx: Transaction, path: Uint8
   const end = session.walk.to(tx, path, true);
   if (end.inode === 0) throw fsError('ENOENT');
   const names: Uint8Array[] = [];
+  let lengthBytes = 0;
   let inode = end.type === FileType.directory ? end.inode : end.parent;
   if (end.type !== FileType.directory) names.unshift(end.name);
   while (inode !== ROOT_INODE) {
-    const parent = session.volume.lookup(tx, inode, Buffer.from('..'));
-    names.unshift(nameIn(session, tx, parent, inode));
+    const parent = session.volume.lookup(tx, inode, DOT_DOT);
+    const name = nameIn(session, tx, parent, inode);
+    lengthBytes += name.length + 1;
+    // Also of a volume whose directories go in a circle.
+    if (lengthBytes >= MOST_PATH_BYTES) throw fsError('ENAMETOOLONG');
+    names.unshift(name);
     inode = parent;
   }
   if (names.length === 0) return SLASH;

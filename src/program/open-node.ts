@@ -72,7 +72,7 @@ function openExisting(session: ProgramSession, end: WalkEnd, flags: number): num
 
 function makeFile(session: ProgramSession, tx: Transaction, end: WalkEnd, request: OpenRequest): number {
   if ((request.flags & O.CREAT) === 0) throw fsError('ENOENT');
-  if (hasNoName(end)) throw fsError('EISDIR');
+  if (end.isDirectoryPath || hasNoName(end)) throw fsError('EISDIR');
   const mode = FileType.regular | request.mode;
   const { volume, caller } = session;
   return volume.create(tx, end.parent, end.name, { mode, deviceNumber: 0, caller });

@@ -14,7 +14,7 @@ import type { Volume } from '../fs/volume.ts';
 /** Symbolic links that one walk follows at most, as Linux does. */
 const MOST_LINKS = 40;
 /** PATH_MAX of Linux, the NUL included. */
-const MOST_PATH_BYTES = 4096;
+export const MOST_PATH_BYTES = 4096;
 const SLASH = 0x2f;
 
 /** Where a path leads. */

@@ -64,6 +64,9 @@ export class ProgramSession {
   /** What stat(2) says of the device. */
   readonly deviceNumber: number;
   readonly open = new Set<Closable>();
+  /** Operations that were begun and have not ended. */
+  #underWay = 0;
+  #whenIdle: () => void = () => {};
   /** By inode: the last of those who wait for each other. */
   readonly #lines = new Map<number, Promise<unknown>>();
   #closing: Promise<void> | undefined;
@@ -88,9 +91,8 @@ export class ProgramSession {
   }
 
   /** Runs a function as one transaction. @throws errors as node:fs has them */
-  async run<T>(site: CallSite, body: (tx: Transaction) => T): Promise<T> {
-    this.requireOpen(site);
-    try {
+  run<T>(site: CallSite, body: (tx: Transaction) => T): Promise<T> {
+    return this.attempt(site, async () => {
       let mustBeDurable = false;
       const result = await this.volume.run((tx) => {
         const found = body(tx);
@@ -99,24 +101,19 @@ export class ProgramSession {
       });
       if (mustBeDurable) await this.volume.sync();
       return result;
-    } catch (thrown) {
-      throw systemError(thrown, site);
-    }
+    });
   }
 
   /** The same for what answers with an inode, which is held until `release`. */
-  async hold(site: CallSite, body: (tx: Transaction) => number): Promise<number> {
-    this.requireOpen(site);
-    try {
+  hold(site: CallSite, body: (tx: Transaction) => number): Promise<number> {
+    return this.attempt(site, async () => {
       const operation = new HoldingOperation(this.volume, body);
       this.volume.execute(operation);
       this.volume.submit();
       const inode = await operation.promise;
       if (operation.mustBeDurable) await this.volume.sync();
       return inode;
-    } catch (thrown) {
-      throw systemError(thrown, site);
-    }
+    });
   }
 
   release(inode: number): void {
@@ -127,10 +124,13 @@ export class ProgramSession {
   /** Does work that waits. @throws errors as node:fs has them */
   async attempt<T>(site: CallSite, work: () => Promise<T>): Promise<T> {
     this.requireOpen(site);
+    this.#underWay++;
     try {
       return await work();
     } catch (thrown) {
       throw systemError(thrown, site);
+    } finally {
+      if (--this.#underWay === 0) this.#whenIdle();
     }
   }
 
@@ -178,6 +178,12 @@ export class ProgramSession {
 
   async #close(): Promise<void> {
     await Promise.allSettled(Array.from(this.open, (one) => one.close()));
+    // What is answered well has to be there after all.
+    if (this.#underWay > 0) {
+      await new Promise<void>((resolve) => {
+        this.#whenIdle = resolve;
+      });
+    }
     try {
       await this.volume.unmount();
     } catch (thrown) {

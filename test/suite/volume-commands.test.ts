@@ -176,6 +176,7 @@ describe('get and put', () => {
       '/v.img:/ is a directory: name the file that standard input becomes',
     );
     expect(await refusal('put', '-', file('x'), `${image}:/y`)).toMatch(/one of several/);
+    expect(await refusal('put', '-', `${image}:/no/file`)).toBe('/v.img:/no/file: no such file or directory');
   });
 });
 

@@ -55,7 +55,7 @@ describe('the command line', () => {
     const { terminal, said } = quiet();
     expect(await runCommandLine(['watch', '/', ...words.split(' ')], terminal)).toBe(2);
     expect(said.out).toBe('');
-    expect(said.err).toMatch(/^quarry: [^\n]+\n$/);
+    expect(said.err).toMatch(/^(quarry: [^\n]+|\{"error":"[^\n]+"\})\n$/);
     expect(said.err).toMatch(says);
   });
 

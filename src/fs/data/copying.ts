@@ -39,6 +39,8 @@ class Copy {
   #done = 0;
   /** Bytes of data among them. */
   #data = 0;
+  /** The source became shorter: it ends where the copy is. */
+  #isCutOff = false;
 
   constructor(
     readonly context: WriteContext,
@@ -49,7 +51,8 @@ class Copy {
   /** @param length that the source has, in bytes */
   async run(length: number): Promise<number> {
     try {
-      while (this.#done < length && this.#data < MOST_COPIED_BYTES) await this.#stretch(length);
+      while (this.#done < length && this.#data < MOST_COPIED_BYTES && !this.#isCutOff)
+        await this.#stretch(length);
       await this.#endAt(this.request.toBytes + this.#done);
     } catch (thrown) {
       if (this.#done === 0 || !(thrown instanceof FsError)) throw thrown;
@@ -87,8 +90,8 @@ class Copy {
     let reading = this.#read(free, this.#done, end);
     while (this.#done < end) {
       const piece = await reading;
-      // The source became shorter: what it had there reads as zeros no more.
-      if (piece.lengthBytes === 0) throw fsError('EIO');
+      this.#isCutOff = piece.lengthBytes === 0;
+      if (this.#isCutOff) return;
       [free, other] = [other, free];
       const next = piece.at + piece.lengthBytes;
       if (next < end) {

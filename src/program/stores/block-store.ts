@@ -36,7 +36,7 @@ export interface BlockStore {
   flush(): Promise<void> | void;
   /** What the range holds is of no use any more. */
   discard?(offsetBytes: number, lengthBytes: number): Promise<void> | void;
-  /** Called once, when nothing is under way any more. */
+  /** Called once when a volume on it is closed, and nothing is under way any more. */
   close?(): Promise<void> | void;
 }
 
@@ -62,14 +62,20 @@ export class StoreDevice extends LocalDevice {
   readonly sectorBytes: number;
   readonly readOnly: boolean;
   readonly #store: BlockStore;
+  readonly #keepsStore: boolean;
   #queued: DeviceRequest[] = [];
   #underWay = 0;
   #closing: Promise<void> | undefined;
 
-  constructor(store: BlockStore, options: { readonly readOnly?: boolean } = {}) {
+  /** @param options `keepsStore`: the store outlives the device */
+  constructor(
+    store: BlockStore,
+    options: { readonly readOnly?: boolean; readonly keepsStore?: boolean } = {},
+  ) {
     super();
     requireStore(store);
     this.#store = store;
+    this.#keepsStore = options.keepsStore ?? false;
     this.sizeBytes = store.sizeBytes;
     this.sectorBytes = store.sectorBytes ?? LEAST_SECTOR_BYTES;
     this.readOnly = (options.readOnly ?? false) || (store.readOnly ?? false);
@@ -87,7 +93,7 @@ export class StoreDevice extends LocalDevice {
   }
 
   override close(): Promise<void> {
-    this.#closing ??= super.close().then(() => this.#store.close?.());
+    this.#closing ??= super.close().then(() => (this.#keepsStore ? undefined : this.#store.close?.()));
     return this.#closing;
   }
 
