@@ -27,6 +27,7 @@ import {
 } from './command.ts';
 import { clearDeadMounts, waitForRelease } from './dead-mount.ts';
 import { CommandError, failureLine, UsageError } from './failure.ts';
+import { closeInherited } from './inherited-descriptors.ts';
 import { openLogFile, removeEmptyLog } from './log-file.ts';
 import { backgroundLog, foregroundLog, type MountLog } from './mount-log.ts';
 import { type MountRequest, mountRequest, planMount } from './mount-request.ts';
@@ -178,6 +179,7 @@ async function serveForParent(
   given: readonly string[],
   options: OptionValues,
 ): Promise<number> {
+  closeInherited(descriptor);
   const paths = process.env[PATHS_VARIABLE];
   const args = paths === undefined ? given : (JSON.parse(paths) as string[]);
   delete process.env[PATHS_VARIABLE];

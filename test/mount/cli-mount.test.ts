@@ -38,6 +38,17 @@ describeQuarry('the command on a mount', () => {
     expect(await alias('fsck', '-y', image)).toMatchObject({ status: 0, stderr: '' });
   });
 
+  test('a daemon keeps no lock and no pipe of who mounts', async () => {
+    const { image, directory, scratch } = volume;
+    const lock = scratch.file('lock');
+    const mount = `'${process.execPath}' '${join(ROOT, 'dist/cli/main.js')}' mount '${image}' '${directory}'`;
+    await shell(`'${process.execPath}' '${join(ROOT, 'dist/cli/main.js')}' mkfs -q --force '${image}'`);
+    expect(await shell(`exec 9> '${lock}'; flock 9; ${mount} 7>&1 2> >(cat)`)).toBe('');
+    await shell(`flock --nonblock '${lock}' true`);
+    await shell(`echo text > '${directory}/file'`);
+    expect(await quarry('umount', directory)).toMatchObject({ status: 0, stderr: '' });
+  });
+
   test('the target names the mount as well as the directory does', async () => {
     await volume.mount();
     expect(await quarry('stat', volume.image)).toMatchObject({ status: 0, stderr: '' });
