@@ -228,7 +228,7 @@ export async function openVolume(device: Device, options: VolumeOptions = {}): P
     const recovery = await recover(device, superblock, { readOnly: readOnly && !mayRest, replay });
     const parts = assemble(recovery, superblock, { ...options, readOnly, mayRest });
     await parts.lifecycle.start();
-    // The crash may have come while the size changed.
+    // The crash may have come while the size or the features changed.
     if (!isClean && !readOnly) await parts.marks.renewBackups(parts.layout);
     return new Volume(parts);
   } catch (thrown) {

@@ -45,7 +45,7 @@ function beginGetattr(request: FuseRequest): void {
     execute(request);
     return;
   }
-  scarceSpace.admit(inode, range).then(
+  scarceSpace.admit(inode, range, request).then(
     () => {
       filesystem.execute(request);
       filesystem.submit();

@@ -18,7 +18,7 @@
  * extents, goes as before: the error comes with fsync and close (write-failures.ts).
  */
 import { type ErrnoName, FsError } from '../fs/base/errors.ts';
-import type { FileSystem } from '../fs/base/filesystem.ts';
+import type { Claimant, FallocateRequest, FileSystem } from '../fs/base/filesystem.ts';
 import { emptyAttributes } from './encoding.ts';
 import type { Notices } from './notices.ts';
 import type { WrittenRange } from './written-range.ts';
@@ -32,6 +32,28 @@ const MOST_INODES = 4096;
 const NO_ROOM: ReadonlySet<ErrnoName> = new Set(['ENOSPC', 'EDQUOT']);
 /** Of a file that may have dirty pages from before. */
 const UNKNOWN = -1;
+
+/** Room for a range; limits of quotas hold as for whoever writes. */
+class Room implements FallocateRequest {
+  readonly action = 'allocate';
+  readonly keepSize = true;
+  readonly updateTimes = false;
+  readonly killPrivileges = false;
+  readonly #writer: Claimant | undefined;
+
+  constructor(
+    readonly inode: number,
+    readonly offsetBytes: number,
+    readonly lengthBytes: number,
+    writer: Claimant | undefined,
+  ) {
+    this.#writer = writer;
+  }
+
+  get isLimited(): boolean {
+    return this.#writer?.isLimited === true;
+  }
+}
 
 export class ScarceSpace {
   readonly #filesystem: FileSystem;
@@ -83,9 +105,10 @@ export class ScarceSpace {
 
   /**
    * Gives a file room for what is about to be written to it.
+   * @param writer who asks; nobody is not limited
    * @throws FsError ENOSPC, EDQUOT
    */
-  async admit(inode: number, range: WrittenRange): Promise<void> {
+  async admit(inode: number, range: WrittenRange, writer?: Claimant): Promise<void> {
     if (!this.#ends.has(inode)) this.#note(inode, UNKNOWN);
     this.#writingOut ??= this.#writeOut();
     await this.#writingOut;
@@ -94,7 +117,7 @@ export class ScarceSpace {
     const offsetBytes = isKnown
       ? range.place
       : Math.max(await this.#sizeOf(inode), this.#ends.get(inode) ?? 0);
-    await this.#reserve(inode, offsetBytes, lengthBytes);
+    await this.#reserve(new Room(inode, offsetBytes, lengthBytes, writer));
     this.#note(inode, Math.max(this.#ends.get(inode) ?? 0, offsetBytes + lengthBytes));
     this.look();
   }
@@ -122,20 +145,19 @@ export class ScarceSpace {
   }
 
   /** @throws FsError ENOSPC, EDQUOT: what else is wrong the write itself will tell */
-  async #reserve(inode: number, offsetBytes: number, lengthBytes: number): Promise<void> {
-    const error = await this.#allocate(inode, offsetBytes, lengthBytes);
+  async #reserve(room: Room): Promise<void> {
+    const error = await this.#allocate(room);
     if (error === undefined) return;
-    if (this.#filesystem.freeBytes < lengthBytes) throw error;
+    if (this.#filesystem.freeBytes < room.lengthBytes) throw error;
     // What writes under way hold for their own needs is given back when they are done.
-    await this.#filesystem.sync(inode).catch(() => {});
-    const again = await this.#allocate(inode, offsetBytes, lengthBytes);
+    await this.#filesystem.sync(room.inode).catch(() => {});
+    const again = await this.#allocate(room);
     if (again !== undefined) throw again;
   }
 
-  async #allocate(inode: number, offsetBytes: number, lengthBytes: number): Promise<FsError | undefined> {
-    const how = { action: 'allocate', keepSize: true, updateTimes: false, killPrivileges: false } as const;
+  async #allocate(room: Room): Promise<FsError | undefined> {
     try {
-      await this.#filesystem.fallocate({ inode, offsetBytes, lengthBytes, ...how });
+      await this.#filesystem.fallocate(room);
     } catch (thrown) {
       if (thrown instanceof FsError && NO_ROOM.has(thrown.code)) return thrown;
     }

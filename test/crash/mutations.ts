@@ -289,12 +289,24 @@ const DISCARDS: Mutation[] = [
   ),
 ];
 
+const QUOTAS: Mutation[] = [
+  mutation(
+    'counted-before-it-is-known',
+    'usage says that it is right before all of it is in the tree',
+    'rule-23-0',
+    'life/volume-quotas',
+    'this.#quotas.tree.create(tx);\n            this.#quotas.tree.setKinds(tx, []);',
+    'this.#quotas.tree.create(tx);\n            this.#quotas.tree.setKinds(tx, kinds);',
+  ),
+];
+
 export const MUTATIONS: readonly Mutation[] = [
   ...COMMITTING,
   ...MOVES,
   ...CHECKPOINTS,
   ...FREED_BLOCKS,
   ...DISCARDS,
+  ...QUOTAS,
   ...RECOVERY,
 ];
 

@@ -50,9 +50,10 @@ class RandomWorkload {
   async step(): Promise<unknown> {
     const { random, recorder } = this;
     if (recorder.model.names.size > MOST_NODES) return this.#remove();
-    const { withDiscard, withRanges } = this.options;
+    const { withDiscard, withRanges, withQuotas } = this.options;
     if (withDiscard && random.chance(0.03)) return this.#trim();
     if (withRanges && random.chance(0.12)) return random.chance(0.5) ? this.#copy() : this.#shift();
+    if (withQuotas && random.chance(0.15)) return random.chance(0.7) ? this.#give() : this.#limit();
     const dice = random.below(100);
     if (dice < 10) return recorder.create(this.#newPath());
     if (dice < 14) return recorder.mkdir(this.#newPath());
@@ -256,6 +257,18 @@ class RandomWorkload {
     await recorder.shift(path, action, random.below(blocks + 1) * blockBytes, length);
   }
 
+  /** To one of few, or to one of many, who then need records of their own. */
+  async #give(): Promise<void> {
+    const { recorder, random } = this;
+    const path = this.#any();
+    if (path !== undefined) await recorder.give(path, random.below(random.pick([3, 3, 10_000])));
+  }
+
+  async #limit(): Promise<void> {
+    const { recorder, random } = this;
+    await recorder.limit(1 + random.below(40), random.pick([0, 5, 500]));
+  }
+
   /** A commit that goes on while more happens. */
   #syncInBackground(): Promise<void> {
     this.#syncing = Promise.all([this.#syncing, this.recorder.sync()]).then(() => {});
@@ -275,6 +288,8 @@ export interface RandomOptions {
   readonly withDiscard: boolean;
   /** Also copies from file to file, and ranges taken out and put in. */
   readonly withRanges: boolean;
+  /** Also other owners, and limits. */
+  readonly withQuotas: boolean;
 }
 
 export async function runRandom(

@@ -18,8 +18,8 @@ import {
   RenameFlag,
   type WriteRequest,
 } from '../../src/fs/base/filesystem.ts';
-import { FileType, ROOT_INODE } from '../../src/fs/format/format.ts';
-import { extentsPerStep } from '../../src/fs/format/limits.ts';
+import { FileType, QuotaKind, ROOT_INODE } from '../../src/fs/format/format.ts';
+import { extentsPerStep, logBlocksOf } from '../../src/fs/format/limits.ts';
 import type { Transaction } from '../../src/fs/transaction/transaction.ts';
 import type { Volume } from '../../src/fs/volume.ts';
 import { emptyAttributes } from '../../src/fuse/encoding.ts';
@@ -96,6 +96,8 @@ export class Recorder {
   /** Places in the device log at which versions came to be. */
   readonly versionPositions: number[] = [0];
   #nextValue = 1;
+  /** The volume has quotas. */
+  countsUsage = false;
   unmounted = false;
 
   constructor(
@@ -288,6 +290,29 @@ export class Recorder {
     );
   }
 
+  /** Another owner, which the model does not know of: the checker compares what he has. */
+  give(path: string, uid: number): Promise<boolean> {
+    return this.#transaction(
+      (tx) => this.volume.changeAttributes(tx, this.#resolve(tx, path), { uid, gid: uid }),
+      () => {},
+    );
+  }
+
+  /** Limits of a user that nobody here meets: who asks is not limited. */
+  async limit(uid: number, blocks: number): Promise<void> {
+    try {
+      await this.volume.quotas.setLimits(QuotaKind.user, uid, { softBlocks: blocks, hardInodes: blocks });
+    } catch (thrown) {
+      if (!this.#isRefusal(thrown)) throw thrown;
+    }
+  }
+
+  /** Usage is counted from now on, or not any more; nothing else is under way. */
+  async countUsage(kinds: readonly QuotaKind[]): Promise<void> {
+    if (kinds.length > 0) await this.volume.quotas.turnOn(kinds);
+    else await this.volume.quotas.turnOff();
+  }
+
   /** @param flags of `FileFlag`: those that a new inode inherits whatever it is */
   setFlags(path: string, flags: number): Promise<boolean> {
     return this.#transaction(
@@ -452,7 +477,8 @@ export class Recorder {
 
   #mayBeRecordedInSteps(lengthBytes: number): boolean {
     const pieces = Math.ceil(lengthBytes / this.volume.blockBytes) + 1;
-    return pieces > extentsPerStep(this.volume.counters().journalBlocks);
+    const { journalBlocks: logBlocks } = this.volume.counters();
+    return pieces > extentsPerStep(logBlocksOf({ logBlocks }, this.countsUsage).forAll);
   }
 
   /** Sizes that the file may have until the write is over. */

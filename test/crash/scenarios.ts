@@ -2,6 +2,7 @@
  * Short workloads made on purpose: each brings about the one situation that a rule of the journal
  * is there for. They run on a device that keeps the order of requests, and on ones that do not.
  */
+import { QuotaKind } from '../../src/fs/format/format.ts';
 import { prepare } from './operations.ts';
 import type { Recorder } from './recorder.ts';
 
@@ -136,6 +137,25 @@ async function defragment(recorder: Recorder, delay: number): Promise<void> {
   await recorder.sync();
 }
 
+/** Everybody's usage is counted, his limits are set, other kinds are counted, and none. */
+async function countUsage(recorder: Recorder): Promise<void> {
+  await recorder.truncate('/filler', 0);
+  await recorder.sync();
+  for (let i = 0; i < 16; i++) {
+    await recorder.create(`/${i}`);
+    await recorder.give(`/${i}`, 7919 * i);
+  }
+  await recorder.countUsage([QuotaKind.user, QuotaKind.group]);
+  await recorder.limit(7, 100);
+  for (let i = 0; i < 6; i++) await recorder.give(`/${i}`, i);
+  await recorder.write('/3', 0, 9000);
+  await recorder.unlink('/4');
+  await recorder.sync();
+  await recorder.countUsage([QuotaKind.project, QuotaKind.user]);
+  await recorder.unlink('/3');
+  await recorder.countUsage([]);
+}
+
 export const SCENARIOS: readonly Scenario[] = [
   scenario('metadata-becomes-data', LARGE_JOURNAL, false, metadataBecomesData),
   scenario('metadata-on-its-way-home-becomes-data', SMALL_JOURNAL, true, metadataBecomesData),
@@ -201,6 +221,7 @@ export const SCENARIOS: readonly Scenario[] = [
     ),
   ),
   scenario('copy-then-change', LARGE_JOURNAL, false, copyThenChange),
+  scenario('usage-is-counted', SMALL_JOURNAL, false, countUsage),
 ];
 
 /** Runs it. @returns where in the device log it began */

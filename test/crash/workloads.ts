@@ -14,6 +14,7 @@ import type { AllocatorDefinition } from '../../src/alloc/allocator.ts';
 import { DEFAULT_ALLOCATOR } from '../../src/alloc/built-in.ts';
 import groupAndGoal from '../../src/alloc/group-and-goal.ts';
 import { EVENT_LOOP } from '../../src/fs/base/turns.ts';
+import { defaultFeatures } from '../../src/fs/format/features.ts';
 import { formatVolume } from '../../src/fs/mkfs.ts';
 import { openVolume } from '../../src/fs/volume.ts';
 import { CrashDisk } from '../../src/sim/crash-disk.ts';
@@ -36,6 +37,8 @@ export interface Shape {
   readonly spareBytes: number;
   readonly blockBytes: number;
   readonly journalBlocks: number;
+  /** Usage is counted from the start. */
+  readonly quota?: boolean;
 }
 
 const KIB = 1024;
@@ -139,15 +142,21 @@ async function recordRandom(seed: number): Promise<Recorded> {
   // Half of them by a policy that goes round the space and soon uses again what was freed.
   const allocator = seed % 2 === 0 ? groupAndGoal : DEFAULT_ALLOCATOR;
   const withDiscard = seed % 4 === 1;
+  const quota = seed % 5 === 4;
   const body = async (recorder: Recorder) => {
+    recorder.countsUsage = quota;
     await runRandom(recorder, random, {
       withInodes: seed % 4 === 3,
       withDiscard,
       withRanges: seed % 4 === 2,
+      withQuotas: quota,
     });
     return 0;
   };
-  return recordOn(await formattedDisk(shape), reorder, body, { allocator, discard: withDiscard });
+  return recordOn(await formattedDisk({ ...shape, quota }), reorder, body, {
+    allocator,
+    discard: withDiscard,
+  });
 }
 
 const formattedDisks = new Map<string, Uint8Array>();
@@ -166,6 +175,7 @@ async function formattedDisk(shape: Shape): Promise<CrashDisk> {
       nameSecret: new Uint8Array(16).map((_, i) => i * 31),
       uid: 0,
       gid: 0,
+      features: shape.quota ? defaultFeatures().add('quota') : defaultFeatures(),
       clock: new StoppedClock(),
     });
     bytes = disk.bytes;

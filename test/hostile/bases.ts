@@ -8,7 +8,8 @@
 import type { Clock } from '../../src/fs/base/clock.ts';
 import { FsError } from '../../src/fs/base/errors.ts';
 import { FileFlag } from '../../src/fs/base/filesystem.ts';
-import { BlockKind, FileType, Inode, ROOT_INODE, VolumeRoot } from '../../src/fs/format/format.ts';
+import { defaultFeatures } from '../../src/fs/format/features.ts';
+import { BlockKind, FileType, Inode, QuotaKind, ROOT_INODE, VolumeRoot } from '../../src/fs/format/format.ts';
 import { formatVolume } from '../../src/fs/mkfs.ts';
 import { SeededRandom } from '../../src/sim/seeded-random.ts';
 import { aclBytes } from '../suite/acl-bytes.ts';
@@ -34,6 +35,7 @@ interface Recipe {
   readonly fill: (volume: TestVolume, random: SeededRandom) => Promise<void>;
   /** Taken while mounted, after a sync: what a crash leaves. */
   readonly crashed?: boolean;
+  readonly quota?: boolean;
   /** What no run of the volume leaves on disk at a moment that can be caught. */
   readonly edit?: (image: Image) => void;
 }
@@ -246,6 +248,23 @@ async function fillDirty(volume: TestVolume, random: SeededRandom): Promise<void
   }
 }
 
+/** Many who have something, and limits that some are above. */
+async function fillQuotas(volume: TestVolume, random: SeededRandom): Promise<void> {
+  await fillSmall(volume, random);
+  await volume.mkdir('/of');
+  for (let i = 1; i <= 40; i++) {
+    await file(volume, random, `/of/${i}`, i * 50);
+    await volume.change(`/of/${i}`, { uid: i * 7919, gid: i });
+    const limits = { softBlocks: i % 3, hardBlocks: 2 ** 40, softInodes: i % 2 };
+    await volume.volume.quotas.setLimits(QuotaKind.user, i * 7919, limits);
+  }
+  for (let i = 1; i <= 30; i++) await volume.volume.quotas.setLimits(QuotaKind.project, i, { hardInodes: i });
+  const inode = await volume.resolve('/of');
+  const changes = { flags: FileFlag.inheritsProject, projectId: 7 };
+  await volume.volume.run((tx) => volume.volume.changeFlags(tx, inode, changes));
+  await file(volume, random, '/of/project', 5000);
+}
+
 /** Until nothing more goes in. */
 async function fillFull(volume: TestVolume, random: SeededRandom): Promise<void> {
   await fillSmall(volume, random);
@@ -282,6 +301,7 @@ const RECIPES: Readonly<Record<string, Recipe>> = {
   'orphans-1k': { sizeBytes: MIB, blockBytes: 1024, fill: fillOrphans, crashed: true, edit: cutShort },
   'dirty-1k': { sizeBytes: MIB, blockBytes: 1024, fill: fillDirty, crashed: true },
   'full-1k': { sizeBytes: 400 * KIB, blockBytes: 1024, fill: fillFull },
+  'quotas-1k': { sizeBytes: MIB, blockBytes: 1024, fill: fillQuotas, crashed: true, quota: true },
   'groups-1k': { sizeBytes: 40 * MIB, blockBytes: 1024, fill: fillGroups },
   'levels-1k': { sizeBytes: 520 * MIB, blockBytes: 1024, fill: fillSmall },
   'small-4k': { sizeBytes: 1.5 * MIB, blockBytes: 4096, fill: fillSmall },
@@ -308,6 +328,7 @@ async function make(name: string, recipe: Recipe): Promise<Base> {
     nameSecret: new Uint8Array(16).map((_, i) => 17 * i + 3),
     uid: 0,
     gid: 0,
+    features: recipe.quota ? defaultFeatures().add('quota') : defaultFeatures(),
     clock: FIXED_CLOCK,
   });
   const volume = await TestVolume.open(new WatchedDevice(bytes, options), { clock: FIXED_CLOCK });

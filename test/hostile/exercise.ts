@@ -10,7 +10,7 @@
 
 import { CorruptionError, FsError } from '../../src/fs/base/errors.ts';
 import { type Attributes, FileFlag, RenameFlag } from '../../src/fs/base/filesystem.ts';
-import { FileType, ROOT_INODE } from '../../src/fs/format/format.ts';
+import { FileType, QuotaKind, ROOT_INODE } from '../../src/fs/format/format.ts';
 import { emptyAttributes } from '../../src/fuse/encoding.ts';
 import type { SeededRandom } from '../../src/sim/seeded-random.ts';
 import { aclBytes } from '../suite/acl-bytes.ts';
@@ -209,6 +209,8 @@ export class Exercise {
     for (let i = 0; i < 3; i++) await this.#changeExtended(random.pick(all).inode);
     for (let i = 0; i < 3; i++) await this.#chmod(random.pick(all).inode);
     for (let i = 0; i < 2; i++) await this.#setFlags(random.pick(all).inode);
+    for (let i = 0; i < 3; i++) await this.#give(random.pick(all).inode);
+    await this.#limit();
     for (let i = 0; i < 3; i++) await this.#rename();
     for (let i = 0; i < 4; i++) await this.#remove();
     await this.#attempt('sync', () => this.#volume.volume.sync());
@@ -246,6 +248,23 @@ export class Exercise {
     if (this.#random.chance(0.5)) {
       await this.#attempt('link', () => volume.run((tx) => volume.link(tx, inode, parent, name)));
     }
+  }
+
+  async #give(inode: number): Promise<void> {
+    const { volume } = this.#volume;
+    const uid = 7919 * this.#random.below(50);
+    await this.#attempt('chown', () =>
+      volume.run((tx) => volume.changeAttributes(tx, inode, { uid, gid: uid }), { isLimited: true }),
+    );
+  }
+
+  async #limit(): Promise<void> {
+    const { quotas } = this.#volume.volume;
+    const kind = this.#random.pick([QuotaKind.user, QuotaKind.group, QuotaKind.project]);
+    const id = 1 + this.#random.below(50);
+    const limits = { softBlocks: this.#random.below(3), hardInodes: this.#random.below(3) };
+    await this.#attempt('quota', () => quotas.setLimits(kind, id, limits));
+    await this.#attempt('quota', () => quotas.page(kind, 0, 1000));
   }
 
   /** What forbids changes goes, and sometimes comes: the others need them. */

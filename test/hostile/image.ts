@@ -22,6 +22,7 @@ import {
   InodeFlag,
   MAGIC_BYTES,
   NodeHeader,
+  QuotaRecord,
   Superblock,
   TreeKind,
   VOLUME_ROOT_INODE_OFFSET,
@@ -80,6 +81,7 @@ export interface ImageIndex {
   readonly extents: readonly RecordPlace[];
   readonly entries: readonly RecordPlace[];
   readonly attributes: readonly RecordPlace[];
+  readonly quotas: readonly RecordPlace[];
   readonly branches: readonly RecordPlace[];
 }
 
@@ -181,6 +183,7 @@ export function indexOf(bytes: ImageBytes, layout: Layout): ImageIndex {
     extents: [] as RecordPlace[],
     entries: [] as RecordPlace[],
     attributes: [] as RecordPlace[],
+    quotas: [] as RecordPlace[],
     branches: [] as RecordPlace[],
   };
   for (const number of writtenBlocks(bytes, layout)) {
@@ -213,6 +216,7 @@ type Growing = {
   extents: RecordPlace[];
   entries: RecordPlace[];
   attributes: RecordPlace[];
+  quotas: RecordPlace[];
   branches: RecordPlace[];
 };
 
@@ -259,14 +263,21 @@ function indexNode(index: Growing, block: Block, owner: number, base: number, si
 
 function listOf(index: Growing, kind: number): RecordPlace[] {
   if (kind === TreeKind.attributes) return index.attributes;
+  if (kind === TreeKind.quotas) return index.quotas;
   return kind === TreeKind.extents ? index.extents : index.entries;
 }
 
 /** The record of tree records by what they are. */
 export function recordOf({
   node,
-}: RecordPlace): typeof BranchRecord | typeof ExtentRecord | typeof EntryRecord | typeof AttributeRecord {
+}: RecordPlace):
+  | typeof BranchRecord
+  | typeof ExtentRecord
+  | typeof EntryRecord
+  | typeof AttributeRecord
+  | typeof QuotaRecord {
   if (node.level > 0) return BranchRecord;
   if (node.kind === TreeKind.attributes) return AttributeRecord;
+  if (node.kind === TreeKind.quotas) return QuotaRecord;
   return node.kind === TreeKind.extents ? ExtentRecord : EntryRecord;
 }

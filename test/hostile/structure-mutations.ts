@@ -18,6 +18,7 @@ import {
   Inode,
   NodeHeader,
   OwnerHeader,
+  QuotaRecord,
   SUMMARY_INITIALISED,
   SummaryEntry,
   SummaryHeader,
@@ -181,8 +182,8 @@ function shuffleSlots(image: Image, random: SeededRandom): void {
 }
 
 function anyRecord(image: Image, random: SeededRandom): RecordPlace | undefined {
-  const { branches, extents, entries, attributes } = image.index;
-  const lists = [branches, extents, entries, attributes].filter((list) => list.length > 0);
+  const { branches, extents, entries, attributes, quotas } = image.index;
+  const lists = [branches, extents, entries, attributes, quotas].filter((list) => list.length > 0);
   return lists.length > 0 ? random.pick(random.pick(lists)) : undefined;
 }
 
@@ -364,6 +365,28 @@ function attributeLie(image: Image, random: SeededRandom): void {
     if (what !== 3) Inode.attributeBlock.set(view, inode.at, random.pick(blocks));
     if (what >= 3)
       Inode.inlineAttributeBytes.set(view, inode.at, random.pick([0, 8, 64, 128, 200, 208, 216, 336, 65535]));
+  });
+}
+
+/** Quotas of others, in places that are none, or of kinds that there are not. */
+function quotaLie(image: Image, random: SeededRandom): void {
+  const { quotas, metadata, used } = image.index;
+  const what = random.below(4);
+  if (what <= 1 && quotas.length > 0) {
+    const place = random.pick(quotas);
+    spoilField(image, random, QuotaRecord, place.node.block, place.at);
+    return;
+  }
+  image.edit(image.kind(BlockKind.volumeRoot)[0] as number, ({ view }) => {
+    const places = [
+      random.pick(metadata),
+      random.pick(used),
+      random.pick(image.kind(BlockKind.quotaNode)),
+      0,
+      2 ** 48,
+    ];
+    if (what !== 2) VolumeRoot.quotaBlock.set(view, 0, random.pick(places) ?? 1);
+    else VolumeRoot.quotaKinds.set(view, 0, random.pick([0, 1, 3, 7, 8, 255, 2 ** 32 - 1]));
   });
 }
 
@@ -574,6 +597,7 @@ export const STRUCTURE_MUTATIONS: Readonly<Record<string, Mutation>> = {
   'flag-lie': flagLie,
   'entry-lie': entryLie,
   'attribute-lie': attributeLie,
+  'quota-lie': quotaLie,
   'name-twice': nameTwice,
   'directory-loop': directoryLoop,
   'parent-lie': parentLie,

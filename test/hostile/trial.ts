@@ -133,7 +133,7 @@ interface MountStyle {
 
 /**
  * Errors of a sound volume: it is full, the name is taken, the directory not empty, the inode not
- * of the right type, its flags forbid it, …
+ * of the right type, its flags forbid it, it is of another project, …
  */
 const DESERVED = new Set<string>([
   'ENOSPC',
@@ -151,10 +151,12 @@ const DESERVED = new Set<string>([
   'EACCES',
   'ENODATA',
   'EOPNOTSUPP',
+  'EXDEV',
+  'EDQUOT',
 ]);
 
 const CHANGING =
-  /^(create|tmpfile|symlink|link|write|truncate|fallocate|copy|rename|remove|chmod|setflags|setxattr|removexattr):/;
+  /^(create|tmpfile|symlink|link|write|truncate|fallocate|copy|rename|remove|chmod|chown|quota|setflags|setxattr|removexattr):/;
 
 function expectSound({ errors }: Exercise): void {
   for (const [what, thrown] of errors) {

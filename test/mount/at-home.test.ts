@@ -43,8 +43,11 @@ ${image}-missing ${other} quarry nofail 0 0
       fsck -A -T
       mount -a; findmnt -n -o FSTYPE,OPTIONS '${made.directory}' | cut -d, -f1,2
       ps -ww -eo args | grep -c '^quarry: .* on ${made.directory}\\(-other\\)\\?$'
-      umount '${made.directory}' '${other}'
-      mount -t fuse.quarry '${image}' '${other}'; findmnt -n -o FSTYPE '${other}'; umount '${other}'
+      quarry list | grep -F '${made.target}' | sed -E 's/ +/ /g;s/ [0-9]+ [^ ]+ MiB [^ ]+ MiB / PID SIZE FREE /'
+      kill -9 "$(quarry list --json | python3 -c "import json,sys; print([m['pid'] for m in json.load(sys.stdin) if m['directory'] == '${other}'][0])")"
+      sleep 0.5; quarry list | grep -F '${image}' | sed -E 's/ +/ /g'; quarry umount '${other}' 2> /dev/null
+      umount '${made.directory}'
+      mount -t fuse.quarry '${image}' '${other}' 2> /dev/null; findmnt -n -o FSTYPE '${other}'; umount '${other}'
       quarry mount 'LABEL=${label}' '${made.directory}'; findmnt -n -o SOURCE '${made.directory}'
       umount '${made.directory}'
       quarry-probe '${made.target}' | grep LABEL_ENC; quarry-probe /dev/null || echo unknown
@@ -54,6 +57,8 @@ ${image}-missing ${other} quarry nofail 0 0
       stdout: `${made.target}: clean; 1 inodes (0 files, 1 directories), 23/16384 blocks
 fuseblk.quarry rw,noatime
 2
+${made.target} ${made.directory} ${label} PID SIZE FREE rw
+${image} ${other} its daemon is gone
 fuse.quarry
 ${made.target}
 ID_FS_LABEL_ENC=${label}

@@ -44,6 +44,16 @@ describeQuarry('quotas', () => {
     );
   });
 
+  test('hold where space is scarce too, and write(2) says so', async () => {
+    await volume.shell('fallocate -l 46M filler');
+    await volume.shell(`cd own && ${SOMEBODY} sh -c 'echo x > b && sync b'`);
+    const { stderr } = await volume.shellResult(`cd own && ${SOMEBODY} dd if=/dev/zero of=b bs=64K count=60`);
+    expect(stderr).toContain("error writing 'b': Disk quota exceeded");
+    const [line] = (await linesOf('user')).filter(({ id }: { id: number }) => id === 1717);
+    expect(line.bytes).toBeLessThanOrEqual(2 * MIB);
+    await volume.shell(`rm filler; cd own && rm b`);
+  });
+
   test('stop what a user makes; root goes on', async () => {
     const { stderr } = await volume.shellResult(`cd own && ${SOMEBODY} touch 1 2 3 4 5 6`);
     expect(stderr).toMatch(/'5': Disk quota exceeded\n.*'6': Disk quota exceeded/s);

@@ -48,6 +48,7 @@ export const Flag = {
   noAccessTime: 0x80,
   dirSync: 0x1_0000,
   topDir: 0x2_0000,
+  givesProject: 0x2000_0000,
 } as const;
 export const ALL_FLAGS = Object.values(Flag).reduce((all, flag) => all | flag, 0);
 

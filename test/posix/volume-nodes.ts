@@ -52,6 +52,7 @@ const FLAGS: readonly (readonly [generic: number, own: number])[] = [
   [Flag.noAccessTime, FileFlag.noAccessTime],
   [Flag.dirSync, FileFlag.synchronousDirectory],
   [Flag.topDir, FileFlag.topDirectory],
+  [Flag.givesProject, FileFlag.inheritsProject],
 ];
 
 function timeToSet(

@@ -123,6 +123,16 @@ describe('writers', () => {
     ]);
   });
 
+  test('get no more room than whoever writes may have', async () => {
+    const { filesystem, space, make } = begin(MIB);
+    const file = make();
+    const limited: unknown[] = [];
+    filesystem.fallocate = async ({ isLimited }) => void limited.push(isLimited);
+    for (const writer of [{ isLimited: true }, { isLimited: false }, undefined])
+      await space.admit(file, { place: 0, lengthBytes: 10 }, writer);
+    expect(limited).toEqual([true, false, false]);
+  });
+
   test('are refused for want of room, and for nothing else', async () => {
     const { filesystem, space, make } = begin(MIB);
     const file = make();

@@ -3,6 +3,7 @@
  * it is clean. Each is durable when it resolves.
  */
 import type { Device } from '../../aio/device.ts';
+import { sameBytes } from '../../common/bytes.ts';
 import type { Clock } from '../base/clock.ts';
 import type { BlockNumber } from '../base/numbers.ts';
 import { blockFault } from '../format/block-header.ts';
@@ -85,8 +86,8 @@ export class VolumeMarks {
   }
 
   /**
-   * The same, where a sound one speaks of another size. One that is damaged is the business of
-   * fsck.
+   * The same, where a sound one speaks of another size, or other features. One that is damaged is
+   * the business of fsck.
    */
   async renewBackups(layout: Layout): Promise<void> {
     const { blockBytes, backups, blockCount } = layout;
@@ -95,9 +96,16 @@ export class VolumeMarks {
     const isStale = backups.some((block, i) => {
       const at = i * blockBytes;
       const fault = blockFault({ ...staged, at }, blockBytes, block, this.#superblock.uuid);
-      return fault === undefined && Superblock.blockCount.get(staged.view, at) !== blockCount;
+      const isOther = Superblock.blockCount.get(staged.view, at) !== blockCount;
+      return fault === undefined && (isOther || !this.#hasSameFeatures(staged.bytes, at));
     });
     if (isStale) await this.writeBackups(layout);
+  }
+
+  #hasSameFeatures(bytes: Uint8Array, at: number): boolean {
+    const { compatibleFeatures, incompatibleFeatures } = Superblock;
+    const [from, to] = [compatibleFeatures.offset, incompatibleFeatures.offset + 8];
+    return sameBytes(bytes.subarray(at + from, at + to), this.#superblock.bytes.subarray(from, to));
   }
 
   /** What was a backup is none any more. */

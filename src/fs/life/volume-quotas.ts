@@ -6,8 +6,8 @@
  *              usage into the tree, a few at a time ──▶ one transaction: counted
  *   turn off   no kind counted ──▶ the tree goes, a few records at a time ──▶ superblock
  *
- * Nobody else may use the volume meanwhile. A crash leaves a volume on which nothing is counted,
- * and limits that were set are kept until the tree goes.
+ * Nobody else may use the volume meanwhile, and an unmount should follow. A crash leaves a volume
+ * on which nothing is counted, and limits that were set are kept until the tree goes.
  */
 import { fsError } from '../base/errors.ts';
 import { hasFeature } from '../format/features.ts';
@@ -110,7 +110,8 @@ export class VolumeQuotas {
   }
 
   /**
-   * Counts these kinds from now on, and no others. It is durable when it resolves.
+   * Counts these kinds from now on, and no others. It is durable when it resolves. Limits hold for
+   * all that is asked of the volume from its next mount on.
    * @param progress told how many inodes were gone through
    * @throws EROFS, ENOSPC, the error of the device
    */
@@ -118,6 +119,7 @@ export class VolumeQuotas {
     const { health, marks, layout, durability } = this.#parts;
     if (health.state !== 'writable') throw fsError('EROFS');
     await marks.markFeature('quota', true, layout);
+    this.#parts.tx.usage = this.#quotas;
     await this.#run((tx) => {
       this.#quotas.tree.create(tx);
       this.#quotas.tree.setKinds(tx, []);
@@ -136,6 +138,7 @@ export class VolumeQuotas {
     await this.#run((tx) => this.#quotas.tree.setKinds(tx, []));
     while (!(await this.#run((tx) => this.#quotas.tree.drop(tx, RECORDS_PER_STEP))));
     await durability.commit();
+    this.#parts.tx.usage = undefined;
     await marks.markFeature('quota', false, layout);
   }
 

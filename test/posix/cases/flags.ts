@@ -35,7 +35,8 @@ flags.case('are set, told and taken away', async (fs) => {
 
 flags.case('of directories are none of files: EOPNOTSUPP', async (fs) => {
   await make(fs, 'file');
-  for (const flag of [Flag.dirSync, Flag.topDir]) await refuses('EOPNOTSUPP', fs.setFlags('file', flag));
+  for (const flag of [Flag.dirSync, Flag.topDir, Flag.givesProject])
+    await refuses('EOPNOTSUPP', fs.setFlags('file', flag));
   expect(await fs.flags('file')).toBe(0);
 });
 
@@ -208,7 +209,7 @@ flags.case('append: names come into the directory, and do not go', async (fs) =>
 });
 
 flags.case('are inherited, but for those that forbid', async (fs) => {
-  const all = OF_FILES | Flag.dirSync | Flag.topDir;
+  const all = OF_FILES | Flag.dirSync | Flag.topDir | Flag.givesProject;
   await fs.mkdir('d');
   await fs.setFlags('d', all | Flag.append);
   await make(fs, 'd/file');
@@ -218,7 +219,7 @@ flags.case('are inherited, but for those that forbid', async (fs) => {
   await unnamed.close();
   expect(await fs.flags('d/file')).toBe(OF_FILES);
   expect(await fs.flags('d/linked')).toBe(OF_FILES);
-  expect(await fs.flags('d/sub')).toBe(OF_FILES | Flag.dirSync);
+  expect(await fs.flags('d/sub')).toBe(OF_FILES | Flag.dirSync | Flag.givesProject);
 });
 
 flags.case('noAccessTime: reading leaves no mark', async (fs) => {
