@@ -13,9 +13,9 @@
  *             written, once, and then there is room for this one, or not
  *
  * Above that nothing is asked. What is dirty when the limit is reached fits below it, since
- * dirty-limits.ts allows half of what is free. What is written through mappings, by io_uring, by
- * someone whose calls we may not look at, or on a volume without unwritten extents, goes as before:
- * the error comes with fsync and close (write-failures.ts).
+ * dirty-limits.ts allows half of what is free. What is written through mappings, by io_uring or
+ * buffered libaio, by someone whose calls we may not look at, or on a volume without unwritten
+ * extents, goes as before: the error comes with fsync and close (write-failures.ts).
  */
 import { type ErrnoName, FsError } from '../fs/base/errors.ts';
 import type { Claimant, FallocateRequest, FileSystem } from '../fs/base/filesystem.ts';
