@@ -111,7 +111,7 @@ function baseOf(recovery: Recovery, superblock: SuperblockImage, options: Volume
   const readOnly = (options.readOnly ?? false) || device.readOnly;
   const cacheBytes = Math.max(options.cacheBytes ?? DEFAULT_CACHE_BYTES, MIN_CACHE_BYTES);
   const cache = new BlockCache(device, blockBytes, superblock.uuid, cacheBytes);
-  const tx = new Transaction(cache, blockBytes, superblock.uuid, clock, readOnly);
+  const tx = new Transaction(cache, clock, readOnly);
   tx.resting = readOnly && (options.mayRest ?? false);
   const health = new Health(tx, log);
   const space = new SpaceMap(tx, layout);
@@ -143,7 +143,7 @@ function wayToDisk(base: Base, { position }: Recovery, thorough: boolean | undef
   const { device, layout, superblock, clock, health } = base;
   const epochs = new IoEpochs();
   const identity = { uuid: superblock.uuid, salt: superblock.journalSalt };
-  const journal = new Journal(device, layout, identity, position, clock, thorough);
+  const journal = new Journal({ device, layout, identity, clock, thorough }, position);
   const failed = (error: Error) => health.fail(error);
   const isSound = () => health.sound;
   const broken = (error: Error) => committer.stop(error);
