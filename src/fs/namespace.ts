@@ -166,7 +166,7 @@ export class Namespace {
     const perBlock = tx.blockBytes - HEADER_BYTES;
     for (let i = 0; i * perBlock < target.length; i++) {
       const block = this.#space.allocateOne(tx, inode.frame.block + 1, inode.number, 'tree');
-      this.#extents.insert(tx, inode, i, block, 1);
+      this.#extents.insert(tx, inode, { fileBlock: i, block, length: 1, unwritten: false });
       const frame = tx.create(block, BlockKind.symlink, inode.number);
       frame.bytes.set(target.subarray(i * perBlock, (i + 1) * perBlock), HEADER_BYTES);
     }
@@ -223,7 +223,7 @@ export class Namespace {
   }
 
   #enter(tx: Transaction, directory: InodeRef, name: Uint8Array, inode: InodeRef): void {
-    this.#directories.insert(tx, directory, name, inode.number, modeOf(inode));
+    this.#directories.insert(tx, directory, name, inode);
     requireMutable(directory);
     this.#changed(tx, directory);
   }
@@ -386,8 +386,8 @@ export class Namespace {
   ): void {
     if (!target) throw fsError('ENOENT');
     if (isDirectory(target)) requireOutside(tx, this.#table, target, from);
-    this.#directories.replace(tx, from, name, target.number, modeOf(target));
-    this.#directories.replace(tx, to, newName, source.number, modeOf(source));
+    this.#directories.replace(tx, from, name, target);
+    this.#directories.replace(tx, to, newName, source);
     if (from.number !== to.number) {
       if (isDirectory(source)) this.#moveParent(tx, source, from, to);
       if (isDirectory(target)) this.#moveParent(tx, target, to, from);
@@ -408,7 +408,7 @@ export class Namespace {
   ): number {
     tx.modify(to.frame);
     if (target) return this.#replaceTarget(tx, source, to, newName, target);
-    this.#directories.insert(tx, to, newName, source.number, modeOf(source));
+    this.#directories.insert(tx, to, newName, source);
     return 0;
   }
 
@@ -418,7 +418,7 @@ export class Namespace {
    */
   #whiteOut(tx: Transaction, directory: InodeRef, name: Uint8Array, caller: Caller): void {
     const inode = this.#make(tx, directory, { mode: FileType.characterDevice, deviceNumber: 0, caller });
-    this.#directories.replace(tx, directory, name, inode.number, modeOf(inode));
+    this.#directories.replace(tx, directory, name, inode);
   }
 
   #replaceTarget(
@@ -431,7 +431,7 @@ export class Namespace {
     if (isDirectory(source) && !isDirectory(target)) throw fsError('ENOTDIR');
     if (!isDirectory(source) && isDirectory(target)) throw fsError('EISDIR');
     if (isDirectory(target)) requireEmpty(target);
-    this.#directories.replace(tx, to, newName, source.number, modeOf(source));
+    this.#directories.replace(tx, to, newName, source);
     if (!isDirectory(target)) return this.#dropLink(tx, target);
     this.#addLinks(tx, to, -1);
     this.#dropDirectory(tx, target);

@@ -18,6 +18,7 @@ import {
   type CopyRequest,
   type CreateRequest,
   type EntryVisitor,
+  type ExtendedAttribute,
   type ExtentVisitor,
   type FallocateRequest,
   type FileSystem,
@@ -178,15 +179,15 @@ export class VolumeOperations implements Omit<FileSystem<Transaction>, 'unmount'
   setExtendedAttribute(
     tx: Transaction,
     inode: number,
-    name: Uint8Array,
-    value: Uint8Array,
+    attribute: ExtendedAttribute,
     mode: SetMode = 'any',
   ): void {
     if (!hasFeature(this.parts.superblock.view, 'attributes')) throw fsError('EOPNOTSUPP');
     const found = this.#table.get(tx, inode);
     requireChangeable(found);
+    const { name, value } = attribute;
     if (isAclName(name)) this.parts.acls.set(tx, found, name, value);
-    else this.parts.attributes.set(tx, found, name, value, mode);
+    else this.parts.attributes.set(tx, found, attribute, mode);
   }
 
   removeExtendedAttribute(tx: Transaction, inode: number, name: Uint8Array): void {

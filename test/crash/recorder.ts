@@ -284,7 +284,10 @@ export class Recorder {
     );
     const acl = aclBytes(`u::${RIGHTS[kind]},${named.join(',')},g::r-x,m::${RIGHTS[7 - kind]},o::---`);
     return this.#changeAttributes(path, (tx, inode) =>
-      this.volume.setExtendedAttribute(tx, inode, encoder.encode(`system.posix_acl_${name}`), acl),
+      this.volume.setExtendedAttribute(tx, inode, {
+        name: encoder.encode(`system.posix_acl_${name}`),
+        value: acl,
+      }),
     );
   }
 
@@ -300,7 +303,7 @@ export class Recorder {
   async setAttribute(path: string, name: string, lengthBytes: number): Promise<boolean> {
     const value = new Uint8Array(lengthBytes).fill(this.#nextValue++);
     return this.#changeAttributes(path, (tx, inode) =>
-      this.volume.setExtendedAttribute(tx, inode, encoder.encode(name), value),
+      this.volume.setExtendedAttribute(tx, inode, { name: encoder.encode(name), value }),
     );
   }
 

@@ -143,7 +143,7 @@ export class Exercise {
       : [`system.posix_acl_${random.pick(['access', 'default'])}`, random.pick(ACLS)];
     const name = encoder.encode(text);
     await this.#attempt('setxattr', () =>
-      volume.run((tx) => volume.setExtendedAttribute(tx, inode, name, value)),
+      volume.run((tx) => volume.setExtendedAttribute(tx, inode, { name, value })),
     );
     if (random.chance(0.5)) return;
     await this.#attempt('removexattr', () =>

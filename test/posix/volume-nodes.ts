@@ -243,7 +243,7 @@ export class VolumeNodes implements Nodes {
   }
 
   setAttribute(inode: number, name: Buffer, value: Uint8Array, mode: SetMode): Promise<void> {
-    return this.#volume.run((tx) => this.#volume.setExtendedAttribute(tx, inode, name, value, mode));
+    return this.#volume.run((tx) => this.#volume.setExtendedAttribute(tx, inode, { name, value }, mode));
   }
 
   removeAttribute(inode: number, name: Buffer): Promise<void> {

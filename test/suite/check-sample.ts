@@ -238,14 +238,17 @@ async function makeAttributes(volume: Volume, device: MemoryDevice): Promise<voi
   );
   const set = (inode: number, name: string, length: number) =>
     volume.run((tx) =>
-      volume.setExtendedAttribute(tx, inode, text(name), new Uint8Array(length).fill(length)),
+      volume.setExtendedAttribute(tx, inode, {
+        name: text(name),
+        value: new Uint8Array(length).fill(length),
+      }),
     );
   for (const inode of [names.tagged, names.marked, noted]) await set(inode, 'user.small', 30);
   await set(names.tagged, 'user.other', 20);
-  const acl = aclBytes('u::rw-,u:7:r--,g::r--,m::r--,o::---');
+  const value = aclBytes('u::rw-,u:7:r--,g::r--,m::r--,o::---');
   names.shared = await make(volume, names.folder, 'shared', FileType.directory);
   await volume.run((tx) =>
-    volume.setExtendedAttribute(tx, names.shared, text('system.posix_acl_default'), acl),
+    volume.setExtendedAttribute(tx, names.shared, { name: text('system.posix_acl_default'), value }),
   );
   for (const length of [3000, 5000, 7000, 100]) await set(names.labelled, `user.${length}`, length);
 }

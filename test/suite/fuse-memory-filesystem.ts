@@ -14,6 +14,7 @@ import type {
   CopyRequest,
   CreateRequest,
   EntryVisitor,
+  ExtendedAttribute,
   FallocateRequest,
   FileSystem,
   FlagChanges,
@@ -194,8 +195,7 @@ export class MemoryFileSystem implements FileSystem {
   setExtendedAttribute(
     _: TransactionHandle,
     inode: number,
-    name: Uint8Array,
-    value: Uint8Array,
+    { name, value }: ExtendedAttribute,
     mode?: SetMode,
   ): void {
     this.#enter('setExtendedAttribute', inode, keyOf(name), keyOf(value), mode);

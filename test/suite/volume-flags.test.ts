@@ -58,7 +58,8 @@ test('blocks may be taken for an append-only file, not for an immutable one', as
 
 test('extended attributes are fixed too', async () => {
   const name = encoder.encode('user.a');
-  const set = () => subject.volume.run((tx) => subject.volume.setExtendedAttribute(tx, file, name, bytes));
+  const attribute = { name, value: bytes };
+  const set = () => subject.volume.run((tx) => subject.volume.setExtendedAttribute(tx, file, attribute));
   await set();
   for (const flags of [immutable, appendOnly]) {
     await setFlags(file, flags);

@@ -155,6 +155,11 @@ export interface CreateRequest {
 /** Whether an attribute may or must exist before: XATTR_CREATE and XATTR_REPLACE of setxattr(2). */
 export type SetMode = 'any' | 'create' | 'replace';
 
+export interface ExtendedAttribute {
+  readonly name: Uint8Array;
+  readonly value: Uint8Array;
+}
+
 /** Flags of renameat2(2). */
 export const RenameFlag = { noReplace: 1, exchange: 2, whiteout: 4 } as const;
 
@@ -345,7 +350,7 @@ export interface FileSystem<Tx extends TransactionHandle = TransactionHandle> {
    * the mode follows them. EEXIST and ENODATA by `mode`, ERANGE, EINVAL, E2BIG, ENOSPC; EACCES for
    * a default ACL of a file; EOPNOTSUPP where the volume has none.
    */
-  setExtendedAttribute(tx: Tx, inode: number, name: Uint8Array, value: Uint8Array, mode?: SetMode): void;
+  setExtendedAttribute(tx: Tx, inode: number, attribute: ExtendedAttribute, mode?: SetMode): void;
   /** removexattr(2). ENODATA, but not for an ACL; ERANGE, EINVAL. */
   removeExtendedAttribute(tx: Tx, inode: number, name: Uint8Array): void;
   /**

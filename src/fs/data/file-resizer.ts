@@ -117,9 +117,7 @@ function release(context: WriteContext, tx: Transaction, inode: InodeRef): boole
     throw new CorruptionError(inode.frame.block, `directory ${inode.number} has no name, and is not empty`);
   }
   if (hasExtents(inode)) {
-    const isMetadata = !isRegular(inode);
-    const done = context.extents.punch(tx, inode, 0, WHOLE_FILE, context.extentsPerStep, isMetadata);
-    if (!done) return false;
+    if (!context.extents.cutOff(tx, inode, 0, context.extentsPerStep)) return false;
   }
   if (hasAttributes(inode)) {
     context.attributes.drop(tx, inode, context.extentsPerStep);
@@ -134,7 +132,7 @@ function release(context: WriteContext, tx: Transaction, inode: InodeRef): boole
 function finishTruncation(context: WriteContext, tx: Transaction, inode: InodeRef): boolean {
   if (hasExtents(inode)) {
     const keep = Math.ceil(sizeOf(inode) / context.blockBytes);
-    if (!context.extents.punch(tx, inode, keep, WHOLE_FILE, context.extentsPerStep)) return false;
+    if (!context.extents.cutOff(tx, inode, keep, context.extentsPerStep)) return false;
     becomeInlineIfEmpty(tx, inode);
   }
   // Without a name it is on the list for another reason, which holds on.
@@ -278,7 +276,7 @@ class Resize {
         setInline(inode, false);
         initialiseTree(inode, TreeKind.extents);
         context.space.claim(tx, block, 1);
-        context.extents.insert(tx, inode, 0, block, 1);
+        context.extents.insert(tx, inode, { fileBlock: 0, block, length: 1, unwritten: false });
         return this.#setSize(tx, inode);
       });
     } catch (thrown) {

@@ -11,7 +11,6 @@
 import { fsError } from '../base/errors.ts';
 import type { FallocateRequest } from '../base/filesystem.ts';
 import type { FileBlock } from '../base/numbers.ts';
-import { ExtentFlag } from '../format/format.ts';
 import { transact } from '../transaction/operation-runner.ts';
 import type { Transaction } from '../transaction/transaction.ts';
 import { MOST_UNWRITTEN_BLOCKS } from '../tree/extents.ts';
@@ -75,7 +74,7 @@ export class Preallocation {
     const { context, request } = this;
     if (isInBody) await leaveBody(context, request.inode, size, request);
     try {
-      await inSteps(context, this.#first, this.#end, (tx, at) => this.#take(tx, at), request);
+      await inSteps(context, { first: this.#first, end: this.#end }, (tx, at) => this.#take(tx, at), request);
     } catch (thrown) {
       if (isInBody) await resizeLocked(context, request.inode, size).catch(() => {});
       throw thrown;
@@ -113,7 +112,7 @@ export class Preallocation {
     const length = Math.min(mostBlocks, MOST_UNWRITTEN_BLOCKS);
     const want = { goal, length, minimum: 1, inode: inode.number, kind: 'data', stream: false } as const;
     const run = space.allocate(tx, want);
-    extents.insert(tx, inode, at, run.start, run.length, ExtentFlag.unwritten);
+    extents.insert(tx, inode, { fileBlock: at, block: run.start, length: run.length, unwritten: true });
     this.#tookSpace = true;
     return run;
   }
