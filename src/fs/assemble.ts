@@ -192,10 +192,12 @@ function dataOf(
 ) {
   const { device, blockBytes, table, directories, runner, early, committer } = parts;
   const stepExtents = extentsPerStep(parts.logBlocks.forAll);
-  const access = new AccessTimes(options.accessRules ?? RELATIVE_ACCESS, table, runner, stepExtents, {
+  const host = {
     gathered: () => schedule().later(),
     pressed: () => setImmediate(() => schedule().now()),
-  });
+  };
+  const rules = options.accessRules ?? RELATIVE_ACCESS;
+  const access = new AccessTimes(rules, { table, runner, host, perStep: stepExtents });
   const paths = new InodePaths((body) => transact(parts, body), table, directories);
   const losses = new LossLog(parts.log, (inode) => paths.find(inode));
   const durability = new Durability(early, access, committer, losses);

@@ -314,7 +314,7 @@ export class VolumeOperations implements Omit<FileSystem<Transaction>, 'unmount'
   }
 
   setSize(inode: number, sizeBytes: number, killPrivileges: boolean, asker?: Claimant): Promise<void> {
-    return resizeFile(this.#files, inode, sizeBytes, killPrivileges, asker);
+    return resizeFile(this.#files, { inode, size: sizeBytes, killPrivileges, asker });
   }
 
   sync(inode?: number): Promise<void> {
