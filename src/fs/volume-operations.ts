@@ -13,10 +13,10 @@ import { type CorruptionError, fsError } from './base/errors.ts';
 import {
   type AttributeChanges,
   type Attributes,
-  type Caller,
   type Claimant,
   type CopyRequest,
   type CreateRequest,
+  type EntryPlace,
   type EntryVisitor,
   type ExtendedAttribute,
   type ExtentVisitor,
@@ -26,10 +26,12 @@ import {
   type Operation,
   type ReadRequest,
   RenameFlag,
+  type RenameRequest,
   type SeekAnswer,
   type SeekTarget,
   type SetMode,
   type SpaceStatistics,
+  type SymlinkRequest,
   type WriteRequest,
 } from './base/filesystem.ts';
 import { copyRange } from './data/copying.ts';
@@ -56,8 +58,7 @@ import type { Transaction } from './transaction/transaction.ts';
 import { isDot, isDotDot, requireDirectory } from './tree/directory.ts';
 import { fillAttributes, isInline, requireRegular, sizeOf } from './tree/inode.ts';
 
-/** In place of a caller whom it does not depend on. */
-const NOBODY: Caller = { uid: 0, gid: 0, umask: 0 };
+const PLAIN_RENAME: RenameRequest = { flags: 0 };
 
 export class VolumeOperations implements Omit<FileSystem<Transaction>, 'unmount'> {
   readonly layout: Layout;
@@ -212,8 +213,8 @@ export class VolumeOperations implements Omit<FileSystem<Transaction>, 'unmount'
     return this.#names.createUnnamed(tx, parent, request);
   }
 
-  symlink(tx: Transaction, parent: number, name: Uint8Array, target: Uint8Array, caller: Caller): number {
-    return this.#names.symlink(tx, parent, name, target, caller);
+  symlink(tx: Transaction, parent: number, name: Uint8Array, request: SymlinkRequest): number {
+    return this.#names.symlink(tx, parent, name, request);
   }
 
   readSymlink(tx: Transaction, inode: number): Uint8Array {
@@ -234,21 +235,13 @@ export class VolumeOperations implements Omit<FileSystem<Transaction>, 'unmount'
     this.#names.removeDirectory(tx, parent, name);
   }
 
-  rename(
-    tx: Transaction,
-    parent: number,
-    name: Uint8Array,
-    newParent: number,
-    newName: Uint8Array,
-    flags: number,
-    caller = NOBODY,
-  ): number {
-    const inode = this.#names.lookup(tx, parent, name);
+  rename(tx: Transaction, from: EntryPlace, to: EntryPlace, request = PLAIN_RENAME): number {
+    const inode = this.#names.lookup(tx, from.parent, from.name);
     this.#stayBehindWrites(tx, inode);
     // For a node that a directory takes by it nobody is refused.
-    if ((flags & RenameFlag.whiteout) === 0) tx.usage?.askedBy(undefined);
-    const left = this.#names.rename(tx, parent, name, newParent, newName, flags, caller);
-    this.#paths.remember(inode, newParent);
+    if ((request.flags & RenameFlag.whiteout) === 0) tx.usage?.askedBy(undefined);
+    const left = this.#names.rename(tx, from, to, request);
+    this.#paths.remember(inode, to.parent);
     return left;
   }
 

@@ -181,7 +181,7 @@ export class PathCalls {
         }),
       symlink: (target: string, path: string, answer: Answer) =>
         this.#answers.at(path, answer, (tx, parent, name) => {
-          fs.symlink(tx, parent, name, Buffer.from(target), this.#caller);
+          fs.symlink(tx, parent, name, { target: Buffer.from(target), caller: this.#caller });
         }),
       link: (source: string, path: string, answer: Answer) =>
         this.#answers.at(path, answer, (tx, parent, name) =>
@@ -194,7 +194,7 @@ export class PathCalls {
       rename: (from: string, to: string, answer: Answer) =>
         this.#answers.at(from, answer, (tx, parent, name) => {
           const [newParent, newName] = this.#answers.walkToLast(tx, to);
-          fs.rename(tx, parent, name, newParent, newName, 0);
+          fs.rename(tx, { parent, name }, { parent: newParent, name: newName });
         }),
     };
   }

@@ -124,8 +124,8 @@ function decodeSymlink(request: FuseRequest): void {
 
 function performSymlink(request: FuseRequest, tx: TransactionHandle): void {
   const { filesystem } = request.conversation;
-  const { inode, names, caller } = request;
-  foundEntry(request, tx, filesystem.symlink(tx, inode, names.name, names.newName, caller));
+  const { inode, names } = request;
+  foundEntry(request, tx, filesystem.symlink(tx, inode, names.name, names));
 }
 
 function decodeLink(request: FuseRequest): void {
@@ -179,8 +179,12 @@ function decodeRename2(request: FuseRequest): void {
 function performRename(request: FuseRequest, tx: TransactionHandle): void {
   const { filesystem } = request.conversation;
   const { inode, names } = request;
-  const { name, newParent, newName, flags } = names;
-  lostName(request, filesystem.rename(tx, inode, name, newParent, newName, flags, request.caller));
+  const { from, to, name, newParent, newName, flags } = names;
+  from.parent = inode;
+  from.name = name;
+  to.parent = newParent;
+  to.name = newName;
+  lostName(request, filesystem.rename(tx, from, to, names));
   if (inode === newParent) return;
   names.movedDirectory = directoryAt(request, tx, newParent, newName);
   if ((flags & RenameFlag.exchange) !== 0) names.exchangedDirectory = directoryAt(request, tx, inode, name);

@@ -155,7 +155,7 @@ export function symlinkAt(
 ): number {
   if (target.length === 0) throw fsError('ENOENT');
   const end = vacantName(session, tx, path);
-  return session.volume.symlink(tx, end.parent, end.name, target, session.caller);
+  return session.volume.symlink(tx, end.parent, end.name, { target, caller: session.caller });
 }
 
 /** A FIFO, socket or device: a name with nothing behind it, unless the volume is mounted. */
@@ -190,7 +190,7 @@ export function renameAt(
   const isDirectory = existingName(source).type === FileType.directory;
   if (!isDirectory && (endsWithSlash(from) || endsWithSlash(to))) throw fsError('ENOTDIR');
   const bits = (flags.noReplace ? RenameFlag.noReplace : 0) | (flags.exchange ? RenameFlag.exchange : 0);
-  session.volume.rename(tx, source.parent, source.name, target.parent, target.name, bits, session.caller);
+  session.volume.rename(tx, source, target, { flags: bits, caller: session.caller });
 }
 
 /** The path of what this one leads to, without links, dots and slashes too many. @throws ENOENT */

@@ -226,7 +226,7 @@ export class Exercise {
     await make('directory', FileType.directory | 0o755);
     const target = encoder.encode('t'.repeat(1 + this.#random.below(2000)));
     await this.#attempt('symlink', () =>
-      volume.run((tx) => volume.symlink(tx, parent, name('link'), target, CALLER)),
+      volume.run((tx) => volume.symlink(tx, parent, name('link'), { target, caller: CALLER })),
     );
     await this.#makeUnnamed(parent, name('unnamed'));
     const old = this.#files[0];
@@ -300,7 +300,7 @@ export class Exercise {
     const name = replaces ? onto.name : encoder.encode(`renamed-${random.below(100)}`);
     const { volume } = this.#volume;
     await this.#attempt('rename', () =>
-      volume.run((tx) => volume.rename(tx, from.parent, from.name, replaces ? onto.parent : to, name, flags)),
+      volume.run((tx) => volume.rename(tx, from, { parent: replaces ? onto.parent : to, name }, { flags })),
     );
   }
 

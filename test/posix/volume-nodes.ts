@@ -119,7 +119,7 @@ export class VolumeNodes implements Nodes {
   }
 
   symlink(parent: number, name: Buffer, target: Buffer, user: User): Promise<number> {
-    return this.#acquired((tx) => this.#volume.symlink(tx, parent, name, target, user));
+    return this.#acquired((tx) => this.#volume.symlink(tx, parent, name, { target, caller: user }));
   }
 
   readlink(inode: number): Promise<Buffer> {
@@ -149,7 +149,9 @@ export class VolumeNodes implements Nodes {
     flags: number,
     user: User,
   ): Promise<void> {
-    await this.#volume.run((tx) => this.#volume.rename(tx, parent, name, newParent, newName, flags, user));
+    const to = { parent: newParent, name: newName };
+    const request = { flags, caller: user };
+    await this.#volume.run((tx) => this.#volume.rename(tx, { parent, name }, to, request));
   }
 
   async flags(inode: number): Promise<number> {

@@ -215,7 +215,7 @@ export async function makeSample(): Promise<void> {
   await write(volume, device, names.small, 0, 3 * BLOCK);
   names.fifo = await make(volume, ROOT_INODE, 'fifo', FileType.fifo);
   names.link = await volume.run((tx) =>
-    volume.symlink(tx, ROOT_INODE, text('link'), text('x'.repeat(900)), caller),
+    volume.symlink(tx, ROOT_INODE, text('link'), { target: text('x'.repeat(900)), caller }),
   );
   await makeAttributes(volume, device);
   for (let id = 1; id <= LIMITED_USERS; id++)
@@ -234,7 +234,7 @@ async function makeAttributes(volume: Volume, device: MemoryDevice): Promise<voi
   for (let i = 0; i < 4; i++)
     await make(volume, names.marked, `with a name of some length ${i}`, FileType.fifo);
   const noted = await volume.run((tx) =>
-    volume.symlink(tx, names.folder, text('noted'), text('y'.repeat(180)), caller),
+    volume.symlink(tx, names.folder, text('noted'), { target: text('y'.repeat(180)), caller }),
   );
   const set = (inode: number, name: string, length: number) =>
     volume.run((tx) =>

@@ -10,9 +10,9 @@ import { fsError } from '../../src/fs/base/errors.ts';
 import type {
   AttributeChanges,
   Attributes,
-  Caller,
   CopyRequest,
   CreateRequest,
+  EntryPlace,
   EntryVisitor,
   ExtendedAttribute,
   FallocateRequest,
@@ -20,10 +20,12 @@ import type {
   FlagChanges,
   Operation,
   ReadRequest,
+  RenameRequest,
   SeekAnswer,
   SeekTarget,
   SetMode,
   SpaceStatistics,
+  SymlinkRequest,
   TransactionHandle,
   WriteRequest,
 } from '../../src/fs/base/filesystem.ts';
@@ -232,8 +234,7 @@ export class MemoryFileSystem implements FileSystem {
     _: TransactionHandle,
     parent: number,
     name: Uint8Array,
-    target: Uint8Array,
-    caller: Caller,
+    { target, caller }: SymlinkRequest,
   ): number {
     this.#enter('symlink', parent, keyOf(name), keyOf(target), { ...caller });
     const inode = this.#next++;
@@ -276,19 +277,15 @@ export class MemoryFileSystem implements FileSystem {
     return --this.node(inode).attributes.linkCount > 0 ? inode : 0;
   }
 
-  rename(
-    _: TransactionHandle,
-    parent: number,
-    name: Uint8Array,
-    newParent: number,
-    newName: Uint8Array,
-    flags: number,
-  ): number {
+  rename(_: TransactionHandle, from: EntryPlace, to: EntryPlace, request?: RenameRequest): number {
+    const flags = request?.flags ?? 0;
+    const { parent, name } = from;
+    const { parent: newParent, name: newName } = to;
     this.#enter('rename', parent, keyOf(name), newParent, keyOf(newName), flags);
-    const from = this.node(parent).names;
-    const inode = from.get(keyOf(name));
+    const { names } = this.node(parent);
+    const inode = names.get(keyOf(name));
     if (inode === undefined) throw fsError('ENOENT');
-    from.delete(keyOf(name));
+    names.delete(keyOf(name));
     const left = this.node(newParent).names.has(keyOf(newName)) ? this.#drop(newParent, newName) : 0;
     this.node(newParent).names.set(keyOf(newName), inode);
     return left;

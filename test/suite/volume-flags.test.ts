@@ -99,7 +99,8 @@ describe('what is to be durable at once', () => {
     const directory = await subject.mkdir('/d');
     const [a, b] = [encoder.encode('a'), encoder.encode('b')];
     const create = (tx: Transaction) => volume.create(tx, directory, a, request);
-    const rename = (tx: Transaction) => volume.rename(tx, directory, a, ROOT_INODE, b, 0);
+    const rename = (tx: Transaction) =>
+      volume.rename(tx, { parent: directory, name: a }, { parent: ROOT_INODE, name: b });
     const link = (tx: Transaction) => volume.link(tx, file, directory, a);
     const unlink = (tx: Transaction) => volume.unlink(tx, directory, a);
     const mkdir = (tx: Transaction) =>

@@ -281,7 +281,8 @@ describe('the ancestors of a directory', () => {
   function moveInto(volume: TestVolume, name: string, parent: number): Promise<void> {
     const from = encoder.encode(name);
     return volume.volume.run((tx) => {
-      volume.volume.rename(tx, ROOT_INODE, from, parent, encoder.encode('new'), 0);
+      const to = { parent, name: encoder.encode('new') };
+      volume.volume.rename(tx, { parent: ROOT_INODE, name: from }, to);
     });
   }
 
