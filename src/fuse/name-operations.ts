@@ -15,7 +15,7 @@ import {
   Rename2In,
   RenameIn,
 } from './abi.ts';
-import { encodeEntryOut, encodeNegativeEntry, encodeOpenOut, isDirectoryMode } from './encoding.ts';
+import { encodeNegativeEntry, encodeOpenOut, isDirectoryMode } from './encoding.ts';
 import {
   answerEntry,
   entry,
@@ -85,14 +85,8 @@ function beginCreate(request: FuseRequest): void {
 }
 
 function answerCreate(request: FuseRequest): void {
-  const { wire, answerAt, attributes, conversation } = request;
-  const entryBytes = encodeEntryOut(
-    wire,
-    answerAt,
-    attributes,
-    conversation.preferredBytes,
-    mayKeepAttributes(request),
-  );
+  const { wire, replies, answerAt, attributes } = request;
+  const entryBytes = replies.entryOut(answerAt, attributes, mayKeepAttributes(request));
   const openBytes = encodeOpenOut(wire, answerAt + entryBytes, OpenOutFlag.KEEP_CACHE);
   request.answerShort(entryBytes + openBytes);
 }
@@ -212,13 +206,13 @@ function sendLinked(request: FuseRequest): number {
 function sendRename(request: FuseRequest): number {
   directoryChanged(request, request.inode);
   if (request.names.newParent !== request.inode) directoryChanged(request, request.names.newParent);
-  const { names, replyAt, replyBytes, conversation } = request;
+  const { names, conversation } = request;
   const { movedDirectory, exchangedDirectory } = names;
   const first = movedDirectory || exchangedDirectory;
   if (first === 0) return conversation.reply(request);
   const { notices } = conversation;
   if (movedDirectory !== 0 && exchangedDirectory !== 0) notices.forgetListing(exchangedDirectory);
-  const errno = notices.forgetPagesBefore(first, 0, 0, replyAt, replyBytes);
+  const errno = notices.forgetPagesBefore(first, 0, 0, request);
   return errno === 0 ? 0 : conversation.reply(request);
 }
 
