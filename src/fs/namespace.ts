@@ -270,7 +270,7 @@ export class Namespace {
   }
 
   /** link(2). @param unnamed the inode never had a name, and may get one (linkat(2)) */
-  link(tx: Transaction, number: number, parent: number, name: Uint8Array, unnamed: boolean): void {
+  link(tx: Transaction, number: number, { parent, name }: EntryPlace, unnamed: boolean): void {
     const inode = this.#table.get(tx, number);
     if (isDirectory(inode)) throw fsError('EPERM');
     const directory = this.#parentFor(tx, parent, name);

@@ -221,10 +221,10 @@ export class VolumeOperations implements Omit<FileSystem<Transaction>, 'unmount'
     return this.#names.readSymlink(tx, inode);
   }
 
-  link(tx: Transaction, inode: number, parent: number, name: Uint8Array): void {
+  link(tx: Transaction, inode: number, to: EntryPlace): void {
     this.#stayBehindWrites(tx, inode);
-    this.#names.link(tx, inode, parent, name, this.parts.references.isUnnamed(inode));
-    this.#paths.remember(inode, parent);
+    this.#names.link(tx, inode, to, this.parts.references.isUnnamed(inode));
+    this.#paths.remember(inode, to.parent);
   }
 
   unlink(tx: Transaction, parent: number, name: Uint8Array): number {

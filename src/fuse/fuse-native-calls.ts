@@ -185,7 +185,7 @@ export class PathCalls {
         }),
       link: (source: string, path: string, answer: Answer) =>
         this.#answers.at(path, answer, (tx, parent, name) =>
-          fs.link(tx, this.#answers.walk(tx, source), parent, name),
+          fs.link(tx, this.#answers.walk(tx, source), { parent, name }),
         ),
       unlink: (path: string, answer: Answer) =>
         this.#answers.at(path, answer, (tx, parent, name) => fs.unlink(tx, parent, name)),

@@ -129,7 +129,11 @@ function decodeLink(request: FuseRequest): void {
 }
 
 function performLink(request: FuseRequest, tx: TransactionHandle): void {
-  request.conversation.filesystem.link(tx, request.inode, request.names.newParent, request.names.name);
+  const { inode, names } = request;
+  const { to } = names;
+  to.parent = names.newParent;
+  to.name = names.name;
+  request.conversation.filesystem.link(tx, inode, to);
   foundEntry(request, tx, request.inode);
 }
 

@@ -144,7 +144,7 @@ export function linkAt(session: ProgramSession, tx: Transaction, from: Uint8Arra
   const source = existingName(session.walk.to(tx, from, false));
   const end = vacantName(session, tx, to);
   if (source.type === FileType.directory) throw fsError('EPERM');
-  session.volume.link(tx, source.inode, end.parent, end.name);
+  session.volume.link(tx, source.inode, end);
 }
 
 export function symlinkAt(
@@ -177,19 +177,20 @@ export function readLinkAt(session: ProgramSession, tx: Transaction, path: Uint8
   return target;
 }
 
-export function renameAt(
-  session: ProgramSession,
-  tx: Transaction,
-  from: Uint8Array,
-  to: Uint8Array,
-  flags: { readonly noReplace?: boolean; readonly exchange?: boolean } = {},
-): void {
+/** What a rename is asked for. */
+export interface PathRename {
+  readonly from: Uint8Array;
+  readonly to: Uint8Array;
+  readonly flags: { readonly noReplace?: boolean; readonly exchange?: boolean } | undefined;
+}
+
+export function renameAt(session: ProgramSession, tx: Transaction, { from, to, flags }: PathRename): void {
   const source = session.walk.to(tx, withoutSlashes(from), false);
   const target = session.walk.to(tx, withoutSlashes(to), false);
   if (hasNoName(source) || hasNoName(target)) throw fsError('EBUSY');
   const isDirectory = existingName(source).type === FileType.directory;
   if (!isDirectory && (endsWithSlash(from) || endsWithSlash(to))) throw fsError('ENOTDIR');
-  const bits = (flags.noReplace ? RenameFlag.noReplace : 0) | (flags.exchange ? RenameFlag.exchange : 0);
+  const bits = (flags?.noReplace ? RenameFlag.noReplace : 0) | (flags?.exchange ? RenameFlag.exchange : 0);
   session.volume.rename(tx, source, target, { flags: bits, caller: session.caller });
 }
 

@@ -200,7 +200,7 @@ export class Recorder {
     const linked =
       thrown === undefined &&
       (await this.#transaction(
-        (tx) => volume.link(tx, inode, ...this.#place(tx, path)),
+        (tx) => volume.link(tx, inode, this.#entry(tx, path)),
         () => {
           model.names.set(path, node);
           this.#inodes.set(node.id, inode);
@@ -224,7 +224,7 @@ export class Recorder {
     return this.#transaction(
       (tx) => {
         const [parent, name] = this.#place(tx, to);
-        this.volume.link(tx, this.#resolve(tx, from), parent, name);
+        this.volume.link(tx, this.#resolve(tx, from), { parent, name });
       },
       () => this.model.link(from, to),
     );

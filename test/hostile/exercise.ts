@@ -231,7 +231,9 @@ export class Exercise {
     await this.#makeUnnamed(parent, name('unnamed'));
     const old = this.#files[0];
     if (old === undefined) return;
-    await this.#attempt('link', () => volume.run((tx) => volume.link(tx, old.inode, parent, name('name'))));
+    await this.#attempt('link', () =>
+      volume.run((tx) => volume.link(tx, old.inode, { parent, name: name('name') })),
+    );
   }
 
   /** A file that gets its name late, or none; it stays open until the unmount. */
@@ -244,7 +246,7 @@ export class Exercise {
     if (inode === undefined) return;
     await this.#write(inode);
     if (this.#random.chance(0.5)) {
-      await this.#attempt('link', () => volume.run((tx) => volume.link(tx, inode, parent, name)));
+      await this.#attempt('link', () => volume.run((tx) => volume.link(tx, inode, { parent, name })));
     }
   }
 

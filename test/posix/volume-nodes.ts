@@ -130,7 +130,7 @@ export class VolumeNodes implements Nodes {
   }
 
   link(inode: number, parent: number, name: Buffer): Promise<void> {
-    return this.#volume.run((tx) => this.#volume.link(tx, inode, parent, name));
+    return this.#volume.run((tx) => this.#volume.link(tx, inode, { parent, name }));
   }
 
   async unlink(parent: number, name: Buffer): Promise<void> {

@@ -250,7 +250,7 @@ export class MemoryFileSystem implements FileSystem {
     return this.node(inode).bytes;
   }
 
-  link(_: TransactionHandle, inode: number, parent: number, name: Uint8Array): void {
+  link(_: TransactionHandle, inode: number, { parent, name }: EntryPlace): void {
     this.#enter('link', inode, parent, keyOf(name));
     this.node(parent).names.set(keyOf(name), inode);
     this.node(inode).attributes.linkCount++;

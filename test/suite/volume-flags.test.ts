@@ -101,7 +101,7 @@ describe('what is to be durable at once', () => {
     const create = (tx: Transaction) => volume.create(tx, directory, a, request);
     const rename = (tx: Transaction) =>
       volume.rename(tx, { parent: directory, name: a }, { parent: ROOT_INODE, name: b });
-    const link = (tx: Transaction) => volume.link(tx, file, directory, a);
+    const link = (tx: Transaction) => volume.link(tx, file, { parent: directory, name: a });
     const unlink = (tx: Transaction) => volume.unlink(tx, directory, a);
     const mkdir = (tx: Transaction) =>
       volume.create(tx, directory, b, { ...request, mode: FileType.directory });

@@ -115,7 +115,7 @@ export class TestVolume {
   async link(from: string, to: string): Promise<void> {
     const inode = await this.resolve(from);
     const [parent, name] = await this.#split(to);
-    await this.run((tx) => this.volume.link(tx, inode, parent, name));
+    await this.run((tx) => this.volume.link(tx, inode, { parent, name }));
   }
 
   async unlink(path: string): Promise<void> {

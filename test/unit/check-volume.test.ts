@@ -82,7 +82,7 @@ async function populate(device: MemoryDevice): Promise<MemoryDevice> {
   await volume.run((tx) =>
     volume.symlink(tx, ROOT_INODE, name('long'), { target: name('x'.repeat(1000)), caller }),
   );
-  await volume.run((tx) => volume.link(tx, small, ROOT_INODE, name('second')));
+  await volume.run((tx) => volume.link(tx, small, { parent: ROOT_INODE, name: name('second') }));
   for (let i = 0; i < 300; i += 3)
     await volume.run((tx) => volume.unlink(tx, directory, name(`file number ${i}`)));
   await volume.unmount();

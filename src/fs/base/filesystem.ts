@@ -387,7 +387,7 @@ export interface FileSystem<Tx extends TransactionHandle = TransactionHandle> {
   symlink(tx: Tx, parent: number, name: Uint8Array, request: SymlinkRequest): number;
   readSymlink(tx: Tx, inode: number): Uint8Array;
   /** ENOENT of a file that lost its last name. */
-  link(tx: Tx, inode: number, parent: number, name: Uint8Array): void;
+  link(tx: Tx, inode: number, to: EntryPlace): void;
   /** Returns the file if it has names left, else 0. */
   unlink(tx: Tx, parent: number, name: Uint8Array): number;
   removeDirectory(tx: Tx, parent: number, name: Uint8Array): void;

@@ -16,7 +16,7 @@ export class NameArguments implements CreateRequest, SymlinkRequest, RenameReque
   newParent = 0;
   /** RENAME: RenameFlag. */
   flags = 0;
-  /** RENAME: both places, as the volume takes them. */
+  /** RENAME: both places, as the volume takes them; LINK: the new one. */
   readonly from: PlaceArguments = { parent: 0, name: NO_NAME };
   readonly to: PlaceArguments = { parent: 0, name: NO_NAME };
   /** File type and permissions before the umask. */
