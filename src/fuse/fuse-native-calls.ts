@@ -218,8 +218,10 @@ export class PathCalls {
         this.#files.release(handle);
         answer(0);
       },
+      // biome-ignore lint/complexity/useMaxParams: libfuse calls it so.
       read: (_path: string, handle: number, into: Buffer, length: number, offset: number, answer: Answer) =>
         this.#files.read(handle, into, length, offset, answer),
+      // biome-ignore lint/complexity/useMaxParams: libfuse calls it so.
       write: (_path: string, handle: number, from: Buffer, length: number, offset: number, answer: Answer) =>
         this.#files.write(handle, from, length, offset, answer),
       truncate: (path: string, size: number, answer: Answer) =>
