@@ -181,6 +181,7 @@ export class KernelDevice implements Device {
     return memory;
   }
 
+  // biome-ignore lint/complexity/useMaxParams: a transfer of a Device makes no object.
   read(
     memory: Memory,
     memoryOffset: number,
@@ -193,6 +194,7 @@ export class KernelDevice implements Device {
     else this.#enqueue(QueueOperation.read, memory, memoryOffset, lengthBytes, deviceOffset, completion);
   }
 
+  // biome-ignore lint/complexity/useMaxParams: a transfer of a Device makes no object.
   write(
     memory: Memory,
     memoryOffset: number,
@@ -205,6 +207,7 @@ export class KernelDevice implements Device {
     else this.#enqueue(QueueOperation.write, memory, memoryOffset, lengthBytes, deviceOffset, completion);
   }
 
+  // biome-ignore lint/complexity/useMaxParams: a transfer of a Device makes no object.
   writeThrough(
     memory: Memory,
     memoryOffset: number,
@@ -264,6 +267,7 @@ export class KernelDevice implements Device {
     return this.#queue.statistics();
   }
 
+  // biome-ignore lint/complexity/useMaxParams: a transfer of a Device makes no object.
   #enqueue(
     operation: number,
     memory: Memory,

@@ -71,6 +71,7 @@ export class Lane<Completion> {
   }
 
   /** Queues a transfer of one piece of memory; returns its token, which is good until it ends. */
+  // biome-ignore lint/complexity/useMaxParams: a transfer of a Device makes no object.
   transfer(
     operation: number,
     memoryId: number,
@@ -92,6 +93,7 @@ export class Lane<Completion> {
   }
 
   /** Queues a transfer of several pieces, in order. The array becomes the queue's. */
+  // biome-ignore lint/complexity/useMaxParams: a transfer of a Device makes no object.
   transferPieces(
     operation: number,
     pieces: MemoryPiece[],

@@ -12,6 +12,7 @@ const { EINVAL, EOPNOTSUPP, EROFS } = constants.errno;
  * EINVAL when it is not in whole sectors, or leaves the device or the memory; EROFS for a write to
  * a read-only device.
  */
+// biome-ignore lint/complexity/useMaxParams: a transfer of a Device makes no object.
 export function transferError(
   device: Device,
   memory: Memory,

@@ -130,6 +130,7 @@ class GroupAndGoal implements Allocator {
     );
   }
 
+  // biome-ignore lint/complexity/useMaxParams: the innermost loop; nothing is made for a search.
   #search(
     from: number,
     limit: number,

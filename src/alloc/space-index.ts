@@ -201,6 +201,7 @@ export class SpaceIndex implements FreeSpace {
     return this.#map(group).freeRunLength(block - group * this.groupBlocks, most);
   }
 
+  // biome-ignore lint/complexity/useMaxParams: what policies call, in their innermost loops.
   findRun(
     from: number,
     limit: number,

@@ -139,6 +139,7 @@ export class SpaceView implements FreeSpace {
     }
   }
 
+  // biome-ignore lint/complexity/useMaxParams: what policies call, in their innermost loops.
   findRun(
     from: number,
     limit: number,

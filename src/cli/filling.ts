@@ -143,14 +143,17 @@ class FlushedAtEnd implements Device {
     return this.#below.allocateMemory(lengthBytes);
   }
 
+  // biome-ignore lint/complexity/useMaxParams: a transfer of a Device makes no object.
   read(memory: Memory, at: number, lengthBytes: number, offset: number, completion: IoCompletion): void {
     this.#below.read(memory, at, lengthBytes, offset, completion);
   }
 
+  // biome-ignore lint/complexity/useMaxParams: a transfer of a Device makes no object.
   write(memory: Memory, at: number, lengthBytes: number, offset: number, completion: IoCompletion): void {
     this.#below.write(memory, at, lengthBytes, offset, completion);
   }
 
+  // biome-ignore lint/complexity/useMaxParams: a transfer of a Device makes no object.
   writeThrough(memory: Memory, at: number, lengthBytes: number, offset: number, done: IoCompletion): void {
     this.#below.write(memory, at, lengthBytes, offset, done);
   }

@@ -55,7 +55,17 @@ function oneOf<T extends string>(text: string, names: readonly T[], what: string
   return found;
 }
 
-function numberIn(text: string, what: string, pattern: RegExp, least: number, most: number): number {
+/** Numbers that an option takes. */
+interface NumberRule {
+  readonly pattern: RegExp;
+  readonly least: number;
+  readonly most: number;
+}
+
+const DEPTH: NumberRule = { pattern: /^\d+$/, least: 1, most: MOST_FILE_DEPTH };
+const SECONDS: NumberRule = { pattern: /^\d+(\.\d+)?$/, least: 0.01, most: MAX_SECONDS };
+
+function numberIn(text: string, what: string, { pattern, least, most }: NumberRule): number {
   const value = pattern.test(text) ? Number(text) : Number.NaN;
   if (value >= least && value <= most) return value;
   throw new UsageError(`${what} ${text} is no number from ${least} to ${most}`);
@@ -65,7 +75,7 @@ function numberIn(text: string, what: string, pattern: RegExp, least: number, mo
 export function ioRequest(args: readonly string[], options: OptionValues): IoCommandRequest {
   const workload = oneOf(optionText(options, 'rw') ?? 'randread', WORKLOADS, '--rw');
   const blockBytes = parseSize(optionText(options, 'bs') ?? '4K', '--bs');
-  const depth = numberIn(optionText(options, 'depth') ?? '32', '--depth', /^\d+$/, 1, MOST_FILE_DEPTH);
+  const depth = numberIn(optionText(options, 'depth') ?? '32', '--depth', DEPTH);
   const size = optionText(options, 'size');
   if (blockBytes < 1 || blockBytes > MAX_BLOCK_BYTES) {
     throw new UsageError(`--bs must be from 1 byte to ${formatSize(MAX_BLOCK_BYTES)}`);
@@ -82,7 +92,7 @@ export function ioRequest(args: readonly string[], options: OptionValues): IoCom
     workload,
     blockBytes,
     depth,
-    seconds: numberIn(optionText(options, 'seconds') ?? '5', '--seconds', /^\d+(\.\d+)?$/, 0.01, MAX_SECONDS),
+    seconds: numberIn(optionText(options, 'seconds') ?? '5', '--seconds', SECONDS),
     sizeBytes: size === undefined ? undefined : parseSize(size, '--size'),
     force: optionGiven(options, 'force'),
     json: optionGiven(options, 'json'),

@@ -54,17 +54,17 @@ const SIZE_STEP_BYTES = 1024 * 1024;
 const LEAST_BYTES = 32 * 1024 * 1024;
 const MOST_BYTES = 2 ** 44;
 
-function numberOf(options: OptionValues, name: string, flag: string, least: number, most: number): number {
+function numberOf(options: OptionValues, name: string, least: number, most: number): number {
   const text = optionText(options, name) ?? '';
   const value = Number(text);
   if (text.trim() === '' || !(value >= least && value <= most))
-    throw new UsageError(`${flag} ${text} is not a number from ${least} to ${most}`);
+    throw new UsageError(`--${name} ${text} is not a number from ${least} to ${most}`);
   return value;
 }
 
-function wholeOf(options: OptionValues, name: string, flag: string, least: number, most: number): number {
-  const value = numberOf(options, name, flag, least, most);
-  if (!Number.isInteger(value)) throw new UsageError(`${flag} ${value} is not a whole number`);
+function wholeOf(options: OptionValues, name: string, least: number, most: number): number {
+  const value = numberOf(options, name, least, most);
+  if (!Number.isInteger(value)) throw new UsageError(`--${name} ${value} is not a whole number`);
   return value;
 }
 
@@ -92,8 +92,8 @@ function workloadsOf(options: OptionValues): string[] {
 
 /** @throws UsageError */
 function configurationOf(options: OptionValues): Configuration {
-  const seeds = wholeOf(options, 'seeds', '--seeds', 1, MOST_SEEDS);
-  const first = wholeOf(options, 'seed', '--seed', 0, 2 ** 32 - MOST_SEEDS);
+  const seeds = wholeOf(options, 'seeds', 1, MOST_SEEDS);
+  const first = wholeOf(options, 'seed', 0, 2 ** 32 - MOST_SEEDS);
   const sizeBytes = parseSize(optionText(options, 'size') ?? DEFAULT_SIZE, '--size');
   if (sizeBytes < LEAST_BYTES || sizeBytes > MOST_BYTES)
     throw new UsageError(`--size ${optionText(options, 'size')} is not from 32M to 16T`);
@@ -104,9 +104,9 @@ function configurationOf(options: OptionValues): Configuration {
     workloads: workloadsOf(options),
     sizeBytes,
     blockBytes: DEFAULT_BLOCK_BYTES,
-    fullness: numberOf(options, 'fullness', '--fullness', 0.05, 0.98),
-    churn: numberOf(options, 'churn', '--churn', 0, MOST_CHURN),
-    samples: wholeOf(options, 'samples', '--samples', 1, MOST_SAMPLES),
+    fullness: numberOf(options, 'fullness', 0.05, 0.98),
+    churn: numberOf(options, 'churn', 0, MOST_CHURN),
+    samples: wholeOf(options, 'samples', 1, MOST_SAMPLES),
     seeds: Array.from({ length: seeds }, (_, index) => first + index),
   };
 }
@@ -219,8 +219,7 @@ function scratchOf(options: OptionValues): string {
 
 /** Mounts at a time would be in each other's way. */
 function threadsOf({ runner }: Configuration, options: OptionValues): number {
-  if (optionText(options, 'threads') !== undefined)
-    return wholeOf(options, 'threads', '--threads', 1, MOST_THREADS);
+  if (optionText(options, 'threads') !== undefined) return wholeOf(options, 'threads', 1, MOST_THREADS);
   return runner === 'mount' ? 1 : availableParallelism();
 }
 

@@ -40,7 +40,8 @@ async function run(args: readonly string[], _options: OptionValues, terminal: Te
       return 0;
     }
     const paths = sources.map((source) => pathBytes(absolutePath(source)));
-    return await copyAll(new LocalTree(), paths, new VolumeTree(volume, isRoot()), place.path, terminal);
+    const target = new VolumeTree(volume, isRoot());
+    return await copyAll({ source: new LocalTree(), paths, target, place: place.path }, terminal);
   });
 }
 

@@ -121,19 +121,25 @@ async function openOn(plan: MountPlan, log: LogLine, loop?: LoopDevice): Promise
     if (!device.direct) {
       log(`${target.path} lies on a filesystem without direct I/O: bytes go through the host's page cache`);
     }
-    const made = await serveVolume(plan, device, kernelHolds, () => hold.releaseClaim(), log);
-    return { ...made, loop };
+    const storage = { device, isBlockDevice: kernelHolds, releaseClaim: () => hold.releaseClaim() };
+    return { ...(await serveVolume(plan, storage, log)), loop };
   } catch (thrown) {
     hold.release();
     throw thrown instanceof MountError ? thrown : volumeError(thrown, target.path, 'mounted');
   }
 }
 
+/** What a volume is served from. */
+interface HeldStorage {
+  readonly device: KernelDevice;
+  readonly isBlockDevice: boolean;
+  /** Lets the kernel have the block device, which then holds it for the mount. */
+  readonly releaseClaim: () => void;
+}
+
 async function serveVolume(
   plan: MountPlan,
-  device: KernelDevice,
-  blockDevice: boolean,
-  releaseClaim: () => void,
+  { device, isBlockDevice, releaseClaim }: HeldStorage,
   log: LogLine,
 ): Promise<Omit<LiveMount, 'loop'>> {
   const { target, directory, options, allocator, allocatorOptions, policyHost } = plan;
@@ -164,7 +170,7 @@ async function serveVolume(
   try {
     const source = target.path;
     const answers = new MountAnswers(process.geteuid?.() ?? 0);
-    const mount = { source, blockDevice, directory, options, releaseClaim };
+    const mount = { source, blockDevice: isBlockDevice, directory, options, releaseClaim };
     const request = { ...mount, filesystem: volume, log, answers };
     const session: Served =
       options.layer === 'native' ? await serve(request) : await serveByFuseNative(request);

@@ -94,7 +94,8 @@ export function holdStorage(target: Target, mode: HoldMode): StorageHold {
   let claim: number | undefined;
   try {
     claim = claimDevice(target, layers);
-    for (const layer of layers) lockLayer(target, layers, layer, mode, locks);
+    const locked = { target, layers, mode, locks };
+    for (const layer of layers) lockLayer(layer, locked);
     return new StorageHold(claim, locks);
   } catch (thrown) {
     new StorageHold(claim, locks).release();
@@ -205,17 +206,20 @@ function rangeOf({ startBytes, endBytes }: StorageLayer): [startBytes: number, l
   return [startBytes, Number.isFinite(endBytes) ? endBytes - startBytes : 0];
 }
 
+/** Layers of a target that are being locked. */
+interface LockedLayers {
+  readonly target: Target;
+  readonly layers: readonly StorageLayer[];
+  readonly mode: HoldMode;
+  /** Descriptors of those that are. */
+  readonly locks: number[];
+}
+
 /**
  * Takes the lock on a layer, if it can be had at all: some host filesystems have none, and some
  * files no path any more.
  */
-function lockLayer(
-  target: Target,
-  layers: readonly StorageLayer[],
-  layer: StorageLayer,
-  mode: HoldMode,
-  locks: number[],
-): void {
+function lockLayer(layer: StorageLayer, { target, layers, mode, locks }: LockedLayers): void {
   const kind = kindOf(layer, mode);
   // A lock for writing needs a descriptor that may; on what nobody may write, sharing is enough.
   const opened = (kind === EXCLUSIVE ? openLayer(layer, O_RDWR) : undefined) ?? openLayer(layer, O_RDONLY);

@@ -10,18 +10,20 @@ export const STANDARD = '-';
 /** Status of a copy that went well but for attributes that could not be kept. */
 const LOSS_STATUS = 1;
 
+/** What is copied, and where to. */
+export interface Copies {
+  readonly source: SourceTree;
+  readonly paths: readonly Buffer[];
+  readonly target: TargetTree;
+  readonly place: Buffer;
+}
+
 /**
  * Copies sources to a place, or into it where it is a directory.
  * @returns exit status
  * @throws CommandError, and errors of the two sides
  */
-export async function copyAll(
-  source: SourceTree,
-  paths: readonly Buffer[],
-  target: TargetTree,
-  place: Buffer,
-  terminal: Terminal,
-): Promise<number> {
+export async function copyAll({ source, paths, target, place }: Copies, terminal: Terminal): Promise<number> {
   const lost: string[] = [];
   const copy = new TreeCopy(source, target, {
     lost: (path, what) => lost.push(`${pathText(path)}: ${what}`),

@@ -111,7 +111,7 @@ function baseOf(recovery: Recovery, superblock: SuperblockImage, options: Volume
   const readOnly = (options.readOnly ?? false) || device.readOnly;
   const cacheBytes = Math.max(options.cacheBytes ?? DEFAULT_CACHE_BYTES, MIN_CACHE_BYTES);
   const cache = new BlockCache(device, blockBytes, superblock.uuid, cacheBytes);
-  const tx = new Transaction(cache, blockBytes, superblock.uuid, clock, readOnly);
+  const tx = new Transaction(cache, clock, readOnly);
   tx.resting = readOnly && (options.mayRest ?? false);
   const health = new Health(tx, log);
   const space = new SpaceMap(tx, layout);
@@ -143,7 +143,7 @@ function wayToDisk(base: Base, { position }: Recovery, thorough: boolean | undef
   const { device, layout, superblock, clock, health } = base;
   const epochs = new IoEpochs();
   const identity = { uuid: superblock.uuid, salt: superblock.journalSalt };
-  const journal = new Journal(device, layout, identity, position, clock, thorough);
+  const journal = new Journal({ device, layout, identity, clock, thorough }, position);
   const failed = (error: Error) => health.fail(error);
   const isSound = () => health.sound;
   const broken = (error: Error) => committer.stop(error);
@@ -192,10 +192,12 @@ function dataOf(
 ) {
   const { device, blockBytes, table, directories, runner, early, committer } = parts;
   const stepExtents = extentsPerStep(parts.logBlocks.forAll);
-  const access = new AccessTimes(options.accessRules ?? RELATIVE_ACCESS, table, runner, stepExtents, {
+  const host = {
     gathered: () => schedule().later(),
     pressed: () => setImmediate(() => schedule().now()),
-  });
+  };
+  const rules = options.accessRules ?? RELATIVE_ACCESS;
+  const access = new AccessTimes(rules, { table, runner, host, perStep: stepExtents });
   const paths = new InodePaths((body) => transact(parts, body), table, directories);
   const losses = new LossLog(parts.log, (inode) => paths.find(inode));
   const durability = new Durability(early, access, committer, losses);

@@ -144,7 +144,7 @@ async function writeMetadata(
   clock: Clock,
 ): Promise<void> {
   const cache = new BlockCache(device, layout.blockBytes, options.uuid, 256 * layout.blockBytes);
-  const tx = new Transaction(cache, layout.blockBytes, options.uuid, clock, false);
+  const tx = new Transaction(cache, clock, false);
   const space = new SpaceMap(tx, layout);
   space.usePolicy({ definition: firstFit });
   tx.begin();
@@ -173,7 +173,7 @@ async function writeHome(device: Device, cache: BlockCache, blockBytes: number):
     sealBlock({ ...staged, at }, blockBytes, FIRST_SEQUENCE);
   }
   const blocks = frames.map((frame) => frame.block);
-  await writeBlocks(device, staged.memory, 0, blocks, blockBytes);
+  await writeBlocks(device, staged.memory, blocks, blockBytes);
 }
 
 function createVolumeRoot(tx: Transaction, layout: Layout): void {

@@ -8,7 +8,14 @@
 
 import { PERMISSION_BITS } from '../common/permissions.ts';
 import { CorruptionError, fsError } from './base/errors.ts';
-import { type Caller, type CreateRequest, RenameFlag } from './base/filesystem.ts';
+import {
+  type Caller,
+  type CreateRequest,
+  type EntryPlace,
+  RenameFlag,
+  type RenameRequest,
+  type SymlinkRequest,
+} from './base/filesystem.ts';
 import {
   BlockKind,
   FILE_TYPE_MASK,
@@ -73,12 +80,29 @@ export interface NamespaceParts {
   readonly acls: AccessLists;
 }
 
+/** What a rename is about. */
+interface Renaming {
+  from: InodeRef;
+  name: Uint8Array;
+  /** The file that has the name. */
+  source: InodeRef;
+  to: InodeRef;
+  newName: Uint8Array;
+  /** The file that has the new name, if there is one. */
+  target: InodeRef | undefined;
+}
+
+/** In place of a caller whom it does not depend on. */
+const NOBODY: Caller = { uid: 0, gid: 0, umask: 0 };
+
 export class Namespace {
   readonly #table: InodeTable;
   readonly #directories: Directories;
   readonly #extents: ExtentMap;
   readonly #space: SpaceMap;
   readonly #acls: AccessLists;
+  /** One serves all renames, which come one after the other. */
+  #renaming: Renaming | undefined;
   /** New files get the group of their directory, and no setgid bit of it: grpid of ext4. */
   directoryGroups = false;
 
@@ -144,7 +168,7 @@ export class Namespace {
   }
 
   /** symlink(2). A target too long for the inode goes into blocks of kind `symlink`. */
-  symlink(tx: Transaction, parent: number, name: Uint8Array, target: Uint8Array, caller: Caller): number {
+  symlink(tx: Transaction, parent: number, name: Uint8Array, { target, caller }: SymlinkRequest): number {
     if (target.length === 0) throw fsError('ENOENT');
     if (target.length > MAX_SYMLINK_BYTES) throw fsError('ENAMETOOLONG');
     const directory = this.#parentFor(tx, parent, name);
@@ -166,7 +190,7 @@ export class Namespace {
     const perBlock = tx.blockBytes - HEADER_BYTES;
     for (let i = 0; i * perBlock < target.length; i++) {
       const block = this.#space.allocateOne(tx, inode.frame.block + 1, inode.number, 'tree');
-      this.#extents.insert(tx, inode, i, block, 1);
+      this.#extents.insert(tx, inode, { fileBlock: i, block, length: 1, unwritten: false });
       const frame = tx.create(block, BlockKind.symlink, inode.number);
       frame.bytes.set(target.subarray(i * perBlock, (i + 1) * perBlock), HEADER_BYTES);
     }
@@ -223,7 +247,7 @@ export class Namespace {
   }
 
   #enter(tx: Transaction, directory: InodeRef, name: Uint8Array, inode: InodeRef): void {
-    this.#directories.insert(tx, directory, name, inode.number, modeOf(inode));
+    this.#directories.insert(tx, directory, name, inode);
     requireMutable(directory);
     this.#changed(tx, directory);
   }
@@ -246,7 +270,7 @@ export class Namespace {
   }
 
   /** link(2). @param unnamed the inode never had a name, and may get one (linkat(2)) */
-  link(tx: Transaction, number: number, parent: number, name: Uint8Array, unnamed: boolean): void {
+  link(tx: Transaction, number: number, { parent, name }: EntryPlace, unnamed: boolean): void {
     const inode = this.#table.get(tx, number);
     if (isDirectory(inode)) throw fsError('EPERM');
     const directory = this.#parentFor(tx, parent, name);
@@ -327,67 +351,68 @@ export class Namespace {
   /**
    * rename(2), renameat2(2) with RENAME_NOREPLACE, RENAME_EXCHANGE and RENAME_WHITEOUT. Returns the
    * file that had the new name if it has names left, else 0.
-   * @param caller whose the whiteout is; anybody's without that flag
    */
-  rename(
-    tx: Transaction,
-    parent: number,
-    name: Uint8Array,
-    newParent: number,
-    newName: Uint8Array,
-    flags: number,
-    caller: Caller,
-  ): number {
+  rename(tx: Transaction, from: EntryPlace, to: EntryPlace, request: RenameRequest): number {
+    const { flags } = request;
     const exchange = (flags & RenameFlag.exchange) !== 0;
     const noReplace = (flags & RenameFlag.noReplace) !== 0;
     const whiteout = (flags & RenameFlag.whiteout) !== 0;
     if ((exchange && (noReplace || whiteout)) || (flags & ~RENAME_FLAGS) !== 0) throw fsError('EINVAL');
-    if (isDot(name) || isDotDot(name) || isDot(newName) || isDotDot(newName)) throw fsError('EBUSY');
-    const from = this.#table.get(tx, parent);
-    const to = parent === newParent ? from : this.#table.get(tx, newParent);
-    const source = this.#existing(tx, from, name);
-    requireLiveDirectory(to);
-    checkName(newName);
-    const found = this.#directories.find(tx, to, newName);
-    const target = found === 0 ? undefined : this.#table.get(tx, found);
+    if (isDot(from.name) || isDotDot(from.name) || isDot(to.name) || isDotDot(to.name))
+      throw fsError('EBUSY');
+    const renaming = this.#find(tx, from, to);
+    const { source, target } = renaming;
     if (noReplace && target) throw fsError('EEXIST');
     // Two names of one file: rename(2) does nothing then.
     if (!exchange && target?.number === source.number) return 0;
+    this.#requireRenamable(tx, renaming, exchange);
+    tx.modify(renaming.from.frame);
+    const left = exchange ? this.#exchange(tx, renaming) : this.#move(tx, renaming, request);
+    this.#changed(tx, renaming.from);
+    this.#changed(tx, renaming.to);
+    tx.modify(source.frame);
+    touchChanged(source, tx.clock);
+    return left;
+  }
+
+  /**
+   * What a rename is about. The object returned is used again by the next one.
+   * @throws ENOENT, ENOTDIR, ENAMETOOLONG, EINVAL
+   */
+  #find(tx: Transaction, { parent, name }: EntryPlace, place: EntryPlace): Renaming {
+    const from = this.#table.get(tx, parent);
+    const to = parent === place.parent ? from : this.#table.get(tx, place.parent);
+    const source = this.#existing(tx, from, name);
+    requireLiveDirectory(to);
+    checkName(place.name);
+    const found = this.#directories.find(tx, to, place.name);
+    const target = found === 0 ? undefined : this.#table.get(tx, found);
+    this.#renaming ??= { from, name, source, to, newName: place.name, target };
+    const renaming = this.#renaming;
+    renaming.from = from;
+    renaming.name = name;
+    renaming.source = source;
+    renaming.to = to;
+    renaming.newName = place.name;
+    renaming.target = target;
+    return renaming;
+  }
+
+  /** @throws EPERM, EXDEV, EINVAL */
+  #requireRenamable(tx: Transaction, { from, source, to, target }: Renaming, exchange: boolean): void {
     requireRemovable(from, source);
     if (target) requireRemovable(to, target);
     else requireMutable(to);
     requireProject(to, source);
     if (exchange && target) requireProject(from, target);
     if (isDirectory(source)) requireOutside(tx, this.#table, source, to);
-    tx.modify(from.frame);
-    let left = 0;
-    if (exchange) this.#exchange(tx, from, name, source, to, newName, target);
-    else {
-      left = this.#enterMoved(tx, source, to, newName, target);
-      if (whiteout) this.#whiteOut(tx, from, name, caller);
-      else this.#directories.remove(tx, from, name);
-      if (isDirectory(source) && from.number !== to.number) this.#moveParent(tx, source, from, to);
-    }
-    this.#changed(tx, from);
-    this.#changed(tx, to);
-    tx.modify(source.frame);
-    touchChanged(source, tx.clock);
-    return left;
   }
 
-  #exchange(
-    tx: Transaction,
-    from: InodeRef,
-    name: Uint8Array,
-    source: InodeRef,
-    to: InodeRef,
-    newName: Uint8Array,
-    target: InodeRef | undefined,
-  ): void {
+  #exchange(tx: Transaction, { from, name, source, to, newName, target }: Renaming): number {
     if (!target) throw fsError('ENOENT');
     if (isDirectory(target)) requireOutside(tx, this.#table, target, from);
-    this.#directories.replace(tx, from, name, target.number, modeOf(target));
-    this.#directories.replace(tx, to, newName, source.number, modeOf(source));
+    this.#directories.replace(tx, from, name, target);
+    this.#directories.replace(tx, to, newName, source);
     if (from.number !== to.number) {
       if (isDirectory(source)) this.#moveParent(tx, source, from, to);
       if (isDirectory(target)) this.#moveParent(tx, target, to, from);
@@ -396,19 +421,24 @@ export class Namespace {
     tx.modify(to.frame);
     tx.modify(target.frame);
     touchChanged(target, tx.clock);
+    return 0;
+  }
+
+  #move(tx: Transaction, renaming: Renaming, { flags, caller = NOBODY }: RenameRequest): number {
+    const { from, name, source, to } = renaming;
+    const left = this.#enterMoved(tx, renaming);
+    if ((flags & RenameFlag.whiteout) !== 0) this.#whiteOut(tx, from, name, caller);
+    else this.#directories.remove(tx, from, name);
+    if (isDirectory(source) && from.number !== to.number) this.#moveParent(tx, source, from, to);
+    return left;
   }
 
   /** The source gets its new name, beside the old one. */
-  #enterMoved(
-    tx: Transaction,
-    source: InodeRef,
-    to: InodeRef,
-    newName: Uint8Array,
-    target: InodeRef | undefined,
-  ): number {
+  #enterMoved(tx: Transaction, renaming: Renaming): number {
+    const { source, to, newName, target } = renaming;
     tx.modify(to.frame);
-    if (target) return this.#replaceTarget(tx, source, to, newName, target);
-    this.#directories.insert(tx, to, newName, source.number, modeOf(source));
+    if (target) return this.#replaceTarget(tx, renaming, target);
+    this.#directories.insert(tx, to, newName, source);
     return 0;
   }
 
@@ -418,20 +448,14 @@ export class Namespace {
    */
   #whiteOut(tx: Transaction, directory: InodeRef, name: Uint8Array, caller: Caller): void {
     const inode = this.#make(tx, directory, { mode: FileType.characterDevice, deviceNumber: 0, caller });
-    this.#directories.replace(tx, directory, name, inode.number, modeOf(inode));
+    this.#directories.replace(tx, directory, name, inode);
   }
 
-  #replaceTarget(
-    tx: Transaction,
-    source: InodeRef,
-    to: InodeRef,
-    newName: Uint8Array,
-    target: InodeRef,
-  ): number {
+  #replaceTarget(tx: Transaction, { source, to, newName }: Renaming, target: InodeRef): number {
     if (isDirectory(source) && !isDirectory(target)) throw fsError('ENOTDIR');
     if (!isDirectory(source) && isDirectory(target)) throw fsError('EISDIR');
     if (isDirectory(target)) requireEmpty(target);
-    this.#directories.replace(tx, to, newName, source.number, modeOf(source));
+    this.#directories.replace(tx, to, newName, source);
     if (!isDirectory(target)) return this.#dropLink(tx, target);
     this.#addLinks(tx, to, -1);
     this.#dropDirectory(tx, target);

@@ -13,11 +13,12 @@ import { type CorruptionError, fsError } from './base/errors.ts';
 import {
   type AttributeChanges,
   type Attributes,
-  type Caller,
   type Claimant,
   type CopyRequest,
   type CreateRequest,
+  type EntryPlace,
   type EntryVisitor,
+  type ExtendedAttribute,
   type ExtentVisitor,
   type FallocateRequest,
   type FileSystem,
@@ -25,10 +26,12 @@ import {
   type Operation,
   type ReadRequest,
   RenameFlag,
+  type RenameRequest,
   type SeekAnswer,
   type SeekTarget,
   type SetMode,
   type SpaceStatistics,
+  type SymlinkRequest,
   type WriteRequest,
 } from './base/filesystem.ts';
 import { copyRange } from './data/copying.ts';
@@ -55,8 +58,7 @@ import type { Transaction } from './transaction/transaction.ts';
 import { isDot, isDotDot, requireDirectory } from './tree/directory.ts';
 import { fillAttributes, isInline, requireRegular, sizeOf } from './tree/inode.ts';
 
-/** In place of a caller whom it does not depend on. */
-const NOBODY: Caller = { uid: 0, gid: 0, umask: 0 };
+const PLAIN_RENAME: RenameRequest = { flags: 0 };
 
 export class VolumeOperations implements Omit<FileSystem<Transaction>, 'unmount'> {
   readonly layout: Layout;
@@ -178,15 +180,15 @@ export class VolumeOperations implements Omit<FileSystem<Transaction>, 'unmount'
   setExtendedAttribute(
     tx: Transaction,
     inode: number,
-    name: Uint8Array,
-    value: Uint8Array,
+    attribute: ExtendedAttribute,
     mode: SetMode = 'any',
   ): void {
     if (!hasFeature(this.parts.superblock.view, 'attributes')) throw fsError('EOPNOTSUPP');
     const found = this.#table.get(tx, inode);
     requireChangeable(found);
+    const { name, value } = attribute;
     if (isAclName(name)) this.parts.acls.set(tx, found, name, value);
-    else this.parts.attributes.set(tx, found, name, value, mode);
+    else this.parts.attributes.set(tx, found, attribute, mode);
   }
 
   removeExtendedAttribute(tx: Transaction, inode: number, name: Uint8Array): void {
@@ -211,18 +213,18 @@ export class VolumeOperations implements Omit<FileSystem<Transaction>, 'unmount'
     return this.#names.createUnnamed(tx, parent, request);
   }
 
-  symlink(tx: Transaction, parent: number, name: Uint8Array, target: Uint8Array, caller: Caller): number {
-    return this.#names.symlink(tx, parent, name, target, caller);
+  symlink(tx: Transaction, parent: number, name: Uint8Array, request: SymlinkRequest): number {
+    return this.#names.symlink(tx, parent, name, request);
   }
 
   readSymlink(tx: Transaction, inode: number): Uint8Array {
     return this.#names.readSymlink(tx, inode);
   }
 
-  link(tx: Transaction, inode: number, parent: number, name: Uint8Array): void {
+  link(tx: Transaction, inode: number, to: EntryPlace): void {
     this.#stayBehindWrites(tx, inode);
-    this.#names.link(tx, inode, parent, name, this.parts.references.isUnnamed(inode));
-    this.#paths.remember(inode, parent);
+    this.#names.link(tx, inode, to, this.parts.references.isUnnamed(inode));
+    this.#paths.remember(inode, to.parent);
   }
 
   unlink(tx: Transaction, parent: number, name: Uint8Array): number {
@@ -233,21 +235,13 @@ export class VolumeOperations implements Omit<FileSystem<Transaction>, 'unmount'
     this.#names.removeDirectory(tx, parent, name);
   }
 
-  rename(
-    tx: Transaction,
-    parent: number,
-    name: Uint8Array,
-    newParent: number,
-    newName: Uint8Array,
-    flags: number,
-    caller = NOBODY,
-  ): number {
-    const inode = this.#names.lookup(tx, parent, name);
+  rename(tx: Transaction, from: EntryPlace, to: EntryPlace, request = PLAIN_RENAME): number {
+    const inode = this.#names.lookup(tx, from.parent, from.name);
     this.#stayBehindWrites(tx, inode);
     // For a node that a directory takes by it nobody is refused.
-    if ((flags & RenameFlag.whiteout) === 0) tx.usage?.askedBy(undefined);
-    const left = this.#names.rename(tx, parent, name, newParent, newName, flags, caller);
-    this.#paths.remember(inode, newParent);
+    if ((request.flags & RenameFlag.whiteout) === 0) tx.usage?.askedBy(undefined);
+    const left = this.#names.rename(tx, from, to, request);
+    this.#paths.remember(inode, to.parent);
     return left;
   }
 
@@ -313,7 +307,7 @@ export class VolumeOperations implements Omit<FileSystem<Transaction>, 'unmount'
   }
 
   setSize(inode: number, sizeBytes: number, killPrivileges: boolean, asker?: Claimant): Promise<void> {
-    return resizeFile(this.#files, inode, sizeBytes, killPrivileges, asker);
+    return resizeFile(this.#files, { inode, size: sizeBytes, killPrivileges, asker });
   }
 
   sync(inode?: number): Promise<void> {

@@ -5,7 +5,7 @@ import { PERMISSION_BITS } from '../common/permissions.ts';
 import { fsError, fsErrorFromNumber } from '../fs/base/errors.ts';
 import { FileFlag, type TransactionHandle } from '../fs/base/filesystem.ts';
 import { exact, GETATTR_FH, GetattrIn, Opcode, SetattrIn, SetattrValid, StatxIn } from './abi.ts';
-import { encodeAttrOut, encodeStatfsOut, encodeStatxOut, isRegularMode } from './encoding.ts';
+import { encodeStatfsOut, isRegularMode } from './encoding.ts';
 import {
   execute,
   mayKeepAttributes,
@@ -55,9 +55,8 @@ function beginGetattr(request: FuseRequest): void {
 }
 
 function answerAttributes(request: FuseRequest): void {
-  const { wire, answerAt, attributes, conversation } = request;
-  const mayKeep = mayKeepAttributes(request);
-  request.answerShort(encodeAttrOut(wire, answerAt, attributes, conversation.preferredBytes, mayKeep));
+  const { replies, answerAt, attributes } = request;
+  request.answerShort(replies.attrOut(answerAt, attributes, mayKeepAttributes(request)));
 }
 
 /** The kernel asks so before it opens or writes to a file whose attributes it may not keep. */
@@ -67,9 +66,8 @@ function answerGetattr(request: FuseRequest): void {
 }
 
 function answerStatx(request: FuseRequest): void {
-  const { wire, answerAt, attributes, conversation } = request;
-  const mayKeep = mayKeepAttributes(request);
-  request.answerShort(encodeStatxOut(wire, answerAt, attributes, conversation.preferredBytes, mayKeep));
+  const { replies, answerAt, attributes } = request;
+  request.answerShort(replies.statxOut(answerAt, attributes, mayKeepAttributes(request)));
 }
 
 const OTHER_THAN_SIZE =

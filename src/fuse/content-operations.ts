@@ -128,11 +128,11 @@ function answerWrite(request: FuseRequest): void {
  * A WRITE past the kernel's cache is answered when no page of it can be older; see cached-pages.ts.
  */
 function sendWrite(request: FuseRequest): number {
-  const { transfer, inode, replyAt, replyBytes, conversation } = request;
+  const { transfer, inode, conversation } = request;
   const { pastCache, offsetBytes, lengthBytes } = transfer;
   if (pastCache && lengthBytes > 0 && conversation.cachedPages.mayHold(inode)) {
     const { notices } = conversation;
-    if (notices.forgetPagesBefore(inode, offsetBytes, lengthBytes, replyAt, replyBytes) === 0) return 0;
+    if (notices.forgetPagesBefore(inode, offsetBytes, lengthBytes, request) === 0) return 0;
   }
   return conversation.reply(request);
 }

@@ -15,6 +15,7 @@
 import { CorruptionError, FsError, fsError } from '../fs/base/errors.ts';
 import type { Attributes, EntryVisitor, FileSystem, TransactionHandle } from '../fs/base/filesystem.ts';
 import { Dirent, Direntplus, EntryOut, type Wire } from './abi.ts';
+import type { AttributeReplies } from './attribute-replies.ts';
 import type { BlockCounts } from './block-counts.ts';
 import type { DirectoryCookies } from './directory-cookies.ts';
 import {
@@ -24,7 +25,6 @@ import {
   emptyAttributes,
   encodeDirent,
   encodeDirentOffset,
-  encodeEntryOut,
   isDirectoryMode,
   isRegularMode,
 } from './encoding.ts';
@@ -43,7 +43,6 @@ function isDotOrDotDot(name: Uint8Array): boolean {
 /** What a listing needs of its session. */
 interface ListingHost {
   readonly filesystem: FileSystem;
-  readonly preferredBytes: number;
   readonly directoryCookies: DirectoryCookies;
   readonly blockCounts: BlockCounts;
   readonly toldDirectories: ToldDirectories;
@@ -57,12 +56,14 @@ export class DirectoryListing {
   readonly visit: EntryVisitor;
   readonly #filesystem: FileSystem;
   readonly #wire: Wire;
-  readonly #preferredBytes: number;
+  readonly #replies: AttributeReplies;
   readonly #cookies: DirectoryCookies;
   readonly #blockCounts: BlockCounts;
   readonly #toldDirectories: ToldDirectories;
   readonly #unlinkedFiles: UnlinkedFiles;
   readonly #scarceSpace: Pick<ScarceSpace, 'isScarce'>;
+  /** Of the entry that is being written; one serves all. */
+  readonly #entry = { inode: 0, fileType: 0, offset: 0 };
   readonly #attributes: Attributes = emptyAttributes();
   #at = 0;
   #limitBytes = 0;
@@ -74,9 +75,8 @@ export class DirectoryListing {
   #lastOffset = -1;
   #lastAt = 0;
 
-  constructor(wire: Wire, host: ListingHost) {
-    const { filesystem, preferredBytes, directoryCookies, blockCounts, toldDirectories, unlinkedFiles } =
-      host;
+  constructor(wire: Wire, replies: AttributeReplies, host: ListingHost) {
+    const { filesystem, directoryCookies, blockCounts, toldDirectories, unlinkedFiles } = host;
     this.#toldDirectories = toldDirectories;
     this.#unlinkedFiles = unlinkedFiles;
     this.#scarceSpace = host.scarceSpace;
@@ -84,7 +84,7 @@ export class DirectoryListing {
     this.#blockCounts = blockCounts;
     this.#filesystem = filesystem;
     this.#wire = wire;
-    this.#preferredBytes = preferredBytes;
+    this.#replies = replies;
     this.visit = (name, inode, fileType, cookie) => this.#add(name, inode, fileType, cookie);
   }
 
@@ -127,7 +127,11 @@ export class DirectoryListing {
       at += EntryOut.sizeBytes;
       this.bytes += EntryOut.sizeBytes;
     }
-    this.bytes += encodeDirent(this.#wire, at, name, inode, fileType, offset);
+    const entry = this.#entry;
+    entry.inode = inode;
+    entry.fileType = fileType;
+    entry.offset = offset;
+    this.bytes += encodeDirent(this.#wire, at, name, entry);
     this.#lastCookie = cookie;
     this.#lastOffset = offset;
     this.#lastAt = at;
@@ -138,7 +142,7 @@ export class DirectoryListing {
     if (!isDotOrDotDot(name) && this.#readAttributes(tx, inode)) {
       const isAskedFor = this.#scarceSpace.isScarce && isRegularMode(this.#attributes.mode);
       const mayKeep = !isAskedFor && this.#unlinkedFiles.mayKeep(inode, this.#thread);
-      encodeEntryOut(this.#wire, at, this.#attributes, this.#preferredBytes, mayKeep);
+      this.#replies.entryOut(at, this.#attributes, mayKeep);
     } else {
       this.#wire.clear(at, EntryOut.sizeBytes);
     }

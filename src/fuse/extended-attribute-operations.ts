@@ -87,9 +87,7 @@ function sendChanged(request: FuseRequest): number {
 function performSet(request: FuseRequest, tx: TransactionHandle): void {
   const { inode, extended } = request;
   const { filesystem } = request.conversation;
-  noteSpace(request, tx, () =>
-    filesystem.setExtendedAttribute(tx, inode, extended.name, extended.value, extended.mode),
-  );
+  noteSpace(request, tx, () => filesystem.setExtendedAttribute(tx, inode, extended, extended.mode));
   if (!extended.dropsSetGroupId) return;
   const { mode } = request.attributes;
   if ((mode & SET_GROUP_ID) === 0) return;

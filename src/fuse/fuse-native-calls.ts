@@ -181,11 +181,11 @@ export class PathCalls {
         }),
       symlink: (target: string, path: string, answer: Answer) =>
         this.#answers.at(path, answer, (tx, parent, name) => {
-          fs.symlink(tx, parent, name, Buffer.from(target), this.#caller);
+          fs.symlink(tx, parent, name, { target: Buffer.from(target), caller: this.#caller });
         }),
       link: (source: string, path: string, answer: Answer) =>
         this.#answers.at(path, answer, (tx, parent, name) =>
-          fs.link(tx, this.#answers.walk(tx, source), parent, name),
+          fs.link(tx, this.#answers.walk(tx, source), { parent, name }),
         ),
       unlink: (path: string, answer: Answer) =>
         this.#answers.at(path, answer, (tx, parent, name) => fs.unlink(tx, parent, name)),
@@ -194,7 +194,7 @@ export class PathCalls {
       rename: (from: string, to: string, answer: Answer) =>
         this.#answers.at(from, answer, (tx, parent, name) => {
           const [newParent, newName] = this.#answers.walkToLast(tx, to);
-          fs.rename(tx, parent, name, newParent, newName, 0);
+          fs.rename(tx, { parent, name }, { parent: newParent, name: newName });
         }),
     };
   }
@@ -218,8 +218,10 @@ export class PathCalls {
         this.#files.release(handle);
         answer(0);
       },
+      // biome-ignore lint/complexity/useMaxParams: libfuse calls it so.
       read: (_path: string, handle: number, into: Buffer, length: number, offset: number, answer: Answer) =>
         this.#files.read(handle, into, length, offset, answer),
+      // biome-ignore lint/complexity/useMaxParams: libfuse calls it so.
       write: (_path: string, handle: number, from: Buffer, length: number, offset: number, answer: Answer) =>
         this.#files.write(handle, from, length, offset, answer),
       truncate: (path: string, size: number, answer: Answer) =>

@@ -58,6 +58,7 @@ export class OpenFiles {
   }
 
   /** Reads into a Buffer of libfuse. */
+  // biome-ignore lint/complexity/useMaxParams: libfuse calls it so.
   read(handle: number, into: Buffer, length: number, offset: number, answer: Answer): void {
     const inode = this.#open.get(handle);
     if (inode === undefined || length > MAX_LIBFUSE_BYTES) {
@@ -77,6 +78,7 @@ export class OpenFiles {
   }
 
   /** Writes from a Buffer of libfuse. */
+  // biome-ignore lint/complexity/useMaxParams: libfuse calls it so.
   write(handle: number, from: Buffer, length: number, offset: number, answer: Answer): void {
     const inode = this.#open.get(handle);
     if (inode === undefined || length > MAX_LIBFUSE_BYTES) {

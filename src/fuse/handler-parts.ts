@@ -7,7 +7,7 @@
  */
 import { type ErrnoName, fsError } from '../fs/base/errors.ts';
 import type { TransactionHandle } from '../fs/base/filesystem.ts';
-import { encodeEntryOut, isDirectoryMode, isRegularMode } from './encoding.ts';
+import { isDirectoryMode, isRegularMode } from './encoding.ts';
 import type { FuseRequest, Handler } from './request.ts';
 
 export type OperationRow = readonly [opcode: number, handler: Handler];
@@ -73,10 +73,8 @@ export function endAfter(request: FuseRequest, work: Promise<void>): void {
 }
 
 export function answerEntry(request: FuseRequest): void {
-  const { wire, answerAt, attributes, conversation } = request;
-  request.answerShort(
-    encodeEntryOut(wire, answerAt, attributes, conversation.preferredBytes, mayKeepAttributes(request)),
-  );
+  const { replies, answerAt, attributes } = request;
+  request.answerShort(replies.entryOut(answerAt, attributes, mayKeepAttributes(request)));
 }
 
 function referenceEntry(request: FuseRequest, taken: boolean): void {

@@ -15,7 +15,7 @@ import {
   Rename2In,
   RenameIn,
 } from './abi.ts';
-import { encodeEntryOut, encodeNegativeEntry, encodeOpenOut, isDirectoryMode } from './encoding.ts';
+import { encodeNegativeEntry, encodeOpenOut, isDirectoryMode } from './encoding.ts';
 import {
   answerEntry,
   entry,
@@ -85,14 +85,8 @@ function beginCreate(request: FuseRequest): void {
 }
 
 function answerCreate(request: FuseRequest): void {
-  const { wire, answerAt, attributes, conversation } = request;
-  const entryBytes = encodeEntryOut(
-    wire,
-    answerAt,
-    attributes,
-    conversation.preferredBytes,
-    mayKeepAttributes(request),
-  );
+  const { wire, replies, answerAt, attributes } = request;
+  const entryBytes = replies.entryOut(answerAt, attributes, mayKeepAttributes(request));
   const openBytes = encodeOpenOut(wire, answerAt + entryBytes, OpenOutFlag.KEEP_CACHE);
   request.answerShort(entryBytes + openBytes);
 }
@@ -124,8 +118,8 @@ function decodeSymlink(request: FuseRequest): void {
 
 function performSymlink(request: FuseRequest, tx: TransactionHandle): void {
   const { filesystem } = request.conversation;
-  const { inode, names, caller } = request;
-  foundEntry(request, tx, filesystem.symlink(tx, inode, names.name, names.newName, caller));
+  const { inode, names } = request;
+  foundEntry(request, tx, filesystem.symlink(tx, inode, names.name, names));
 }
 
 function decodeLink(request: FuseRequest): void {
@@ -135,7 +129,11 @@ function decodeLink(request: FuseRequest): void {
 }
 
 function performLink(request: FuseRequest, tx: TransactionHandle): void {
-  request.conversation.filesystem.link(tx, request.inode, request.names.newParent, request.names.name);
+  const { inode, names } = request;
+  const { to } = names;
+  to.parent = names.newParent;
+  to.name = names.name;
+  request.conversation.filesystem.link(tx, inode, to);
   foundEntry(request, tx, request.inode);
 }
 
@@ -179,8 +177,12 @@ function decodeRename2(request: FuseRequest): void {
 function performRename(request: FuseRequest, tx: TransactionHandle): void {
   const { filesystem } = request.conversation;
   const { inode, names } = request;
-  const { name, newParent, newName, flags } = names;
-  lostName(request, filesystem.rename(tx, inode, name, newParent, newName, flags, request.caller));
+  const { from, to, name, newParent, newName, flags } = names;
+  from.parent = inode;
+  from.name = name;
+  to.parent = newParent;
+  to.name = newName;
+  lostName(request, filesystem.rename(tx, from, to, names));
   if (inode === newParent) return;
   names.movedDirectory = directoryAt(request, tx, newParent, newName);
   if ((flags & RenameFlag.exchange) !== 0) names.exchangedDirectory = directoryAt(request, tx, inode, name);
@@ -208,13 +210,13 @@ function sendLinked(request: FuseRequest): number {
 function sendRename(request: FuseRequest): number {
   directoryChanged(request, request.inode);
   if (request.names.newParent !== request.inode) directoryChanged(request, request.names.newParent);
-  const { names, replyAt, replyBytes, conversation } = request;
+  const { names, conversation } = request;
   const { movedDirectory, exchangedDirectory } = names;
   const first = movedDirectory || exchangedDirectory;
   if (first === 0) return conversation.reply(request);
   const { notices } = conversation;
   if (movedDirectory !== 0 && exchangedDirectory !== 0) notices.forgetListing(exchangedDirectory);
-  const errno = notices.forgetPagesBefore(first, 0, 0, replyAt, replyBytes);
+  const errno = notices.forgetPagesBefore(first, 0, 0, request);
   return errno === 0 ? 0 : conversation.reply(request);
 }
 

@@ -35,6 +35,12 @@ const TOKENS = 2 ** 31;
 /** Beyond the end of every file, and where a file may end as far as the kernel is concerned. */
 const BEYOND_EVERY_FILE = 2 ** 62;
 
+/** A reply that can go out: `replyBytes` at `replyAt` of the wire. */
+interface SealedReply {
+  readonly replyAt: number;
+  readonly replyBytes: number;
+}
+
 export class Notices {
   readonly #channel: FuseChannel;
   readonly #wire: Wire;
@@ -118,15 +124,9 @@ export class Notices {
    * The cached pages of the range (length 0: to the end) go, then the reply goes out.
    * @returns 0, or the errno with which neither will
    */
-  forgetPagesBefore(
-    inode: number,
-    offsetBytes: number,
-    lengthBytes: number,
-    replyAt: number,
-    replyBytes: number,
-  ): number {
+  forgetPagesBefore(inode: number, offsetBytes: number, lengthBytes: number, reply: SealedReply): number {
     this.#invalidate(inode, offsetBytes, lengthBytes);
-    return this.#channel.notifyBefore(NOTICE_AT, INVAL_INODE_BYTES, replyAt, replyBytes);
+    return this.#channel.notifyBefore(NOTICE_AT, INVAL_INODE_BYTES, reply.replyAt, reply.replyBytes);
   }
 
   /**

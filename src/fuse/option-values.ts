@@ -62,13 +62,19 @@ export function parseSpin(value: string): number {
     );
   }
   const nanoseconds = Number(match[1]) * unit;
-  return within('spin', value, nanoseconds, OPTION_LIMITS.spinNanoseconds, (bound) => `${bound / 1e6}ms`);
+  const given = { name: 'spin', text: value };
+  return within(given, nanoseconds, OPTION_LIMITS.spinNanoseconds, (bound) => `${bound / 1e6}ms`);
+}
+
+/** An option as the user wrote it: `name=text`. */
+interface GivenOption {
+  readonly name: string;
+  readonly text: string;
 }
 
 /** The number, if it is in bounds; `show` makes text of a bound as the user would write it. */
 export function within(
-  name: string,
-  text: string,
+  { name, text }: GivenOption,
   value: number,
   { least, most }: OptionLimits,
   show: (bound: number) => string,
@@ -78,7 +84,7 @@ export function within(
 }
 
 export function bytesIn(name: string, text: string, limits: OptionLimits): number {
-  return within(name, text, parseBytes(name, text), limits, showBytes);
+  return within({ name, text }, parseBytes(name, text), limits, showBytes);
 }
 
 /** In the largest unit that leaves a whole number. */

@@ -79,8 +79,7 @@ function decodeLseek({ wire, bodyAt, ranges }: FuseRequest): void {
 
 function beginLseek(request: FuseRequest): void {
   const { conversation, inode, ranges } = request;
-  const { filesystem, notices } = conversation;
-  const found = seekWithCaches(filesystem, notices, inode, ranges.offsetBytes, ranges.target);
+  const found = seekWithCaches(conversation, inode, ranges.offsetBytes, ranges.target);
   endAfter(request, takeResult(request, found));
 }
 

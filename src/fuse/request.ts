@@ -37,13 +37,14 @@ import { NameArguments } from './arguments/names.ts';
 import { RangeArguments } from './arguments/ranges.ts';
 import { Transfer } from './arguments/transfer.ts';
 import type { AttributeSupport } from './attribute-names.ts';
+import { AttributeReplies } from './attribute-replies.ts';
 import type { BlockCounts } from './block-counts.ts';
 import type { CachedPages } from './cached-pages.ts';
 import { type Credentials, credentialsOf } from './calling-thread.ts';
 import type { DirectoryCookies } from './directory-cookies.ts';
 import { DirectoryListing } from './directory-listing.ts';
 import type { DirtyLimits } from './dirty-limits.ts';
-import { emptyAttributes, encodeOutHeader } from './encoding.ts';
+import { emptyAttributes, encodeOutHeader, encodeUnique } from './encoding.ts';
 import { HEAD_ANSWER_BYTES } from './limits.ts';
 import type { MountAnswers } from './mount-answers.ts';
 import type { Agreement } from './negotiation.ts';
@@ -141,10 +142,22 @@ export interface Handler {
   reference(request: FuseRequest, taken: boolean): void;
 }
 
+/** Where a request comes in, and its answer goes out. */
+interface RequestSlot {
+  readonly memory: Memory;
+  /** The same memory. */
+  readonly wire: Wire;
+  /** Number of the slot, … */
+  readonly slot: number;
+  /** … and the length of each; 2 blocks at its end are left to the filesystem. */
+  readonly slotBytes: number;
+}
+
 export class FuseRequest implements Operation {
   readonly slot: number;
   readonly wire: Wire;
   readonly conversation: Conversation;
+  readonly replies: AttributeReplies;
   readonly listing: DirectoryListing;
   handler: Handler;
   /** Received and not answered. */
@@ -187,15 +200,7 @@ export class FuseRequest implements Operation {
   #uniqueHigh = 0;
   #textEnd = 0;
 
-  /** @param slotBytes length of a slot; 2 blocks at its end are left to the filesystem. */
-  constructor(
-    conversation: Conversation,
-    memory: Memory,
-    wire: Wire,
-    slot: number,
-    slotBytes: number,
-    idle: Handler,
-  ) {
+  constructor(conversation: Conversation, { memory, wire, slot, slotBytes }: RequestSlot, idle: Handler) {
     this.conversation = conversation;
     this.memory = memory;
     this.wire = wire;
@@ -207,7 +212,8 @@ export class FuseRequest implements Operation {
     this.bodyAt = this.#requestAt + inHeader.sizeBytes;
     this.payloadBytes = slotBytes - HEAD_BYTES - 2 * conversation.filesystem.blockBytes;
     assert(this.payloadBytes >= HEAD_BYTES, 'a slot holds at least a page of payload');
-    this.listing = new DirectoryListing(wire, conversation);
+    this.replies = new AttributeReplies(wire, conversation.preferredBytes);
+    this.listing = new DirectoryListing(wire, this.replies, conversation);
     this.names = new NameArguments(this.caller);
     this.transfer = new Transfer(this);
     this.ranges = new RangeArguments(this);
@@ -312,6 +318,7 @@ export class FuseRequest implements Operation {
   #seal(headerAt: number, bytes: number, errno: number): void {
     this.replyAt = headerAt;
     this.replyBytes = OutHeader.sizeBytes + bytes;
-    encodeOutHeader(this.wire, headerAt, this.replyBytes, errno, this.#uniqueLow, this.#uniqueHigh);
+    encodeOutHeader(this.wire, headerAt, this.replyBytes, errno);
+    encodeUnique(this.wire, headerAt, this.#uniqueLow, this.#uniqueHigh);
   }
 }

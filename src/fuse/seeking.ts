@@ -28,8 +28,7 @@ const MOST_HOLES = 4;
  * @throws FsError ENXIO where there is none before the end of the file; as `FileSystem.seek`
  */
 export async function seekWithCaches(
-  filesystem: FileSystem,
-  notices: Notices,
+  { filesystem, notices }: { readonly filesystem: FileSystem; readonly notices: Notices },
   inode: number,
   offsetBytes: number,
   target: SeekTarget,

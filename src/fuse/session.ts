@@ -168,7 +168,9 @@ export class Session implements Conversation {
   #makeRequests(): void {
     const { memory, slotBytes, slotCount } = this.#channel;
     for (let slot = 0; slot < slotCount; slot++) {
-      this.#requests.push(new FuseRequest(this, memory, this.#wire, slot, slotBytes, unknownOperation));
+      this.#requests.push(
+        new FuseRequest(this, { memory, wire: this.#wire, slot, slotBytes }, unknownOperation),
+      );
     }
     for (let opcode = 0; opcode < OPCODE_LIMIT; opcode++) this.#counts.push({ requests: 0, errors: 0 });
     this.#counts.push(this.#countOfOthers);

@@ -135,7 +135,7 @@ export const volumeRules: OptionRules<VolumeMountOptions> = {
   // 0 is the default, as for ext4: fstab lines mean the same.
   commit: takes((options, value) => {
     const limits = OPTION_LIMITS.commitSeconds;
-    const seconds = within('commit', value, parseWhole('commit', value), limits, String);
+    const seconds = within({ name: 'commit', text: value }, parseWhole('commit', value), limits, String);
     options.commitSeconds = seconds === 0 ? limits.otherwise : seconds;
   }),
 };

@@ -65,10 +65,11 @@ export async function visitOwners(
   const report = (fault: InspectError) => faults.report(fault, 'quotas: ');
   const entered = (block: number) => visitor.run(block, 1, BlockUse.tree, undefined);
   await drain(source.quotaRecords({ entered, report }));
+  const visit = { source, faults, visitor };
   const reader = await InodeReader.open(source, faults);
   for (const { block, length } of reader.extents) visitor.run(block, length, BlockUse.inodeTable, undefined);
   for (const block of reader.nodes) visitor.run(block, 1, BlockUse.inodeTable, undefined);
-  await reader.scan((inode, place) => visitInode(source, faults, visitor, inode, place), {
+  await reader.scan((inode, place) => visitInode(visit, inode, place), {
     progress: (done, total) => progress('inodes', done, total),
   });
 }
@@ -90,9 +91,7 @@ function visitFixedPlaces({ layout }: VolumeSource, { run }: OwnerVisitor): void
 }
 
 function visitInode(
-  source: VolumeSource,
-  faults: FaultList,
-  visitor: OwnerVisitor,
+  { source, faults, visitor }: VolumeVisit,
   inode: number,
   place: Place,
 ): Promise<void> | undefined {
@@ -112,6 +111,12 @@ function visitInode(
   const inodeVisit = { source, visitor, place, report };
   if (isDirectory || hasAttributes) return visitTrees(inodeVisit, owner);
   return hasExtents(place) ? visitData(inodeVisit, owner) : undefined;
+}
+
+interface VolumeVisit {
+  readonly source: VolumeSource;
+  readonly faults: FaultList;
+  readonly visitor: OwnerVisitor;
 }
 
 interface InodeVisit {

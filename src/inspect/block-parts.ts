@@ -51,13 +51,8 @@ export interface Part {
 }
 
 /** Records of one kind, one after the other. */
-function listParts(
-  record: RecordInfo,
-  bytes: Uint8Array,
-  from: number,
-  count: number,
-  title = record.recordName,
-): Part[] {
+function listParts(record: RecordInfo, bytes: Uint8Array, from: number, count: number): Part[] {
+  const title = record.recordName;
   const fitting = Math.min(count, Math.floor((bytes.length - from) / record.sizeBytes));
   const parts: Part[] = Array.from({ length: fitting }, (_, i) => ({
     title: `${title} ${i}`,

@@ -54,7 +54,7 @@ export function visitExtents(
   const { offsets, fault } = nodeRecords(place.bytes, root, sizeBytes);
   if (fault !== undefined)
     listener.report(new InspectError(`the tree in block ${place.block} is damaged: ${fault}`));
-  else for (const at of offsets) visitRecord(source, view, at, visit, listener);
+  else for (const at of offsets) tell(extentAt(source, view, at), visit, listener);
   return undefined;
 }
 
@@ -65,22 +65,26 @@ async function visitTree(
   listener: Required<TreeListener>,
 ): Promise<void> {
   for await (const { bytes, at } of source.leafRecords(place, BlockKind.extentNode, listener))
-    visitRecord(source, viewOf(bytes), at, visit, listener);
+    tell(extentAt(source, viewOf(bytes), at), visit, listener);
 }
 
-function visitRecord(
-  { layout }: VolumeSource,
-  view: DataView,
-  at: number,
+function tell(
+  found: MappedExtent | InspectError,
   visit: (extent: MappedExtent) => void,
   { report }: Required<TreeListener>,
 ): void {
+  if (found instanceof InspectError) report(found);
+  else visit(found);
+}
+
+/** The extent that stands there, or what is wrong with it. */
+function extentAt({ layout }: VolumeSource, view: DataView, at: number): MappedExtent | InspectError {
   const fileBlock = ExtentRecord.key.get(view, at);
   const block = ExtentRecord.block.get(view, at);
   const length = ExtentRecord.length.get(view, at);
   const unwritten = (ExtentRecord.flags.get(view, at) & ExtentFlag.unwritten) !== 0;
-  if (length > 0 && block + length <= layout.blockCount) visit({ fileBlock, block, length, unwritten });
-  else report(new InspectError(`the extent of file block ${fileBlock} is not on the volume`));
+  if (length > 0 && block + length <= layout.blockCount) return { fileBlock, block, length, unwritten };
+  return new InspectError(`the extent of file block ${fileBlock} is not on the volume`);
 }
 
 /**

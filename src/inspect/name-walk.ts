@@ -37,14 +37,19 @@ export function pathOf(entry: NamedEntry): Uint8Array {
   return Buffer.concat(parts);
 }
 
+/** Where names are read, and who is told of those that cannot be. */
+export interface NameSource {
+  readonly source: VolumeSource;
+  readonly reader: InodeReader;
+  readonly faults: FaultList;
+}
+
 /**
  * Visits every name below a directory.
  * @param visit returns false to end the walk
  */
 export async function walkNames(
-  source: VolumeSource,
-  reader: InodeReader,
-  faults: FaultList,
+  names: NameSource,
   from: number,
   visit: (entry: NamedEntry, directories: WalkedDirectories) => boolean,
 ): Promise<void> {
@@ -54,8 +59,8 @@ export async function walkNames(
   let wantsMore = true;
   for (let next = waiting.pop(); next !== undefined && wantsMore; next = waiting.pop()) {
     const { inode, entry } = next;
-    await faults.guard(async () => {
-      for await (const found of entriesOf(source, reader, faults, inode, entry)) {
+    await names.faults.guard(async () => {
+      for await (const found of entriesOf(names, inode, entry)) {
         wantsMore = visit(found, { done: entered.size - waiting.length, known: entered.size });
         if (!wantsMore) return;
         if (found.isDirectory && entered.add(found.inode)) waiting.push({ inode: found.inode, entry: found });
@@ -65,9 +70,7 @@ export async function walkNames(
 }
 
 async function* entriesOf(
-  source: VolumeSource,
-  reader: InodeReader,
-  faults: FaultList,
+  { source, reader, faults }: NameSource,
   directory: number,
   parent: NamedEntry | undefined,
 ): AsyncGenerator<NamedEntry> {

@@ -21,7 +21,7 @@ import {
   scoreOf,
   type WorstFile,
 } from './layout-figures.ts';
-import { pathOf, walkNames } from './name-walk.ts';
+import { type NameSource, pathOf, walkNames } from './name-walk.ts';
 import type { Place, VolumeSource } from './volume-source.ts';
 
 /** What inodes are, by their number. */
@@ -67,22 +67,24 @@ export async function measureVolume(source: VolumeSource, options: MeasureOption
   const { worst, directory, progress = () => {} } = options;
   const faults = new FaultList();
   const reader = await InodeReader.open(source, faults);
+  const names = { source, reader, faults };
   if (directory !== undefined) await reader.place(directory);
   const space = directory === undefined ? await measureSpace(source, faults, progress) : undefined;
-  const wanted =
-    directory === undefined ? undefined : await inodesBelow(source, reader, faults, directory, progress);
+  const wanted = directory === undefined ? undefined : await inodesBelow(names, directory, progress);
   const tally = new LayoutTally(source.layout.blockBytes, worst);
   const counts = { regular: 0, directories: 0, symlinks: 0, others: 0, inline: 0, empty: 0 };
+  const measured = (file: FileLayout) => {
+    if (file.blocks > 0) tally.add(file);
+    else counts.empty++;
+  };
   await reader.scan(
     (inode, place) => {
       countInode(counts, place);
-      return isRegularWithExtents(place)
-        ? measureInto(source, inode, place, faults, tally, counts)
-        : undefined;
+      return isRegularWithExtents(place) ? measurePieces(names, inode, place, measured) : undefined;
     },
     { ...(wanted ? { wanted } : {}), progress: (done, total) => progress('inodes', done, total) },
   );
-  const named = await nameFiles(source, reader, faults, directory ?? ROOT_INODE, tally.worst(), progress);
+  const named = await nameFiles(names, directory ?? ROOT_INODE, tally.worst(), progress);
   return {
     inodes: counts,
     layout: tally.figures(),
@@ -113,15 +115,13 @@ async function measureSpace(
 
 /** The inodes that have a name below a directory, and itself. */
 async function inodesBelow(
-  source: VolumeSource,
-  reader: InodeReader,
-  faults: FaultList,
+  names: NameSource,
   directory: number,
   progress: ProgressListener,
 ): Promise<InodeSet> {
   const found = new InodeSet();
   found.add(directory);
-  await walkNames(source, reader, faults, directory, ({ inode }, { done, known }) => {
+  await walkNames(names, directory, ({ inode }, { done, known }) => {
     found.add(inode);
     progress('names', done, known);
     return true;
@@ -149,19 +149,14 @@ function isRegularWithExtents(place: Place): boolean {
 }
 
 /** Counts the pieces of a file; without waiting where its extents are in the inode. */
-function measureInto(
-  source: VolumeSource,
+function measurePieces(
+  { source, faults }: NameSource,
   inode: number,
   place: Place,
-  faults: FaultList,
-  tally: LayoutTally,
-  counts: { empty: number },
+  measured: (file: FileLayout) => void,
 ): Promise<void> | undefined {
   const counter = new PieceCounter();
-  const finish = () => {
-    if (counter.blocks > 0) tally.add({ inode, blocks: counter.blocks, pieces: counter.pieces });
-    else counts.empty++;
-  };
+  const finish = () => measured({ inode, blocks: counter.blocks, pieces: counter.pieces });
   const report = (fault: InspectError) => faults.report(fault, `inode ${inode}: `);
   const visiting = visitExtents(source, place, (extent) => counter.add(extent), {
     entered: () => {},
@@ -172,9 +167,7 @@ function measureInto(
 }
 
 async function nameFiles(
-  source: VolumeSource,
-  reader: InodeReader,
-  faults: FaultList,
+  names: NameSource,
   directory: number,
   files: readonly WorstFile[],
   progress: ProgressListener,
@@ -182,7 +175,7 @@ async function nameFiles(
   const missing = new Set(files.map(({ inode }) => inode));
   const paths = new Map<number, Uint8Array>();
   if (missing.size > 0) {
-    await walkNames(source, reader, faults, directory, (entry, { done, known }) => {
+    await walkNames(names, directory, (entry, { done, known }) => {
       if (missing.delete(entry.inode)) paths.set(entry.inode, pathOf(entry));
       progress('names', done, known);
       return missing.size > 0;

@@ -49,8 +49,10 @@ function fill(places: CurvePlaces, at: number, part: CurvePart): number {
   const { x, y, ax, ay, bx, by } = part;
   const along = Math.abs(ax + ay);
   const across = Math.abs(bx + by);
-  if (across === 1) return line(places, at, part, along, Math.sign(ax), Math.sign(ay));
-  if (along === 1) return line(places, at, part, across, Math.sign(bx), Math.sign(by));
+  if (across === 1)
+    return line(places, at, part, { length: along, stepX: Math.sign(ax), stepY: Math.sign(ay) });
+  if (along === 1)
+    return line(places, at, part, { length: across, stepX: Math.sign(bx), stepY: Math.sign(by) });
   if (2 * along > 3 * across) {
     const [cx, cy] = half(ax, ay, along);
     const next = fill(places, at, { x, y, ax: cx, ay: cy, bx, by });
@@ -78,13 +80,17 @@ function half(x: number, y: number, length: number): [x: number, y: number] {
   return isOdd && length > 2 ? [hx + Math.sign(x), hy + Math.sign(y)] : [hx, hy];
 }
 
+interface StraightLine {
+  readonly length: number;
+  readonly stepX: number;
+  readonly stepY: number;
+}
+
 function line(
   { xs, ys }: CurvePlaces,
   at: number,
   { x, y }: CurvePart,
-  length: number,
-  stepX: number,
-  stepY: number,
+  { length, stepX, stepY }: StraightLine,
 ): number {
   for (let i = 0; i < length; i++) {
     xs[at + i] = x + i * stepX;

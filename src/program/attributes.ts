@@ -146,7 +146,7 @@ export function setAttribute(
   const bytes = attributeName(name);
   requirePlaceFor(session, tx, inode, name);
   const content = typeof value === 'string' ? Buffer.from(value) : value;
-  session.volume.setExtendedAttribute(tx, inode, bytes, content, mode);
+  session.volume.setExtendedAttribute(tx, inode, { name: bytes, value: content }, mode);
 }
 
 export function removeAttribute(session: ProgramSession, tx: Transaction, inode: number, name: string): void {

@@ -208,7 +208,7 @@ async function copyAny(
     if (!options.recursive)
       throw copyError('ERR_FS_EISDIR', 'recursive option not enabled, cannot copy a directory', from.text);
     await copyDirectory(session, { from, source, to, target }, options);
-  } else if (source.type === FileType.symlink) await copyLink(session, from, to, options, target);
+  } else if (source.type === FileType.symlink) await copyLink(session, { from, source, to, target }, options);
   else if (source.type === FileType.regular)
     await copyRegular(session, { from, source, to, target }, options);
   else throw copyError(SPECIAL[source.type] ?? 'ERR_FS_CP_UNKNOWN', 'cannot copy a special file', from.text);
@@ -280,13 +280,8 @@ async function copyRegular(session: ProgramSession, pair: CopyPair, options: Cop
   );
 }
 
-async function copyLink(
-  session: ProgramSession,
-  from: NamedPath,
-  to: NamedPath,
-  options: CopyOptions,
-  target: Seen | undefined,
-): Promise<void> {
+async function copyLink(session: ProgramSession, pair: CopyPair, options: CopyOptions): Promise<void> {
+  const { from, to, target } = pair;
   if (target !== undefined && !(await makeRoom(session, to, options))) return;
   const leadsTo = await session.run({ syscall: 'readlink', path: from.text }, (tx) =>
     readLinkAt(session, tx, from.path),

@@ -129,7 +129,8 @@ export class NameCalls extends AttributeCalls {
     const source = namedPath(from, 'oldPath');
     const target = namedPath(to, 'newPath');
     const site = { syscall: 'rename', path: source.text, dest: target.text };
-    await this.session.run(site, (tx) => renameAt(this.session, tx, source.path, target.path, flags));
+    const renaming = { from: source.path, to: target.path, flags };
+    await this.session.run(site, (tx) => renameAt(this.session, tx, renaming));
   }
 
   async link(existing: VolumePath, path: VolumePath): Promise<void> {

@@ -156,7 +156,7 @@ export function linkAt(session: ProgramSession, tx: Transaction, from: Uint8Arra
   const source = existingName(session.walk.to(tx, from, false));
   const end = vacantName(session, tx, to);
   if (source.type === FileType.directory) throw fsError('EPERM');
-  session.volume.link(tx, source.inode, end.parent, end.name);
+  session.volume.link(tx, source.inode, end);
 }
 
 export function symlinkAt(
@@ -167,7 +167,7 @@ export function symlinkAt(
 ): number {
   if (target.length === 0) throw fsError('ENOENT');
   const end = vacantName(session, tx, path);
-  return session.volume.symlink(tx, end.parent, end.name, target, session.caller);
+  return session.volume.symlink(tx, end.parent, end.name, { target, caller: session.caller });
 }
 
 /** A FIFO, socket or device: a name with nothing behind it, unless the volume is mounted. */
@@ -189,13 +189,14 @@ export function readLinkAt(session: ProgramSession, tx: Transaction, path: Uint8
   return target;
 }
 
-export function renameAt(
-  session: ProgramSession,
-  tx: Transaction,
-  from: Uint8Array,
-  to: Uint8Array,
-  flags: { readonly noReplace?: boolean; readonly exchange?: boolean } = {},
-): void {
+/** What a rename is asked for. */
+export interface PathRename {
+  readonly from: Uint8Array;
+  readonly to: Uint8Array;
+  readonly flags: { readonly noReplace?: boolean; readonly exchange?: boolean } | undefined;
+}
+
+export function renameAt(session: ProgramSession, tx: Transaction, { from, to, flags }: PathRename): void {
   const source = session.walk.to(tx, withoutSlashes(from), false);
   const target = session.walk.to(tx, withoutSlashes(to), false);
   if (hasNoName(source) || hasNoName(target)) throw fsError('EBUSY');
@@ -203,8 +204,8 @@ export function renameAt(
   if (!isDirectory && (endsWithSlash(from) || endsWithSlash(to))) throw fsError('ENOTDIR');
   if (target.type === FileType.directory && isAbove(session, tx, target.inode, source.parent))
     throw fsError('ENOTEMPTY');
-  const bits = (flags.noReplace ? RenameFlag.noReplace : 0) | (flags.exchange ? RenameFlag.exchange : 0);
-  session.volume.rename(tx, source.parent, source.name, target.parent, target.name, bits, session.caller);
+  const bits = (flags?.noReplace ? RenameFlag.noReplace : 0) | (flags?.exchange ? RenameFlag.exchange : 0);
+  session.volume.rename(tx, source, target, { flags: bits, caller: session.caller });
 }
 
 /** Whether a directory is another one, or above it. */

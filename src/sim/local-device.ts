@@ -39,6 +39,7 @@ export abstract class LocalDevice implements Device {
     return { bytes: new Uint8Array(lengthBytes) };
   }
 
+  // biome-ignore lint/complexity/useMaxParams: a transfer of a Device makes no object.
   read(
     memory: Memory,
     memoryOffset: number,
@@ -49,6 +50,7 @@ export abstract class LocalDevice implements Device {
     this.#take({ operation: 'read', memory, memoryOffset, lengthBytes, deviceOffset, completion });
   }
 
+  // biome-ignore lint/complexity/useMaxParams: a transfer of a Device makes no object.
   write(
     memory: Memory,
     memoryOffset: number,
@@ -59,6 +61,7 @@ export abstract class LocalDevice implements Device {
     this.#take({ operation: 'write', memory, memoryOffset, lengthBytes, deviceOffset, completion });
   }
 
+  // biome-ignore lint/complexity/useMaxParams: a transfer of a Device makes no object.
   writeThrough(
     memory: Memory,
     memoryOffset: number,

@@ -138,8 +138,8 @@ const CHECKPOINTS: Mutation[] = [
     'J4: the log is written again before the head that frees it is durable',
     'rule-0-0',
     'journal/journal',
-    'await writeBlocks(device, memory, 0, [block], blockBytes);\n    await flushDevice(device);',
-    'await writeBlocks(device, memory, 0, [block], blockBytes);',
+    'await writeBlocks(device, memory, [block], blockBytes);\n    await flushDevice(device);',
+    'await writeBlocks(device, memory, [block], blockBytes);',
   ),
   mutation(
     'clean-before-home',
@@ -240,8 +240,8 @@ const RECOVERY: Mutation[] = [
     'recovery empties the log before the blocks go home',
     'rule-4-0',
     'journal/recovery',
-    'const { blockBytes } = layout;\n    await eachBatch(device, layout, identity, contents, async (memory, homes) => {\n        await writeBlocks',
-    'const { blockBytes } = layout;\n    await writeJournalHead(device, layout, identity, { ...contents.position, generation: contents.position.generation + 1 });\n    await eachBatch(device, layout, identity, contents, async (memory, homes) => {\n        await writeBlocks',
+    'const { blockBytes } = layout;\n    for await (const { memory, homes } of batches(device, layout, identity, contents))\n        await writeBlocks',
+    'const { blockBytes } = layout;\n    await writeJournalHead(device, layout, identity, { ...contents.position, generation: contents.position.generation + 1 });\n    for await (const { memory, homes } of batches(device, layout, identity, contents))\n        await writeBlocks',
   ),
   mutation(
     'not-marked-mounted',

@@ -14,6 +14,7 @@ import type { Device } from '../../src/aio/device.ts';
 import { FsError, fsError, LostDataError } from '../../src/fs/base/errors.ts';
 import {
   type Caller,
+  type EntryPlace,
   type FallocateAction,
   RenameFlag,
   type WriteRequest,
@@ -145,6 +146,11 @@ export class Recorder {
     return inode;
   }
 
+  #entry(tx: Transaction, path: string): EntryPlace {
+    const [parent, name] = this.#place(tx, path);
+    return { parent, name };
+  }
+
   #place(tx: Transaction, path: string): [parent: number, name: Uint8Array] {
     const parent = parentOf(path);
     return [this.#resolve(tx, parent), encoder.encode(path.slice(parent.length + 1))];
@@ -196,7 +202,7 @@ export class Recorder {
     const linked =
       thrown === undefined &&
       (await this.#transaction(
-        (tx) => volume.link(tx, inode, ...this.#place(tx, path)),
+        (tx) => volume.link(tx, inode, this.#entry(tx, path)),
         () => {
           model.names.set(path, node);
           this.#inodes.set(node.id, inode);
@@ -210,7 +216,7 @@ export class Recorder {
     return this.#transaction(
       (tx) => {
         const [parent, name] = this.#place(tx, path);
-        this.volume.symlink(tx, parent, name, encoder.encode(target), CALLER);
+        this.volume.symlink(tx, parent, name, { target: encoder.encode(target), caller: CALLER });
       },
       () => this.model.add(path, 'symlink', { mode: 0o777, attributes: '' }, target),
     );
@@ -220,7 +226,7 @@ export class Recorder {
     return this.#transaction(
       (tx) => {
         const [parent, name] = this.#place(tx, to);
-        this.volume.link(tx, this.#resolve(tx, from), parent, name);
+        this.volume.link(tx, this.#resolve(tx, from), { parent, name });
       },
       () => this.model.link(from, to),
     );
@@ -242,7 +248,7 @@ export class Recorder {
 
   rename(from: string, to: string): Promise<boolean> {
     return this.#transaction(
-      (tx) => this.volume.rename(tx, ...this.#place(tx, from), ...this.#place(tx, to), 0),
+      (tx) => this.volume.rename(tx, this.#entry(tx, from), this.#entry(tx, to)),
       () => this.model.rename(from, to),
     );
   }
@@ -252,9 +258,10 @@ export class Recorder {
     let happened = false;
     return this.#transaction(
       (tx) => {
-        const [[parent, name], [newParent, newName]] = [this.#place(tx, from), this.#place(tx, to)];
-        happened = this.volume.lookup(tx, parent, name) !== this.volume.lookup(tx, newParent, newName);
-        this.volume.rename(tx, parent, name, newParent, newName, RenameFlag.whiteout, CALLER);
+        const [old, place] = [this.#entry(tx, from), this.#entry(tx, to)];
+        const inode = this.volume.lookup(tx, old.parent, old.name);
+        happened = inode !== this.volume.lookup(tx, place.parent, place.name);
+        this.volume.rename(tx, old, place, { flags: RenameFlag.whiteout, caller: CALLER });
       },
       () => {
         if (!happened) return;
@@ -266,7 +273,8 @@ export class Recorder {
 
   exchange(left: string, right: string): Promise<boolean> {
     return this.#transaction(
-      (tx) => this.volume.rename(tx, ...this.#place(tx, left), ...this.#place(tx, right), 2),
+      (tx) =>
+        this.volume.rename(tx, this.#entry(tx, left), this.#entry(tx, right), { flags: RenameFlag.exchange }),
       () => {
         if (this.model.get(left).id !== this.model.get(right).id) this.model.exchange(left, right);
       },
@@ -286,7 +294,10 @@ export class Recorder {
     );
     const acl = aclBytes(`u::${RIGHTS[kind]},${named.join(',')},g::r-x,m::${RIGHTS[7 - kind]},o::---`);
     return this.#changeAttributes(path, (tx, inode) =>
-      this.volume.setExtendedAttribute(tx, inode, encoder.encode(`system.posix_acl_${name}`), acl),
+      this.volume.setExtendedAttribute(tx, inode, {
+        name: encoder.encode(`system.posix_acl_${name}`),
+        value: acl,
+      }),
     );
   }
 
@@ -325,7 +336,7 @@ export class Recorder {
   async setAttribute(path: string, name: string, lengthBytes: number): Promise<boolean> {
     const value = new Uint8Array(lengthBytes).fill(this.#nextValue++);
     return this.#changeAttributes(path, (tx, inode) =>
-      this.volume.setExtendedAttribute(tx, inode, encoder.encode(name), value),
+      this.volume.setExtendedAttribute(tx, inode, { name: encoder.encode(name), value }),
     );
   }
 

@@ -98,12 +98,10 @@ async function fillAttributes(volume: TestVolume, random: SeededRandom): Promise
   const set = async (path: string, name: string, lengthBytes: number) => {
     const inode = await volume.resolve(path);
     await volume.volume.run((tx) =>
-      volume.volume.setExtendedAttribute(
-        tx,
-        inode,
-        new TextEncoder().encode(name),
-        data(random, lengthBytes),
-      ),
+      volume.volume.setExtendedAttribute(tx, inode, {
+        name: new TextEncoder().encode(name),
+        value: data(random, lengthBytes),
+      }),
     );
   };
   for (const path of ['/a/file-100', '/a/file-336', '/a/b', '/fifo', '/a/short-link', '/a/inline-link'])
@@ -117,7 +115,8 @@ async function setAcls(volume: TestVolume): Promise<void> {
   const set = async (path: string, kind: string, text: string) => {
     const inode = await volume.resolve(path);
     const name = new TextEncoder().encode(`system.posix_acl_${kind}`);
-    await volume.volume.run((tx) => volume.volume.setExtendedAttribute(tx, inode, name, aclBytes(text)));
+    const acl = { name, value: aclBytes(text) };
+    await volume.volume.run((tx) => volume.volume.setExtendedAttribute(tx, inode, acl));
   };
   await set('/a/file-1', 'access', 'u::rw-,u:7:r--,g::r--,m::r--,o::---');
   await set('/empty', 'default', 'u::rwx,g::r-x,g:8:rwx,m::rwx,o::---');

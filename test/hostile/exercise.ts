@@ -143,7 +143,7 @@ export class Exercise {
       : [`system.posix_acl_${random.pick(['access', 'default'])}`, random.pick(ACLS)];
     const name = encoder.encode(text);
     await this.#attempt('setxattr', () =>
-      volume.run((tx) => volume.setExtendedAttribute(tx, inode, name, value)),
+      volume.run((tx) => volume.setExtendedAttribute(tx, inode, { name, value })),
     );
     if (random.chance(0.5)) return;
     await this.#attempt('removexattr', () =>
@@ -228,12 +228,14 @@ export class Exercise {
     await make('directory', FileType.directory | 0o755);
     const target = encoder.encode('t'.repeat(1 + this.#random.below(2000)));
     await this.#attempt('symlink', () =>
-      volume.run((tx) => volume.symlink(tx, parent, name('link'), target, CALLER)),
+      volume.run((tx) => volume.symlink(tx, parent, name('link'), { target, caller: CALLER })),
     );
     await this.#makeUnnamed(parent, name('unnamed'));
     const old = this.#files[0];
     if (old === undefined) return;
-    await this.#attempt('link', () => volume.run((tx) => volume.link(tx, old.inode, parent, name('name'))));
+    await this.#attempt('link', () =>
+      volume.run((tx) => volume.link(tx, old.inode, { parent, name: name('name') })),
+    );
   }
 
   /** A file that gets its name late, or none; it stays open until the unmount. */
@@ -246,7 +248,7 @@ export class Exercise {
     if (inode === undefined) return;
     await this.#write(inode);
     if (this.#random.chance(0.5)) {
-      await this.#attempt('link', () => volume.run((tx) => volume.link(tx, inode, parent, name)));
+      await this.#attempt('link', () => volume.run((tx) => volume.link(tx, inode, { parent, name })));
     }
   }
 
@@ -319,7 +321,7 @@ export class Exercise {
     const name = replaces ? onto.name : encoder.encode(`renamed-${random.below(100)}`);
     const { volume } = this.#volume;
     await this.#attempt('rename', () =>
-      volume.run((tx) => volume.rename(tx, from.parent, from.name, replaces ? onto.parent : to, name, flags)),
+      volume.run((tx) => volume.rename(tx, from, { parent: replaces ? onto.parent : to, name }, { flags })),
     );
   }
 

@@ -120,7 +120,7 @@ export class VolumeNodes implements Nodes {
   }
 
   symlink(parent: number, name: Buffer, target: Buffer, user: User): Promise<number> {
-    return this.#acquired((tx) => this.#volume.symlink(tx, parent, name, target, user));
+    return this.#acquired((tx) => this.#volume.symlink(tx, parent, name, { target, caller: user }));
   }
 
   readlink(inode: number): Promise<Buffer> {
@@ -131,7 +131,7 @@ export class VolumeNodes implements Nodes {
   }
 
   link(inode: number, parent: number, name: Buffer): Promise<void> {
-    return this.#volume.run((tx) => this.#volume.link(tx, inode, parent, name));
+    return this.#volume.run((tx) => this.#volume.link(tx, inode, { parent, name }));
   }
 
   async unlink(parent: number, name: Buffer): Promise<void> {
@@ -150,7 +150,9 @@ export class VolumeNodes implements Nodes {
     flags: number,
     user: User,
   ): Promise<void> {
-    await this.#volume.run((tx) => this.#volume.rename(tx, parent, name, newParent, newName, flags, user));
+    const to = { parent: newParent, name: newName };
+    const request = { flags, caller: user };
+    await this.#volume.run((tx) => this.#volume.rename(tx, { parent, name }, to, request));
   }
 
   async flags(inode: number): Promise<number> {
@@ -244,7 +246,7 @@ export class VolumeNodes implements Nodes {
   }
 
   setAttribute(inode: number, name: Buffer, value: Uint8Array, mode: SetMode): Promise<void> {
-    return this.#volume.run((tx) => this.#volume.setExtendedAttribute(tx, inode, name, value, mode));
+    return this.#volume.run((tx) => this.#volume.setExtendedAttribute(tx, inode, { name, value }, mode));
   }
 
   removeAttribute(inode: number, name: Buffer): Promise<void> {

@@ -27,7 +27,7 @@ test('too many names', { timeout: 60_000 }, async () => {
   const encoder = new TextEncoder();
   const { volume: live } = volume;
   for (let i = 1; i < MAX_LINKS; i++)
-    await live.run((tx) => live.link(tx, inode, directory, encoder.encode(`${i}`)));
+    await live.run((tx) => live.link(tx, inode, { parent: directory, name: encoder.encode(`${i}`) }));
   const file = await volume.create('/other/file');
   await live.unmount();
   const device = mounted.reopen();

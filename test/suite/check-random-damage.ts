@@ -34,7 +34,9 @@ async function setAttribute(
   length: number,
 ): Promise<void> {
   const value = new Uint8Array(length).fill(length);
-  await volume.run((tx) => volume.setExtendedAttribute(tx, inode, new TextEncoder().encode(name), value));
+  await volume.run((tx) =>
+    volume.setExtendedAttribute(tx, inode, { name: new TextEncoder().encode(name), value }),
+  );
 }
 
 async function fill(volume: TestVolume, files: number, blocks: number): Promise<void> {

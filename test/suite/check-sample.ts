@@ -215,7 +215,7 @@ export async function makeSample(): Promise<void> {
   await write(volume, device, names.small, 0, 3 * BLOCK);
   names.fifo = await make(volume, ROOT_INODE, 'fifo', FileType.fifo);
   names.link = await volume.run((tx) =>
-    volume.symlink(tx, ROOT_INODE, text('link'), text('x'.repeat(900)), caller),
+    volume.symlink(tx, ROOT_INODE, text('link'), { target: text('x'.repeat(900)), caller }),
   );
   await makeAttributes(volume, device);
   for (let id = 1; id <= LIMITED_USERS; id++)
@@ -234,18 +234,21 @@ async function makeAttributes(volume: Volume, device: MemoryDevice): Promise<voi
   for (let i = 0; i < 4; i++)
     await make(volume, names.marked, `with a name of some length ${i}`, FileType.fifo);
   const noted = await volume.run((tx) =>
-    volume.symlink(tx, names.folder, text('noted'), text('y'.repeat(180)), caller),
+    volume.symlink(tx, names.folder, text('noted'), { target: text('y'.repeat(180)), caller }),
   );
   const set = (inode: number, name: string, length: number) =>
     volume.run((tx) =>
-      volume.setExtendedAttribute(tx, inode, text(name), new Uint8Array(length).fill(length)),
+      volume.setExtendedAttribute(tx, inode, {
+        name: text(name),
+        value: new Uint8Array(length).fill(length),
+      }),
     );
   for (const inode of [names.tagged, names.marked, noted]) await set(inode, 'user.small', 30);
   await set(names.tagged, 'user.other', 20);
-  const acl = aclBytes('u::rw-,u:7:r--,g::r--,m::r--,o::---');
+  const value = aclBytes('u::rw-,u:7:r--,g::r--,m::r--,o::---');
   names.shared = await make(volume, names.folder, 'shared', FileType.directory);
   await volume.run((tx) =>
-    volume.setExtendedAttribute(tx, names.shared, text('system.posix_acl_default'), acl),
+    volume.setExtendedAttribute(tx, names.shared, { name: text('system.posix_acl_default'), value }),
   );
   for (const length of [3000, 5000, 7000, 100]) await set(names.labelled, `user.${length}`, length);
 }

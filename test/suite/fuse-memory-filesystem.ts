@@ -10,19 +10,22 @@ import { fsError } from '../../src/fs/base/errors.ts';
 import type {
   AttributeChanges,
   Attributes,
-  Caller,
   CopyRequest,
   CreateRequest,
+  EntryPlace,
   EntryVisitor,
+  ExtendedAttribute,
   FallocateRequest,
   FileSystem,
   FlagChanges,
   Operation,
   ReadRequest,
+  RenameRequest,
   SeekAnswer,
   SeekTarget,
   SetMode,
   SpaceStatistics,
+  SymlinkRequest,
   TransactionHandle,
   WriteRequest,
 } from '../../src/fs/base/filesystem.ts';
@@ -194,8 +197,7 @@ export class MemoryFileSystem implements FileSystem {
   setExtendedAttribute(
     _: TransactionHandle,
     inode: number,
-    name: Uint8Array,
-    value: Uint8Array,
+    { name, value }: ExtendedAttribute,
     mode?: SetMode,
   ): void {
     this.#enter('setExtendedAttribute', inode, keyOf(name), keyOf(value), mode);
@@ -232,8 +234,7 @@ export class MemoryFileSystem implements FileSystem {
     _: TransactionHandle,
     parent: number,
     name: Uint8Array,
-    target: Uint8Array,
-    caller: Caller,
+    { target, caller }: SymlinkRequest,
   ): number {
     this.#enter('symlink', parent, keyOf(name), keyOf(target), { ...caller });
     const inode = this.#next++;
@@ -249,7 +250,7 @@ export class MemoryFileSystem implements FileSystem {
     return this.node(inode).bytes;
   }
 
-  link(_: TransactionHandle, inode: number, parent: number, name: Uint8Array): void {
+  link(_: TransactionHandle, inode: number, { parent, name }: EntryPlace): void {
     this.#enter('link', inode, parent, keyOf(name));
     this.node(parent).names.set(keyOf(name), inode);
     this.node(inode).attributes.linkCount++;
@@ -276,19 +277,15 @@ export class MemoryFileSystem implements FileSystem {
     return --this.node(inode).attributes.linkCount > 0 ? inode : 0;
   }
 
-  rename(
-    _: TransactionHandle,
-    parent: number,
-    name: Uint8Array,
-    newParent: number,
-    newName: Uint8Array,
-    flags: number,
-  ): number {
+  rename(_: TransactionHandle, from: EntryPlace, to: EntryPlace, request?: RenameRequest): number {
+    const flags = request?.flags ?? 0;
+    const { parent, name } = from;
+    const { parent: newParent, name: newName } = to;
     this.#enter('rename', parent, keyOf(name), newParent, keyOf(newName), flags);
-    const from = this.node(parent).names;
-    const inode = from.get(keyOf(name));
+    const { names } = this.node(parent);
+    const inode = names.get(keyOf(name));
     if (inode === undefined) throw fsError('ENOENT');
-    from.delete(keyOf(name));
+    names.delete(keyOf(name));
     const left = this.node(newParent).names.has(keyOf(newName)) ? this.#drop(newParent, newName) : 0;
     this.node(newParent).names.set(keyOf(newName), inode);
     return left;

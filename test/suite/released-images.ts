@@ -61,7 +61,7 @@ async function setAttribute(
   name: string,
   value: Uint8Array,
 ): Promise<void> {
-  await volume.run((tx) => volume.setExtendedAttribute(tx, inode, encoder.encode(name), value));
+  await volume.run((tx) => volume.setExtendedAttribute(tx, inode, { name: encoder.encode(name), value }));
 }
 
 /** One of everything. */

@@ -25,7 +25,9 @@ async function made(blockBytes = 4096, journalBlocks?: number): Promise<TestVolu
 
 async function set(volume: TestVolume, path: string, name: string, value: Uint8Array): Promise<void> {
   const inode = await volume.resolve(path);
-  await volume.volume.run((tx) => volume.volume.setExtendedAttribute(tx, inode, bytes(name), value));
+  await volume.volume.run((tx) =>
+    volume.volume.setExtendedAttribute(tx, inode, { name: bytes(name), value }),
+  );
 }
 
 async function get(volume: TestVolume, path: string, name: string): Promise<Uint8Array | string> {

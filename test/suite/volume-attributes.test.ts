@@ -45,7 +45,9 @@ class Attributes {
 
   set(name: string, value: Uint8Array, mode: 'any' | 'create' | 'replace' = 'any'): Promise<void> {
     const { volume } = this.volume;
-    return volume.run((tx) => volume.setExtendedAttribute(tx, this.inode, bytes(name), value, mode));
+    return volume.run((tx) =>
+      volume.setExtendedAttribute(tx, this.inode, { name: bytes(name), value }, mode),
+    );
   }
 
   remove(name: string): Promise<void> {

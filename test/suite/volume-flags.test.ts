@@ -58,7 +58,8 @@ test('blocks may be taken for an append-only file, not for an immutable one', as
 
 test('extended attributes are fixed too', async () => {
   const name = encoder.encode('user.a');
-  const set = () => subject.volume.run((tx) => subject.volume.setExtendedAttribute(tx, file, name, bytes));
+  const attribute = { name, value: bytes };
+  const set = () => subject.volume.run((tx) => subject.volume.setExtendedAttribute(tx, file, attribute));
   await set();
   for (const flags of [immutable, appendOnly]) {
     await setFlags(file, flags);
@@ -98,8 +99,9 @@ describe('what is to be durable at once', () => {
     const directory = await subject.mkdir('/d');
     const [a, b] = [encoder.encode('a'), encoder.encode('b')];
     const create = (tx: Transaction) => volume.create(tx, directory, a, request);
-    const rename = (tx: Transaction) => volume.rename(tx, directory, a, ROOT_INODE, b, 0);
-    const link = (tx: Transaction) => volume.link(tx, file, directory, a);
+    const rename = (tx: Transaction) =>
+      volume.rename(tx, { parent: directory, name: a }, { parent: ROOT_INODE, name: b });
+    const link = (tx: Transaction) => volume.link(tx, file, { parent: directory, name: a });
     const unlink = (tx: Transaction) => volume.unlink(tx, directory, a);
     const mkdir = (tx: Transaction) =>
       volume.create(tx, directory, b, { ...request, mode: FileType.directory });

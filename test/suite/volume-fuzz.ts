@@ -180,7 +180,9 @@ class Fuzz {
     const name = `user.${this.random.below(5)}`;
     const value = this.randomData(this.random.below(this.pick([1, 60, 600, 6000])));
     const set = () =>
-      volume.run((tx) => volume.setExtendedAttribute(tx, inode, new TextEncoder().encode(name), value));
+      volume.run((tx) =>
+        volume.setExtendedAttribute(tx, inode, { name: new TextEncoder().encode(name), value }),
+      );
     if (await this.attempt(set)) file.attributes.set(name, value);
   }
 

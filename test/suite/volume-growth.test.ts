@@ -222,7 +222,10 @@ test.each([0, 4, 5, 6, 7, 8, 9])(
     await live.run((tx) => {
       for (let i = 0; i < 28; i++) {
         const target = 't'.repeat(i < longTargets ? 1900 : 900);
-        live.symlink(tx, ROOT_INODE, encoder.encode(`${i}`), encoder.encode(target), CALLER);
+        live.symlink(tx, ROOT_INODE, encoder.encode(`${i}`), {
+          target: encoder.encode(target),
+          caller: CALLER,
+        });
       }
     });
     const synced = live.sync();

@@ -103,7 +103,8 @@ export class TestVolume {
 
   async symlink(target: string, path: string): Promise<number> {
     const [parent, name] = await this.#split(path);
-    return this.run((tx) => this.volume.symlink(tx, parent, name, encoder.encode(target), this.caller));
+    const request = { target: encoder.encode(target), caller: this.caller };
+    return this.run((tx) => this.volume.symlink(tx, parent, name, request));
   }
 
   async readlink(path: string): Promise<string> {
@@ -114,7 +115,7 @@ export class TestVolume {
   async link(from: string, to: string): Promise<void> {
     const inode = await this.resolve(from);
     const [parent, name] = await this.#split(to);
-    await this.run((tx) => this.volume.link(tx, inode, parent, name));
+    await this.run((tx) => this.volume.link(tx, inode, { parent, name }));
   }
 
   async unlink(path: string): Promise<void> {
@@ -130,7 +131,8 @@ export class TestVolume {
   async rename(from: string, to: string, flags = 0): Promise<void> {
     const [parent, name] = await this.#split(from);
     const [newParent, newName] = await this.#split(to);
-    await this.run((tx) => this.volume.rename(tx, parent, name, newParent, newName, flags));
+    const place = { parent: newParent, name: newName };
+    await this.run((tx) => this.volume.rename(tx, { parent, name }, place, { flags }));
   }
 
   async list(path: string): Promise<string[]> {

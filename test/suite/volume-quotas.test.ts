@@ -111,9 +111,9 @@ describe('usage', () => {
     expect((await used(user))[1]).toBe(61);
     await subject.symlink('y'.repeat(2000), '/long');
     expect(await used(user)).toEqual([blocks + 1, 62]);
-    const name = encoder.encode('user.large');
+    const attribute = { name: encoder.encode('user.large'), value: Buffer.alloc(1000, 1) };
     const inode = await subject.resolve('/long');
-    await subject.run((tx) => subject.volume.setExtendedAttribute(tx, inode, name, Buffer.alloc(1000, 1)));
+    await subject.run((tx) => subject.volume.setExtendedAttribute(tx, inode, attribute));
     expect(await used(user)).toEqual([blocks + 2, 62]);
     await subject.link('/long', '/other');
     expect(await used(user)).toEqual([blocks + 2, 62]);
@@ -234,9 +234,8 @@ describe('a hard limit', () => {
     await fileOf('/full', 1);
     await expect(subject.truncate('/file', 5000)).rejects.toMatchObject(EDQUOT);
     await expect(subject.symlink('y'.repeat(2000), '/long')).rejects.toMatchObject(EDQUOT);
-    const name = encoder.encode('user.large');
-    const set = () =>
-      subject.run((tx) => subject.volume.setExtendedAttribute(tx, file, name, Buffer.alloc(1000, 1)));
+    const attribute = { name: encoder.encode('user.large'), value: Buffer.alloc(1000, 1) };
+    const set = () => subject.run((tx) => subject.volume.setExtendedAttribute(tx, file, attribute));
     await expect(set()).rejects.toMatchObject(EDQUOT);
     const many = async () => {
       for (let i = 0; i < 20; i++)

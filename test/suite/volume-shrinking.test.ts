@@ -21,7 +21,7 @@ async function setAttribute(volume: TestVolume, path: string, name: string, leng
   const inode = await volume.resolve(path);
   const value = new Uint8Array(length).fill(length);
   await volume.volume.run((tx) =>
-    volume.volume.setExtendedAttribute(tx, inode, new TextEncoder().encode(name), value),
+    volume.volume.setExtendedAttribute(tx, inode, { name: new TextEncoder().encode(name), value }),
   );
 }
 

@@ -39,7 +39,7 @@ test.each([1, 2])(
     const count = 3600;
     for (let i = 0; i < count; i++) {
       const name = encoder.encode(`${round}-${i}-${'n'.repeat(180 + (i % 60))}`);
-      await volume.volume.run((tx) => volume.volume.link(tx, target, many, name));
+      await volume.volume.run((tx) => volume.volume.link(tx, target, { parent: many, name }));
     }
     const names = await namesInOrder(volume, many);
     expect(names.length).toBe(count);

@@ -78,9 +78,11 @@ async function populate(device: MemoryDevice): Promise<MemoryDevice> {
     await writeBytes(volume, device, large, i * 3 * volume.blockBytes, volume.blockBytes);
   }
   await makeFile(volume, ROOT_INODE, 'fifo', FileType.fifo);
-  await volume.run((tx) => volume.symlink(tx, ROOT_INODE, name('short'), name('inner'), caller));
-  await volume.run((tx) => volume.symlink(tx, ROOT_INODE, name('long'), name('x'.repeat(1000)), caller));
-  await volume.run((tx) => volume.link(tx, small, ROOT_INODE, name('second')));
+  await volume.run((tx) => volume.symlink(tx, ROOT_INODE, name('short'), { target: name('inner'), caller }));
+  await volume.run((tx) =>
+    volume.symlink(tx, ROOT_INODE, name('long'), { target: name('x'.repeat(1000)), caller }),
+  );
+  await volume.run((tx) => volume.link(tx, small, { parent: ROOT_INODE, name: name('second') }));
   for (let i = 0; i < 300; i += 3)
     await volume.run((tx) => volume.unlink(tx, directory, name(`file number ${i}`)));
   await volume.unmount();

@@ -105,7 +105,7 @@ beforeEach(async () => {
   freed = [];
   released = [];
   failures = [];
-  const journal = new Journal(device, layout, identity, position, new DateClock());
+  const journal = new Journal({ device, layout, identity, clock: new DateClock() }, position);
   const failed = (error: Error) => failures.push(error);
   const turns = new Turns();
   const parts = { device, cache, space, epochs, journal, blockBytes: BLOCK, turns, failed };

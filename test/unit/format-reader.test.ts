@@ -62,7 +62,7 @@ class Expected {
     const name = `user.${'a'.repeat(random.below(3) * 90)}${random.below(6)}`;
     const value = randomBytes(random, random.below(random.chance(0.2) ? 9000 : 90));
     await volume.volume.run((tx) =>
-      volume.volume.setExtendedAttribute(tx, inode, new TextEncoder().encode(name), value),
+      volume.volume.setExtendedAttribute(tx, inode, { name: new TextEncoder().encode(name), value }),
     );
     this.attributes.set(`${path}@${name}`, [path, name, createHash('sha1').update(value).digest('hex')]);
   }

@@ -78,7 +78,7 @@ describe('an owner that is none', () => {
       const caller = { uid, gid, umask: 0 };
       const made = volume.run((tx) => volume.create(tx, 1, name, { mode, deviceNumber: 0, caller }));
       await expect(made).rejects.toMatchObject({ code: 'EOVERFLOW' });
-      const linked = volume.run((tx) => volume.symlink(tx, 1, name, name, caller));
+      const linked = volume.run((tx) => volume.symlink(tx, 1, name, { target: name, caller }));
       await expect(linked).rejects.toMatchObject({ code: 'EOVERFLOW' });
     }
     expect(await fuse.volume.list('/')).toEqual([]);

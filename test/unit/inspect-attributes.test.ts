@@ -27,7 +27,9 @@ beforeAll(async () => {
   large = await volume.create('/large');
   await volume.write(small, 0, encoder.encode('some data'));
   const set = (inode: number, name: string, value: Uint8Array) =>
-    volume.volume.run((tx) => volume.volume.setExtendedAttribute(tx, inode, encoder.encode(name), value));
+    volume.volume.run((tx) =>
+      volume.volume.setExtendedAttribute(tx, inode, { name: encoder.encode(name), value }),
+    );
   await set(small, 'user.who', encoder.encode('me'));
   for (let i = 0; i < 5; i++) await set(large, `user.${i}`, new Uint8Array(300 * i).fill(i));
   await volume.volume.unmount();

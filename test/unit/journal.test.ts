@@ -34,7 +34,7 @@ let journal: Journal;
 beforeEach(async () => {
   device = new MemoryDevice(2048 * BLOCK);
   await writeJournalHead(device, layout, identity, START);
-  journal = new Journal(device, layout, identity, START, new DateClock());
+  journal = new Journal({ device, layout, identity, clock: new DateClock() }, START);
 });
 
 function prepare(frames: readonly Frame[], revoked: readonly number[]): LoggedTransaction {
@@ -113,7 +113,7 @@ describe('a log', () => {
     const larger = new Layout({ blockBytes: BLOCK, blockCount: 4096, journalBlocks: 512 });
     device = new MemoryDevice(4096 * BLOCK);
     await writeJournalHead(device, larger, identity, START);
-    journal = new Journal(device, larger, identity, START, new DateClock());
+    journal = new Journal({ device, layout: larger, identity, clock: new DateClock() }, START);
     const frames = Array.from({ length: 200 }, (_, i) => frame(larger.spaceStart + i, 3));
     const transaction = prepare(
       frames,
@@ -217,7 +217,7 @@ describe('damage is told from a crash', () => {
     for (const block of [0, 1, layout.journalStart + 10, layout.firstBackup, 2 ** 47]) {
       device = new MemoryDevice(2048 * BLOCK);
       await writeJournalHead(device, layout, identity, START);
-      journal = new Journal(device, layout, identity, START, new DateClock());
+      journal = new Journal({ device, layout, identity, clock: new DateClock() }, START);
       const transaction = prepare([frame(block, 1)], []);
       await journal.writeRecords(transaction);
       await journal.writeCommit(transaction);

@@ -16,6 +16,7 @@ import { SpaceMap } from '../../src/fs/transaction/space-map.ts';
 import { GroupWalk } from '../../src/fs/transaction/space-survey.ts';
 import { Transaction } from '../../src/fs/transaction/transaction.ts';
 import { Wire } from '../../src/fuse/abi.ts';
+import { AttributeReplies } from '../../src/fuse/attribute-replies.ts';
 import { DirectoryCookies } from '../../src/fuse/directory-cookies.ts';
 import { DirectoryListing } from '../../src/fuse/directory-listing.ts';
 import { LONGEST_LISTING_BYTES } from '../../src/fuse/limits.ts';
@@ -281,7 +282,8 @@ describe('the ancestors of a directory', () => {
   function moveInto(volume: TestVolume, name: string, parent: number): Promise<void> {
     const from = encoder.encode(name);
     return volume.volume.run((tx) => {
-      volume.volume.rename(tx, ROOT_INODE, from, parent, encoder.encode('new'), 0);
+      const to = { parent, name: encoder.encode('new') };
+      volume.volume.rename(tx, { parent: ROOT_INODE, name: from }, to);
     });
   }
 
@@ -330,9 +332,8 @@ describe('the ancestors of a directory', () => {
 
 test('an answer to READDIR is bounded, whatever the kernel has room for', () => {
   const wire = new Wire(new Uint8Array(1024 * 1024));
-  const listing = new DirectoryListing(wire, {
+  const listing = new DirectoryListing(wire, new AttributeReplies(wire, BLOCK), {
     directoryCookies: new DirectoryCookies([1, 2, 3, 4]),
-    preferredBytes: BLOCK,
     scarceSpace: { isScarce: false },
   } as never);
   listing.begin(0, 1024 * 1024, undefined, 0);

@@ -58,7 +58,7 @@ function frame(block: number): Frame {
 
 async function journalOn(device: MemoryDevice): Promise<Journal> {
   await writeJournalHead(device, layout, identity, START);
-  return new Journal(device, layout, identity, START, new DateClock(), true);
+  return new Journal({ device, layout, identity, clock: new DateClock(), thorough: true }, START);
 }
 
 async function append(journal: Journal, homes: readonly number[], revoked: readonly number[] = []) {

@@ -27,6 +27,9 @@ const { ECANCELED, EFAULT } = constants.errno;
 /** The file that a request belongs to, as the request sees it. */
 export interface RequestHost {
   readonly path: string;
+  nextRequestId(): number;
+  /** Milliseconds on the clock of `performance.now`. */
+  now(): number;
   /** Takes back memory that the request has from it. */
   giveScratch(memory: NumberedMemory): void;
   /** The request is over, in the kernel too. */
@@ -61,7 +64,7 @@ export class FileRequest implements IoRequest {
   /**
    * Changes only for an append that waits for a truncation: its place is the end of the file then.
    */
-  offset: number;
+  offset = 0;
   transferredBytes = 0;
   error: Error | undefined;
   isReleased = false;
@@ -92,26 +95,22 @@ export class FileRequest implements IoRequest {
   #onAbort: (() => void) | undefined;
   #whenReleased: (() => void)[] | undefined;
 
-  constructor(
-    host: RequestHost,
-    id: number,
-    operation: RequestOperation,
-    payload: Payload,
-    offset: number,
-    options: SubmitOptions,
-    timeoutMs: number,
-    startedAt: number,
-  ) {
+  /** Its offset is 0 until the host says another; nothing ends it early before `begin`. */
+  constructor(host: RequestHost, operation: RequestOperation, payload: Payload, options: SubmitOptions) {
     this.#host = host;
-    this.id = id;
-    this.#startedAt = startedAt;
+    this.id = host.nextRequestId();
+    this.#startedAt = host.now();
     this.operation = operation;
     this.payload = payload;
     this.lengthBytes = payload.lengthBytes;
-    this.offset = offset;
     this.#options = options;
+  }
+
+  /** From now on the signal of its options ends it, and so does a time that is not 0. */
+  begin(timeoutMs: number): void {
     if (timeoutMs > 0) this.#timer = setTimeout(() => this.#timeOut(timeoutMs), timeoutMs);
-    if (options.signal) this.#listen(options.signal);
+    const { signal } = this.#options;
+    if (signal) this.#listen(signal);
   }
 
   get state(): RequestState {

@@ -20,13 +20,7 @@ import { constants } from 'node:os';
 import { type NumberedMemory, QueueOperation } from '../../native.ts';
 import type { MemoryPiece } from '../request-table.ts';
 import { memoryUnder } from './aligned-buffer.ts';
-import type {
-  FileStatistics,
-  RequestOperation,
-  RequestOptions,
-  ResolvedOptions,
-  SubmitOptions,
-} from './async-file.ts';
+import type { FileStatistics, RequestOperation, ResolvedOptions, SubmitOptions } from './async-file.ts';
 import { FileRequest, gather, type Payload, type RequestHost } from './file-request.ts';
 import { AbortError, AioError, AlignmentError } from './io-error.ts';
 import { OperationOrder } from './operation-order.ts';
@@ -82,7 +76,7 @@ export class RequestRouter implements RequestHost {
       memoryOffset: bytes.byteOffset,
       pieces: undefined,
     };
-    return this.#transfer(operation, payload, usable, offset, options);
+    return this.#transfer(operation, payload, offset, options);
   }
 
   /** A transfer of several pieces. @throws TypeError, RangeError, AlignmentError */
@@ -92,8 +86,7 @@ export class RequestRouter implements RequestHost {
     offset: number,
     options: SubmitOptions,
   ): FileRequest {
-    const payload = this.#payloadOf(pieces);
-    return this.#transfer(operation, payload, payload.pieces !== undefined, offset, options);
+    return this.#transfer(operation, this.#payloadOf(pieces), offset, options);
   }
 
   /**
@@ -102,10 +95,9 @@ export class RequestRouter implements RequestHost {
    */
   append(pieces: Iterable<Uint8Array>, options: SubmitOptions): FileRequest {
     const payload = this.#payloadOf(pieces);
-    const usable = payload.pieces !== undefined;
     const { tail, opened } = this.storage;
     if (!this.order.lonely)
-      return this.#transfer('write', payload, usable, tail.next(opened.descriptor.number), options);
+      return this.#transfer('write', payload, tail.next(opened.descriptor.number), options);
     const request = this.#newRequest('write', payload, 0, options);
     if (request.isDone) return request;
     const kind = this.storage.direct ? 'cached' : 'direct'; // which goes anywhere
@@ -167,10 +159,10 @@ export class RequestRouter implements RequestHost {
   #transfer(
     operation: 'read' | 'write',
     payload: Payload,
-    usable: boolean,
     offset: number,
     options: SubmitOptions,
   ): FileRequest {
+    const usable = payload.memory !== undefined || payload.pieces !== undefined;
     requireOffset(offset, payload.lengthBytes);
     const align = this.#offsetAlign;
     const inSectors = offset % align === 0 && payload.lengthBytes % align === 0;
@@ -202,15 +194,23 @@ export class RequestRouter implements RequestHost {
     const { timeoutMs = this.#options.timeoutMs } = options;
     requireTimeout(timeoutMs);
     const { signal } = options;
-    const now = this.#route.queue.now();
-    const id = this.storage.group.nextRequestId();
     this.#submitted++;
-    if (!signal?.aborted)
-      return new FileRequest(this, id, operation, payload, offset, options, timeoutMs, now);
-    const request = new FileRequest(this, id, operation, payload, offset, withoutSignal(options), 0, now);
-    request.giveUpAtOnce(new AbortError(signal.reason));
-    this.#completed++;
+    const request = new FileRequest(this, operation, payload, options);
+    request.offset = offset;
+    if (!signal?.aborted) request.begin(timeoutMs);
+    else {
+      request.giveUpAtOnce(new AbortError(signal.reason));
+      this.#completed++;
+    }
     return request;
+  }
+
+  nextRequestId(): number {
+    return this.storage.group.nextRequestId();
+  }
+
+  now(): number {
+    return this.#route.queue.now();
   }
 
   /** Whether the request was given up before its turn came; its place in the order is then free. */
@@ -236,7 +236,7 @@ export class RequestRouter implements RequestHost {
     const to = Math.ceil((request.offset + request.lengthBytes) / align) * align;
     if (!this.#takeScratch(request, to - from)) return;
     request.scratchHeadBytes = request.offset - from;
-    this.#sendScratch(this.#route, operation, request, from, request.lengthBytes === 0 ? 0 : to - from);
+    this.#sendScratch(this.#route, request, from, request.lengthBytes === 0 ? 0 : to - from);
   }
 
   #startWrite(request: FileRequest, kind: 'direct' | 'cached'): void {
@@ -260,7 +260,7 @@ export class RequestRouter implements RequestHost {
       this.#send(route, QueueOperation.write, request);
     } else if (this.#takeScratch(request, request.lengthBytes) && request.scratch) {
       if (!gather(payload, request.scratch.bytes)) this.#fail(request, EFAULT);
-      else this.#sendScratch(route, QueueOperation.write, request, request.offset, request.lengthBytes);
+      else this.#sendScratch(route, request, request.offset, request.lengthBytes);
     }
   }
 
@@ -287,14 +287,10 @@ export class RequestRouter implements RequestHost {
   }
 
   /** Sends a request with our memory. */
-  #sendScratch(
-    { queue, lane }: Route,
-    operation: number,
-    request: FileRequest,
-    offset: number,
-    lengthBytes: number,
-  ): void {
+  #sendScratch({ queue, lane }: Route, request: FileRequest, offset: number, lengthBytes: number): void {
     if (!request.scratch) throw new Error('the request has no memory of ours');
+    const isWrite = request.operation === 'write';
+    const operation = isWrite ? QueueOperation.write : this.storage.readOperation;
     this.#bounced++;
     request.queue = queue;
     request.lane = lane;
@@ -381,11 +377,6 @@ function requireBytes(bytes: Uint8Array): void {
 function requireOffset(offset: number, lengthBytes: number): void {
   if (!Number.isSafeInteger(offset) || offset < 0 || offset + lengthBytes > 2 ** 53)
     throw new RangeError(`offset must be an integer from 0 to 2 ** 53 less the length, not ${offset}`);
-}
-
-function withoutSignal({ timeoutMs, onDone }: SubmitOptions): SubmitOptions {
-  const timeout: RequestOptions = timeoutMs === undefined ? {} : { timeoutMs };
-  return onDone ? { ...timeout, onDone } : timeout;
 }
 
 /** Pieces without the empty ones. @throws TypeError */

@@ -15,7 +15,7 @@ import {
   native,
   QueueOperation,
 } from '../../native.ts';
-import type { Lane } from '../lane.ts';
+import type { Lane, LaneOptions } from '../lane.ts';
 import type { SubmissionQueue } from '../submission-queue.ts';
 import type { Alignment, EngineName, ResolvedOptions } from './async-file.ts';
 import type { FileGroup } from './file-group.ts';
@@ -109,7 +109,12 @@ export class FileStorage {
     const wish = { kind: traits.queue, descriptor, depth: options.queueDepth, spinNanoseconds };
     this.#lease = refusable(() => group.leaseQueue(wish));
     const file = this.#mapped ? -1 - this.#mapped.id : descriptor;
-    this.route = openRoute(this.#lease, file, descriptor, options.queueDepth, this.alignment.offsetBytes);
+    this.route = openRoute(this.#lease, {
+      file,
+      descriptor,
+      depth: options.queueDepth,
+      alignBytes: this.alignment.offsetBytes,
+    });
     this.tail = group.tails.share(opened.inodeKey);
   }
 
@@ -155,7 +160,7 @@ export class FileStorage {
     const wish = { kind: 'threads', descriptor: file, depth: this.#depth, spinNanoseconds: 0 } as const;
     const lease = this.group.leaseQueue(wish);
     this.#cached = { lease, descriptor };
-    return openRoute(lease, file, file, this.#depth, 1);
+    return openRoute(lease, { file, descriptor: file, depth: this.#depth, alignBytes: 1 });
   }
 }
 
@@ -177,17 +182,8 @@ export function openDescriptor(path: string, flags: string | number, mode: numbe
   });
 }
 
-function openRoute(
-  lease: QueueLease,
-  file: number,
-  descriptor: number,
-  depth: number,
-  alignBytes: number,
-): Route {
-  const { queue } = lease;
-  const lane = queue.openLane({ file, descriptor, depth, alignBytes }, (request, doneBytes, errno) =>
-    request.ended(doneBytes, errno),
-  );
+function openRoute({ queue }: QueueLease, options: LaneOptions): Route {
+  const lane = queue.openLane(options, (request, doneBytes, errno) => request.ended(doneBytes, errno));
   return { queue, lane };
 }
 

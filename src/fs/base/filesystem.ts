@@ -155,6 +155,31 @@ export interface CreateRequest {
 /** Whether an attribute may or must exist before: XATTR_CREATE and XATTR_REPLACE of setxattr(2). */
 export type SetMode = 'any' | 'create' | 'replace';
 
+export interface ExtendedAttribute {
+  readonly name: Uint8Array;
+  readonly value: Uint8Array;
+}
+
+/** New symbolic link. */
+export interface SymlinkRequest {
+  readonly target: Uint8Array;
+  readonly caller: Caller;
+}
+
+/** A name in a directory. */
+export interface EntryPlace {
+  /** Inode of the directory. */
+  readonly parent: number;
+  readonly name: Uint8Array;
+}
+
+export interface RenameRequest {
+  /** Of `RenameFlag`. */
+  readonly flags: number;
+  /** Whose the whiteout is, if there is to be one. */
+  readonly caller?: Caller;
+}
+
 /** Flags of renameat2(2). */
 export const RenameFlag = { noReplace: 1, exchange: 2, whiteout: 4 } as const;
 
@@ -345,7 +370,7 @@ export interface FileSystem<Tx extends TransactionHandle = TransactionHandle> {
    * the mode follows them. EEXIST and ENODATA by `mode`, ERANGE, EINVAL, E2BIG, ENOSPC; EACCES for
    * a default ACL of a file; EOPNOTSUPP where the volume has none.
    */
-  setExtendedAttribute(tx: Tx, inode: number, name: Uint8Array, value: Uint8Array, mode?: SetMode): void;
+  setExtendedAttribute(tx: Tx, inode: number, attribute: ExtendedAttribute, mode?: SetMode): void;
   /** removexattr(2). ENODATA, but not for an ACL; ERANGE, EINVAL. */
   removeExtendedAttribute(tx: Tx, inode: number, name: Uint8Array): void;
   /**
@@ -359,26 +384,15 @@ export interface FileSystem<Tx extends TransactionHandle = TransactionHandle> {
    * to it, as by `acquire`. ENOSPC, ENOTDIR, ENOENT (parent removed).
    */
   createUnnamed(tx: Tx, parent: number, request: CreateRequest): number;
-  symlink(tx: Tx, parent: number, name: Uint8Array, target: Uint8Array, caller: Caller): number;
+  symlink(tx: Tx, parent: number, name: Uint8Array, request: SymlinkRequest): number;
   readSymlink(tx: Tx, inode: number): Uint8Array;
   /** ENOENT of a file that lost its last name. */
-  link(tx: Tx, inode: number, parent: number, name: Uint8Array): void;
+  link(tx: Tx, inode: number, to: EntryPlace): void;
   /** Returns the file if it has names left, else 0. */
   unlink(tx: Tx, parent: number, name: Uint8Array): number;
   removeDirectory(tx: Tx, parent: number, name: Uint8Array): void;
-  /**
-   * Returns the file that had the new name if it has names left, else 0.
-   * @param caller whose the whiteout is, if there is to be one
-   */
-  rename(
-    tx: Tx,
-    parent: number,
-    name: Uint8Array,
-    newParent: number,
-    newName: Uint8Array,
-    flags: number,
-    caller?: Caller,
-  ): number;
+  /** Returns the file that had the new name if it has names left, else 0. */
+  rename(tx: Tx, from: EntryPlace, to: EntryPlace, request?: RenameRequest): number;
   /**
    * Visits '.', '..' and the entries after `cookie` (0 = from the start). The name passed is valid
    * during the visit only.

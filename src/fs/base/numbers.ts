@@ -15,6 +15,12 @@ export type { SpaceNumber };
 export type BlockNumber = number & { readonly countedFrom?: 'device' };
 export type FileBlock = number & { readonly countedFrom?: 'file' };
 
+/** File blocks from the first to the last before the end. */
+export interface FileSpan {
+  readonly first: FileBlock;
+  readonly end: FileBlock;
+}
+
 /** As a Run of the alloc room, but on the device. */
 export interface BlockRun {
   readonly start: BlockNumber;

@@ -9,7 +9,7 @@
  * range: nobody changes the map of it meanwhile.
  */
 import type { FallocateRequest, Operation } from '../base/filesystem.ts';
-import type { BlockNumber, FileBlock } from '../base/numbers.ts';
+import type { BlockNumber, FileBlock, FileSpan } from '../base/numbers.ts';
 import { transact } from '../transaction/operation-runner.ts';
 import type { Transaction } from '../transaction/transaction.ts';
 import { type InodeRef, inlineBytes, isInline, requireRegular, sizeOf } from '../tree/inode.ts';
@@ -24,10 +24,7 @@ interface Edge {
 }
 
 /** What of a range is whole blocks, and what is not. */
-interface Parts {
-  readonly first: FileBlock;
-  /** Exclusive. */
-  readonly end: FileBlock;
+interface Parts extends FileSpan {
   readonly edges: readonly Edge[];
 }
 
@@ -61,8 +58,7 @@ class PunchSteps implements Operation<Transaction> {
   perform(tx: Transaction): void {
     if (tx.readOnly) throw tx.refusal();
     const { extents, table, extentsPerStep } = this.context;
-    const { first, end } = this.parts;
-    this.#complete = extents.punch(tx, table.get(tx, this.inode), first, end, extentsPerStep);
+    this.#complete = extents.punch(tx, table.get(tx, this.inode), this.parts, extentsPerStep);
   }
 
   finished(thrown: unknown): void {
@@ -101,10 +97,10 @@ export class Clearing {
     const { context, request } = this;
     const parts = await this.#begin();
     if (parts === undefined) return;
-    await inSteps(context, parts.first, parts.end, (tx, at) => {
+    await inSteps(context, parts, (tx, first) => {
       if (tx.readOnly) throw tx.refusal();
       const inode = context.table.get(tx, request.inode);
-      return context.extents.unwrite(tx, inode, at, parts.end, context.extentsPerStep);
+      return context.extents.unwrite(tx, inode, { first, end: parts.end }, context.extentsPerStep);
     });
   }
 

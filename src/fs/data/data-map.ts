@@ -25,19 +25,21 @@ export function isBlank({ fresh, unwritten }: Segment): boolean {
   return fresh || unwritten;
 }
 
-/**
- * The segments of file blocks [first, end), in order, into `into`. Returns what `Mapping.follows`
- * says of the first.
- */
+/** File blocks [first, end), and where their segments go: whoever reads or writes is one itself. */
+export interface MappedRange {
+  readonly first: FileBlock;
+  readonly end: FileBlock;
+  readonly mapped: Segment[];
+}
+
+/** Finds the segments of a range, in order. Returns what `Mapping.follows` says of the first. */
 export function mapSegments(
   tx: Transaction,
   extents: ExtentMap,
   inode: InodeRef,
-  first: FileBlock,
-  end: FileBlock,
-  into: Segment[],
+  { first, end, mapped }: MappedRange,
 ): BlockNumber {
-  empty(into);
+  empty(mapped);
   let follows: BlockNumber = -1;
   let at = first;
   while (at < end) {
@@ -45,7 +47,7 @@ export function mapSegments(
     const length = Math.min(mapping.length, end - at);
     const { block, unwritten } = mapping;
     if (at === first) follows = mapping.follows;
-    into.push({ fileBlock: at, block, length, fresh: false, unwritten });
+    mapped.push({ fileBlock: at, block, length, fresh: false, unwritten });
     at += length;
   }
   return follows;

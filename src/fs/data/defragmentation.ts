@@ -97,7 +97,8 @@ export class Defragmentation {
   }
 
   #survey(inode: number): Promise<SurveyedFile> {
-    return SurveyedFile.open(this.#files, inode, new Pace(this.#turns), () => this.#halts > 0);
+    const turns = { pace: new Pace(this.#turns), isHalted: () => this.#halts > 0 };
+    return SurveyedFile.open(this.#files, inode, turns);
   }
 
   /** One after the other, and none any more while it is halted. */

@@ -6,6 +6,7 @@
  */
 import { strict as assert } from 'node:assert';
 import type { BlockNumber, BlockRun, FileBlock } from '../base/numbers.ts';
+import type { MappedBlocks } from '../tree/extents.ts';
 import type { BlockCopy } from './block-copy.ts';
 import type { Segment } from './data-map.ts';
 
@@ -16,13 +17,13 @@ export interface SegmentMove extends BlockCopy {
 }
 
 /** Moves that lie together in the file and at the new place, as one: where from does not matter. */
-export function joinedMoves(moves: readonly SegmentMove[]): Omit<SegmentMove, 'from'>[] {
-  const found: { fileBlock: FileBlock; to: BlockNumber; length: number; unwritten: boolean }[] = [];
+export function joinedMoves(moves: readonly SegmentMove[]): MappedBlocks[] {
+  const found: { fileBlock: FileBlock; block: BlockNumber; length: number; unwritten: boolean }[] = [];
   for (const { fileBlock, to, length, unwritten } of moves) {
     const last = found.at(-1);
     const isNext = last?.unwritten === unwritten && last.fileBlock + last.length === fileBlock;
-    if (isNext && last.to + last.length === to) last.length += length;
-    else found.push({ fileBlock, to, length, unwritten });
+    if (isNext && last.block + last.length === to) last.length += length;
+    else found.push({ fileBlock, block: to, length, unwritten });
   }
   return found;
 }

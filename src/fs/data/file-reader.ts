@@ -12,13 +12,14 @@ import type { Device, IoCompletion } from '../../aio/device.ts';
 import { empty } from '../base/empty.ts';
 import { fsErrorFromNumber } from '../base/errors.ts';
 import type { Operation, ReadRequest } from '../base/filesystem.ts';
+import type { FileBlock } from '../base/numbers.ts';
 import type { AccessTimes } from '../inodes/access-times.ts';
 import type { InodeTable } from '../inodes/inode-table.ts';
 import type { OperationRunner } from '../transaction/operation-runner.ts';
 import type { Transaction } from '../transaction/transaction.ts';
 import type { ExtentMap } from '../tree/extents.ts';
 import { type InodeRef, inlineBytes, isInline, requireRegular, sizeOf } from '../tree/inode.ts';
-import { mapSegments, type Segment } from './data-map.ts';
+import { type MappedRange, mapSegments, type Segment } from './data-map.ts';
 import type { EarlyWrites } from './early-writes.ts';
 import type { IoEpochs } from './io-epochs.ts';
 import type { LostWrites } from './lost-writes.ts';
@@ -38,8 +39,8 @@ export interface FileContext {
   readonly lost: LostWrites;
 }
 
-class ReadTask implements Operation<Transaction>, IoCompletion, LockHolder {
-  readonly #segments: Segment[] = [];
+class ReadTask implements Operation<Transaction>, IoCompletion, LockHolder, MappedRange {
+  readonly mapped: Segment[] = [];
   #inline = false;
   #epoch = -1;
   #left = 0;
@@ -50,6 +51,16 @@ class ReadTask implements Operation<Transaction>, IoCompletion, LockHolder {
     readonly context: FileContext,
     readonly request: ReadRequest,
   ) {}
+
+  /** The blocks that are read, once that is known: no fields, so that a task is no larger. */
+  get first(): FileBlock {
+    return Math.floor(this.request.offsetBytes / this.context.blockBytes);
+  }
+
+  get end(): FileBlock {
+    const { offsetBytes, resultBytes } = this.request;
+    return Math.ceil((offsetBytes + resultBytes) / this.context.blockBytes);
+  }
 
   start(): void {
     const { context, request } = this;
@@ -82,15 +93,10 @@ class ReadTask implements Operation<Transaction>, IoCompletion, LockHolder {
     request.resultBytes = length;
     request.resultOffset = request.memoryOffset;
     this.#inline = isInline(inode);
-    empty(this.#segments);
+    empty(this.mapped);
     if (length === 0) return;
     if (this.#inline) this.#copyInline(inode);
-    else {
-      const { blockBytes } = context;
-      const first = Math.floor(request.offsetBytes / blockBytes);
-      const end = Math.ceil((request.offsetBytes + length) / blockBytes);
-      mapSegments(tx, context.extents, inode, first, end, this.#segments);
-    }
+    else mapSegments(tx, context.extents, inode, this);
   }
 
   #copyInline(inode: InodeRef): void {
@@ -100,7 +106,7 @@ class ReadTask implements Operation<Transaction>, IoCompletion, LockHolder {
   }
 
   finished(thrown: unknown): void {
-    if (thrown !== undefined || this.#segments.length === 0) {
+    if (thrown !== undefined || this.mapped.length === 0) {
       this.#end(thrown);
       return;
     }
@@ -118,7 +124,7 @@ class ReadTask implements Operation<Transaction>, IoCompletion, LockHolder {
     const from = Math.floor(request.offsetBytes / sector) * sector;
     const to = Math.ceil((request.offsetBytes + request.resultBytes) / sector) * sector;
     request.resultOffset = request.memoryOffset + request.offsetBytes - from;
-    for (const segment of this.#segments) {
+    for (const segment of this.mapped) {
       const start = Math.max(from, segment.fileBlock * blockBytes);
       const end = Math.min(to, (segment.fileBlock + segment.length) * blockBytes);
       const at = request.memoryOffset + start - from;

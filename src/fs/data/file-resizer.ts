@@ -117,9 +117,7 @@ function release(context: WriteContext, tx: Transaction, inode: InodeRef): boole
     throw new CorruptionError(inode.frame.block, `directory ${inode.number} has no name, and is not empty`);
   }
   if (hasExtents(inode)) {
-    const isMetadata = !isRegular(inode);
-    const done = context.extents.punch(tx, inode, 0, WHOLE_FILE, context.extentsPerStep, isMetadata);
-    if (!done) return false;
+    if (!context.extents.cutOff(tx, inode, 0, context.extentsPerStep)) return false;
   }
   if (hasAttributes(inode)) {
     context.attributes.drop(tx, inode, context.extentsPerStep);
@@ -134,7 +132,7 @@ function release(context: WriteContext, tx: Transaction, inode: InodeRef): boole
 function finishTruncation(context: WriteContext, tx: Transaction, inode: InodeRef): boolean {
   if (hasExtents(inode)) {
     const keep = Math.ceil(sizeOf(inode) / context.blockBytes);
-    if (!context.extents.punch(tx, inode, keep, WHOLE_FILE, context.extentsPerStep)) return false;
+    if (!context.extents.cutOff(tx, inode, keep, context.extentsPerStep)) return false;
     becomeInlineIfEmpty(tx, inode);
   }
   // Without a name it is on the list for another reason, which holds on.
@@ -165,20 +163,31 @@ type Next =
   /** The old last block must be zeroed from `from` first. */
   | { kind: 'zeroTail'; block: BlockNumber; from: number };
 
+/** A new size of a file, in bytes. */
+interface SizeChange {
+  readonly inode: number;
+  readonly size: number;
+  readonly killPrivileges?: boolean;
+  /** Whose the block is that data may need which leaves the inode. */
+  readonly asker?: Claimant | undefined;
+}
+
 class Resize {
+  readonly inode: number;
+  readonly size: number;
+
   constructor(
     readonly context: WriteContext,
-    readonly inode: number,
-    readonly size: number,
-    readonly killPrivileges: boolean,
+    readonly change: SizeChange,
     /**
      * What lies behind the new end is cut off, also of what was lost; the end moves for another
      * reason; or what the inode holds itself moves out, where it need not.
      */
     readonly manner: 'truncate' | 'move' | 'leaveBody',
-    /** Whose the block is that data may need which leaves the inode. */
-    readonly asker?: Claimant,
-  ) {}
+  ) {
+    this.inode = change.inode;
+    this.size = change.size;
+  }
 
   async run(): Promise<void> {
     let next = await this.#step((tx, inode) => this.#begin(tx, inode));
@@ -200,7 +209,7 @@ class Resize {
   #step<T>(body: (tx: Transaction, inode: InodeRef) => T): Promise<T> {
     const operation = new PromisedOperation(
       (tx) => body(tx, this.context.table.get(tx, this.inode)),
-      this.asker,
+      this.change.asker,
     );
     this.context.runner.execute(operation);
     this.context.device.submit();
@@ -232,7 +241,7 @@ class Resize {
     tx.modify(inode.frame);
     if (this.size !== sizeOf(inode)) touchModified(inode, tx.clock);
     setSizeOf(inode, this.size);
-    if (this.killPrivileges) dropPrivileges(inode);
+    if (this.change.killPrivileges) dropPrivileges(inode);
     this.context.attributes.dropCapability(tx, inode);
     return { kind: 'done' };
   }
@@ -278,7 +287,7 @@ class Resize {
         setInline(inode, false);
         initialiseTree(inode, TreeKind.extents);
         context.space.claim(tx, block, 1);
-        context.extents.insert(tx, inode, 0, block, 1);
+        context.extents.insert(tx, inode, { fileBlock: 0, block, length: 1, unwritten: false });
         return this.#setSize(tx, inode);
       });
     } catch (thrown) {
@@ -343,7 +352,7 @@ export function leaveBody(
   size: number,
   asker?: Claimant,
 ): Promise<void> {
-  return new Resize(context, inode, size, false, 'leaveBody', asker).run();
+  return new Resize(context, { inode, size, asker }, 'leaveBody').run();
 }
 
 /** Does what needs the whole file, when nobody else has a part of it. */
@@ -379,17 +388,10 @@ export async function withRange(
  * truncate(2).
  * @throws EFBIG, EISDIR, EINVAL, ENOSPC, EDQUOT, EIO; EPERM by the flags of the inode
  */
-export async function resizeFile(
-  context: WriteContext,
-  inode: number,
-  size: number,
-  killPrivileges: boolean,
-  asker?: Claimant,
-): Promise<void> {
+export async function resizeFile(context: WriteContext, change: SizeChange): Promise<void> {
+  const { inode, size } = change;
   if (!(size >= 0 && size <= MAX_FILE_BYTES)) throw fsError(size < 0 ? 'EINVAL' : 'EFBIG');
-  await withWholeFile(context, inode, () =>
-    new Resize(context, inode, size, killPrivileges, 'truncate', asker).run(),
-  );
+  await withWholeFile(context, inode, () => new Resize(context, change, 'truncate').run());
 }
 
 /**
@@ -397,7 +399,7 @@ export async function resizeFile(
  * so.
  */
 export function resizeLocked(context: WriteContext, inode: number, size: number): Promise<void> {
-  return new Resize(context, inode, size, false, 'move').run();
+  return new Resize(context, { inode, size }, 'move').run();
 }
 
 /**

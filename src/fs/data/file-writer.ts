@@ -452,7 +452,7 @@ class WriteTask implements Operation<Transaction>, IoCompletion, LockHolder, Wri
 
   #enter(tx: Transaction, inode: InodeRef, segment: Segment): void {
     this.context.space.claim(tx, segment.block, segment.length);
-    this.context.extents.insert(tx, inode, segment.fileBlock, segment.block, segment.length);
+    this.context.extents.insert(tx, inode, segment);
   }
 
   #touch(tx: Transaction, inode: InodeRef, endByte: number): void {

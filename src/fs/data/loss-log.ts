@@ -5,7 +5,7 @@
  * A line names the inode and, if one is found soon enough, a path; looking for it must not hold up
  * whoever lost the data.
  */
-import type { FsError } from '../base/errors.ts';
+import type { LostBytes } from './lost-writes.ts';
 
 const MOST_LINES = 10;
 const WINDOW_MILLISECONDS = 10_000;
@@ -28,8 +28,7 @@ export class LossLog {
     this.#pathOf = pathOf;
   }
 
-  /** Bytes [from, to) of the inode were lost; `kept`: they are still in memory. */
-  note(inode: number, from: number, to: number, error: FsError, kept: boolean): void {
+  note({ inode, from, to, error, kept }: LostBytes): void {
     this.#window ??= setTimeout(() => this.#endWindow(), WINDOW_MILLISECONDS).unref();
     if (this.#lines++ < MOST_LINES) {
       const what = `bytes ${from} to ${to - 1} could not be written (${error.code})`;

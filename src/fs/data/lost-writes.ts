@@ -79,8 +79,19 @@ export interface Loss {
   readonly data: Uint8Array;
 }
 
+/** What is told of a loss. */
+export interface LostBytes {
+  readonly inode: number;
+  /** Bytes [from, to) of the file. */
+  readonly from: number;
+  readonly to: number;
+  readonly error: FsError;
+  /** They are still in memory. */
+  readonly kept: boolean;
+}
+
 /** Told of each loss. */
-export type LossListener = (inode: number, from: number, to: number, error: FsError, kept: boolean) => void;
+export type LossListener = (lost: LostBytes) => void;
 
 const NONE: readonly LostRange[] = [];
 
@@ -131,7 +142,7 @@ export class LostWrites {
       this.#add(inode, { from: at, to: kept ? end : to, error, noRoom, copy, at: 0 });
       if (!kept) break;
     }
-    this.#told(inode, from, to, error, kept);
+    this.#told({ inode, from, to, error, kept });
   }
 
   #copyOf(inode: number, data: Uint8Array): Copy | undefined {

@@ -10,9 +10,9 @@
  */
 import { fsError } from '../base/errors.ts';
 import type { FallocateRequest } from '../base/filesystem.ts';
-import type { FileBlock } from '../base/numbers.ts';
-import { ExtentFlag } from '../format/format.ts';
+import type { BlockRun, FileBlock } from '../base/numbers.ts';
 import { transact } from '../transaction/operation-runner.ts';
+import type { SpaceRequest } from '../transaction/space-map.ts';
 import type { Transaction } from '../transaction/transaction.ts';
 import { MOST_UNWRITTEN_BLOCKS } from '../tree/extents.ts';
 import { blocksOf, type InodeRef, inlineCapacity, isInline, requireRegular, sizeOf } from '../tree/inode.ts';
@@ -75,7 +75,7 @@ export class Preallocation {
     const { context, request } = this;
     if (isInBody) await leaveBody(context, request.inode, size, request);
     try {
-      await inSteps(context, this.#first, this.#end, (tx, at) => this.#take(tx, at), request);
+      await inSteps(context, { first: this.#first, end: this.#end }, (tx, at) => this.#take(tx, at), request);
     } catch (thrown) {
       if (isInBody) await resizeLocked(context, request.inode, size).catch(() => {});
       throw thrown;
@@ -94,26 +94,24 @@ export class Preallocation {
       const { block, length, follows } = extents.find(tx, inode, at);
       const count = Math.min(length, this.#end - at);
       if (goal < 0) goal = follows;
-      const taken = block === 0 ? this.#fill(tx, inode, at, count, goal) : { start: block, length: count };
+      const taken =
+        block === 0 ? this.#fill(tx, inode, at, this.#wanted(count, goal)) : { start: block, length: count };
       at += taken.length;
       goal = taken.start + taken.length;
     }
     return at;
   }
 
+  #wanted(length: number, goal: number): SpaceRequest {
+    const most = Math.min(length, MOST_UNWRITTEN_BLOCKS);
+    return { goal, length: most, minimum: 1, inode: this.request.inode, kind: 'data', stream: false };
+  }
+
   /** One run of blocks for the start of a hole. */
-  #fill(
-    tx: Transaction,
-    inode: InodeRef,
-    at: FileBlock,
-    mostBlocks: number,
-    goal: number,
-  ): { start: number; length: number } {
+  #fill(tx: Transaction, inode: InodeRef, at: FileBlock, want: SpaceRequest): BlockRun {
     const { space, extents } = this.context;
-    const length = Math.min(mostBlocks, MOST_UNWRITTEN_BLOCKS);
-    const want = { goal, length, minimum: 1, inode: inode.number, kind: 'data', stream: false } as const;
     const run = space.allocate(tx, want);
-    extents.insert(tx, inode, at, run.start, run.length, ExtentFlag.unwritten);
+    extents.insert(tx, inode, { fileBlock: at, block: run.start, length: run.length, unwritten: true });
     this.#tookSpace = true;
     return run;
   }

@@ -158,7 +158,7 @@ export class Relocation {
       await transact(this.#files, (tx) => {
         const inode = this.#inode(tx, number);
         if (isMetadata) this.#copyMetadata(tx, inode, piece, run);
-        this.#files.extents.move(tx, inode, piece.fileBlock, run.start, run.length, isMetadata);
+        this.#files.extents.move(tx, inode, piece.fileBlock, run);
       });
     } catch (thrown) {
       space.unreserve(run.start, run.length);

@@ -96,7 +96,7 @@ export async function seek(
 ): Promise<SeekAnswer> {
   const task = new Seek(context, inode, offsetBytes, target);
   let answer: SeekAnswer | undefined;
-  await inSteps(context, offsetBytes, END, (tx, at) => {
+  await inSteps(context, { first: offsetBytes, end: END }, (tx, at) => {
     const found = task.step(tx, at);
     answer = typeof found === 'number' ? undefined : found;
     return typeof found === 'number' ? found : END;

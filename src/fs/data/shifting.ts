@@ -64,7 +64,8 @@ export class Shifting {
   async #collapse(size: number): Promise<void> {
     const { context, request } = this;
     await new Clearing(context, request).punch();
-    await inSteps(context, this.#first + this.#blocks, FILE_BLOCK_LIMIT, (tx, from) => {
+    const behind = { first: this.#first + this.#blocks, end: FILE_BLOCK_LIMIT };
+    await inSteps(context, behind, (tx, from) => {
       const inode = this.#inode(tx);
       let at = from;
       for (let left = this.#mostShifted; left > 0 && at < FILE_BLOCK_LIMIT; left--)
@@ -83,11 +84,11 @@ export class Shifting {
     await resizeLocked(context, request.inode, size + request.lengthBytes);
     // Steps count up, and the extents are gone through from the last one down.
     const last = FILE_BLOCK_LIMIT;
-    await inSteps(context, 0, last - this.#first, (tx, done) => {
+    await inSteps(context, { first: 0, end: last - this.#first }, (tx, done) => {
       const inode = this.#inode(tx);
       let to = last - done;
       for (let left = this.#mostShifted; left > 0 && to > this.#first; left--)
-        to = context.extents.shiftUp(tx, inode, this.#first, to, this.#blocks);
+        to = context.extents.shiftUp(tx, inode, { first: this.#first, end: to }, this.#blocks);
       return last - to;
     });
   }

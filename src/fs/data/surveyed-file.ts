@@ -38,26 +38,30 @@ export interface Survey {
   readonly isAll: boolean;
 }
 
+/** How fast a survey goes on, and whether it does. */
+export interface SurveyTurns {
+  readonly pace: Pace;
+  readonly isHalted: () => boolean;
+}
+
 export class SurveyedFile {
+  readonly pace: Pace;
+
   private constructor(
     readonly context: FileContext,
     readonly number: number,
     readonly generation: number,
-    readonly pace: Pace,
-    readonly isHalted: () => boolean,
-  ) {}
+    readonly turns: SurveyTurns,
+  ) {
+    this.pace = turns.pace;
+  }
 
   /** @throws FsError ESTALE if there is no such inode, EINVAL or EISDIR if it is no regular file */
-  static open(
-    context: FileContext,
-    number: number,
-    pace: Pace,
-    isHalted: () => boolean,
-  ): Promise<SurveyedFile> {
+  static open(context: FileContext, number: number, turns: SurveyTurns): Promise<SurveyedFile> {
     return transact(context, (tx) => {
       const inode = context.table.get(tx, number);
       requireRegular(inode);
-      return new SurveyedFile(context, number, generationOf(inode), pace, isHalted);
+      return new SurveyedFile(context, number, generationOf(inode), turns);
     });
   }
 
@@ -96,7 +100,7 @@ export class SurveyedFile {
       blocks += lengthOf(found.segments);
       at = found.next;
       await this.pace.pause();
-      if (this.isHalted()) throw fsError('EINTR');
+      if (this.turns.isHalted()) throw fsError('EINTR');
     }
     return { segments, isAll: true };
   }

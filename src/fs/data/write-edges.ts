@@ -53,9 +53,10 @@ export function fillEdges(image: WriteImage, plan: WritePlan): void {
   zero(image, headKept, skew);
   zero(image, dataEnd + tailKept, writeTo);
   if (plan.body) fillFromBody(image, plan, plan.body, dataEnd);
-  if (headKept > writeFrom) readEdge(image, plan, plan.segments[0], writeFrom, 0);
-  if (tailKept > 0)
-    readEdge(image, plan, plan.segments.at(-1), writeTo - image.sectorBytes, MAX_SECTOR_BYTES);
+  const start = plan.first * image.blockBytes;
+  if (headKept > writeFrom) readEdge(image, plan.segments[0], start + writeFrom, 0);
+  const tail = start + writeTo - image.sectorBytes;
+  if (tailKept > 0) readEdge(image, plan.segments.at(-1), tail, MAX_SECTOR_BYTES);
   if (plan.extra) fillExtra(image, plan, plan.extra);
 }
 
@@ -77,19 +78,10 @@ function fillFromBody(image: WriteImage, plan: WritePlan, body: Uint8Array, data
   if (dataEnd < body.length) memory.bytes.set(body.subarray(dataEnd), memoryOffset + dataEnd);
 }
 
-/**
- * Reads the sector at `from`, counted from the start of the first block, which lies in the segment,
- * to an edge place.
- */
-function readEdge(
-  image: WriteImage,
-  plan: WritePlan,
-  segment: Segment | undefined,
-  from: number,
-  edge: number,
-): void {
+/** Reads the sector at byte `from` of the file, which lies in the segment, to an edge place. */
+function readEdge(image: WriteImage, segment: Segment | undefined, from: number, edge: number): void {
   const { fileBlock, block } = segment as Segment;
-  const inSegment = from - (fileBlock - plan.first) * image.blockBytes;
+  const inSegment = from - fileBlock * image.blockBytes;
   image.readSector(edgesFrom(image.blockBytes) + edge, block * image.blockBytes + inSegment);
 }
 

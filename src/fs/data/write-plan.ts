@@ -31,7 +31,7 @@ import {
   sizeOf,
 } from '../tree/inode.ts';
 import type { CopyBuffers } from './copy-buffers.ts';
-import { isBlank, mapSegments, type Segment } from './data-map.ts';
+import { isBlank, type MappedRange, mapSegments, type Segment } from './data-map.ts';
 import type { FileContext } from './file-reader.ts';
 import type { Freeing } from './freeing.ts';
 import type { PendingBlocks } from './pending-blocks.ts';
@@ -68,9 +68,9 @@ export type PlanOutcome = 'transfer' | 'body' | 'widen' | 'zeroOut';
  * What the range is before anything is reserved. One array serves all plans: they are made one
  * after the other.
  */
-const mapped: Segment[] = [];
+const MAPPED: Segment[] = [];
 
-export class WritePlan implements WriteUnderWay {
+export class WritePlan implements WriteUnderWay, MappedRange {
   /** Blocks of the file: the first, … */
   readonly first: number;
   /** … and the one behind the last. */
@@ -117,6 +117,11 @@ export class WritePlan implements WriteUnderWay {
     this.first = Math.floor(request.offsetBytes / blockBytes);
     this.end = Math.ceil(this.endByte / blockBytes);
     this.skew = request.offsetBytes - this.first * blockBytes;
+  }
+
+  /** No field, so that a plan is no larger for it. */
+  get mapped(): Segment[] {
+    return MAPPED;
   }
 
   /**
@@ -187,12 +192,12 @@ export class WritePlan implements WriteUnderWay {
   /** False if there is no room for what the record may need. */
   #planRange(tx: Transaction, inode: InodeRef, zeroedOut: boolean): boolean {
     const { extents, space } = this.#context;
-    const follows = mapSegments(tx, extents, inode, this.first, this.end, mapped);
-    const unwritten = countUnwritten(mapped);
+    const follows = mapSegments(tx, extents, inode, this);
+    const unwritten = countUnwritten(MAPPED);
     // Behind the end of the file there is what is kept back for tree nodes, and no more.
     if (unwritten > 0 && !zeroedOut) this.nodes = extents.nodesToPart(inode, unwritten);
     if (this.nodes > 0 && !space.hasNodes(this.nodes)) return false;
-    for (const segment of mapped) {
+    for (const segment of MAPPED) {
       if (segment.block !== 0) {
         this.segments.push(segment);
         continue;

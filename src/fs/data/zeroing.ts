@@ -4,7 +4,7 @@
  * The zeros are in the device's cache when this resolves, and a commit from then on flushes them
  * before it counts.
  */
-import { type Memory, PromisedCompletion } from '../../aio/device.ts';
+import { PromisedCompletion } from '../../aio/device.ts';
 import { fsErrorFromNumber } from '../base/errors.ts';
 import type { BlockNumber } from '../base/numbers.ts';
 import type { WriteContext } from './write-plan.ts';
@@ -23,9 +23,10 @@ export async function zeroInBlock(
   const memory = scratch.take();
   try {
     const at = block * blockBytes + start;
-    if (start < from || to < end) await transfer(context, 'read', memory, end - start, at);
+    if (start < from || to < end)
+      await transfer(context, (done) => device.read(memory, 0, end - start, at, done));
     memory.bytes.fill(0, from - start, to - start);
-    await transfer(context, 'write', memory, end - start, at);
+    await transfer(context, (done) => device.write(memory, 0, end - start, at, done));
     context.dataWritten();
   } finally {
     scratch.give(memory);
@@ -41,8 +42,10 @@ export async function zeroBlocks(context: WriteContext, block: BlockNumber, leng
     const most = Math.floor(memory.bytes.length / blockBytes) * blockBytes;
     memory.bytes.fill(0, 0, most);
     const end = (block + length) * blockBytes;
-    for (let at = block * blockBytes; at < end; at += most)
-      await transfer(context, 'write', memory, Math.min(most, end - at), at);
+    for (let at = block * blockBytes; at < end; at += most) {
+      const lengthBytes = Math.min(most, end - at);
+      await transfer(context, (done) => device.write(memory, 0, lengthBytes, at, done));
+    }
     context.dataWritten();
   } finally {
     if (fromEarly) early.giveBuffer(fromEarly);
@@ -53,14 +56,11 @@ export async function zeroBlocks(context: WriteContext, block: BlockNumber, leng
 
 async function transfer(
   { device, epochs }: WriteContext,
-  operation: 'read' | 'write',
-  memory: Memory,
-  lengthBytes: number,
-  at: number,
+  begin: (completion: PromisedCompletion) => void,
 ): Promise<void> {
   const completion = new PromisedCompletion();
   const epoch = epochs.enter();
-  device[operation](memory, 0, lengthBytes, at, completion);
+  begin(completion);
   device.submit();
   const errno = await completion.promise;
   epochs.leave(epoch);

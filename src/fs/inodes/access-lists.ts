@@ -68,7 +68,7 @@ export class AccessLists {
       this.#attributes.discard(tx, inode, name);
       tx.modify(inode.frame);
       touchChanged(inode, tx.clock);
-    } else this.#attributes.set(tx, inode, name, value);
+    } else this.#attributes.set(tx, inode, { name, value });
     if (isAccess) setMode(inode, (modeOf(inode) & ~ACCESS_BITS) | modeOfAcl(value));
   }
 
@@ -83,7 +83,7 @@ export class AccessLists {
     if (!this.enabled || !hasAttributes(inode)) return;
     const acl = this.#find(tx, inode, ACCESS_ACL_NAME);
     if (acl === undefined || (modeOf(inode) & ACCESS_BITS) === modeOfAcl(acl)) return;
-    this.#attributes.set(tx, inode, ACCESS_ACL_NAME, withMode(acl, modeOf(inode)));
+    this.#attributes.set(tx, inode, { name: ACCESS_ACL_NAME, value: withMode(acl, modeOf(inode)) });
   }
 
   /**
@@ -103,8 +103,9 @@ export class AccessLists {
     const mode = inheritedMode(defaultAcl, modeOf(inode));
     tx.modify(inode.frame);
     setMode(inode, mode);
-    if (!isModeOnly(defaultAcl)) this.#attributes.set(tx, inode, ACCESS_ACL_NAME, withMode(defaultAcl, mode));
-    if (isDirectory(inode)) this.#attributes.set(tx, inode, DEFAULT_ACL_NAME, defaultAcl);
+    if (!isModeOnly(defaultAcl))
+      this.#attributes.set(tx, inode, { name: ACCESS_ACL_NAME, value: withMode(defaultAcl, mode) });
+    if (isDirectory(inode)) this.#attributes.set(tx, inode, { name: DEFAULT_ACL_NAME, value: defaultAcl });
   }
 
   /** @throws CorruptionError where the value is no ACL */

@@ -39,22 +39,26 @@ export interface AccessTimesHost {
   pressed(): void;
 }
 
+export interface AccessTimesParts {
+  readonly table: InodeTable;
+  readonly runner: OperationRunner;
+  readonly host: AccessTimesHost;
+  /** Inodes that one transaction may change. */
+  readonly perStep: number;
+}
+
+/** By inode. */
+type Moments = Map<number, Moment>;
+
 export class AccessTimes {
   rules: AccessRules;
   readonly #table: InodeTable;
   readonly #runner: OperationRunner;
   readonly #host: AccessTimesHost;
   readonly #perStep: number;
-  readonly #moments = new Map<number, Moment>();
+  readonly #moments: Moments = new Map();
 
-  /** @param perStep inodes that one transaction may change */
-  constructor(
-    rules: AccessRules,
-    table: InodeTable,
-    runner: OperationRunner,
-    perStep: number,
-    host: AccessTimesHost,
-  ) {
+  constructor(rules: AccessRules, { table, runner, host, perStep }: AccessTimesParts) {
     this.rules = rules;
     this.#table = table;
     this.#runner = runner;
@@ -116,11 +120,17 @@ export class AccessTimes {
     const numbers = [...this.#moments.keys()].sort((a, b) => a - b);
     for (let at = 0; at < numbers.length; at += this.#perStep) {
       const step = numbers.slice(at, at + this.#perStep);
-      await new Promise<void>((resolve) => {
-        this.#runner.execute(new WriteStep(this.#table, this.#moments, step, cachedOnly, resolve));
-      });
+      const batch = { moments: this.#moments, numbers: step, cachedOnly };
+      await new Promise<void>((resolve) => this.#runner.execute(new WriteStep(this.#table, batch, resolve)));
     }
   }
+}
+
+/** Times that are written together. */
+interface MomentBatch {
+  readonly moments: Moments;
+  readonly numbers: readonly number[];
+  readonly cachedOnly: boolean;
 }
 
 /** Writes some of the times. */
@@ -130,20 +140,18 @@ class WriteStep implements Operation<Transaction> {
 
   constructor(
     readonly table: InodeTable,
-    readonly moments: Map<number, Moment>,
-    readonly numbers: readonly number[],
-    readonly cachedOnly: boolean,
+    readonly batch: MomentBatch,
     readonly done: () => void,
   ) {}
 
   perform(tx: Transaction): void {
     this.#settled.length = 0;
     if (tx.readOnly) {
-      this.#settled.push(...this.numbers);
+      this.#settled.push(...this.batch.numbers);
       return;
     }
-    for (const number of this.numbers) {
-      const moment = this.moments.get(number);
+    for (const number of this.batch.numbers) {
+      const moment = this.batch.moments.get(number);
       if (moment === undefined) continue;
       const inode = this.#find(tx, number);
       if (inode !== undefined) this.#set(tx, inode, moment);
@@ -154,7 +162,7 @@ class WriteStep implements Operation<Transaction> {
     try {
       return this.table.isInUse(tx, number) ? this.table.get(tx, number) : undefined;
     } catch (thrown) {
-      if (this.cachedOnly && thrown === tx.miss) return undefined;
+      if (this.batch.cachedOnly && thrown === tx.miss) return undefined;
       throw thrown;
     }
   }
@@ -168,8 +176,8 @@ class WriteStep implements Operation<Transaction> {
   }
 
   finished(thrown: unknown): void {
-    const settled = thrown === undefined && this.cachedOnly ? this.#settled : this.numbers;
-    for (const number of settled) this.moments.delete(number);
+    const settled = thrown === undefined && this.batch.cachedOnly ? this.#settled : this.batch.numbers;
+    for (const number of settled) this.batch.moments.delete(number);
     this.done();
   }
 }

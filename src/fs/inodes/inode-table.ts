@@ -201,7 +201,8 @@ export class InodeTable {
 
   #createChunk(tx: Transaction, chunk: number): Frame {
     const block = this.#space.allocateOne(tx, -1, 0, 'inode');
-    this.#extents.insert(tx, this.own(tx), this.#layout.chunkBitmapFileBlock(chunk), block, 1);
+    const fileBlock = this.#layout.chunkBitmapFileBlock(chunk);
+    this.#extents.insert(tx, this.own(tx), { fileBlock, block, length: 1, unwritten: false });
     const frame = tx.create(block, BlockKind.inodeBitmap, 0);
     if (chunk === 0) {
       setBit(frame, 0);
@@ -247,7 +248,8 @@ export class InodeTable {
       kind: 'inode',
       stream: false,
     });
-    this.#extents.insert(tx, table, fileBlock, run.start, run.length);
+    const blocks = { fileBlock, block: run.start, length: run.length, unwritten: false };
+    this.#extents.insert(tx, table, blocks);
     for (let i = 0; i < run.length; i++) tx.create(run.start + i, BlockKind.inodes, 0);
     const placed = this.#place(tx, number);
     assert(placed !== undefined);
@@ -279,24 +281,25 @@ export class InodeTable {
     VolumeRoot.inodeCount.set(root.view, 0, VolumeRoot.inodeCount.get(root.view, 0) - 1);
     if (chunk < VolumeRoot.firstFreeChunk.get(root.view, 0))
       VolumeRoot.firstFreeChunk.set(root.view, 0, chunk);
-    this.#shrink(tx, frame, chunk, index, used);
+    this.#shrink(tx, frame, number);
   }
 
   /**
-   * Gives back the cluster of inode `index` if it has no inode left, and the whole chunk if it is
-   * empty.
+   * Gives back the cluster of an inode if it has no inode left, and the whole chunk if it is empty.
    */
-  #shrink(tx: Transaction, bitmap: Frame, chunk: number, index: number, used: number): void {
+  #shrink(tx: Transaction, bitmap: Frame, inode: number): void {
     const layout = this.#layout;
+    const chunk = Math.floor(inode / layout.bitsPerBlock);
+    const index = inode % layout.bitsPerBlock;
     const perCluster = layout.inodeClusterBlocks * layout.inodesPerBlock;
     const firstInode = Math.floor(index / perCluster) * perCluster;
     if (!rangeIsClear(bitmap, firstInode, perCluster)) return;
     const table = this.own(tx);
     const first = layout.inodeFileBlock(chunk, firstInode);
-    this.#extents.punch(tx, table, first, first + layout.inodeClusterBlocks, layout.inodeClusterBlocks, true);
-    if (used > 0) return;
-    const bitmapFileBlock = layout.chunkBitmapFileBlock(chunk);
-    this.#extents.punch(tx, table, bitmapFileBlock, bitmapFileBlock + 1, 1, true);
+    this.#extents.punch(tx, table, { first, end: first + layout.inodeClusterBlocks });
+    if (BitmapHeader.used.get(bitmap.view, 0) > 0) return;
+    const ofBitmap = layout.chunkBitmapFileBlock(chunk);
+    this.#extents.punch(tx, table, { first: ofBitmap, end: ofBitmap + 1 });
   }
 }
 

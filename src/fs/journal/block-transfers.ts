@@ -3,6 +3,7 @@
  * places on the device: neighbours go in one request, all requests in one submission. For commits,
  * checkpoints, recovery and mkfs; the block cache reads for itself.
  */
+import { strict as assert } from 'node:assert';
 import { type Device, type Memory, PromisedCompletion } from '../../aio/device.ts';
 import { fsErrorFromNumber } from '../base/errors.ts';
 import { MAX_METADATA_TRANSFER_BYTES } from '../base/limits.ts';
@@ -86,13 +87,12 @@ function* stretches(blocks: readonly number[], blockBytes: number): Generator<St
 }
 
 /**
- * Writes `blocks`, which stand in memory from `memoryOffset` on in this order.
+ * Writes `blocks`, which stand in memory from its start on in this order.
  * @throws FsError of the device
  */
 export async function writeBlocks(
   device: Device,
   memory: Memory,
-  memoryOffset: number,
   blocks: readonly number[],
   blockBytes: number,
 ): Promise<void> {
@@ -102,22 +102,27 @@ export async function writeBlocks(
       await transfers.done(device);
       transfers = new Transfers();
     }
-    const place = block * blockBytes;
-    device.write(memory, memoryOffset + index * blockBytes, count * blockBytes, place, transfers.add());
+    device.write(memory, index * blockBytes, count * blockBytes, block * blockBytes, transfers.add());
   }
   await transfers.done(device);
 }
 
-/** Writes one block, which survives power loss when this resolves. @throws FsError of the device */
-export async function writeBlockThrough(
+/**
+ * Writes the last of `blocks`, which stand in memory from its start on in this order; it survives
+ * power loss when this resolves.
+ * @throws FsError of the device
+ */
+export async function writeLastBlockThrough(
   device: Device,
   memory: Memory,
-  memoryOffset: number,
-  block: number,
+  blocks: readonly number[],
   blockBytes: number,
 ): Promise<void> {
+  const last = blocks.length - 1;
+  const block = blocks[last];
+  assert(block !== undefined, 'there is a last block');
   const transfers = new Transfers();
-  device.writeThrough(memory, memoryOffset, blockBytes, block * blockBytes, transfers.add());
+  device.writeThrough(memory, last * blockBytes, blockBytes, block * blockBytes, transfers.add());
   await transfers.done(device);
 }
 

@@ -380,7 +380,7 @@ export class Committer {
   async #bringHome({ frames, memory, mark }: Checkpoint): Promise<void> {
     const blocks = frames.map((frame) => frame.block);
     try {
-      await writeBlocks(this.#device, memory, 0, blocks, this.#blockBytes);
+      await writeBlocks(this.#device, memory, blocks, this.#blockBytes);
       this.blocksWritten += blocks.length;
       await this.#flush();
     } finally {

@@ -232,9 +232,10 @@ class JournalLog {
       index = this.#after(index);
       logBlocks++;
       if (record.kind === 'commit') {
-        fault ??= commitFault(record, logBlocks, copies.length, revoked.length, checksums);
+        const found = { end: index, logBlocks, copies, revoked };
+        fault ??= commitFault(record, found, checksums);
         if (fault !== undefined) throw damaged(`transaction ${sequence} is committed, but ${fault}`);
-        return { end: index, logBlocks, copies, revoked };
+        return found;
       }
       checksums.push(record.checksum);
       if (record.kind === 'revoke') {
@@ -303,14 +304,12 @@ class Sieve {
 
 function commitFault(
   commit: LogRecord & { kind: 'commit' },
-  logBlocks: number,
-  copies: number,
-  revokes: number,
+  { logBlocks, copies, revoked }: LoggedTransaction,
   checksums: readonly number[],
 ): string | undefined {
-  if (commit.logBlocks !== logBlocks || commit.copies !== copies || commit.revokes !== revokes) {
-    return 'its parts are not those that its commit block counts';
-  }
+  const counts =
+    commit.logBlocks === logBlocks && commit.copies === copies.length && commit.revokes === revoked.length;
+  if (!counts) return 'its parts are not those that its commit block counts';
   return commit.recordsChecksum === checksumOfRecords(checksums)
     ? undefined
     : 'its records are not those that its commit block was made for';

@@ -31,7 +31,7 @@ import type { Clock } from '../base/clock.ts';
 import { initialiseHeader, sealBlock } from '../format/block-header.ts';
 import { BlockKind, JOURNAL_HEADS, JournalHead, JournalHeader } from '../format/format.ts';
 import type { Layout } from '../format/layout.ts';
-import { flushDevice, Staging, writeBlocks, writeBlockThrough } from './block-transfers.ts';
+import { flushDevice, Staging, writeBlocks, writeLastBlockThrough } from './block-transfers.ts';
 import {
   entriesPerDescriptor,
   type JournalIdentity,
@@ -47,6 +47,16 @@ export interface JournalPosition {
   readonly sequence: number;
   /** Generation of the head that says so. */
   readonly generation: number;
+}
+
+/** What a journal is made for. */
+export interface JournalParts {
+  readonly device: Device;
+  readonly layout: Layout;
+  readonly identity: JournalIdentity;
+  readonly clock: Clock;
+  /** Tree nodes are looked through before they are written; by default not. */
+  readonly thorough?: boolean | undefined;
 }
 
 /** A transaction between its two writes. */
@@ -83,7 +93,7 @@ export async function writeJournalHead(
   JournalHead.tail.set(view, 0, position.tail);
   JournalHead.sequence.set(view, 0, position.sequence);
   sealBlock(staged, blockBytes, position.sequence);
-  await writeBlocks(device, memory, 0, [block], blockBytes);
+  await writeBlocks(device, memory, [block], blockBytes);
   await flushDevice(device);
 }
 
@@ -103,20 +113,13 @@ export class Journal {
   #sequence: number;
   #generation: number;
 
-  /** @param thorough whether tree nodes are looked through before they are written */
-  constructor(
-    device: Device,
-    layout: Layout,
-    identity: JournalIdentity,
-    position: JournalPosition,
-    clock: Clock,
-    thorough = false,
-  ) {
+  constructor(parts: JournalParts, position: JournalPosition) {
+    const { device, layout, identity, clock, thorough } = parts;
     this.#device = device;
     this.#layout = layout;
     this.#identity = identity;
     this.#clock = clock;
-    this.#thorough = thorough;
+    this.#thorough = thorough ?? false;
     this.#staging = new Staging(device);
     this.logBlocks = layout.logBlocks;
     this.#entriesPerDescriptor = entriesPerDescriptor(layout.blockBytes);
@@ -178,7 +181,7 @@ export class Journal {
 
   /** Writes everything but the commit block. Not flushed. */
   writeRecords({ memory, places }: LoggedTransaction): Promise<void> {
-    return writeBlocks(this.#device, memory, 0, places.slice(0, -1), this.#layout.blockBytes);
+    return writeBlocks(this.#device, memory, places.slice(0, -1), this.#layout.blockBytes);
   }
 
   /**
@@ -186,11 +189,7 @@ export class Journal {
    * (J1).
    */
   writeCommit({ memory, places }: LoggedTransaction): Promise<void> {
-    const { blockBytes } = this.#layout;
-    const last = places.length - 1;
-    const place = places[last];
-    assert(place !== undefined);
-    return writeBlockThrough(this.#device, memory, last * blockBytes, place, blockBytes);
+    return writeLastBlockThrough(this.#device, memory, places, this.#layout.blockBytes);
   }
 
   /**

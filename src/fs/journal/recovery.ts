@@ -10,7 +10,7 @@
  * a crash during 4 leaves one head or the other, and both are right. A mount that may not write
  * keeps the copies in memory instead (replayed-device.ts).
  */
-import type { Device } from '../../aio/device.ts';
+import type { Device, Memory } from '../../aio/device.ts';
 import { plural } from '../../common/words.ts';
 import { CorruptionError } from '../base/errors.ts';
 import { MAX_METADATA_TRANSFER_BYTES } from '../base/limits.ts';
@@ -89,9 +89,8 @@ async function replay(
   contents: JournalContents,
 ): Promise<JournalPosition> {
   const { blockBytes } = layout;
-  await eachBatch(device, layout, identity, contents, async (memory, homes) => {
-    await writeBlocks(device, memory, 0, homes, blockBytes);
-  });
+  for await (const { memory, homes } of batches(device, layout, identity, contents))
+    await writeBlocks(device, memory, homes, blockBytes);
   await flushDevice(device);
   const position = { ...contents.position, generation: contents.position.generation + 1 };
   await writeJournalHead(device, layout, identity, position);
@@ -106,25 +105,29 @@ async function replayIntoMemory(
 ): Promise<Device> {
   const { blockBytes } = layout;
   const blocks = new Map<number, Uint8Array>();
-  await eachBatch(device, layout, identity, contents, async ({ bytes }, homes) => {
-    for (const [i, home] of homes.entries()) {
-      blocks.set(home, bytes.slice(i * blockBytes, (i + 1) * blockBytes));
-    }
-  });
+  for await (const { memory, homes } of batches(device, layout, identity, contents)) {
+    for (const [i, home] of homes.entries())
+      blocks.set(home, memory.bytes.slice(i * blockBytes, (i + 1) * blockBytes));
+  }
   return new ReplayedDevice(device, blockBytes, blocks);
+}
+
+/** Copies that stand one behind the other from the start of the memory, and where they go. */
+interface Batch {
+  readonly memory: Memory;
+  readonly homes: readonly number[];
 }
 
 /**
  * Reads the copies, a bounded number at a time, and checks them once more: they are about to be the
- * volume.
+ * volume. The memory is used again for the next batch.
  */
-async function eachBatch(
+async function* batches(
   device: Device,
   layout: Layout,
   identity: JournalIdentity,
   { homes, places, checksums }: JournalContents,
-  use: (memory: { readonly bytes: Uint8Array }, homes: readonly number[]) => Promise<void>,
-): Promise<void> {
+): AsyncGenerator<Batch> {
   const { blockBytes } = layout;
   const most = Math.max(1, MAX_METADATA_TRANSFER_BYTES / blockBytes);
   const staged = new Staging(device).reserve(Math.min(most, homes.length) * blockBytes);
@@ -140,7 +143,7 @@ async function eachBatch(
         throw new CorruptionError(places[from + i] as number, fault ?? 'changed while it was read');
       }
     }
-    await use(memory, batch);
+    yield { memory, homes: batch };
   }
 }
 

@@ -25,6 +25,7 @@ export class ReplayedDevice implements Device {
     return this.device.allocateMemory(lengthBytes);
   }
 
+  // biome-ignore lint/complexity/useMaxParams: a transfer of a Device makes no object.
   read(
     memory: Memory,
     memoryOffset: number,
@@ -42,6 +43,7 @@ export class ReplayedDevice implements Device {
     this.#answer(completion, 0);
   }
 
+  // biome-ignore lint/complexity/useMaxParams: a transfer of a Device makes no object.
   write(
     _memory: Memory,
     _memoryOffset: number,

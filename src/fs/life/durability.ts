@@ -33,7 +33,7 @@ export class Durability {
     this.#access = access;
     this.#committer = committer;
     this.#log = log;
-    this.lost = new LostWrites(early, (...loss) => log.note(...loss));
+    this.lost = new LostWrites(early, (lost) => log.note(lost));
   }
 
   /** By what a second try writes. Until then there is none. */

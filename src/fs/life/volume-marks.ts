@@ -114,7 +114,7 @@ export class VolumeMarks {
     const { blockBytes } = this.#superblock.layout();
     const { memory, bytes } = new Staging(this.#device).reserve(blocks.length * blockBytes);
     bytes.fill(0);
-    await writeBlocks(this.#device, memory, 0, blocks, blockBytes);
+    await writeBlocks(this.#device, memory, blocks, blockBytes);
     await flushDevice(this.#device);
   }
 

@@ -111,8 +111,6 @@ export interface CacheStatistics {
 export class BlockCache {
   readonly budgetFrames: number;
   readonly #device: Device;
-  readonly #blockBytes: number;
-  readonly #uuid: Uint8Array;
   readonly #frames: Frame[] = [];
   readonly #free: Frame[] = [];
   readonly #byBlock = new Map<number, Frame>();
@@ -125,10 +123,14 @@ export class BlockCache {
   #blocksRead = 0;
   misses = 0;
 
-  constructor(device: Device, blockBytes: number, uuid: Uint8Array, budgetBytes: number) {
+  /** @param uuid of the volume: 16 bytes */
+  constructor(
+    device: Device,
+    readonly blockBytes: number,
+    readonly uuid: Uint8Array,
+    budgetBytes: number,
+  ) {
     this.#device = device;
-    this.#blockBytes = blockBytes;
-    this.#uuid = uuid;
     this.budgetFrames = Math.max(64, Math.floor(budgetBytes / blockBytes));
   }
 
@@ -254,7 +256,7 @@ export class BlockCache {
    * first is. Needs `device.submit`.
    */
   load(block: BlockNumber, count: number, waiter: LoadWaiter): void {
-    if ((block + 1) * this.#blockBytes > this.#device.sizeBytes) {
+    if ((block + 1) * this.blockBytes > this.#device.sizeBytes) {
       waiter.loaded(new CorruptionError(block, 'is outside of the volume'));
       return;
     }
@@ -284,8 +286,8 @@ export class BlockCache {
       this.#device.read(
         frame.memory,
         frame.memoryOffset,
-        this.#blockBytes,
-        frame.block * this.#blockBytes,
+        this.blockBytes,
+        frame.block * this.blockBytes,
         pending,
       );
     }
@@ -307,7 +309,7 @@ export class BlockCache {
   }
 
   #fault(frame: Frame): CorruptionError | undefined {
-    const fault = blockFault(frame, this.#blockBytes, frame.block, this.#uuid);
+    const fault = blockFault(frame, this.blockBytes, frame.block, this.uuid);
     if (fault !== undefined) return new CorruptionError(frame.block, fault);
     frame.kind = BlockHeader.kind.get(frame.view, 0);
     frame.nodeOwner = -1;
@@ -370,13 +372,13 @@ export class BlockCache {
   #grow(): Frame {
     const chunkBytes = Math.min(
       CACHE_CHUNK_BYTES,
-      Math.max(FIRST_CACHE_CHUNK_BYTES, this.#frames.length * this.#blockBytes),
+      Math.max(FIRST_CACHE_CHUNK_BYTES, this.#frames.length * this.blockBytes),
     );
-    const perChunk = Math.max(1, chunkBytes / this.#blockBytes);
-    const memory = this.#device.allocateMemory(perChunk * this.#blockBytes);
+    const perChunk = Math.max(1, chunkBytes / this.blockBytes);
+    const memory = this.#device.allocateMemory(perChunk * this.blockBytes);
     for (let i = perChunk - 1; i >= 0; i--) {
-      const at = i * this.#blockBytes;
-      const frame = new Frame(memory, at, memory.bytes.subarray(at, at + this.#blockBytes));
+      const at = i * this.blockBytes;
+      const frame = new Frame(memory, at, memory.bytes.subarray(at, at + this.blockBytes));
       this.#frames.push(frame);
       this.#free.push(frame);
     }

@@ -31,9 +31,8 @@ export function growSpace(tx: Transaction, disk: SpaceOnDisk, blockCount: number
   const last = before.groupCount - 1;
   if (disk.isInitialised(0, last)) lengthenGroup(tx, disk, after, last);
   for (let level = 1; level <= before.summaryLevels; level++) {
-    const index = Math.floor(last / before.summaryFanout ** level);
-    if (level === before.summaryLevels || disk.isInitialised(level, index))
-      lengthenSummary(tx, disk, after, level, index);
+    if (level === before.summaryLevels || disk.isInitialised(level, before.summaryNodes(level) - 1))
+      lengthenSummary(tx, disk, after, level);
   }
   for (let level = before.summaryLevels + 1; level <= after.summaryLevels; level++)
     addLevel(tx, disk, after, level);
@@ -62,14 +61,9 @@ function lengthenGroup(tx: Transaction, disk: SpaceOnDisk, after: Layout, group:
 }
 
 /** The node at the old end of its level. */
-function lengthenSummary(
-  tx: Transaction,
-  disk: SpaceOnDisk,
-  after: Layout,
-  level: number,
-  index: number,
-): void {
+function lengthenSummary(tx: Transaction, disk: SpaceOnDisk, after: Layout, level: number): void {
   const before = disk.layout;
+  const index = before.summaryNodes(level) - 1;
   const node = disk.summary(level, index);
   tx.modify(node);
   const { view } = node;

@@ -26,9 +26,8 @@ export function shrinkSpace(tx: Transaction, disk: SpaceOnDisk, blockCount: numb
   const last = after.groupCount - 1;
   if (disk.isInitialised(0, last)) shortenGroup(tx, disk, after, last);
   for (let level = 1; level <= after.summaryLevels; level++) {
-    const index = Math.floor(last / before.summaryFanout ** level);
-    if (level === after.summaryLevels || disk.isInitialised(level, index))
-      shortenSummary(tx, disk, after, level, index);
+    if (level === after.summaryLevels || disk.isInitialised(level, after.summaryNodes(level) - 1))
+      shortenSummary(tx, disk, after, level);
   }
   const left = SummaryHeader.freeBlocks.get(disk.summary(after.summaryLevels, 0).view, 0);
   const gone = before.pristineFree(before.summaryLevels, 0) - after.pristineFree(after.summaryLevels, 0);
@@ -55,14 +54,9 @@ function shortenGroup(tx: Transaction, disk: SpaceOnDisk, after: Layout, group: 
 }
 
 /** The node at the new end of its level. */
-function shortenSummary(
-  tx: Transaction,
-  disk: SpaceOnDisk,
-  after: Layout,
-  level: number,
-  index: number,
-): void {
+function shortenSummary(tx: Transaction, disk: SpaceOnDisk, after: Layout, level: number): void {
   const before = disk.layout;
+  const index = after.summaryNodes(level) - 1;
   const node = disk.summary(level, index);
   tx.modify(node);
   const { view, bytes } = node;

@@ -39,7 +39,7 @@ export class SpaceSurvey {
   readonly #free: Float64Array;
   /** The revision in which a cell changed; 0 for one that nobody has looked into. */
   readonly #changedIn: Float64Array;
-  readonly #classCount: number;
+  readonly classCount: number;
   /** Of each group the runs in each class, and their blocks. */
   readonly #runs: Uint32Array;
   readonly #blocks: Uint32Array;
@@ -64,12 +64,12 @@ export class SpaceSurvey {
     this.#parts = new Uint32Array(this.cellCount + groupCount);
     this.#free = new Float64Array(this.cellCount);
     this.#changedIn = new Float64Array(this.cellCount);
-    this.#classCount = 32 - Math.clz32(layout.bitsPerBlock);
-    this.#runs = new Uint32Array(groupCount * this.#classCount);
-    this.#blocks = new Uint32Array(groupCount * this.#classCount);
+    this.classCount = 32 - Math.clz32(layout.bitsPerBlock);
+    this.#runs = new Uint32Array(groupCount * this.classCount);
+    this.#blocks = new Uint32Array(groupCount * this.classCount);
     this.#largest = new Uint32Array(groupCount);
-    this.#allRuns = new Array<number>(this.#classCount).fill(0);
-    this.#allBlocks = new Array<number>(this.#classCount).fill(0);
+    this.#allRuns = new Array<number>(this.classCount).fill(0);
+    this.#allBlocks = new Array<number>(this.classCount).fill(0);
     this.#noteFixed();
   }
 
@@ -117,7 +117,7 @@ export class SpaceSurvey {
   /** What of the group is free now, to be walked through. In a transaction; may miss. */
   walk(group: number): GroupWalk {
     const map = new GroupMap(this.#layout.groupLength(group), this.#disk.readBitmap(group));
-    return new GroupWalk(this, map, this.#layout.bitmapBlock(group), group, this.#classCount);
+    return new GroupWalk(this, map, this.#layout.bitmapBlock(group), group);
   }
 
   /** Takes what a walk has found in the place of what was known of the group. */
@@ -133,8 +133,8 @@ export class SpaceSurvey {
       this.#free[cell] = (this.#free[cell] ?? 0) + blocks - before;
       this.#changedIn[cell] = this.#revision;
     }
-    const at = group * this.#classCount;
-    for (let i = 0; i < this.#classCount; i++) {
+    const at = group * this.classCount;
+    for (let i = 0; i < this.classCount; i++) {
       const [runs = 0, blocks = 0] = [walk.runs[i], walk.blocks[i]];
       this.#allRuns[i] = (this.#allRuns[i] ?? 0) + runs - (this.#runs[at + i] ?? 0);
       this.#allBlocks[i] = (this.#allBlocks[i] ?? 0) + blocks - (this.#blocks[at + i] ?? 0);
@@ -176,9 +176,8 @@ export class GroupWalk {
     private readonly map: GroupMap,
     private readonly firstBlock: number,
     readonly group: number,
-    classCount: number,
   ) {
-    const { blocksPerCell } = survey;
+    const { blocksPerCell, classCount } = survey;
     this.firstCell = Math.floor(firstBlock / blocksPerCell);
     const lastCell = Math.floor((firstBlock + map.blockCount - 1) / blocksPerCell);
     this.free = new Uint32Array(lastCell - this.firstCell + 1);

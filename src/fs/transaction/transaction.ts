@@ -122,13 +122,14 @@ export class Transaction implements TransactionHandle {
   readonly #spaceChanges: SpaceChange[] = [];
   readonly #spare: Uint8Array[] = [];
 
+  readonly blockBytes: number;
+
   constructor(
     readonly cache: BlockCache,
-    readonly blockBytes: number,
-    readonly uuid: Uint8Array,
     clock: Clock,
     public readOnly: boolean,
   ) {
+    this.blockBytes = cache.blockBytes;
     this.#clock = clock;
   }
 
@@ -194,7 +195,7 @@ export class Transaction implements TransactionHandle {
     assert(this.#running, 'a frame is made in a transaction only');
     if (this.readOnly) throw this.refusal();
     const frame = this.cache.claim(block, this.#serial);
-    initialiseHeader(frame, kind, block, this.uuid);
+    initialiseHeader(frame, kind, block, this.cache.uuid);
     if (owner !== 0) OwnerHeader.owner.set(frame.view, 0, owner);
     frame.kind = kind;
     frame.touchedBy = this.#serial;

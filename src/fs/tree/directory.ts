@@ -15,7 +15,7 @@ import type { SpaceMap } from '../transaction/space-map.ts';
 import type { Transaction } from '../transaction/transaction.ts';
 import { Cursor } from './cursor.ts';
 import { TreeNodeSpace } from './extents.ts';
-import { type InodeRef, isDirectory, linkCountOf, setSizeOf, sizeOf } from './inode.ts';
+import { type InodeRef, isDirectory, linkCountOf, modeOf, setSizeOf, sizeOf } from './inode.ts';
 import { Tree } from './tree.ts';
 
 const FIRST_ENTRY_COOKIE = 3;
@@ -80,13 +80,13 @@ export class Directories {
   }
 
   /** @throws EEXIST, ENOSPC */
-  insert(tx: Transaction, directory: InodeRef, name: Uint8Array, inode: number, mode: number): void {
+  insert(tx: Transaction, directory: InodeRef, name: Uint8Array, inode: InodeRef): void {
     const { cursor } = this.#tree;
     const key = this.#vacantKey(cursor, tx, directory, name);
     this.#tree.insert(tx, directory, key, EntryRecord.sizeBytes + name.length);
     const { leaf, at } = cursor;
-    EntryRecord.inode.set(leaf.view, at, inode);
-    EntryRecord.type.set(leaf.view, at, mode >>> 12);
+    EntryRecord.inode.set(leaf.view, at, inode.number);
+    EntryRecord.type.set(leaf.view, at, modeOf(inode) >>> 12);
     EntryRecord.nameBytes.set(leaf.view, at, name.length);
     leaf.bytes.set(name, at + EntryRecord.sizeBytes);
     tx.modify(directory.frame);
@@ -108,13 +108,13 @@ export class Directories {
   }
 
   /** Makes an existing entry name another inode. @throws ENOENT */
-  replace(tx: Transaction, directory: InodeRef, name: Uint8Array, inode: number, mode: number): void {
+  replace(tx: Transaction, directory: InodeRef, name: Uint8Array, inode: InodeRef): void {
     const cursor = this.#reader;
     if (!this.#find(cursor, tx, directory, name)) throw fsError('ENOENT');
     const { leaf, at } = cursor;
     if (leaf.frame) tx.modify(leaf.frame);
-    EntryRecord.inode.set(leaf.view, at, inode);
-    EntryRecord.type.set(leaf.view, at, mode >>> 12);
+    EntryRecord.inode.set(leaf.view, at, inode.number);
+    EntryRecord.type.set(leaf.view, at, modeOf(inode) >>> 12);
   }
 
   /** @throws ENOENT */

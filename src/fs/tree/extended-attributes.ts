@@ -13,7 +13,7 @@
 
 import { CAPABILITY_NAME } from '../../common/attribute-names.ts';
 import { CorruptionError, fsError } from '../base/errors.ts';
-import type { SetMode } from '../base/filesystem.ts';
+import type { ExtendedAttribute, SetMode } from '../base/filesystem.ts';
 import type { BlockNumber } from '../base/numbers.ts';
 import {
   AttributeRecord,
@@ -138,7 +138,8 @@ export class ExtendedAttributes {
   }
 
   /** @throws EEXIST, ENODATA, ERANGE, EINVAL, E2BIG, ENOSPC */
-  set(tx: Transaction, inode: InodeRef, name: Uint8Array, value: Uint8Array, mode: SetMode = 'any'): void {
+  set(tx: Transaction, inode: InodeRef, attribute: ExtendedAttribute, mode: SetMode = 'any'): void {
+    const { name, value } = attribute;
     checkAttributeName(name);
     if (value.length > this.#mostValueBytes) throw fsError('E2BIG');
     let first = this.#find(this.#reader, tx, inode, name);
@@ -152,7 +153,7 @@ export class ExtendedAttributes {
       if (!hasAttributes(inode)) this.#addRoot(tx, inode);
       first = this.#vacantKey(tx, inode, name);
     }
-    this.#insert(tx, inode, first, name, value);
+    this.#insert(tx, inode, first, attribute);
   }
 
   /** @throws ENODATA, ERANGE, EINVAL */
@@ -272,7 +273,7 @@ export class ExtendedAttributes {
     return true;
   }
 
-  #insert(tx: Transaction, inode: InodeRef, first: number, name: Uint8Array, value: Uint8Array): void {
+  #insert(tx: Transaction, inode: InodeRef, first: number, { name, value }: ExtendedAttribute): void {
     const { cursor } = this.#tree;
     let key = first;
     let at = 0;

@@ -7,7 +7,7 @@
  */
 import { strict as assert } from 'node:assert';
 import { CorruptionError } from '../base/errors.ts';
-import type { BlockNumber, FileBlock } from '../base/numbers.ts';
+import type { BlockNumber, BlockRun, FileBlock, FileSpan } from '../base/numbers.ts';
 import {
   ExtentFlag,
   ExtentRecord,
@@ -20,7 +20,7 @@ import {
 import type { SpaceMap } from '../transaction/space-map.ts';
 import type { Transaction } from '../transaction/transaction.ts';
 import { Cursor } from './cursor.ts';
-import { addBlocks, type InodeRef } from './inode.ts';
+import { addBlocks, type InodeRef, isRegular } from './inode.ts';
 import { type NodeSpace, rootLevel, Tree } from './tree.ts';
 
 /** What an extent takes of a node. */
@@ -32,6 +32,16 @@ const MAX_EXTENT_BLOCKS = 2 ** 31;
  * so much is written with zeros at once (zero-out.ts).
  */
 export const MOST_UNWRITTEN_BLOCKS = 8192;
+
+/** File blocks, and the blocks that hold them. */
+export interface MappedBlocks {
+  readonly fileBlock: FileBlock;
+  /** The first of the blocks. */
+  readonly block: BlockNumber;
+  readonly length: number;
+  /** They are the file's, and read as zeros. */
+  readonly unwritten: boolean;
+}
 
 /**
  * What covers a file block: `block` 0 is a hole. `length` counts the blocks from there to the end
@@ -46,14 +56,6 @@ export interface Mapping {
   unwritten: boolean;
   /** Of a hole: the block behind the extent that ends where it begins; −1 if none does. */
   follows: BlockNumber;
-}
-
-/** Blocks of a file that go to blocks which were reserved for them. */
-export interface MovedRun {
-  readonly fileBlock: FileBlock;
-  readonly to: BlockNumber;
-  readonly length: number;
-  readonly unwritten: boolean;
 }
 
 /** Tree nodes of all trees, taken from and given back to the space. */
@@ -88,6 +90,8 @@ export class ExtentMap {
     unwritten: false,
     follows: -1,
   };
+  /** A part of an extent that is entered again; one serves all. */
+  readonly #part = { fileBlock: 0, block: 0, length: 0, unwritten: false };
 
   constructor(space: SpaceMap) {
     this.#space = space;
@@ -134,51 +138,42 @@ export class ExtentMap {
     return block;
   }
 
-  /**
-   * Maps `length` file blocks, a hole until now, to the blocks from `block` on, and counts them.
-   * @param flags of `ExtentFlag`
-   */
-  insert(
-    tx: Transaction,
-    inode: InodeRef,
-    fileBlock: FileBlock,
-    block: BlockNumber,
-    length: number,
-    flags = 0,
-  ): void {
-    assert(length > 0 && block > 0, 'an extent has blocks');
+  /** Maps file blocks, a hole until now, and counts them. */
+  insert(tx: Transaction, inode: InodeRef, blocks: MappedBlocks): void {
+    assert(blocks.length > 0 && blocks.block > 0, 'an extent has blocks');
     tx.modify(inode.frame);
-    addBlocks(tx, inode, length);
+    addBlocks(tx, inode, blocks.length);
     if (inode.number === 0) tx.changesOfTable++;
-    this.#map(tx, inode, fileBlock, block, length, flags);
+    this.#map(tx, inode, blocks);
   }
 
   /** The data of `length` file blocks, which lie in one unwritten extent, is on the device. */
   written(tx: Transaction, inode: InodeRef, fileBlock: FileBlock, length: number): void {
     const { cursor } = this.#tree;
     const isThere = cursor.seekFloor(tx, inode, TreeKind.extents, fileBlock);
-    if (!isThere || this.#flags === 0 || this.#end < fileBlock + length) throw notUnwritten(inode, fileBlock);
-    this.#setFlags(tx, inode, fileBlock, length, 0);
+    if (!isThere || !this.#isUnwritten || this.#end < fileBlock + length)
+      throw notUnwritten(inode, fileBlock);
+    this.#turn(tx, inode, fileBlock, length);
   }
 
   /**
-   * The file blocks [from, to) read as zeros from now on, as far as they have blocks, which they
+   * The file blocks of a span read as zeros from now on, as far as they have blocks, which they
    * keep; stops after `most` extents.
-   * @returns from which block on it has to go on; `to` when all is done
+   * @returns from which block on it has to go on; `end` when all is done
    */
-  unwrite(tx: Transaction, inode: InodeRef, from: FileBlock, to: FileBlock, most: number): FileBlock {
-    let at = from;
-    for (let left = most; left > 0 && at < to; left--) {
+  unwrite(tx: Transaction, inode: InodeRef, { first, end }: FileSpan, most: number): FileBlock {
+    let at = first;
+    for (let left = most; left > 0 && at < end; left--) {
       const { block, length: whole, unwritten } = this.find(tx, inode, at);
-      let length = Math.min(whole, to - at);
+      let length = Math.min(whole, end - at);
       if (block !== 0 && !unwritten) {
         length = Math.min(length, MOST_UNWRITTEN_BLOCKS);
         this.#tree.cursor.seekFloor(tx, inode, TreeKind.extents, at);
-        this.#setFlags(tx, inode, at, length, ExtentFlag.unwritten);
+        this.#turn(tx, inode, at, length);
       }
       at += length;
     }
-    return Math.min(at, to);
+    return Math.min(at, end);
   }
 
   /**
@@ -194,26 +189,26 @@ export class ExtentMap {
   }
 
   /**
-   * Moves the last extent before `to` up by some file blocks, which are a hole; of one that begins
-   * before `from`, what lies behind it.
-   * @returns the first file block that was moved; `from` where there is none
+   * Moves the last extent of a span up by some file blocks, which are a hole; of one that begins
+   * before the span, what lies in it.
+   * @returns the first file block that was moved; `first` where there is none
    */
-  shiftUp(tx: Transaction, inode: InodeRef, from: FileBlock, to: FileBlock, by: number): FileBlock {
+  shiftUp(tx: Transaction, inode: InodeRef, { first, end }: FileSpan, by: number): FileBlock {
     const { cursor } = this.#tree;
-    const isThere = cursor.seekFloor(tx, inode, TreeKind.extents, to - 1);
-    if (!isThere || this.#end <= from) return from;
+    const isThere = cursor.seekFloor(tx, inode, TreeKind.extents, end - 1);
+    const length = isThere ? this.#end - first : 0;
+    if (length <= 0) return first;
     const { key } = cursor;
-    if (key >= from) {
+    if (key >= first) {
       this.#shift(tx, inode, key + by);
       return key;
     }
-    const flags = this.#flags;
-    const end = this.#end;
-    const block = this.#checked(cursor, end - key) + from - key;
+    const unwritten = this.#isUnwritten;
+    const block = this.#checked(cursor, first + length - key) + first - key;
     tx.modify(inode.frame);
-    this.#setLength(tx, from - key);
-    this.#map(tx, inode, from + by, block, end - from, flags);
-    return from;
+    this.#setLength(tx, first - key);
+    this.#map(tx, inode, this.#partOf(first + by, block, length, unwritten));
+    return first;
   }
 
   /** Gives the extent under the cursor of the tree another place in the file. */
@@ -221,10 +216,10 @@ export class ExtentMap {
     const { cursor } = this.#tree;
     const length = ExtentRecord.length.get(cursor.leaf.view, cursor.at);
     const block = this.#checked(cursor, length);
-    const flags = this.#flags;
+    const unwritten = this.#isUnwritten;
     tx.modify(inode.frame);
     this.#tree.remove(tx, inode);
-    this.#map(tx, inode, fileBlock, block, length, flags);
+    this.#map(tx, inode, this.#partOf(fileBlock, block, length, unwritten));
   }
 
   /**
@@ -238,10 +233,10 @@ export class ExtentMap {
     return rootLevel(inode) + 2 + 2 * Math.ceil((2 * extents) / (room / 2));
   }
 
-  /** Flags of the extent under the cursor of the tree. */
-  get #flags(): number {
+  /** Whether the extent under the cursor of the tree is. */
+  get #isUnwritten(): boolean {
     const { leaf, at } = this.#tree.cursor;
-    return ExtentRecord.flags.get(leaf.view, at);
+    return ExtentRecord.flags.get(leaf.view, at) !== 0;
   }
 
   /** First file block behind that extent. */
@@ -251,29 +246,39 @@ export class ExtentMap {
   }
 
   /**
-   * Gives `length` file blocks of the extent under the cursor other flags. Where that is all of it,
-   * nothing is taken out and put in: so that needs no room.
+   * Of the extent under the cursor, `length` file blocks become written if they are not, and
+   * unwritten if they are written. Where that is all of it, nothing is taken out and put in: so
+   * that needs no room.
    */
-  #setFlags(tx: Transaction, inode: InodeRef, fileBlock: FileBlock, length: number, flags: number): void {
+  #turn(tx: Transaction, inode: InodeRef, fileBlock: FileBlock, length: number): void {
     const { cursor } = this.#tree;
     const { key, at } = cursor;
     const { view } = cursor.leaf;
-    const whole = ExtentRecord.length.get(view, at);
-    const before = ExtentRecord.flags.get(view, at);
-    const block = this.#checked(cursor, whole);
-    const end = fileBlock + length;
+    const left = this.#end - fileBlock - length;
+    const before = this.#isUnwritten;
+    const block = this.#checked(cursor, this.#end - key) + fileBlock - key;
     tx.modify(inode.frame);
-    if (fileBlock === key && length === whole) {
+    if (fileBlock === key && left === 0) {
       if (cursor.leaf.frame) tx.modify(cursor.leaf.frame);
-      ExtentRecord.flags.set(view, at, flags);
+      ExtentRecord.flags.set(view, at, flagsOf(!before));
       this.#joinNext(tx, inode);
       this.#joinBefore(tx, inode, key);
       return;
     }
     if (fileBlock > key) this.#setLength(tx, fileBlock - key);
     else this.#tree.remove(tx, inode);
-    if (end < key + whole) this.#insertRecord(tx, inode, end, block + end - key, key + whole - end, before);
-    this.#map(tx, inode, fileBlock, block + fileBlock - key, length, flags);
+    if (left > 0)
+      this.#insertRecord(tx, inode, this.#partOf(fileBlock + length, block + length, left, before));
+    this.#map(tx, inode, this.#partOf(fileBlock, block, length, !before));
+  }
+
+  #partOf(fileBlock: FileBlock, block: BlockNumber, length: number, unwritten: boolean): MappedBlocks {
+    const part = this.#part;
+    part.fileBlock = fileBlock;
+    part.block = block;
+    part.length = length;
+    part.unwritten = unwritten;
+    return part;
   }
 
   /** Joins the extent at `fileBlock` with the one before it, if it continues that one. */
@@ -282,28 +287,15 @@ export class ExtentMap {
     if (this.#end === fileBlock) this.#joinNext(tx, inode);
   }
 
-  #map(
-    tx: Transaction,
-    inode: InodeRef,
-    fileBlock: FileBlock,
-    block: BlockNumber,
-    length: number,
-    flags: number,
-  ): void {
-    if (this.#extendBefore(tx, inode, fileBlock, block, length, flags)) return;
-    this.#insertRecord(tx, inode, fileBlock, block, length, flags);
+  #map(tx: Transaction, inode: InodeRef, blocks: MappedBlocks): void {
+    if (this.#extendBefore(tx, inode, blocks)) return;
+    this.#insertRecord(tx, inode, blocks);
     this.#joinNext(tx, inode);
   }
 
   /** Lengthens the extent before, if the new blocks continue it. */
-  #extendBefore(
-    tx: Transaction,
-    inode: InodeRef,
-    fileBlock: FileBlock,
-    block: BlockNumber,
-    length: number,
-    flags: number,
-  ): boolean {
+  #extendBefore(tx: Transaction, inode: InodeRef, blocks: MappedBlocks): boolean {
+    const { fileBlock, block, length, unwritten } = blocks;
     const { cursor } = this.#tree;
     if (!cursor.seekFloor(tx, inode, TreeKind.extents, fileBlock)) return false;
     const { key, at } = cursor;
@@ -312,8 +304,8 @@ export class ExtentMap {
     if (key + before > fileBlock)
       throw new CorruptionError(inode.frame.block, `file block ${fileBlock} is mapped already`);
     if (key + before !== fileBlock || ExtentRecord.block.get(view, at) + before !== block) return false;
-    if (before + length > mostBlocks(flags) || frame === undefined) return false;
-    if (ExtentRecord.flags.get(view, at) !== flags) return false;
+    if (before + length > mostBlocks(unwritten) || frame === undefined) return false;
+    if (ExtentRecord.flags.get(view, at) !== flagsOf(unwritten)) return false;
     tx.modify(frame);
     ExtentRecord.length.set(view, at, before + length);
     this.#joinNext(tx, inode);
@@ -330,12 +322,12 @@ export class ExtentMap {
     const { view } = cursor.leaf;
     const length = ExtentRecord.length.get(view, at);
     const end = ExtentRecord.block.get(view, at) + length;
-    const flags = ExtentRecord.flags.get(view, at);
+    const unwritten = this.#isUnwritten;
     if (!cursor.next() || cursor.key !== fileBlock + length) return;
     if (ExtentRecord.block.get(cursor.leaf.view, cursor.at) !== end) return;
-    if (ExtentRecord.flags.get(cursor.leaf.view, cursor.at) !== flags) return;
+    if (this.#isUnwritten !== unwritten) return;
     const added = ExtentRecord.length.get(cursor.leaf.view, cursor.at);
-    if (length + added > mostBlocks(flags)) return;
+    if (length + added > mostBlocks(unwritten)) return;
     this.#tree.remove(tx, inode);
     cursor.seekFloor(tx, inode, TreeKind.extents, fileBlock);
     this.#setLength(tx, length + added);
@@ -348,75 +340,73 @@ export class ExtentMap {
   }
 
   /**
-   * Makes a hole of the file blocks [from, to), from the end down, and frees their blocks; stops
+   * Makes a hole of the file blocks of a span, from the end down, and frees their blocks; stops
    * after `most` extents.
-   * @param metadata the blocks are metadata, whose frames go with them
-   * @returns true when nothing is left in the range
+   * @returns true when nothing is left in the span
    */
   punch(
     tx: Transaction,
     inode: InodeRef,
-    from: FileBlock,
-    to: FileBlock,
-    most: number,
-    metadata = false,
+    { first, end }: FileSpan,
+    most = Number.POSITIVE_INFINITY,
   ): boolean {
-    const { cursor } = this.#tree;
-    for (let count = 0; count < most; count++) {
-      if (!cursor.seekFloor(tx, inode, TreeKind.extents, to - 1)) return true;
-      const { key } = cursor;
-      const length = ExtentRecord.length.get(cursor.leaf.view, cursor.at);
-      const block = this.#checked(cursor, length);
-      const flags = ExtentRecord.flags.get(cursor.leaf.view, cursor.at);
-      const first = Math.max(key, from);
-      const last = Math.min(key + length, to);
-      if (last <= first) return true;
-      tx.modify(inode.frame);
-      addBlocks(tx, inode, first - last);
-      if (inode.number === 0) tx.changesOfTable++;
-      this.#space.free(tx, block + first - key, last - first);
-      if (metadata) for (let i = first; i < last; i++) tx.discard(block + i - key);
-      if (first > key) this.#setLength(tx, first - key);
-      else this.#tree.remove(tx, inode);
-      if (last < key + length)
-        this.#insertRecord(tx, inode, last, block + last - key, key + length - last, flags);
-    }
+    for (let left = most; left > 0; left--) if (!this.#punchLast(tx, inode, first, end)) return true;
     return false;
+  }
+
+  /** As `punch`, for all file blocks from `first` on. */
+  cutOff(tx: Transaction, inode: InodeRef, first: FileBlock, most: number): boolean {
+    for (let left = most; left > 0; left--)
+      if (!this.#punchLast(tx, inode, first, FILE_BLOCK_LIMIT)) return true;
+    return false;
+  }
+
+  /**
+   * The last extent of the file blocks [from, to), as far as it lies in there, becomes a hole;
+   * false if there is none. What is not a file's is metadata, whose frames go with the blocks.
+   */
+  #punchLast(tx: Transaction, inode: InodeRef, from: FileBlock, to: FileBlock): boolean {
+    const { cursor } = this.#tree;
+    if (!cursor.seekFloor(tx, inode, TreeKind.extents, to - 1)) return false;
+    const { key } = cursor;
+    const length = ExtentRecord.length.get(cursor.leaf.view, cursor.at);
+    const block = this.#checked(cursor, length);
+    const unwritten = this.#isUnwritten;
+    const first = Math.max(key, from);
+    const last = Math.min(key + length, to);
+    if (last <= first) return false;
+    tx.modify(inode.frame);
+    addBlocks(tx, inode, first - last);
+    if (inode.number === 0) tx.changesOfTable++;
+    this.#space.free(tx, block + first - key, last - first);
+    if (!isRegular(inode)) for (let i = first; i < last; i++) tx.discard(block + i - key);
+    if (first > key) this.#setLength(tx, first - key);
+    else this.#tree.remove(tx, inode);
+    const left = key + length - last;
+    if (left > 0) this.#insertRecord(tx, inode, this.#partOf(last, block + last - key, left, unwritten));
+    return true;
   }
 
   /**
    * Maps file blocks, which lie in one extent, to other blocks that were reserved for them, and
    * frees those of before.
-   * @param metadata the blocks are metadata, whose frames go with them
    */
-  move(
-    tx: Transaction,
-    inode: InodeRef,
-    fileBlock: FileBlock,
-    to: BlockNumber,
-    length: number,
-    metadata: boolean,
-  ): void {
-    const flags = this.find(tx, inode, fileBlock).unwritten ? ExtentFlag.unwritten : 0;
-    this.punch(tx, inode, fileBlock, fileBlock + length, 1, metadata);
-    this.#space.claim(tx, to, length);
-    this.insert(tx, inode, fileBlock, to, length, flags);
+  move(tx: Transaction, inode: InodeRef, fileBlock: FileBlock, { start, length }: BlockRun): void {
+    const { unwritten } = this.find(tx, inode, fileBlock);
+    this.moveAll(tx, inode, { fileBlock, block: start, length, unwritten }, 1);
   }
 
   /**
    * As `move`, for data that lies in as many as `most` extents.
-   * @param run file blocks that all have blocks, all of them unwritten or none, and where they go
+   * @param blocks file blocks that all have blocks, all of them unwritten or none, and where those
+   *   go
    */
-  moveAll(
-    tx: Transaction,
-    inode: InodeRef,
-    { fileBlock, to, length, unwritten }: MovedRun,
-    most: number,
-  ): void {
-    const isFree = this.punch(tx, inode, fileBlock, fileBlock + length, most + 1);
+  moveAll(tx: Transaction, inode: InodeRef, blocks: MappedBlocks, most: number): void {
+    const { fileBlock, block, length } = blocks;
+    const isFree = this.punch(tx, inode, { first: fileBlock, end: fileBlock + length }, most + 1);
     assert(isFree, 'what goes to another place leaves its old one');
-    this.#space.claim(tx, to, length);
-    this.insert(tx, inode, fileBlock, to, length, unwritten ? ExtentFlag.unwritten : 0);
+    this.#space.claim(tx, block, length);
+    this.insert(tx, inode, blocks);
   }
 
   /** As `Tree.movePath` does for the nodes of the tree. */
@@ -427,22 +417,23 @@ export class ExtentMap {
   #insertRecord(
     tx: Transaction,
     inode: InodeRef,
-    fileBlock: FileBlock,
-    block: BlockNumber,
-    length: number,
-    flags: number,
+    { fileBlock, block, length, unwritten }: MappedBlocks,
   ): void {
     this.#tree.insert(tx, inode, fileBlock, ExtentRecord.sizeBytes);
     const { leaf, at } = this.#tree.cursor;
     ExtentRecord.block.set(leaf.view, at, block);
-    ExtentRecord.flags.set(leaf.view, at, flags);
+    ExtentRecord.flags.set(leaf.view, at, flagsOf(unwritten));
     ExtentRecord.length.set(leaf.view, at, length);
   }
 }
 
+function flagsOf(unwritten: boolean): number {
+  return unwritten ? ExtentFlag.unwritten : 0;
+}
+
 /** How long an extent may become. */
-function mostBlocks(flags: number): number {
-  return flags === 0 ? MAX_EXTENT_BLOCKS : MOST_UNWRITTEN_BLOCKS;
+function mostBlocks(unwritten: boolean): number {
+  return unwritten ? MOST_UNWRITTEN_BLOCKS : MAX_EXTENT_BLOCKS;
 }
 
 function notUnwritten(inode: InodeRef, fileBlock: FileBlock): CorruptionError {

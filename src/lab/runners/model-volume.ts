@@ -361,7 +361,7 @@ export class ModelVolume implements AgedVolume {
     let done = false;
     await this.#run(
       0,
-      (tx) => void this.volume.rename(tx, from, own, to, other, 0),
+      (tx) => void this.volume.rename(tx, { parent: from, name: own }, { parent: to, name: other }),
       () => {
         done = true;
         this.#cache.drop(over);
@@ -370,7 +370,11 @@ export class ModelVolume implements AgedVolume {
         this.volume.forget(replaced.inode, 1);
       },
     );
-    if (done) await this.#run(0, (tx) => void this.volume.rename(tx, to, other, to, own, 0));
+    if (done)
+      await this.#run(
+        0,
+        (tx) => void this.volume.rename(tx, { parent: to, name: other }, { parent: to, name: own }),
+      );
   }
 
   #fileName(file: number): Uint8Array {

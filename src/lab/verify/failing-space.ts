@@ -59,6 +59,7 @@ export class FailingSpace implements FreeSpace {
     return this.#space.freeRunLength(block, most);
   }
 
+  // biome-ignore lint/complexity/useMaxParams: what policies call, in their innermost loops.
   findRun(from: number, limit: number, minimum: number, length: number, patience?: number): Run | undefined {
     this.#count();
     return this.#space.findRun(from, limit, minimum, length, patience);

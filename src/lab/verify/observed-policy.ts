@@ -38,6 +38,22 @@ const WHY_NOT_THROW: Partial<Record<RuleName, string>> = {
 
 type Hook = (...values: unknown[]) => unknown;
 
+/** What is called, on what, with what. */
+interface HookCall {
+  readonly hook: Hook;
+  readonly receiver: unknown;
+  readonly values: unknown[];
+}
+
+/** What a call is for, in words, and what it breaks if it throws. */
+interface Question {
+  readonly asked: string;
+  /** What the space throws comes through, so that the policy is asked again; by default not. */
+  readonly isAskedAgain?: boolean;
+  /** By default that nothing is thrown. */
+  readonly rule?: RuleName;
+}
+
 export class ObservedPolicy {
   readonly #gate = new SpaceGate();
   readonly #observer: HookObserver;
@@ -57,7 +73,15 @@ export class ObservedPolicy {
     this.#observer = observer;
     const view = new SpaceView(space, this.#gate);
     const create = definition.create as unknown as Hook;
-    const policy = this.#call('create', create, definition, [view, options], 'a policy', true, 'creates');
+    const policy = this.#call(
+      'create',
+      { hook: create, receiver: definition, values: [view, options] },
+      {
+        asked: 'a policy',
+        isAskedAgain: true,
+        rule: 'creates',
+      },
+    );
     if (typeof policy !== 'object' || policy === null) {
       throw broken('creates', 'a policy', describeValue(policy), 'it is no object with an allocate function');
     }
@@ -68,7 +92,7 @@ export class ObservedPolicy {
   /** The policy's answer, judged by the model. @throws RuleBroken; what the space throws */
   allocate(want: AllocationRequest, model: SpaceModel): Run | undefined {
     const asked = requestText(want);
-    const answer = this.#callHook('allocate', [{ ...want }], asked, true);
+    const answer = this.#callHook('allocate', [{ ...want }], { asked, isAskedAgain: true });
     if (answer === undefined) {
       const missed = model.findRun(want.minimum);
       if (missed === undefined) return undefined;
@@ -82,23 +106,23 @@ export class ObservedPolicy {
   }
 
   taken(run: Run, want: AllocationRequest): void {
-    this.#callHook('taken', [{ ...run }, { ...want }], `taken(${runText(run)})`);
+    this.#callHook('taken', [{ ...run }, { ...want }], { asked: `taken(${runText(run)})` });
   }
 
   release(run: Run): void {
-    this.#callHook('release', [{ ...run }], `release(${runText(run)})`);
+    this.#callHook('release', [{ ...run }], { asked: `release(${runText(run)})` });
   }
 
   forgetInode(inode: number): void {
-    this.#callHook('forgetInode', [inode], `forgetInode(${inode})`);
+    this.#callHook('forgetInode', [inode], { asked: `forgetInode(${inode})` });
   }
 
   /** Its own index, and its figures. @throws RuleBroken */
   examine(): void {
     const asked = 'whether its own index is right';
-    this.#callHook('checkInvariants', [], asked, false, 'own-index');
+    this.#callHook('checkInvariants', [], { asked, rule: 'own-index' });
     if (!this.#hooks.has('stats')) return;
-    const stats = this.#callHook('stats', [], 'its figures');
+    const stats = this.#callHook('stats', [], { asked: 'its figures' });
     let figures: ReturnType<typeof figuresOf>;
     try {
       figures = figuresOf(stats);
@@ -131,26 +155,16 @@ export class ObservedPolicy {
     }
   }
 
-  #callHook(
-    name: ObservedHook,
-    values: unknown[],
-    asked: string,
-    isAskedAgain = false,
-    rule: RuleName = 'throws',
-  ): unknown {
+  #callHook(name: ObservedHook, values: unknown[], question: Question): unknown {
     const hook = this.#hooks.get(name);
     if (hook === undefined) return undefined;
-    return this.#call(name, hook, this.#policy, values, asked, isAskedAgain, rule);
+    return this.#call(name, { hook, receiver: this.#policy, values }, question);
   }
 
   #call(
     name: ObservedHook,
-    hook: Hook,
-    receiver: unknown,
-    values: unknown[],
-    asked: string,
-    isAskedAgain: boolean,
-    rule: RuleName = 'throws',
+    { hook, receiver, values }: HookCall,
+    { asked, isAskedAgain = false, rule = 'throws' }: Question,
   ): unknown {
     const gate = this.#gate;
     gate.enter();

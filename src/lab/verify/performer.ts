@@ -68,15 +68,18 @@ export function performHistory(
   history: History,
   observer: HistoryObserver = UNOBSERVED,
 ): Performed {
-  const { answers, ...first } = performOnce(definition, history, observer, 'as they come');
+  const { answers, ...first } = performOnce(definition, history, observer, { questions: 'as they come' });
   if (!history.askedAgain || first.broken !== undefined) return { ...first, varies: false };
-  const second = performOnce(definition, history, observer, 'as they come');
+  const second = performOnce(definition, history, observer, { questions: 'as they come' });
   if (!sameAnswers(answers, second.answers)) return { ...first, varies: true };
-  const { answers: _, ...failing } = performOnce(definition, history, observer, 'fail once', answers);
+  const { answers: _, ...failing } = performOnce(definition, history, observer, {
+    questions: 'fail once',
+    expected: answers,
+  });
   const calls = first.calls + second.calls + failing.calls;
   // Chance may give the same answers twice, and others now.
   for (let again = 0; failing.broken?.rule === 'asked-again' && again < MOST_REPEATS; again++) {
-    const other = performOnce(definition, history, observer, 'as they come');
+    const other = performOnce(definition, history, observer, { questions: 'as they come' });
     if (!sameAnswers(answers, other.answers)) return { ...first, calls, varies: true };
   }
   return { ...failing, calls, varies: false };
@@ -86,12 +89,17 @@ interface Once extends Omit<Performed, 'varies'> {
   readonly answers: readonly (Run | undefined)[];
 }
 
+interface Performing {
+  readonly questions: 'as they come' | 'fail once';
+  /** The answers of a performance before. */
+  readonly expected?: readonly (Run | undefined)[];
+}
+
 function performOnce(
   definition: AllocatorDefinition,
   { shape, operations, askedAgain }: History,
   observer: HistoryObserver,
-  questions: 'as they come' | 'fail once',
-  expected?: readonly (Run | undefined)[],
+  { questions, expected }: Performing,
 ): Once {
   const performer = new Performer(definition, shape, observer, {
     forgetful: askedAgain,

@@ -81,6 +81,7 @@ function dots({ plot }: Charts, points: readonly WritePoint[], color: string) {
   return plot.dot([...points], {
     x: 'written',
     y: 'offset',
+    // biome-ignore lint/complexity/useMaxParams: Plot calls it so.
     render: (index, _scales, values, _dimensions, { document }) => {
       const path = document.createElementNS('http://www.w3.org/2000/svg', 'path');
       const [xs, ys] = [values.x ?? [], values.y ?? []];
