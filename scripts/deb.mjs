@@ -81,7 +81,8 @@ try {
   run(process.execPath, [QUARRY, 'install', ...places, '--node', '/usr/bin/node']);
   // dpkg keeps the list of files.
   rmSync(join(root, 'usr/share/quarryfs/installed'));
-  run('chmod', ['-R', 'u=rwX,go=rX', root]);
+  mkdirSync(join(root, 'usr/share/doc/quarryfs'), { recursive: true });
+  cpSync(join(ROOT, 'LICENSE'), join(root, 'usr/share/doc/quarryfs/copyright'));
   const { version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
   const architecture = run('dpkg', ['--print-architecture']);
   const kilobytes = Number.parseInt(run('du', ['-sk', root]), 10);
@@ -89,6 +90,7 @@ try {
   writeFileSync(join(root, 'DEBIAN/control'), control(version, architecture, kilobytes));
   for (const name of ['postinst', 'postrm']) writeFileSync(join(root, 'DEBIAN', name), TELL, { mode: 0o755 });
   const file = join(directory, `quarryfs_${version}_${architecture}.deb`);
+  run('chmod', ['-R', 'u=rwX,go=rX', root]);
   run('dpkg-deb', ['--root-owner-group', '--build', root, file]);
   console.log(file);
 } finally {

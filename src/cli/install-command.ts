@@ -3,8 +3,9 @@
  * `fsck -A`, `man`, completions, udev, file(1) and systemd know volumes of Quarry; and
  * `--uninstall`, which takes just that away.
  */
-import { realpathSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { lstatSync, realpathSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { isRoot } from '../common/permissions.ts';
 import { printable } from '../common/printable.ts';
 import { codeOf } from '../common/thrown.ts';
 import { plural } from '../common/words.ts';
@@ -40,6 +41,9 @@ interface Place {
 function placeOf(options: OptionValues): Place {
   const folder = (name: string, text: string) => {
     if (!text.startsWith('/')) throw new UsageError(`--${name} ${text} is not an absolute path`);
+    // In rules of udev and units of systemd these mean something, or end a word.
+    if (name === 'prefix' && !/^[\w./+~@-]*$/.test(text))
+      throw new UsageError(`--prefix ${printable(text)}: only letters, digits and ./+~@-_ may be in it`);
     return text.replace(/\/+$/, '');
   };
   return {
@@ -60,10 +64,49 @@ async function commandWords(): Promise<(CommandWords | CommandFamily)[]> {
   );
 }
 
+/** What `npm link` has put in a place leads here already, and stays. */
+function withoutLinkToUs(root: string, files: readonly SystemFile[]): SystemFile[] {
+  return files.filter(({ path }) => {
+    const place = join(root, path);
+    const isLink = lstatSync(place, { throwIfNoEntry: false })?.isSymbolicLink() === true;
+    return !isLink || !leadsTo(place, realpathSync(programPath()));
+  });
+}
+
+function leadsTo(link: string, program: string): boolean {
+  try {
+    return realpathSync(link) === program;
+  } catch {
+    return false;
+  }
+}
+
 async function filesFor(prefix: string, options: OptionValues): Promise<SystemFile[]> {
   const folder = optionText(options, 'program') ?? dirname(realpathSync(programPath()));
   const node = optionText(options, 'node') ?? realpathSync(process.execPath);
   return systemFiles(prefix, { node, folder }, { version: packageVersion(), commands: await commandWords() });
+}
+
+/** Whether nobody but root may change what is at a path, or put something else there. */
+function isRoots(path: string): boolean {
+  for (let at = path; ; at = dirname(at)) {
+    const { uid, mode } = lstatSync(at);
+    const isSticky = (mode & 0o1000) !== 0;
+    if (uid !== 0 || ((mode & 0o022) !== 0 && !isSticky)) return false;
+    if (at === '/') return true;
+  }
+}
+
+/** What root runs at boot, and at each new device, must not be another user's to change. */
+function requireRoots(place: Place, options: OptionValues): void {
+  const isOfSystem = place.root === '/' && /^\/usr(\/local)?$/.test(place.prefix);
+  if (!isOfSystem || !isRoot() || optionGiven(options, 'force')) return;
+  const paths = [dirname(realpathSync(programPath())), realpathSync(process.execPath)];
+  const loose = paths.find((path) => !isRoots(path));
+  if (loose !== undefined)
+    throw new CommandError(
+      `${printable(loose)} can be changed by others than root, who would run it: install the package, or --force`,
+    );
 }
 
 function asCommandError(thrown: unknown): unknown {
@@ -82,7 +125,8 @@ async function run(_: readonly string[], options: OptionValues, terminal: Termin
       else terminal.out(`${plural(takeAway(root, prefix), 'file')} taken away\n`);
       return 0;
     }
-    const files = await filesFor(prefix, options);
+    requireRoots({ prefix, root }, options);
+    const files = withoutLinkToUs(root, await filesFor(prefix, options));
     if (dryRun) {
       requireFree(root, prefix, files);
       for (const { path, mode } of files) terminal.out(`${mode.toString(8)} ${path}\n`);
@@ -103,6 +147,7 @@ export const installCommand: CommandDefinition = {
   options: [
     { flags: '--uninstall', text: 'take away what was installed' },
     { flags: '--prefix <folder>', text: `/usr, or a folder of your own (${DEFAULT_PREFIX})` },
+    { flags: '--force', text: 'also where the program, or Node, is in a folder that others may change' },
     { flags: '--dry-run', text: 'only say which files that would be' },
     { flags: '--root <folder>', text: 'put it together in this folder, for a package', hidden: true },
     { flags: '--program <folder>', text: 'where main.js will be', hidden: true },

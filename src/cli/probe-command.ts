@@ -30,7 +30,9 @@ function safe(text: string): string {
 
 /** The properties of a volume, by their names in udev's database. */
 export function udevProperties(label: string, uuid: string, version: number): Record<string, string> {
-  const names = label === '' ? {} : { ID_FS_LABEL: safe(label), ID_FS_LABEL_ENC: encodedForUdev(label) };
+  // No link may lead out of its folder by its name.
+  const isName = !/^\.{0,2}$/.test(label);
+  const names = isName ? { ID_FS_LABEL: safe(label), ID_FS_LABEL_ENC: encodedForUdev(label) } : {};
   return {
     ID_FS_TYPE: 'quarry',
     ID_FS_USAGE: 'filesystem',

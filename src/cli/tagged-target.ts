@@ -22,9 +22,16 @@ function tagOf(name: string): Tag | undefined {
   return found[1] === 'LABEL' ? { kind: 'label', value } : { kind: 'uuid', value: value.toLowerCase() };
 }
 
+/** Those that nothing was made of: a path of a multipath device, or a half of a RAID, is not it. */
 function blockDevices(): string[] {
+  return namesIn('/sys/class/block')
+    .filter((name) => namesIn(join('/sys/class/block', name, 'holders')).length === 0)
+    .map((name) => join('/dev', name.replaceAll('!', '/')));
+}
+
+function namesIn(directory: string): string[] {
   try {
-    return readdirSync('/sys/class/block').map((name) => join('/dev', name.replaceAll('!', '/')));
+    return readdirSync(directory);
   } catch {
     return [];
   }

@@ -22,6 +22,7 @@ import type { SystemFile } from './system-files.ts';
 
 const LIST = 'share/quarryfs/installed';
 const LIST_MODE = 0o644;
+const FOLDER_MODE = 0o755;
 
 /** What stands in the way of an installation, or of its end. */
 export class InstallationError extends Error {
@@ -44,11 +45,18 @@ export function installedFiles(root: string, prefix: string): string[] {
 
 /** A file appears whole or not at all. */
 function place(path: string, { mode, text }: Pick<SystemFile, 'mode' | 'text'>): void {
-  mkdirSync(dirname(path), { recursive: true });
+  makeFolder(dirname(path));
   const passing = `${path}.quarry-new`;
   writeFileSync(passing, text);
   chmodSync(passing, mode);
   renameSync(passing, path);
+}
+
+/** Everybody may go into what is made, whatever the umask. */
+function makeFolder(path: string): void {
+  const first = mkdirSync(path, { recursive: true });
+  if (first === undefined) return;
+  for (let at = path; at.length >= first.length; at = dirname(at)) chmodSync(at, FOLDER_MODE);
 }
 
 function isThere(path: string): boolean {

@@ -107,6 +107,12 @@ ACTION=="remove", GOTO="quarry_end"
 SUBSYSTEM!="block", GOTO="quarry_end"
 ENV{ID_FS_TYPE}=="?*", GOTO="quarry_end"
 ENV{ID_PART_TABLE_TYPE}=="?*", GOTO="quarry_end"
+# What must not be opened, or would make whoever reads it wait.
+ENV{UDEV_DISABLE_PERSISTENT_STORAGE_RULES_FLAG}=="1", GOTO="quarry_end"
+ENV{DM_UDEV_DISABLE_OTHER_RULES_FLAG}=="1", GOTO="quarry_end"
+ENV{DM_SUSPENDED}=="1", GOTO="quarry_end"
+ENV{SYSTEMD_READY}=="0", GOTO="quarry_end"
+KERNEL=="fd*|mtd*|sr*|nbd*|zram*|ram*|mmcblk[0-9]*boot[0-9]", GOTO="quarry_end"
 
 IMPORT{program}=="${probe} $devnode"
 ENV{ID_FS_TYPE}!="quarry", GOTO="quarry_end"

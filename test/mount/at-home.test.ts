@@ -18,7 +18,7 @@ function installed(folder: string): string {
       mount -t overlay none -o "lowerdir=$at,upperdir=$up/upper,workdir=$up/work" "$at"
     done
     rm -f /sbin/*quarry* /usr/local/bin/quarry; export PATH="/usr/local/bin:/usr/sbin:$PATH"
-    '${process.execPath}' '${QUARRY}' install > /dev/null`;
+    '${process.execPath}' '${QUARRY}' install --force > /dev/null`;
 }
 
 describeQuarry('after quarry install', () => {

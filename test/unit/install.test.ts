@@ -2,11 +2,14 @@
 import { execFileSync } from 'node:child_process';
 import {
   existsSync,
+  lstatSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
   rmSync,
+  statSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -98,6 +101,27 @@ describe('files', () => {
     expect(text).toContain("exec '/usr/bin/node' '/usr/lib/q/fsck-alias.js' \"$@\"");
   });
 
+  test('can be read by everybody, whatever the umask, and a link of npm to us stays', async () => {
+    const umask = process.umask(0o077);
+    try {
+      mkdirSync(join(root, 'usr/local/bin'), { recursive: true });
+      symlinkSync(join(import.meta.dirname, '../../src/cli/main.ts'), join(root, 'usr/local/bin/quarry'));
+      expect(await quarry('install', '--root', root)).toBe(0);
+    } finally {
+      process.umask(umask);
+    }
+    expect(statSync(join(root, 'etc/udev/rules.d')).mode & 0o777).toBe(0o755);
+    expect(statSync(join(root, 'usr/local/share/man/man8')).mode & 0o777).toBe(0o755);
+    expect(lstatSync(join(root, 'usr/local/bin/quarry')).isSymbolicLink()).toBe(true);
+    expect(await quarry('install', '--root', root, '--uninstall')).toBe(0);
+    expect(lstatSync(join(root, 'usr/local/bin/quarry')).isSymbolicLink()).toBe(true);
+  });
+
+  test.each(["/opt/it's", '/opt/a b', '/opt/%h'])('the prefix %s is refused', async (prefix) => {
+    expect(await quarry('install', '--prefix', prefix)).toBe(2);
+    expect(said.err).toMatch(/^quarry: --prefix .*\n$/);
+  });
+
   test('a prefix has to be a path from the root', async () => {
     expect(await quarry('install', '--prefix', 'here')).toBe(2);
     expect(said.err).toBe('quarry: --prefix here is not an absolute path\n');
@@ -150,7 +174,8 @@ describe('for udev', () => {
   });
 
   test('no label, no line of one; and no line breaks out of a value', () => {
-    expect(Object.keys(udevProperties('', 'id', 3))).not.toContain('ID_FS_LABEL');
+    for (const label of ['', '.', '..'])
+      expect(Object.keys(udevProperties(label, 'id', 3))).not.toContain('ID_FS_LABEL_ENC');
     const values = Object.values(udevProperties('a\nID_FS_TYPE=ext4 ', 'id', 3));
     expect(values.some((value) => /[\n ]/.test(value))).toBe(false);
   });
