@@ -111,8 +111,8 @@ const MOVES: Mutation[] = [
     'a file from which a range is taken out becomes shorter before what follows has moved',
     'rule-18-0',
     'data/shifting',
-    'await inSteps(context, this.#first + this.#blocks,',
-    'await resizeLocked(context, request.inode, size - request.lengthBytes); await inSteps(context, this.#first + this.#blocks,',
+    'await inSteps(context, behind,',
+    'await resizeLocked(context, request.inode, size - request.lengthBytes); await inSteps(context, behind,',
   ),
 ];
 

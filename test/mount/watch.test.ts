@@ -176,7 +176,7 @@ describeQuarry('watching a mount', () => {
     await until('some figures', 30_000, () => started.figures.length > 0);
     volume.daemon?.kill('SIGKILL');
     expect(await started.end()).toBe(1);
-    expect(started.err).toMatch(/^quarry: the daemon of [^\n]+ is gone\n$/);
+    expect(started.err).toMatch(/^\{"error":"the daemon of [^\n]+ is gone"\}\n$/);
   });
 
   test('a signal ends it in order, and the terminal is as it was', async () => {
