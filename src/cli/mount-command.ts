@@ -250,9 +250,8 @@ async function run(args: readonly string[], options: OptionValues, terminal: Ter
   if (!request.foreground) return mountInBackground(args, options, terminal);
   const plan = await planMount(request);
   const { serveMount } = await import('./serve-mount.ts');
-  const log = foregroundLog();
-  return serveMount(plan, log, () => {
-    log.line(`${plan.target.path} is mounted on ${plan.directory}; Ctrl-C unmounts`);
+  return serveMount(plan, foregroundLog(), () => {
+    say(terminal, `${plan.target.path} is mounted on ${plan.directory}; Ctrl-C unmounts`);
     tellServiceManager();
   });
 }
