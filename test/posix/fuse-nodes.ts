@@ -6,6 +6,7 @@
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { expect } from 'vitest';
+import { codeOf } from '../../src/common/thrown.ts';
 import type { SetMode } from '../../src/fs/base/filesystem.ts';
 import { Opcode } from '../../src/fuse/abi.ts';
 import { Session } from '../../src/fuse/session.ts';
@@ -300,7 +301,19 @@ export class FuseNodes implements Nodes {
   }
 
   /** By the request with the short answer, and by the other one, in turn. */
-  async copy({ source, target, from, to, lengthBytes }: NodeCopy, user: User): Promise<number> {
+  async copy(copy: NodeCopy, user: User): Promise<number> {
+    try {
+      return await this.#copyHere(copy, user);
+    } catch (thrown) {
+      if (codeOf(thrown) !== 'EOPNOTSUPP') throw thrown;
+      // As the kernel does what is left to it.
+      const data = await this.read(copy.source, copy.from, copy.lengthBytes);
+      await this.write(copy.target, copy.to, data, user.uid !== 0);
+      return data.length;
+    }
+  }
+
+  async #copyHere({ source, target, from, to, lengthBytes }: NodeCopy, user: User): Promise<number> {
     const body = u64(0, from, target, 0, to, lengthBytes, 0);
     this.#copies++;
     if (this.#copies % 2 === 0)

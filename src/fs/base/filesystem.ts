@@ -316,6 +316,11 @@ export interface SeekAnswer {
 
 /** Bytes of a file that those of another one, or of the same elsewhere, become. */
 export interface CopyRequest extends Claimant {
+  /**
+   * Whole files without holes that are no longer than this are left to whoever asks: EOPNOTSUPP.
+   * Default: none.
+   */
+  readonly leavesBytes?: number;
   readonly from: number;
   readonly fromBytes: number;
   readonly to: number;

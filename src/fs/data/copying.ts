@@ -18,7 +18,7 @@ import { MAX_FILE_BYTES } from '../format/format.ts';
 import { requireWritable } from '../inodes/file-flags.ts';
 import { transact } from '../transaction/operation-runner.ts';
 import type { Transaction } from '../transaction/transaction.ts';
-import { requireRegular, sizeOf } from '../tree/inode.ts';
+import { blocksOf, type InodeRef, isInline, requireRegular, sizeOf } from '../tree/inode.ts';
 import { fallocate } from './fallocate.ts';
 import { readFile } from './file-reader.ts';
 import { resizeLocked, withWholeFile } from './file-resizer.ts';
@@ -172,8 +172,17 @@ function sizeNow(context: WriteContext, inode: number): Promise<number> {
   return transact(context, (tx) => sizeOf(context.table.get(tx, inode)));
 }
 
+/** Nothing of it is a hole, as far as is recorded. */
+function isSolid(inode: InodeRef, sizeBytes: number, blockBytes: number): boolean {
+  return isInline(inode) || blocksOf(inode) * blockBytes >= sizeBytes;
+}
+
 /** Bytes that the source has from there on, as far as they are asked for. */
-function look({ table, early, lost }: WriteContext, tx: Transaction, request: CopyRequest): number {
+function look(
+  { table, early, lost, blockBytes }: WriteContext,
+  tx: Transaction,
+  request: CopyRequest,
+): number {
   const { from, fromBytes, to, toBytes, lengthBytes } = request;
   const source = table.get(tx, from);
   requireRegular(source);
@@ -185,12 +194,15 @@ function look({ table, early, lost }: WriteContext, tx: Transaction, request: Co
   const length = Math.max(0, Math.min(lengthBytes, size - fromBytes));
   if (from === to && fromBytes < toBytes + length && toBytes < fromBytes + length) throw fsError('EINVAL');
   if (length > 0 && toBytes >= MAX_FILE_BYTES) throw fsError('EFBIG');
+  const isLeft = length > 0 && length === size && length <= (request.leavesBytes ?? 0);
+  if (isLeft && isSolid(source, size, blockBytes)) throw fsError('EOPNOTSUPP');
   return Math.min(length, MAX_FILE_BYTES - toBytes);
 }
 
 /**
  * @returns how many bytes were copied: 0 at the end of the source
- * @throws FsError EINVAL, EISDIR, EFBIG, ENOSPC, EROFS, EIO; EPERM by the flags of the target
+ * @throws FsError EINVAL, EISDIR, EFBIG, ENOSPC, EROFS, EIO; EPERM by the flags of the target;
+ * EOPNOTSUPP for what is left to the caller
  */
 export async function copyRange(context: WriteContext, request: CopyRequest): Promise<number> {
   const { fromBytes, toBytes, lengthBytes } = request;

@@ -6,6 +6,7 @@ import type {
   FallocateRequest,
   SeekTarget,
 } from '../../fs/base/filesystem.ts';
+import { LEFT_COPY_BYTES } from '../limits.ts';
 
 class FallocateArguments implements FallocateRequest {
   readonly #asker: Claimant;
@@ -28,6 +29,7 @@ class FallocateArguments implements FallocateRequest {
 
 class CopyArguments implements CopyRequest {
   readonly #asker: Claimant;
+  readonly leavesBytes = LEFT_COPY_BYTES;
   from = 0;
   fromBytes = 0;
   to = 0;
