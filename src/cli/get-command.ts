@@ -28,8 +28,8 @@ export const getCommand: CommandDefinition = {
   name: 'get',
   summary: 'copy a file or directory out of a volume that is not mounted',
   arguments: [
-    { name: 'place', text: 'IMAGE:PATH; a directory with all that is in it' },
-    { name: 'target', text: 'file or directory, - for standard output (default: here)', optional: true },
+    { name: 'source', text: 'IMAGE:PATH; a directory with all that is in it' },
+    { name: 'place', text: 'file or directory, - for standard output (default: here)', optional: true },
   ],
   options: [],
   notes: `Modes, times, extended attributes, links of both kinds and holes are kept, and owners where root copies.`,

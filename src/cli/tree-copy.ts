@@ -21,6 +21,9 @@ export interface TreeCopyOptions {
 /** Codes of an attribute that the target's filesystem, or its user, may not have. */
 const NOT_KEPT = new Set(['EOPNOTSUPP', 'ENOTSUP', 'EPERM', 'EACCES', 'E2BIG', 'ERANGE']);
 
+/** What makes room for another: of a device, FIFO or socket others are users. */
+const REPLACED: ReadonlySet<number> = new Set([FileType.regular, FileType.symlink]);
+
 interface Step {
   readonly from: Buffer;
   readonly to: Buffer;
@@ -88,6 +91,7 @@ export class TreeCopy {
       const is = isDirectory ? 'a directory' : 'no directory';
       throw new CommandError(`${to} is there already, and is ${is}`);
     }
+    if (!isDirectory && !REPLACED.has(type)) throw new CommandError(`${to} is there already, and is no file`);
     if (!isDirectory) await this.#target.remove(to);
     return isDirectory;
   }

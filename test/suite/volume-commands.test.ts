@@ -165,6 +165,21 @@ describe('get and put', () => {
     expect(await refusal('get', `${image}:/none`, file('x'))).toBe('/v.img:/none: no such file or directory');
   });
 
+  test('never in place of a device, FIFO or socket', async () => {
+    await fresh();
+    await quarry(['put', '-', `${image}:/x`], 'content');
+    execFileSync('mkfifo', [file('pipe')]);
+    if (isRoot) execFileSync('mknod', [file('null'), 'c', '1', '3']);
+    for (const name of isRoot ? ['pipe', 'null'] : ['pipe']) {
+      const before = lstatSync(file(name));
+      expect(await refusal('get', `${image}:/x`, file(name))).toBe(
+        `/${name} is there already, and is no file`,
+      );
+      expect(lstatSync(file(name))).toMatchObject({ ino: before.ino, mode: before.mode });
+    }
+    expect(await quarry(['get', `${image}:/x`, file('LABEL=x')])).toMatchObject({ status: 0 });
+  });
+
   test('by standard input and output', async () => {
     await fresh();
     const binary = String.fromCharCode(...Array.from({ length: 5000 }, (_, index) => index % 256));
