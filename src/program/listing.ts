@@ -43,13 +43,14 @@ export async function nextEntries(
   });
 }
 
-/** All names in a directory, as they were while it was read. */
+/** All names in a directory, as they were while it was read. @param follow a link at the end */
 export async function allEntries(
   session: ProgramSession,
   site: CallSite,
   path: Uint8Array,
+  follow = true,
 ): Promise<ListedName[]> {
-  const inode = await session.hold(site, (tx) => session.walk.inodeAt(tx, path, true));
+  const inode = await session.hold(site, (tx) => session.walk.inodeAt(tx, path, follow));
   try {
     const all: ListedName[] = [];
     for (let at = BEHIND_DOTS; ; ) {

@@ -306,6 +306,33 @@ describe('what is looked at', () => {
     expect(await refusal('rm', '-r', image)).toMatch(/is the root of the volume/);
   });
 
+  test('rm leaves what a link leads to, and what has no name of its own', async () => {
+    await said('mkdir', `${image}:/a`);
+    const volume = await openVolume(image);
+    await volume.symlink('d', '/to-d');
+    await volume.symlink('/', '/to-root');
+    for (const [path, code] of [
+      ['/to-d/', 'ENOTDIR'],
+      ['/to-d//', 'ENOTDIR'],
+      ['/to-root/', 'ENOTDIR'],
+      ['/.', 'EINVAL'],
+      ['/d/.', 'EINVAL'],
+      ['/a/..', 'EINVAL'],
+      ['/a/../', 'EINVAL'],
+      ['/', 'EBUSY'],
+      ['//', 'EBUSY'],
+    ] as const)
+      await expect(volume.rm(path, { recursive: true, force: true })).rejects.toMatchObject({ code });
+    await volume.close();
+    expect(await refusal('rm', '-r', `${image}:/to-d/`)).toBe('/v.img:/to-d/: not a directory');
+    for (const path of ['/.', '/a/..', '/d/./'])
+      expect(await refusal('rm', '-rf', `${image}:${path}`)).toBe(
+        `/v.img:${path}: refusing to remove '.' or '..'`,
+      );
+    await said('rm', '-r', `${image}:/d/sub/`, `${image}:/to-d`);
+    expect(await said('find', image)).toBe('/\n/a\n/d\n/d/file\n/d/link\n/d/run\n/to-root\n');
+  });
+
   test('reading changes nothing, and a volume in use is refused', async () => {
     const before = readFileSync(image);
     await said('ls', '-lR', image);
