@@ -21,7 +21,7 @@ import { CommandError, UsageError } from './failure.ts';
 import { LocalTree } from './local-tree.ts';
 import type { VolumePlan } from './making.ts';
 import { TreeCopy } from './tree-copy.ts';
-import type { ContentPiece, TargetTree, TreeAttribute, TreeNode } from './tree-sides.ts';
+import type { ContentPiece, TargetTree, TreeNode } from './tree-sides.ts';
 import { placeError } from './volume-path.ts';
 import { VolumeTree } from './volume-tree.ts';
 
@@ -82,8 +82,10 @@ class HashedTree implements TargetTree {
     this.#take('directory', path);
   }
 
-  async makeFile(path: Buffer, sizeBytes: number, pieces: AsyncIterable<ContentPiece>): Promise<void> {
-    this.#take('file', path, sizeBytes);
+  async identityAt(): Promise<undefined> {}
+
+  async makeFile(path: Buffer, pieces: AsyncIterable<ContentPiece>): Promise<void> {
+    this.#take('file', path);
     for await (const { offset, bytes } of pieces) this.#take(offset, bytes);
   }
 
@@ -101,12 +103,20 @@ class HashedTree implements TargetTree {
 
   async remove(): Promise<void> {}
 
-  async setAttribute(_path: Buffer, [name, value]: TreeAttribute): Promise<void> {
+  async move(_from: Buffer, to: Buffer): Promise<void> {
+    this.#take('moved', to);
+  }
+
+  async setOwner(_path: Buffer, { uid, gid }: TreeNode): Promise<void> {
+    this.#take('owner', uid, gid);
+  }
+
+  async setAttribute(_path: Buffer, name: string, value: Uint8Array): Promise<void> {
     this.#take('attribute', name, value);
   }
 
-  async setOwnerAndMode(_path: Buffer, { uid, gid, mode }: TreeNode): Promise<void> {
-    this.#take('owner', uid, gid, mode);
+  async setMode(_path: Buffer, { mode }: TreeNode): Promise<void> {
+    this.#take('mode', mode);
   }
 
   async setTimes(_path: Buffer, { modifyNs }: TreeNode): Promise<void> {

@@ -4,6 +4,7 @@ import {
   lstatSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   readlinkSync,
   rmSync,
@@ -15,6 +16,7 @@ import { chmod, link, open, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeEach, describe, expect, test } from 'vitest';
+import { LocalTree } from '../../src/cli/local-tree.ts';
 import { runCommandLine } from '../../src/cli/program.ts';
 import { addon } from '../../src/native.ts';
 import { check, openVolume } from '../../src/quarryfs.ts';
@@ -163,6 +165,101 @@ describe('get and put', () => {
       '/other/one is there already, and is a directory',
     );
     expect(await refusal('get', `${image}:/none`, file('x'))).toBe('/v.img:/none: no such file or directory');
+  });
+
+  test('what is there stays until the new one is whole', async () => {
+    await fresh();
+    const long = 'n'.repeat(255);
+    await quarry(['put', '-', `${image}:/${long}`], 'old');
+    await quarry(['put', '-', `${image}:/${long}`], 'new');
+    expect(await said('cat', `${image}:/${long}`)).toBe('new');
+    writeFileSync(file('large'), Buffer.alloc(60_000_000, 1));
+    expect(await refusal('put', file('large'), `${image}:/${long}`)).toBe(
+      `/v.img:/${long}: no space left on device`,
+    );
+    const input = 'x'.repeat(60_000_000);
+    expect(await quarry(['put', '-', `${image}:/${long}`], input)).toMatchObject({ status: 1 });
+    expect(await said('cat', `${image}:/${long}`)).toBe('new');
+    expect(await said('ls', image)).toBe(`${long}\n`);
+    writeFileSync(file('one'), 'small');
+    await said('put', file('one'), `${image}:/${long}`);
+    expect(await said('cat', `${image}:/${long}`)).toBe('small');
+    await said('get', `${image}:/${long}`, file(long));
+    await said('get', `${image}:/${long}`, file(long));
+    expect(readFileSync(file(long), 'utf8')).toBe('small');
+    const volume = await openVolume(image);
+    await volume.symlink('elsewhere', '/link');
+    await volume.close();
+    writeFileSync(file('.quarry-0'), 'of another');
+    await said('get', `${image}:/link`, file('one'));
+    expect(readlinkSync(file('one'))).toBe('elsewhere');
+    expect(readFileSync(file('.quarry-0'), 'utf8')).toBe('of another');
+    expect(readdirSync(folder).filter((name) => /quarry-[1-9]/.test(name))).toEqual([]);
+    expect(await check(image)).toMatchObject({ clean: true });
+  });
+
+  test('files with several names, named several times', async () => {
+    await fresh();
+    mkdirSync(file('d'));
+    writeFileSync(file('d/h'), 'one');
+    await link(file('d/h'), file('d/i'));
+    await said('put', file('d/h'), file('d/h'), `${image}:/`);
+    expect(await said('cat', `${image}:/h`)).toBe('one');
+    await said('put', file('d'), file('d'), `${image}:/`);
+    await said('put', file('d'), `${image}:/`);
+    expect(await said('ls', '-l', `${image}:/d`)).toMatch(/^-\S+ 2 .* h\n-\S+ 2 .* i\n$/);
+    mkdirSync(file('e'));
+    writeFileSync(file('e/h'), 'other');
+    await said('put', file('d/h'), file('e/h'), file('d/i'), `${image}:/`);
+    expect(await said('cat', `${image}:/h`, `${image}:/i`)).toBe('otherone');
+    mkdirSync(file('out'));
+    for (let times = 0; times < 2; times++) await said('get', `${image}:/d`, file('out'));
+    expect(readdirSync(file('out/d'))).toEqual(['h', 'i']);
+  });
+
+  test('files whose size says nothing, and those that change', async () => {
+    await fresh();
+    await said('put', '/proc/version', '/sys/kernel/mm/transparent_hugepage/enabled', `${image}:/`);
+    expect(await said('cat', `${image}:/version`)).toBe(readFileSync('/proc/version', 'latin1'));
+    expect(await said('cat', `${image}:/enabled`)).toBe(
+      readFileSync('/sys/kernel/mm/transparent_hugepage/enabled', 'latin1'),
+    );
+    writeFileSync(file('f'), Buffer.alloc(3 * 2 ** 20, 1));
+    const tree = new LocalTree();
+    const path = Buffer.from(file('f'));
+    const node = await tree.look(path);
+    let end = 0;
+    for await (const { offset, bytes } of tree.contents(path, node)) {
+      end = offset + bytes.length;
+      truncateSync(file('f'), 1_500_000);
+    }
+    expect(end).toBe(1_500_000);
+    rmSync(file('f'));
+    execFileSync('mkfifo', [file('f')]);
+    await expect(tree.contents(path, node)[Symbol.asyncIterator]().next()).rejects.toThrow(/another file/);
+    rmSync(file('f'));
+    symlinkSync('/etc/passwd', file('f'));
+    await expect(tree.contents(path, node)[Symbol.asyncIterator]().next()).rejects.toThrow(/ELOOP/);
+  });
+
+  test.skipIf(!addon)('attributes that cannot be kept are told, and end nothing', async () => {
+    await fresh();
+    mkdirSync(file('d'));
+    writeFileSync(file('d/a'), 'a');
+    writeFileSync(file('d/b'), 'b');
+    execFileSync('python3', [
+      '-c',
+      `import os,sys; os.setxattr(sys.argv[1], b'user.\\xff', b'v'); os.setxattr(sys.argv[1], b'user.k', b'v')`,
+      file('d/a'),
+    ]);
+    await chmod(file('d/a'), 0o444);
+    const { status, err } = await quarry(['put', file('d'), `${image}:/`]);
+    expect(status).toBe(1);
+    expect(err).toMatch(/^quarry: not kept: \/d\/a: attribute user\.\S+ \(ENODATA\)\n$/);
+    expect(await said('ls', '-l', `${image}:/d`)).toMatch(/^-r--r--r-- .* a\n-\S+ .* b\n$/);
+    const volume = await openVolume(image);
+    expect(await volume.getxattr('/d/a', 'user.k')).toEqual(Buffer.from('v'));
+    await volume.close();
   });
 
   test('never in place of a device, FIFO or socket', async () => {
