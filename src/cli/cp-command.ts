@@ -34,14 +34,17 @@ async function run(args: readonly string[], _options: OptionValues, terminal: Te
   const paths = sources.map(({ path }) => path);
   const copyFrom = (source: VolumeTree) =>
     withVolume(target.image, false, (volume) =>
-      copyAll({ source, paths, target: new VolumeTree(volume, true), place: target.path }, terminal),
+      copyAll(
+        { source, paths, target: new VolumeTree(volume, true), place: target.path, images: [] },
+        terminal,
+      ),
     );
   if (realPathOf(image) !== realPathOf(target.image))
     return await withVolume(image, true, (volume) => copyFrom(new VolumeTree(volume, true)));
   requireOutside(sources, target);
   return await withVolume(image, false, (volume) => {
     const tree = new VolumeTree(volume, true);
-    return copyAll({ source: tree, paths, target: tree, place: target.path }, terminal);
+    return copyAll({ source: tree, paths, target: tree, place: target.path, images: [] }, terminal);
   });
 }
 

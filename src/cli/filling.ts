@@ -18,10 +18,11 @@ import { NAME_SECRET_BYTES } from '../fs/format/name-hash.ts';
 import { pathText } from '../path-bytes.ts';
 import { openProgramVolume } from '../program/open-program.ts';
 import { CommandError, UsageError } from './failure.ts';
-import { LocalTree } from './local-tree.ts';
+import { identitiesOf, LocalTree } from './local-tree.ts';
 import type { VolumePlan } from './making.ts';
 import { TreeCopy } from './tree-copy.ts';
 import type { ContentPiece, TargetTree, TreeNode } from './tree-sides.ts';
+import { passedText } from './volume-copies.ts';
 import { placeError } from './volume-path.ts';
 import { VolumeTree } from './volume-tree.ts';
 
@@ -196,10 +197,14 @@ export class VolumeFilling {
   readonly #epoch: number | undefined;
   /** Attributes that the volume does not take: there are none of those that Linux has. */
   readonly lost: string[] = [];
+  /** The image itself, where it is in the directory. */
+  readonly passed: string[] = [];
+  readonly #image: string;
 
   /** @param epoch of SOURCE_DATE_EPOCH */
-  constructor(directory: Buffer, epoch: number | undefined) {
+  constructor(directory: Buffer, image: string, epoch: number | undefined) {
     this.#directory = directory;
+    this.#image = image;
     this.#epoch = epoch;
   }
 
@@ -222,7 +227,10 @@ export class VolumeFilling {
 
   async #content(epoch: number): Promise<Buffer> {
     const tree = new HashedTree();
-    const copy = new TreeCopy(new LocalTree(), tree, { adapt: notAfter(epoch) });
+    const copy = new TreeCopy(new LocalTree(), tree, {
+      images: identitiesOf([this.#image]),
+      adapt: notAfter(epoch),
+    });
     await this.#copied(copy, '');
     return tree.digest();
   }
@@ -239,6 +247,8 @@ export class VolumeFilling {
     });
     const copy = new TreeCopy(new LocalTree(), new VolumeTree(volume, true), {
       lost: (path, what) => this.lost.push(`${pathText(path)}: ${what}`),
+      images: identitiesOf([this.#image]),
+      passed: (path) => this.passed.push(passedText(path)),
       ...(exact && { adapt: notAfter(epoch), made: () => volume.sync() }),
     });
     try {

@@ -3,7 +3,7 @@
  * times to the nanosecond, where data is) is the addon's; without it, files have no attributes, and
  * stretches of zeros in a file with holes are taken for holes.
  */
-import { constants } from 'node:fs';
+import { constants, statSync } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import {
   chmod,
@@ -24,7 +24,7 @@ import { isRoot } from '../common/permissions.ts';
 import { codeOf } from '../common/thrown.ts';
 import { FILE_TYPE_MASK, FileType } from '../fs/format/format.ts';
 import { addon, native } from '../native.ts';
-import { isUtf8, pathText } from '../path-bytes.ts';
+import { isUtf8, pathText, systemPath } from '../path-bytes.ts';
 import { CommandError } from './failure.ts';
 import {
   type ContentPiece,
@@ -39,6 +39,12 @@ import {
 const SECOND = 1_000_000_000n;
 /** What is looked at for zeros without the addon. */
 const HOLE_BYTES = 4096;
+
+/** What `look` and `identityAt` say of an image; none where it is no file. */
+export function identitiesOf(images: readonly string[]): Set<string> {
+  const found = images.map((image) => statSync(systemPath(image), { bigint: true, throwIfNoEntry: false }));
+  return new Set(found.flatMap((one) => (one?.isFile() ? [`${one.dev} ${one.ino}`] : [])));
+}
 
 /** What is opened to give it an owner and a mode. */
 const HAS_HANDLE: ReadonlySet<number> = new Set([FileType.regular, FileType.directory]);

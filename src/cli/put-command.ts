@@ -41,7 +41,10 @@ async function run(args: readonly string[], _options: OptionValues, terminal: Te
     }
     const paths = sources.map((source) => pathBytes(absolutePath(source)));
     const target = new VolumeTree(volume, isRoot());
-    return await copyAll({ source: new LocalTree(), paths, target, place: place.path }, terminal);
+    return await copyAll(
+      { source: new LocalTree(), paths, target, place: place.path, images: [place.image] },
+      terminal,
+    );
   });
 }
 

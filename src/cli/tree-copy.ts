@@ -22,6 +22,10 @@ export interface TreeCopyOptions {
   readonly lost?: (path: Buffer, what: string) => void;
   /** What a source says of itself, as the target is to have it. */
   readonly adapt?: (node: TreeNode) => TreeNode;
+  /** Identities of files of the system that hold a volume which is open here. */
+  readonly images?: ReadonlySet<string>;
+  /** Told of those among the sources, which are not copied. */
+  readonly passed?: (path: Buffer) => void;
   /** Called after each name that was made. */
   readonly made?: () => Promise<void>;
 }
@@ -86,6 +90,10 @@ export class TreeCopy {
   async #take(step: Step): Promise<Step[]> {
     const { from, to } = step;
     const found = await this.#source.look(from);
+    if (this.#options.images?.has(found.identity)) {
+      this.#options.passed?.(from);
+      return [];
+    }
     const node = this.#options.adapt?.(found) ?? found;
     this.files++;
     if ((node.mode & FILE_TYPE_MASK) === FileType.directory) return this.#enter(from, to, node);
@@ -144,7 +152,11 @@ export class TreeCopy {
       const is = isDirectory ? 'a directory' : 'no directory';
       throw new CommandError(`${to} is there already, and is ${is}`);
     }
-    if (!isDirectory) requireFile(to, type);
+    if (isDirectory) return true;
+    requireFile(to, type);
+    const { images } = this.#options;
+    if (images?.has((await this.#target.identityAt(to)) ?? ''))
+      throw new CommandError(`${to} is the image itself, and is not replaced`);
     return true;
   }
 

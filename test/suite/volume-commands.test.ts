@@ -167,6 +167,27 @@ describe('get and put', () => {
     expect(await refusal('get', `${image}:/none`, file('x'))).toBe('/v.img:/none: no such file or directory');
   });
 
+  test('never the image itself', async () => {
+    await fresh();
+    writeFileSync(file('one'), '1');
+    const passed = `quarry: ${image} is the image itself; not copied\n`;
+    expect(await quarry(['put', folder, `${image}:/all`])).toEqual({ status: 0, out: '', err: passed });
+    expect(await said('ls', `${image}:/all`)).toBe('one\n');
+    await said('put', file('one'), `${image}:/v.img`);
+    const size = lstatSync(image).size;
+    for (const place of [image, folder])
+      expect(await refusal('get', `${image}:/v.img`, place)).toBe(
+        '/v.img is the image itself, and is not replaced',
+      );
+    expect(lstatSync(image).size).toBe(size);
+    expect(await said('cat', `${image}:/v.img`)).toBe('1');
+    const other = file('other.img');
+    const word = `quarry: ${other} is the image itself; not copied\n`;
+    const { status, err } = await quarry(['mkfs', '-q', '-s', '64M', other, '--from', folder]);
+    expect({ status, err }).toEqual({ status: 0, err: word });
+    expect(await said('ls', other)).toBe('one\nv.img\n');
+  });
+
   test('what is there stays until the new one is whole', async () => {
     await fresh();
     const long = 'n'.repeat(255);
