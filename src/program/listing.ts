@@ -55,7 +55,7 @@ export async function allEntries(
     const all: ListedName[] = [];
     for (let at = BEHIND_DOTS; ; ) {
       const { entries, cookie } = await nextEntries(session, site, inode, at);
-      all.push(...entries);
+      for (const entry of entries) all.push(entry);
       if (entries.length < ENTRIES_AT_ONCE) return all;
       at = cookie;
     }
@@ -91,9 +91,9 @@ export async function* walkedEntries(
       const below = joined(next.below, entry.name);
       yield { ...entry, below, directory: next.path };
       if (recursive && entry.type === FileType.directory)
-        inside.unshift({ path: joined(next.path, entry.name), below });
+        inside.push({ path: joined(next.path, entry.name), below });
     }
-    waiting.push(...inside);
+    for (const one of inside.reverse()) waiting.push(one);
   }
 }
 
