@@ -197,6 +197,9 @@ export class TreeCopy {
   }
 }
 
+/** Last names that are no names: of a directory there is only what is in it then. */
+const NO_NAMES = ['', '.', '..'];
+
 /**
  * Where a source goes that is copied to a place: into it if that is a directory, else to the place
  * itself.
@@ -211,7 +214,8 @@ export async function placeFor(
 ): Promise<Buffer> {
   const type = await target.typeAt(place, true);
   const name = lastName(source);
-  if (type === FileType.directory) return name.length === 0 ? place : below(place, name);
+  const isNamed = !NO_NAMES.includes(name.toString('latin1'));
+  if (type === FileType.directory) return isNamed ? below(place, name) : place;
   if (several || (place.length > 1 && place.at(-1) === 0x2f))
     throw new CommandError(`${place} is no directory${type === 0 ? ' that is there' : ''}`);
   return place;

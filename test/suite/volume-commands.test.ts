@@ -337,6 +337,33 @@ describe('cp', () => {
     expect(await refusal('cp', `${image}:/d`, `${image}:/d/e`)).toBe(
       '/v.img:/d cannot be copied into itself',
     );
+    const volume = await openVolume(image);
+    await volume.mkdir('/b');
+    await volume.mkdir('/dd');
+    await volume.symlink('d', '/link');
+    await volume.writeFile('/d/g', 'g');
+    await volume.close();
+    for (const [from, to] of [
+      ['/./d', '/d/e'],
+      ['//d', '/d/new'],
+      ['/link/', '/d/e/new'],
+      ['/b/../d', '/link/e'],
+      ['/d', '/link/new'],
+      ['/d', '/'],
+      ['/', '/dd'],
+      ['/', '/'],
+      ['/d/..', '/b/x'],
+    ])
+      expect(await refusal('cp', `${image}:${from}`, `${image}:${to}`)).toBe(
+        `/v.img:${from} cannot be copied into itself`,
+      );
+    await said('cp', `${image}:/d`, `${image}:/dd`);
+    await said('cp', `${image}:/link`, `${image}:/d/e`);
+    await said('cp', `${image}:/dd/d/e/..`, `${image}:/b/new`);
+    await said('cp', `${image}:/dd/d/.`, `${image}:/b`);
+    expect(await said('find', `${image}:/dd`)).toBe('/dd\n/dd/d\n/dd/d/e\n/dd/d/g\n');
+    expect(await said('find', `${image}:/b`)).toBe('/b\n/b/e\n/b/g\n/b/new\n/b/new/e\n/b/new/g\n');
+    expect(await said('ls', '-l', `${image}:/d/e`)).toMatch(/link -> d\n$/);
     expect(await refusal('cp', `${image}:/f`, `${image}:/`)).toBe('/f is what is to be copied');
     expect(await refusal('cp', `${image}:/f`, file('g'))).toMatch(/^\/g is no place in a volume/);
     expect(await said('cat', `${image}:/f`)).toBe('kept');
@@ -411,6 +438,8 @@ describe('what is looked at', () => {
   test('mkdir and rm', async () => {
     expect(await refusal('mkdir', `${image}:/a/b`)).toBe('/v.img:/a/b: no such file or directory');
     await said('mkdir', '-p', '-m', '710', `${image}:/a/b`);
+    expect(await said('ls', '-ld', `${image}:/a/b`)).toMatch(/^drwx--x--- /);
+    await said('mkdir', '-p', '-m', '777', `${image}:/a/b`);
     expect(await said('ls', '-ld', `${image}:/a/b`)).toMatch(/^drwx--x--- /);
     expect(await refusal('mkdir', `${image}:/a`)).toBe('/v.img:/a: file already exists');
     expect(await refusal('rm', `${image}:/d`)).toBe(
