@@ -52,7 +52,13 @@ async function run(args: readonly string[], _options: OptionValues, terminal: Te
   const copyFrom = (source: VolumeTree) =>
     withVolume(target.image, false, (volume) =>
       copyAll(
-        { source, paths, target: new VolumeTree(volume, true), place: target.path, images: [] },
+        {
+          source,
+          paths,
+          target: new VolumeTree(volume, true),
+          place: target.path,
+          images: { source: image, target: target.image },
+        },
         terminal,
       ),
     );
@@ -61,7 +67,16 @@ async function run(args: readonly string[], _options: OptionValues, terminal: Te
   return await withVolume(image, false, async (volume) => {
     await requireOutside(volume, sources, target);
     const tree = new VolumeTree(volume, true);
-    return copyAll({ source: tree, paths, target: tree, place: target.path, images: [] }, terminal);
+    return copyAll(
+      {
+        source: tree,
+        paths,
+        target: tree,
+        place: target.path,
+        images: { source: image, target: target.image },
+      },
+      terminal,
+    );
   });
 }
 

@@ -21,7 +21,7 @@ async function run(args: readonly string[], _options: OptionValues, terminal: Te
     const source = new VolumeTree(volume, isRoot());
     const place = pathBytes(target.endsWith('/') ? `${absolutePath(target)}/` : absolutePath(target));
     return await copyAll(
-      { source, paths: [path], target: new LocalTree(), place, images: [image] },
+      { source, paths: [path], target: new LocalTree(), place, images: { source: image } },
       terminal,
     );
   });

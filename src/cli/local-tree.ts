@@ -39,6 +39,7 @@ import {
 const SECOND = 1_000_000_000n;
 /** What is looked at for zeros without the addon. */
 const HOLE_BYTES = 4096;
+const STREAM_BYTES = 64 * 1024;
 
 /** What `look` and `identityAt` say of an image; none where it is no file. */
 export function identitiesOf(images: readonly string[]): Set<string> {
@@ -53,8 +54,27 @@ const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK, O_DIRECTORY } = constants;
 export class LocalTree implements SourceTree, TargetTree {
   /** The file that was made last, until it has its times. */
   #file: FileHandle | undefined;
+  /** Sources that are read as they come. */
+  readonly #streams = new Set<string>();
+
+  /**
+   * A source that a command line names: where it is a link to a pipe or to a character device, as
+   * `<(command)` and /dev/stdin are, it is a file of what comes out of that.
+   */
+  async named(path: Buffer): Promise<Buffer> {
+    const type = await this.typeAt(path, false);
+    const leadsTo = type === FileType.symlink ? await this.typeAt(path, true) : 0;
+    if (leadsTo === FileType.fifo || leadsTo === FileType.characterDevice)
+      this.#streams.add(path.toString('latin1'));
+    return path;
+  }
+
+  #isStream(path: Buffer): boolean {
+    return this.#streams.size > 0 && this.#streams.has(path.toString('latin1'));
+  }
 
   async look(path: Buffer): Promise<TreeNode> {
+    if (this.#isStream(path)) return streamNode(path);
     const found = await lstat(path, { bigint: true });
     return {
       mode: Number(found.mode),
@@ -79,7 +99,7 @@ export class LocalTree implements SourceTree, TargetTree {
   }
 
   async attributes(path: Buffer): Promise<TreeAttribute[]> {
-    if (addon === undefined) return [];
+    if (addon === undefined || this.#isStream(path)) return [];
     const text = pathText(path);
     let names: string[];
     try {
@@ -95,8 +115,13 @@ export class LocalTree implements SourceTree, TargetTree {
   }
 
   async *contents(path: Buffer, node: TreeNode): AsyncIterable<ContentPiece> {
-    const file = await open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+    const isStream = this.#isStream(path);
+    const file = await open(path, isStream ? O_RDONLY : O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
     try {
+      if (isStream) {
+        yield* streamOf(file);
+        return;
+      }
       const found = await file.stat({ bigint: true });
       if (!found.isFile() || `${found.dev} ${found.ino}` !== node.identity)
         throw new CommandError(`${path} became another file while it was to be copied`);
@@ -264,6 +289,32 @@ async function* piecesOf(file: FileHandle, start: number, end: number): AsyncIte
     const { bytesRead } = await file.read(memory, 0, Math.min(memory.length, end - at), at);
     if (bytesRead === 0) return;
     yield { offset: at, bytes: memory.subarray(0, bytesRead) };
+    at += bytesRead;
+  }
+}
+
+/** What a file of what is read gets: it is new. */
+function streamNode(path: Buffer): TreeNode {
+  const now = BigInt(Date.now()) * 1_000_000n;
+  return {
+    mode: FileType.regular | (0o666 & ~process.umask()),
+    uid: process.geteuid?.() ?? 0,
+    gid: process.getegid?.() ?? 0,
+    device: 0,
+    sizeBytes: 0,
+    links: 1,
+    identity: `read ${path}`,
+    accessNs: now,
+    modifyNs: now,
+  };
+}
+
+async function* streamOf(file: FileHandle): AsyncIterable<ContentPiece> {
+  const memory = Buffer.allocUnsafeSlow(STREAM_BYTES);
+  for (let at = 0; ; ) {
+    const { bytesRead } = await file.read(memory, 0, memory.length, null);
+    yield { offset: at, bytes: memory.subarray(0, bytesRead) };
+    if (bytesRead === 0) return;
     at += bytesRead;
   }
 }

@@ -39,10 +39,13 @@ async function run(args: readonly string[], _options: OptionValues, terminal: Te
       await putInput(volume, place, terminal);
       return 0;
     }
-    const paths = sources.map((source) => pathBytes(absolutePath(source)));
+    const source = new LocalTree();
+    const paths: Buffer[] = [];
+    for (const one of sources)
+      paths.push(await source.named(pathBytes(`${absolutePath(one)}${/[^/]\/+$/.test(one) ? '/' : ''}`)));
     const target = new VolumeTree(volume, isRoot());
     return await copyAll(
-      { source: new LocalTree(), paths, target, place: place.path, images: [place.image] },
+      { source, paths, target, place: place.path, images: { target: place.image } },
       terminal,
     );
   });

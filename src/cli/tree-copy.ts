@@ -10,6 +10,7 @@ import { CommandError } from './failure.ts';
 import { madeBeside, madeThere } from './made-beside.ts';
 import {
   below,
+  type ContentPiece,
   lastName,
   type SourceTree,
   type TargetTree,
@@ -26,6 +27,11 @@ export interface TreeCopyOptions {
   readonly images?: ReadonlySet<string>;
   /** Told of those among the sources, which are not copied. */
   readonly passed?: (path: Buffer) => void;
+  /**
+   * Told of an error of one name, without which the copy goes on. Where nobody is, it ends.
+   * @param ofSource whose error it is
+   */
+  readonly failed?: (thrown: unknown, ofSource: boolean) => void;
   /** Called after each name that was made. */
   readonly made?: () => Promise<void>;
 }
@@ -43,6 +49,9 @@ const NOT_KEPT = new Set([
   'EINVAL',
   'ENODATA',
 ]);
+
+/** What the target says of itself, and not of one name. */
+const NO_MORE = new Set(['ENOSPC', 'EDQUOT', 'EIO', 'EROFS', 'EUCLEAN', 'EBADF']);
 
 /** What makes room for another: of a device, FIFO or socket others are users. */
 const REPLACED: ReadonlySet<number> = new Set([FileType.regular, FileType.symlink]);
@@ -69,6 +78,8 @@ export class TreeCopy {
   readonly #first = new Map<string, Buffer>();
   /** And which of them is at a place. */
   readonly #firstAt = new Map<string, string>();
+  /** Errors. */
+  readonly #ofSource = new WeakSet<object>();
   files = 0;
 
   constructor(source: SourceTree, target: TargetTree, options: TreeCopyOptions = {}) {
@@ -80,25 +91,70 @@ export class TreeCopy {
   /** Copies what is at `from`, and all below it, so that it is at `to`. @throws CommandError */
   async copy(from: Buffer, to: Buffer): Promise<void> {
     const steps: Step[] = [{ from, to, isNew: false }];
-    for (let step = steps.pop(); step !== undefined; step = steps.pop()) {
-      if (step.done !== undefined) await this.#finish(step.from, step.to, step.done);
-      else for (const next of await this.#take(step)) steps.push(next);
+    try {
+      for (let step = steps.pop(); step !== undefined; step = steps.pop()) await this.#next(step, steps);
+    } catch (thrown) {
+      // No directory stays closed to its owner because there was no room for all that is in it.
+      for (const { done, ...on } of steps.reverse())
+        if (done !== undefined) await this.#finish(on.from, on.to, done).catch(() => {});
+      throw thrown;
     }
   }
 
-  /** @returns what is to be done next, the last first */
-  async #take(step: Step): Promise<Step[]> {
+  async #next(step: Step, steps: Step[]): Promise<void> {
+    try {
+      if (step.done !== undefined) await this.#finish(step.from, step.to, step.done);
+      else await this.#take(step, steps);
+    } catch (thrown) {
+      this.#passOver(thrown);
+    }
+  }
+
+  /** @throws what ends the copy */
+  #passOver(thrown: unknown): void {
+    const ofSource = this.#ofSource.has(Object(thrown));
+    const isOne = ofSource || thrown instanceof CommandError || codeOf(thrown) !== '';
+    if (this.#options.failed === undefined || !isOne || (!ofSource && NO_MORE.has(codeOf(thrown))))
+      throw thrown;
+    this.#options.failed(thrown, ofSource);
+  }
+
+  /** Remembers whose error it is. */
+  async #asked<T>(answer: Promise<T>): Promise<T> {
+    try {
+      return await answer;
+    } catch (thrown) {
+      this.#ofSource.add(Object(thrown));
+      throw thrown;
+    }
+  }
+
+  async *#contents(from: Buffer, node: TreeNode): AsyncIterable<ContentPiece> {
+    const pieces = this.#source.contents(from, node)[Symbol.asyncIterator]();
+    try {
+      for (;;) {
+        const { value, done } = await this.#asked(pieces.next());
+        if (done) return;
+        yield value;
+      }
+    } finally {
+      await pieces.return?.();
+    }
+  }
+
+  /** @param steps gets what is to be done next, the last first */
+  async #take(step: Step, steps: Step[]): Promise<void> {
     const { from, to } = step;
-    const found = await this.#source.look(from);
+    const found = await this.#asked(this.#source.look(from));
     if (this.#options.images?.has(found.identity)) {
       this.#options.passed?.(from);
-      return [];
+      return;
     }
     const node = this.#options.adapt?.(found) ?? found;
     this.files++;
-    if ((node.mode & FILE_TYPE_MASK) === FileType.directory) return this.#enter(from, to, node);
+    if ((node.mode & FILE_TYPE_MASK) === FileType.directory) return this.#enter(step, node, steps);
     const first = this.#first.get(node.identity);
-    if (first !== undefined && (await this.#isAt(first, to))) return [];
+    if (first !== undefined && (await this.#isAt(first, to))) return;
     await this.#requireAnother(node, to);
     await this.#fits(to, false);
     const place = step.isNew ? madeThere : madeBeside;
@@ -107,7 +163,6 @@ export class TreeCopy {
     );
     this.#remember(node, to);
     await this.#options.made?.();
-    return [];
   }
 
   /** Whether the place is the very one, or has the very file by now. */
@@ -135,12 +190,12 @@ export class TreeCopy {
       throw new CommandError(`${to} is what is to be copied`);
   }
 
-  async #enter(from: Buffer, to: Buffer, node: TreeNode): Promise<Step[]> {
+  async #enter({ from, to }: Step, node: TreeNode, steps: Step[]): Promise<void> {
     const isNew = !(await this.#fits(to, true));
     if (isNew) await this.#target.makeDirectory(to);
-    const names = await this.#source.names(from);
-    const inside = names.map((name) => ({ from: below(from, name), to: below(to, name), isNew }));
-    return [{ from, to, isNew, done: node }, ...inside.reverse()];
+    steps.push({ from, to, isNew, done: node });
+    const names = await this.#asked(this.#source.names(from));
+    for (const name of names.reverse()) steps.push({ from: below(from, name), to: below(to, name), isNew });
   }
 
   /** Is there something that gives way to a file, or that a directory may become one with? */
@@ -162,9 +217,9 @@ export class TreeCopy {
 
   async #make(from: Buffer, to: Buffer, node: TreeNode): Promise<void> {
     const type = node.mode & FILE_TYPE_MASK;
-    if (type === FileType.regular) await this.#target.makeFile(to, this.#source.contents(from, node));
+    if (type === FileType.regular) await this.#target.makeFile(to, this.#contents(from, node));
     else if (type === FileType.symlink)
-      await this.#target.makeSymlink(to, await this.#source.linkTarget(from));
+      await this.#target.makeSymlink(to, await this.#asked(this.#source.linkTarget(from)));
     else await this.#target.makeSpecial(to, node);
     await this.#dress(from, to, node);
   }
@@ -176,7 +231,7 @@ export class TreeCopy {
 
   /** None takes from the one before: a mode may forbid attributes, and changes ACLs. */
   async #dress(from: Buffer, to: Buffer, node: TreeNode): Promise<void> {
-    const attributes = await this.#source.attributes(from);
+    const attributes = await this.#asked(this.#source.attributes(from));
     const isAcl = ([name]: TreeAttribute) => name.startsWith('system.posix_acl_');
     await this.#target.setOwner(to, node);
     for (const one of attributes) if (!isAcl(one)) await this.#keep(to, one);

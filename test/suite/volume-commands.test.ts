@@ -188,6 +188,52 @@ describe('get and put', () => {
     expect(await said('ls', other)).toBe('one\nv.img\n');
   });
 
+  test('what is wrong with one name is told, and the copy goes on', async () => {
+    await fresh();
+    mkdirSync(file('d/sub'), { recursive: true });
+    for (const name of ['d/a', 'd/b', 'd/sub/c']) writeFileSync(file(name), name);
+    await chmod(file('d'), 0o710);
+    await said('mkdir', '-p', `${image}:/d/a`);
+    const { status, err } = await quarry(['put', file('none'), file('d'), `${image}:/`]);
+    expect({ status, err: err.replaceAll(folder, '') }).toEqual({
+      status: 1,
+      err: 'quarry: /none: no such file or directory\nquarry: /d/a is there already, and is a directory\n',
+    });
+    expect(await said('find', image)).toBe('/\n/d\n/d/a\n/d/b\n/d/sub\n/d/sub/c\n');
+    expect(await said('ls', '-ld', `${image}:/d`)).toMatch(/^drwx--x--- /);
+    writeFileSync(file('d/b'), Buffer.alloc(60_000_000, 1));
+    await chmod(file('d'), 0o750);
+    expect(await quarry(['put', file('d'), `${image}:/`])).toMatchObject({
+      status: 1,
+      err: expect.stringMatching(/v\.img:\/d\/b: no space left on device\n$/),
+    });
+    expect(await said('ls', '-ld', `${image}:/d`)).toMatch(/^drwxr-x--- /);
+    expect(await said('cat', `${image}:/d/b`)).toBe('d/b');
+  });
+
+  test('links that a command line names: pipes are read, a slash follows', async () => {
+    await fresh();
+    mkdirSync(file('d'));
+    writeFileSync(file('d/a'), 'a');
+    symlinkSync('d', file('to-d'));
+    execFileSync('mkfifo', [file('pipe')]);
+    symlinkSync('pipe', file('to-pipe'));
+    symlinkSync('/dev/null', file('to-null'));
+    const writing = open(file('pipe'), 'w').then(async (pipe) => {
+      await pipe.writeFile('x'.repeat(200_000));
+      await pipe.close();
+    });
+    await said('put', file('to-pipe'), file('to-null'), file('to-d'), `${image}:/`);
+    await writing;
+    await said('put', file('pipe'), `${image}:/`);
+    expect(await said('cat', `${image}:/to-pipe`)).toBe('x'.repeat(200_000));
+    const kinds = (await said('ls', '-l', image)).replace(/^(.)\S+ 1 \d+ \d+ +(\d+) \S+ /gm, '$1 $2 ');
+    expect(kinds).toBe('p 0 pipe\nl 1 to-d -> d\n- 0 to-null\n- 200000 to-pipe\n');
+    await said('rm', `${image}:/to-d`);
+    await said('put', `${file('to-d')}/`, `${image}:/`);
+    expect(await said('find', `${image}:/to-d`)).toBe('/to-d\n/to-d/a\n');
+  });
+
   test('what is there stays until the new one is whole', async () => {
     await fresh();
     const long = 'n'.repeat(255);
