@@ -60,7 +60,7 @@ export class DefragRun {
       left = left.slice(done);
       fromBytes = resumeBytes;
       const [next] = left;
-      if (next !== undefined && fromBytes > 0) this.#begun.push(...partsOf(parts, next));
+      if (next !== undefined && fromBytes > 0) this.#begun = this.#begun.concat(partsOf(parts, next));
       progress(tally.files + (next === undefined ? 0 : Math.min(1, fromBytes / Math.max(1, next.sizeBytes))));
     }
     const [cutOff] = left;

@@ -1,5 +1,6 @@
 /** Files as lines: what `ls -l` shows of them. Pure. */
 import type { VolumeStats } from '../quarryfs.ts';
+import { widest } from './table-text.ts';
 
 const TYPES: readonly (readonly [is: (found: VolumeStats) => boolean, letter: string, name: string])[] = [
   [(found) => found.isDirectory(), 'd', 'directory'],
@@ -65,7 +66,7 @@ export function longLines(files: readonly ShownFile[]): string {
     timeOf(stats),
     name,
   ]);
-  const widths = [1, 2, 3, 4].map((column) => Math.max(0, ...rows.map((row) => row[column]?.length ?? 0)));
+  const widths = [1, 2, 3, 4].map((column) => widest(rows, column));
   return rows
     .map(([mode, links = '', uid = '', gid = '', size = '', time, name]) => {
       const numbers = [links, uid, gid, size].map((text, index) => text.padStart(widths[index] ?? 0));

@@ -18,10 +18,11 @@ import { NAME_SECRET_BYTES } from '../fs/format/name-hash.ts';
 import { pathText } from '../path-bytes.ts';
 import { openProgramVolume } from '../program/open-program.ts';
 import { CommandError, UsageError } from './failure.ts';
-import { LocalTree } from './local-tree.ts';
+import { identitiesOf, LocalTree } from './local-tree.ts';
 import type { VolumePlan } from './making.ts';
 import { TreeCopy } from './tree-copy.ts';
-import type { ContentPiece, TargetTree, TreeAttribute, TreeNode } from './tree-sides.ts';
+import type { ContentPiece, TargetTree, TreeNode } from './tree-sides.ts';
+import { passedText } from './volume-copies.ts';
 import { placeError } from './volume-path.ts';
 import { VolumeTree } from './volume-tree.ts';
 
@@ -82,8 +83,10 @@ class HashedTree implements TargetTree {
     this.#take('directory', path);
   }
 
-  async makeFile(path: Buffer, sizeBytes: number, pieces: AsyncIterable<ContentPiece>): Promise<void> {
-    this.#take('file', path, sizeBytes);
+  async identityAt(): Promise<undefined> {}
+
+  async makeFile(path: Buffer, pieces: AsyncIterable<ContentPiece>): Promise<void> {
+    this.#take('file', path);
     for await (const { offset, bytes } of pieces) this.#take(offset, bytes);
   }
 
@@ -101,12 +104,20 @@ class HashedTree implements TargetTree {
 
   async remove(): Promise<void> {}
 
-  async setAttribute(_path: Buffer, [name, value]: TreeAttribute): Promise<void> {
+  async move(_from: Buffer, to: Buffer): Promise<void> {
+    this.#take('moved', to);
+  }
+
+  async setOwner(_path: Buffer, { uid, gid }: TreeNode): Promise<void> {
+    this.#take('owner', uid, gid);
+  }
+
+  async setAttribute(_path: Buffer, name: string, value: Uint8Array): Promise<void> {
     this.#take('attribute', name, value);
   }
 
-  async setOwnerAndMode(_path: Buffer, { uid, gid, mode }: TreeNode): Promise<void> {
-    this.#take('owner', uid, gid, mode);
+  async setMode(_path: Buffer, { mode }: TreeNode): Promise<void> {
+    this.#take('mode', mode);
   }
 
   async setTimes(_path: Buffer, { modifyNs }: TreeNode): Promise<void> {
@@ -186,10 +197,14 @@ export class VolumeFilling {
   readonly #epoch: number | undefined;
   /** Attributes that the volume does not take: there are none of those that Linux has. */
   readonly lost: string[] = [];
+  /** The image itself, where it is in the directory. */
+  readonly passed: string[] = [];
+  readonly #image: string;
 
   /** @param epoch of SOURCE_DATE_EPOCH */
-  constructor(directory: Buffer, epoch: number | undefined) {
+  constructor(directory: Buffer, image: string, epoch: number | undefined) {
     this.#directory = directory;
+    this.#image = image;
     this.#epoch = epoch;
   }
 
@@ -212,7 +227,10 @@ export class VolumeFilling {
 
   async #content(epoch: number): Promise<Buffer> {
     const tree = new HashedTree();
-    const copy = new TreeCopy(new LocalTree(), tree, { adapt: notAfter(epoch) });
+    const copy = new TreeCopy(new LocalTree(), tree, {
+      images: identitiesOf([this.#image]),
+      adapt: notAfter(epoch),
+    });
     await this.#copied(copy, '');
     return tree.digest();
   }
@@ -229,6 +247,8 @@ export class VolumeFilling {
     });
     const copy = new TreeCopy(new LocalTree(), new VolumeTree(volume, true), {
       lost: (path, what) => this.lost.push(`${pathText(path)}: ${what}`),
+      images: identitiesOf([this.#image]),
+      passed: (path) => this.passed.push(passedText(path)),
       ...(exact && { adapt: notAfter(epoch), made: () => volume.sync() }),
     });
     try {

@@ -8,7 +8,7 @@ import type { LayoutFigures, SizeClassFigures } from '../inspect/layout-figures.
 import { hexText, utf8Text } from '../inspect/value-text.ts';
 import type { FileFigures, NamedFile, VolumeFigures } from '../inspect/volume-figures.ts';
 import { formatSize } from './sizes.ts';
-import { factLines } from './table-text.ts';
+import { factLines, widest } from './table-text.ts';
 
 /** What is measured, for the first lines. */
 export interface MeasuredPlace {
@@ -24,7 +24,7 @@ export interface MeasuredPlace {
 
 /** Columns of text, aligned; the first ones to the right, the last to the left. */
 function table(rows: readonly (readonly string[])[]): string {
-  const widths = (rows[0] ?? []).map((_, i) => Math.max(...rows.map((row) => row[i]?.length ?? 0)));
+  const widths = (rows[0] ?? []).map((_, i) => widest(rows, i));
   const line = (row: readonly string[]) =>
     row.map((cell, i) => (i === row.length - 1 ? cell : cell.padStart(widths[i] ?? 0))).join('  ');
   return rows.map((row) => `${line(row).trimEnd()}\n`).join('');

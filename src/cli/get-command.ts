@@ -20,7 +20,10 @@ async function run(args: readonly string[], _options: OptionValues, terminal: Te
     }
     const source = new VolumeTree(volume, isRoot());
     const place = pathBytes(target.endsWith('/') ? `${absolutePath(target)}/` : absolutePath(target));
-    return await copyAll({ source, paths: [path], target: new LocalTree(), place }, terminal);
+    return await copyAll(
+      { source, paths: [path], target: new LocalTree(), place, images: { source: image } },
+      terminal,
+    );
   });
 }
 
@@ -28,8 +31,8 @@ export const getCommand: CommandDefinition = {
   name: 'get',
   summary: 'copy a file or directory out of a volume that is not mounted',
   arguments: [
-    { name: 'place', text: 'IMAGE:PATH; a directory with all that is in it' },
-    { name: 'target', text: 'file or directory, - for standard output (default: here)', optional: true },
+    { name: 'source', text: 'IMAGE:PATH; a directory with all that is in it' },
+    { name: 'place', text: 'file or directory, - for standard output (default: here)', optional: true },
   ],
   options: [],
   notes: `Modes, times, extended attributes, links of both kinds and holes are kept, and owners where root copies.`,

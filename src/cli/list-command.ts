@@ -10,6 +10,7 @@ import {
   type Terminal,
 } from './command.ts';
 import { formatSize } from './sizes.ts';
+import { widest } from './table-text.ts';
 
 /** All are asked at once, and one that is silent keeps nobody waiting for long. */
 const LIMIT_MS = 2000;
@@ -88,8 +89,7 @@ export function listText(mounts: readonly ListedMount[]): string {
     return texts.map((text) => printable(text));
   });
   const table = [['TARGET', 'MOUNTED ON', 'LABEL', 'PID', 'SIZE', 'FREE', 'STATE'], ...rows];
-  const widths =
-    table[0]?.map((_, column) => Math.max(...table.map((row) => row[column]?.length ?? 0))) ?? [];
+  const widths = (table[0] ?? []).map((_, column) => widest(table, column));
   const lines = table.map((row) => row.map((text, column) => text.padEnd(widths[column] ?? 0)).join('  '));
   return lines.map((line) => `${line.trimEnd()}\n`).join('');
 }

@@ -3,6 +3,7 @@
  * times to the nanosecond, where data is) is the addon's; without it, files have no attributes, and
  * stretches of zeros in a file with holes are taken for holes.
  */
+import { constants, statSync } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import {
   chmod,
@@ -14,6 +15,7 @@ import {
   open,
   readdir,
   readlink,
+  rename,
   stat,
   symlink,
   unlink,
@@ -22,7 +24,8 @@ import { isRoot } from '../common/permissions.ts';
 import { codeOf } from '../common/thrown.ts';
 import { FILE_TYPE_MASK, FileType } from '../fs/format/format.ts';
 import { addon, native } from '../native.ts';
-import { pathText } from '../path-bytes.ts';
+import { isUtf8, pathText, systemPath } from '../path-bytes.ts';
+import { CommandError } from './failure.ts';
 import {
   type ContentPiece,
   copiedBits,
@@ -36,9 +39,42 @@ import {
 const SECOND = 1_000_000_000n;
 /** What is looked at for zeros without the addon. */
 const HOLE_BYTES = 4096;
+const STREAM_BYTES = 64 * 1024;
+
+/** What `look` and `identityAt` say of an image; none where it is no file. */
+export function identitiesOf(images: readonly string[]): Set<string> {
+  const found = images.map((image) => statSync(systemPath(image), { bigint: true, throwIfNoEntry: false }));
+  return new Set(found.flatMap((one) => (one?.isFile() ? [`${one.dev} ${one.ino}`] : [])));
+}
+
+/** What is opened to give it an owner and a mode. */
+const HAS_HANDLE: ReadonlySet<number> = new Set([FileType.regular, FileType.directory]);
+const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK, O_DIRECTORY } = constants;
 
 export class LocalTree implements SourceTree, TargetTree {
+  /** The file that was made last, until it has its times. */
+  #file: FileHandle | undefined;
+  /** Sources that are read as they come. */
+  readonly #streams = new Set<string>();
+
+  /**
+   * A source that a command line names: where it is a link to a pipe or to a character device, as
+   * `<(command)` and /dev/stdin are, it is a file of what comes out of that.
+   */
+  async named(path: Buffer): Promise<Buffer> {
+    const type = await this.typeAt(path, false);
+    const leadsTo = type === FileType.symlink ? await this.typeAt(path, true) : 0;
+    if (leadsTo === FileType.fifo || leadsTo === FileType.characterDevice)
+      this.#streams.add(path.toString('latin1'));
+    return path;
+  }
+
+  #isStream(path: Buffer): boolean {
+    return this.#streams.size > 0 && this.#streams.has(path.toString('latin1'));
+  }
+
   async look(path: Buffer): Promise<TreeNode> {
+    if (this.#isStream(path)) return streamNode(path);
     const found = await lstat(path, { bigint: true });
     return {
       mode: Number(found.mode),
@@ -63,25 +99,36 @@ export class LocalTree implements SourceTree, TargetTree {
   }
 
   async attributes(path: Buffer): Promise<TreeAttribute[]> {
-    if (addon === undefined) return [];
+    if (addon === undefined || this.#isStream(path)) return [];
     const text = pathText(path);
     let names: string[];
     try {
-      names = Buffer.from(native.listAttributes(text)).toString().split('\0').filter(Boolean).sort();
+      names = pathText(Buffer.from(native.listAttributes(text)))
+        .split('\0')
+        .filter(Boolean)
+        .sort();
     } catch (thrown) {
       if (codeOf(thrown) === 'EOPNOTSUPP' || codeOf(thrown) === 'ENOTSUP') return [];
       throw thrown;
     }
-    return names.map((name) => [name, native.getAttribute(text, name)]);
+    return names.map((name) => [name, isUtf8(name) ? attributeValue(text, name) : undefined]);
   }
 
-  async *contents(path: Buffer): AsyncIterable<ContentPiece> {
-    const file = await open(path);
+  async *contents(path: Buffer, node: TreeNode): AsyncIterable<ContentPiece> {
+    const isStream = this.#isStream(path);
+    const file = await open(path, isStream ? O_RDONLY : O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
     try {
-      const { size, blocks } = await file.stat();
-      const hasHoles = blocks * 512 < size;
-      if (addon !== undefined) yield* dataOf(file, size, hasHoles);
-      else for await (const piece of piecesOf(file, 0, size)) yield* hasHoles ? withoutZeros(piece) : [piece];
+      if (isStream) {
+        yield* streamOf(file);
+        return;
+      }
+      const found = await file.stat({ bigint: true });
+      if (!found.isFile() || `${found.dev} ${found.ino}` !== node.identity)
+        throw new CommandError(`${path} became another file while it was to be copied`);
+      const size = Number(found.size);
+      if (Number(found.blocks) * 512 >= size) yield* allOf(file, size);
+      else if (addon !== undefined) yield* dataOf(file, size);
+      else for await (const piece of allOf(file, size)) yield* withoutZeros(piece);
     } finally {
       await file.close();
     }
@@ -96,18 +143,30 @@ export class LocalTree implements SourceTree, TargetTree {
     }
   }
 
+  async identityAt(path: Buffer): Promise<string | undefined> {
+    return (await this.typeAt(path, false)) === 0 ? undefined : (await this.look(path)).identity;
+  }
+
   async makeDirectory(path: Buffer): Promise<void> {
     await mkdir(path, 0o700);
   }
 
-  async makeFile(path: Buffer, sizeBytes: number, pieces: AsyncIterable<ContentPiece>): Promise<void> {
+  async makeFile(path: Buffer, pieces: AsyncIterable<ContentPiece>): Promise<void> {
+    await this.#closeFile();
     const file = await open(path, 'wx', 0o600);
-    try {
-      await file.truncate(sizeBytes);
-      for await (const { offset, bytes } of pieces) await writeWhole(file, bytes, offset);
-    } finally {
-      await file.close();
+    this.#file = file;
+    let sizeBytes = 0;
+    for await (const { offset, bytes } of pieces) {
+      await ofPath(path, writeWhole(file, bytes, offset));
+      sizeBytes = offset + bytes.length;
     }
+    await ofPath(path, file.truncate(sizeBytes));
+  }
+
+  async #closeFile(): Promise<void> {
+    const file = this.#file;
+    this.#file = undefined;
+    await file?.close();
   }
 
   makeSymlink(path: Buffer, target: Buffer): Promise<void> {
@@ -122,21 +181,48 @@ export class LocalTree implements SourceTree, TargetTree {
     native.makeNode(pathText(path), node.mode, node.device);
   }
 
-  remove(path: Buffer): Promise<void> {
-    return unlink(path);
+  async remove(path: Buffer): Promise<void> {
+    await this.#closeFile().catch(() => {});
+    await unlink(path);
   }
 
-  async setAttribute(path: Buffer, [name, value]: TreeAttribute): Promise<void> {
+  move(from: Buffer, to: Buffer): Promise<void> {
+    return rename(from, to);
+  }
+
+  /** Works on the file that was made, or on the directory: on no other that took its place. */
+  async #on(path: Buffer, node: TreeNode, work: (file: FileHandle) => Promise<void>): Promise<void> {
+    const isDirectory = (node.mode & FILE_TYPE_MASK) === FileType.directory;
+    if (this.#file !== undefined && !isDirectory) return ofPath(path, work(this.#file));
+    const directory = await open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+    try {
+      await ofPath(path, work(directory));
+    } finally {
+      await directory.close();
+    }
+  }
+
+  async setOwner(path: Buffer, node: TreeNode): Promise<void> {
+    const { mode, uid, gid } = node;
+    if (!isRoot()) return;
+    if (HAS_HANDLE.has(mode & FILE_TYPE_MASK)) await this.#on(path, node, (file) => file.chown(uid, gid));
+    else await lchown(path, uid, gid);
+  }
+
+  async setAttribute(path: Buffer, name: string, value: Uint8Array): Promise<void> {
     if (addon === undefined) throw Object.assign(new Error('no addon'), { code: 'EOPNOTSUPP' });
     addon.setAttribute(pathText(path), name, value);
   }
 
-  async setOwnerAndMode(path: Buffer, node: TreeNode): Promise<void> {
-    if (isRoot()) await lchown(path, node.uid, node.gid);
-    if ((node.mode & FILE_TYPE_MASK) !== FileType.symlink) await chmod(path, copiedBits(node, isRoot()));
+  async setMode(path: Buffer, node: TreeNode): Promise<void> {
+    const type = node.mode & FILE_TYPE_MASK;
+    const bits = copiedBits(node, isRoot());
+    if (HAS_HANDLE.has(type)) await this.#on(path, node, (file) => file.chmod(bits));
+    else if (type !== FileType.symlink) await chmod(path, bits);
   }
 
   async setTimes(path: Buffer, { accessNs, modifyNs }: TreeNode): Promise<void> {
+    await this.#closeFile();
     if (addon === undefined) {
       await lutimes(path, Number(accessNs) / 1e9, Number(modifyNs) / 1e9);
       return;
@@ -151,18 +237,49 @@ function momentOf(nanoseconds: bigint): [seconds: number, nanoseconds: number] {
   return [Number((nanoseconds - rest) / SECOND), Number(rest)];
 }
 
-async function* dataOf(file: FileHandle, sizeBytes: number, hasHoles: boolean): AsyncIterable<ContentPiece> {
-  if (!hasHoles) {
-    yield* piecesOf(file, 0, sizeBytes);
-    return;
+/** The error of a call on a handle, which does not know the path. */
+async function ofPath<T>(path: Buffer, call: Promise<T>): Promise<T> {
+  try {
+    return await call;
+  } catch (thrown) {
+    throw 'path' in Object(thrown) ? thrown : Object.assign(Object(thrown), { path: pathText(path) });
   }
+}
+
+function attributeValue(path: string, name: string): Uint8Array | undefined {
+  try {
+    return native.getAttribute(path, name);
+  } catch (thrown) {
+    if (codeOf(thrown) === 'ENODATA') return undefined;
+    throw thrown;
+  }
+}
+
+/** Data between holes; the file may become shorter meanwhile, and longer. */
+async function* dataOf(file: FileHandle, sizeBytes: number): AsyncIterable<ContentPiece> {
   for (let at = 0; at < sizeBytes; ) {
     const start = native.seekFile(file.fd, at, false);
-    if (start < 0) return;
+    if (start < 0) break;
     const hole = native.seekFile(file.fd, start, true);
     const end = hole < 0 ? sizeBytes : hole;
-    yield* piecesOf(file, start, end);
-    at = end;
+    at = start;
+    for await (const piece of piecesOf(file, start, end)) {
+      yield piece;
+      at = piece.offset + piece.bytes.length;
+    }
+    if (at < end) return;
+  }
+  yield { offset: (await file.stat()).size, bytes: Buffer.alloc(0) };
+}
+
+/** All to the end of the file, whatever it says of its size. */
+async function* allOf(file: FileHandle, sizeBytes: number): AsyncIterable<ContentPiece> {
+  const memory = Buffer.allocUnsafeSlow(Math.min(PIECE_BYTES, Math.max(HOLE_BYTES, sizeBytes)));
+  for (let at = 0; ; ) {
+    const { bytesRead } = await file.read(memory, 0, memory.length, at);
+    yield { offset: at, bytes: memory.subarray(0, bytesRead) };
+    if (bytesRead === 0) return;
+    at += bytesRead;
   }
 }
 
@@ -176,8 +293,36 @@ async function* piecesOf(file: FileHandle, start: number, end: number): AsyncIte
   }
 }
 
+/** What a file of what is read gets: it is new. */
+function streamNode(path: Buffer): TreeNode {
+  const now = BigInt(Date.now()) * 1_000_000n;
+  return {
+    mode: FileType.regular | (0o666 & ~process.umask()),
+    uid: process.geteuid?.() ?? 0,
+    gid: process.getegid?.() ?? 0,
+    device: 0,
+    sizeBytes: 0,
+    links: 1,
+    identity: `read ${path}`,
+    accessNs: now,
+    modifyNs: now,
+  };
+}
+
+async function* streamOf(file: FileHandle): AsyncIterable<ContentPiece> {
+  const memory = Buffer.allocUnsafeSlow(STREAM_BYTES);
+  for (let at = 0; ; ) {
+    const { bytesRead } = await file.read(memory, 0, memory.length, null);
+    yield { offset: at, bytes: memory.subarray(0, bytesRead) };
+    if (bytesRead === 0) return;
+    at += bytesRead;
+  }
+}
+
 /** What of a piece is not zero, by stretches. */
 export function* withoutZeros({ offset, bytes }: ContentPiece): Iterable<ContentPiece> {
+  // The end.
+  if (bytes.length === 0) yield { offset, bytes };
   for (let at = 0; at < bytes.length; ) {
     const end = Math.min(bytes.length, at + HOLE_BYTES - ((offset + at) % HOLE_BYTES));
     const part = bytes.subarray(at, end);

@@ -78,13 +78,8 @@ async function* listings(
   for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
     const files = await filesIn(volume, next);
     yield { heading: placeText({ image, path: next }), files };
-    if (recursive)
-      waiting.push(
-        ...files
-          .filter(({ stats }) => stats.isDirectory())
-          .map((one) => one.path)
-          .reverse(),
-      );
+    if (!recursive) continue;
+    for (const one of files.toReversed()) if (one.stats.isDirectory()) waiting.push(one.path);
   }
 }
 
@@ -98,7 +93,7 @@ async function run(args: readonly string[], options: OptionValues, terminal: Ter
   await onPlaces(args, true, async (volume, place) => {
     for await (const { heading, files } of listings(volume, place, wish)) {
       if (optionGiven(options, 'json')) {
-        all.push(...files.map(jsonOf));
+        for (const one of files) all.push(jsonOf(one));
         continue;
       }
       if (headed && heading !== '') terminal.out(`${between}${printable(heading)}:\n`);

@@ -20,8 +20,9 @@ async function run(args: readonly string[], options: OptionValues, _terminal: Te
   const mode = modeOption(options);
   const recursive = optionGiven(options, 'parents');
   await onPlaces(args, false, async (volume, { path }) => {
-    await volume.mkdir(path, { recursive });
-    if (mode !== undefined) await volume.chmod(path, mode);
+    const made = await volume.mkdir(path, { recursive });
+    const isNew = !recursive || made !== undefined;
+    if (mode !== undefined && isNew) await volume.chmod(path, mode);
   });
   return 0;
 }
@@ -32,7 +33,7 @@ export const mkdirCommand: CommandDefinition = {
   arguments: [{ name: 'place', text: 'IMAGE:PATH', repeated: true }],
   options: [
     { flags: '-p, --parents', text: 'and those above; what is there is no error' },
-    { flags: '-m, --mode <mode>', text: 'with this mode, such as 755' },
+    { flags: '-m, --mode <mode>', text: 'what is made gets this mode, such as 755' },
   ],
   usageStatus: 2,
   failureStatus: 1,

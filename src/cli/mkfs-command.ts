@@ -75,7 +75,7 @@ export function mkfsRequest(args: readonly string[], options: OptionValues): Mkf
 }
 
 /** @throws CommandError, UsageError */
-function fillingOf({ from }: MkfsRequest): VolumeFilling | undefined {
+function fillingOf({ from, target }: MkfsRequest): VolumeFilling | undefined {
   if (from === undefined) return undefined;
   const directory = absolutePath(from);
   try {
@@ -83,7 +83,11 @@ function fillingOf({ from }: MkfsRequest): VolumeFilling | undefined {
   } catch (thrown) {
     throw targetError(thrown, from);
   }
-  return new VolumeFilling(pathBytes(directory), sourceDateEpoch(process.env.SOURCE_DATE_EPOCH));
+  return new VolumeFilling(
+    pathBytes(directory),
+    absolutePath(target),
+    sourceDateEpoch(process.env.SOURCE_DATE_EPOCH),
+  );
 }
 
 async function run(args: readonly string[], options: OptionValues, terminal: Terminal): Promise<number> {
@@ -95,6 +99,7 @@ async function run(args: readonly string[], options: OptionValues, terminal: Ter
   const fill = filling && ((device: Device) => filling.fill(device, request.target));
   const making = { force, keepBlocks, engine: 'native' as const, fill };
   const layout = await makeVolume(path, request.target, plan, making);
+  for (const line of filling?.passed ?? []) say(terminal, line);
   const [lost] = filling?.lost ?? [];
   if (lost !== undefined) say(terminal, `not kept: ${lost}`);
   if (request.json) printJson(terminal, report({ ...request, ...plan }, path, layout));

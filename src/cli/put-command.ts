@@ -1,29 +1,29 @@
 /** `quarry put`: files of the system, copied into a volume that is not mounted. */
 import { isRoot } from '../common/permissions.ts';
-import { absolutePath, pathBytes, pathText } from '../path-bytes.ts';
+import { FileType } from '../fs/format/format.ts';
+import { absolutePath, pathBytes } from '../path-bytes.ts';
 import type { ProgramVolume } from '../quarryfs.ts';
 import type { CommandDefinition, OptionValues, Terminal } from './command.ts';
 import { CommandError, UsageError } from './failure.ts';
 import { LocalTree } from './local-tree.ts';
+import { madeBeside } from './made-beside.ts';
+import { requireFile } from './tree-copy.ts';
 import { copyAll, STANDARD } from './volume-copies.ts';
-import { type PlaceInVolume, placeText, volumePath, withVolume } from './volume-path.ts';
+import { errorAt, type PlaceInVolume, placeText, volumePath, withVolume } from './volume-path.ts';
 import { VolumeTree } from './volume-tree.ts';
 
 /** The file is there when all of it is: until then it has another name. */
 async function putInput(volume: ProgramVolume, place: PlaceInVolume, terminal: Terminal): Promise<void> {
   const { path } = place;
-  if ((await volume.exists(path)) && (await volume.stat(path)).isDirectory())
+  const target = new VolumeTree(volume, isRoot());
+  if ((await target.typeAt(path, true)) === FileType.directory)
     throw new CommandError(`${placeText(place)} is a directory: name the file that standard input becomes`);
-  const beside = await volume.mkdtemp(`${path}.`).catch((thrown: unknown) => {
-    throw Object.assign(Object(thrown), { path: pathText(path) });
-  });
-  const unfinished = `${beside}/input`;
-  try {
-    await volume.writeFile(unfinished, terminal.input ?? []);
-    await volume.rename(unfinished, path);
-  } finally {
-    await volume.rm(beside, { recursive: true });
-  }
+  requireFile(path, await target.typeAt(path, false));
+  await madeBeside(target, path, (at) =>
+    volume.writeFile(at, terminal.input ?? [], { flag: 'wx' }).catch((thrown: unknown) => {
+      throw errorAt(thrown, at);
+    }),
+  );
 }
 
 async function run(args: readonly string[], _options: OptionValues, terminal: Terminal): Promise<number> {
@@ -39,9 +39,15 @@ async function run(args: readonly string[], _options: OptionValues, terminal: Te
       await putInput(volume, place, terminal);
       return 0;
     }
-    const paths = sources.map((source) => pathBytes(absolutePath(source)));
+    const source = new LocalTree();
+    const paths: Buffer[] = [];
+    for (const one of sources)
+      paths.push(await source.named(pathBytes(`${absolutePath(one)}${/[^/]\/+$/.test(one) ? '/' : ''}`)));
     const target = new VolumeTree(volume, isRoot());
-    return await copyAll({ source: new LocalTree(), paths, target, place: place.path }, terminal);
+    return await copyAll(
+      { source, paths, target, place: place.path, images: { target: place.image } },
+      terminal,
+    );
   });
 }
 

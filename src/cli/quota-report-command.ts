@@ -14,6 +14,7 @@ import { CommandError } from './failure.ts';
 import { QUOTA_KIND_NAMES, type QuotaLine, type QuotaPart, readQuotaPart } from './quota-questions.ts';
 import { type AskQuota, withQuotas } from './quota-target.ts';
 import { formatSize } from './sizes.ts';
+import { widest } from './table-text.ts';
 import { spanText } from './time-span.ts';
 
 /** What one kind has, in all. */
@@ -86,9 +87,7 @@ export function reportText(
     graceText(line.inodeDeadline, NOW()),
   ]);
   const head = [`  ${kind}`, 'used', 'soft', 'hard', 'grace', 'inodes', 'soft', 'hard', 'grace'];
-  const widths = head.map((title, column) =>
-    Math.max(title.length, ...rows.map((row) => (row[column] ?? '').length)),
-  );
+  const widths = head.map((_, column) => widest([head, ...rows], column));
   const text = [head, ...rows].map((row) =>
     row
       .map((cell, column) =>

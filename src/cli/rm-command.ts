@@ -2,17 +2,22 @@
 import { codeOf } from '../common/thrown.ts';
 import { type CommandDefinition, type OptionValues, optionGiven, type Terminal } from './command.ts';
 import { CommandError } from './failure.ts';
+import { lastName } from './tree-sides.ts';
 import { onPlaces, placeText } from './volume-path.ts';
 
 async function run(args: readonly string[], options: OptionValues, _terminal: Terminal): Promise<number> {
   const recursive = optionGiven(options, 'recursive');
   const force = optionGiven(options, 'force');
   await onPlaces(args, false, async (volume, place) => {
-    if (place.path.every((byte) => byte === 0x2f))
-      throw new CommandError(`${placeText(place)} is the root of the volume: name what is in it`);
+    const name = lastName(place.path).toString();
+    if (name === '.' || name === '..')
+      throw new CommandError(`${placeText(place)}: refusing to remove '.' or '..'`);
+    const root = new CommandError(`${placeText(place)} is the root of the volume: name what is in it`);
+    if (name === '') throw root;
     try {
       await volume.rm(place.path, { recursive, force });
     } catch (thrown) {
+      if (codeOf(thrown) === 'EBUSY') throw root;
       if (codeOf(thrown) !== 'ERR_FS_EISDIR') throw thrown;
       throw new CommandError(
         `${placeText(place)} is a directory: use -r to remove it with all that is in it`,

@@ -7,23 +7,65 @@
 import { codeOf } from '../common/thrown.ts';
 import { FILE_TYPE_MASK, FileType } from '../fs/format/format.ts';
 import { CommandError } from './failure.ts';
-import { below, lastName, type SourceTree, type TargetTree, type TreeNode } from './tree-sides.ts';
+import { madeBeside, madeThere } from './made-beside.ts';
+import {
+  below,
+  type ContentPiece,
+  lastName,
+  type SourceTree,
+  type TargetTree,
+  type TreeAttribute,
+  type TreeNode,
+} from './tree-sides.ts';
 
 export interface TreeCopyOptions {
   /** Told of what cannot be kept: attributes that the other side does not take. */
   readonly lost?: (path: Buffer, what: string) => void;
   /** What a source says of itself, as the target is to have it. */
   readonly adapt?: (node: TreeNode) => TreeNode;
+  /** Identities of files of the system that hold a volume which is open here. */
+  readonly images?: ReadonlySet<string>;
+  /** Told of those among the sources, which are not copied. */
+  readonly passed?: (path: Buffer) => void;
+  /**
+   * Told of an error of one name, without which the copy goes on. Where nobody is, it ends.
+   * @param ofSource whose error it is
+   */
+  readonly failed?: (thrown: unknown, ofSource: boolean) => void;
   /** Called after each name that was made. */
   readonly made?: () => Promise<void>;
 }
 
-/** Codes of an attribute that the target's filesystem, or its user, may not have. */
-const NOT_KEPT = new Set(['EOPNOTSUPP', 'ENOTSUP', 'EPERM', 'EACCES', 'E2BIG', 'ERANGE']);
+/** Codes of an attribute that the target's filesystem has no room for, or its user may not set. */
+const NOT_KEPT = new Set([
+  'EOPNOTSUPP',
+  'ENOTSUP',
+  'EPERM',
+  'EACCES',
+  'E2BIG',
+  'ERANGE',
+  'ENOSPC',
+  'EDQUOT',
+  'EINVAL',
+  'ENODATA',
+]);
+
+/** What the target says of itself, and not of one name. */
+const NO_MORE = new Set(['ENOSPC', 'EDQUOT', 'EIO', 'EROFS', 'EUCLEAN', 'EBADF']);
+
+/** What makes room for another: of a device, FIFO or socket others are users. */
+const REPLACED: ReadonlySet<number> = new Set([FileType.regular, FileType.symlink]);
+
+/** @param type of what is there; 0 for nothing @throws CommandError */
+export function requireFile(to: Buffer, type: number): void {
+  if (type !== 0 && !REPLACED.has(type)) throw new CommandError(`${to} is there already, and is no file`);
+}
 
 interface Step {
   readonly from: Buffer;
   readonly to: Buffer;
+  /** In a directory that this copy made: nothing is there yet. */
+  readonly isNew: boolean;
   /** Of a directory whose content is there by now. */
   readonly done?: TreeNode;
 }
@@ -34,6 +76,10 @@ export class TreeCopy {
   readonly #options: TreeCopyOptions;
   /** Of files with several names, where the first one is. */
   readonly #first = new Map<string, Buffer>();
+  /** And which of them is at a place. */
+  readonly #firstAt = new Map<string, string>();
+  /** Errors. */
+  readonly #ofSource = new WeakSet<object>();
   files = 0;
 
   constructor(source: SourceTree, target: TargetTree, options: TreeCopyOptions = {}) {
@@ -44,43 +90,116 @@ export class TreeCopy {
 
   /** Copies what is at `from`, and all below it, so that it is at `to`. @throws CommandError */
   async copy(from: Buffer, to: Buffer): Promise<void> {
-    const steps: Step[] = [{ from, to }];
-    for (let step = steps.pop(); step !== undefined; step = steps.pop()) {
-      if (step.done !== undefined) await this.#finish(step.from, step.to, step.done);
-      else steps.push(...(await this.#take(step)));
+    const steps: Step[] = [{ from, to, isNew: false }];
+    try {
+      for (let step = steps.pop(); step !== undefined; step = steps.pop()) await this.#next(step, steps);
+    } catch (thrown) {
+      // No directory stays closed to its owner because there was no room for all that is in it.
+      for (const { done, ...on } of steps.reverse())
+        if (done !== undefined) await this.#finish(on.from, on.to, done).catch(() => {});
+      throw thrown;
     }
   }
 
-  /** @returns what is to be done next, the last first */
-  async #take({ from, to }: Step): Promise<Step[]> {
-    const found = await this.#source.look(from);
+  async #next(step: Step, steps: Step[]): Promise<void> {
+    try {
+      if (step.done !== undefined) await this.#finish(step.from, step.to, step.done);
+      else await this.#take(step, steps);
+    } catch (thrown) {
+      this.#passOver(thrown);
+    }
+  }
+
+  /** @throws what ends the copy */
+  #passOver(thrown: unknown): void {
+    const ofSource = this.#ofSource.has(Object(thrown));
+    const isOne = ofSource || thrown instanceof CommandError || codeOf(thrown) !== '';
+    if (this.#options.failed === undefined || !isOne || (!ofSource && NO_MORE.has(codeOf(thrown))))
+      throw thrown;
+    this.#options.failed(thrown, ofSource);
+  }
+
+  /** Remembers whose error it is. */
+  async #asked<T>(answer: Promise<T>): Promise<T> {
+    try {
+      return await answer;
+    } catch (thrown) {
+      this.#ofSource.add(Object(thrown));
+      throw thrown;
+    }
+  }
+
+  async *#contents(from: Buffer, node: TreeNode): AsyncIterable<ContentPiece> {
+    const pieces = this.#source.contents(from, node)[Symbol.asyncIterator]();
+    try {
+      for (;;) {
+        const { value, done } = await this.#asked(pieces.next());
+        if (done) return;
+        yield value;
+      }
+    } finally {
+      await pieces.return?.();
+    }
+  }
+
+  /** @param steps gets what is to be done next, the last first */
+  async #take(step: Step, steps: Step[]): Promise<void> {
+    const { from, to } = step;
+    const found = await this.#asked(this.#source.look(from));
+    if (this.#options.images?.has(found.identity)) {
+      this.#options.passed?.(from);
+      return;
+    }
     const node = this.#options.adapt?.(found) ?? found;
     this.files++;
-    if ((node.mode & FILE_TYPE_MASK) === FileType.directory) return this.#enter(from, to, node);
+    if ((node.mode & FILE_TYPE_MASK) === FileType.directory) return this.#enter(step, node, steps);
+    const first = this.#first.get(node.identity);
+    if (first !== undefined && (await this.#isAt(first, to))) return;
     await this.#requireAnother(node, to);
-    await this.#makeRoom(to, false);
-    if (await this.#linked(node, to)) return [];
-    await this.#make(from, to, node);
-    await this.#finish(from, to, node);
-    return [];
+    await this.#fits(to, false);
+    const place = step.isNew ? madeThere : madeBeside;
+    await place(this.#target, to, (at) =>
+      first === undefined ? this.#make(from, at, node) : this.#target.makeHardLink(at, first),
+    );
+    this.#remember(node, to);
+    await this.#options.made?.();
   }
 
-  /** Within one tree: what makes room for its own copy would be gone. */
+  /** Whether the place is the very one, or has the very file by now. */
+  async #isAt(first: Buffer, to: Buffer): Promise<boolean> {
+    if (first.equals(to)) return true;
+    const there = await this.#target.identityAt(to);
+    return there !== undefined && there === (await this.#target.identityAt(first));
+  }
+
+  #remember(node: TreeNode, to: Buffer): void {
+    const place = to.toString('latin1');
+    const before = this.#firstAt.get(place);
+    if (before !== undefined) {
+      this.#first.delete(before);
+      this.#firstAt.delete(place);
+    }
+    if (node.links < 2 || this.#first.has(node.identity)) return;
+    this.#first.set(node.identity, to);
+    this.#firstAt.set(place, node.identity);
+  }
+
+  /** Within one tree: what would make room for its own copy. */
   async #requireAnother(node: TreeNode, to: Buffer): Promise<void> {
-    if (!Object.is(this.#source, this.#target) || (await this.#target.typeAt(to, false)) === 0) return;
-    const there = await this.#source.look(to);
-    if (there.identity === node.identity) throw new CommandError(`${to} is what is to be copied`);
+    if (Object.is(this.#source, this.#target) && (await this.#target.identityAt(to)) === node.identity)
+      throw new CommandError(`${to} is what is to be copied`);
   }
 
-  async #enter(from: Buffer, to: Buffer, node: TreeNode): Promise<Step[]> {
-    if (!(await this.#makeRoom(to, true))) await this.#target.makeDirectory(to);
-    const names = await this.#source.names(from);
-    const inside = names.map((name) => ({ from: below(from, name), to: below(to, name) }));
-    return [{ from, to, done: node }, ...inside.reverse()];
+  async #enter({ from, to }: Step, node: TreeNode, steps: Step[]): Promise<void> {
+    const isNew = !(await this.#fits(to, true));
+    if (isNew) await this.#target.makeDirectory(to);
+    steps.push({ from, to, isNew, done: node });
+    const names = await this.#asked(this.#source.names(from));
+    for (const name of names.reverse()) steps.push({ from: below(from, name), to: below(to, name), isNew });
   }
 
-  /** Is there a directory for a directory? A name that is in the way of a file goes. */
-  async #makeRoom(to: Buffer, forDirectory: boolean): Promise<boolean> {
+  /** Is there something that gives way to a file, or that a directory may become one with? */
+  async #fits(to: Buffer, forDirectory: boolean): Promise<boolean> {
     const type = await this.#target.typeAt(to, false);
     if (type === 0) return false;
     const isDirectory = type === FileType.directory;
@@ -88,45 +207,53 @@ export class TreeCopy {
       const is = isDirectory ? 'a directory' : 'no directory';
       throw new CommandError(`${to} is there already, and is ${is}`);
     }
-    if (!isDirectory) await this.#target.remove(to);
-    return isDirectory;
-  }
-
-  async #linked(node: TreeNode, to: Buffer): Promise<boolean> {
-    if (node.links < 2) return false;
-    const first = this.#first.get(node.identity);
-    if (first === undefined) {
-      this.#first.set(node.identity, to);
-      return false;
-    }
-    await this.#target.makeHardLink(to, first);
-    await this.#options.made?.();
+    if (isDirectory) return true;
+    requireFile(to, type);
+    const { images } = this.#options;
+    if (images?.has((await this.#target.identityAt(to)) ?? ''))
+      throw new CommandError(`${to} is the image itself, and is not replaced`);
     return true;
   }
 
   async #make(from: Buffer, to: Buffer, node: TreeNode): Promise<void> {
     const type = node.mode & FILE_TYPE_MASK;
-    if (type === FileType.regular)
-      await this.#target.makeFile(to, node.sizeBytes, this.#source.contents(from));
+    if (type === FileType.regular) await this.#target.makeFile(to, this.#contents(from, node));
     else if (type === FileType.symlink)
-      await this.#target.makeSymlink(to, await this.#source.linkTarget(from));
+      await this.#target.makeSymlink(to, await this.#asked(this.#source.linkTarget(from)));
     else await this.#target.makeSpecial(to, node);
+    await this.#dress(from, to, node);
   }
 
   async #finish(from: Buffer, to: Buffer, node: TreeNode): Promise<void> {
-    await this.#target.setOwnerAndMode(to, node);
-    for (const attribute of await this.#source.attributes(from)) {
-      try {
-        await this.#target.setAttribute(to, attribute);
-      } catch (thrown) {
-        if (!NOT_KEPT.has(codeOf(thrown))) throw thrown;
-        this.#options.lost?.(to, `attribute ${attribute[0]} (${codeOf(thrown)})`);
-      }
-    }
-    await this.#target.setTimes(to, node);
+    await this.#dress(from, to, node);
     await this.#options.made?.();
   }
+
+  /** None takes from the one before: a mode may forbid attributes, and changes ACLs. */
+  async #dress(from: Buffer, to: Buffer, node: TreeNode): Promise<void> {
+    const attributes = await this.#asked(this.#source.attributes(from));
+    const isAcl = ([name]: TreeAttribute) => name.startsWith('system.posix_acl_');
+    await this.#target.setOwner(to, node);
+    for (const one of attributes) if (!isAcl(one)) await this.#keep(to, one);
+    await this.#target.setMode(to, node);
+    for (const one of attributes) if (isAcl(one)) await this.#keep(to, one);
+    await this.#target.setTimes(to, node);
+  }
+
+  async #keep(to: Buffer, attribute: TreeAttribute): Promise<void> {
+    const [name, value] = attribute;
+    try {
+      if (value === undefined) throw Object.assign(new Error('unread'), { code: 'ENODATA' });
+      await this.#target.setAttribute(to, name, value);
+    } catch (thrown) {
+      if (!NOT_KEPT.has(codeOf(thrown))) throw thrown;
+      this.#options.lost?.(to, `attribute ${name} (${codeOf(thrown)})`);
+    }
+  }
 }
+
+/** Last names that are no names: of a directory there is only what is in it then. */
+const NO_NAMES = ['', '.', '..'];
 
 /**
  * Where a source goes that is copied to a place: into it if that is a directory, else to the place
@@ -142,7 +269,8 @@ export async function placeFor(
 ): Promise<Buffer> {
   const type = await target.typeAt(place, true);
   const name = lastName(source);
-  if (type === FileType.directory) return name.length === 0 ? place : below(place, name);
+  const isNamed = !NO_NAMES.includes(name.toString('latin1'));
+  if (type === FileType.directory) return isNamed ? below(place, name) : place;
   if (several || (place.length > 1 && place.at(-1) === 0x2f))
     throw new CommandError(`${place} is no directory${type === 0 ? ' that is there' : ''}`);
   return place;

@@ -23,13 +23,17 @@ export interface TreeNode {
   readonly modifyNs: bigint;
 }
 
-/** Bytes of a file; between pieces are holes. Valid until the next piece is asked for. */
+/**
+ * Bytes of a file; between pieces are holes, and the last one, which may be empty, ends where the
+ * file does. Valid until the next piece is asked for.
+ */
 export interface ContentPiece {
   readonly offset: number;
   readonly bytes: Uint8Array;
 }
 
-export type TreeAttribute = readonly [name: string, value: Uint8Array];
+/** Undefined is a value that could not be read, as that of a name which is no UTF-8. */
+export type TreeAttribute = readonly [name: string, value: Uint8Array | undefined];
 
 export interface SourceTree {
   look(path: Buffer): Promise<TreeNode>;
@@ -37,23 +41,30 @@ export interface SourceTree {
   names(path: Buffer): Promise<Buffer[]>;
   linkTarget(path: Buffer): Promise<Buffer>;
   attributes(path: Buffer): Promise<TreeAttribute[]>;
-  contents(path: Buffer): AsyncIterable<ContentPiece>;
+  /** @param node what `look` said of it */
+  contents(path: Buffer, node: TreeNode): AsyncIterable<ContentPiece>;
 }
 
-/** What was made last: attributes that others have no room for are told of, and passed over. */
+/** Owner, attributes, mode and times are set right after a file was made, of a directory later. */
 export interface TargetTree {
   /** The type of what is there, and of what a link there leads to; 0 for nothing. */
   typeAt(path: Buffer, follow: boolean): Promise<number>;
+  /** The same for two names of one file; undefined for nothing, and where nobody knows. */
+  identityAt(path: Buffer): Promise<string | undefined>;
   makeDirectory(path: Buffer): Promise<void>;
-  makeFile(path: Buffer, sizeBytes: number, pieces: AsyncIterable<ContentPiece>): Promise<void>;
+  makeFile(path: Buffer, pieces: AsyncIterable<ContentPiece>): Promise<void>;
   makeSymlink(path: Buffer, target: Buffer): Promise<void>;
   makeHardLink(path: Buffer, existing: Buffer): Promise<void>;
   makeSpecial(path: Buffer, node: TreeNode): Promise<void>;
   /** Of a name that is no directory. */
   remove(path: Buffer): Promise<void>;
-  setAttribute(path: Buffer, attribute: TreeAttribute): Promise<void>;
-  /** Owner where that may be set, mode of all but links. */
-  setOwnerAndMode(path: Buffer, node: TreeNode): Promise<void>;
+  /** Of what is no directory, over what is there. */
+  move(from: Buffer, to: Buffer): Promise<void>;
+  /** Where that may be set. */
+  setOwner(path: Buffer, node: TreeNode): Promise<void>;
+  setAttribute(path: Buffer, name: string, value: Uint8Array): Promise<void>;
+  /** Of all but links. */
+  setMode(path: Buffer, node: TreeNode): Promise<void>;
   /** The last of all. */
   setTimes(path: Buffer, node: TreeNode): Promise<void>;
 }

@@ -13,6 +13,8 @@ import {
 } from './tree-sides.ts';
 import { errorAt } from './volume-path.ts';
 
+const NOTHING = new Uint8Array(0);
+
 export class VolumeTree implements SourceTree, TargetTree {
   readonly #volume: ProgramVolume;
   readonly #keepsOwners: boolean;
@@ -48,8 +50,12 @@ export class VolumeTree implements SourceTree, TargetTree {
 
   async attributes(path: Buffer): Promise<TreeAttribute[]> {
     const found: TreeAttribute[] = [];
-    for (const name of await this.#volume.llistxattr(path))
-      found.push([name, await this.#volume.lgetxattr(path, name)]);
+    for (const name of await this.#volume.llistxattr(path)) {
+      const value = await this.#volume.lgetxattr(path, name).catch((thrown) => {
+        if (codeOf(thrown) !== 'ENODATA') throw thrown;
+      });
+      found.push([name, value ?? undefined]);
+    }
     return found;
   }
 
@@ -60,12 +66,13 @@ export class VolumeTree implements SourceTree, TargetTree {
       const memory = Buffer.allocUnsafeSlow(Math.min(PIECE_BYTES, Math.max(1, size)));
       for (let at = 0; at < size; ) {
         const start = await file.seek(at, 'data');
-        if (start < 0) return;
+        if (start < 0) break;
         const hole = await file.seek(start, 'hole');
         const end = hole < 0 ? size : hole;
         yield* readPieces(file, memory, start, end);
         at = end;
       }
+      yield { offset: size, bytes: NOTHING };
     } finally {
       await file.close();
     }
@@ -81,14 +88,22 @@ export class VolumeTree implements SourceTree, TargetTree {
     }
   }
 
+  async identityAt(path: Buffer): Promise<string | undefined> {
+    return (await this.typeAt(path, false)) === 0 ? undefined : `${(await this.#volume.lstat(path)).ino}`;
+  }
+
   async makeDirectory(path: Buffer): Promise<void> {
     await this.#volume.mkdir(path, 0o700);
   }
 
-  async makeFile(path: Buffer, sizeBytes: number, pieces: AsyncIterable<ContentPiece>): Promise<void> {
+  async makeFile(path: Buffer, pieces: AsyncIterable<ContentPiece>): Promise<void> {
     const file = await this.#volume.open(path, 'wx', 0o600);
     try {
-      for await (const { offset, bytes } of pieces) await file.write(bytes, 0, bytes.length, offset);
+      let sizeBytes = 0;
+      for await (const { offset, bytes } of pieces) {
+        if (bytes.length > 0) await file.write(bytes, 0, bytes.length, offset);
+        sizeBytes = offset + bytes.length;
+      }
       if ((await file.stat()).size !== sizeBytes) await file.truncate(sizeBytes);
     } catch (thrown) {
       throw errorAt(thrown, path);
@@ -113,12 +128,19 @@ export class VolumeTree implements SourceTree, TargetTree {
     return this.#volume.unlink(path);
   }
 
-  setAttribute(path: Buffer, [name, value]: TreeAttribute): Promise<void> {
+  move(from: Buffer, to: Buffer): Promise<void> {
+    return this.#volume.rename(from, to);
+  }
+
+  async setOwner(path: Buffer, { uid, gid }: TreeNode): Promise<void> {
+    if (this.#keepsOwners) await this.#volume.lchown(path, uid, gid);
+  }
+
+  setAttribute(path: Buffer, name: string, value: Uint8Array): Promise<void> {
     return this.#volume.lsetxattr(path, name, value);
   }
 
-  async setOwnerAndMode(path: Buffer, node: TreeNode): Promise<void> {
-    if (this.#keepsOwners) await this.#volume.lchown(path, node.uid, node.gid);
+  async setMode(path: Buffer, node: TreeNode): Promise<void> {
     if ((node.mode & FILE_TYPE_MASK) === FileType.symlink) return;
     await this.#volume.chmod(path, copiedBits(node, this.#keepsOwners));
   }

@@ -33,6 +33,6 @@ export async function* walkedNames(volume: ProgramVolume, top: Buffer): AsyncGen
       name: one,
       isLast: [...isLast, index === names.length - 1],
     }));
-    waiting.push(...inside.reverse());
+    for (const one of inside.reverse()) waiting.push(one);
   }
 }

@@ -43,18 +43,19 @@ export async function nextEntries(
   });
 }
 
-/** All names in a directory, as they were while it was read. */
+/** All names in a directory, as they were while it was read. @param follow a link at the end */
 export async function allEntries(
   session: ProgramSession,
   site: CallSite,
   path: Uint8Array,
+  follow = true,
 ): Promise<ListedName[]> {
-  const inode = await session.hold(site, (tx) => session.walk.inodeAt(tx, path, true));
+  const inode = await session.hold(site, (tx) => session.walk.inodeAt(tx, path, follow));
   try {
     const all: ListedName[] = [];
     for (let at = BEHIND_DOTS; ; ) {
       const { entries, cookie } = await nextEntries(session, site, inode, at);
-      all.push(...entries);
+      for (const entry of entries) all.push(entry);
       if (entries.length < ENTRIES_AT_ONCE) return all;
       at = cookie;
     }
@@ -90,9 +91,9 @@ export async function* walkedEntries(
       const below = joined(next.below, entry.name);
       yield { ...entry, below, directory: next.path };
       if (recursive && entry.type === FileType.directory)
-        inside.unshift({ path: joined(next.path, entry.name), below });
+        inside.push({ path: joined(next.path, entry.name), below });
     }
-    waiting.push(...inside);
+    for (const one of inside.reverse()) waiting.push(one);
   }
 }
 

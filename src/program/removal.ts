@@ -1,10 +1,13 @@
 /** `rm`: files, and directories with all that is in them. */
 import { codeOf } from '../common/thrown.ts';
-import { FileType } from '../fs/format/format.ts';
+import { fsError } from '../fs/base/errors.ts';
+import { FileType, ROOT_INODE } from '../fs/format/format.ts';
 import { allEntries, joined } from './listing.ts';
 import type { NamedPath } from './names.ts';
 import { removeDirectoryAt, unlinkAt } from './names.ts';
+import { hasNoName, withoutSlashes } from './path-walk.ts';
 import type { ProgramSession } from './session.ts';
+import { systemErrorOf } from './system-error.ts';
 
 export interface RemovalWish {
   readonly recursive: boolean;
@@ -26,16 +29,22 @@ async function removeAny(
   recursive: boolean,
 ): Promise<void> {
   // As Node does: it looks before it removes.
-  const type = await session.run({ syscall: 'lstat', path: text }, (tx) => {
-    const { mode } = session.look(tx, session.walk.inodeAt(tx, path, false));
-    return mode & 0o170000;
+  const { type, inode, end } = await session.run({ syscall: 'lstat', path: text }, (tx) => {
+    const found = session.walk.to(tx, path, false);
+    if (found.inode === 0) throw fsError('ENOENT');
+    return { ...found, end: session.walk.to(tx, withoutSlashes(path), false) };
   });
   if (type !== FileType.directory) {
     await session.run({ syscall: 'rm', path: text }, (tx) => unlinkAt(session, tx, path));
     return;
   }
   if (!recursive) throw isDirectory(text);
-  await removeTree(session, path, text);
+  const site = { syscall: 'rm', path: text };
+  // What a link leads to stays, though a slash follows the link.
+  if (end.type === FileType.symlink) throw systemErrorOf('ENOTDIR', site);
+  if (end.name.length > 0 && hasNoName(end)) throw systemErrorOf('EINVAL', site);
+  if (inode === ROOT_INODE) throw systemErrorOf('EBUSY', site);
+  await removeTree(session, withoutSlashes(path), text);
 }
 
 /** The same as Node's, whose number is that of the system. */
@@ -51,7 +60,7 @@ async function removeTree(session: ProgramSession, top: Uint8Array, text: string
   for (let path = open.at(-1); path !== undefined; path = open.at(-1)) {
     const here = path;
     const place = here === top ? text : Buffer.from(here).toString();
-    const entries = await allEntries(session, { syscall: 'rm', path: place }, here);
+    const entries = await allEntries(session, { syscall: 'rm', path: place }, here, false);
     const directories = entries.filter(({ type }) => type === FileType.directory);
     for (const { name, type } of entries) {
       const inside = joined(here, name);
@@ -59,7 +68,7 @@ async function removeTree(session: ProgramSession, top: Uint8Array, text: string
         await session.run({ syscall: 'rm', path: inside.toString() }, (tx) => unlinkAt(session, tx, inside));
     }
     if (directories.length > 0) {
-      open.push(...directories.map(({ name }) => joined(here, name)));
+      for (const { name } of directories) open.push(joined(here, name));
       continue;
     }
     await session.run({ syscall: 'rm', path: place }, (tx) => removeDirectoryAt(session, tx, here));

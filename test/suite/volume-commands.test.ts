@@ -4,6 +4,7 @@ import {
   lstatSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   readlinkSync,
   rmSync,
@@ -15,6 +16,7 @@ import { chmod, link, open, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeEach, describe, expect, test } from 'vitest';
+import { LocalTree } from '../../src/cli/local-tree.ts';
 import { runCommandLine } from '../../src/cli/program.ts';
 import { addon } from '../../src/native.ts';
 import { check, openVolume } from '../../src/quarryfs.ts';
@@ -165,6 +167,183 @@ describe('get and put', () => {
     expect(await refusal('get', `${image}:/none`, file('x'))).toBe('/v.img:/none: no such file or directory');
   });
 
+  test('never the image itself', async () => {
+    await fresh();
+    writeFileSync(file('one'), '1');
+    const passed = `quarry: ${image} is the image itself; not copied\n`;
+    expect(await quarry(['put', folder, `${image}:/all`])).toEqual({ status: 0, out: '', err: passed });
+    expect(await said('ls', `${image}:/all`)).toBe('one\n');
+    await said('put', file('one'), `${image}:/v.img`);
+    const size = lstatSync(image).size;
+    for (const place of [image, folder])
+      expect(await refusal('get', `${image}:/v.img`, place)).toBe(
+        '/v.img is the image itself, and is not replaced',
+      );
+    expect(lstatSync(image).size).toBe(size);
+    expect(await said('cat', `${image}:/v.img`)).toBe('1');
+    const other = file('other.img');
+    const word = `quarry: ${other} is the image itself; not copied\n`;
+    const { status, err } = await quarry(['mkfs', '-q', '-s', '64M', other, '--from', folder]);
+    expect({ status, err }).toEqual({ status: 0, err: word });
+    expect(await said('ls', other)).toBe('one\nv.img\n');
+  });
+
+  test('what is wrong with one name is told, and the copy goes on', async () => {
+    await fresh();
+    mkdirSync(file('d/sub'), { recursive: true });
+    for (const name of ['d/a', 'd/b', 'd/sub/c']) writeFileSync(file(name), name);
+    await chmod(file('d'), 0o710);
+    await said('mkdir', '-p', `${image}:/d/a`);
+    const { status, err } = await quarry(['put', file('none'), file('d'), `${image}:/`]);
+    expect({ status, err: err.replaceAll(folder, '') }).toEqual({
+      status: 1,
+      err: 'quarry: /none: no such file or directory\nquarry: /d/a is there already, and is a directory\n',
+    });
+    expect(await said('find', image)).toBe('/\n/d\n/d/a\n/d/b\n/d/sub\n/d/sub/c\n');
+    expect(await said('ls', '-ld', `${image}:/d`)).toMatch(/^drwx--x--- /);
+    writeFileSync(file('d/b'), Buffer.alloc(60_000_000, 1));
+    await chmod(file('d'), 0o750);
+    expect(await quarry(['put', file('d'), `${image}:/`])).toMatchObject({
+      status: 1,
+      err: expect.stringMatching(/v\.img:\/d\/b: no space left on device\n$/),
+    });
+    expect(await said('ls', '-ld', `${image}:/d`)).toMatch(/^drwxr-x--- /);
+    expect(await said('cat', `${image}:/d/b`)).toBe('d/b');
+  });
+
+  test('links that a command line names: pipes are read, a slash follows', async () => {
+    await fresh();
+    mkdirSync(file('d'));
+    writeFileSync(file('d/a'), 'a');
+    symlinkSync('d', file('to-d'));
+    execFileSync('mkfifo', [file('pipe')]);
+    symlinkSync('pipe', file('to-pipe'));
+    symlinkSync('/dev/null', file('to-null'));
+    const writing = open(file('pipe'), 'w').then(async (pipe) => {
+      await pipe.writeFile('x'.repeat(200_000));
+      await pipe.close();
+    });
+    await said('put', file('to-pipe'), file('to-null'), file('to-d'), `${image}:/`);
+    await writing;
+    await said('put', file('pipe'), `${image}:/`);
+    expect(await said('cat', `${image}:/to-pipe`)).toBe('x'.repeat(200_000));
+    const kinds = (await said('ls', '-l', image)).replace(/^(.)\S+ 1 \d+ \d+ +(\d+) \S+ /gm, '$1 $2 ');
+    expect(kinds).toBe('p 0 pipe\nl 1 to-d -> d\n- 0 to-null\n- 200000 to-pipe\n');
+    await said('rm', `${image}:/to-d`);
+    await said('put', `${file('to-d')}/`, `${image}:/`);
+    expect(await said('find', `${image}:/to-d`)).toBe('/to-d\n/to-d/a\n');
+  });
+
+  test('what is there stays until the new one is whole', async () => {
+    await fresh();
+    const long = 'n'.repeat(255);
+    await quarry(['put', '-', `${image}:/${long}`], 'old');
+    await quarry(['put', '-', `${image}:/${long}`], 'new');
+    expect(await said('cat', `${image}:/${long}`)).toBe('new');
+    writeFileSync(file('large'), Buffer.alloc(60_000_000, 1));
+    expect(await refusal('put', file('large'), `${image}:/${long}`)).toBe(
+      `/v.img:/${long}: no space left on device`,
+    );
+    const input = 'x'.repeat(60_000_000);
+    expect(await quarry(['put', '-', `${image}:/${long}`], input)).toMatchObject({ status: 1 });
+    expect(await said('cat', `${image}:/${long}`)).toBe('new');
+    expect(await said('ls', image)).toBe(`${long}\n`);
+    writeFileSync(file('one'), 'small');
+    await said('put', file('one'), `${image}:/${long}`);
+    expect(await said('cat', `${image}:/${long}`)).toBe('small');
+    await said('get', `${image}:/${long}`, file(long));
+    await said('get', `${image}:/${long}`, file(long));
+    expect(readFileSync(file(long), 'utf8')).toBe('small');
+    const volume = await openVolume(image);
+    await volume.symlink('elsewhere', '/link');
+    await volume.close();
+    writeFileSync(file('.quarry-0'), 'of another');
+    await said('get', `${image}:/link`, file('one'));
+    expect(readlinkSync(file('one'))).toBe('elsewhere');
+    expect(readFileSync(file('.quarry-0'), 'utf8')).toBe('of another');
+    expect(readdirSync(folder).filter((name) => /quarry-[1-9]/.test(name))).toEqual([]);
+    expect(await check(image)).toMatchObject({ clean: true });
+  });
+
+  test('files with several names, named several times', async () => {
+    await fresh();
+    mkdirSync(file('d'));
+    writeFileSync(file('d/h'), 'one');
+    await link(file('d/h'), file('d/i'));
+    await said('put', file('d/h'), file('d/h'), `${image}:/`);
+    expect(await said('cat', `${image}:/h`)).toBe('one');
+    await said('put', file('d'), file('d'), `${image}:/`);
+    await said('put', file('d'), `${image}:/`);
+    expect(await said('ls', '-l', `${image}:/d`)).toMatch(/^-\S+ 2 .* h\n-\S+ 2 .* i\n$/);
+    mkdirSync(file('e'));
+    writeFileSync(file('e/h'), 'other');
+    await said('put', file('d/h'), file('e/h'), file('d/i'), `${image}:/`);
+    expect(await said('cat', `${image}:/h`, `${image}:/i`)).toBe('otherone');
+    mkdirSync(file('out'));
+    for (let times = 0; times < 2; times++) await said('get', `${image}:/d`, file('out'));
+    expect(readdirSync(file('out/d'))).toEqual(['h', 'i']);
+  });
+
+  test('files whose size says nothing, and those that change', async () => {
+    await fresh();
+    await said('put', '/proc/version', '/sys/kernel/mm/transparent_hugepage/enabled', `${image}:/`);
+    expect(await said('cat', `${image}:/version`)).toBe(readFileSync('/proc/version', 'latin1'));
+    expect(await said('cat', `${image}:/enabled`)).toBe(
+      readFileSync('/sys/kernel/mm/transparent_hugepage/enabled', 'latin1'),
+    );
+    writeFileSync(file('f'), Buffer.alloc(3 * 2 ** 20, 1));
+    const tree = new LocalTree();
+    const path = Buffer.from(file('f'));
+    const node = await tree.look(path);
+    let end = 0;
+    for await (const { offset, bytes } of tree.contents(path, node)) {
+      end = offset + bytes.length;
+      truncateSync(file('f'), 1_500_000);
+    }
+    expect(end).toBe(1_500_000);
+    rmSync(file('f'));
+    execFileSync('mkfifo', [file('f')]);
+    await expect(tree.contents(path, node)[Symbol.asyncIterator]().next()).rejects.toThrow(/another file/);
+    rmSync(file('f'));
+    symlinkSync('/etc/passwd', file('f'));
+    await expect(tree.contents(path, node)[Symbol.asyncIterator]().next()).rejects.toThrow(/ELOOP/);
+  });
+
+  test.skipIf(!addon)('attributes that cannot be kept are told, and end nothing', async () => {
+    await fresh();
+    mkdirSync(file('d'));
+    writeFileSync(file('d/a'), 'a');
+    writeFileSync(file('d/b'), 'b');
+    execFileSync('python3', [
+      '-c',
+      `import os,sys; os.setxattr(sys.argv[1], b'user.\\xff', b'v'); os.setxattr(sys.argv[1], b'user.k', b'v')`,
+      file('d/a'),
+    ]);
+    await chmod(file('d/a'), 0o444);
+    const { status, err } = await quarry(['put', file('d'), `${image}:/`]);
+    expect(status).toBe(1);
+    expect(err).toMatch(/^quarry: not kept: \/d\/a: attribute user\.\S+ \(ENODATA\)\n$/);
+    expect(await said('ls', '-l', `${image}:/d`)).toMatch(/^-r--r--r-- .* a\n-\S+ .* b\n$/);
+    const volume = await openVolume(image);
+    expect(await volume.getxattr('/d/a', 'user.k')).toEqual(Buffer.from('v'));
+    await volume.close();
+  });
+
+  test('never in place of a device, FIFO or socket', async () => {
+    await fresh();
+    await quarry(['put', '-', `${image}:/x`], 'content');
+    execFileSync('mkfifo', [file('pipe')]);
+    if (isRoot) execFileSync('mknod', [file('null'), 'c', '1', '3']);
+    for (const name of isRoot ? ['pipe', 'null'] : ['pipe']) {
+      const before = lstatSync(file(name));
+      expect(await refusal('get', `${image}:/x`, file(name))).toBe(
+        `/${name} is there already, and is no file`,
+      );
+      expect(lstatSync(file(name))).toMatchObject({ ino: before.ino, mode: before.mode });
+    }
+    expect(await quarry(['get', `${image}:/x`, file('LABEL=x')])).toMatchObject({ status: 0 });
+  });
+
   test('by standard input and output', async () => {
     await fresh();
     const binary = String.fromCharCode(...Array.from({ length: 5000 }, (_, index) => index % 256));
@@ -204,6 +383,33 @@ describe('cp', () => {
     expect(await refusal('cp', `${image}:/d`, `${image}:/d/e`)).toBe(
       '/v.img:/d cannot be copied into itself',
     );
+    const volume = await openVolume(image);
+    await volume.mkdir('/b');
+    await volume.mkdir('/dd');
+    await volume.symlink('d', '/link');
+    await volume.writeFile('/d/g', 'g');
+    await volume.close();
+    for (const [from, to] of [
+      ['/./d', '/d/e'],
+      ['//d', '/d/new'],
+      ['/link/', '/d/e/new'],
+      ['/b/../d', '/link/e'],
+      ['/d', '/link/new'],
+      ['/d', '/'],
+      ['/', '/dd'],
+      ['/', '/'],
+      ['/d/..', '/b/x'],
+    ])
+      expect(await refusal('cp', `${image}:${from}`, `${image}:${to}`)).toBe(
+        `/v.img:${from} cannot be copied into itself`,
+      );
+    await said('cp', `${image}:/d`, `${image}:/dd`);
+    await said('cp', `${image}:/link`, `${image}:/d/e`);
+    await said('cp', `${image}:/dd/d/e/..`, `${image}:/b/new`);
+    await said('cp', `${image}:/dd/d/.`, `${image}:/b`);
+    expect(await said('find', `${image}:/dd`)).toBe('/dd\n/dd/d\n/dd/d/e\n/dd/d/g\n');
+    expect(await said('find', `${image}:/b`)).toBe('/b\n/b/e\n/b/g\n/b/new\n/b/new/e\n/b/new/g\n');
+    expect(await said('ls', '-l', `${image}:/d/e`)).toMatch(/link -> d\n$/);
     expect(await refusal('cp', `${image}:/f`, `${image}:/`)).toBe('/f is what is to be copied');
     expect(await refusal('cp', `${image}:/f`, file('g'))).toMatch(/^\/g is no place in a volume/);
     expect(await said('cat', `${image}:/f`)).toBe('kept');
@@ -279,6 +485,8 @@ describe('what is looked at', () => {
     expect(await refusal('mkdir', `${image}:/a/b`)).toBe('/v.img:/a/b: no such file or directory');
     await said('mkdir', '-p', '-m', '710', `${image}:/a/b`);
     expect(await said('ls', '-ld', `${image}:/a/b`)).toMatch(/^drwx--x--- /);
+    await said('mkdir', '-p', '-m', '777', `${image}:/a/b`);
+    expect(await said('ls', '-ld', `${image}:/a/b`)).toMatch(/^drwx--x--- /);
     expect(await refusal('mkdir', `${image}:/a`)).toBe('/v.img:/a: file already exists');
     expect(await refusal('rm', `${image}:/d`)).toBe(
       '/v.img:/d is a directory: use -r to remove it with all that is in it',
@@ -289,6 +497,33 @@ describe('what is looked at', () => {
     expect(await refusal('rm', `${image}:/d/run`)).toBe('/v.img:/d/run: no such file or directory');
     await said('rm', '-f', `${image}:/d/run`);
     expect(await refusal('rm', '-r', image)).toMatch(/is the root of the volume/);
+  });
+
+  test('rm leaves what a link leads to, and what has no name of its own', async () => {
+    await said('mkdir', `${image}:/a`);
+    const volume = await openVolume(image);
+    await volume.symlink('d', '/to-d');
+    await volume.symlink('/', '/to-root');
+    for (const [path, code] of [
+      ['/to-d/', 'ENOTDIR'],
+      ['/to-d//', 'ENOTDIR'],
+      ['/to-root/', 'ENOTDIR'],
+      ['/.', 'EINVAL'],
+      ['/d/.', 'EINVAL'],
+      ['/a/..', 'EINVAL'],
+      ['/a/../', 'EINVAL'],
+      ['/', 'EBUSY'],
+      ['//', 'EBUSY'],
+    ] as const)
+      await expect(volume.rm(path, { recursive: true, force: true })).rejects.toMatchObject({ code });
+    await volume.close();
+    expect(await refusal('rm', '-r', `${image}:/to-d/`)).toBe('/v.img:/to-d/: not a directory');
+    for (const path of ['/.', '/a/..', '/d/./'])
+      expect(await refusal('rm', '-rf', `${image}:${path}`)).toBe(
+        `/v.img:${path}: refusing to remove '.' or '..'`,
+      );
+    await said('rm', '-r', `${image}:/d/sub/`, `${image}:/to-d`);
+    expect(await said('find', image)).toBe('/\n/a\n/d\n/d/file\n/d/link\n/d/run\n/to-root\n');
   });
 
   test('reading changes nothing, and a volume in use is refused', async () => {
