@@ -81,6 +81,8 @@ export function makeLoopDevice(sizeBytes: number, ...losetupOptions: string[]): 
     encoding: 'utf8',
   }).trim();
   undo.push(() => execFileSync('losetup', ['--detach', device]));
+  // Who had the device before may have changed how far is read ahead.
+  if (IS_ROOT) execFileSync('blockdev', ['--setra', '256', device]);
   return device;
 }
 
