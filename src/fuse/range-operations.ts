@@ -102,7 +102,7 @@ function decodeCopy(request: FuseRequest): void {
   copy.toBytes = exact(CopyFileRangeIn.off_out, wire.view, bodyAt, 'EFBIG');
   copy.lengthBytes = Math.min(CopyFileRangeIn.len.get(wire.view, bodyAt), MOST_REQUEST_BYTES);
   copy.updateTimes = !keepsTimes(request);
-  copy.killPrivileges = !request.comesFromRoot;
+  copy.begin();
   // The one that changes: with -o sync it is what has to be on disk.
   request.inode = copy.to;
 }

@@ -27,8 +27,14 @@ class FallocateArguments implements FallocateRequest {
   }
 }
 
+/** A request, as far as it says who asks. */
+interface Asker extends Claimant {
+  /** Takes a look at /proc. */
+  readonly comesFromRoot: boolean;
+}
+
 class CopyArguments implements CopyRequest {
-  readonly #asker: Claimant;
+  readonly #asker: Asker;
   readonly leavesBytes = LEFT_COPY_BYTES;
   from = 0;
   fromBytes = 0;
@@ -36,10 +42,21 @@ class CopyArguments implements CopyRequest {
   toBytes = 0;
   lengthBytes = 0;
   updateTimes = false;
-  killPrivileges = false;
+  #killsPrivileges: boolean | undefined;
 
-  constructor(asker: Claimant) {
+  constructor(asker: Asker) {
     this.#asker = asker;
+  }
+
+  /** Another request has come. */
+  begin(): void {
+    this.#killsPrivileges = undefined;
+  }
+
+  /** Who is not root clears them: looked at only where a copy is made here. */
+  get killPrivileges(): boolean {
+    this.#killsPrivileges ??= !this.#asker.comesFromRoot;
+    return this.#killsPrivileges;
   }
 
   get isLimited(): boolean {
@@ -57,7 +74,7 @@ export class RangeArguments {
   result = 0;
 
   /** @param asker the request that they belong to */
-  constructor(asker: Claimant) {
+  constructor(asker: Asker) {
     this.fallocate = new FallocateArguments(asker);
     this.copy = new CopyArguments(asker);
   }
