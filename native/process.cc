@@ -48,7 +48,8 @@ Napi::Value ProcessHasEnded(const Napi::CallbackInfo& info) {
 Napi::Value ProcessExit(const Napi::CallbackInfo& info) {
   ProcessInfo process = {};
   process.mask = kWantsExit;
-  const bool known = ioctl(DescriptorArgument(info), QUARRY_PIDFD_GET_INFO, &process) == 0 && (process.mask & kWantsExit);
+  const bool known =
+      ioctl(DescriptorArgument(info), QUARRY_PIDFD_GET_INFO, &process) == 0 && (process.mask & kWantsExit);
   return Napi::Number::New(info.Env(), known ? process.exit_code : -1);
 }
 

@@ -284,8 +284,9 @@ Napi::Value UringQueue::RegisterFile(const Napi::CallbackInfo& info) {
   const uint32_t slot = free_file_slots_.back();
   if (!UpdateFile(slot, descriptor)) return Napi::Boolean::New(info.Env(), false);
   free_file_slots_.pop_back();
-  if (file_slots_.size() <= static_cast<size_t>(descriptor)) file_slots_.resize(static_cast<size_t>(descriptor) + 1, -1);
-  file_slots_[static_cast<size_t>(descriptor)] = static_cast<int>(slot);
+  const size_t at = static_cast<size_t>(descriptor);
+  if (file_slots_.size() <= at) file_slots_.resize(at + 1, -1);
+  file_slots_[at] = static_cast<int>(slot);
   return Napi::Boolean::New(info.Env(), true);
 }
 

@@ -42,7 +42,7 @@ const MAY_IMPORT: Record<string, RegExp[]> = {
   'src/aio': [/^src\/common\//, /^src\/native\.ts$/, /^src\/crc32c\.ts$/, /^node:/],
   'src/fuse': [
     /^src\/common\//,
-    /^src\/fs\/base\/(filesystem|errors|limits)\.ts$/,
+    /^src\/fs\/base\/(filesystem|errors|limits|empty-attributes)\.ts$/,
     // What it tells whoever records; of files it knows nothing.
     /^src\/record\/recorded-operation\.ts$/,
     /^src\/(native|path-bytes)\.ts$/,

@@ -5,10 +5,11 @@
  * Nothing is kept from one question to the next. A question names files and where to begin in the
  * first one; the answer comes after a moment and says how far it got.
  */
+
+import { emptyAttributes } from '../fs/base/empty-attributes.ts';
 import { FsError } from '../fs/base/errors.ts';
 import type { DefragmentOutcome } from '../fs/data/defragmentation.ts';
 import type { Volume } from '../fs/volume.ts';
-import { emptyAttributes } from '../fuse/encoding.ts';
 import { CommandError } from './failure.ts';
 
 /** What is needed of a volume. */

@@ -5,9 +5,9 @@
  */
 import { lstat, readdir } from 'node:fs/promises';
 import { codeOf } from '../common/thrown.ts';
+import { emptyAttributes } from '../fs/base/empty-attributes.ts';
 import { FILE_TYPE_MASK, FileType, ROOT_INODE } from '../fs/format/format.ts';
 import type { Volume } from '../fs/volume.ts';
-import { emptyAttributes } from '../fuse/encoding.ts';
 import { pathText, systemPath } from '../path-bytes.ts';
 
 /** Names that are looked up in one step of an unmounted volume. */

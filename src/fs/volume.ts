@@ -9,6 +9,7 @@
 
 import type { Device } from '../aio/device.ts';
 import { assemble } from './assemble.ts';
+import { emptyStatistics } from './base/empty-attributes.ts';
 import type { FileSystem, SpaceStatistics, WholeVolume } from './base/filesystem.ts';
 import type { Turns } from './base/turns.ts';
 import type { DefragmentedRange, DefragmentRequest } from './data/defragmentation.ts';
@@ -114,7 +115,7 @@ export class Volume extends VolumeOperations implements FileSystem<Transaction> 
 
   /** How much of it is used, in a transaction of its own. */
   async space(): Promise<SpaceStatistics> {
-    const into = { blockBytes: 0, blocks: 0, freeBlocks: 0, inodes: 0, freeInodes: 0, maxNameBytes: 0 };
+    const into = emptyStatistics();
     await this.run((tx) => this.statistics(tx, into));
     return into;
   }

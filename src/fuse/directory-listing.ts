@@ -12,6 +12,8 @@
  * that cannot be read is listed without attributes, as the kernel allows, so that one damaged file
  * does not hide its directory; looking it up tells the error.
  */
+
+import { emptyAttributes } from '../fs/base/empty-attributes.ts';
 import { CorruptionError, FsError, fsError } from '../fs/base/errors.ts';
 import type { Attributes, EntryVisitor, FileSystem, TransactionHandle } from '../fs/base/filesystem.ts';
 import { Dirent, Direntplus, EntryOut, type Wire } from './abi.ts';
@@ -22,7 +24,6 @@ import {
   directoryRecordBytes,
   direntplusBytes,
   direntplusInode,
-  emptyAttributes,
   encodeDirent,
   encodeDirentOffset,
   isDirectoryMode,

@@ -2,7 +2,7 @@
  * Answers as bytes: headers, names and statfs in the kernel's layout; those with the attributes of
  * an inode are in attribute-replies.ts. Pure functions of their arguments onto a `Wire`.
  */
-import type { Attributes, SpaceStatistics } from '../fs/base/filesystem.ts';
+import type { SpaceStatistics } from '../fs/base/filesystem.ts';
 import { Dirent, Direntplus, EntryOut, Kstatfs, OpenOut, OutHeader, type Wire } from './abi.ts';
 import { LEAST_PREFERRED_BYTES } from './limits.ts';
 
@@ -34,34 +34,6 @@ export function isSymlinkMode(mode: number): boolean {
 
 export function isRegularMode(mode: number): boolean {
   return (mode & FILE_TYPE_MASK) === REGULAR;
-}
-
-export function emptyAttributes(): Attributes {
-  return {
-    inode: 0,
-    generation: 0,
-    mode: 0,
-    linkCount: 0,
-    uid: 0,
-    gid: 0,
-    deviceNumber: 0,
-    sizeBytes: 0,
-    sectors: 0,
-    accessSeconds: 0,
-    accessNanoseconds: 0,
-    modifySeconds: 0,
-    modifyNanoseconds: 0,
-    changeSeconds: 0,
-    changeNanoseconds: 0,
-    birthSeconds: 0,
-    birthNanoseconds: 0,
-    flags: 0,
-    projectId: 0,
-  };
-}
-
-export function emptyStatistics(): SpaceStatistics {
-  return { blockBytes: 0, blocks: 0, freeBlocks: 0, inodes: 0, freeInodes: 0, maxNameBytes: 0 };
 }
 
 /** st_blksize for a volume of this block size, in bytes. */

@@ -5,9 +5,10 @@
  * fuse-native-answers.ts, open files are in fuse-native-files.ts.
  */
 import { PERMISSION_BITS } from '../common/permissions.ts';
+import { emptyAttributes, emptyStatistics } from '../fs/base/empty-attributes.ts';
 import type { AttributeChanges, Attributes, Caller, FileSystem } from '../fs/base/filesystem.ts';
 import { Opcode, ROOT_NODE } from './abi.ts';
-import { emptyAttributes, emptyStatistics, preferredIoBytes } from './encoding.ts';
+import { preferredIoBytes } from './encoding.ts';
 import { type Answer, PathAnswers } from './fuse-native-answers.ts';
 import { OpenFiles } from './fuse-native-files.ts';
 import { handlerOf } from './operations.ts';

@@ -5,6 +5,8 @@
  * While the tree is being told, also what has to be told first: the file that goes to where
  * everything is told already, and the directories above the place where a file goes that is.
  */
+
+import { emptyAttributes } from '../fs/base/empty-attributes.ts';
 import { CorruptionError, FsError } from '../fs/base/errors.ts';
 import {
   type Attributes,
@@ -13,7 +15,6 @@ import {
   type TransactionHandle,
 } from '../fs/base/filesystem.ts';
 import { ROOT_NODE } from './abi.ts';
-import { emptyAttributes } from './encoding.ts';
 import type { FuseRequest } from './request.ts';
 import type { ExistingInode, TreeWalk } from './tree-walk.ts';
 

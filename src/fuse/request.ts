@@ -19,6 +19,7 @@
  */
 import { strict as assert } from 'node:assert';
 import type { Memory } from '../aio/device.ts';
+import { emptyAttributes } from '../fs/base/empty-attributes.ts';
 import { fsError } from '../fs/base/errors.ts';
 import type {
   Attributes,
@@ -44,7 +45,7 @@ import { type Credentials, credentialsOf } from './calling-thread.ts';
 import type { DirectoryCookies } from './directory-cookies.ts';
 import { DirectoryListing } from './directory-listing.ts';
 import type { DirtyLimits } from './dirty-limits.ts';
-import { emptyAttributes, encodeOutHeader, encodeUnique } from './encoding.ts';
+import { encodeOutHeader, encodeUnique } from './encoding.ts';
 import { HEAD_ANSWER_BYTES } from './limits.ts';
 import type { MountAnswers } from './mount-answers.ts';
 import type { Agreement } from './negotiation.ts';

@@ -17,9 +17,10 @@
  * buffered libaio, by someone whose calls we may not look at, or on a volume without unwritten
  * extents, goes as before: the error comes with fsync and close (write-failures.ts).
  */
+
+import { emptyAttributes } from '../fs/base/empty-attributes.ts';
 import { type ErrnoName, FsError } from '../fs/base/errors.ts';
 import type { Claimant, FallocateRequest, FileSystem } from '../fs/base/filesystem.ts';
-import { emptyAttributes } from './encoding.ts';
 import type { Notices } from './notices.ts';
 import type { WrittenRange } from './written-range.ts';
 

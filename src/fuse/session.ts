@@ -14,6 +14,7 @@
  * failed.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { emptyStatistics } from '../fs/base/empty-attributes.ts';
 import { Errno, errnoOf, FsError, fsError } from '../fs/base/errors.ts';
 import type { FileSystem } from '../fs/base/filesystem.ts';
 import { OPCODE_LIMIT, Wire } from './abi.ts';
@@ -23,7 +24,7 @@ import { CachedPages } from './cached-pages.ts';
 import type { FuseChannel } from './channel.ts';
 import { DirectoryCookies } from './directory-cookies.ts';
 import type { DirtyLimits } from './dirty-limits.ts';
-import { emptyStatistics, preferredIoBytes } from './encoding.ts';
+import { preferredIoBytes } from './encoding.ts';
 import type { MountAnswers } from './mount-answers.ts';
 import type { Agreement } from './negotiation.ts';
 import { Notices } from './notices.ts';

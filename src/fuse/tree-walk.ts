@@ -10,6 +10,7 @@
  */
 
 import { InodeSet } from '../common/inode-set.ts';
+import { emptyAttributes } from '../fs/base/empty-attributes.ts';
 import type { Attributes, FileSystem, TransactionHandle } from '../fs/base/filesystem.ts';
 import {
   emptyOperation,
@@ -18,7 +19,7 @@ import {
   RecordKind,
 } from '../record/recorded-operation.ts';
 import { ROOT_NODE } from './abi.ts';
-import { emptyAttributes, isDirectoryMode, isRegularMode, isSymlinkMode } from './encoding.ts';
+import { isDirectoryMode, isRegularMode, isSymlinkMode } from './encoding.ts';
 
 /** Entries of a directory that are read in one step: some hundred microseconds. */
 const ENTRIES_PER_PAGE = 64;

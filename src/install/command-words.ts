@@ -39,9 +39,9 @@ export function isFamily(command: CommandWords | CommandFamily): command is Comm
   return 'members' in command;
 }
 
-/** Those that are shown. */
+/** Those that are shown, and the help, whose letter some commands have a use of their own for. */
 export function optionsOf({ options }: CommandWords): OptionWords[] {
-  return options
+  const own = options
     .filter(({ hidden }) => hidden !== true)
     .map(({ flags, text }) => ({
       short: /(?:^|\s)-(\w)\b/.exec(flags)?.[1],
@@ -49,4 +49,6 @@ export function optionsOf({ options }: CommandWords): OptionWords[] {
       value: /[<[]([^>\]]+)[>\]]/.exec(flags)?.[1],
       text,
     }));
+  const short = own.some((option) => option.short === 'h') ? undefined : 'h';
+  return [...own, { short, long: 'help', value: undefined, text: 'show a short help' }];
 }

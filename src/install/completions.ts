@@ -24,8 +24,6 @@ function leavesOf({ commands }: CommandLine): Leaf[] {
   );
 }
 
-const HELP: OptionWords = { short: 'h', long: 'help', value: undefined, text: 'show a short help' };
-
 function dashed({ short, long }: OptionWords): string[] {
   return [...(short === undefined ? [] : [`-${short}`]), ...(long === undefined ? [] : [`--${long}`])];
 }
@@ -41,7 +39,7 @@ export function bashCompletion(line: CommandLine): string {
     return `    ${name}) [[ $COMP_CWORD -eq 2 ]] && words='${members.map((member) => member.name).join(' ')}' ;;\n`;
   });
   const leaves = leavesOf(line).map(({ words, command }) => {
-    const options = [...optionsOf(command), HELP].flatMap(dashed).join(' ');
+    const options = optionsOf(command).flatMap(dashed).join(' ');
     return `    '${words.join(' ')}') options='${options}' ;;\n`;
   });
   return `# bash completion for quarry; made by 'quarry install'
@@ -75,7 +73,7 @@ function zshOption(option: OptionWords): string {
 }
 
 function zshArguments(command: CommandWords): string {
-  return [...[...optionsOf(command), HELP].map(zshOption), "'*:file:_files'"].join(' \\\n        ');
+  return [...optionsOf(command).map(zshOption), "'*:file:_files'"].join(' \\\n        ');
 }
 
 export function zshCompletion(line: CommandLine): string {
@@ -122,7 +120,7 @@ function fishText(text: string): string {
 
 function fishOptions({ words, command }: Leaf): string[] {
   const condition = words.map((word) => `__fish_seen_subcommand_from ${word}`).join('; and ');
-  return [...optionsOf(command), HELP].map(({ short, long, value, text }) => {
+  return optionsOf(command).map(({ short, long, value, text }) => {
     const names = `${short === undefined ? '' : ` -s ${short}`}${long === undefined ? '' : ` -l ${long}`}`;
     return `complete -c quarry -n ${fishText(condition)}${names}${value === undefined ? '' : ' -r'} -d ${fishText(text)}`;
   });

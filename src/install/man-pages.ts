@@ -53,7 +53,7 @@ function optionItems(command: CommandWords): string {
     const names = [short && bold(`-${short}`), long && bold(`--${long}`)].filter(Boolean).join(', ');
     return item(value === undefined ? names : `${names} ${italic(value)}`, text);
   });
-  return [...items, item(`${bold('-h')}, ${bold('--help')}`, 'show a short help')].join('');
+  return items.join('');
 }
 
 /** Lines as they are. */

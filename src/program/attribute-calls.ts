@@ -1,6 +1,7 @@
 /** The part of a volume's interface that is about what files are, not what is in them. */
 
 import { codeOf } from '../common/thrown.ts';
+import { emptyStatistics } from '../fs/base/empty-attributes.ts';
 import { fsError } from '../fs/base/errors.ts';
 import type { SetMode } from '../fs/base/filesystem.ts';
 import { FILE_TYPE_MASK, FileType } from '../fs/format/format.ts';
@@ -18,7 +19,6 @@ import {
   setAttribute,
   statsIn,
 } from './attributes.ts';
-import { emptyFigures } from './empty-attributes.ts';
 import type { NamedPath } from './names.ts';
 import type { ProgramSession } from './session.ts';
 import {
@@ -81,7 +81,7 @@ export class AttributeCalls {
     const { session } = this;
     const figures = await session.run({ syscall: 'statfs', path: place.text }, (tx) => {
       session.walk.inodeAt(tx, place.path, true);
-      const into = emptyFigures();
+      const into = emptyStatistics();
       session.volume.statistics(tx, into);
       return into;
     });

@@ -6,10 +6,10 @@
  * The program is whoever has the bytes, so modes are kept and answered, and keep nobody out.
  */
 import type { Device } from '../aio/device.ts';
+import { emptyAttributes } from '../fs/base/empty-attributes.ts';
 import type { Attributes, Caller, Operation } from '../fs/base/filesystem.ts';
 import type { Transaction } from '../fs/transaction/transaction.ts';
 import type { Volume } from '../fs/volume.ts';
-import { emptyAttributes } from './empty-attributes.ts';
 import { PathWalk } from './path-walk.ts';
 import { type CallSite, systemError, systemErrorOf } from './system-error.ts';
 import { Transfers } from './transfers.ts';

@@ -11,6 +11,7 @@
  */
 
 import type { Device } from '../../src/aio/device.ts';
+import { emptyAttributes, emptyStatistics } from '../../src/fs/base/empty-attributes.ts';
 import { FsError, fsError, LostDataError } from '../../src/fs/base/errors.ts';
 import {
   type Caller,
@@ -23,7 +24,6 @@ import { FileType, QuotaKind, ROOT_INODE } from '../../src/fs/format/format.ts';
 import { extentsPerStep, logBlocksOf } from '../../src/fs/format/limits.ts';
 import type { Transaction } from '../../src/fs/transaction/transaction.ts';
 import type { Volume } from '../../src/fs/volume.ts';
-import { emptyAttributes } from '../../src/fuse/encoding.ts';
 import type { DeviceEvent } from '../../src/sim/crash-image.ts';
 import { aclBytes } from '../suite/acl-bytes.ts';
 import { type ContentChange, Model, type ModelNode, type NodeAttributes, parentOf } from './model.ts';
@@ -405,7 +405,7 @@ export class Recorder {
   }
 
   async freeBlocks(): Promise<number> {
-    const into = { blockBytes: 0, blocks: 0, freeBlocks: 0, inodes: 0, freeInodes: 0, maxNameBytes: 0 };
+    const into = emptyStatistics();
     await this.volume.run((tx) => this.volume.statistics(tx, into));
     return into.freeBlocks;
   }

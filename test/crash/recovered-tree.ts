@@ -3,11 +3,11 @@
  * bytes of all files.
  */
 import type { Device } from '../../src/aio/device.ts';
+import { emptyAttributes } from '../../src/fs/base/empty-attributes.ts';
 import type { Attributes, ReadRequest } from '../../src/fs/base/filesystem.ts';
 import { FILE_TYPE_MASK, FileType, ROOT_INODE } from '../../src/fs/format/format.ts';
 import type { Transaction } from '../../src/fs/transaction/transaction.ts';
 import type { Volume } from '../../src/fs/volume.ts';
-import { emptyAttributes } from '../../src/fuse/encoding.ts';
 import {
   attributesText,
   comparePaths,

@@ -8,10 +8,10 @@
  * read here and there.
  */
 
+import { emptyAttributes } from '../../src/fs/base/empty-attributes.ts';
 import { CorruptionError, FsError } from '../../src/fs/base/errors.ts';
 import { type Attributes, FileFlag, RenameFlag } from '../../src/fs/base/filesystem.ts';
 import { FileType, QuotaKind, ROOT_INODE } from '../../src/fs/format/format.ts';
-import { emptyAttributes } from '../../src/fuse/encoding.ts';
 import type { SeededRandom } from '../../src/sim/seeded-random.ts';
 import { aclBytes } from '../suite/acl-bytes.ts';
 import { CALLER, type TestVolume } from '../suite/volume-harness.ts';

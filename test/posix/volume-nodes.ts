@@ -1,4 +1,6 @@
 /** A volume in memory, asked directly. */
+
+import { emptyStatistics } from '../../src/fs/base/empty-attributes.ts';
 import { fsError } from '../../src/fs/base/errors.ts';
 import {
   type AttributeChanges,
@@ -8,7 +10,6 @@ import {
 } from '../../src/fs/base/filesystem.ts';
 import type { Transaction } from '../../src/fs/transaction/transaction.ts';
 import type { Volume } from '../../src/fs/volume.ts';
-import { emptyStatistics } from '../../src/fuse/encoding.ts';
 import type { TestVolume } from '../suite/volume-harness.ts';
 import {
   type Device,

@@ -1,6 +1,6 @@
 /** What a record leaves behind when it is replayed on a model volume. */
 import { DEFAULT_ALLOCATOR } from '../../src/alloc/built-in.ts';
-import { emptyAttributes } from '../../src/fuse/encoding.ts';
+import { emptyAttributes } from '../../src/fs/base/empty-attributes.ts';
 import { ModelVolume } from '../../src/lab/runners/model-volume.ts';
 import { loadRecorded } from '../../src/lab/workloads/recorded.ts';
 import { SeededRandom } from '../../src/sim/seeded-random.ts';

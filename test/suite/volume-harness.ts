@@ -1,5 +1,6 @@
 /** A volume in memory for tests: promises instead of callbacks, paths instead of inode numbers. */
 import type { Device } from '../../src/aio/device.ts';
+import { emptyAttributes, emptyStatistics } from '../../src/fs/base/empty-attributes.ts';
 import { fsError } from '../../src/fs/base/errors.ts';
 import type {
   AttributeChanges,
@@ -15,7 +16,6 @@ import type { VolumeOptions } from '../../src/fs/life/volume-options.ts';
 import { formatVolume } from '../../src/fs/mkfs.ts';
 import type { Transaction } from '../../src/fs/transaction/transaction.ts';
 import { openVolume, type Volume } from '../../src/fs/volume.ts';
-import { emptyAttributes } from '../../src/fuse/encoding.ts';
 import { MemoryDevice } from '../../src/sim/memory-device.ts';
 
 const encoder = new TextEncoder();
@@ -233,7 +233,7 @@ export class TestVolume {
 
   statistics(): Promise<SpaceStatistics> {
     return this.run((tx) => {
-      const into = { blockBytes: 0, blocks: 0, freeBlocks: 0, inodes: 0, freeInodes: 0, maxNameBytes: 0 };
+      const into = emptyStatistics();
       this.volume.statistics(tx, into);
       return into;
     });

@@ -3,9 +3,11 @@
  * limits hold and where not, and that counting can be turned on and off. The checker, which counts
  * by itself, is the judge of usage.
  */
+
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { checkVolume } from '../../src/check/checker.ts';
 import type { Clock } from '../../src/fs/base/clock.ts';
+import { emptyStatistics } from '../../src/fs/base/empty-attributes.ts';
 import { FileFlag } from '../../src/fs/base/filesystem.ts';
 import { defaultFeatures } from '../../src/fs/format/features.ts';
 import { FileType, QuotaKind, ROOT_INODE } from '../../src/fs/format/format.ts';
@@ -326,7 +328,7 @@ describe('a project', () => {
     expect(await used(project, 5)).toEqual([3, 3]);
     await limit(project, { hardBlocks: 8, hardInodes: 10 }, 5);
     const inode = await subject.resolve('/folder/below');
-    const space = { blockBytes: 0, blocks: 0, freeBlocks: 0, inodes: 0, freeInodes: 0, maxNameBytes: 0 };
+    const space = emptyStatistics();
     await subject.run((tx) => subject.volume.statistics(tx, space, inode));
     expect(space).toMatchObject({ blocks: 8, freeBlocks: 5, inodes: 3, freeInodes: 7 });
     await subject.run((tx) => subject.volume.statistics(tx, space, ROOT_INODE));

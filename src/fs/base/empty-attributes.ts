@@ -1,5 +1,5 @@
 /** Attributes and figures of nothing yet, for others to fill. */
-import type { Attributes, SpaceStatistics } from '../fs/base/filesystem.ts';
+import type { Attributes, SpaceStatistics } from './filesystem.ts';
 
 export function emptyAttributes(): Attributes {
   return {
@@ -25,6 +25,6 @@ export function emptyAttributes(): Attributes {
   };
 }
 
-export function emptyFigures(): SpaceStatistics {
+export function emptyStatistics(): SpaceStatistics {
   return { blockBytes: 0, blocks: 0, freeBlocks: 0, inodes: 0, freeInodes: 0, maxNameBytes: 0 };
 }
