@@ -39,7 +39,6 @@ async function mount() {
   });
   while (child.exitCode === null && child.signalCode === null) {
     if (isMounted()) {
-      console.log(`${IMAGE} is mounted on ${DIRECTORY}`);
       console.log('Use it from another terminal: cp, git, sqlite3, tar, … as on any disk.');
       console.log('Ctrl-C unmounts it and leaves the image clean; what you wrote stays in it.');
       break;
