@@ -225,6 +225,7 @@ function dataOf(
       committer.dataWritten();
       schedule().later();
     },
+    commit: () => committer.commit(),
     pending,
     underWay: new WritesUnderWay(),
     spaceChanged: (inode) => spaceWatch.changed(inode),

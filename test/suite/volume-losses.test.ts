@@ -516,4 +516,27 @@ describe('ranges of a file that lacks data', () => {
     await expectSync(target, undefined);
     same(await onDisk('/g', 16 * KIB), content);
   });
+
+  test.each([0, 16 * KIB])(
+    'whoever is answered before a copy to %i bytes is there sets the mode that stays',
+    async (length) => {
+      await volume.volume.unmount();
+      // Every request is held back for a while.
+      const { content } = device.crash(1);
+      device = new SimulatedDevice({ sizeBytes: device.sizeBytes, seed: 3, stragglers: 1, content });
+      volume = await TestVolume.open(device);
+      const inode = await make('/f', data(16 * KIB, 1));
+      const target = await make('/g', data(length, 2));
+      const how = { updateTimes: false, killPrivileges: true };
+      const copy = { from: inode, fromBytes: 0, to: target, toBytes: 0, lengthBytes: 16 * KIB, ...how };
+      const writes = () => device.log.filter(({ kind }) => kind === 'write-done').length;
+      const before = writes();
+      await volume.volume.copyRange(copy);
+      expect(writes()).toBe(before);
+      await volume.volume.run((tx) => volume.volume.changeAttributes(tx, target, { mode: 0o4755 }));
+      await quiet();
+      expect((await volume.stat('/g')).mode & 0o7777).toBe(0o4755);
+      expect((await volume.stat('/g')).sizeBytes).toBe(16 * KIB);
+    },
+  );
 });

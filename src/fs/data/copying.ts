@@ -168,8 +168,10 @@ class Copy {
   }
 }
 
+/** With what was answered early, and is on its way. */
 function sizeNow(context: WriteContext, inode: number): Promise<number> {
-  return transact(context, (tx) => sizeOf(context.table.get(tx, inode)));
+  const { table, early } = context;
+  return transact(context, (tx) => Math.max(sizeOf(table.get(tx, inode)), early.sizeOf(inode)));
 }
 
 /** Nothing of it is a hole, as far as is recorded. */

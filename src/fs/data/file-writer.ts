@@ -148,8 +148,13 @@ class WriteTask implements Operation<Transaction>, IoCompletion, LockHolder, Wri
       this.#quota = this.#outcome === 'transfer' ? this.#planQuota(tx, inode) : undefined;
       this.#mustBeDurable = (fileFlagsOf(inode) & FileFlag.synchronous) !== 0;
       if (this.#outcome === 'body') this.#writeBody(tx, inode);
-      else if (this.#updateTimes && this.#mayAnswerEarly) this.#stampNow(tx, inode);
+      else if (this.#stampsInode && this.#mayAnswerEarly) this.#stampNow(tx, inode);
     }
+  }
+
+  /** The owner may have set other times, modes and capabilities when the data is there. */
+  get #stampsInode(): boolean {
+    return this.#updateTimes || this.#killPrivileges || this.#dropsCapability;
   }
 
   /** @throws EDQUOT */

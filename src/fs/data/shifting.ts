@@ -8,8 +8,9 @@
  *
  * So the hole wanders through the file in transactions of bounded size, and after each of them the
  * file is whole, as far as fsck can tell. A crash leaves the hole where it was then: it is not one
- * change for whoever reads the file (nor is it on ext4). Under the lock of the whole file. FUSE has
- * no words for this: it is there for whoever has the volume in his own process.
+ * change for whoever reads the file (nor is it on ext4). Under the lock of the whole file, until all
+ * of it is durable: a write in place before that would show where its block was in the file, after
+ * a crash. FUSE has no words for this: it is there for whoever has the volume in his own process.
  */
 import { fsError } from '../base/errors.ts';
 import type { FallocateRequest } from '../base/filesystem.ts';
@@ -46,6 +47,7 @@ export class Shifting {
     if (lost !== undefined) throw lost;
     if (request.action === 'collapse') await this.#collapse(size);
     else await this.#insert(size);
+    await context.commit();
   }
 
   #look(tx: Transaction): number {

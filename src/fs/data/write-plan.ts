@@ -51,6 +51,8 @@ export interface WriteContext extends FileContext {
   readonly extentsPerStep: number;
   /** Told when data reached the device's cache: the next sync has to flush. */
   dataWritten(): void;
+  /** What was done before is durable when it resolves, but for data answered early. */
+  commit(): Promise<void>;
   readonly pending: PendingBlocks;
   readonly underWay: WritesUnderWay;
   /** Told when the space that a file is said to use changed by a write. */
