@@ -34,7 +34,7 @@ interface Growing {
 
 /** What is below a device, if it follows the volume. */
 interface Backing {
-  extend(sizeBytes: number): () => void;
+  extend(sizeBytes: number): Promise<() => Promise<void>>;
 }
 
 /**
@@ -56,12 +56,13 @@ export async function growVolume(
     const has = `${device.path} has ${formatSize(before)}`;
     throw new CommandError(`${has}, and becomes smaller only while it is not mounted`);
   }
-  const takeBack = wanted > device.sizeBytes && backing ? backing.extend(wanted) : extend(device, wanted);
+  const follows = wanted > device.sizeBytes ? backing : undefined;
+  const takeBack = follows ? await follows.extend(wanted) : extend(device, wanted);
   if (backing) attempt(device.path, () => device.remeasure());
   try {
     await volume.grow(wanted);
   } catch (thrown) {
-    if (bytesOf(volume.layout) === before && superblockBytes(device) <= before) takeBack();
+    if (bytesOf(volume.layout) === before && superblockBytes(device) <= before) await takeBack();
     throw growthError(thrown, volume, device.path);
   }
   return { before, after: bytesOf(volume.layout) };

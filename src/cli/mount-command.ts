@@ -27,6 +27,7 @@ import {
 } from './command.ts';
 import { clearDeadMounts, waitForRelease } from './dead-mount.ts';
 import { CommandError, failureLine, UsageError } from './failure.ts';
+import { findProgram } from './find-program.ts';
 import { closeInherited } from './inherited-descriptors.ts';
 import { openLogFile, removeEmptyLog } from './log-file.ts';
 import { backgroundLog, foregroundLog, type MountLog } from './mount-log.ts';
@@ -114,9 +115,9 @@ function withAbsolutePaths(text: string): string {
  * Where systemd waits for it (`Type=notify`). Node has no sockets of the kind that it listens on,
  * so the program that systemd has for this is asked.
  */
-function tellServiceManager(): void {
-  if (process.env.NOTIFY_SOCKET === undefined) return;
-  const child = spawn('systemd-notify', ['--ready', `--pid=${process.pid}`], { stdio: 'ignore' });
+function tellServiceManager(notifier: string | undefined): void {
+  if (notifier === undefined) return;
+  const child = spawn(notifier, ['--ready', `--pid=${process.pid}`], { stdio: 'ignore' });
   child.on('error', () => {});
 }
 
@@ -250,9 +251,10 @@ async function run(args: readonly string[], options: OptionValues, terminal: Ter
   if (!request.foreground) return mountInBackground(args, options, terminal);
   const plan = await planMount(request);
   const { serveMount } = await import('./serve-mount.ts');
+  const notifier = process.env.NOTIFY_SOCKET === undefined ? undefined : findProgram('systemd-notify');
   return serveMount(plan, foregroundLog(), () => {
     say(terminal, `${plan.target.path} is mounted on ${plan.directory}; Ctrl-C unmounts`);
-    tellServiceManager();
+    tellServiceManager(notifier);
   });
 }
 

@@ -24,6 +24,7 @@ import { ErrandError } from '../fuse/errand.ts';
 import type { MountRecord } from '../fuse/mount-table.ts';
 import { abandonMount, sealCovered, unmount } from '../fuse/unmount.ts';
 import { failureLine } from './failure.ts';
+import { findProgram } from './find-program.ts';
 import { programsOn } from './mount-holders.ts';
 import type { LogLine } from './mount-log.ts';
 import type { OwnMount } from './own-mount.ts';
@@ -45,6 +46,7 @@ type Stage = 'early' | 'serving' | 'at-work' | 'busy' | 'detached' | 'gone';
 
 export class MountSignals {
   readonly #log: LogLine;
+  readonly #syncProgram = findProgram('sync');
   #mount: SignalledMount | undefined;
   #stage: Stage = 'early';
   #heardEarly = false;
@@ -171,7 +173,7 @@ export class MountSignals {
         return this.#staysBusy(mount, `${directory} is covered, and files are open in it`);
       // Without the right to a namespace of one's own, all that there is in the page cache is
       // written.
-      if (!inUse) await promisify(execFile)('sync');
+      if (!inUse && this.#syncProgram !== undefined) await promisify(execFile)(this.#syncProgram);
     }
     this.#log(
       `${directory} is covered by another mount (${covers.at(-1)?.type}), which stays: the connection is ended, and what is left of the mount can be taken away when it is on top again`,

@@ -235,7 +235,7 @@ async function resized(mount: LiveMount, remounting: Remounting, payload: string
   const { volume, device, plan, loop } = mount;
   if (remounting.isReadOnly) throw new CommandError(`${plan.target.path} is mounted read-only`);
   const { sizeBytes }: Record<string, unknown> = Object(JSON.parse(payload));
-  loop?.refresh();
+  await loop?.refresh();
   return await growVolume(volume, device, typeof sizeBytes === 'number' ? sizeBytes : null, loop);
 }
 

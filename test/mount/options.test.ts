@@ -11,6 +11,7 @@ import {
   QUARRY,
   quarry,
   ROOT,
+  run,
   runInNamespace,
   SYSTEM,
   shell,
@@ -109,7 +110,10 @@ describeQuarry('-o loop', () => {
   /** Loop devices over the image. */
   const loops = (made: Volume) => shell(`losetup -n -O NAME,AUTOCLEAR,DIO -j '${made.image}'`);
   const mountLoop = (made: Volume, ...more: string[]) =>
-    quarry('mount', '-o', ['loop', ...more].join(), made.image, made.directory);
+    run('env', [
+      `PATH=${made.directory}:${process.env.PATH}`,
+      ...[process.execPath, QUARRY, 'mount', '-o', ['loop', ...more].join(), made.image, made.directory],
+    ]);
 
   test('the image is mounted by a device of its own, which the kernel syncs, and which goes with it', async () => {
     const made = await Volume.make({ kind: 'image', sizeBytes: 64 * MIB }, { mounted: false });
@@ -126,6 +130,12 @@ describeQuarry('-o loop', () => {
     expect((await mountLoop(made)).stderr).toMatch(/^quarry: .* is in use.*\n$/);
     expect(await quarry('resize', made.image, '100M')).toMatchObject({ status: 0 });
     expect(await made.shell(`stat -c %s '${made.image}'; cat file`)).toBe(`${100 * MIB}\ntext\n`);
+    // The file that is mounted grows, whatever has its name by now; programs that the daemon asks for
+    // that are not looked for in its own mount.
+    await shell(`mv '${made.image}' '${made.image}.moved'; echo other > '${made.image}'`);
+    expect(await quarry('resize', made.directory, '120M')).toMatchObject({ status: 0 });
+    const sizes = `stat -c %s '${made.image}.moved'; cat '${made.image}'; mv '${made.image}.moved' '${made.image}'`;
+    expect(await shell(sizes)).toBe(`${120 * MIB}\nother\n`);
     await shell(`umount '${made.directory}'`);
     expect(await quarry('fsck', '-n', made.image)).toMatchObject({ status: 0 });
     await until('the end of the device', 10_000, async () => (await loops(made)) === '');
