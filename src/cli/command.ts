@@ -61,6 +61,8 @@ export interface CommandDefinition {
   readonly options: readonly OptionDefinition[];
   /** Shown after the options by `--help`. */
   readonly notes?: string;
+  /** A target by LABEL= or UUID= that no device has is given to it as it is. */
+  readonly takesMissing?: boolean;
   /** Exit status of a command line that makes no sense, and of a command that fails. */
   readonly usageStatus: number;
   readonly failureStatus: number;

@@ -95,8 +95,12 @@ export function listText(mounts: readonly ListedMount[]): string {
 }
 
 async function run(_: readonly string[], options: OptionValues, terminal: Terminal): Promise<number> {
-  // A bind mount is the same once more.
-  const mounts = mountTable().filter(({ type, root }) => OUR_TYPE.test(type) && root === '/');
+  // A bind mount is the same once more, of all or of a part.
+  const seen = new Map<string, MountRecord>();
+  for (const mount of mountTable())
+    if (OUR_TYPE.test(mount.type) && mount.root === '/' && !seen.has(mount.deviceNumbers))
+      seen.set(mount.deviceNumbers, mount);
+  const mounts = [...seen.values()];
   const found = await Promise.all(mounts.map(lookAt));
   if (optionGiven(options, 'json')) terminal.out(`${printableJson(found)}\n`);
   else if (found.length > 0) terminal.out(listText(found));

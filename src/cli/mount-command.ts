@@ -34,6 +34,7 @@ import { backgroundLog, foregroundLog, type MountLog } from './mount-log.ts';
 import { type MountRequest, mountRequest, planMount } from './mount-request.ts';
 import { programPath } from './program-path.ts';
 import { remountVolume } from './remount-command.ts';
+import { isTag, noneHas } from './tagged-target.ts';
 
 /**
  * Names the descriptor on which a serving process tells the one that started it how the mount went.
@@ -223,6 +224,7 @@ function mayBeMissing(texts: readonly string[]): boolean {
 }
 
 function isMissing(target: string): boolean {
+  if (isTag(target)) return true;
   try {
     closeSync(openSync(systemPath(target), constants.O_RDONLY | constants.O_NONBLOCK));
     return false;
@@ -242,6 +244,7 @@ async function run(args: readonly string[], options: OptionValues, terminal: Ter
   if (args.length < 2) throw new UsageError('mount takes a target and a directory');
   const request = mountRequest(args, options, isRoot());
   if (mayBeMissing(texts) && isMissing(request.target)) return 0;
+  if (isTag(request.target)) throw noneHas(request.target);
   if (request.fake) {
     const { remark } = await planMount(request);
     if (remark !== undefined) say(terminal, remark);
@@ -260,6 +263,7 @@ async function run(args: readonly string[], options: OptionValues, terminal: Ter
 
 export const mountCommand: CommandDefinition = {
   name: 'mount',
+  takesMissing: true,
   summary: 'mount a volume on a directory',
   arguments: [
     { name: 'target', text: 'block device or image file with a volume' },

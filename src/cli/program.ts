@@ -158,8 +158,12 @@ async function withoutTags(
   const isTagged = (word: string, at: number) =>
     definition.arguments[at]?.name === 'target' && /^(LABEL|UUID)=/.test(word);
   if (!args.some(isTagged)) return args;
-  const { withoutTag } = await import('./tagged-target.ts');
-  return args.map((word, at) => (isTagged(word, at) ? withoutTag(word) : word));
+  const { withoutTag, noneHas } = await import('./tagged-target.ts');
+  return args.map((word, at) => {
+    const found = isTagged(word, at) ? withoutTag(word) : word;
+    if (found === undefined && definition.takesMissing !== true) throw noneHas(word);
+    return found ?? word;
+  });
 }
 
 function settle(command: Command, terminal: Terminal): Command {

@@ -15,6 +15,10 @@ interface Tag {
   readonly value: string;
 }
 
+export function isTag(name: string): boolean {
+  return TAG.test(name);
+}
+
 function tagOf(name: string): Tag | undefined {
   const found = TAG.exec(name);
   if (found === null) return undefined;
@@ -47,16 +51,21 @@ function hasTag(path: string, { kind, value }: Tag): boolean {
   }
 }
 
+export function noneHas(name: string): CommandError {
+  return new CommandError(`no block device that can be read has a volume of ${name}`);
+}
+
 /**
  * The device that a tag names; any other name as it is.
- * @throws CommandError if no device has it, or several
+ * @returns undefined if no device has it
+ * @throws CommandError if several have
  */
-export function withoutTag(name: string, devices = blockDevices): string {
+export function withoutTag(name: string, devices = blockDevices): string | undefined {
   const tag = tagOf(name);
   if (tag === undefined) return name;
   const found = devices().filter((path) => hasTag(path, tag));
   const [one, ...others] = found;
-  if (one === undefined) throw new CommandError(`no block device that can be read has a volume of ${name}`);
+  if (one === undefined) return undefined;
   if (others.length > 0)
     throw new CommandError(`several devices have a volume of ${name}: ${found.join(', ')}`);
   return one;

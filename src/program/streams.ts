@@ -63,7 +63,7 @@ export class VolumeReadStream extends Readable {
     this.path = path;
     this.#source = source;
     this.#autoClose = options.autoClose ?? true;
-    this.#at = start ?? (end === undefined ? undefined : 0);
+    this.#at = start;
     this.#left = end === undefined ? Number.POSITIVE_INFINITY : end - (start ?? 0) + 1;
   }
 

@@ -66,7 +66,11 @@ export class Transfers {
         pieces.push(this.#readPiece(inode, piece, offset + at, movesAccessTime));
       }
       this.#volume.submit();
-      for (const read of await Promise.all(pieces)) done += read;
+      // All of them, also after a failure: the array is the caller's again when this ends.
+      for (const ended of await Promise.allSettled(pieces)) {
+        if (ended.status === 'rejected') throw ended.reason;
+        done += ended.value;
+      }
       if (done < batchEnd) break;
     }
     return done;

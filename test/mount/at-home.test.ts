@@ -52,6 +52,7 @@ ${image}-missing ${other} quarry nofail 0 0
       umount '${made.directory}'
       quarry-probe '${made.target}' | grep LABEL_ENC; quarry-probe /dev/null || echo unknown
       quarry info LABEL=none-such || echo refused
+      quarry mount -o nofail LABEL=none-such '${other}' && echo passed
       quarry install --uninstall | grep -c 'files taken away'; ls /sbin | grep -c quarry || true`);
     expect(result).toMatchObject({
       stdout: `${made.target}: clean; 1 inodes (0 files, 1 directories), 23/16384 blocks
@@ -64,6 +65,7 @@ ${made.target}
 ID_FS_LABEL_ENC=${label}
 unknown
 refused
+passed
 1
 0
 `,

@@ -773,6 +773,13 @@ export const CASES: Readonly<Record<string, ProgramCase>> = {
       () => collect({ encoding: 'hex' }),
       () => collect({ start: 5, end: 3 }),
       () => collect({ start: -1 }),
+      async () => {
+        const handle = await fs.open(at('f'));
+        await handle.read(Buffer.alloc(3), 0, 3);
+        const parts: string[] = [];
+        for await (const part of handle.createReadStream({ end: 5 })) parts.push(part.toString());
+        return parts.join('');
+      },
     );
   },
   'lines of a handle': async (fs, at) => {

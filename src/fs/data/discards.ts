@@ -55,6 +55,8 @@ export class Discards {
   /** Runs that are withheld, and who waits for one. */
   #withheld = 0;
   #wanting: (() => void)[] = [];
+  /** Runs of the line that came back. */
+  #ended = 0;
   /** When what still waits goes back. */
   #ends = Number.POSITIVE_INFINITY;
   #discards = 0;
@@ -109,6 +111,7 @@ export class Discards {
       .catch((thrown) => this.#parts.broken(asError(thrown)))
       .finally(() => {
         this.#work = undefined;
+        this.#tell();
         this.#begin();
       });
   }
@@ -121,6 +124,8 @@ export class Discards {
       if (run === undefined) return;
       const errno = await this.run(run);
       space.release([run]);
+      this.#ended++;
+      this.#tell();
       if (errno === Errno.EOPNOTSUPP) this.#isOn = false;
     }
   }
@@ -168,16 +173,27 @@ export class Discards {
   giveBack(run: Run): void {
     this.#parts.space.giveBack([run]);
     this.#withheld--;
+    this.#tell();
+  }
+
+  #somethingBack(): Promise<void> {
+    return new Promise((resolve) => this.#wanting.push(resolve));
+  }
+
+  /** Something came back. */
+  #tell(): void {
     for (const tell of this.#wanting.splice(0)) tell();
   }
 
   /**
-   * What waits goes back; resolves when what is under way has, too, or one run that is withheld.
+   * What waits goes back; resolves when the run that is being discarded has, too, or one that is
+   * withheld. What commits free meanwhile is not waited for.
    */
   async makeFree(): Promise<void> {
     this.#passOver();
-    if (this.#work !== undefined) await this.#work;
-    else if (this.#withheld > 0) await new Promise<void>((resolve) => this.#wanting.push(resolve));
+    const ended = this.#ended;
+    if (this.#work === undefined && this.#withheld > 0) await this.#somethingBack();
+    while (this.#work !== undefined && this.#ended === ended) await this.#somethingBack();
   }
 
   /** Resolves when nothing waits any more, soon. */

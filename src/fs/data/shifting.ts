@@ -8,9 +8,10 @@
  *
  * So the hole wanders through the file in transactions of bounded size, and after each of them the
  * file is whole, as far as fsck can tell. A crash leaves the hole where it was then: it is not one
- * change for whoever reads the file (nor is it on ext4). Under the lock of the whole file, until all
- * of it is durable: a write in place before that would show where its block was in the file, after
- * a crash. FUSE has no words for this: it is there for whoever has the volume in his own process.
+ * change for whoever reads the file (nor is it on ext4). Under the lock of the whole file, until
+ * all of it is durable: after a crash, a write in place before that would show where its block was
+ * in the file. FUSE has no words for this: it is there for whoever has the volume in his own
+ * process.
  */
 import { fsError } from '../base/errors.ts';
 import type { FallocateRequest } from '../base/filesystem.ts';

@@ -128,6 +128,8 @@ export class Trimming {
     let errno = 0;
     for (const run of runs) {
       if (errno === 0 && this.#halts > 0) errno = Errno.EINTR;
+      // What a damaged volume calls free is in doubt.
+      if (errno === 0 && this.#parts.tx.readOnly) errno = Errno.EROFS;
       if (errno === 0) errno = await discards.run(run);
       if (errno === 0) blocks += run.length;
       discards.giveBack(run);
