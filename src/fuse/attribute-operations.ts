@@ -37,15 +37,27 @@ function decodeGetattr(request: FuseRequest): void {
 
 /** A writer has his room first, while there is little: see scarce-space.ts. */
 function beginGetattr(request: FuseRequest): void {
-  const { conversation, inode, callerPid } = request;
-  const { scarceSpace, filesystem } = conversation;
+  const { conversation, callerPid } = request;
+  const { scarceSpace } = conversation;
   const isLooked = scarceSpace.isScarce && conversation.writebackCache && namesOpenFile(request);
   const range = isLooked ? writtenRange(callerPid) : undefined;
-  if (range === undefined) {
-    execute(request);
-    return;
-  }
-  scarceSpace.admit(inode, range, request).then(
+  if (range === undefined) execute(request);
+  else executeAfter(request, admitted(request, range));
+}
+
+async function admitted(
+  request: FuseRequest,
+  found: NonNullable<ReturnType<typeof writtenRange>>,
+): Promise<void> {
+  const range = await found;
+  const { conversation, inode } = request;
+  if (range !== undefined) await conversation.scarceSpace.admit(inode, range, request);
+}
+
+/** When it is admitted, or refused. */
+function executeAfter(request: FuseRequest, admission: Promise<void>): void {
+  const { filesystem } = request.conversation;
+  admission.then(
     () => {
       filesystem.execute(request);
       filesystem.submit();

@@ -7,6 +7,7 @@
  * answer is undefined.
  */
 import { closeSync, openSync, readFileSync, readSync } from 'node:fs';
+import { open } from 'node:fs/promises';
 
 /** A system call that waits: its number, and its arguments. */
 export interface SystemCall {
@@ -103,5 +104,33 @@ export function memoryOf(thread: number, address: bigint, lengthBytes: number): 
     return undefined;
   } finally {
     closeSync(file);
+  }
+}
+
+/** Threads of the pool that may wait for somebody's memory at once: some are left for the rest. */
+const MOST_LOOKS = 2;
+let looks = 0;
+
+/**
+ * The same, by a thread of the pool; undefined also while too many wait. What is mapped there may
+ * be a file of a mount of ours, or of one that never answers.
+ */
+export async function memoryLater(
+  thread: number,
+  address: bigint,
+  lengthBytes: number,
+): Promise<Buffer | undefined> {
+  const position = Number(address);
+  if (thread === 0 || looks >= MOST_LOOKS || !Number.isSafeInteger(position)) return undefined;
+  looks++;
+  const file = await open(`/proc/${thread}/mem`, 'r').catch(() => undefined);
+  try {
+    const read = await file?.read(Buffer.alloc(lengthBytes), 0, lengthBytes, position);
+    return read?.bytesRead === lengthBytes ? read.buffer : undefined;
+  } catch {
+    return undefined;
+  } finally {
+    looks--;
+    await file?.close();
   }
 }

@@ -67,6 +67,7 @@ function beginFallocate(request: FuseRequest): void {
 }
 
 function spaceTaken({ conversation }: FuseRequest): void {
+  conversation.dirtyLimits?.written();
   conversation.scarceSpace.look();
 }
 

@@ -14,8 +14,9 @@
  *
  * Above that nothing is asked. What is dirty when the limit is reached fits below it, since
  * dirty-limits.ts allows half of what is free. What is written through mappings, by io_uring or
- * buffered libaio, by someone whose calls we may not look at, or on a volume without unwritten
- * extents, goes as before: the error comes with fsync and close (write-failures.ts).
+ * buffered libaio, by someone whose calls we may not look at, on a volume without unwritten
+ * extents, or to a file whose attributes the kernel has from the time of plenty and which nobody
+ * has written to since, goes as before: the error comes with fsync and close (write-failures.ts).
  */
 
 import { emptyAttributes } from '../fs/base/empty-attributes.ts';
@@ -30,6 +31,8 @@ const SCARCE_BELOW = 16 << 20;
 const PLENTY_ABOVE = 24 << 20;
 /** More files at once than anybody writes to. */
 const MOST_INODES = 4096;
+/** The kernel takes some hundred notices, and then needs a moment. */
+const TELL_MILLISECONDS = 1;
 const NO_ROOM: ReadonlySet<ErrnoName> = new Set(['ENOSPC', 'EDQUOT']);
 /** Of a file that may have dirty pages from before. */
 const UNKNOWN = -1;
@@ -61,6 +64,9 @@ export class ScarceSpace {
   readonly #notices: Notices;
   /** Files that are being written to: the byte up to which they were given room. */
   readonly #ends = new Map<number, number>();
+  /** Those of which the kernel has not been told yet to forget their attributes. */
+  readonly #untold = new Set<number>();
+  #telling: NodeJS.Timeout | undefined;
   #isScarce = false;
   #writingOut: Promise<void> | undefined;
 
@@ -79,11 +85,28 @@ export class ScarceSpace {
     const { freeBytes } = this.#filesystem;
     if (!this.#isScarce && freeBytes < SCARCE_BELOW) {
       this.#isScarce = true;
-      for (const inode of this.#ends.keys()) this.#notices.forgetAttributes(inode);
+      for (const inode of this.#ends.keys()) this.#untold.add(inode);
     } else if (this.#isScarce && freeBytes > PLENTY_ABOVE) {
       this.#isScarce = false;
       this.#ends.clear();
+      this.#untold.clear();
     }
+    if (this.#untold.size > 0) this.#tell();
+  }
+
+  /** As many as the kernel takes at once; the others soon. */
+  #tell(): void {
+    for (const inode of this.#untold) {
+      if (!this.#notices.forgetAttributes(inode)) break;
+      this.#untold.delete(inode);
+    }
+    clearTimeout(this.#telling);
+    if (this.#untold.size > 0) this.#telling = setTimeout(() => this.#tell(), TELL_MILLISECONDS).unref();
+  }
+
+  close(): void {
+    clearTimeout(this.#telling);
+    this.#untold.clear();
   }
 
   /** A WRITE to the inode ended: of such a file the kernel may have attributes from before. */
@@ -91,7 +114,9 @@ export class ScarceSpace {
     this.look();
     if (this.#filesystem.freeBytes >= NEAR_BELOW || this.#ends.has(inode)) return;
     this.#note(inode, UNKNOWN);
-    if (this.#isScarce) this.#notices.forgetAttributes(inode);
+    if (!this.#isScarce) return;
+    this.#untold.add(inode);
+    this.#tell();
   }
 
   /** Its end was moved by somebody else than a writer. */
@@ -102,6 +127,7 @@ export class ScarceSpace {
   /** The kernel gave the inode up. */
   gone(inode: number): void {
     if (this.#ends.size > 0) this.#ends.delete(inode);
+    if (this.#untold.size > 0) this.#untold.delete(inode);
   }
 
   /**
@@ -113,14 +139,19 @@ export class ScarceSpace {
     if (!this.#ends.has(inode)) this.#note(inode, UNKNOWN);
     this.#writingOut ??= this.#writeOut();
     await this.#writingOut;
-    const { lengthBytes } = range;
-    const isKnown = typeof range.place === 'number';
-    const offsetBytes = isKnown
-      ? range.place
-      : Math.max(await this.#sizeOf(inode), this.#ends.get(inode) ?? 0);
+    const { offsetBytes, lengthBytes } = await this.#placeOf(inode, range);
     await this.#reserve(new Room(inode, offsetBytes, lengthBytes, writer));
     this.#note(inode, Math.max(this.#ends.get(inode) ?? 0, offsetBytes + lengthBytes));
     this.look();
+  }
+
+  /** A call in pieces that stays within the file fills holes of it, if anything. */
+  async #placeOf(inode: number, { place, lengthBytes, whole }: WrittenRange) {
+    if (typeof place === 'number') return { offsetBytes: place, lengthBytes };
+    const size = await this.#sizeOf(inode);
+    if (whole !== undefined && whole.startBytes + whole.lengthBytes <= size)
+      return { offsetBytes: whole.startBytes, lengthBytes: whole.lengthBytes };
+    return { offsetBytes: Math.max(size, this.#ends.get(inode) ?? 0), lengthBytes };
   }
 
   /** What the files may have had dirty before they were asked about. */

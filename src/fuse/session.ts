@@ -318,6 +318,7 @@ export class Session implements Conversation {
     this.blockCounts.close();
     this.unwrittenFiles.close();
     this.dirtyLimits?.close();
+    this.scarceSpace.close();
     this.unmount().then(
       () => {
         this.#channel.close();

@@ -15,6 +15,8 @@
 import type { Notices } from './notices.ts';
 
 const FIRST_MILLISECONDS = 1;
+/** Twice the first: what the delay is while the first is waited for. */
+const SECOND_MILLISECONDS = 2 * FIRST_MILLISECONDS;
 const LONGEST_MILLISECONDS = 500;
 /** More files at once than anybody writes to. */
 const MOST_INODES = 4096;
@@ -53,8 +55,15 @@ export class UnwrittenFiles {
   }
 
   #begin(inode: number, times: number): void {
-    if (this.#inodes.size >= MOST_INODES) this.#inodes.clear();
+    const isNew = !this.#inodes.has(inode);
+    if (isNew && this.#inodes.size >= MOST_INODES) {
+      // What failed is worth more than a time.
+      if (Number.isFinite(times)) return;
+      this.#inodes.clear();
+    }
     this.#inodes.set(inode, times);
+    // One that is about to come is not put off by the next file.
+    if (this.#timer !== undefined && this.#delay === SECOND_MILLISECONDS) return;
     this.#delay = FIRST_MILLISECONDS;
     clearTimeout(this.#timer);
     this.#askLater();
@@ -67,9 +76,11 @@ export class UnwrittenFiles {
   }
 
   #ask(): void {
+    this.#timer = undefined;
     if (this.#inodes.size === 0) return;
     for (const [inode, times] of this.#inodes) {
-      this.#notices.letGo(inode);
+      // The kernel takes no more now: the others next time.
+      if (!this.#notices.letGo(inode)) break;
       if (times > 1) this.#inodes.set(inode, times - 1);
       else this.#inodes.delete(inode);
     }

@@ -1,10 +1,10 @@
 /**
  * Which bytes a thread is about to write to a file, by the system call in which it waits for our
- * answer (calling-thread.ts): write(2) and its kin, sendfile(2), splice(2).
+ * answer (calling-thread.ts): write(2) and its kin, sendfile(2), splice(2), copy_file_range(2).
  */
 import { viewOf } from '../common/bytes.ts';
 import {
-  memoryOf,
+  memoryLater,
   type OpenDescriptor,
   openFileOf,
   type SystemCall,
@@ -14,9 +14,17 @@ import {
 /** Where the bytes go: a place in the file, its end, or nobody knows. */
 export type WritePlace = number | 'end' | 'somewhere';
 
+/** All that a call is to write, piece by piece. */
+export interface WholeCall {
+  readonly startBytes: number;
+  readonly lengthBytes: number;
+}
+
 export interface WrittenRange {
   readonly place: WritePlace;
   readonly lengthBytes: number;
+  /** Of a call that goes on in pieces, as far as it can be seen. */
+  readonly whole?: WholeCall;
 }
 
 /** Which arguments of a system call say what. */
@@ -28,6 +36,10 @@ interface WriteCall {
   readonly offsetAt?: number;
   /** The kernel goes on in pieces of a pipe, and asks before each. */
   readonly isPiped?: true;
+  /** Of the file; the first if not given. */
+  readonly descriptorAt?: number;
+  /** A pointer to where to begin, in place of the file's position. */
+  readonly pointerAt?: number;
 }
 
 /** Room of a pipe, in bytes. */
@@ -41,7 +53,10 @@ const MOST_BYTES = 2 ** 31 - 4096;
 /** Offset −1 of pwritev2(2). */
 const NO_OFFSET = 2n ** 64n - 1n;
 
-/** write, pwrite64, writev, pwritev, pwritev2, sendfile, splice: numbers of asm/unistd.h. */
+/**
+ * write, pwrite64, writev, pwritev, pwritev2, sendfile, splice, copy_file_range: numbers of
+ * asm/unistd.h.
+ */
 function writeCalls(numbers: readonly number[]): ReadonlyMap<number, WriteCall> {
   const rules: readonly Omit<WriteCall, 'number'>[] = [
     { lengthAt: 2 },
@@ -50,15 +65,16 @@ function writeCalls(numbers: readonly number[]): ReadonlyMap<number, WriteCall> 
     { lengthAt: 2, isVector: true, offsetAt: 3 },
     { lengthAt: 2, isVector: true, offsetAt: 3 },
     { lengthAt: 3, isPiped: true },
-    { lengthAt: 4, isPiped: true },
+    { lengthAt: 4, isPiped: true, descriptorAt: 2, pointerAt: 3 },
+    { lengthAt: 4, isPiped: true, descriptorAt: 2, pointerAt: 3 },
   ];
   const calls = numbers.map((number, at): WriteCall => ({ number, lengthAt: 2, ...rules[at] }));
   return new Map(calls.map((call) => [call.number, call]));
 }
 
 const CALLS: Partial<Record<string, ReadonlyMap<number, WriteCall>>> = {
-  x64: writeCalls([1, 18, 20, 296, 328, 40, 275]),
-  arm64: writeCalls([64, 68, 66, 70, 287, 71, 76]),
+  x64: writeCalls([1, 18, 20, 296, 328, 40, 275, 326]),
+  arm64: writeCalls([64, 68, 66, 70, 287, 71, 76, 285]),
 };
 
 /** What is looked at beside the call itself. */
@@ -81,13 +97,21 @@ function lengthOf(rule: WriteCall, given: readonly bigint[], facts: ThreadFacts)
 }
 
 function placeOf(rule: WriteCall, given: readonly bigint[], facts: ThreadFacts): WritePlace {
-  // The position of the open file moves when all is done.
   if (rule.isPiped) return 'somewhere';
   const file = facts.openFile(Number(given[0]));
   if (file === undefined) return 'somewhere';
   if (file.appends) return 'end';
   const offset = rule.offsetAt === undefined ? NO_OFFSET : (given[rule.offsetAt] ?? NO_OFFSET);
   return offset === NO_OFFSET ? file.positionBytes : Number(offset);
+}
+
+/** The position of the open file moves when all is done. */
+function wholeOf(rule: WriteCall, given: readonly bigint[], facts: ThreadFacts): WholeCall | undefined {
+  if (!rule.isPiped || (rule.pointerAt !== undefined && given[rule.pointerAt] !== 0n)) return undefined;
+  const file = facts.openFile(Number(given[rule.descriptorAt ?? 0]));
+  if (file === undefined || file.appends) return undefined;
+  const lengthBytes = Math.min(Number(given[rule.lengthAt]), MOST_BYTES);
+  return { startBytes: file.positionBytes, lengthBytes };
 }
 
 /** Undefined if it is no such call, or cannot be seen. */
@@ -100,15 +124,23 @@ export function rangeOfCall(
   if (rule === undefined) return undefined;
   const lengthBytes = lengthOf(rule, call.arguments, facts);
   if (lengthBytes === undefined || lengthBytes === 0) return undefined;
-  return { place: placeOf(rule, call.arguments, facts), lengthBytes };
+  const place = placeOf(rule, call.arguments, facts);
+  const whole = wholeOf(rule, call.arguments, facts);
+  return whole === undefined ? { place, lengthBytes } : { place, lengthBytes, whole };
 }
 
-/** @param thread that waits for us */
-export function writtenRange(thread: number): WrittenRange | undefined {
+/**
+ * Of a call with a list of pieces it takes a look at the caller's memory, which may wait for
+ * whatever is mapped there, this mount as well: so later.
+ * @param thread that waits for us
+ */
+export function writtenRange(thread: number): WrittenRange | undefined | Promise<WrittenRange | undefined> {
   const call = systemCallOf(thread);
-  if (call === undefined) return undefined;
-  return rangeOfCall(call, process.arch, {
-    memory: (address, lengthBytes) => memoryOf(thread, address, lengthBytes),
-    openFile: (descriptor) => openFileOf(thread, descriptor),
-  });
+  const rule = call === undefined ? undefined : CALLS[process.arch]?.get(call.number);
+  if (call === undefined || rule === undefined) return undefined;
+  const openFile = (descriptor: number) => openFileOf(thread, descriptor);
+  const range = (pieces?: Uint8Array) => rangeOfCall(call, process.arch, { memory: () => pieces, openFile });
+  const count = Number(call.arguments[rule.lengthAt]);
+  if (!rule.isVector || count > MOST_PIECES) return range();
+  return memoryLater(thread, call.arguments[rule.lengthAt - 1] ?? 0n, count * PIECE_BYTES).then(range);
 }

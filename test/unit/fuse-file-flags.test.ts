@@ -9,6 +9,7 @@ import { InodeFlag } from '../../src/fs/format/format.ts';
 import { Opcode } from '../../src/fuse/abi.ts';
 import {
   credentialsOf,
+  memoryLater,
   memoryOf,
   parseCredentials,
   parseSystemCall,
@@ -155,7 +156,7 @@ describe('the system call that waits', () => {
   const refused = (flags: number, number: number, ...given: number[]) =>
     refuses(flags, call(number, ...given), 0, 'x64');
 
-  test('is read from what /proc says', () => {
+  test('is read from what /proc says', async () => {
     const line = '257 0xffffff9c 0x7ffd5 0x80241 0x1b6 0x0 0x0 0x7ffd4 0x7f12';
     expect(parseSystemCall(line)).toEqual({
       number: 257,
@@ -167,6 +168,8 @@ describe('the system call that waits', () => {
     expect(systemCallOf(2 ** 30)).toBe(undefined);
     expect(memoryOf(process.pid, 0n, 4)).toBe(undefined);
     expect(memoryOf(0, 0n, 4)).toBe(undefined);
+    expect(await memoryLater(process.pid, 0n, 4)).toBe(undefined);
+    expect(await memoryLater(0, 0n, 4)).toBe(undefined);
   });
 
   test('is made by whom /proc says', () => {

@@ -2,7 +2,7 @@
  * Writers while space is scarce: which bytes a system call is about to write, and when the files
  * get their room.
  */
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { fsError } from '../../src/fs/base/errors.ts';
 import { parseOpenFile } from '../../src/fuse/calling-thread.ts';
 import type { Notices } from '../../src/fuse/notices.ts';
@@ -22,6 +22,7 @@ describe('the bytes that a call is about to write', () => {
       ({ 3: { positionBytes: 70, appends: false }, 4: { positionBytes: 70, appends: true } })[descriptor],
   };
   const none = 2n ** 64n - 1n;
+  const piece = (lengthBytes: number) => ({ place: 'somewhere', lengthBytes });
 
   test.each([
     ['write', 1, 64, [3n, 0n, 500n, 9n], { place: 70, lengthBytes: 500 }],
@@ -31,8 +32,23 @@ describe('the bytes that a call is about to write', () => {
     ['pwritev', 296, 70, [3n, 0x1000n, 1n, 9n], { place: 9, lengthBytes: 1000 }],
     ['pwritev2', 328, 287, [3n, 0x1000n, 1n, 9n], { place: 9, lengthBytes: 1000 }],
     ['pwritev2 without an offset', 328, 287, [3n, 0x1000n, 1n, none], { place: 70, lengthBytes: 1000 }],
-    ['sendfile', 40, 71, [3n, 9n, 0n, 10n], { place: 'somewhere', lengthBytes: 10 }],
-    ['splice', 275, 76, [9n, 0n, 3n, 0n, 2n ** 40n], { place: 'somewhere', lengthBytes: 65536 }],
+    ['sendfile', 40, 71, [3n, 9n, 0n, 10n], { ...piece(10), whole: { startBytes: 70, lengthBytes: 10 } }],
+    [
+      'splice',
+      275,
+      76,
+      [9n, 0n, 3n, 0n, 2n ** 40n],
+      { ...piece(65536), whole: { startBytes: 70, lengthBytes: 2 ** 31 - 4096 } },
+    ],
+    ['splice to a place of its own', 275, 76, [9n, 0n, 3n, 0x1000n, 10n], piece(10)],
+    [
+      'copy_file_range',
+      326,
+      285,
+      [9n, 0n, 3n, 0n, 99n],
+      { ...piece(99), whole: { startBytes: 70, lengthBytes: 99 } },
+    ],
+    ['copy_file_range, appending', 326, 285, [9n, 0n, 4n, 0n, 99n], piece(99)],
     ['write to what nobody knows', 1, 64, [5n, 0n, 500n], { place: 'somewhere', lengthBytes: 500 }],
     ['write of nothing', 1, 64, [3n, 0n, 0n], undefined],
     ['writev from memory that cannot be seen', 20, 66, [3n, 0x2000n, 2n], undefined],
@@ -61,9 +77,14 @@ describe('writers', () => {
     filesystem.freeBytes = freeBytes;
     const told: [what: string, inode: number][] = [];
     const notices = {
-      forgetAttributes: (inode: number) => told.push(['forget', inode]),
+      forgetAttributes: (inode: number) => taken() && told.push(['forget', inode]) > 0,
       writeOut: async (inode: number) => void told.push(['write out', inode]),
     } as unknown as Notices;
+    let left = Number.POSITIVE_INFINITY;
+    const taken = () => left-- > 0;
+    const takesOnly = (count: number) => {
+      left = count;
+    };
     let made = 0;
     const make = () => {
       const file = { mode: 0o100644, deviceNumber: 0, caller: { uid: 0, gid: 0, umask: 0 } };
@@ -72,7 +93,7 @@ describe('writers', () => {
     const space = new ScarceSpace(filesystem, notices);
     const reserved = () =>
       filesystem.calls.filter(([name]) => name === 'fallocate').map((call) => call.slice(1));
-    return { filesystem, told, space, make, reserved };
+    return { filesystem, told, space, make, reserved, takesOnly };
   };
 
   test('are left alone while there is enough', () => {
@@ -95,6 +116,31 @@ describe('writers', () => {
     filesystem.freeBytes++;
     space.look();
     expect(space.isScarce).toBe(false);
+  });
+
+  test('are all asked about, however many the kernel can be told of at once', async () => {
+    const { filesystem, told, space, takesOnly } = begin(63 * MIB);
+    for (let inode = 1; inode <= 900; inode++) space.written(inode);
+    takesOnly(256);
+    filesystem.freeBytes = MIB;
+    space.look();
+    expect(told).toHaveLength(256);
+    takesOnly(Number.POSITIVE_INFINITY);
+    await vi.waitFor(() => expect(told).toHaveLength(900));
+    expect(new Set(told.map(([, inode]) => inode)).size).toBe(900);
+  });
+
+  test('in pieces get room behind the end, or within the file where they stay', async () => {
+    const { filesystem, space, make, reserved } = begin(MIB);
+    const file = make();
+    filesystem.node(file).attributes.sizeBytes = 1000;
+    const whole = { startBytes: 100, lengthBytes: 900 };
+    await space.admit(file, { place: 'somewhere', lengthBytes: 300, whole });
+    await space.admit(file, { place: 'somewhere', lengthBytes: 300, whole: { ...whole, lengthBytes: 901 } });
+    expect(reserved().map(([, , from, length]) => [from, length])).toEqual([
+      [100, 900],
+      [1000, 300],
+    ]);
   });
 
   test('get room when what others had dirty is written, and that once', async () => {
