@@ -42,7 +42,7 @@ function beginGetattr(request: FuseRequest): void {
   const isLooked = scarceSpace.isScarce && conversation.writebackCache && namesOpenFile(request);
   const range = isLooked ? writtenRange(callerPid) : undefined;
   if (range === undefined) execute(request);
-  else executeAfter(request, admitted(request, range));
+  else if (conversation.mayWait(request)) executeAfter(request, admitted(request, range));
 }
 
 async function admitted(

@@ -80,6 +80,7 @@ function decodeLseek({ wire, bodyAt, ranges }: FuseRequest): void {
 
 function beginLseek(request: FuseRequest): void {
   const { conversation, inode, ranges } = request;
+  if (!conversation.mayWait(request)) return;
   const found = seekWithCaches(conversation, inode, ranges.offsetBytes, ranges.target);
   endAfter(request, takeResult(request, found));
 }

@@ -82,6 +82,47 @@ print(json.dumps(facts))
       await expectSpaceBack();
     });
 
+    test('more writers than the mount takes requests at once all come to an end', async () => {
+      const FILL = `
+import errno, hashlib, json, os, threading
+COUNT = 150
+facts, gate = {}, threading.Barrier(COUNT)
+def fill(name):
+    digest, size, data = hashlib.md5(), 0, os.urandom(20000)
+    file = os.open(name, os.O_WRONLY | os.O_CREAT)
+    gate.wait()
+    try:
+        while True:
+            written = os.write(file, data)
+            digest.update(data[:written])
+            size += written
+    except OSError as error:
+        assert error.errno == errno.ENOSPC, error
+    try:
+        os.fsync(file)
+        facts[name] = [size, digest.hexdigest()]
+    except OSError as error:
+        # So many have more in the page cache than the kernel was allowed: some may hear of it here.
+        assert error.errno == errno.ENOSPC, error
+    os.close(file)
+writers = [threading.Thread(target=fill, args=('many%d' % number,), daemon=True) for number in range(COUNT)]
+for writer in writers: writer.start()
+for writer in writers: writer.join(60)
+assert not any(writer.is_alive() for writer in writers), 'some are still waiting'
+print(json.dumps(facts))
+`;
+      const facts = Object.entries<[number, string]>(JSON.parse(await volume.python(FILL)));
+      expect(facts.length).toBeGreaterThan(50);
+      await volume.remount();
+      const sums = await volume.shell('md5sum many*');
+      for (const [name, [size, digest]] of facts) {
+        expect(sums).toContain(`${digest}  ${name}\n`);
+        expect(size).toBeGreaterThan(0);
+      }
+      await volume.shell('rm many*');
+      await expectSpaceBack();
+    });
+
     test('small files until nothing goes: inodes are not the limit', async ({ annotate }) => {
       const FILL = `
 import errno, os
