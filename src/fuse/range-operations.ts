@@ -59,7 +59,6 @@ function decodeFallocate(request: FuseRequest): void {
   fallocate.lengthBytes = exact(FallocateIn.length, wire.view, bodyAt, 'EFBIG');
   fallocate.keepSize = (mode & KEEP_SIZE) !== 0;
   fallocate.updateTimes = !keepsTimes(request);
-  fallocate.killPrivileges = !request.comesFromRoot;
 }
 
 function beginFallocate(request: FuseRequest): void {
