@@ -58,9 +58,34 @@ export function parseCredentials(status: string): Credentials | undefined {
   return { uid, gid, groups: numbersOf('Groups') ?? [] };
 }
 
+/**
+ * The thread for which one works that io_uring made, by its name: `iou-wrk-` or `iou-sqp-` and the
+ * number of that one. Undefined for any other thread.
+ */
+export function submitterOf(status: string): number | undefined {
+  const number = /^Name:\tiou-(?:wrk|sqp)-(\d+)$/m.exec(status)?.[1];
+  return number === undefined ? undefined : Number(number);
+}
+
+function processOf(status: string): string | undefined {
+  return /^Tgid:\s*(\d+)$/m.exec(status)?.[1];
+}
+
+/**
+ * A thread of io_uring works with the rights of whoever submitted, and /proc shows those that the
+ * process had when the thread was made. So the submitter is looked at, who mostly waits for it. One
+ * that cannot be found (the number in the name is that of the first PID namespace), or is a thread
+ * of io_uring itself, leaves nobody known.
+ * @param thread its number in our PID namespace, 0 for none
+ */
 export function credentialsOf(thread: number): Credentials | undefined {
-  const text = textOf(thread, 'status');
-  return text === undefined ? undefined : parseCredentials(text);
+  const status = textOf(thread, 'status');
+  if (status === undefined) return undefined;
+  const submitter = submitterOf(status);
+  if (submitter === undefined) return parseCredentials(status);
+  const other = textOf(submitter, 'status');
+  if (other === undefined || processOf(other) !== processOf(status)) return undefined;
+  return submitterOf(other) === undefined ? parseCredentials(other) : undefined;
 }
 
 /** A descriptor of a thread. */
