@@ -72,9 +72,8 @@ function answerAttributes(request: FuseRequest): void {
 }
 
 /** The kernel asks so before it opens or writes to a file whose attributes it may not keep. */
-function answerGetattr(request: FuseRequest): void {
-  if (isFixed(request.attributes)) expectMayGoOn(request.attributes.flags, request.callerPid);
-  answerAttributes(request);
+function settleGetattr({ attributes, callerPid }: FuseRequest): Promise<void> | undefined {
+  return isFixed(attributes) ? expectMayGoOn(attributes.flags, callerPid) : undefined;
 }
 
 function answerStatx(request: FuseRequest): void {
@@ -228,7 +227,8 @@ export const attributeOperations: readonly OperationRow[] = [
       decode: decodeGetattr,
       begin: beginGetattr,
       perform: performReadAttributes,
-      answer: answerGetattr,
+      settle: settleGetattr,
+      answer: answerAttributes,
     }),
   ],
   [

@@ -6,7 +6,7 @@
  * from looking (another user, a process outside of our PID namespace, ptrace_scope); then the
  * answer is undefined.
  */
-import { closeSync, openSync, readFileSync, readSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 
 /** A system call that waits: its number, and its arguments. */
@@ -113,32 +113,13 @@ export function openFileOf(thread: number, descriptor: number): OpenDescriptor |
   return text === undefined ? undefined : parseOpenFile(text);
 }
 
-/** Bytes of its memory; undefined where there are not as many. */
-export function memoryOf(thread: number, address: bigint, lengthBytes: number): Buffer | undefined {
-  if (thread === 0) return undefined;
-  let file: number;
-  try {
-    file = openSync(`/proc/${thread}/mem`, 'r');
-  } catch {
-    return undefined;
-  }
-  try {
-    const bytes = Buffer.alloc(lengthBytes);
-    return readSync(file, bytes, 0, lengthBytes, address) === lengthBytes ? bytes : undefined;
-  } catch {
-    return undefined;
-  } finally {
-    closeSync(file);
-  }
-}
-
 /** Threads of the pool that may wait for somebody's memory at once: some are left for the rest. */
 const MOST_LOOKS = 2;
 let looks = 0;
 
 /**
- * The same, by a thread of the pool; undefined also while too many wait. What is mapped there may
- * be a file of a mount of ours, or of one that never answers.
+ * Bytes of its memory; undefined where there are not as many, and while too many wait. By a thread
+ * of the pool: what is mapped there may be a file of a mount of ours, or of one that never answers.
  */
 export async function memoryLater(
   thread: number,

@@ -131,6 +131,11 @@ export interface Handler {
   begin(request: FuseRequest): void;
   /** The work of a metadata operation. */
   perform(request: FuseRequest, tx: TransactionHandle): void;
+  /**
+   * What has to be waited for when the work is done, and may refuse the request still; undefined
+   * for nothing. Throws FsError where that is known at once.
+   */
+  settle(request: FuseRequest): Promise<void> | undefined;
   /** Builds the successful answer. */
   answer(request: FuseRequest): void;
   /** Sends the answer, or the refusal. Returns 0, or the errno of the kernel. */

@@ -271,10 +271,23 @@ export class Session implements Conversation {
       this.#logThrown(`${request.handler.name} ended twice`, thrown);
       return;
     }
-    if (thrown === undefined && request.synchronous) {
-      this.#endWhenDurable(request);
-      return;
+    let refusal = thrown;
+    let last: Promise<void> | undefined;
+    try {
+      if (thrown === undefined) last = this.#lastWait(request);
+    } catch (failure) {
+      refusal = failure ?? fsError('EIO');
     }
+    if (last === undefined) this.#end(request, refusal);
+    else this.#endAfter(request, last);
+  }
+
+  /** For the disk, or for what the row of the operation has to find out yet. */
+  #lastWait(request: FuseRequest): Promise<void> | undefined {
+    return request.synchronous ? this.filesystem.sync(request.inode) : request.handler.settle(request);
+  }
+
+  #end(request: FuseRequest, thrown: unknown): void {
     try {
       this.#reply(request, thrown);
     } catch (failure) {
@@ -289,11 +302,10 @@ export class Session implements Conversation {
     if (this.#pending === 0) this.blockCounts.idle();
   }
 
-  #endWhenDurable(request: FuseRequest): void {
-    request.synchronous = false;
-    this.filesystem.sync(request.inode).then(
-      () => this.ended(request, undefined),
-      (failure: unknown) => this.ended(request, failure ?? fsError('EIO')),
+  #endAfter(request: FuseRequest, last: Promise<void>): void {
+    last.then(
+      () => this.#end(request, undefined),
+      (failure: unknown) => this.#end(request, failure ?? fsError('EIO')),
     );
   }
 
