@@ -93,6 +93,8 @@ export interface OpenDescriptor {
   /** Where the next write(2) begins, unless it appends. */
   readonly positionBytes: number;
   readonly appends: boolean;
+  /** Of its file, as its filesystem numbers them; undefined where the kernel does not say. */
+  readonly inode: number | undefined;
 }
 
 const APPEND = 0o2000;
@@ -101,10 +103,12 @@ const APPEND = 0o2000;
 export function parseOpenFile(text: string): OpenDescriptor | undefined {
   const position = /^pos:\s*(\d+)$/m.exec(text)?.[1];
   const flags = /^flags:\s*([0-7]+)$/m.exec(text)?.[1];
+  const inode = /^ino:\s*(\d+)$/m.exec(text)?.[1];
   if (position === undefined || flags === undefined) return undefined;
   return {
     positionBytes: Number(position),
     appends: (Number.parseInt(flags, 8) & APPEND) !== 0,
+    inode: inode === undefined ? undefined : Number(inode),
   };
 }
 
@@ -115,7 +119,36 @@ export function openFileOf(thread: number, descriptor: number): OpenDescriptor |
 
 /** Threads of the pool that may wait for somebody's memory at once: some are left for the rest. */
 const MOST_LOOKS = 2;
+/** A look takes some microseconds; who waits longer for his turn goes without. */
+const TURN_MILLISECONDS = 50;
 let looks = 0;
+const waitingForTurn: (() => void)[] = [];
+
+/** @returns whether one of the threads may be taken; it is given back by `endTurn` */
+async function takeTurn(): Promise<boolean> {
+  if (looks < MOST_LOOKS) {
+    looks++;
+    return true;
+  }
+  return await new Promise((resolve) => {
+    const giveUp = () => {
+      waitingForTurn.splice(waitingForTurn.indexOf(granted), 1);
+      resolve(false);
+    };
+    const timer = setTimeout(giveUp, TURN_MILLISECONDS);
+    const granted = () => {
+      clearTimeout(timer);
+      resolve(true);
+    };
+    waitingForTurn.push(granted);
+  });
+}
+
+function endTurn(): void {
+  const next = waitingForTurn.shift();
+  if (next === undefined) looks--;
+  else next();
+}
 
 /**
  * Bytes of its memory; undefined where there are not as many, and while too many wait. By a thread
@@ -127,8 +160,7 @@ export async function memoryLater(
   lengthBytes: number,
 ): Promise<Buffer | undefined> {
   const position = Number(address);
-  if (thread === 0 || looks >= MOST_LOOKS || !Number.isSafeInteger(position)) return undefined;
-  looks++;
+  if (thread === 0 || !Number.isSafeInteger(position) || !(await takeTurn())) return undefined;
   const file = await open(`/proc/${thread}/mem`, 'r').catch(() => undefined);
   try {
     const read = await file?.read(Buffer.alloc(lengthBytes), 0, lengthBytes, position);
@@ -136,7 +168,7 @@ export async function memoryLater(
   } catch {
     return undefined;
   } finally {
-    looks--;
     await file?.close();
+    endTurn();
   }
 }
