@@ -3,7 +3,9 @@
  *
  * GETXATTR and LISTXATTR with no room for an answer ask how long it would be. That an inode has no
  * such attribute is ENODATA, and for `security.capability` and ACLs asked much more often than
- * anything else: before the first write, and for who is not the owner.
+ * anything else: before the first write, and for who is not the owner. A mount with `noxattr` says
+ * ENOSYS to each of the four once, and is asked no more; the capabilities that are there it then
+ * takes away itself, with each write.
  */
 import { PERMISSION_BITS } from '../common/permissions.ts';
 import { fsError } from '../fs/base/errors.ts';
@@ -26,7 +28,7 @@ import type { FuseRequest } from './request.ts';
 const SET_GROUP_ID = 0o2000;
 const NO_ATTRIBUTE = fsError('ENODATA');
 
-/** @throws EOPNOTSUPP, EINVAL for a name that no attribute of the mount can have */
+/** @throws ENOSYS, EOPNOTSUPP, EINVAL for a name that no attribute of the mount can have */
 function readName(request: FuseRequest, skippedBytes: number): void {
   const { extended, conversation } = request;
   extended.name = request.text(skippedBytes);
@@ -108,7 +110,9 @@ function performGet({ inode, extended, conversation }: FuseRequest, tx: Transact
   }
 }
 
+/** @throws ENOSYS */
 function decodeList(request: FuseRequest): void {
+  if (!request.conversation.attributeSupport.attributes) throw fsError('ENOSYS');
   request.extended.mostBytes = GetxattrIn.size.get(request.wire.view, request.bodyAt);
 }
 

@@ -47,12 +47,13 @@ export async function fallocate(
   });
 }
 
-function touch({ table }: WriteContext, tx: Transaction, request: FallocateRequest): void {
+function touch({ table, attributes }: WriteContext, tx: Transaction, request: FallocateRequest): void {
   const inode = table.get(tx, request.inode);
   requireRegular(inode);
   if (request.action === 'allocate') requireMutable(inode);
   else requireChangeable(inode);
   if (tx.readOnly) throw tx.refusal();
+  attributes.dropCapability(tx, inode);
   if (!request.updateTimes && !request.killPrivileges) return;
   tx.modify(inode.frame);
   if (request.updateTimes) touchModified(inode, tx.clock);
