@@ -8,7 +8,7 @@
  * takes away itself, with each write.
  */
 import { PERMISSION_BITS } from '../common/permissions.ts';
-import { fsError } from '../fs/base/errors.ts';
+import { Errno, fsError } from '../fs/base/errors.ts';
 import type { SetMode, TransactionHandle } from '../fs/base/filesystem.ts';
 import {
   GetxattrIn,
@@ -101,10 +101,17 @@ function decodeGet(request: FuseRequest): void {
   readName(request, GetxattrIn.sizeBytes);
 }
 
-/** @throws ENODATA, or EOPNOTSUPP for a label of SELinux that is not there and means nothing */
+/**
+ * What is asked for most is not there, and no error: that would be made, thrown and caught for each
+ * new file.
+ * @throws EOPNOTSUPP for a label of SELinux that is not there and means nothing
+ */
 function performGet({ inode, extended, conversation }: FuseRequest, tx: TransactionHandle): void {
+  const { filesystem } = conversation;
+  extended.found = undefined;
+  if (!isImpossibleLabel(extended.name) && !filesystem.hasExtendedAttributes(tx, inode)) return;
   try {
-    extended.found = conversation.filesystem.getExtendedAttribute(tx, inode, extended.name);
+    extended.found = filesystem.getExtendedAttribute(tx, inode, extended.name);
   } catch (thrown) {
     throw thrown === NO_ATTRIBUTE && isImpossibleLabel(extended.name) ? fsError('EOPNOTSUPP') : thrown;
   }
@@ -135,6 +142,10 @@ function performList(request: FuseRequest, tx: TransactionHandle): void {
 function answerFound(request: FuseRequest): void {
   const { wire, answerAt, memoryOffset, payloadBytes, extended } = request;
   const { found, mostBytes } = extended;
+  if (found === undefined) {
+    request.answerError(Errno.ENODATA);
+    return;
+  }
   if (mostBytes === 0) {
     GetxattrOut.size.set(wire.view, answerAt, found.length);
     GetxattrOut.padding.set(wire.view, answerAt, 0);

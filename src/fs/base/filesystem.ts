@@ -369,6 +369,8 @@ export interface FileSystem<Tx extends TransactionHandle = TransactionHandle> {
   changeAttributes(tx: Tx, inode: number, changes: AttributeChanges): void;
   /** What chattr(1) sets. EOPNOTSUPP for flags that are none of such an inode. */
   changeFlags(tx: Tx, inode: number, changes: FlagChanges): void;
+  /** False: there is none, of any name. Cheap, where an ENODATA is not. */
+  hasExtendedAttributes(tx: Tx, inode: number): boolean;
   /**
    * getxattr(2): the value. ENODATA, ERANGE, EINVAL; EOPNOTSUPP for an ACL where there are none.
    */
