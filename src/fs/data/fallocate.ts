@@ -47,12 +47,13 @@ export async function fallocate(
   });
 }
 
-function touch({ table }: WriteContext, tx: Transaction, request: FallocateRequest): void {
+function touch({ table, attributes }: WriteContext, tx: Transaction, request: FallocateRequest): void {
   const inode = table.get(tx, request.inode);
   requireRegular(inode);
   if (request.action === 'allocate') requireMutable(inode);
   else requireChangeable(inode);
   if (tx.readOnly) throw tx.refusal();
+  attributes.dropCapability(tx, inode);
   // Who asks may cost a look: only where it matters.
   const killsPrivileges = hasPrivileges(inode) && request.killPrivileges;
   if (!request.updateTimes && !killsPrivileges) return;
