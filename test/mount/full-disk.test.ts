@@ -112,9 +112,10 @@ assert not any(writer.is_alive() for writer in writers), 'some are still waiting
 print(json.dumps(facts))
 `;
       const facts = Object.entries<[number, string]>(JSON.parse(await volume.python(FILL)));
-      expect(facts.length).toBeGreaterThan(50);
+      // How many hear it only by fsync hangs on how busy the machine is.
       await volume.remount();
       const sums = await volume.shell('md5sum many*');
+      expect(sums.trim().split('\n').length).toBe(150);
       for (const [name, [size, digest]] of facts) {
         expect(sums).toContain(`${digest}  ${name}\n`);
         expect(size).toBeGreaterThan(0);
