@@ -11,7 +11,7 @@ import { MAX_FILE_BYTES } from '../format/format.ts';
 import { requireChangeable, requireMutable } from '../inodes/file-flags.ts';
 import { transact } from '../transaction/operation-runner.ts';
 import type { Transaction } from '../transaction/transaction.ts';
-import { dropPrivileges, requireRegular, touchModified } from '../tree/inode.ts';
+import { dropPrivileges, hasPrivileges, requireRegular, touchModified } from '../tree/inode.ts';
 import { Clearing } from './clearing.ts';
 import { withRange, withWholeFile } from './file-resizer.ts';
 import { Preallocation } from './preallocate.ts';
@@ -54,8 +54,10 @@ function touch({ table, attributes }: WriteContext, tx: Transaction, request: Fa
   else requireChangeable(inode);
   if (tx.readOnly) throw tx.refusal();
   attributes.dropCapability(tx, inode);
-  if (!request.updateTimes && !request.killPrivileges) return;
+  // Who asks may cost a look: only where it matters.
+  const killsPrivileges = hasPrivileges(inode) && request.killPrivileges;
+  if (!request.updateTimes && !killsPrivileges) return;
   tx.modify(inode.frame);
   if (request.updateTimes) touchModified(inode, tx.clock);
-  if (request.killPrivileges) dropPrivileges(inode);
+  if (killsPrivileges) dropPrivileges(inode);
 }
