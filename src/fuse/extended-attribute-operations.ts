@@ -6,7 +6,7 @@
  * anything else: before the first write, and for who is not the owner.
  */
 import { PERMISSION_BITS } from '../common/permissions.ts';
-import { fsError } from '../fs/base/errors.ts';
+import { Errno, fsError } from '../fs/base/errors.ts';
 import type { SetMode, TransactionHandle } from '../fs/base/filesystem.ts';
 import {
   GetxattrIn,
@@ -166,6 +166,7 @@ export const extendedAttributeOperations: readonly OperationRow[] = [
   [
     Opcode.GETXATTR,
     metadata('getxattr', {
+      agreements: [Errno.ENODATA, Errno.EOPNOTSUPP],
       bodyBytes: GetxattrIn.sizeBytes,
       decode: decodeGet,
       perform: performGet,

@@ -17,7 +17,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { emptyStatistics } from '../fs/base/empty-attributes.ts';
 import { Errno, errnoOf, FsError, fsError } from '../fs/base/errors.ts';
 import type { FileSystem } from '../fs/base/filesystem.ts';
-import { OPCODE_LIMIT, Wire } from './abi.ts';
+import { Wire } from './abi.ts';
 import { ALL_ATTRIBUTES, type AttributeSupport } from './attribute-names.ts';
 import { BlockCounts } from './block-counts.ts';
 import { CachedPages } from './cached-pages.ts';
@@ -30,7 +30,7 @@ import type { Agreement } from './negotiation.ts';
 import { Notices } from './notices.ts';
 import { handlerOf, unknownOperation } from './operations.ts';
 import { type Conversation, FuseRequest, type Handler } from './request.ts';
-import { RequestMeter } from './request-meter.ts';
+import { type OperationCount, RequestMeter } from './request-meter.ts';
 import { ScarceSpace } from './scarce-space.ts';
 import { type SynchronousRequests, waitsForDisk } from './synchronous.ts';
 import { ToldDirectories } from './told-directories.ts';
@@ -54,19 +54,19 @@ export interface SessionOptions {
   readonly answers?: MountAnswers;
 }
 
-export interface OperationCount {
-  requests: number;
-  errors: number;
-}
-
 /** Live counters of a mount. */
 export interface SessionStatistics {
   /** Protocol version in use, `7.x`; undefined before the kernel's INIT. */
   readonly protocol: string | undefined;
   /** Requests received and not yet answered. */
   readonly pending: number;
+  /** Of files, since the mount began. */
+  readonly bytesRead: number;
+  readonly bytesWritten: number;
   /** By name of operation; only those that were asked for. */
   readonly operations: Record<string, OperationCount>;
+  /** By name of operation, the same times as a histogram; see `MeteredKind`. */
+  readonly latencies: Record<string, readonly number[]>;
   readonly channel: ReturnType<FuseChannel['statistics']>;
 }
 
@@ -99,6 +99,7 @@ export class Session implements Conversation {
   /** Follow the free space; undefined where nobody set them. */
   dirtyLimits: DirtyLimits | undefined = undefined;
   readonly space = emptyStatistics();
+  readonly meter: RequestMeter;
   readonly answers: MountAnswers | undefined;
   /**
    * Resolves when the kernel's INIT was answered: the mount is usable. Rejects if the kernel is too
@@ -114,14 +115,9 @@ export class Session implements Conversation {
   /** The table of operations, or that of somebody who watches. */
   #rowOf: (opcode: number) => Handler = handlerOf;
   readonly #requests: FuseRequest[] = [];
-  readonly #counts: OperationCount[] = [];
-  /** The last of them, which opcodes beyond the table share. */
-  readonly #countOfOthers: OperationCount = { requests: 0, errors: 0 };
   #agreement: Agreement | undefined = undefined;
   /** Requests that were received and are not answered. */
   #pending = 0;
-  /** Undefined while nobody watches. */
-  #meter: RequestMeter | undefined = undefined;
   #unmounted: Promise<void> | undefined = undefined;
   #abandoned = false;
   #lastLine = '';
@@ -140,6 +136,7 @@ export class Session implements Conversation {
     this.attributeSupport = options.attributeSupport ?? ALL_ATTRIBUTES;
     this.#channel = channel;
     this.#wire = new Wire(channel.memory.bytes);
+    this.meter = new RequestMeter(channel.slotCount);
     this.notices = new Notices(
       channel,
       this.#wire,
@@ -173,8 +170,6 @@ export class Session implements Conversation {
         new FuseRequest(this, { memory, wire: this.#wire, slot, slotBytes }, unknownOperation),
       );
     }
-    for (let opcode = 0; opcode < OPCODE_LIMIT; opcode++) this.#counts.push({ requests: 0, errors: 0 });
-    this.#counts.push(this.#countOfOthers);
   }
 
   /** Begins to answer the kernel. */
@@ -197,7 +192,8 @@ export class Session implements Conversation {
   #onRequests(count: number): void {
     const { ready } = this.#channel;
     this.#pending += count;
-    if (this.#meter !== undefined) this.#noteArrivals(this.#meter, count);
+    const now = performance.now();
+    for (let pair = 0; pair < count; pair++) this.meter.arrived(ready[2 * pair] as number, now);
     for (let pair = 0; pair < count; pair++) {
       this.#dispatch(ready[2 * pair] as number, ready[2 * pair + 1] as number);
     }
@@ -206,11 +202,6 @@ export class Session implements Conversation {
     } catch (thrown) {
       this.#logThrown('submit', thrown);
     }
-  }
-
-  #noteArrivals(meter: RequestMeter, count: number): void {
-    const now = performance.now();
-    for (let pair = 0; pair < count; pair++) meter.arrived(this.#channel.ready[2 * pair] as number, now);
   }
 
   #dispatch(slot: number, lengthBytes: number): void {
@@ -224,7 +215,6 @@ export class Session implements Conversation {
     const handler = this.#rowOf(request.opcode);
     request.handler = handler;
     request.synchronous = waitsForDisk(this.synchronous, handler.changes);
-    this.#countOf(request.opcode).requests++;
     try {
       if (request.bodyEnd - request.bodyAt < handler.bodyBytes) throw fsError('EINVAL');
       if (request.inode > Number.MAX_SAFE_INTEGER) throw fsError('ESTALE');
@@ -244,12 +234,14 @@ export class Session implements Conversation {
       this.#endWhenDurable(request);
       return;
     }
+    let failure: unknown;
     try {
-      this.#reply(request, thrown);
-    } catch (failure) {
-      this.#logThrown(`reply to ${request.handler.name}`, failure);
+      failure = this.#reply(request, thrown);
+    } catch (fault) {
+      failure = fault;
+      this.#logThrown(`reply to ${request.handler.name}`, fault);
     }
-    this.#meter?.ended(request, thrown !== undefined, performance.now());
+    this.meter.ended(request, failure === undefined ? 0 : errnoOf(failure), performance.now());
     request.pending = false;
     this.#pending--;
     this.#channel.release(request.slot);
@@ -264,12 +256,14 @@ export class Session implements Conversation {
     );
   }
 
-  #reply(request: FuseRequest, thrown: unknown): void {
+  /** Returns what the request was refused for, if it was. */
+  #reply(request: FuseRequest, thrown: unknown): unknown {
     const { handler } = request;
     const failure = thrown === undefined ? this.#answer(request) : thrown;
     if (failure !== undefined) this.#refuse(request, failure);
     const delivered = handler.silent || this.#send(request, failure === undefined);
     handler.over(request, failure, delivered);
+    return failure;
   }
 
   #send(request: FuseRequest, succeeded: boolean): boolean {
@@ -299,7 +293,6 @@ export class Session implements Conversation {
 
   #refuse(request: FuseRequest, failure: unknown): void {
     if (!(failure instanceof FsError)) this.#logThrown(request.handler.name, failure);
-    this.#countOf(request.opcode).errors++;
     request.answerError(errnoOf(failure));
   }
 
@@ -361,30 +354,17 @@ export class Session implements Conversation {
   }
 
   statistics(): SessionStatistics {
-    const operations: Record<string, OperationCount> = {};
-    this.#counts.forEach((count, opcode) => {
-      if (count.requests > 0) operations[handlerOf(opcode).name] = { ...count };
-    });
+    const { bytesRead, bytesWritten, kinds } = this.meter.reading();
+    const histograms = Object.entries(kinds).map(([name, { latencies }]) => [name, latencies]);
     return {
       protocol: this.#agreement === undefined ? undefined : `7.${this.#agreement.minor}`,
       pending: this.#pending,
-      operations,
+      bytesRead,
+      bytesWritten,
+      operations: this.meter.operations(),
+      latencies: Object.fromEntries(histograms),
       channel: this.#channel.statistics(),
     };
-  }
-
-  /** From now on requests are measured, by a meter that begins with nothing. */
-  beginMeter(): RequestMeter {
-    this.#meter = new RequestMeter(this.#channel.slotCount);
-    return this.#meter;
-  }
-
-  endMeter(): void {
-    this.#meter = undefined;
-  }
-
-  #countOf(opcode: number): OperationCount {
-    return this.#counts[opcode] ?? this.#countOfOthers;
   }
 
   #logThrown(where: string, thrown: unknown): void {
