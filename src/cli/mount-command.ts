@@ -233,6 +233,14 @@ function isMissing(target: string): boolean {
   }
 }
 
+/** @throws UsageError */
+async function traceOf(options: OptionValues, { options: { layer } }: MountRequest) {
+  const what = optionText(options, 'debug');
+  if (what === undefined) return undefined;
+  if (layer !== 'native') throw new UsageError('--debug shows the requests of layer=native alone');
+  return (await import('./debug-lines.ts')).traceChoice(what);
+}
+
 async function run(args: readonly string[], options: OptionValues, terminal: Terminal): Promise<number> {
   const descriptor = process.env[NOTIFY_VARIABLE];
   if (descriptor !== undefined) return serveForParent(Number(descriptor), args, options);
@@ -243,6 +251,7 @@ async function run(args: readonly string[], options: OptionValues, terminal: Ter
   }
   if (args.length < 2) throw new UsageError('mount takes a target and a directory');
   const request = mountRequest(args, options, isRoot());
+  const trace = await traceOf(options, request);
   if (mayBeMissing(texts) && isMissing(request.target)) return 0;
   if (isTag(request.target)) throw noneHas(request.target);
   if (request.fake) {
@@ -251,14 +260,20 @@ async function run(args: readonly string[], options: OptionValues, terminal: Ter
     return 0;
   }
   await clearMountpoint(request, terminal);
-  if (!request.foreground) return mountInBackground(args, options, terminal);
+  if (!request.foreground && trace === undefined) return mountInBackground(args, options, terminal);
   const plan = await planMount(request);
   const { serveMount } = await import('./serve-mount.ts');
   const notifier = process.env.NOTIFY_SOCKET === undefined ? undefined : findProgram('systemd-notify');
-  return serveMount(plan, foregroundLog(), () => {
+  const ready = () => {
     say(terminal, `${plan.target.path} is mounted on ${plan.directory}; Ctrl-C unmounts`);
     tellServiceManager(notifier);
-  });
+  };
+  if (trace === undefined) return serveMount(plan, foregroundLog(), ready);
+  const { DebugLines } = await import('./debug-lines.ts');
+  const lines = new DebugLines();
+  const status = await serveMount({ ...plan, trace: { ...trace, line: lines.line } }, foregroundLog(), ready);
+  await lines.end();
+  return status;
 }
 
 export const mountCommand: CommandDefinition = {
@@ -277,6 +292,11 @@ export const mountCommand: CommandDefinition = {
     },
     { flags: '-r, --read-only', text: 'the same as -o ro' },
     { flags: '--foreground', text: 'serve the mount in this process; Ctrl-C unmounts' },
+    {
+      flags: '-d, --debug [what]',
+      attached: true,
+      text: 'in the foreground, with a line for each request: --debug=errors, --debug=lookup,mknod',
+    },
     {
       flags: '--allocator <name|file>',
       text: 'which blocks to hand out: a name, or a module such as ./mine.js',

@@ -12,6 +12,7 @@ import { MountOptionError } from '../fuse/mount-option-error.ts';
 import { findMount } from '../fuse/mount-table.ts';
 import { checkMountpoint } from '../fuse/mountpoint.ts';
 import { type MountOptions, parseMountOptions } from '../fuse/options.ts';
+import type { TraceOptions } from '../fuse/request-trace.ts';
 import { argumentAt, type OptionValues, optionGiven, optionList, optionText } from './command.ts';
 import { isDead } from './dead-mount.ts';
 import { CommandError, UsageError } from './failure.ts';
@@ -44,6 +45,8 @@ export interface MountPlan {
   readonly policyHost: PolicyHost | undefined;
   /** What the user has to know of it before anything else. */
   readonly remark: string | undefined;
+  /** Who is told of each request; by default nobody. */
+  readonly trace?: TraceOptions;
 }
 
 function asReadOnly(options: MountOptions): MountOptions {

@@ -290,11 +290,23 @@ export async function runCommandLine(given: readonly string[], terminal: Termina
       terminal.err(help);
       return USAGE_STATUS;
     }
-    await program.parseAsync(exactWords(words), { from: 'user' });
+    await program.parseAsync(withAttached(exactWords(words), loaded), { from: 'user' });
     return status;
   } catch (thrown) {
     return report(thrown, subject, wantsJson(words) ? jsonErrors(terminal) : terminal);
   }
+}
+
+/** Options whose value cannot be the next word get an empty one. */
+function withAttached(words: readonly string[], loaded: readonly Loaded[]): string[] {
+  const [one] = loaded;
+  const options = one === undefined || 'group' in one ? [] : one.options.filter(({ attached }) => attached);
+  const end = words.indexOf('--');
+  return words.map((word, at) => {
+    const isOption = end < 0 || at < end;
+    const found = options.find(({ flags }) => isOption && flags.split(/[ ,]+/).includes(word));
+    return found === undefined ? word : `${/--[\w-]+/.exec(found.flags)?.[0]}=`;
+  });
 }
 
 /** What follows `--` is no option. */

@@ -171,7 +171,7 @@ async function serveVolume(
     const source = target.path;
     const answers = new MountAnswers(process.geteuid?.() ?? 0);
     const mount = { source, blockDevice: isBlockDevice, directory, options, releaseClaim };
-    const request = { ...mount, filesystem: volume, log, answers };
+    const request = { ...mount, filesystem: volume, log, answers, ...(plan.trace && { trace: plan.trace }) };
     const session: Served =
       options.layer === 'native' ? await serve(request) : await serveByFuseNative(request);
     const made = OwnMount.on(directory);

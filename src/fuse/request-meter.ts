@@ -1,6 +1,6 @@
 /**
- * What requests take: how many of each kind, how long from their arrival in the daemon to the reply,
- * and how many bytes READ and WRITE moved.
+ * What requests take: how many of each kind, how long from their arrival in the daemon to the
+ * reply, and how many bytes READ and WRITE moved.
  *
  * All counts go up from 0 when the mount begins; whoever wants rates subtracts. A request counts
  * when it is answered. Questions to the mount do not: watchers ask them.

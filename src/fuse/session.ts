@@ -31,6 +31,7 @@ import { Notices } from './notices.ts';
 import { handlerOf, unknownOperation } from './operations.ts';
 import { type Conversation, FuseRequest, type Handler } from './request.ts';
 import { type OperationCount, RequestMeter } from './request-meter.ts';
+import { RequestTrace, type TraceOptions } from './request-trace.ts';
 import { ScarceSpace } from './scarce-space.ts';
 import { type SynchronousRequests, waitsForDisk } from './synchronous.ts';
 import { ToldDirectories } from './told-directories.ts';
@@ -52,6 +53,8 @@ export interface SessionOptions {
   readonly attributeSupport?: AttributeSupport;
   /** Answers questions to the mount, see questions.ts. Default none. */
   readonly answers?: MountAnswers;
+  /** Tells of each request, see request-trace.ts. Default: not. */
+  readonly trace?: TraceOptions;
 }
 
 /** Live counters of a mount. */
@@ -114,6 +117,7 @@ export class Session implements Conversation {
   readonly #log: (message: string) => void;
   /** The table of operations, or that of somebody who watches. */
   #rowOf: (opcode: number) => Handler = handlerOf;
+  readonly #trace: RequestTrace | undefined;
   readonly #requests: FuseRequest[] = [];
   #agreement: Agreement | undefined = undefined;
   /** Requests that were received and are not answered. */
@@ -149,6 +153,7 @@ export class Session implements Conversation {
     filesystem.watchSpace?.((inode) => this.blockCounts.changed(inode));
     this.#log = options.log;
     this.answers = options.answers;
+    this.#trace = options.trace && new RequestTrace(options.trace);
     this.initialized = new Promise((resolve, reject) => {
       this.#initialize = resolve;
       this.#failInitialize = reject;
@@ -219,6 +224,7 @@ export class Session implements Conversation {
       if (request.bodyEnd - request.bodyAt < handler.bodyBytes) throw fsError('EINVAL');
       if (request.inode > Number.MAX_SAFE_INTEGER) throw fsError('ESTALE');
       handler.decode(request);
+      if (this.#trace !== undefined) this.#trace.began(request);
       handler.begin(request);
     } catch (thrown) {
       this.ended(request, thrown ?? fsError('EIO'));
@@ -241,7 +247,9 @@ export class Session implements Conversation {
       failure = fault;
       this.#logThrown(`reply to ${request.handler.name}`, fault);
     }
-    this.meter.ended(request, failure === undefined ? 0 : errnoOf(failure), performance.now());
+    const errno = failure === undefined ? 0 : errnoOf(failure);
+    this.meter.ended(request, errno, performance.now());
+    if (this.#trace !== undefined) this.#trace.ended(request, errno);
     request.pending = false;
     this.#pending--;
     this.#channel.release(request.slot);

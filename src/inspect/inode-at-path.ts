@@ -1,6 +1,6 @@
 /**
- * The inode that a path leads to, read as it stands on disk: entry by entry, without the hash of the
- * names, so that a directory in a wrong order hides nothing. Symbolic links are not followed.
+ * The inode that a path leads to, read as it stands on disk: entry by entry, without the hash of
+ * the names, so that a directory in a wrong order hides nothing. Symbolic links are not followed.
  */
 import { viewOf } from '../common/bytes.ts';
 import { printable } from '../common/printable.ts';

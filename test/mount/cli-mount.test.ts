@@ -7,7 +7,18 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { IntervalFigures } from '../../src/cli/stat-intervals.ts';
-import { describeQuarry, isMountPoint, MIB, quarry, ROOT, run, shell, until, Volume } from './harness.ts';
+import {
+  describeQuarry,
+  isMountPoint,
+  MIB,
+  QUARRY,
+  quarry,
+  ROOT,
+  run,
+  shell,
+  until,
+  Volume,
+} from './harness.ts';
 
 const alias = (name: string, ...args: string[]) =>
   run(process.execPath, [join(ROOT, `dist/cli/${name}-alias.js`), ...args]);
@@ -95,6 +106,22 @@ describeQuarry('the command on a mount', () => {
     expect(count).toBeLessThanOrEqual(60);
     expect(await quarry('stat', volume.directory, '--count', '2')).toMatchObject({ status: 2, stdout: '' });
     await volume.unmountAndCheck();
+  });
+
+  test('with --debug each request is told, until the mount ends', async () => {
+    const words = [QUARRY, 'mount', '-d', volume.image, volume.directory];
+    const daemon = spawn(process.execPath, words, { stdio: ['ignore', 'ignore', 'pipe'] });
+    let told = '';
+    daemon.stderr.on('data', (chunk) => {
+      told += chunk;
+    });
+    await until('the mount', 20_000, () => told.includes('is mounted on'));
+    await volume.shell('mkdir folder && ! rmdir missing');
+    expect(await quarry('umount', volume.directory)).toMatchObject({ status: 0, stderr: '' });
+    await until('the end', 20_000, () => daemon.exitCode !== null);
+    expect(daemon.exitCode).toBe(0);
+    expect(told).toMatch(/^\d+\.\d{6} mkdir\(1, "folder"\) = inode 2, \d+\.\d{3} ms, pid \d+$/m);
+    expect(told).toMatch(/ lookup\(1, "missing"\) = nothing, /);
   });
 
   test('info and dump take where a volume is mounted', async () => {
