@@ -32,6 +32,7 @@ const COMMANDS = new Map<string, () => Promise<CommandDefinition | CommandGroup>
   ['info', async () => (await import('./info-command.ts')).infoCommand],
   ['list', async () => (await import('./list-command.ts')).listCommand],
   ['stat', async () => (await import('./stat-command.ts')).statCommand],
+  ['log', async () => (await import('./log-command.ts')).logCommand],
   ['watch', async () => (await import('./watch-command.ts')).watchCommand],
   ['io', async () => (await import('./io-command.ts')).ioCommand],
   ['ls', async () => (await import('./ls-command.ts')).lsCommand],
