@@ -75,6 +75,7 @@ function describe(target: Target, head: VolumeHead, usage: VolumeUsage): string 
     ['last mounted', head.mounted ?? 'never'],
     ['last unmounted', head.unmounted ?? 'never'],
     ['mounts', head.mountCount],
+    ['mount options', printable(head.mountOptions) || undefined],
     ['features', head.features.join(', ') || '(none)'],
     ['writable', head.onlyReadableFor && `no: unknown features ${head.onlyReadableFor}`],
   ]);

@@ -121,7 +121,7 @@ function sizeOn(target: Target, { sizeBytes }: VolumePlan): number {
 }
 
 /** Of what could not be made, nothing stays. */
-function removeImage(path: string): void {
+export function removeImage(path: string): void {
   try {
     unlinkSync(systemPath(path));
   } catch {
@@ -129,7 +129,8 @@ function removeImage(path: string): void {
   }
 }
 
-function createImage(path: string, sizeBytes: number): void {
+/** Makes an image file that is not there yet. @throws what open(2) says */
+export function createImage(path: string, sizeBytes: number): void {
   const descriptor = openSync(systemPath(path), 'wx', 0o666);
   try {
     ftruncateSync(descriptor, sizeBytes);

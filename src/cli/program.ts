@@ -29,6 +29,7 @@ const COMMANDS = new Map<string, () => Promise<CommandDefinition | CommandGroup>
   ['umount', async () => (await import('./umount-command.ts')).umountCommand],
   ['fsck', async () => (await import('./fsck-command.ts')).fsckCommand],
   ['resize', async () => (await import('./resize-command.ts')).resizeCommand],
+  ['clone', async () => (await import('./clone-command.ts')).cloneCommand],
   ['info', async () => (await import('./info-command.ts')).infoCommand],
   ['list', async () => (await import('./list-command.ts')).listCommand],
   ['stat', async () => (await import('./stat-command.ts')).statCommand],

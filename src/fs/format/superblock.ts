@@ -49,7 +49,13 @@ export interface VolumeIdentity {
 /** Bytes of device memory that a superblock is read and written with: at least one sector. */
 const TRANSFER_BYTES = MAX_SECTOR_BYTES;
 
-/** A label up to its padding, as it is. */
+/** The id that a superblock shows, 16 bytes. */
+export function shownUuidOf(bytes: Uint8Array): Uint8Array {
+  const shown = Superblock.shownUuid.of(bytes, 0);
+  return (shown.some((byte) => byte !== 0) ? shown : BlockHeader.uuid.of(bytes, 0)).slice();
+}
+
+/** A label, or other text of a superblock, up to its padding, as it is. */
 export function labelText(field: Uint8Array): string {
   const end = field.indexOf(0);
   return new TextDecoder().decode(field.subarray(0, end < 0 ? field.length : end));
@@ -72,6 +78,16 @@ export class SuperblockImage implements BlockView {
 
   get uuid(): Uint8Array {
     return BlockHeader.uuid.of(this.bytes, 0).slice();
+  }
+
+  /** What people know the volume by, where `uuid` is what its blocks bear. */
+  get shownUuid(): Uint8Array {
+    return shownUuidOf(this.bytes);
+  }
+
+  /** Mount options that hold where none says otherwise, as a list with commas. */
+  get mountOptions(): string {
+    return labelText(Superblock.mountOptions.of(this.bytes, 0));
   }
 
   get journalSalt(): Uint8Array {

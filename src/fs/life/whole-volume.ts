@@ -53,7 +53,7 @@ export class MountedWhole implements WholeVolume {
   }
 
   get uuid(): Uint8Array {
-    return this.#parts.superblock.uuid;
+    return this.#parts.superblock.shownUuid;
   }
 
   async setLabel(label: Uint8Array): Promise<void> {
