@@ -19,6 +19,7 @@ import { CommandError, UsageError } from './failure.ts';
 import type { PolicyHost } from './policy-host.ts';
 import { requireFileSize, requireRoomToServe } from './process-limits.ts';
 import { requireFreeStorage, StorageInUse } from './storage-hold.ts';
+import { storedOptions } from './stored-options.ts';
 import { inspectTarget, isWriteProtected, type Target } from './target.ts';
 import { readVolumeHead } from './volume-head.ts';
 
@@ -71,7 +72,8 @@ export function mountRequest(args: readonly string[], options: OptionValues, asR
   const sloppy = optionGiven(options, 'sloppy');
   const texts = optionList(options, 'options');
   const readOnly = optionGiven(options, 'readOnly') ? ['ro'] : [];
-  const all = [...(sloppy ? texts.map((text) => knownOptions(text, asRoot)) : texts), ...readOnly];
+  const stored = storedOptions(argumentAt(args, 0), asRoot);
+  const all = [...stored, ...(sloppy ? texts.map((text) => knownOptions(text, asRoot)) : texts), ...readOnly];
   const mountOptions = parseMountOptions(all, asRoot);
   return {
     target: argumentAt(args, 0),

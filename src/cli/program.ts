@@ -30,6 +30,7 @@ const COMMANDS = new Map<string, () => Promise<CommandDefinition | CommandGroup>
   ['fsck', async () => (await import('./fsck-command.ts')).fsckCommand],
   ['resize', async () => (await import('./resize-command.ts')).resizeCommand],
   ['clone', async () => (await import('./clone-command.ts')).cloneCommand],
+  ['tune', async () => (await import('./tune-command.ts')).tuneCommand],
   ['info', async () => (await import('./info-command.ts')).infoCommand],
   ['list', async () => (await import('./list-command.ts')).listCommand],
   ['stat', async () => (await import('./stat-command.ts')).statCommand],

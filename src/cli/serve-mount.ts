@@ -40,6 +40,7 @@ import { quotaAnswer, uncountedQuotas } from './quota-answer.ts';
 import { openRecordOf } from './record-target.ts';
 import { Remounting } from './remounting.ts';
 import { holdStorage } from './storage-hold.ts';
+import { decodeTuning } from './tuning.ts';
 import { volumeError } from './volume-failure.ts';
 
 /** How long a process may live on when its mount is gone. */
@@ -256,6 +257,7 @@ function answerQuestions(
     record: (payload) => recording.answer(payload),
     watch: (payload) => watch.answer(payload),
     quota: quotaAnswer(mount.volume),
+    tune: (payload) => mount.volume.whole.tune(decodeTuning(payload)),
     defrag: defragAnswer(mount.volume, mount.device, () => remounting.isReadOnly),
   });
 }
