@@ -110,7 +110,7 @@ const MAY_IMPORT: Record<string, RegExp[]> = {
     /^src\/(alloc|fs|aio|sim|fuse|check|inspect|install|lab|pictures|program|record)\//,
     /^src\/(crc32c|native|path-bytes|quarryfs)\.ts$/,
     /^node:/,
-    /^commander$/,
+    /^(commander|log-update)$/,
   ],
 };
 

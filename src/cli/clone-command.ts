@@ -3,6 +3,7 @@
  * and a stream made a volume again.
  */
 import { createReadStream, existsSync } from 'node:fs';
+import type { Readable } from 'node:stream';
 import type { Device } from '../aio/device.ts';
 import { inspectSuperblock } from '../check/superblock-pass.ts';
 import { sameBytes, viewOf } from '../common/bytes.ts';
@@ -154,17 +155,22 @@ function requireStill(target: Target): MountRecord | undefined {
 
 async function withOriginal<T>(
   { from, restores }: CloneRequest,
-  terminal: Terminal,
+  { terminal, signal }: { readonly terminal: Terminal; readonly signal: AbortSignal },
   copy: (original: Original) => Promise<T>,
 ): Promise<T> {
   if (restores) {
     const input = from === STREAM ? terminal.input : createReadStream(systemPath(from));
     if (input === undefined) throw new CommandError('there is no standard input');
+    // Who waits for more of a stream is not to wait on.
+    const stop = () => (input as Partial<Readable>).destroy?.(new CommandError('interrupted'));
+    signal.addEventListener('abort', stop);
     try {
       const { shape, chunks } = await readStream(input);
       return await copy({ ...shape, chunks, blocks: undefined });
     } catch (thrown) {
       throw targetError(thrown, from);
+    } finally {
+      signal.removeEventListener('abort', stop);
     }
   }
   const target = inspectTarget(from);
@@ -268,7 +274,7 @@ async function run(args: readonly string[], options: OptionValues, terminal: Ter
   const { signal, release } = endOnSignals();
   const watch = new Watch(terminal, signal);
   try {
-    await withOriginal(request, terminal, async (original) => {
+    await withOriginal(request, { terminal, signal }, async (original) => {
       watch.total = original.blocks;
       const shown = uuid === undefined ? original : { ...original, chunks: showing(original, uuid) };
       if (to !== STREAM)

@@ -59,6 +59,8 @@ export interface MakingOptions {
   readonly engine: StorageEngine;
   /** Puts into the new volume what is to be in it; may close the device. */
   readonly fill?: ((device: Device) => Promise<void>) | undefined;
+  /** Told how much of a device has been told that it is free, in bytes. */
+  readonly progress?: (done: number, total: number) => void;
 }
 
 /** @throws UsageError */
@@ -192,6 +194,7 @@ async function format(
       stale: options.stale,
       // An image file may have been given its space on purpose.
       discard: target.isBlockDevice && !options.keepBlocks,
+      ...(options.progress && { progress: options.progress }),
     });
     await options.fill?.(device);
     return made;

@@ -113,7 +113,7 @@ function processScreen(): { screen?: TerminalScreen } {
 export const processTerminal: Terminal = {
   out: (text) => writeTo(process.stdout, text),
   err: (text) => writeTo(process.stderr, text),
-  interactive: process.stderr.isTTY === true,
+  interactive: process.stderr.isTTY === true && process.env.TERM !== 'dumb',
   bytes: (chunk) => writeBytes(process.stdout, chunk),
   get input() {
     return process.stdin;
