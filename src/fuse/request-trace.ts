@@ -78,6 +78,10 @@ const WORDS: ReadonlyMap<number, Words> = new Map<number, Words>([
 
 const ERRORS = new Map(Object.entries(Errno).map(([errno, number]) => [number as number, errno]));
 
+function foundWords(value: Uint8Array | undefined): string {
+  return value === undefined ? 'ENODATA' : `${value.length} bytes`;
+}
+
 function answerWords(request: FuseRequest): string {
   const { opcode, entryInode, transfer: moved, ranges } = request;
   if (entryInode !== 0) return `inode ${entryInode}`;
@@ -85,6 +89,7 @@ function answerWords(request: FuseRequest): string {
   if (opcode === Opcode.WRITE) return String(moved.lengthBytes);
   const isRange = opcode === Opcode.COPY_FILE_RANGE || opcode === Opcode.COPY_FILE_RANGE_64;
   if (opcode === Opcode.LOOKUP) return 'nothing';
+  if (opcode === Opcode.GETXATTR) return foundWords(request.extended.found);
   return isRange || opcode === Opcode.LSEEK ? String(ranges.result) : '0';
 }
 
@@ -103,6 +108,11 @@ export class RequestTrace {
     const { slot, opcode, callerPid } = request;
     const words = WORDS.get(opcode)?.(request) ?? '';
     this.#begun[slot] = { milliseconds: performance.now(), pid: callerPid, words };
+  }
+
+  /** It gives its slot to others, and begins again later. */
+  stoodAside({ slot }: FuseRequest): void {
+    this.#begun[slot] = undefined;
   }
 
   /** @param errno what it was refused with, 0 on success */

@@ -37,6 +37,7 @@ import { type SynchronousRequests, waitsForDisk } from './synchronous.ts';
 import { ToldDirectories } from './told-directories.ts';
 import { UnlinkedFiles } from './unlinked-files.ts';
 import { UnwrittenFiles } from './unwritten-files.ts';
+import { type KeptRequest, WaitingRoom } from './waiting-room.ts';
 import { WriteFailures } from './write-failures.ts';
 
 export interface SessionOptions {
@@ -79,6 +80,9 @@ export interface SessionStatistics {
  */
 const NOBODY_WAITS: ReadonlySet<number> = new Set([Errno.ENOENT, Errno.ENODEV]);
 
+/** Of the slots, so many may wait for what the kernel does: its requests need the others. */
+const WAITING_SHARE = 1 / 4;
+
 /** How often somebody who begins to watch looks whether what came before is done. */
 const WATCH_MILLISECONDS = 2;
 
@@ -119,6 +123,7 @@ export class Session implements Conversation {
   #rowOf: (opcode: number) => Handler = handlerOf;
   readonly #trace: RequestTrace | undefined;
   readonly #requests: FuseRequest[] = [];
+  readonly #waitingRoom: WaitingRoom;
   #agreement: Agreement | undefined = undefined;
   /** Requests that were received and are not answered. */
   #pending = 0;
@@ -151,6 +156,7 @@ export class Session implements Conversation {
     this.unwrittenFiles = new UnwrittenFiles(this.notices);
     this.scarceSpace = new ScarceSpace(filesystem, this.notices);
     filesystem.watchSpace?.((inode) => this.blockCounts.changed(inode));
+    this.#waitingRoom = new WaitingRoom(Math.max(1, Math.floor(channel.slotCount * WAITING_SHARE)));
     this.#log = options.log;
     this.answers = options.answers;
     this.#trace = options.trace && new RequestTrace(options.trace);
@@ -202,6 +208,10 @@ export class Session implements Conversation {
     for (let pair = 0; pair < count; pair++) {
       this.#dispatch(ready[2 * pair] as number, ready[2 * pair + 1] as number);
     }
+    this.#submit();
+  }
+
+  #submit(): void {
     try {
       this.filesystem.submit();
     } catch (thrown) {
@@ -217,6 +227,10 @@ export class Session implements Conversation {
       this.#pending--;
       return;
     }
+    this.#begin(request);
+  }
+
+  #begin(request: FuseRequest): void {
     const handler = this.#rowOf(request.opcode);
     request.handler = handler;
     request.synchronous = waitsForDisk(this.synchronous, handler.changes);
@@ -231,15 +245,46 @@ export class Session implements Conversation {
     }
   }
 
+  mayWait(request: FuseRequest): boolean {
+    if (this.#waitingRoom.enter(request)) return true;
+    request.pending = false;
+    if (this.#trace !== undefined) this.#trace.stoodAside(request);
+    this.#channel.release(request.slot);
+    return false;
+  }
+
+  /** One that had to stand aside, in the slot of one that is over. */
+  #beginAgain(request: FuseRequest, { bytes, arrivedMs }: KeptRequest): void {
+    request.place(bytes);
+    request.receive(bytes.length);
+    request.waits = true;
+    this.meter.arrived(request.slot, arrivedMs);
+    this.#begin(request);
+    this.#submit();
+  }
+
   ended(request: FuseRequest, thrown: unknown): void {
     if (!request.pending) {
       this.#logThrown(`${request.handler.name} ended twice`, thrown);
       return;
     }
-    if (thrown === undefined && request.synchronous) {
-      this.#endWhenDurable(request);
-      return;
+    let refusal = thrown;
+    let last: Promise<void> | undefined;
+    try {
+      if (thrown === undefined) last = this.#lastWait(request);
+    } catch (failure) {
+      refusal = failure ?? fsError('EIO');
     }
+    if (last === undefined) this.#end(request, refusal);
+    else this.#endAfter(request, last);
+  }
+
+  /** For the disk, or for what the row of the operation has to find out yet. */
+  #lastWait(request: FuseRequest): Promise<void> | undefined {
+    return request.synchronous ? this.filesystem.sync(request.inode) : request.handler.settle(request);
+  }
+
+  #end(request: FuseRequest, thrown: unknown): void {
     let failure: unknown;
     try {
       failure = this.#reply(request, thrown);
@@ -252,15 +297,16 @@ export class Session implements Conversation {
     if (this.#trace !== undefined) this.#trace.ended(request, errno);
     request.pending = false;
     this.#pending--;
-    this.#channel.release(request.slot);
+    const next = this.#waitingRoom.leave(request);
+    if (next === undefined) this.#channel.release(request.slot);
+    else queueMicrotask(() => this.#beginAgain(request, next));
     if (this.#pending === 0) this.blockCounts.idle();
   }
 
-  #endWhenDurable(request: FuseRequest): void {
-    request.synchronous = false;
-    this.filesystem.sync(request.inode).then(
-      () => this.ended(request, undefined),
-      (failure: unknown) => this.ended(request, failure ?? fsError('EIO')),
+  #endAfter(request: FuseRequest, last: Promise<void>): void {
+    last.then(
+      () => this.#end(request, undefined),
+      (failure: unknown) => this.#end(request, failure ?? fsError('EIO')),
     );
   }
 
