@@ -8,6 +8,7 @@
         "native/aligned_memory.cc",
         "native/completion_ring.cc",
         "native/crc32c.cc",
+        "native/datagram.cc",
         "native/descriptor.cc",
         "native/device_probe.cc",
         "native/environment.cc",

@@ -26,6 +26,7 @@
 #include "aio_queue.h"
 #include "aligned_memory.h"
 #include "crc32c.h"
+#include "datagram.h"
 #include "descriptor.h"
 #include "device_probe.h"
 #include "environment.h"
@@ -90,6 +91,7 @@ Napi::Object Load(Napi::Env env, Napi::Object exports) {
   exports.Set("numbers", SharedNumbers(env));
   exports.Set("turnLengths", Napi::Function::New<TurnLengthsOf>(env, "turnLengths"));
   DefineCrc32c(env, exports);
+  DefineDatagram(env, exports);
   DefineDeviceProbe(env, exports);
   DefineFileClock(env, exports);
   DefineMount(env, exports);

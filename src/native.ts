@@ -430,6 +430,13 @@ export interface NativeBinding {
   processExit(descriptor: number): number;
   /** pidfd_send_signal(2): 0 or an errno. */
   signalProcess(descriptor: number, signal: number): number;
+  /**
+   * A socket for datagrams to one in the filesystem, connected; or a negative errno. To be closed
+   * as a file is.
+   */
+  connectDatagram(path: string): number;
+  /** Sends without waiting: 0 or an errno, EAGAIN where whoever listens is behind. */
+  sendDatagram(descriptor: number, bytes: Uint8Array): number;
   /** socketpair(2), AF_UNIX stream, close-on-exec: give one end to fusermount3 as _FUSE_COMMFD. */
   socketPair(): [number, number];
   /**

@@ -108,9 +108,9 @@ const MAY_IMPORT: Record<string, RegExp[]> = {
     // What is said to the page.
     /^src\/page\/messages\.ts$/,
     /^src\/(alloc|fs|aio|sim|fuse|check|inspect|install|lab|pictures|program|record)\//,
-    /^src\/(native|path-bytes|quarryfs)\.ts$/,
+    /^src\/(crc32c|native|path-bytes|quarryfs)\.ts$/,
     /^node:/,
-    /^commander$/,
+    /^(commander|log-update)$/,
   ],
 };
 

@@ -40,6 +40,8 @@ export { NothingToCheckError } from './superblock-pass.ts';
 export interface CheckOptions {
   /** Told now and then how far the check is: `done` of `total` of whatever the pass counts. */
   progress?: (pass: Pass, done: number, total: number) => void;
+  /** Names of features that the volume is taken not to have: what uses them is a problem then. */
+  withoutFeatures?: ReadonlySet<string>;
 }
 
 export interface CheckResult {
@@ -144,13 +146,14 @@ function makeContext(
   options: CheckOptions,
 ): CheckContext {
   const { bytes, view, layout } = chosen;
+  const has = (name: string) => hasFeature(view, name) && options.withoutFeatures?.has(name) !== true;
   return {
     layout,
     deviceBlocks: deviceBlocks(source, layout),
     backupBlocks,
     nameSecret: new NameSecret(Superblock.nameSecret.of(bytes, 0)),
-    hasUnwritten: hasFeature(view, 'unwritten'),
-    hasAttributes: hasFeature(view, 'attributes'),
+    hasUnwritten: has('unwritten'),
+    hasAttributes: has('attributes'),
     hasQuotas: hasFeature(view, 'quota'),
     reader: new MetadataReader(source, log, layout.blockBytes, BlockHeader.uuid.of(bytes, 0)),
     log,

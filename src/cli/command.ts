@@ -42,6 +42,8 @@ export interface OptionDefinition {
   readonly text: string;
   /** May be given more than once; the values come as a list. */
   readonly repeated?: boolean;
+  /** Its value, empty if there is none, stands behind `=`: the next word is another argument. */
+  readonly attached?: boolean;
   /** Accepted and not shown. */
   readonly hidden?: boolean;
 }

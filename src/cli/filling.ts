@@ -235,8 +235,12 @@ export class VolumeFilling {
     return tree.digest();
   }
 
-  /** Fills the volume on the device, and closes that. @throws CommandError */
-  async fill(device: Device, name: string): Promise<void> {
+  /**
+   * Fills the volume on the device, and closes that.
+   * @param told how many files there are so far
+   * @throws CommandError
+   */
+  async fill(device: Device, name: string, told: (files: number) => void = () => {}): Promise<void> {
     const epoch = this.#epoch;
     const exact = epoch !== undefined;
     const volume = await openProgramVolume(exact ? new FlushedAtEnd(device) : device, {
@@ -245,11 +249,15 @@ export class VolumeFilling {
       umask: 0,
       ...(exact && { clock: new StoppedClock(epoch), commitSeconds: 0, writesEndEarly: false }),
     });
-    const copy = new TreeCopy(new LocalTree(), new VolumeTree(volume, true), {
+    const copy: TreeCopy = new TreeCopy(new LocalTree(), new VolumeTree(volume, true), {
       lost: (path, what) => this.lost.push(`${pathText(path)}: ${what}`),
       images: identitiesOf([this.#image]),
       passed: (path) => this.passed.push(passedText(path)),
-      ...(exact && { adapt: notAfter(epoch), made: () => volume.sync() }),
+      made: async () => {
+        told(copy.files);
+        if (exact) await volume.sync();
+      },
+      ...(exact && { adapt: notAfter(epoch) }),
     });
     try {
       await this.#copied(copy, name);

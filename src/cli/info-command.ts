@@ -17,11 +17,12 @@ import {
   type Terminal,
 } from './command.ts';
 import { targetError } from './failure.ts';
+import { namedVolume } from './named-place.ts';
 import { openForReading } from './open-target.ts';
 import { formatSize } from './sizes.ts';
 import { mountOf } from './storage-hold.ts';
 import { factLines } from './table-text.ts';
-import { inspectTarget, type Target } from './target.ts';
+import type { Target } from './target.ts';
 import { readVolumeHead } from './volume-head.ts';
 
 /** @throws CommandError if the target cannot be opened or read */
@@ -35,7 +36,7 @@ async function usageOf(target: Target, layout: Layout): Promise<VolumeUsage> {
 }
 
 async function run(args: readonly string[], options: OptionValues, terminal: Terminal): Promise<number> {
-  const target = inspectTarget(argumentAt(args, 0));
+  const { target } = await namedVolume(argumentAt(args, 0));
   const head = readVolumeHead(target);
   const usage = await usageOf(target, head.layout);
   if (optionGiven(options, 'json')) printJson(terminal, report(target, head, usage));
@@ -74,6 +75,7 @@ function describe(target: Target, head: VolumeHead, usage: VolumeUsage): string 
     ['last mounted', head.mounted ?? 'never'],
     ['last unmounted', head.unmounted ?? 'never'],
     ['mounts', head.mountCount],
+    ['mount options', printable(head.mountOptions) || undefined],
     ['features', head.features.join(', ') || '(none)'],
     ['writable', head.onlyReadableFor && `no: unknown features ${head.onlyReadableFor}`],
   ]);
@@ -82,7 +84,7 @@ function describe(target: Target, head: VolumeHead, usage: VolumeUsage): string 
 export const infoCommand: CommandDefinition = {
   name: 'info',
   summary: 'show what a volume is: size, id, state, free space',
-  arguments: [{ name: 'target', text: 'block device or image file' }],
+  arguments: [{ name: 'target', text: 'block device, image file, or where it is mounted' }],
   options: [JSON_OPTION],
   usageStatus: 2,
   failureStatus: 1,

@@ -3,14 +3,25 @@
  * nobody be able to ask it.
  *
  *   /run/quarry/<name>.log for root, $XDG_RUNTIME_DIR/quarry/<name>.log for others, else
- *   /tmp/quarry-<uid>/<name>.log
+ *   /tmp/quarry-<uid>/<name>.log; and what was in it before it grew too long, <name>.log.1
  *
  * Nothing depends on these files. They lie in a directory that only its owner can write, and that
  * is looked at after it was opened: what others prepared there (a link, a FIFO, a directory of
  * theirs) is left alone, and the next place is tried. Without a place there is no file, and the
  * mount works all the same.
  */
-import { closeSync, constants, fstatSync, mkdirSync, openSync, rmSync, type Stats, statSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  type Stats,
+  statSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 
@@ -70,6 +81,7 @@ function openDirectory(path: string, uid: number): number {
   throw new Error('not only ours');
 }
 
+const READ_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 const LOG_FLAGS =
   constants.O_RDWR | constants.O_APPEND | constants.O_CREAT | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
@@ -120,14 +132,80 @@ export function openLogFile(directory: string, places = logDirectories(ownId()))
   }));
 }
 
-/** Removes the log of a mountpoint if nothing was written to it; `descriptor` is it. */
+/**
+ * Opens the file for what a log says before it is begun anew. To be called before the mount is
+ * there, which may cover the place.
+ */
+export function openEarlierLog(directory: string, places = logDirectories(ownId())): number | undefined {
+  return inDirectoryOfOurs(places, ownId(), (within) =>
+    openFile(join(within, earlierName(directory)), ownId()),
+  );
+}
+
+function earlierName(directory: string): string {
+  return `${logName(directory)}.1`;
+}
+
+const LOG_ENDING = /\.log(\.1)?$/;
+
+/** What log files of ours say, of one mountpoint or of all; earlier ones first. */
+export function readLogFiles(
+  directory: string | undefined,
+  places = logDirectories(ownId()),
+): readonly { readonly name: string; readonly text: string }[] {
+  const found = places.flatMap((place) => {
+    const read = inDirectoryOfOurs([place], ownId(), (within) => {
+      const wanted =
+        directory === undefined
+          ? readdirSync(within).filter((name) => LOG_ENDING.test(name))
+          : [earlierName(directory), logName(directory)];
+      return wanted.flatMap((name) => readFileIn(within, name));
+    });
+    return read ?? [];
+  });
+  const age = (name: string) => (name.endsWith('.1') ? 0 : 1);
+  return found.sort((a, b) => age(a.name) - age(b.name));
+}
+
+function readFileIn(within: string, name: string): { name: string; text: string }[] {
+  try {
+    const descriptor = openSync(join(within, name), READ_FLAGS);
+    try {
+      const status = fstatSync(descriptor);
+      if (!status.isFile() || !isOnlyOurs(status, ownId())) return [];
+      return [{ name, text: readFileSync(descriptor, 'utf8') }];
+    } finally {
+      closeSync(descriptor);
+    }
+  } catch {
+    return [];
+  }
+}
+
+/**
+ * Removes the log of a mountpoint if nothing was written to it, and the same for its earlier one.
+ * @param descriptor is it
+ */
 export function removeEmptyLog(
   directory: string,
   descriptor: number,
   places = logDirectories(ownId()),
 ): void {
+  removeEmpty(logName(directory), descriptor, places);
+}
+
+/** @param descriptor of `openEarlierLog` */
+export function removeEmptyEarlierLog(
+  directory: string,
+  descriptor: number,
+  places = logDirectories(ownId()),
+): void {
+  removeEmpty(earlierName(directory), descriptor, places);
+}
+
+function removeEmpty(name: string, descriptor: number, places: readonly string[]): void {
   inDirectoryOfOurs(places, ownId(), (within) => {
-    const path = join(within, logName(directory));
+    const path = join(within, name);
     const open = fstatSync(descriptor);
     const named = statSync(path);
     if (open.size === 0 && open.ino === named.ino && open.dev === named.dev) rmSync(path);

@@ -59,6 +59,8 @@ export interface MakingOptions {
   readonly engine: StorageEngine;
   /** Puts into the new volume what is to be in it; may close the device. */
   readonly fill?: ((device: Device) => Promise<void>) | undefined;
+  /** Told how much of a device has been told that it is free, in bytes. */
+  readonly progress?: (done: number, total: number) => void;
 }
 
 /** @throws UsageError */
@@ -121,7 +123,7 @@ function sizeOn(target: Target, { sizeBytes }: VolumePlan): number {
 }
 
 /** Of what could not be made, nothing stays. */
-function removeImage(path: string): void {
+export function removeImage(path: string): void {
   try {
     unlinkSync(systemPath(path));
   } catch {
@@ -129,7 +131,8 @@ function removeImage(path: string): void {
   }
 }
 
-function createImage(path: string, sizeBytes: number): void {
+/** Makes an image file that is not there yet. @throws what open(2) says */
+export function createImage(path: string, sizeBytes: number): void {
   const descriptor = openSync(systemPath(path), 'wx', 0o666);
   try {
     ftruncateSync(descriptor, sizeBytes);
@@ -191,6 +194,7 @@ async function format(
       stale: options.stale,
       // An image file may have been given its space on purpose.
       discard: target.isBlockDevice && !options.keepBlocks,
+      ...(options.progress && { progress: options.progress }),
     });
     await options.fill?.(device);
     return made;

@@ -66,7 +66,11 @@ function isTornBy({ journalFault }: MountedView, mount: MountRecord | undefined)
   return journalFault !== undefined && mount !== undefined;
 }
 
-async function commit(mount: MountRecord, terminal: Terminal): Promise<boolean> {
+/**
+ * Asks for what has reached the daemon to be on the disk; says why, where it is not.
+ * @returns whether it is
+ */
+export async function commit(mount: MountRecord, terminal: Terminal): Promise<boolean> {
   try {
     await askMount(mount, 'commit', { limitMs: COMMIT_MILLISECONDS });
     return true;

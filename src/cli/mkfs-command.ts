@@ -2,6 +2,7 @@
 import { statSync } from 'node:fs';
 import type { Device } from '../aio/device.ts';
 import { printable } from '../common/printable.ts';
+import { plural } from '../common/words.ts';
 import { defaultFeatures, FEATURES, featuresByList } from '../fs/format/features.ts';
 import { DEFAULT_BLOCK_BYTES } from '../fs/format/format.ts';
 import type { Layout } from '../fs/format/layout.ts';
@@ -22,6 +23,7 @@ import {
 import { CommandError, targetError, UsageError } from './failure.ts';
 import { sourceDateEpoch, VolumeFilling } from './filling.ts';
 import { makeVolume, randomUuid, requireLabel, type VolumePlan } from './making.ts';
+import { ProgressBar } from './progress.ts';
 import { formatSize, parseSize } from './sizes.ts';
 import { parseUuid } from './uuids.ts';
 
@@ -96,9 +98,13 @@ async function run(args: readonly string[], options: OptionValues, terminal: Ter
   const { force, keepBlocks } = request;
   const filling = fillingOf(request);
   const plan = (await filling?.planned(request, request.hasOwnUuid ? request.uuid : undefined)) ?? request;
-  const fill = filling && ((device: Device) => filling.fill(device, request.target));
-  const making = { force, keepBlocks, engine: 'native' as const, fill };
-  const layout = await makeVolume(path, request.target, plan, making);
+  const isSilent = request.quiet || request.json || !terminal.interactive;
+  const bar = isSilent ? undefined : new ProgressBar(terminal);
+  const made = (files: number) => bar?.count(plural(files, 'file'));
+  const fill = filling && ((device: Device) => filling.fill(device, request.target, made));
+  const progress = (done: number, total: number) => bar?.update('discarding', done, total);
+  const making = { force, keepBlocks, engine: 'native' as const, fill, progress };
+  const layout = await makeVolume(path, request.target, plan, making).finally(() => bar?.clear());
   for (const line of filling?.passed ?? []) say(terminal, line);
   const [lost] = filling?.lost ?? [];
   if (lost !== undefined) say(terminal, `not kept: ${lost}`);

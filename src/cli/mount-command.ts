@@ -14,7 +14,7 @@ import { isModulePath } from '../alloc/registry.ts';
 import { isRoot } from '../common/permissions.ts';
 import { codeOf } from '../common/thrown.ts';
 import { isRemount } from '../fuse/remount.ts';
-import { absolutePath, systemPath } from '../path-bytes.ts';
+import { absolutePath, realPathOf, systemPath } from '../path-bytes.ts';
 import {
   argumentAt,
   type CommandDefinition,
@@ -29,9 +29,10 @@ import { clearDeadMounts, waitForRelease } from './dead-mount.ts';
 import { CommandError, failureLine, UsageError } from './failure.ts';
 import { findProgram } from './find-program.ts';
 import { closeInherited } from './inherited-descriptors.ts';
-import { openLogFile, removeEmptyLog } from './log-file.ts';
+import { openEarlierLog, openLogFile, removeEmptyEarlierLog, removeEmptyLog } from './log-file.ts';
 import { backgroundLog, foregroundLog, type MountLog } from './mount-log.ts';
 import { type MountRequest, mountRequest, planMount } from './mount-request.ts';
+import { mountpointPath } from './mountpoint.ts';
 import { programPath } from './program-path.ts';
 import { remountVolume } from './remount-command.ts';
 import { isTag, noneHas } from './tagged-target.ts';
@@ -128,7 +129,7 @@ async function mountInBackground(
   options: OptionValues,
   terminal: Terminal,
 ): Promise<number> {
-  const log = openLogFile(absolutePath(argumentAt(args, 1)));
+  const log = openLogFile(mountpointPath(argumentAt(args, 1)));
   const output = log?.descriptor ?? 'ignore';
   const engineArguments = process.execArgv.filter((word) => !isDebuggerOption(word));
   const command = [...engineArguments, programPath(), ...serverArguments(args, options)];
@@ -175,6 +176,15 @@ function notify(descriptor: number, notice: Notice): void {
   }
 }
 
+/** As the mount table shows it; what is not there is named as it was given. */
+function realTarget(target: string): string {
+  try {
+    return realPathOf(target);
+  } catch {
+    return target;
+  }
+}
+
 /** The serving process of a mount in the background. */
 async function serveForParent(
   descriptor: number,
@@ -186,7 +196,9 @@ async function serveForParent(
   const args = paths === undefined ? given : (JSON.parse(paths) as string[]);
   delete process.env[PATHS_VARIABLE];
   delete process.env[NOTIFY_VARIABLE];
-  const log: MountLog = backgroundLog();
+  const directory = mountpointPath(argumentAt(args, 1));
+  const earlier = openEarlierLog(directory);
+  const log: MountLog = backgroundLog({ target: realTarget(argumentAt(args, 0)), directory }, earlier);
   let ready = false;
   try {
     const plan = await planMount(mountRequest(args, options, isRoot()));
@@ -200,7 +212,8 @@ async function serveForParent(
     notify(descriptor, { ready, error: failureLine(thrown), said: log.firstLines() });
     return 1;
   } finally {
-    removeEmptyLog(argumentAt(args, 1), STANDARD_ERROR);
+    removeEmptyLog(directory, STANDARD_ERROR);
+    if (earlier !== undefined) removeEmptyEarlierLog(directory, earlier);
   }
 }
 
@@ -233,6 +246,14 @@ function isMissing(target: string): boolean {
   }
 }
 
+/** @throws UsageError */
+async function traceOf(options: OptionValues, { options: { layer } }: MountRequest) {
+  const what = optionText(options, 'debug');
+  if (what === undefined) return undefined;
+  if (layer !== 'native') throw new UsageError('--debug shows the requests of layer=native alone');
+  return (await import('./debug-lines.ts')).traceChoice(what);
+}
+
 async function run(args: readonly string[], options: OptionValues, terminal: Terminal): Promise<number> {
   const descriptor = process.env[NOTIFY_VARIABLE];
   if (descriptor !== undefined) return serveForParent(Number(descriptor), args, options);
@@ -243,6 +264,7 @@ async function run(args: readonly string[], options: OptionValues, terminal: Ter
   }
   if (args.length < 2) throw new UsageError('mount takes a target and a directory');
   const request = mountRequest(args, options, isRoot());
+  const trace = await traceOf(options, request);
   if (mayBeMissing(texts) && isMissing(request.target)) return 0;
   if (isTag(request.target)) throw noneHas(request.target);
   if (request.fake) {
@@ -251,14 +273,20 @@ async function run(args: readonly string[], options: OptionValues, terminal: Ter
     return 0;
   }
   await clearMountpoint(request, terminal);
-  if (!request.foreground) return mountInBackground(args, options, terminal);
+  if (!request.foreground && trace === undefined) return mountInBackground(args, options, terminal);
   const plan = await planMount(request);
   const { serveMount } = await import('./serve-mount.ts');
   const notifier = process.env.NOTIFY_SOCKET === undefined ? undefined : findProgram('systemd-notify');
-  return serveMount(plan, foregroundLog(), () => {
+  const ready = () => {
     say(terminal, `${plan.target.path} is mounted on ${plan.directory}; Ctrl-C unmounts`);
     tellServiceManager(notifier);
-  });
+  };
+  if (trace === undefined) return serveMount(plan, foregroundLog(), ready);
+  const { DebugLines } = await import('./debug-lines.ts');
+  const lines = new DebugLines();
+  const status = await serveMount({ ...plan, trace: { ...trace, line: lines.line } }, foregroundLog(), ready);
+  await lines.end();
+  return status;
 }
 
 export const mountCommand: CommandDefinition = {
@@ -278,6 +306,11 @@ export const mountCommand: CommandDefinition = {
     { flags: '-r, --read-only', text: 'the same as -o ro' },
     { flags: '--foreground', text: 'serve the mount in this process; Ctrl-C unmounts' },
     {
+      flags: '-d, --debug [what]',
+      attached: true,
+      text: 'in the foreground, with a line for each request: --debug=errors, --debug=lookup,mknod',
+    },
+    {
       flags: '--allocator <name|file>',
       text: 'which blocks to hand out: a name, or a module such as ./mine.js',
     },
@@ -285,8 +318,9 @@ export const mountCommand: CommandDefinition = {
     { flags: '--fake', text: 'look at everything and mount nothing' },
     { flags: '--sloppy', text: 'pass over mount options that are not known', hidden: true },
   ],
-  notes: `The command ends when the mount is usable. 'quarry stat --log DIR' shows the daemon's log. It is also in
-/run/quarry for root, else in $XDG_RUNTIME_DIR/quarry, or /tmp/quarry-UID, where that directory is only yours.
+  notes: `The command ends when the mount is usable. 'quarry log DIR' shows the daemon's log, which goes to the
+journal or syslog where there is one, else to a file in /run/quarry for root, in $XDG_RUNTIME_DIR/quarry, or in
+/tmp/quarry-UID, where that directory is only yours.
 
 Mount options:
   ro, rw, nosuid, nodev, noexec, noatime, relatime, …                  as in mount(8)

@@ -1,13 +1,16 @@
 /**
- * What a daemon says: on standard error, which in the background is its log file, and in memory for
+ * What a daemon says: in the foreground on standard error; in the background to the log of the
+ * system, and where that takes nothing, to a file, which its standard error is; and in memory for
  * whoever asks the mount.
  *
  * A daemon may speak for months, so all of it is bounded, and the latest lines are always there:
- * memory keeps the last 64 KiB, the file its last half when it has grown to 1 MiB. A line that
- * comes again is counted, and told at 10, 100, ….
+ * memory keeps the last 64 KiB; a file that has grown to 1 MiB becomes the earlier one, in the
+ * place of that before, and a new one begins. A line that comes again is counted, and told at 10,
+ * 100, ….
  */
 import { fstatSync, ftruncateSync, readSync, writeSync } from 'node:fs';
 import { printable } from '../common/printable.ts';
+import { type LogOrigin, SystemLog } from './system-log.ts';
 
 export type LogLine = (line: string) => void;
 
@@ -21,15 +24,15 @@ const MOST_FIRST_LINES = 50;
 export class MountLog {
   /** Takes one line, without its end. */
   readonly line: LogLine;
-  readonly #write: (text: string) => void;
+  readonly #write: (text: string, line: string) => void;
   readonly #firstLines: string[] = [];
   #recent: string[] = [];
   #recentBytes = 0;
   #last = '';
   #repeats = 0;
 
-  /** @param write writes one whole line */
-  constructor(write: (text: string) => void) {
+  /** @param write writes one whole line; `line` is it without time, process and end */
+  constructor(write: (text: string, line: string) => void) {
     this.#write = write;
     this.line = (line) => this.#take(printable(line.slice(0, LONGEST_LINE)));
   }
@@ -53,7 +56,7 @@ export class MountLog {
     while (this.#recentBytes > MOST_RECENT_BYTES && this.#recent.length > 1) {
       this.#recentBytes -= Buffer.byteLength(this.#recent.shift() ?? '');
     }
-    this.#write(text);
+    this.#write(text, line);
   }
 
   /** The last lines, with their times. */
@@ -74,11 +77,27 @@ export function foregroundLog(): MountLog {
   });
 }
 
-/** A log in the file that standard error is. */
-export function backgroundLog(): MountLog {
-  return new MountLog((text) => {
+/** The line by which a log file tells whose it is; see `logOf` in log-command.ts. */
+export function originLine({ target, directory }: LogOrigin): string {
+  return `log of ${printable(target)} on ${printable(directory)}`;
+}
+
+/**
+ * A log of the system, or in the file that standard error is.
+ * @param earlier descriptor of the file for what was before; undefined if there is none
+ */
+export function backgroundLog(
+  origin: LogOrigin,
+  earlier: number | undefined,
+  system = SystemLog.open(origin),
+): MountLog {
+  let isFirst = true;
+  return new MountLog((text, line) => {
+    if (system?.send(line)) return;
+    if (isFirst) write(`${text.slice(0, text.lastIndexOf(line))}${originLine(origin)}\n`);
+    isFirst = false;
     write(text);
-    boundFile(STANDARD_ERROR);
+    boundFile(STANDARD_ERROR, earlier);
   });
 }
 
@@ -90,16 +109,23 @@ function write(text: string): void {
   }
 }
 
-/** Keeps the last half of a log file that has grown too long. It was opened to be appended to. */
-export function boundFile(descriptor: number): void {
+/**
+ * Begins a log file anew that has grown too long; what was in it becomes the earlier file, or where
+ * there is none, its last half stays. Both were opened to be appended to.
+ */
+export function boundFile(descriptor: number, earlier?: number): void {
   try {
     const status = fstatSync(descriptor);
     if (!status.isFile() || status.size <= MOST_LOG_BYTES) return;
-    const kept = Buffer.alloc(MOST_LOG_BYTES / 2);
-    const count = readSync(descriptor, kept, 0, kept.length, status.size - kept.length);
-    const firstLine = kept.indexOf('\n') + 1;
-    ftruncateSync(descriptor, 0);
-    writeSync(descriptor, kept.subarray(firstLine, count));
+    const keptBytes = earlier === undefined ? MOST_LOG_BYTES / 2 : MOST_LOG_BYTES;
+    const kept = Buffer.alloc(Math.min(keptBytes, status.size));
+    const from = status.size - kept.length;
+    const count = readSync(descriptor, kept, 0, kept.length, from);
+    const firstLine = from === 0 ? 0 : kept.indexOf('\n') + 1;
+    if (earlier !== undefined) ftruncateSync(earlier, 0);
+    else ftruncateSync(descriptor, 0);
+    writeSync(earlier ?? descriptor, kept.subarray(firstLine, count));
+    if (earlier !== undefined) ftruncateSync(descriptor, 0);
   } catch {
     // It stays as long as it is.
   }

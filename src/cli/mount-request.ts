@@ -12,12 +12,14 @@ import { MountOptionError } from '../fuse/mount-option-error.ts';
 import { findMount } from '../fuse/mount-table.ts';
 import { checkMountpoint } from '../fuse/mountpoint.ts';
 import { type MountOptions, parseMountOptions } from '../fuse/options.ts';
+import type { TraceOptions } from '../fuse/request-trace.ts';
 import { argumentAt, type OptionValues, optionGiven, optionList, optionText } from './command.ts';
 import { isDead } from './dead-mount.ts';
 import { CommandError, UsageError } from './failure.ts';
 import type { PolicyHost } from './policy-host.ts';
 import { requireFileSize, requireRoomToServe } from './process-limits.ts';
 import { requireFreeStorage, StorageInUse } from './storage-hold.ts';
+import { storedOptions } from './stored-options.ts';
 import { inspectTarget, isWriteProtected, type Target } from './target.ts';
 import { readVolumeHead } from './volume-head.ts';
 
@@ -44,6 +46,8 @@ export interface MountPlan {
   readonly policyHost: PolicyHost | undefined;
   /** What the user has to know of it before anything else. */
   readonly remark: string | undefined;
+  /** Who is told of each request; by default nobody. */
+  readonly trace?: TraceOptions;
 }
 
 function asReadOnly(options: MountOptions): MountOptions {
@@ -68,7 +72,8 @@ export function mountRequest(args: readonly string[], options: OptionValues, asR
   const sloppy = optionGiven(options, 'sloppy');
   const texts = optionList(options, 'options');
   const readOnly = optionGiven(options, 'readOnly') ? ['ro'] : [];
-  const all = [...(sloppy ? texts.map((text) => knownOptions(text, asRoot)) : texts), ...readOnly];
+  const stored = storedOptions(argumentAt(args, 0), asRoot);
+  const all = [...stored, ...(sloppy ? texts.map((text) => knownOptions(text, asRoot)) : texts), ...readOnly];
   const mountOptions = parseMountOptions(all, asRoot);
   return {
     target: argumentAt(args, 0),

@@ -3,8 +3,8 @@
  * space what changed since the last answer.
  *
  * Watching begins with the first question and ends when none has come for some time; only in
- * between are requests timed and the free space followed. Everything counts up from there, so any
- * number of watchers can share it, each subtracting what it was told before. An answer carries the
+ * between is the free space followed. Everything counts up, so any number of watchers can share it,
+ * each subtracting what it was told before. An answer carries the
  * number of its `epoch`: with another one, all counts and the map began anew.
  */
 import type { SpaceSurvey } from '../fs/transaction/space-survey.ts';
@@ -21,15 +21,13 @@ const MOST_INTERVAL_SECONDS = 3600;
 /** What was found so long ago is still told: of watchers who ask each second, none has to wait. */
 const FRESH_MILLISECONDS = 1500;
 
-/** Who counts requests; a FUSE layer that cannot has neither. */
+/** Who counts requests; a FUSE layer that cannot has no meter. */
 export interface MeteredSession {
-  beginMeter?(): RequestMeter;
-  endMeter?(): void;
+  readonly meter?: RequestMeter;
 }
 
 interface Watch {
   readonly epoch: number;
-  readonly meter: RequestMeter | undefined;
   readonly survey: SpaceSurvey | undefined;
   /** The round of the survey that is under way. */
   round: Promise<void> | undefined;
@@ -70,7 +68,7 @@ export class MountWatch {
     this.#session = session;
   }
 
-  /** Requests are being timed, and the space followed. */
+  /** The free space is being followed. */
   get isWatched(): boolean {
     return this.#watch !== undefined;
   }
@@ -88,7 +86,6 @@ export class MountWatch {
     clearTimeout(this.#lapse);
     if (this.#watch === undefined) return;
     this.#watch = undefined;
-    this.#session.endMeter?.();
     this.#volume.endSurvey();
   }
 
@@ -97,7 +94,6 @@ export class MountWatch {
     if (survey !== undefined && survey.blockCount !== this.#volume.layout.blockCount) this.end();
     this.#watch ??= {
       epoch: ++this.#epochs,
-      meter: this.#session.beginMeter?.(),
       survey: this.#volume.beginSurvey(MAP_CELLS),
       round: undefined,
       surveyedAt: 0,
@@ -133,7 +129,7 @@ export class MountWatch {
     if (!isKnown) await watch.round;
   }
 
-  #sample({ epoch, meter, survey }: Watch, map: WatchQuestion['map']): MountSample {
+  #sample({ epoch, survey }: Watch, map: WatchQuestion['map']): MountSample {
     const { allocator, allocatorFault, allocatorPassedOver, policy, allocations, ...volume } =
       this.#volume.counters();
     const { blockBytes, blockCount } = this.#volume.layout;
@@ -143,7 +139,7 @@ export class MountWatch {
       milliseconds: performance.now(),
       blockBytes,
       blockCount,
-      requests: meter?.reading(),
+      requests: this.#session.meter?.reading(),
       allocations,
       commits: {
         commits: volume.commits,

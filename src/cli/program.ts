@@ -29,9 +29,12 @@ const COMMANDS = new Map<string, () => Promise<CommandDefinition | CommandGroup>
   ['umount', async () => (await import('./umount-command.ts')).umountCommand],
   ['fsck', async () => (await import('./fsck-command.ts')).fsckCommand],
   ['resize', async () => (await import('./resize-command.ts')).resizeCommand],
+  ['clone', async () => (await import('./clone-command.ts')).cloneCommand],
+  ['tune', async () => (await import('./tune-command.ts')).tuneCommand],
   ['info', async () => (await import('./info-command.ts')).infoCommand],
   ['list', async () => (await import('./list-command.ts')).listCommand],
   ['stat', async () => (await import('./stat-command.ts')).statCommand],
+  ['log', async () => (await import('./log-command.ts')).logCommand],
   ['watch', async () => (await import('./watch-command.ts')).watchCommand],
   ['io', async () => (await import('./io-command.ts')).ioCommand],
   ['ls', async () => (await import('./ls-command.ts')).lsCommand],
@@ -110,7 +113,7 @@ function processScreen(): { screen?: TerminalScreen } {
 export const processTerminal: Terminal = {
   out: (text) => writeTo(process.stdout, text),
   err: (text) => writeTo(process.stderr, text),
-  interactive: process.stderr.isTTY === true,
+  interactive: process.stderr.isTTY === true && process.env.TERM !== 'dumb',
   bytes: (chunk) => writeBytes(process.stdout, chunk),
   get input() {
     return process.stdin;
@@ -290,11 +293,23 @@ export async function runCommandLine(given: readonly string[], terminal: Termina
       terminal.err(help);
       return USAGE_STATUS;
     }
-    await program.parseAsync(exactWords(words), { from: 'user' });
+    await program.parseAsync(withAttached(exactWords(words), loaded), { from: 'user' });
     return status;
   } catch (thrown) {
     return report(thrown, subject, wantsJson(words) ? jsonErrors(terminal) : terminal);
   }
+}
+
+/** Options whose value cannot be the next word get an empty one. */
+function withAttached(words: readonly string[], loaded: readonly Loaded[]): string[] {
+  const [one] = loaded;
+  const options = one === undefined || 'group' in one ? [] : one.options.filter(({ attached }) => attached);
+  const end = words.indexOf('--');
+  return words.map((word, at) => {
+    const isOption = end < 0 || at < end;
+    const found = options.find(({ flags }) => isOption && flags.split(/[ ,]+/).includes(word));
+    return found === undefined ? word : `${/--[\w-]+/.exec(found.flags)?.[0]}=`;
+  });
 }
 
 /** What follows `--` is no option. */

@@ -25,6 +25,7 @@ import { CommandError } from './failure.ts';
 import { bytesOf, growVolume, plannedSize, type Resized } from './growing.ts';
 import { requireMount } from './mountpoint.ts';
 import { openTarget } from './open-target.ts';
+import { ProgressBar } from './progress.ts';
 import { shrinkVolume } from './shrinking.ts';
 import { formatSize, parseSize } from './sizes.ts';
 import { holding, mountOf } from './storage-hold.ts';
@@ -34,6 +35,9 @@ import { readVolumeHead } from './volume-head.ts';
 
 /** Everything dirty may have to be committed first. */
 const RESIZE_MILLISECONDS = 600_000;
+
+/** Told how many inodes have been gone through, of how many. */
+type ResizeProgress = (done: number, total: number) => void;
 
 /** What is asked of the daemon. */
 export interface ResizeQuestion {
@@ -58,7 +62,11 @@ async function resizeMounted(mount: MountRecord, question: ResizeQuestion): Prom
   return { before, after };
 }
 
-async function resizeTarget(target: Target, { sizeBytes }: ResizeQuestion): Promise<Resized> {
+async function resizeTarget(
+  target: Target,
+  { sizeBytes }: ResizeQuestion,
+  progress: ResizeProgress,
+): Promise<Resized> {
   const { layout, onlyReadableFor } = readVolumeHead(target);
   if (onlyReadableFor !== undefined)
     throw new CommandError(`${target.path}: ${onlyReadable(onlyReadableFor)}`);
@@ -66,7 +74,7 @@ async function resizeTarget(target: Target, { sizeBytes }: ResizeQuestion): Prom
   return await holding(target, 'exclusive', async () => {
     try {
       const device = openTarget(target, { exclusive: false, allowBuffered: true });
-      return await resizeAndClose(await openVolume(device), device, sizeBytes);
+      return await resizeAndClose(await openVolume(device), device, sizeBytes, progress);
     } catch (thrown) {
       throw volumeError(thrown, target.path, 'resized');
     }
@@ -77,8 +85,9 @@ async function resizeAndClose(
   volume: Volume,
   device: KernelDevice,
   sizeBytes: number | null,
+  progress: ResizeProgress,
 ): Promise<Resized> {
-  const resizing = resizeVolume(volume, device, sizeBytes);
+  const resizing = resizeVolume(volume, device, sizeBytes, progress);
   // What went wrong first is what is told.
   await resizing.catch(() => {});
   const ended = volume.unmount();
@@ -92,25 +101,28 @@ async function resizeVolume(
   volume: Volume,
   device: KernelDevice,
   sizeBytes: number | null,
+  progress: ResizeProgress,
 ): Promise<Resized> {
   const planned = sizeBytes === null ? null : plannedSize(volume.layout, sizeBytes, device.path);
   return planned !== null && planned < bytesOf(volume.layout)
-    ? await shrinkVolume(volume, device, planned)
+    ? await shrinkVolume(volume, device, planned, progress)
     : await growVolume(volume, device, planned);
 }
 
-async function resize(name: string, question: ResizeQuestion): Promise<Resized> {
+async function resize(name: string, question: ResizeQuestion, progress: ResizeProgress): Promise<Resized> {
   if (isDirectory(name)) return await resizeMounted(await requireMount(name), question);
   const target = inspectTarget(name);
   const mount = mountOf(target);
-  return mount ? await resizeMounted(mount, question) : await resizeTarget(target, question);
+  return mount ? await resizeMounted(mount, question) : await resizeTarget(target, question, progress);
 }
 
 async function run(args: readonly string[], options: OptionValues, terminal: Terminal): Promise<number> {
   const name = argumentAt(args, 0);
   const size = args[1];
   const sizeBytes = size === undefined ? null : parseSize(size, 'the size');
-  const { before, after } = await resize(name, { sizeBytes });
+  const bar = terminal.interactive && !optionGiven(options, 'json') ? new ProgressBar(terminal) : undefined;
+  const progress: ResizeProgress = (done, total) => bar?.update('files', done, total);
+  const { before, after } = await resize(name, { sizeBytes }, progress).finally(() => bar?.clear());
   if (optionGiven(options, 'json')) printJson(terminal, { target: name, before, after });
   else {
     const what = before === after ? `has ${formatSize(after)} already` : `has ${formatSize(after)} now`;

@@ -40,6 +40,7 @@ import { quotaAnswer, uncountedQuotas } from './quota-answer.ts';
 import { openRecordOf } from './record-target.ts';
 import { Remounting } from './remounting.ts';
 import { holdStorage } from './storage-hold.ts';
+import { decodeTuning } from './tuning.ts';
 import { volumeError } from './volume-failure.ts';
 
 /** How long a process may live on when its mount is gone. */
@@ -171,7 +172,7 @@ async function serveVolume(
     const source = target.path;
     const answers = new MountAnswers(process.geteuid?.() ?? 0);
     const mount = { source, blockDevice: isBlockDevice, directory, options, releaseClaim };
-    const request = { ...mount, filesystem: volume, log, answers };
+    const request = { ...mount, filesystem: volume, log, answers, ...(plan.trace && { trace: plan.trace }) };
     const session: Served =
       options.layer === 'native' ? await serve(request) : await serveByFuseNative(request);
     const made = OwnMount.on(directory);
@@ -256,6 +257,7 @@ function answerQuestions(
     record: (payload) => recording.answer(payload),
     watch: (payload) => watch.answer(payload),
     quota: quotaAnswer(mount.volume),
+    tune: (payload) => mount.volume.whole.tune(decodeTuning(payload)),
     defrag: defragAnswer(mount.volume, mount.device, () => remounting.isReadOnly),
   });
 }

@@ -18,11 +18,12 @@ export async function shrinkVolume(
   volume: Volume,
   device: KernelDevice,
   sizeBytes: number,
+  progress?: (done: number, total: number) => void,
 ): Promise<Resized> {
   const before = bytesOf(volume.layout);
   requireChangeable(volume, device);
   try {
-    await volume.shrink(sizeBytes);
+    await volume.shrink(sizeBytes, progress);
   } catch (thrown) {
     throw await shrinkError(thrown, volume, device.path);
   }

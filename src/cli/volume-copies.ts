@@ -1,8 +1,10 @@
 /** What `get`, `put` and `cp` share: trees copied between places, and what is said of it. */
+import { plural } from '../common/words.ts';
 import { pathText } from '../path-bytes.ts';
 import { say, type Terminal } from './command.ts';
 import { failureLine } from './failure.ts';
 import { identitiesOf } from './local-tree.ts';
+import { ProgressBar } from './progress.ts';
 import { placeFor, TreeCopy } from './tree-copy.ts';
 import type { SourceTree, TargetTree } from './tree-sides.ts';
 import { placeError } from './volume-path.ts';
@@ -37,16 +39,26 @@ export async function copyAll(copies: Copies, terminal: Terminal): Promise<numbe
   const { source, paths, target, place, images } = copies;
   const lost: string[] = [];
   let failures = 0;
-  const copy = new TreeCopy(source, target, {
+  const bar = terminal.interactive ? new ProgressBar(terminal) : undefined;
+  const tell = (line: string) => {
+    bar?.clear();
+    say(terminal, line);
+  };
+  const copy: TreeCopy = new TreeCopy(source, target, {
     lost: (path, what) => lost.push(`${pathText(path)}: ${what}`),
     images: identitiesOf(Object.values(images)),
     failed: (thrown, ofSource) => {
       failures++;
-      say(terminal, failureLine(placeError(thrown, (ofSource ? images.source : images.target) ?? '')));
+      tell(failureLine(placeError(thrown, (ofSource ? images.source : images.target) ?? '')));
     },
-    passed: (path) => say(terminal, passedText(path)),
+    passed: (path) => tell(passedText(path)),
+    ...(bar && { made: async () => bar.count(plural(copy.files, 'file')) }),
   });
-  for (const path of paths) await copy.copy(path, await placeFor(target, place, path, paths.length > 1));
+  try {
+    for (const path of paths) await copy.copy(path, await placeFor(target, place, path, paths.length > 1));
+  } finally {
+    bar?.clear();
+  }
   const [first] = lost;
   if (first === undefined) return failures > 0 ? LOSS_STATUS : 0;
   const more = lost.length > 1 ? `, and ${lost.length - 1} more` : '';

@@ -15,20 +15,16 @@ import {
   type Terminal,
 } from './command.ts';
 import { UsageError } from './failure.ts';
+import { endOnSignals, parseCount, parseInterval } from './intervals.ts';
 import { requireMount } from './mountpoint.ts';
-import { parseSeconds } from './seconds.ts';
 import { WatchScreen } from './watch-screen.ts';
 import { cutLine, intervalLine, type ScreenSize, screenLines } from './watch-text.ts';
 import { watchOnPage } from './watch-web.ts';
 import { MountEnded, WatchedMount } from './watched-mount.ts';
 
-const LEAST_INTERVAL_SECONDS = 0.1;
-const MOST_INTERVAL_SECONDS = 3600;
-const MOST_COUNT = 1_000_000_000;
 const MOST_PORT = 65535;
 /** Rates that the line of bars can show. */
 const RATES_KEPT = 400;
-const END_SIGNALS = ['SIGINT', 'SIGQUIT', 'SIGTERM', 'SIGHUP'] as const;
 
 export interface WatchChoice {
   readonly form: 'screen' | 'lines' | 'json' | 'web';
@@ -39,27 +35,11 @@ export interface WatchChoice {
   readonly port: number;
 }
 
-function parseCount(text: string | undefined): number {
-  if (text === undefined) return Number.POSITIVE_INFINITY;
-  const count = /^\d{1,10}$/.test(text) ? Number(text) : 0;
-  if (count >= 1 && count <= MOST_COUNT) return count;
-  throw new UsageError(`--count ${text} is not a number of intervals: write one from 1 on`);
-}
-
 function parsePort(value: OptionValues[string]): number {
   if (value === true) return 0;
   const port = typeof value === 'string' && /^\d{1,5}$/.test(value) ? Number(value) : -1;
   if (port >= 0 && port <= MOST_PORT) return port;
   throw new UsageError(`--web ${value} is not a port: write --web=8080, or --web behind the directory`);
-}
-
-function parseInterval(text: string | undefined): number {
-  if (text === undefined) return 1;
-  const seconds = parseSeconds('--interval', text);
-  if (seconds >= LEAST_INTERVAL_SECONDS && seconds <= MOST_INTERVAL_SECONDS) return seconds;
-  throw new UsageError(
-    `--interval ${text} is out of bounds: write from ${LEAST_INTERVAL_SECONDS} to ${MOST_INTERVAL_SECONDS} seconds`,
-  );
 }
 
 /** Judges the options. @throws UsageError */
@@ -120,21 +100,6 @@ function lineDisplay(isJson: boolean, terminal: Terminal): Display {
     show: (figures) =>
       terminal.out(`${isJson ? printableJson(figures, 0) : printable(intervalLine(figures))}\n`),
     remark: (line) => say(terminal, line),
-  };
-}
-
-/** Aborted by what ends a program, which then ends in order: a signal, or that nobody reads it. */
-function endOnSignals(): { readonly signal: AbortSignal; release(): void } {
-  const end = new AbortController();
-  const abort = () => end.abort();
-  for (const name of END_SIGNALS) process.on(name, abort);
-  process.stdout.on('error', abort);
-  return {
-    signal: end.signal,
-    release: () => {
-      for (const name of END_SIGNALS) process.off(name, abort);
-      process.stdout.off('error', abort);
-    },
   };
 }
 

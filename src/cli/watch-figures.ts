@@ -52,7 +52,8 @@ function kindFigures(name: string, after: MeteredKind, before: MeteredKind, seco
   };
 }
 
-function requestFigures(after: MeterReading, before: MeterReading, seconds: number): RequestFigures {
+/** What requests took between two readings of a meter. */
+export function requestFigures(after: MeterReading, before: MeterReading, seconds: number): RequestFigures {
   const all = new LatencyHistogram(METER_SUB_BITS);
   const kinds = Object.entries(after.kinds)
     .map(([name, kind]) => {

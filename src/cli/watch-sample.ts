@@ -68,7 +68,7 @@ function numberOf(value: unknown): number {
 }
 
 /** A count; what is no whole number from 0 up is 0. */
-function countOf(value: unknown): number {
+export function countOf(value: unknown): number {
   return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 ? value : 0;
 }
 
@@ -92,6 +92,7 @@ function recordOf<T>(entries: readonly (readonly [name: string, value: T])[]): R
   return record;
 }
 
+/** Of one kind of requests. */
 function kindOf(value: unknown): MeteredKind {
   const { requests, errors, latencies } = fieldsOf(value);
   return {
@@ -101,7 +102,8 @@ function kindOf(value: unknown): MeteredKind {
   };
 }
 
-function requestsOf(value: unknown): MeterReading | undefined {
+/** Undefined where nothing counts them. */
+export function requestsOf(value: unknown): MeterReading | undefined {
   if (value === undefined || value === null) return undefined;
   const { bytesRead, bytesWritten, kinds } = fieldsOf(value);
   return {

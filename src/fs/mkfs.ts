@@ -69,6 +69,8 @@ export interface FormatOptions {
   stale?: readonly ByteRange[];
   /** Is the device told that the volume holds nothing yet? Default: false. */
   discard?: boolean;
+  /** Told how much of the device has been told so, in bytes. */
+  progress?: (done: number, total: number) => void;
 }
 
 /**
@@ -100,7 +102,7 @@ export async function formatVolume(device: Device, options: FormatOptions): Prom
   const superblock = new SuperblockImage(device);
   superblock.initialise(layout, options, clock);
   await eraseVolume(device);
-  if (options.discard) await discardVolume(device, layout);
+  if (options.discard) await discardVolume(device, layout, options.progress);
   await zeroRanges(device, [...staleBlocks(layout), ...(options.stale ?? [])]);
   await writeMetadata(device, layout, options, clock);
   const identity = { uuid: options.uuid, salt: options.journalSalt };
@@ -115,7 +117,11 @@ export async function formatVolume(device: Device, options: FormatOptions): Prom
 }
 
 /** A device that fails at it keeps what it has, which harms nothing. */
-async function discardVolume(device: Device, { blockCount, blockBytes }: Layout): Promise<void> {
+async function discardVolume(
+  device: Device,
+  { blockCount, blockBytes }: Layout,
+  progress: FormatOptions['progress'],
+): Promise<void> {
   if (device.discardBytes === 0) return;
   const end = blockCount * blockBytes;
   for (let at = 0; at < end; at += DISCARD_BYTES) {
@@ -123,6 +129,7 @@ async function discardVolume(device: Device, { blockCount, blockBytes }: Layout)
     device.discard(at, Math.min(DISCARD_BYTES, end - at), completion);
     device.submit();
     if ((await completion.promise) !== 0) return;
+    progress?.(at, end);
   }
 }
 

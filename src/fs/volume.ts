@@ -10,7 +10,7 @@
 import type { Device } from '../aio/device.ts';
 import { assemble } from './assemble.ts';
 import { emptyStatistics } from './base/empty-attributes.ts';
-import type { FileSystem, SpaceStatistics, WholeVolume } from './base/filesystem.ts';
+import type { FileSystem, SpaceStatistics } from './base/filesystem.ts';
 import type { Turns } from './base/turns.ts';
 import type { DefragmentedRange, DefragmentRequest } from './data/defragmentation.ts';
 import { onlyReadable, unknownFeatures } from './format/features.ts';
@@ -45,7 +45,7 @@ export class Volume extends VolumeOperations implements FileSystem<Transaction> 
     return failureInWords(this.parts.committer.failure);
   }
 
-  readonly whole: WholeVolume = new MountedWhole(this.parts);
+  readonly whole: MountedWhole = new MountedWhole(this.parts);
 
   get label(): string {
     return this.parts.superblock.label;

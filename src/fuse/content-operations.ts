@@ -1,7 +1,7 @@
 /**
  * Operations on what is in files, symlinks and directories. Their answers stand in the payload.
  */
-import { errnoOf, fsError } from '../fs/base/errors.ts';
+import { Errno, errnoOf, fsError } from '../fs/base/errors.ts';
 import type { TransactionHandle } from '../fs/base/filesystem.ts';
 import {
   exact,
@@ -224,6 +224,7 @@ export const contentOperations: readonly OperationRow[] = [
   [
     Opcode.OPEN,
     row('open', {
+      agreements: [Errno.ENOSYS],
       begin: openUnless(InitFlag.NO_OPEN_SUPPORT),
       answer: answerOpen(OpenOutFlag.KEEP_CACHE),
     }),
@@ -231,6 +232,7 @@ export const contentOperations: readonly OperationRow[] = [
   [
     Opcode.OPENDIR,
     row('opendir', {
+      agreements: [Errno.ENOSYS],
       begin: openUnless(InitFlag.NO_OPENDIR_SUPPORT),
       answer: answerOpen(OpenOutFlag.KEEP_CACHE | OpenOutFlag.CACHE_DIR),
     }),

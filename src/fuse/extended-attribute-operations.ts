@@ -171,6 +171,7 @@ export const extendedAttributeOperations: readonly OperationRow[] = [
   [
     Opcode.SETXATTR,
     metadata('setxattr', {
+      agreements: [Errno.ENOSYS],
       changes: 'others',
       bodyBytes: SETXATTR_COMPAT_BYTES,
       decode: decodeSet,
@@ -181,6 +182,7 @@ export const extendedAttributeOperations: readonly OperationRow[] = [
   [
     Opcode.GETXATTR,
     metadata('getxattr', {
+      agreements: [Errno.ENOSYS, Errno.ENODATA, Errno.EOPNOTSUPP],
       bodyBytes: GetxattrIn.sizeBytes,
       decode: decodeGet,
       perform: performGet,
@@ -190,6 +192,7 @@ export const extendedAttributeOperations: readonly OperationRow[] = [
   [
     Opcode.LISTXATTR,
     metadata('listxattr', {
+      agreements: [Errno.ENOSYS],
       bodyBytes: GetxattrIn.sizeBytes,
       decode: decodeList,
       perform: performList,
@@ -199,6 +202,7 @@ export const extendedAttributeOperations: readonly OperationRow[] = [
   [
     Opcode.REMOVEXATTR,
     metadata('removexattr', {
+      agreements: [Errno.ENOSYS],
       changes: 'others',
       decode: decodeRemove,
       perform: performRemove,

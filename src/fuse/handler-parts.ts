@@ -5,7 +5,7 @@
  * one whose transaction ends with an entry in the answer, `refused` one that gets an errno, which
  * the kernel remembers where it can.
  */
-import { type ErrnoName, fsError } from '../fs/base/errors.ts';
+import { Errno, type ErrnoName, fsError } from '../fs/base/errors.ts';
 import type { TransactionHandle } from '../fs/base/filesystem.ts';
 import { isDirectoryMode, isRegularMode } from './encoding.ts';
 import type { FuseRequest, Handler } from './request.ts';
@@ -39,6 +39,7 @@ const blank: Handler = {
   changes: 'nothing',
   bodyBytes: 0,
   silent: false,
+  agreements: [],
   decode: nothing,
   begin: succeed,
   perform: nothing,
@@ -66,7 +67,11 @@ export function entry(name: string, parts: Parts): Handler {
 }
 
 export function refused(name: string, code: ErrnoName, parts: Parts = {}): Handler {
-  return row(name, { begin: (request) => request.finished(fsError(code)), ...parts });
+  return row(name, {
+    begin: (request) => request.finished(fsError(code)),
+    agreements: [Errno[code]],
+    ...parts,
+  });
 }
 
 /** Waits for `work`, then ends the request. */

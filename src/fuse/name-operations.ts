@@ -2,7 +2,7 @@
  * Operations on names: looked up, made, moved and taken away.
  */
 import { PERMISSION_BITS } from '../common/permissions.ts';
-import { fsError } from '../fs/base/errors.ts';
+import { Errno, fsError } from '../fs/base/errors.ts';
 import { RenameFlag, type TransactionHandle } from '../fs/base/filesystem.ts';
 import {
   CreateIn,
@@ -241,6 +241,7 @@ export const nameOperations: readonly OperationRow[] = [
     Opcode.CREATE,
     entry('create', {
       bodyBytes: CreateIn.sizeBytes,
+      agreements: [Errno.ENOSYS],
       decode: decodeCreate,
       begin: beginCreate,
       answer: answerCreate,

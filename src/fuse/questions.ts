@@ -81,6 +81,8 @@ export const QUESTIONS = {
   watch: { number: 10, ownerOnly: true },
   /** Who has how much and may have; limits are set by the owner, and others see their own. */
   quota: { number: 11, ownerOnly: false },
+  /** Changes what the superblock says for people: label, id, mount options. */
+  tune: { number: 12, ownerOnly: true },
 } as const satisfies Record<string, QuestionRule>;
 
 export type QuestionName = keyof typeof QUESTIONS;

@@ -125,6 +125,8 @@ export interface Handler {
   readonly bodyBytes: number;
   /** The kernel expects no reply. */
   readonly silent: boolean;
+  /** Numbers of errors that are no failure: by them the kernel learns what it need not ask. */
+  readonly agreements: readonly number[];
   /** Reads the arguments. Throws FsError for those that cannot be. */
   decode(request: FuseRequest): void;
   /** Starts the work; `request.finished` ends it, now or later. */

@@ -17,7 +17,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { emptyStatistics } from '../fs/base/empty-attributes.ts';
 import { Errno, errnoOf, FsError, fsError } from '../fs/base/errors.ts';
 import type { FileSystem } from '../fs/base/filesystem.ts';
-import { OPCODE_LIMIT, Wire } from './abi.ts';
+import { Wire } from './abi.ts';
 import { ALL_ATTRIBUTES, type AttributeSupport } from './attribute-names.ts';
 import { BlockCounts } from './block-counts.ts';
 import { CachedPages } from './cached-pages.ts';
@@ -30,7 +30,8 @@ import type { Agreement } from './negotiation.ts';
 import { Notices } from './notices.ts';
 import { handlerOf, unknownOperation } from './operations.ts';
 import { type Conversation, FuseRequest, type Handler } from './request.ts';
-import { RequestMeter } from './request-meter.ts';
+import { type OperationCount, RequestMeter } from './request-meter.ts';
+import { RequestTrace, type TraceOptions } from './request-trace.ts';
 import { ScarceSpace } from './scarce-space.ts';
 import { type SynchronousRequests, waitsForDisk } from './synchronous.ts';
 import { ToldDirectories } from './told-directories.ts';
@@ -53,11 +54,8 @@ export interface SessionOptions {
   readonly attributeSupport?: AttributeSupport;
   /** Answers questions to the mount, see questions.ts. Default none. */
   readonly answers?: MountAnswers;
-}
-
-export interface OperationCount {
-  requests: number;
-  errors: number;
+  /** Tells of each request, see request-trace.ts. Default: not. */
+  readonly trace?: TraceOptions;
 }
 
 /** Live counters of a mount. */
@@ -66,8 +64,13 @@ export interface SessionStatistics {
   readonly protocol: string | undefined;
   /** Requests received and not yet answered. */
   readonly pending: number;
+  /** Of files, since the mount began. */
+  readonly bytesRead: number;
+  readonly bytesWritten: number;
   /** By name of operation; only those that were asked for. */
   readonly operations: Record<string, OperationCount>;
+  /** By name of operation, the same times as a histogram; see `MeteredKind`. */
+  readonly latencies: Record<string, readonly number[]>;
   readonly channel: ReturnType<FuseChannel['statistics']>;
 }
 
@@ -103,6 +106,7 @@ export class Session implements Conversation {
   /** Follow the free space; undefined where nobody set them. */
   dirtyLimits: DirtyLimits | undefined = undefined;
   readonly space = emptyStatistics();
+  readonly meter: RequestMeter;
   readonly answers: MountAnswers | undefined;
   /**
    * Resolves when the kernel's INIT was answered: the mount is usable. Rejects if the kernel is too
@@ -117,16 +121,12 @@ export class Session implements Conversation {
   readonly #log: (message: string) => void;
   /** The table of operations, or that of somebody who watches. */
   #rowOf: (opcode: number) => Handler = handlerOf;
+  readonly #trace: RequestTrace | undefined;
   readonly #requests: FuseRequest[] = [];
   readonly #waitingRoom: WaitingRoom;
-  readonly #counts: OperationCount[] = [];
-  /** The last of them, which opcodes beyond the table share. */
-  readonly #countOfOthers: OperationCount = { requests: 0, errors: 0 };
   #agreement: Agreement | undefined = undefined;
   /** Requests that were received and are not answered. */
   #pending = 0;
-  /** Undefined while nobody watches. */
-  #meter: RequestMeter | undefined = undefined;
   #unmounted: Promise<void> | undefined = undefined;
   #abandoned = false;
   #lastLine = '';
@@ -145,6 +145,7 @@ export class Session implements Conversation {
     this.attributeSupport = options.attributeSupport ?? ALL_ATTRIBUTES;
     this.#channel = channel;
     this.#wire = new Wire(channel.memory.bytes);
+    this.meter = new RequestMeter(channel.slotCount);
     this.notices = new Notices(
       channel,
       this.#wire,
@@ -158,6 +159,7 @@ export class Session implements Conversation {
     this.#waitingRoom = new WaitingRoom(Math.max(1, Math.floor(channel.slotCount * WAITING_SHARE)));
     this.#log = options.log;
     this.answers = options.answers;
+    this.#trace = options.trace && new RequestTrace(options.trace);
     this.initialized = new Promise((resolve, reject) => {
       this.#initialize = resolve;
       this.#failInitialize = reject;
@@ -179,8 +181,6 @@ export class Session implements Conversation {
         new FuseRequest(this, { memory, wire: this.#wire, slot, slotBytes }, unknownOperation),
       );
     }
-    for (let opcode = 0; opcode < OPCODE_LIMIT; opcode++) this.#counts.push({ requests: 0, errors: 0 });
-    this.#counts.push(this.#countOfOthers);
   }
 
   /** Begins to answer the kernel. */
@@ -203,7 +203,8 @@ export class Session implements Conversation {
   #onRequests(count: number): void {
     const { ready } = this.#channel;
     this.#pending += count;
-    if (this.#meter !== undefined) this.#noteArrivals(this.#meter, count);
+    const now = performance.now();
+    for (let pair = 0; pair < count; pair++) this.meter.arrived(ready[2 * pair] as number, now);
     for (let pair = 0; pair < count; pair++) {
       this.#dispatch(ready[2 * pair] as number, ready[2 * pair + 1] as number);
     }
@@ -218,11 +219,6 @@ export class Session implements Conversation {
     }
   }
 
-  #noteArrivals(meter: RequestMeter, count: number): void {
-    const now = performance.now();
-    for (let pair = 0; pair < count; pair++) meter.arrived(this.#channel.ready[2 * pair] as number, now);
-  }
-
   #dispatch(slot: number, lengthBytes: number): void {
     const request = this.#requests[slot];
     if (request === undefined || request.pending || !request.receive(lengthBytes)) {
@@ -231,7 +227,6 @@ export class Session implements Conversation {
       this.#pending--;
       return;
     }
-    this.#countOf(request.opcode).requests++;
     this.#begin(request);
   }
 
@@ -243,6 +238,7 @@ export class Session implements Conversation {
       if (request.bodyEnd - request.bodyAt < handler.bodyBytes) throw fsError('EINVAL');
       if (request.inode > Number.MAX_SAFE_INTEGER) throw fsError('ESTALE');
       handler.decode(request);
+      if (this.#trace !== undefined) this.#trace.began(request);
       handler.begin(request);
     } catch (thrown) {
       this.ended(request, thrown ?? fsError('EIO'));
@@ -252,6 +248,7 @@ export class Session implements Conversation {
   mayWait(request: FuseRequest): boolean {
     if (this.#waitingRoom.enter(request)) return true;
     request.pending = false;
+    if (this.#trace !== undefined) this.#trace.stoodAside(request);
     this.#channel.release(request.slot);
     return false;
   }
@@ -261,7 +258,7 @@ export class Session implements Conversation {
     request.place(bytes);
     request.receive(bytes.length);
     request.waits = true;
-    this.#meter?.arrived(request.slot, arrivedMs);
+    this.meter.arrived(request.slot, arrivedMs);
     this.#begin(request);
     this.#submit();
   }
@@ -288,12 +285,16 @@ export class Session implements Conversation {
   }
 
   #end(request: FuseRequest, thrown: unknown): void {
+    let failure: unknown;
     try {
-      this.#reply(request, thrown);
-    } catch (failure) {
-      this.#logThrown(`reply to ${request.handler.name}`, failure);
+      failure = this.#reply(request, thrown);
+    } catch (fault) {
+      failure = fault;
+      this.#logThrown(`reply to ${request.handler.name}`, fault);
     }
-    this.#meter?.ended(request, thrown !== undefined, performance.now());
+    const errno = failure === undefined ? 0 : errnoOf(failure);
+    this.meter.ended(request, errno, performance.now());
+    if (this.#trace !== undefined) this.#trace.ended(request, errno);
     request.pending = false;
     this.#pending--;
     const next = this.#waitingRoom.leave(request);
@@ -309,12 +310,14 @@ export class Session implements Conversation {
     );
   }
 
-  #reply(request: FuseRequest, thrown: unknown): void {
+  /** Returns what the request was refused for, if it was. */
+  #reply(request: FuseRequest, thrown: unknown): unknown {
     const { handler } = request;
     const failure = thrown === undefined ? this.#answer(request) : thrown;
     if (failure !== undefined) this.#refuse(request, failure);
     const delivered = handler.silent || this.#send(request, failure === undefined);
     handler.over(request, failure, delivered);
+    return failure;
   }
 
   #send(request: FuseRequest, succeeded: boolean): boolean {
@@ -344,7 +347,6 @@ export class Session implements Conversation {
 
   #refuse(request: FuseRequest, failure: unknown): void {
     if (!(failure instanceof FsError)) this.#logThrown(request.handler.name, failure);
-    this.#countOf(request.opcode).errors++;
     request.answerError(errnoOf(failure));
   }
 
@@ -406,30 +408,17 @@ export class Session implements Conversation {
   }
 
   statistics(): SessionStatistics {
-    const operations: Record<string, OperationCount> = {};
-    this.#counts.forEach((count, opcode) => {
-      if (count.requests > 0) operations[handlerOf(opcode).name] = { ...count };
-    });
+    const { bytesRead, bytesWritten, kinds } = this.meter.reading();
+    const histograms = Object.entries(kinds).map(([name, { latencies }]) => [name, latencies]);
     return {
       protocol: this.#agreement === undefined ? undefined : `7.${this.#agreement.minor}`,
       pending: this.#pending,
-      operations,
+      bytesRead,
+      bytesWritten,
+      operations: this.meter.operations(),
+      latencies: Object.fromEntries(histograms),
       channel: this.#channel.statistics(),
     };
-  }
-
-  /** From now on requests are measured, by a meter that begins with nothing. */
-  beginMeter(): RequestMeter {
-    this.#meter = new RequestMeter(this.#channel.slotCount);
-    return this.#meter;
-  }
-
-  endMeter(): void {
-    this.#meter = undefined;
-  }
-
-  #countOf(opcode: number): OperationCount {
-    return this.#counts[opcode] ?? this.#countOfOthers;
   }
 
   #logThrown(where: string, thrown: unknown): void {

@@ -55,6 +55,8 @@ const featuresOf =
     return namesOfBits(featureClass, bits).join(', ') || undefined;
   };
 const hexNumber: Meaning = (value) => `0x${value.toString(16).padStart(8, '0')}`;
+const shownUuid: Meaning = (_, bytes) =>
+  bytes.some((byte) => byte !== 0) ? formatUuid(bytes) : 'the one of the header';
 const label: Meaning = (_, bytes) => printableJson(labelText(bytes));
 
 /** A meaning that is the name of the value in a table of the format. */
@@ -91,6 +93,8 @@ const MEANINGS = new Map<Field, Meaning>([
   [Superblock.journalSalt, (_, bytes) => hexText(bytes)],
   [Superblock.nameSecret, (_, bytes) => hexText(bytes)],
   [Superblock.label, label],
+  [Superblock.mountOptions, label],
+  [Superblock.shownUuid, shownUuid],
   [JournalHeader.salt, (_, bytes) => hexText(bytes)],
   [JournalEntry.checksum, hexNumber],
   [JournalCommit.recordsChecksum, hexNumber],

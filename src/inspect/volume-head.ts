@@ -1,15 +1,18 @@
 /** What the superblock of a volume says, for people. */
 import type { FoundSuperblock } from '../check/superblock-pass.ts';
 import { featureNames, unknownFeatures } from '../fs/format/features.ts';
-import { BlockHeader, Superblock, VolumeState } from '../fs/format/format.ts';
+import { Superblock, VolumeState } from '../fs/format/format.ts';
 import type { Layout } from '../fs/format/layout.ts';
-import { labelText } from '../fs/format/superblock.ts';
+import { labelText, shownUuidOf } from '../fs/format/superblock.ts';
 import { formatUuid, timeText } from './value-text.ts';
 
 export interface VolumeHead {
   readonly layout: Layout;
   readonly label: string;
+  /** The one that it shows. */
   readonly uuid: string;
+  /** Those that hold where none says otherwise. */
+  readonly mountOptions: string;
   readonly formatVersion: number;
   readonly state: 'clean' | 'dirty';
   readonly mountCount: number;
@@ -27,7 +30,8 @@ export function describeHead({ layout, view, bytes }: FoundSuperblock): VolumeHe
   return {
     layout,
     label: labelText(Superblock.label.of(bytes, 0)),
-    uuid: formatUuid(BlockHeader.uuid.of(bytes, 0)),
+    uuid: formatUuid(shownUuidOf(bytes)),
+    mountOptions: labelText(Superblock.mountOptions.of(bytes, 0)),
     formatVersion: Superblock.formatVersion.get(view, 0),
     state: Superblock.state.get(view, 0) === VolumeState.clean ? 'clean' : 'dirty',
     mountCount: Superblock.mountCount.get(view, 0),

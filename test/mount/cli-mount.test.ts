@@ -6,7 +6,19 @@ import { spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { describeQuarry, isMountPoint, MIB, quarry, ROOT, run, shell, until, Volume } from './harness.ts';
+import type { IntervalFigures } from '../../src/cli/stat-intervals.ts';
+import {
+  describeQuarry,
+  isMountPoint,
+  MIB,
+  QUARRY,
+  quarry,
+  ROOT,
+  run,
+  shell,
+  until,
+  Volume,
+} from './harness.ts';
 
 const alias = (name: string, ...args: string[]) =>
   run(process.execPath, [join(ROOT, `dist/cli/${name}-alias.js`), ...args]);
@@ -70,6 +82,59 @@ describeQuarry('the command on a mount', () => {
       volume: { allocator: 'goal-and-window', readOnly: false },
       session: { operations: { mkdir: { requests: 1, errors: 0 } } },
     });
+    await volume.shellResult('cat file file; getfattr -n user.none file; ls folder');
+    const text = await quarry('stat', volume.directory);
+    expect(text.stdout).toMatch(/^operation +requests +errors +agreed +mean +p50 +p99 +max$/m);
+    expect(text.stdout).toMatch(/^mkdir +1 +0 +([\d.]+ [µm]s *){4}$/m);
+    // What the kernel learns of opens, creates and attributes is no error.
+    expect(text.stdout).not.toMatch(/^(open|opendir|flush|create|getxattr) +\d+ +[1-9]/m);
+    expect(text.stdout).toMatch(/^(open|create) +1 +0 +1 /m);
+    await volume.unmountAndCheck();
+  });
+
+  test('stat with an interval tells what happens in it', async () => {
+    await volume.mount();
+    const words = ['stat', volume.directory, '--interval', '0.5', '--count', '2'];
+    const shown = quarry(...words, '--json');
+    await volume.shell('for i in $(seq 60); do mkdir d$i; sleep 0.02; done');
+    const lines = (await shown).stdout.trimEnd().split('\n');
+    const found = lines.map((line) => JSON.parse(line) as IntervalFigures);
+    expect(found).toHaveLength(2);
+    const made = found.flatMap(({ requests }) => requests.kinds.filter(({ name }) => name === 'mkdir'));
+    const count = made.reduce((sum, { requests }) => sum + requests, 0);
+    expect(count).toBeGreaterThan(0);
+    expect(count).toBeLessThanOrEqual(60);
+    expect(await quarry('stat', volume.directory, '--count', '2')).toMatchObject({ status: 2, stdout: '' });
+    await volume.unmountAndCheck();
+  });
+
+  test('with --debug each request is told, until the mount ends', async () => {
+    const words = [QUARRY, 'mount', '-d', volume.image, volume.directory];
+    const daemon = spawn(process.execPath, words, { stdio: ['ignore', 'ignore', 'pipe'] });
+    let told = '';
+    daemon.stderr.on('data', (chunk) => {
+      told += chunk;
+    });
+    await until('the mount', 20_000, () => told.includes('is mounted on'));
+    await volume.shell('mkdir folder && ! rmdir missing');
+    expect(await quarry('umount', volume.directory)).toMatchObject({ status: 0, stderr: '' });
+    await until('the end', 20_000, () => daemon.exitCode !== null);
+    expect(daemon.exitCode).toBe(0);
+    expect(told).toMatch(/^\d+\.\d{6} mkdir\(1, "folder"\) = inode 2, \d+\.\d{3} ms, pid \d+$/m);
+    expect(told).toMatch(/ lookup\(1, "missing"\) = nothing, /);
+  });
+
+  test('info and dump take where a volume is mounted', async () => {
+    await volume.mount();
+    await volume.shell('mkdir folder && echo text > folder/file && sync -f .');
+    const { stdout } = await quarry('info', '--json', volume.directory);
+    expect(JSON.parse(stdout)).toMatchObject({ target: volume.image, mountedOn: volume.directory });
+    const dumped = await quarry('dump', volume.directory, '/folder/file');
+    expect(dumped).toMatchObject({ status: 0, stderr: '' });
+    expect(dumped.stdout).toContain('text.');
+    const inside = await quarry('info', `${volume.directory}/folder`);
+    expect(inside).toMatchObject({ status: 1, stdout: '' });
+    expect(inside.stderr).toMatch(/^quarry: [^\n]*is a directory in a mount[^\n]*\n$/);
     await volume.unmountAndCheck();
   });
 

@@ -124,6 +124,26 @@ describe('what is shown', () => {
     expect(extents[0]?.fields).toMatchObject({ key: 0, length: 3, flags: 0 });
   });
 
+  test('an inode, a directory and attributes by path', async () => {
+    expect(await dumped(clean, '/folder/large')).toBe(await dumped(clean, 'inode', '4'));
+    expect(await dumped(clean, `/folder/${'n'.repeat(30)}299`)).toContain('(regular,');
+    expect(await dumped(crashed, '//small/')).toBe(await dumped(crashed, 'inode', '2'));
+    expect(await dumped(clean, '/folder/..')).toBe(await dumped(clean, 'inode', '1'));
+    expect(await dumped(clean, 'dir', '/folder')).toBe(await dumped(clean, 'dir', '3'));
+    expect(await dumped(clean, 'attributes', '/')).toContain('inode 1, 0 extended attributes');
+    for (const [words, fault] of [
+      [['/folder/nobody'], 'there is no /folder/nobody'],
+      [['/small/below'], '/small is no directory'],
+      [['block', '/small'], "'/small' is not the number of a block"],
+      [['/small', '3'], "leave out '3'"],
+    ] as const) {
+      const { status, out, err } = await dump(clean, ...words);
+      expect([status > 0, out]).toEqual([true, '']);
+      expect(err).toMatch(/^quarry: [^\n]*\n$/);
+      expect(err).toContain(fault);
+    }
+  });
+
   test('the names of a directory, across its nodes', async () => {
     const { entries, parent } = await dumpedJson(clean, 'dir', '3');
     const list = entries as { key: number; name: string; type: string }[];

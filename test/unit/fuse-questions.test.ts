@@ -147,6 +147,7 @@ describe('answers', () => {
       watch: () => 1,
       defrag: () => 1,
       quota: () => 1,
+      tune: () => 1,
     };
     answers.attach(functions);
     for (const [name, { number, ownerOnly }] of Object.entries(QUESTIONS)) {

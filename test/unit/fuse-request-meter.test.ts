@@ -1,4 +1,4 @@
-/** The meter of requests: only while it is wanted, what it counts, and what it leaves out. */
+/** The meter of requests: what it counts, what it leaves out, and what is no error. */
 import { beforeEach, describe, expect, test } from 'vitest';
 import { LatencyHistogram } from '../../src/common/latency-histogram.ts';
 import { IOCTL_DIR, Opcode } from '../../src/fuse/abi.ts';
@@ -46,9 +46,8 @@ function read(inode: number, lengthBytes: number): Buffer {
 }
 
 describe('the meter', () => {
-  test('counts kinds, refusals and bytes from its begin on', () => {
-    makeFile('before');
-    const meter = session.beginMeter();
+  test('counts kinds, refusals and bytes', () => {
+    const { meter } = session;
     const inode = makeFile('one');
     lookUp('one');
     channel.ask(Opcode.UNLINK, 1n, text('missing'));
@@ -58,6 +57,7 @@ describe('the meter', () => {
     expect([bytesRead, bytesWritten]).toEqual([12, 12]);
     const counts = Object.entries(kinds).map(([name, { requests, errors }]) => [name, requests, errors]);
     expect(counts.sort()).toEqual([
+      ['init', 1, 0],
       ['lookup', 1, 0],
       ['mknod', 1, 0],
       ['read', 1, 0],
@@ -67,7 +67,7 @@ describe('the meter', () => {
   });
 
   test('has a latency for each request', () => {
-    const meter = session.beginMeter();
+    const { meter } = session;
     for (let i = 0; i < 10; i++) lookUp('missing');
     const histogram = new LatencyHistogram(METER_SUB_BITS);
     const pairs = meter.reading().kinds.lookup?.latencies ?? [];
@@ -79,7 +79,7 @@ describe('the meter', () => {
 
   test('leaves out questions to the mount, and no other ioctl', async () => {
     const inode = BigInt(makeFile('file'));
-    const meter = session.beginMeter();
+    const { meter } = session;
     // struct fuse_ioctl_in.
     const ioctl = (command: number, bytes: number) =>
       Buffer.concat([u64(0), u32(IOCTL_DIR, command), u64(0), u32(bytes, bytes), Buffer.alloc(bytes)]);
@@ -87,26 +87,29 @@ describe('the meter', () => {
     channel.deliver(message(Opcode.IOCTL, 1n, ioctl(QUESTION_COMMAND, MESSAGE_BYTES)));
     await new Promise((resolve) => setImmediate(resolve));
     expect(channel.replies.length).toBe(replies + 1);
-    expect(meter.reading().kinds).toEqual({});
+    expect(meter.reading().kinds.ioctl).toBeUndefined();
     channel.ask(Opcode.IOCTL, inode, ioctl(UNKNOWN_COMMAND, 4));
     expect(meter.reading().kinds).toMatchObject({ ioctl: { requests: 1, errors: 1 } });
   });
 
-  test('leaves out what was under way when it began', () => {
-    let end: () => void = () => {};
-    filesystem.execute = (operation) => {
-      end = () => operation.finished(new Error('late'));
-    };
-    channel.deliver(message(Opcode.LOOKUP, 1n, text('slow')));
-    const meter = session.beginMeter();
-    end();
-    expect(meter.reading().kinds).toEqual({});
+  test('what the kernel is told by agreement is no error', () => {
+    const inode = BigInt(makeFile('file'));
+    channel.ask(Opcode.OPEN, inode, u32(0, 0));
+    channel.ask(Opcode.FLUSH, inode, Buffer.alloc(24));
+    channel.ask(Opcode.CREATE, 1n, Buffer.concat([u32(0, FILE, 0, 0), text('refused')]));
+    channel.ask(Opcode.GETXATTR, inode, Buffer.concat([u32(0, 0), text('user.none')]));
+    channel.ask(Opcode.GETXATTR, BigInt(2 ** 40), Buffer.concat([u32(0, 0), text('user.none')]));
+    const { open, flush, create, getxattr } = session.statistics().operations;
+    for (const count of [open, flush, create])
+      expect(count).toMatchObject({ requests: 1, errors: 0, agreed: 1 });
+    // That there is no such attribute is an answer; that there is no such inode is not.
+    expect(getxattr).toMatchObject({ requests: 2, errors: 1 });
   });
 
   test('waiting for the disk is part of it, and counted once', async () => {
     const slow = new Session(channel, filesystem, { log: () => {}, synchronous: 'all' });
     slow.start();
-    const meter = slow.beginMeter();
+    const { meter } = slow;
     const began = performance.now();
     let durable: () => void = () => {};
     filesystem.sync = () =>
@@ -114,7 +117,7 @@ describe('the meter', () => {
         durable = resolve;
       });
     channel.deliver(message(Opcode.MKNOD, 1n, Buffer.concat([u32(FILE, 0, 0, 0), text('kept')])));
-    expect(meter.reading().kinds).toEqual({});
+    expect(meter.reading().kinds.mknod).toBeUndefined();
     await new Promise((resolve) => setTimeout(resolve, 20));
     durable();
     await new Promise((resolve) => setImmediate(resolve));
@@ -126,13 +129,22 @@ describe('the meter', () => {
     expect(histogram.maxNanoseconds).toBeLessThan(1.2e6 * (performance.now() - began));
   });
 
-  test('when it ends nothing is counted any more, and the next one begins with nothing', () => {
-    const first = session.beginMeter();
-    lookUp('missing');
-    session.endMeter();
-    lookUp('missing');
-    expect(first.reading().kinds.lookup?.requests).toBe(1);
-    expect(session.beginMeter().reading()).toEqual({ bytesRead: 0, bytesWritten: 0, kinds: {} });
+  test('tells how long each kind took', () => {
+    for (let i = 0; i < 100; i++) lookUp('missing');
+    const { operations, latencies } = session.statistics();
+    const {
+      requests,
+      meanMicroseconds = 0,
+      p50Microseconds,
+      p99Microseconds = 0,
+      maxMicroseconds,
+    } = operations.lookup ?? {};
+    expect(requests).toBe(100);
+    expect(meanMicroseconds).toBeGreaterThan(0);
+    expect(p50Microseconds).toBeLessThanOrEqual(p99Microseconds);
+    expect(maxMicroseconds).toBeGreaterThanOrEqual(meanMicroseconds);
+    const counts = latencies.lookup?.filter((_, index) => index % 2 === 1) ?? [];
+    expect(counts.reduce((sum, count) => sum + count, 0)).toBe(100);
   });
 });
 

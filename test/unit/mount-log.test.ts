@@ -83,6 +83,23 @@ describe('lines', () => {
     expect(text).toMatch(/^line \d+ \.+\n/);
     expect(text).toMatch(/\nline 39999 \.+\n$/);
   });
+
+  test('with a file for what was before, no line of the last ones is lost', () => {
+    const [path, before] = [join(scratch, 'log'), join(scratch, 'log.1')];
+    const [descriptor, earlier] = [openSync(path, 'a+'), openSync(before, 'a+')];
+    for (let count = 0; count < 40_000; count++) {
+      writeSync(descriptor, `line ${count} ${'.'.repeat(40)}\n`);
+      boundFile(descriptor, earlier);
+    }
+    closeSync(descriptor);
+    closeSync(earlier);
+    expect(statSync(path).size).toBeLessThanOrEqual(MOST_LOG_BYTES);
+    expect(statSync(before).size).toBeGreaterThan(MOST_LOG_BYTES - 100);
+    const numbers = (readFileSync(before, 'utf8') + readFileSync(path, 'utf8')).match(/(?<=line )\d+/g);
+    const first = Number(numbers?.[0]);
+    expect(first).toBeLessThan(20_000);
+    expect(numbers?.map(Number)).toEqual(Array.from({ length: 40_000 - first }, (_, i) => first + i));
+  });
 });
 
 describe.skipIf(process.getuid?.() !== 0)('the place of the file', () => {

@@ -103,6 +103,8 @@ const GOOD = {
   mountFuse: () => ['source', '/nonexistent/directory', 'fuse', 0, 'fd=1000000'],
   umount: () => ['/nonexistent/directory', 0],
   socketPair: () => [],
+  connectDatagram: () => ['/nonexistent/socket'],
+  sendDatagram: () => [1e6, new Uint8Array(8)],
   receiveDescriptor: () => [1e6],
   setIoFlusher: () => [],
   isLockedElsewhere: () => [opened, 1],

@@ -46,6 +46,11 @@ export const MAX_LINKS = 2 ** 32 - 1;
 /** Inode numbers fit 48 bits. */
 export const MAX_INODES = 2 ** 48;
 export const MAX_LABEL_BYTES = 64;
+/**
+ * Longest list of mount options that a superblock holds: what changes in it is in its first 512
+ * bytes, which no power cut tears.
+ */
+export const MAX_STORED_OPTIONS_BYTES = 216;
 
 /** Kinds of metadata block, in `BlockHeader.kind`. */
 export const BlockKind = {
@@ -449,7 +454,14 @@ export const Superblock = record('superblock', SUPERBLOCK_BYTES, {
   label: new Bytes(200, MAX_LABEL_BYTES),
   /** Random at each mkfs: the key of the name hash, and for nothing else. */
   nameSecret: new Bytes(264, NAME_SECRET_BYTES),
-  reserved2: new Bytes(280, 744),
+  /**
+   * The id that people and programs know the volume by; zeros where it is the one of the block
+   * headers, which stays for the life of a volume.
+   */
+  shownUuid: new Bytes(280, 16),
+  /** Mount options that hold where none says otherwise: UTF-8, padded with NUL. */
+  mountOptions: new Bytes(296, MAX_STORED_OPTIONS_BYTES),
+  reserved2: new Bytes(512, 512),
 });
 
 export const VolumeRoot = record('volume root', 960, {

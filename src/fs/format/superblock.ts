@@ -14,7 +14,7 @@ import type { Clock } from '../base/clock.ts';
 import { fsErrorFromNumber } from '../base/errors.ts';
 import { blockFault, initialiseHeader, sealBlock } from './block-header.ts';
 import type { BlockView } from './block-view.ts';
-import { defaultFeatures, refusedFor, setFeatures, unknownFeatures } from './features.ts';
+import { defaultFeatures, knownFeatureNames, refusedFor, setFeatures, unknownFeatures } from './features.ts';
 import {
   BlockHeader,
   BlockKind,
@@ -46,10 +46,28 @@ export interface VolumeIdentity {
   readonly features?: ReadonlySet<string>;
 }
 
+/** What may change of a superblock without the volume being another; what is undefined stays. */
+export interface SuperblockChanges {
+  /** At most `MAX_LABEL_BYTES`. */
+  readonly label?: Uint8Array;
+  /** The id to show, 16 bytes; zeros for the one of the block headers. */
+  readonly shownUuid?: Uint8Array;
+  /** At most `MAX_STORED_OPTIONS_BYTES` of UTF-8. */
+  readonly mountOptions?: Uint8Array;
+  /** Names of all features that this version knows and the volume has. */
+  readonly features?: ReadonlySet<string>;
+}
+
 /** Bytes of device memory that a superblock is read and written with: at least one sector. */
 const TRANSFER_BYTES = MAX_SECTOR_BYTES;
 
-/** A label up to its padding, as it is. */
+/** The id that a superblock shows, 16 bytes. */
+export function shownUuidOf(bytes: Uint8Array): Uint8Array {
+  const shown = Superblock.shownUuid.of(bytes, 0);
+  return (shown.some((byte) => byte !== 0) ? shown : BlockHeader.uuid.of(bytes, 0)).slice();
+}
+
+/** A label, or other text of a superblock, up to its padding, as it is. */
 export function labelText(field: Uint8Array): string {
   const end = field.indexOf(0);
   return new TextDecoder().decode(field.subarray(0, end < 0 ? field.length : end));
@@ -72,6 +90,16 @@ export class SuperblockImage implements BlockView {
 
   get uuid(): Uint8Array {
     return BlockHeader.uuid.of(this.bytes, 0).slice();
+  }
+
+  /** What people know the volume by, where `uuid` is what its blocks bear. */
+  get shownUuid(): Uint8Array {
+    return shownUuidOf(this.bytes);
+  }
+
+  /** Mount options that hold where none says otherwise, as a list with commas. */
+  get mountOptions(): string {
+    return labelText(Superblock.mountOptions.of(this.bytes, 0));
   }
 
   get journalSalt(): Uint8Array {
@@ -136,9 +164,22 @@ export class SuperblockImage implements BlockView {
     Superblock.spaceBlocks.set(this.view, 0, spaceBlocks);
   }
 
-  /** @param label at most `MAX_LABEL_BYTES` */
-  relabelled(label: Uint8Array): void {
-    this.labelBytes.fill(0).set(label);
+  /** What `tune` would have to be given for all to stay as it is. */
+  tuning(): SuperblockChanges {
+    return {
+      label: this.labelBytes.slice(),
+      shownUuid: Superblock.shownUuid.of(this.bytes, 0).slice(),
+      mountOptions: Superblock.mountOptions.of(this.bytes, 0).slice(),
+      features: new Set(knownFeatureNames(this.view)),
+    };
+  }
+
+  tune({ label, shownUuid, mountOptions, features }: SuperblockChanges): void {
+    const { bytes, view } = this;
+    if (label) this.labelBytes.fill(0).set(label);
+    if (shownUuid) Superblock.shownUuid.of(bytes, 0).set(shownUuid);
+    if (mountOptions) Superblock.mountOptions.of(bytes, 0).fill(0).set(mountOptions);
+    if (features) setFeatures(view, features);
   }
 
   markMounted(clock: Clock): void {

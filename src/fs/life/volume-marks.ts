@@ -10,7 +10,7 @@ import { blockFault } from '../format/block-header.ts';
 import { hasFeature, setFeature } from '../format/features.ts';
 import { Superblock } from '../format/format.ts';
 import type { Layout } from '../format/layout.ts';
-import type { SuperblockImage } from '../format/superblock.ts';
+import type { SuperblockChanges, SuperblockImage } from '../format/superblock.ts';
 import { flushDevice, readBlocks, Staging, writeBlocks } from '../journal/block-transfers.ts';
 
 export class VolumeMarks {
@@ -41,12 +41,21 @@ export class VolumeMarks {
   }
 
   /** Gives the volume a name, on its backups too. */
-  async markLabel(label: Uint8Array, { backups }: Layout): Promise<void> {
-    const before = this.#superblock.labelBytes.slice();
+  async markLabel(label: Uint8Array, layout: Layout): Promise<void> {
+    await this.markTuned({ label }, layout);
+  }
+
+  /**
+   * Changes what people see of the volume and what its features are, on its backups too. Where that
+   * cannot be written, all is as it was.
+   */
+  async markTuned(changes: SuperblockChanges, { backups }: Layout): Promise<void> {
+    const image = this.#superblock;
+    const before = image.tuning();
     try {
-      await this.#change(() => this.#superblock.relabelled(label));
+      await this.#change(() => image.tune(changes));
     } catch (thrown) {
-      await this.#turn(async () => this.#superblock.relabelled(before));
+      await this.#turn(async () => image.tune(before));
       throw thrown;
     }
     await this.#write(backups);

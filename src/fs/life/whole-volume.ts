@@ -10,9 +10,9 @@ import { printable } from '../../common/printable.ts';
 import { fsError } from '../base/errors.ts';
 import type { ShutdownManner, TrimRequest, WholeVolume } from '../base/filesystem.ts';
 import type { Trimming } from '../data/trimming.ts';
-import { MAX_LABEL_BYTES } from '../format/format.ts';
+import { MAX_LABEL_BYTES, MAX_STORED_OPTIONS_BYTES } from '../format/format.ts';
 import type { Layout } from '../format/layout.ts';
-import type { SuperblockImage } from '../format/superblock.ts';
+import type { SuperblockChanges, SuperblockImage } from '../format/superblock.ts';
 import type { Committer } from '../journal/commit.ts';
 import type { Durability } from './durability.ts';
 import { type Health, ShutDownError } from './health.ts';
@@ -33,10 +33,10 @@ export interface WholeVolumeParts {
 }
 
 /** As `mkfs` takes it: UTF-8 that may be shown. @throws EINVAL */
-function expectLabel(label: Uint8Array): void {
-  const text = Buffer.from(label).toString();
-  const isUtf8 = Buffer.from(text).equals(label);
-  if (label.length > MAX_LABEL_BYTES || !isUtf8 || printable(text) !== text) throw fsError('EINVAL');
+function expectText(bytes: Uint8Array, mostBytes: number): void {
+  const text = Buffer.from(bytes).toString();
+  const isUtf8 = Buffer.from(text).equals(bytes);
+  if (bytes.length > mostBytes || !isUtf8 || printable(text) !== text) throw fsError('EINVAL');
 }
 
 export class MountedWhole implements WholeVolume {
@@ -53,17 +53,27 @@ export class MountedWhole implements WholeVolume {
   }
 
   get uuid(): Uint8Array {
-    return this.#parts.superblock.uuid;
+    return this.#parts.superblock.shownUuid;
   }
 
   async setLabel(label: Uint8Array): Promise<void> {
-    expectLabel(label);
+    await this.tune({ label });
+  }
+
+  /**
+   * Changes what the superblock says for people.
+   * @throws EINVAL for what it cannot say; EROFS; the error of the device
+   */
+  async tune(changes: SuperblockChanges): Promise<void> {
+    const { label, mountOptions } = changes;
+    if (label !== undefined) expectText(label, MAX_LABEL_BYTES);
+    if (mountOptions !== undefined) expectText(mountOptions, MAX_STORED_OPTIONS_BYTES);
     const { health, rest, marks, layout } = this.#parts;
     const atRest = health.state === 'resting';
     if (atRest) await rest.wake();
     if (health.state !== 'writable') throw fsError('EROFS');
     try {
-      await marks.markLabel(label, layout);
+      await marks.markTuned(changes, layout);
     } finally {
       if (atRest) await rest.rest();
     }
