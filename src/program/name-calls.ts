@@ -1,15 +1,8 @@
 /** The part of a volume's interface that is about names. */
 import { randomBytes } from 'node:crypto';
+import { integerIn } from '../common/argument-errors.ts';
 import { codeOf } from '../common/thrown.ts';
-import {
-  bytesOfPath,
-  encodingOf,
-  integerIn,
-  modeOf,
-  named,
-  optionsOf,
-  type VolumePath,
-} from './arguments.ts';
+import { bytesOfPath, encodingOf, modeOf, named, optionsOf, type VolumePath } from './arguments.ts';
 import { AttributeCalls, namedPath } from './attribute-calls.ts';
 import { type CopyOptions, copied, copiedFile } from './copies.ts';
 import { listed, VolumeDirectory, walkedEntries } from './listing.ts';
