@@ -17,9 +17,9 @@ import {
 import { type Shown, SUBJECT_NAMES, SUBJECTS, showSuperblocks } from './dump-subjects.ts';
 import { CommandError, UsageError } from './failure.ts';
 import { viewAsMounted } from './mounted-view.ts';
-import { openForReading } from './open-target.ts';
 import { inspectTarget, type Target } from './target.ts';
 import { readVolumeHead } from './volume-head.ts';
+import { openForReading } from './volume-storage.ts';
 
 interface DumpRequest {
   readonly subject: string;
@@ -44,7 +44,7 @@ export function dumpRequest(subject: string, number: string | undefined): DumpRe
 }
 
 async function show(target: Target, request: DumpRequest, terminal: Terminal): Promise<Shown> {
-  const device = openForReading(target);
+  const device = await openForReading(target);
   try {
     return await showFrom(device, target, request, terminal);
   } catch (thrown) {

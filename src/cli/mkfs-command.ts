@@ -1,5 +1,5 @@
 /** `quarry mkfs`: makes a volume on a block device or image file (making.ts). */
-import { statSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import type { Device } from '../aio/device.ts';
 import { printable } from '../common/printable.ts';
 import { defaultFeatures, FEATURES, featuresByList } from '../fs/format/features.ts';
@@ -23,7 +23,9 @@ import { CommandError, targetError, UsageError } from './failure.ts';
 import { sourceDateEpoch, VolumeFilling } from './filling.ts';
 import { makeVolume, randomUuid, requireLabel, type VolumePlan } from './making.ts';
 import { formatSize, parseSize } from './sizes.ts';
+import { inspectTarget } from './target.ts';
 import { parseUuid } from './uuids.ts';
+import { engineFor, type StorageEngine, USUAL_ENGINE } from './volume-storage.ts';
 
 export interface MkfsRequest extends VolumePlan {
   readonly target: string;
@@ -90,6 +92,11 @@ function fillingOf({ from, target }: MkfsRequest): VolumeFilling | undefined {
   );
 }
 
+/** An image that is not there yet will be a file. @throws CommandError, as for any other target */
+function engineAt(path: string): StorageEngine {
+  return existsSync(systemPath(path)) ? engineFor(inspectTarget(path)) : USUAL_ENGINE;
+}
+
 async function run(args: readonly string[], options: OptionValues, terminal: Terminal): Promise<number> {
   const request = mkfsRequest(args, options);
   const path = absolutePath(request.target);
@@ -97,7 +104,7 @@ async function run(args: readonly string[], options: OptionValues, terminal: Ter
   const filling = fillingOf(request);
   const plan = (await filling?.planned(request, request.hasOwnUuid ? request.uuid : undefined)) ?? request;
   const fill = filling && ((device: Device) => filling.fill(device, request.target));
-  const making = { force, keepBlocks, engine: 'native' as const, fill };
+  const making = { force, keepBlocks, engine: engineAt(path), fill };
   const layout = await makeVolume(path, request.target, plan, making);
   for (const line of filling?.passed ?? []) say(terminal, line);
   const [lost] = filling?.lost ?? [];
