@@ -95,6 +95,8 @@ export function muslCompiler({ compiler, machine }, folder) {
     ...['-nostdinc', '-nostdinc++', '-U_FORTIFY_SOURCE'],
     // What glibc's headers define, and libstdc++ asks for.
     ...["'-D__GLIBC_PREREQ(a,b)=0'", '-D_GLIBCXX_GTHREAD_USE_WEAK=0', '-D__locale_t=locale_t'],
+    // Those of libgcc ask glibc what the processor can do.
+    ...(machine.startsWith('aarch64') ? ['-mno-outline-atomics'] : []),
     ...system.flatMap((one) => ['-isystem', one]),
   ];
   const part = (/** @type {string} */ name) => output(compiler, [`-print-file-name=${name}`]).trim();

@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <sys/auxv.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -69,6 +70,8 @@ size_t __strftime_l(char *text, size_t size, const char *format, const struct tm
   (void)locale;
   return strftime(text, size, format, time);
 }
+
+unsigned long __getauxval(unsigned long kind) { return getauxval(kind); }
 
 uint32_t arc4random(void) {
   uint32_t number = 0;
