@@ -39,7 +39,7 @@ export type { BrokenRule } from './verify/performer.ts';
 export { RULES } from './verify/rules.ts';
 export type { BrokenReport, Step, Verdict } from './verify/verify.ts';
 export { WORKLOADS } from './workloads/catalogue.ts';
-export type { Workload } from './workloads/workload.ts';
+export type { Workload, WorkloadPlace } from './workloads/workload.ts';
 
 /** An experiment: every policy ages a volume by every workload, once for each seed. */
 export interface ExperimentOptions {

@@ -37,8 +37,8 @@ export interface DirectoryOptions {
   mode?: number | string | undefined;
 }
 
-type AsText = { encoding?: BufferEncoding | null | undefined } | BufferEncoding | null;
-type AsBuffer = { encoding: 'buffer' } | 'buffer';
+export type AsText = { encoding?: BufferEncoding | null | undefined } | BufferEncoding | null;
+export type AsBuffer = { encoding: 'buffer' } | 'buffer';
 
 const MKDTEMP_CHARACTERS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';
 const MKDTEMP_LENGTH = 6;
@@ -236,4 +236,4 @@ export class NameCalls extends AttributeCalls {
   }
 }
 
-type AsBufferObject = { encoding: 'buffer' };
+export type AsBufferObject = { encoding: 'buffer' };

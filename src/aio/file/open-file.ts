@@ -60,7 +60,14 @@ export type {
 export { type BlockDevice, getBlockDevice } from './block-device.ts';
 export { BufferPool, type BufferPoolOptions } from './buffer-pool.ts';
 export { Buffers } from './buffers.ts';
-export { AbortError, AioError, AlignmentError, CancelledError, TimeoutError } from './io-error.ts';
+export {
+  AbortError,
+  AioError,
+  AlignmentError,
+  CancelledError,
+  type ErrorPlace,
+  TimeoutError,
+} from './io-error.ts';
 
 const ENGINES: readonly EngineName[] = ['uring', 'aio', 'direct', 'buffered', 'mmap'];
 /** In the order in which 'auto' tries them. */
@@ -95,7 +102,7 @@ const threadGroup = new FileGroup(new FileQueues().lease);
 
 export const openFile: OpenFile = (path, options) => openFileIn(threadGroup, path, options);
 
-/** `openFile`, with what the file shares with others. */
+/** `openFile`, with what the file shares with others. @internal */
 export async function openFileIn(
   group: FileGroup,
   path: PathLike,
