@@ -43,6 +43,13 @@ test('there is a page for each entry point, and no other', () => {
   );
 });
 
+test('the site has every document, and no page that is none', () => {
+  const config = readFileSync(join(ROOT, 'site/.vitepress/config.mjs'), 'utf8');
+  const linked = [...config.matchAll(/\['[^']+', '([\w/]+)'\]/g)].map(([, link]) => `${link}.md`);
+  const names = readdirSync(join(ROOT, 'docs'), { recursive: true, encoding: 'utf8' });
+  expect(linked.sort()).toEqual(names.filter((name) => name.endsWith('.md')).sort());
+});
+
 describe.each(Object.entries(ENTRIES))('%s', (name, source) => {
   const page = readFileSync(join(ROOT, `docs/api/${name}.md`), 'utf8');
 
