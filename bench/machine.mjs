@@ -28,6 +28,8 @@ const COMMAND_LIMIT_MS = 900_000;
 export class Undo {
   /** @type {{ what: string, how: () => unknown }[]} */
   #steps = [];
+  /** Somebody ended the run: what fails from now on does so for that reason. */
+  isOver = false;
 
   /**
    * @param {string} what

@@ -6,25 +6,24 @@
  * so that what drifts on the machine drifts for all; the table shows medians. A system that fails
  * in one group loses the rows of that group and goes on with the next.
  */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { cpus, release } from 'node:os';
-import { join, relative } from 'node:path';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { framed, keepReport, machineOf, machineText } from './frame.mjs';
 import {
   compile,
   dropCaches,
-  endCommands,
   isMountPoint,
   keepAwake,
   makeLoopDevice,
-  run,
   Undo,
   unmountByForce,
 } from './machine.mjs';
 import { GROUPS, ROWS } from './rows.mjs';
 import { DEFAULT_SYSTEMS, missingPrograms, parseSystems, SYSTEM_NAMES } from './systems.mjs';
 import { medianTable, ratios, ratioTable } from './table.mjs';
+import { prepareTree } from './tree.mjs';
 
 const HELP = `npm run bench -- [options]     (as root)
   --systems LIST   of ${SYSTEM_NAMES.join(', ')}; with mount options: 'quarry:-o spin=0', of another checkout:
@@ -68,43 +67,6 @@ function readOptions() {
     runs: Number(values.runs ?? (values.quick ? 1 : 3)),
     sizes: values.quick ? QUICK_SIZES : SIZES,
   };
-}
-
-/**
- * Copies part of a real tree to memory, so that its own disk does not count: directories with the
- * files in them, taken evenly from all over `/usr/share`, so that sizes are mixed as they are
- * there.
- * @param {string | undefined} source all of this one instead
- * @param {string} folder
- * @param {number} limit files
- */
-async function prepareTree(source, folder, limit) {
-  const target = join(folder, 'tree');
-  mkdirSync(target);
-  if (source) {
-    await run('cp', ['-a', source, target]);
-  } else {
-    const root = '/usr/share';
-    const counted = await run('find', [root, '-xdev', '-type', 'f', '-printf', '%h\\n']);
-    const all = counted.trim().split('\n');
-    const directories = [...new Set(all)].sort();
-    const step = Math.max(1, Math.floor(all.length / limit));
-    const list = join(folder, 'list');
-    const taken = directories.filter((_, index) => index % step === 0);
-    writeFileSync(list, taken.map((directory) => `${relative(root, directory)}/`).join('\n'));
-    // The files right in each of the directories, without what is below.
-    await run('bash', [
-      '-c',
-      `cd ${root} && while read -r d || [[ $d ]]; do find "./$d" -maxdepth 1 -print0; done < "$1" |
-        tar -c --no-recursion --null -T - | tar -xp -C "$2"`,
-      'bash',
-      list,
-      target,
-    ]);
-  }
-  const count = (await run('find', [target, '-mindepth', '1'])).split('\n').length - 1;
-  const bytes = Number((await run('du', ['-sb', target])).split('\t')[0]);
-  return { tree: target, treeFiles: count, treeBytes: bytes };
 }
 
 /**
@@ -153,9 +115,7 @@ async function main() {
   const device = await makeLoopDevice(undo, '/dev/shm', DEVICE_BYTES);
   const tree = await prepareTree(options.tree, folder, options.quick ? TREE_FILES / 5 : TREE_FILES);
   const idle = options['let-sleep'] ? 'idle CPUs sleep (--let-sleep)' : keepAwake(undo);
-  note(
-    `Linux ${release()}, ${cpus()[0]?.model.trim()} × ${cpus().length}, Node ${process.versions.node}; ${idle}`,
-  );
+  note(`${machineText()}; ${idle}`);
   note(
     `${device} over tmpfs, ${DEVICE_BYTES / 2 ** 30} GiB; ${options.sizes.names} names; cp -a of ${tree.treeFiles} files, ${Math.round(tree.treeBytes / 1e6)} MB; runs: ${options.runs}`,
   );
@@ -183,7 +143,7 @@ async function main() {
             perRow[row] = [...(perRow[row] ?? []), value];
           }
         } catch (error) {
-          if (interrupted) return;
+          if (undo.isOver) return;
           const line = `${system.name}, ${group.rows[0]?.name}…, run ${runNumber}: ${error instanceof Error ? error.message : error}`;
           failures.push(line);
           console.error(`failed: ${line}`);
@@ -195,11 +155,7 @@ async function main() {
   const rows = ROWS.filter(({ name }) => options.wanted.has(name));
   const found = ratios(measured, rows);
   const report = {
-    date: new Date().toISOString(),
-    kernel: release(),
-    cpu: `${cpus()[0]?.model.trim()} × ${cpus().length}`,
-    node: process.versions.node,
-    awake: !options['let-sleep'],
+    ...machineOf(!options['let-sleep']),
     runs: options.runs,
     sizes: options.sizes,
     tree: { files: tree.treeFiles, bytes: tree.treeBytes },
@@ -207,10 +163,7 @@ async function main() {
     ratios: found,
     failures,
   };
-  const results = fileURLToPath(new URL('results/', import.meta.url));
-  mkdirSync(results, { recursive: true });
-  const file = join(results, `${report.date.replaceAll(':', '-')}.json`);
-  writeFileSync(file, `${JSON.stringify(report, null, 2)}\n`);
+  const file = keepReport(report, '');
   if (options.json) return console.log(JSON.stringify(report));
   console.log(`\n${medianTable(measured, rows)}`);
   if (found.length) console.log(`\n${ratioTable(found, rows)}`);
@@ -218,21 +171,4 @@ async function main() {
   if (failures.length) process.exitCode = 1;
 }
 
-let interrupted = false;
-for (const signal of /** @type {const} */ (['SIGINT', 'SIGTERM', 'SIGHUP'])) {
-  process.once(signal, async () => {
-    interrupted = true;
-    console.error(`${signal}: cleaning up`);
-    endCommands();
-    await undo.run();
-    process.exit(130);
-  });
-}
-try {
-  await main();
-} catch (error) {
-  console.error(error instanceof Error ? error.message : error);
-  process.exitCode = 1;
-} finally {
-  if (!interrupted) await undo.run();
-}
+await framed(undo, main);

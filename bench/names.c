@@ -6,6 +6,7 @@
  *   names stat DIR COUNT            lstat of each of them
  *   names missing DIR COUNT         lstat of as many names that are not there, each a new one
  *   names unlink DIR COUNT
+ *   names append DIR COUNT BYTES    as many writes of BYTES to the end of one file
  *
  * Prints the seconds it took. Exits 1 with one line at the first error.
  */
@@ -36,6 +37,15 @@ static void create(const char *name, const char *data, size_t bytes) {
   if (close(descriptor)) fail("close", name);
 }
 
+static void append(int count, const char *data, size_t bytes) {
+  int descriptor = open("appended", O_CREAT | O_APPEND | O_WRONLY | O_CLOEXEC, 0644);
+  if (descriptor < 0) fail("create", "appended");
+  for (int i = 0; i < count; i++) {
+    if (write(descriptor, data, bytes) != (ssize_t)bytes) fail("write", "appended");
+  }
+  if (close(descriptor)) fail("close", "appended");
+}
+
 int main(int argc, char **argv) {
   if (argc < 4) return 2;
   const char *action = argv[1];
@@ -48,6 +58,11 @@ int main(int argc, char **argv) {
   char name[32];
   struct stat found;
   double start = now();
+  if (*action == 'a') {
+    append(count, data, bytes);
+    printf("%.6f\n", now() - start);
+    return 0;
+  }
   for (int i = 0; i < count; i++) {
     snprintf(name, sizeof name, "file-%07d", i);
     if (*action == 'c') {

@@ -131,7 +131,10 @@ void FuseChannel::OnReadable(int status) {
 }
 
 void FuseChannel::TellNoticed() {
-  for (const uint32_t token : patient_.TakeDone()) {
+  const std::vector<uint32_t> done = patient_.TakeDone();
+  awaited_ -= done.size();
+  if (awaited_ == 0) patient_poll_->KeepAlive(false);
+  for (const uint32_t token : done) {
     if (!patient_poll_ || !on_noticed_.Call(token)) return;
   }
 }
@@ -196,6 +199,7 @@ bool FuseChannel::ReceiveInto(int32_t slot, int32_t* length) {
 void FuseChannel::End() {
   Poll(false);
   poll_->KeepAlive(false);
+  if (patient_poll_) patient_poll_->KeepAlive(false);
   if (!on_closed_.Call(end_error_)) environment_.spinner.Leave();
 }
 
@@ -283,13 +287,13 @@ Napi::Value FuseChannel::NotifyThen(const Napi::CallbackInfo& info) {
   const auto token = static_cast<uint32_t>(IntegerArgument(info, 2, "token", 0, UINT32_MAX));
   int error = descriptor_ < 0 || !poll_ ? EBADF : 0;
   if (error == 0) error = patient_.SendThen(descriptor_, notification, length, token);
+  if (error == 0) awaited_++;
   if (error == 0 && !patient_poll_) {
     patient_poll_ = LoopPoll::Open(environment_, patient_.signal(), this, &error);
-    if (patient_poll_) {
-      patient_poll_->KeepAlive(false);
-      patient_poll_->Start();
-    }
+    if (patient_poll_) patient_poll_->Start();
   }
+  // Where every slot is taken, nothing else keeps the loop going for whoever waits.
+  if (patient_poll_) patient_poll_->KeepAlive(true);
   return Napi::Number::New(info.Env(), error);
 }
 

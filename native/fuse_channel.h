@@ -80,6 +80,7 @@ class FuseChannel : public Napi::ObjectWrap<FuseChannel>, EventSource, PollOwner
   Notifier notifier_;
   // For notices that wait for answers of ours: those that `notifier_` sends do not wait for them.
   Notifier patient_;
+  size_t awaited_ = 0;  // notices of `patient_` whose end nobody was told of yet
   Relief relief_;
 };
 

@@ -219,6 +219,10 @@ class FaultDisk {
     throw fsError('EPERM');
   }
 
+  hasExtendedAttributes() {
+    return false;
+  }
+
   /** There are none. @returns {never} */
   getExtendedAttribute() {
     throw fsError('ENODATA');

@@ -3,8 +3,9 @@
  * ENOTCONN.
  *
  * Such a mount is taken away by whoever mounts there again, or asks for its end. Only one that
- * surely is dead is touched: the topmost mount at exactly this place is Quarry's by its type, and
- * the kernel says that its connection is gone when it is asked something. What its daemon had not
+ * surely is dead is touched: the topmost mount at exactly this place is Quarry's by its type, or by
+ * the volume that is its source, and the kernel says that its connection is gone when it is asked
+ * something. What its daemon had not
  * committed is lost already; the volume recovers at its next mount.
  *
  * A dead mount of a block device keeps the device as long as programs stand in it or have files of
@@ -20,7 +21,7 @@ import { native } from '../native.ts';
 import { linkTarget } from '../path-bytes.ts';
 import { identify, NoAnswerError } from './ask-mount.ts';
 import { CommandError } from './failure.ts';
-import { isOurs, isOwn, mountpointPath } from './mountpoint.ts';
+import { isOwn, looksOurs, mountpointPath } from './mountpoint.ts';
 import { processName, processNumbers } from './processes.ts';
 
 /** More dead mounts on top of each other than anybody makes. */
@@ -32,7 +33,7 @@ const POLL_MILLISECONDS = 20;
  * @throws NoAnswerError if it has one that does not answer
  */
 export async function isDead(mount: MountRecord): Promise<boolean> {
-  if (!isOurs(mount.type)) return false;
+  if (!looksOurs(mount)) return false;
   try {
     await identify(mount);
   } catch (thrown) {

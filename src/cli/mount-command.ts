@@ -301,6 +301,8 @@ Mount options:
   grpid, bsdgroups       new files have the group of their directory; nogrpid, sysvgroups: the default
   noacl, nouser_xattr    without ACLs (ls -l then asks less), without attributes of the namespace user.; acl and
                          user_xattr are the default
+  noxattr                no extended attributes at all: a request less for each file that is written for the first
+                         time; a write still takes security.capability away
   usrquota, grpquota, prjquota   limits of users, groups, projects hold, which they do anyway; the volume has to count
                          them ('quarry quota on'). noquota: they do not hold, and usage is counted on
   spin=50us              how long to wait for the next request before sleeping, up to 1ms; 0 = never

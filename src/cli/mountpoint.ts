@@ -10,6 +10,7 @@ import { CommandError } from './failure.ts';
 import { mountOf } from './storage-hold.ts';
 import { abandonedMountOf } from './storage-users.ts';
 import { inspectTarget } from './target.ts';
+import { readVolumeHead } from './volume-head.ts';
 
 function realPath(path: string): string | undefined {
   try {
@@ -78,25 +79,50 @@ export function isOwn(mount: MountRecord): boolean {
   return uid === 0 || uid === process.geteuid?.();
 }
 
-async function answersAsOurs(mount: MountRecord): Promise<boolean> {
-  if (!/^fuse(blk)?(\.|$)/.test(mount.type)) return false;
+function isFuse(type: string): boolean {
+  return /^fuse(blk)?(\.|$)/.test(type);
+}
+
+function holdsVolume(path: string): boolean {
   try {
-    await identify(mount);
+    readVolumeHead(inspectTarget(path));
     return true;
   } catch (thrown) {
-    if (thrown instanceof NoAnswerError) return false;
+    if (thrown instanceof CommandError) return false;
     throw thrown;
   }
 }
 
-/** Whether a mount is Quarry's: by its type, or by its answer where another subtype was chosen. */
+/**
+ * Whether a mount is Quarry's as far as can be told without asking it: by its type, or, where
+ * another subtype was chosen, by the volume that its source is, if that can be believed.
+ */
+export function looksOurs(mount: MountRecord): boolean {
+  return isOurs(mount.type) || (isFuse(mount.type) && isOwn(mount) && holdsVolume(mount.source));
+}
+
+async function answersAsOurs(mount: MountRecord): Promise<boolean> {
+  if (!isFuse(mount.type)) return false;
+  try {
+    await identify(mount);
+    return true;
+  } catch (thrown) {
+    if (!(thrown instanceof NoAnswerError)) throw thrown;
+    // A daemon that was killed, or is stopped, says nothing.
+    return thrown.reason !== 'refused' && thrown.reason !== 'foreign' && looksOurs(mount);
+  }
+}
+
+/**
+ * Whether a mount is Quarry's: by its type, or, where another subtype was chosen, by its answer, or
+ * by its source if it cannot answer.
+ */
 export async function isServedByUs(mount: MountRecord): Promise<boolean> {
   return isOurs(mount.type) || (await answersAsOurs(mount));
 }
 
 /**
- * The topmost mount on a directory, or of a target, that is Quarry's: by its type, or by its answer
- * where another subtype was chosen.
+ * The topmost mount on a directory, or of a target, that is Quarry's, as `isServedByUs` has it.
  * @throws CommandError
  */
 export async function requireMount(name: string): Promise<MountRecord> {

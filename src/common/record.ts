@@ -59,12 +59,14 @@ export class U48 extends Field {
   }
   get(view: DataView, at: number): number {
     const from = at + this.offset;
-    return view.getUint32(from, true) + view.getUint16(from + 4, true) * TWO_32;
+    const high = view.getUint16(from + 4, true);
+    const low = view.getUint32(from, true);
+    return high === 0 ? low : low + high * TWO_32;
   }
   set(view: DataView, at: number, value: number): void {
     const from = at + this.offset;
     view.setUint32(from, value >>> 0, true);
-    view.setUint16(from + 4, Math.floor(value / TWO_32), true);
+    view.setUint16(from + 4, highOf(value), true);
   }
 }
 
@@ -78,12 +80,14 @@ export class U64 extends Field {
   }
   get(view: DataView, at: number): number {
     const from = at + this.offset;
-    return view.getUint32(from, true) + view.getUint32(from + 4, true) * TWO_32;
+    const high = view.getUint32(from + 4, true);
+    const low = view.getUint32(from, true);
+    return high === 0 ? low : low + high * TWO_32;
   }
   set(view: DataView, at: number, value: number): void {
     const from = at + this.offset;
     view.setUint32(from, value >>> 0, true);
-    view.setUint32(from + 4, Math.floor(value / TWO_32), true);
+    view.setUint32(from + 4, highOf(value), true);
   }
 }
 
@@ -109,7 +113,9 @@ export class I64 extends Field {
   }
   get(view: DataView, at: number): number {
     const from = at + this.offset;
-    return nearestExact(view.getUint32(from, true) + view.getInt32(from + 4, true) * TWO_32);
+    const high = view.getInt32(from + 4, true);
+    const low = view.getUint32(from, true);
+    return high === 0 ? low : nearestExact(low + high * TWO_32);
   }
   set(view: DataView, at: number, value: number): void {
     const from = at + this.offset;
@@ -117,6 +123,15 @@ export class I64 extends Field {
     view.setUint32(from, exact >>> 0, true);
     view.setInt32(from + 4, Math.floor(exact / TWO_32), true);
   }
+}
+
+/**
+ * The high half of a number of more than 32 bits. Nearly all are shorter, and V8 keeps the sum, the
+ * product or the quotient of such a number as an object on the heap where it would keep the number
+ * itself in the pointer: so the halves are put together only where there are two.
+ */
+function highOf(value: number): number {
+  return value < TWO_32 ? 0 : Math.floor(value / TWO_32);
 }
 
 function nearestExact(value: number): number {

@@ -56,6 +56,7 @@ import type { Namespace } from './namespace.ts';
 import { BEHIND_EARLY_WRITES, type OperationRunner, transact } from './transaction/operation-runner.ts';
 import type { Transaction } from './transaction/transaction.ts';
 import { isDot, isDotDot, requireDirectory } from './tree/directory.ts';
+import { hasAttributes } from './tree/extended-attributes.ts';
 import { fillAttributes, isInline, requireRegular, sizeOf } from './tree/inode.ts';
 
 const PLAIN_RENAME: RenameRequest = { flags: 0 };
@@ -163,6 +164,10 @@ export class VolumeOperations implements Omit<FileSystem<Transaction>, 'unmount'
 
   changeFlags(tx: Transaction, inode: number, changes: FlagChanges): void {
     changeFileFlags(tx, this.#table.get(tx, inode), changes);
+  }
+
+  hasExtendedAttributes(tx: Transaction, inode: number): boolean {
+    return hasAttributes(this.#table.get(tx, inode));
   }
 
   getExtendedAttribute(tx: Transaction, inode: number, name: Uint8Array): Uint8Array {

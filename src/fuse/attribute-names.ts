@@ -9,14 +9,16 @@ import { existsSync } from 'node:fs';
 import { ACCESS_ACL_NAME, DEFAULT_ACL_NAME } from '../common/attribute-names.ts';
 import { hasBytesAt, sameBytes } from '../common/bytes.ts';
 
-/** What a mount was asked for: user_xattr, acl. */
+/** What a mount was asked for: xattr, user_xattr, acl. */
 export interface AttributeSupport {
+  /** False: there are none at all, and the kernel stops asking. */
+  readonly attributes: boolean;
   /** Attributes of the namespace `user.`. */
   readonly userAttributes: boolean;
   readonly acl: boolean;
 }
 
-export const ALL_ATTRIBUTES: AttributeSupport = { userAttributes: true, acl: true };
+export const ALL_ATTRIBUTES: AttributeSupport = { attributes: true, userAttributes: true, acl: true };
 
 /** There exactly where the kernel knows what a label of SELinux means. */
 const SELINUX_PLACE = '/sys/fs/selinux';
@@ -48,7 +50,11 @@ export function isAccessAcl(name: Uint8Array): boolean {
 }
 
 /** Why there can be no attribute of this name; undefined if there can. */
-export function nameFlaw(name: Uint8Array, support: AttributeSupport): 'EOPNOTSUPP' | 'EINVAL' | undefined {
+export function nameFlaw(
+  name: Uint8Array,
+  support: AttributeSupport,
+): 'ENOSYS' | 'EOPNOTSUPP' | 'EINVAL' | undefined {
+  if (!support.attributes) return 'ENOSYS';
   const namespace = namespaceOf(name, support);
   if (namespace === undefined) return 'EOPNOTSUPP';
   return name.length > namespace.length ? undefined : 'EINVAL';

@@ -16,7 +16,7 @@ import {
 } from './handler-parts.ts';
 import { expectMayGoOn, isFixed } from './protected-files.ts';
 import type { FuseRequest } from './request.ts';
-import { writtenRange } from './written-range.ts';
+import { writtenRanges } from './written-range.ts';
 
 function performReadAttributes(request: FuseRequest, tx: TransactionHandle): void {
   readAttributes(request, tx, request.inode);
@@ -40,18 +40,14 @@ function beginGetattr(request: FuseRequest): void {
   const { conversation, callerPid } = request;
   const { scarceSpace } = conversation;
   const isLooked = scarceSpace.isScarce && conversation.writebackCache && namesOpenFile(request);
-  const range = isLooked ? writtenRange(callerPid) : undefined;
-  if (range === undefined) execute(request);
-  else executeAfter(request, admitted(request, range));
+  const ranges = isLooked ? writtenRanges(callerPid, request.inode) : [];
+  if (Array.isArray(ranges) && ranges.length === 0) execute(request);
+  else if (conversation.mayWait(request)) executeAfter(request, admitted(request, ranges));
 }
 
-async function admitted(
-  request: FuseRequest,
-  found: NonNullable<ReturnType<typeof writtenRange>>,
-): Promise<void> {
-  const range = await found;
+async function admitted(request: FuseRequest, ranges: ReturnType<typeof writtenRanges>): Promise<void> {
   const { conversation, inode } = request;
-  if (range !== undefined) await conversation.scarceSpace.admit(inode, range, request);
+  for (const range of await ranges) await conversation.scarceSpace.admit(inode, range, request);
 }
 
 /** When it is admitted, or refused. */
@@ -72,9 +68,8 @@ function answerAttributes(request: FuseRequest): void {
 }
 
 /** The kernel asks so before it opens or writes to a file whose attributes it may not keep. */
-function answerGetattr(request: FuseRequest): void {
-  if (isFixed(request.attributes)) expectMayGoOn(request.attributes.flags, request.callerPid);
-  answerAttributes(request);
+function settleGetattr({ attributes, callerPid }: FuseRequest): Promise<void> | undefined {
+  return isFixed(attributes) ? expectMayGoOn(attributes.flags, callerPid) : undefined;
 }
 
 function answerStatx(request: FuseRequest): void {
@@ -228,7 +223,8 @@ export const attributeOperations: readonly OperationRow[] = [
       decode: decodeGetattr,
       begin: beginGetattr,
       perform: performReadAttributes,
-      answer: answerGetattr,
+      settle: settleGetattr,
+      answer: answerAttributes,
     }),
   ],
   [

@@ -6,7 +6,7 @@
  * from looking (another user, a process outside of our PID namespace, ptrace_scope); then the
  * answer is undefined.
  */
-import { closeSync, openSync, readFileSync, readSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 
 /** A system call that waits: its number, and its arguments. */
@@ -58,9 +58,34 @@ export function parseCredentials(status: string): Credentials | undefined {
   return { uid, gid, groups: numbersOf('Groups') ?? [] };
 }
 
+/**
+ * The thread for which one works that io_uring made, by its name: `iou-wrk-` or `iou-sqp-` and the
+ * number of that one. Undefined for any other thread.
+ */
+export function submitterOf(status: string): number | undefined {
+  const number = /^Name:\tiou-(?:wrk|sqp)-(\d+)$/m.exec(status)?.[1];
+  return number === undefined ? undefined : Number(number);
+}
+
+function processOf(status: string): string | undefined {
+  return /^Tgid:\s*(\d+)$/m.exec(status)?.[1];
+}
+
+/**
+ * A thread of io_uring works with the rights of whoever submitted, and /proc shows those that the
+ * process had when the thread was made. So the submitter is looked at, who mostly waits for it. One
+ * that cannot be found (the number in the name is that of the first PID namespace), or is a thread
+ * of io_uring itself, leaves nobody known.
+ * @param thread its number in our PID namespace, 0 for none
+ */
 export function credentialsOf(thread: number): Credentials | undefined {
-  const text = textOf(thread, 'status');
-  return text === undefined ? undefined : parseCredentials(text);
+  const status = textOf(thread, 'status');
+  if (status === undefined) return undefined;
+  const submitter = submitterOf(status);
+  if (submitter === undefined) return parseCredentials(status);
+  const other = textOf(submitter, 'status');
+  if (other === undefined || processOf(other) !== processOf(status)) return undefined;
+  return submitterOf(other) === undefined ? parseCredentials(other) : undefined;
 }
 
 /** A descriptor of a thread. */
@@ -68,6 +93,8 @@ export interface OpenDescriptor {
   /** Where the next write(2) begins, unless it appends. */
   readonly positionBytes: number;
   readonly appends: boolean;
+  /** Of its file, as its filesystem numbers them; undefined where the kernel does not say. */
+  readonly inode: number | undefined;
 }
 
 const APPEND = 0o2000;
@@ -76,10 +103,12 @@ const APPEND = 0o2000;
 export function parseOpenFile(text: string): OpenDescriptor | undefined {
   const position = /^pos:\s*(\d+)$/m.exec(text)?.[1];
   const flags = /^flags:\s*([0-7]+)$/m.exec(text)?.[1];
+  const inode = /^ino:\s*(\d+)$/m.exec(text)?.[1];
   if (position === undefined || flags === undefined) return undefined;
   return {
     positionBytes: Number(position),
     appends: (Number.parseInt(flags, 8) & APPEND) !== 0,
+    inode: inode === undefined ? undefined : Number(inode),
   };
 }
 
@@ -88,32 +117,42 @@ export function openFileOf(thread: number, descriptor: number): OpenDescriptor |
   return text === undefined ? undefined : parseOpenFile(text);
 }
 
-/** Bytes of its memory; undefined where there are not as many. */
-export function memoryOf(thread: number, address: bigint, lengthBytes: number): Buffer | undefined {
-  if (thread === 0) return undefined;
-  let file: number;
-  try {
-    file = openSync(`/proc/${thread}/mem`, 'r');
-  } catch {
-    return undefined;
-  }
-  try {
-    const bytes = Buffer.alloc(lengthBytes);
-    return readSync(file, bytes, 0, lengthBytes, address) === lengthBytes ? bytes : undefined;
-  } catch {
-    return undefined;
-  } finally {
-    closeSync(file);
-  }
-}
-
 /** Threads of the pool that may wait for somebody's memory at once: some are left for the rest. */
 const MOST_LOOKS = 2;
+/** A look takes some microseconds; who waits longer for his turn goes without. */
+const TURN_MILLISECONDS = 50;
 let looks = 0;
+const waitingForTurn: (() => void)[] = [];
+
+/** @returns whether one of the threads may be taken; it is given back by `endTurn` */
+async function takeTurn(): Promise<boolean> {
+  if (looks < MOST_LOOKS) {
+    looks++;
+    return true;
+  }
+  return await new Promise((resolve) => {
+    const giveUp = () => {
+      waitingForTurn.splice(waitingForTurn.indexOf(granted), 1);
+      resolve(false);
+    };
+    const timer = setTimeout(giveUp, TURN_MILLISECONDS);
+    const granted = () => {
+      clearTimeout(timer);
+      resolve(true);
+    };
+    waitingForTurn.push(granted);
+  });
+}
+
+function endTurn(): void {
+  const next = waitingForTurn.shift();
+  if (next === undefined) looks--;
+  else next();
+}
 
 /**
- * The same, by a thread of the pool; undefined also while too many wait. What is mapped there may
- * be a file of a mount of ours, or of one that never answers.
+ * Bytes of its memory; undefined where there are not as many, and while too many wait. By a thread
+ * of the pool: what is mapped there may be a file of a mount of ours, or of one that never answers.
  */
 export async function memoryLater(
   thread: number,
@@ -121,8 +160,7 @@ export async function memoryLater(
   lengthBytes: number,
 ): Promise<Buffer | undefined> {
   const position = Number(address);
-  if (thread === 0 || looks >= MOST_LOOKS || !Number.isSafeInteger(position)) return undefined;
-  looks++;
+  if (thread === 0 || !Number.isSafeInteger(position) || !(await takeTurn())) return undefined;
   const file = await open(`/proc/${thread}/mem`, 'r').catch(() => undefined);
   try {
     const read = await file?.read(Buffer.alloc(lengthBytes), 0, lengthBytes, position);
@@ -130,7 +168,7 @@ export async function memoryLater(
   } catch {
     return undefined;
   } finally {
-    looks--;
     await file?.close();
+    endTurn();
   }
 }

@@ -113,6 +113,7 @@ function decodeWrite(request: FuseRequest): void {
   if (!cached && (writeIn.flags.get(wire.view, bodyAt) & OPEN_DSYNC) !== 0) request.synchronous = true;
   transfer.mayEndEarly = cached && !request.synchronous;
   transfer.fromCache = cached;
+  transfer.dropsCapability = !cached || !conversation.attributeSupport.attributes;
   transfer.killPrivileges = (flags & WriteFlag.KILL_SUIDGID) !== 0;
   transfer.pastCache = !cached && (flags & WriteFlag.LOCKOWNER) !== 0;
 }

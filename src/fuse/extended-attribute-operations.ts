@@ -3,10 +3,12 @@
  *
  * GETXATTR and LISTXATTR with no room for an answer ask how long it would be. That an inode has no
  * such attribute is ENODATA, and for `security.capability` and ACLs asked much more often than
- * anything else: before the first write, and for who is not the owner.
+ * anything else: before the first write, and for who is not the owner. A mount with `noxattr` says
+ * ENOSYS to each of the four once, and is asked no more; the capabilities that are there it then
+ * takes away itself, with each write.
  */
 import { PERMISSION_BITS } from '../common/permissions.ts';
-import { fsError } from '../fs/base/errors.ts';
+import { Errno, fsError } from '../fs/base/errors.ts';
 import type { SetMode, TransactionHandle } from '../fs/base/filesystem.ts';
 import {
   GetxattrIn,
@@ -26,7 +28,7 @@ import type { FuseRequest } from './request.ts';
 const SET_GROUP_ID = 0o2000;
 const NO_ATTRIBUTE = fsError('ENODATA');
 
-/** @throws EOPNOTSUPP, EINVAL for a name that no attribute of the mount can have */
+/** @throws ENOSYS, EOPNOTSUPP, EINVAL for a name that no attribute of the mount can have */
 function readName(request: FuseRequest, skippedBytes: number): void {
   const { extended, conversation } = request;
   extended.name = request.text(skippedBytes);
@@ -99,16 +101,25 @@ function decodeGet(request: FuseRequest): void {
   readName(request, GetxattrIn.sizeBytes);
 }
 
-/** @throws ENODATA, or EOPNOTSUPP for a label of SELinux that is not there and means nothing */
+/**
+ * What is asked for most is not there, and no error: that would be made, thrown and caught for each
+ * new file.
+ * @throws EOPNOTSUPP for a label of SELinux that is not there and means nothing
+ */
 function performGet({ inode, extended, conversation }: FuseRequest, tx: TransactionHandle): void {
+  const { filesystem } = conversation;
+  extended.found = undefined;
+  if (!isImpossibleLabel(extended.name) && !filesystem.hasExtendedAttributes(tx, inode)) return;
   try {
-    extended.found = conversation.filesystem.getExtendedAttribute(tx, inode, extended.name);
+    extended.found = filesystem.getExtendedAttribute(tx, inode, extended.name);
   } catch (thrown) {
     throw thrown === NO_ATTRIBUTE && isImpossibleLabel(extended.name) ? fsError('EOPNOTSUPP') : thrown;
   }
 }
 
+/** @throws ENOSYS */
 function decodeList(request: FuseRequest): void {
+  if (!request.conversation.attributeSupport.attributes) throw fsError('ENOSYS');
   request.extended.mostBytes = GetxattrIn.size.get(request.wire.view, request.bodyAt);
 }
 
@@ -131,6 +142,10 @@ function performList(request: FuseRequest, tx: TransactionHandle): void {
 function answerFound(request: FuseRequest): void {
   const { wire, answerAt, memoryOffset, payloadBytes, extended } = request;
   const { found, mostBytes } = extended;
+  if (found === undefined) {
+    request.answerError(Errno.ENODATA);
+    return;
+  }
   if (mostBytes === 0) {
     GetxattrOut.size.set(wire.view, answerAt, found.length);
     GetxattrOut.padding.set(wire.view, answerAt, 0);

@@ -14,6 +14,10 @@ export type OperationRow = readonly [opcode: number, handler: Handler];
 
 function nothing(): void {}
 
+function settled(): undefined {
+  return undefined;
+}
+
 export function execute(request: FuseRequest): void {
   request.conversation.filesystem.execute(request);
 }
@@ -38,6 +42,7 @@ const blank: Handler = {
   decode: nothing,
   begin: succeed,
   perform: nothing,
+  settle: settled,
   answer: answerEmpty,
   send: reply,
   over: nothing,

@@ -108,6 +108,7 @@ export function parseMountOptions(texts: readonly string[], asRoot: boolean): Mo
     allocatorOptions: {},
     commitSeconds: OPTION_LIMITS.commitSeconds.otherwise,
     discard: false,
+    attributes: true,
     acl: true,
     userAttributes: true,
     directoryGroups: false,
@@ -124,6 +125,7 @@ export function parseMountOptions(texts: readonly string[], asRoot: boolean): Mo
   if (asRoot && options.layer === 'native') options.allowOther = true;
   // Nor does the kernel then judge by ACLs.
   if (options.layer !== 'native') options.acl = false;
+  if (!options.attributes) options.acl = options.userAttributes = false;
   if (!options.recovery && !options.readOnly) {
     throw new MountOptionError(
       'norecovery needs ro: a volume whose journal is left out can only be looked at',

@@ -8,12 +8,14 @@
  * for. So we look at the system call in which whoever asks waits (calling-thread.ts), and refuse
  * what ext4 refuses: opens of an immutable file for writing and writes to it, and opens of an
  * append-only file for writing that is not appending. What cannot be looked at passes: io_uring,
- * sendfile(2) into a file that was open before, a daemon that may not look. Those that change names
- * and attributes are requests, which the volume refuses by itself.
+ * sendfile(2) into a file that was open before, a daemon that may not look. Of openat2(2) the flags
+ * stand in the caller's memory, which may wait for whatever is mapped there, this mount as well: so
+ * they are read beside the event loop, by few at once, and more than that pass. Those that change
+ * names and attributes are requests, which the volume refuses by itself.
  */
 import { fsError } from '../fs/base/errors.ts';
 import { type Attributes, FileFlag } from '../fs/base/filesystem.ts';
-import { memoryOf, type SystemCall, systemCallOf } from './calling-thread.ts';
+import { memoryLater, type SystemCall, systemCallOf } from './calling-thread.ts';
 import { isRegularMode } from './encoding.ts';
 
 const FIXED = FileFlag.immutable | FileFlag.appendOnly;
@@ -79,35 +81,52 @@ function argumentOf(
   return rule === undefined ? undefined : given[rule[1]];
 }
 
-/** The flags that a file is being opened with; undefined if it is not, or nobody knows. */
-function openFlagsOf(call: SystemCall, thread: number, numbers: CallNumbers): number | undefined {
+/** The flags that a file is being opened with; undefined if it is not, or the call does not say. */
+function openFlagsOf(call: SystemCall, numbers: CallNumbers): number | undefined {
   if (numbers.creates.includes(call.number)) return CREAT_FLAGS;
-  const pointer = argumentOf(call, numbers.opensBy);
-  if (pointer !== undefined) return memoryOf(thread, pointer, 8)?.readUInt32LE(0);
   const flags = argumentOf(call, numbers.opens);
   return flags === undefined ? undefined : Number(flags & 0xffff_ffffn);
 }
 
-/** Whether a file with these flags refuses what the thread is about to do. */
-export function refuses(flags: number, call: SystemCall, thread: number, architecture: string): boolean {
+/** Where the calling thread's memory says what it opens with; undefined if the call itself does. */
+export function openFlagsAt(call: SystemCall, architecture: string): bigint | undefined {
+  return argumentOf(call, NUMBERS[architecture]?.opensBy ?? []);
+}
+
+/** Whether a file with these flags refuses to be opened with those. */
+export function refusesOpen(flags: number, openFlags: number): boolean {
+  if ((openFlags & PATH) !== 0 || (openFlags & ACCESS_MODE) === READ_ONLY) return false;
+  return (flags & FileFlag.immutable) !== 0 || (openFlags & APPEND) === 0;
+}
+
+/** Whether a file with these flags refuses what the call is about to do, as far as it says. */
+export function refuses(flags: number, call: SystemCall, architecture: string): boolean {
   const numbers = NUMBERS[architecture];
   if (numbers === undefined) return false;
   const isImmutable = (flags & FileFlag.immutable) !== 0;
   if (numbers.writes.includes(call.number)) return isImmutable;
   const wanted = argumentOf(call, numbers.accesses);
   if (wanted !== undefined) return isImmutable && (Number(wanted & 0xffn) & WRITE_OK) !== 0;
-  const openFlags = openFlagsOf(call, thread, numbers);
-  if (openFlags === undefined || (openFlags & PATH) !== 0) return false;
-  if ((openFlags & ACCESS_MODE) === READ_ONLY) return false;
-  return isImmutable || (openFlags & APPEND) === 0;
+  const openFlags = openFlagsOf(call, numbers);
+  return openFlags !== undefined && refusesOpen(flags, openFlags);
 }
 
 /**
  * @param flags of the file, which are fixed ones
  * @param thread who asks for its attributes
+ * @returns what has to be waited for, and may throw the same; undefined for nothing
  * @throws FsError EPERM
  */
-export function expectMayGoOn(flags: number, thread: number): void {
+export function expectMayGoOn(flags: number, thread: number): Promise<void> | undefined {
   const call = systemCallOf(thread);
-  if (call !== undefined && refuses(flags, call, thread, process.arch)) throw fsError('EPERM');
+  if (call === undefined) return undefined;
+  const pointer = openFlagsAt(call, process.arch);
+  if (pointer !== undefined) return expectMayOpen(flags, thread, pointer);
+  if (refuses(flags, call, process.arch)) throw fsError('EPERM');
+  return undefined;
+}
+
+async function expectMayOpen(flags: number, thread: number, pointer: bigint): Promise<void> {
+  const how = await memoryLater(thread, pointer, 8);
+  if (how !== undefined && refusesOpen(flags, how.readUInt32LE(0))) throw fsError('EPERM');
 }

@@ -59,7 +59,6 @@ function decodeFallocate(request: FuseRequest): void {
   fallocate.lengthBytes = exact(FallocateIn.length, wire.view, bodyAt, 'EFBIG');
   fallocate.keepSize = (mode & KEEP_SIZE) !== 0;
   fallocate.updateTimes = !keepsTimes(request);
-  fallocate.killPrivileges = !request.comesFromRoot;
 }
 
 function beginFallocate(request: FuseRequest): void {
@@ -80,6 +79,7 @@ function decodeLseek({ wire, bodyAt, ranges }: FuseRequest): void {
 
 function beginLseek(request: FuseRequest): void {
   const { conversation, inode, ranges } = request;
+  if (!conversation.mayWait(request)) return;
   const found = seekWithCaches(conversation, inode, ranges.offsetBytes, ranges.target);
   endAfter(request, takeResult(request, found));
 }

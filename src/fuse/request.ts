@@ -105,6 +105,11 @@ export interface Conversation {
   reply(request: FuseRequest): number;
   /** Unmounts the filesystem, once. */
   unmount(): Promise<void>;
+  /**
+   * Whether a request may wait for what the kernel does before it is answered. If not, it is over
+   * for now, and comes again by itself.
+   */
+  mayWait(request: FuseRequest): boolean;
   /** The end of a request: replies and releases its slot. */
   ended(request: FuseRequest, thrown: unknown): void;
 }
@@ -126,6 +131,11 @@ export interface Handler {
   begin(request: FuseRequest): void;
   /** The work of a metadata operation. */
   perform(request: FuseRequest, tx: TransactionHandle): void;
+  /**
+   * What has to be waited for when the work is done, and may refuse the request still; undefined
+   * for nothing. Throws FsError where that is known at once.
+   */
+  settle(request: FuseRequest): Promise<void> | undefined;
   /** Builds the successful answer. */
   answer(request: FuseRequest): void;
   /** Sends the answer, or the refusal. Returns 0, or the errno of the kernel. */
@@ -165,6 +175,8 @@ export class FuseRequest implements Operation {
   pending = false;
   /** Answered only when what it changed is on disk. */
   synchronous = false;
+  /** It waits, or may, for what the kernel does: see waiting-room.ts. */
+  waits = false;
 
   // From the header.
   opcode = 0;
@@ -237,6 +249,16 @@ export class FuseRequest implements Operation {
     this.#textEnd = this.bodyAt;
     this.entryInode = 0;
     return true;
+  }
+
+  /** All of the request, as it came. To be taken before anything is built over it. */
+  copy(): Uint8Array {
+    return this.wire.bytes.slice(this.#requestAt, this.bodyEnd);
+  }
+
+  /** A request that was kept stands in this slot, as if it had been received. */
+  place(bytes: Uint8Array): void {
+    this.wire.bytes.set(bytes, this.#requestAt);
   }
 
   /**

@@ -13,10 +13,11 @@
  *             written, once, and then there is room for this one, or not
  *
  * Above that nothing is asked. What is dirty when the limit is reached fits below it, since
- * dirty-limits.ts allows half of what is free. What is written through mappings, by io_uring or
- * buffered libaio, by someone whose calls we may not look at, on a volume without unwritten
- * extents, or to a file whose attributes the kernel has from the time of plenty and which nobody
- * has written to since, goes as before: the error comes with fsync and close (write-failures.ts).
+ * dirty-limits.ts allows half of what is free. What is written through mappings, by io_uring, by
+ * more requests of one io_submit(2) than are looked at, by someone whose calls we may not look at,
+ * on a volume without unwritten extents, or to a file whose attributes the kernel has from the time
+ * of plenty and which nobody has written to since, goes as before: the error comes with fsync and
+ * close (write-failures.ts).
  */
 
 import { emptyAttributes } from '../fs/base/empty-attributes.ts';

@@ -36,6 +36,7 @@ import { type SynchronousRequests, waitsForDisk } from './synchronous.ts';
 import { ToldDirectories } from './told-directories.ts';
 import { UnlinkedFiles } from './unlinked-files.ts';
 import { UnwrittenFiles } from './unwritten-files.ts';
+import { type KeptRequest, WaitingRoom } from './waiting-room.ts';
 import { WriteFailures } from './write-failures.ts';
 
 export interface SessionOptions {
@@ -76,6 +77,9 @@ export interface SessionStatistics {
  */
 const NOBODY_WAITS: ReadonlySet<number> = new Set([Errno.ENOENT, Errno.ENODEV]);
 
+/** Of the slots, so many may wait for what the kernel does: its requests need the others. */
+const WAITING_SHARE = 1 / 4;
+
 /** How often somebody who begins to watch looks whether what came before is done. */
 const WATCH_MILLISECONDS = 2;
 
@@ -114,6 +118,7 @@ export class Session implements Conversation {
   /** The table of operations, or that of somebody who watches. */
   #rowOf: (opcode: number) => Handler = handlerOf;
   readonly #requests: FuseRequest[] = [];
+  readonly #waitingRoom: WaitingRoom;
   readonly #counts: OperationCount[] = [];
   /** The last of them, which opcodes beyond the table share. */
   readonly #countOfOthers: OperationCount = { requests: 0, errors: 0 };
@@ -150,6 +155,7 @@ export class Session implements Conversation {
     this.unwrittenFiles = new UnwrittenFiles(this.notices);
     this.scarceSpace = new ScarceSpace(filesystem, this.notices);
     filesystem.watchSpace?.((inode) => this.blockCounts.changed(inode));
+    this.#waitingRoom = new WaitingRoom(Math.max(1, Math.floor(channel.slotCount * WAITING_SHARE)));
     this.#log = options.log;
     this.answers = options.answers;
     this.initialized = new Promise((resolve, reject) => {
@@ -201,6 +207,10 @@ export class Session implements Conversation {
     for (let pair = 0; pair < count; pair++) {
       this.#dispatch(ready[2 * pair] as number, ready[2 * pair + 1] as number);
     }
+    this.#submit();
+  }
+
+  #submit(): void {
     try {
       this.filesystem.submit();
     } catch (thrown) {
@@ -221,10 +231,14 @@ export class Session implements Conversation {
       this.#pending--;
       return;
     }
+    this.#countOf(request.opcode).requests++;
+    this.#begin(request);
+  }
+
+  #begin(request: FuseRequest): void {
     const handler = this.#rowOf(request.opcode);
     request.handler = handler;
     request.synchronous = waitsForDisk(this.synchronous, handler.changes);
-    this.#countOf(request.opcode).requests++;
     try {
       if (request.bodyEnd - request.bodyAt < handler.bodyBytes) throw fsError('EINVAL');
       if (request.inode > Number.MAX_SAFE_INTEGER) throw fsError('ESTALE');
@@ -235,15 +249,45 @@ export class Session implements Conversation {
     }
   }
 
+  mayWait(request: FuseRequest): boolean {
+    if (this.#waitingRoom.enter(request)) return true;
+    request.pending = false;
+    this.#channel.release(request.slot);
+    return false;
+  }
+
+  /** One that had to stand aside, in the slot of one that is over. */
+  #beginAgain(request: FuseRequest, { bytes, arrivedMs }: KeptRequest): void {
+    request.place(bytes);
+    request.receive(bytes.length);
+    request.waits = true;
+    this.#meter?.arrived(request.slot, arrivedMs);
+    this.#begin(request);
+    this.#submit();
+  }
+
   ended(request: FuseRequest, thrown: unknown): void {
     if (!request.pending) {
       this.#logThrown(`${request.handler.name} ended twice`, thrown);
       return;
     }
-    if (thrown === undefined && request.synchronous) {
-      this.#endWhenDurable(request);
-      return;
+    let refusal = thrown;
+    let last: Promise<void> | undefined;
+    try {
+      if (thrown === undefined) last = this.#lastWait(request);
+    } catch (failure) {
+      refusal = failure ?? fsError('EIO');
     }
+    if (last === undefined) this.#end(request, refusal);
+    else this.#endAfter(request, last);
+  }
+
+  /** For the disk, or for what the row of the operation has to find out yet. */
+  #lastWait(request: FuseRequest): Promise<void> | undefined {
+    return request.synchronous ? this.filesystem.sync(request.inode) : request.handler.settle(request);
+  }
+
+  #end(request: FuseRequest, thrown: unknown): void {
     try {
       this.#reply(request, thrown);
     } catch (failure) {
@@ -252,15 +296,16 @@ export class Session implements Conversation {
     this.#meter?.ended(request, thrown !== undefined, performance.now());
     request.pending = false;
     this.#pending--;
-    this.#channel.release(request.slot);
+    const next = this.#waitingRoom.leave(request);
+    if (next === undefined) this.#channel.release(request.slot);
+    else queueMicrotask(() => this.#beginAgain(request, next));
     if (this.#pending === 0) this.blockCounts.idle();
   }
 
-  #endWhenDurable(request: FuseRequest): void {
-    request.synchronous = false;
-    this.filesystem.sync(request.inode).then(
-      () => this.ended(request, undefined),
-      (failure: unknown) => this.ended(request, failure ?? fsError('EIO')),
+  #endAfter(request: FuseRequest, last: Promise<void>): void {
+    last.then(
+      () => this.#end(request, undefined),
+      (failure: unknown) => this.#end(request, failure ?? fsError('EIO')),
     );
   }
 

@@ -9,7 +9,7 @@ import { record, U64 } from '../common/record.ts';
 import { fsError } from '../fs/base/errors.ts';
 import type { ShutdownManner, WholeVolume } from '../fs/base/filesystem.ts';
 import { exact, IoctlIn } from './abi.ts';
-import { memoryOf } from './calling-thread.ts';
+import { memoryLater } from './calling-thread.ts';
 import type { IoctlCommand } from './ioctl-command.ts';
 import type { FuseRequest } from './request.ts';
 
@@ -71,7 +71,7 @@ async function shutDown(request: FuseRequest): Promise<Uint8Array> {
   expectOwner(request);
   const { wire, bodyAt, callerPid } = request;
   const address = exact(IoctlIn.arg, wire.view, bodyAt, 'EFAULT');
-  const mode = memoryOf(callerPid, BigInt(address), 4)?.readUInt32LE(0);
+  const mode = (await memoryLater(callerPid, BigInt(address), 4))?.readUInt32LE(0);
   if (mode === undefined) throw fsError('EFAULT');
   const manner = MANNERS[mode];
   if (manner === undefined) throw fsError('EINVAL');

@@ -19,6 +19,8 @@ export interface VolumeMountOptions {
   commitSeconds: number;
   /** Is the device told of blocks that are freed? */
   discard: boolean;
+  /** Are there extended attributes? If not, neither the two that follow. */
+  attributes: boolean;
   /** Are ACLs heeded? */
   acl: boolean;
   /** Are there attributes of the namespace `user.`? */
@@ -85,6 +87,12 @@ export const volumeRules: OptionRules<VolumeMountOptions> = {
   }),
   nodiscard: turns((options) => {
     options.discard = false;
+  }),
+  xattr: turns((options) => {
+    options.attributes = true;
+  }),
+  noxattr: turns((options) => {
+    options.attributes = false;
   }),
   // As ext4 has them, and both by default.
   acl: turns((options) => {

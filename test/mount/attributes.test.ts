@@ -151,6 +151,21 @@ for number in range(${FILES}):
     );
   });
 
+  test('with noxattr there are none, nothing is asked for them, and a write still ends a capability', async () => {
+    await volume.shell('for name in w x y z; do cp /bin/true $name; setcap cap_net_raw=ep $name; done');
+    await volume.shell('setfacl -m u:1234:r w; mkdir n');
+    await volume.remount('-o', 'noxattr');
+    const making = 'for i in $(seq 300); do echo $i > n/$i; done; cp -a /bin/true n; ls -l n';
+    expect((await cost(making)).getxattr).toBeLessThanOrEqual(1);
+    const refused = await volume.shellResult('setfattr -n user.a w; getcap w; getfattr -d -m - w');
+    expect(refused.stderr).toMatch(/Operation not supported/);
+    expect(refused.stdout).toBe('');
+    await volume.shell('echo >> w; fallocate -p -o 0 -l 4096 x; truncate -s 100 y; sync -f .');
+    await volume.remount();
+    expect(await volume.shell('getcap w x y z')).toBe('z cap_net_raw=ep\n');
+    expect(await volume.shell('getfacl -c w | grep 1234')).toBe('user:1234:r--\n');
+  });
+
   test('the space that they take is told at once', async () => {
     const said = await volume.python(`
 import os

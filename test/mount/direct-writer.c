@@ -3,6 +3,7 @@
  * calls only.
  *
  *   direct-writer ENGINE once FILE             writes the first 4 KiB of FILE again, as they are
+ *   direct-writer ENGINE twice FILE            does that through the page cache as root, and again as user and group 1234
  *   direct-writer ENGINE cycle FILE SECONDS    fills FILE with one byte, then with the next, while threads read it through the page
  *                                              cache; after each round a cached read must find that round's byte everywhere
  *
@@ -12,6 +13,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <linux/aio_abi.h>
 #include <linux/io_uring.h>
 #include <pthread.h>
@@ -138,6 +140,17 @@ static void once(Writer writer, const char *path) {
   writer(file, block, 4096, 0, 1);
 }
 
+/* Threads that io_uring made for the one write are there for the other. */
+static void twice(Writer writer, const char *path) {
+  char *block = aligned(4096);
+  int file = open(path, O_RDWR);
+  if (file < 0) die("open");
+  if (pread(file, block, 4096, 0) != 4096) die("pread");
+  writer(file, block, 4096, 0, 1);
+  if (setgroups(0, NULL) || setegid(1234) || seteuid(1234)) die("seteuid");
+  writer(file, block, 4096, 0, 1);
+}
+
 static volatile int stop;
 
 static void *read_on_and_on(void *path) {
@@ -188,6 +201,7 @@ int main(int count, char **arguments) {
                   : strcmp(arguments[1], "uring") == 0 ? write_uring
                                                        : write_sync;
   if (strcmp(arguments[2], "once") == 0) once(writer, arguments[3]);
+  else if (strcmp(arguments[2], "twice") == 0) twice(writer, arguments[3]);
   else cycle(writer, arguments[3], count > 4 ? atof(arguments[4]) : 3);
   return 0;
 }

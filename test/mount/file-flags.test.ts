@@ -53,6 +53,41 @@ describeQuarry('flags of files', () => {
     await volume.shell('chattr -a log; rm log');
   });
 
+  test('openat2 is refused as well, wherever its arguments stand', async () => {
+    await volume.shell('echo text > fixed; chattr +i fixed; echo text > log2; chattr +a log2');
+    await volume.shell('head -c 65536 /dev/zero > mapped; sync mapped');
+    // They stand in a file of this mount, of which another thread drops the pages all the time.
+    const said = await volume.python(`
+import ctypes, errno, mmap, os, struct, threading, time
+libc = ctypes.CDLL(None, use_errno=True)
+file = os.open('mapped', os.O_RDWR)
+memory = mmap.mmap(file, 65536)
+start = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+def openat2(name, flags, seconds=0):
+    os.pwrite(file, struct.pack('QQQ', flags, 0, 0), 8192)
+    os.fsync(file)
+    answers, end = set(), time.monotonic() + seconds
+    while True:
+        got = libc.syscall(437, -100, name, ctypes.c_void_p(start + 8192), 24)
+        answers.add('opened' if got >= 0 else errno.errorcode[ctypes.get_errno()])
+        if got >= 0: os.close(got)
+        if time.monotonic() >= end: break
+    print(' '.join(sorted(answers)), flush=True)
+def drop():
+    while True:
+        libc.madvise(ctypes.c_void_p(start), 65536, mmap.MADV_DONTNEED)
+        libc.posix_fadvise(file, ctypes.c_long(0), ctypes.c_long(65536), os.POSIX_FADV_DONTNEED)
+openat2(b'fixed', os.O_RDONLY)
+openat2(b'log2', os.O_WRONLY)
+openat2(b'log2', os.O_WRONLY | os.O_APPEND)
+threading.Thread(target=drop, daemon=True).start()
+openat2(b'fixed', os.O_RDWR, 1)
+os._exit(0)
+`);
+    expect(said.trim().split('\n')).toEqual(['opened', 'EPERM', 'opened', 'EPERM']);
+    await volume.shell('chattr -i fixed; chattr -a log2; rm fixed log2 mapped');
+  });
+
   test('names in a synchronous directory are there when the daemon is killed', async () => {
     await volume.shell('mkdir sync; chattr +D sync; sync -f .');
     await volume.remount('-o', 'commit=600');

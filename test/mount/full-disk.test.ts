@@ -82,6 +82,84 @@ print(json.dumps(facts))
       await expectSpaceBack();
     });
 
+    test('more writers than the mount takes requests at once all come to an end', async () => {
+      const FILL = `
+import errno, hashlib, json, os, threading
+COUNT = 150
+facts, gate = {}, threading.Barrier(COUNT)
+def fill(name):
+    digest, size, data = hashlib.md5(), 0, os.urandom(20000)
+    file = os.open(name, os.O_WRONLY | os.O_CREAT)
+    gate.wait()
+    try:
+        while True:
+            written = os.write(file, data)
+            digest.update(data[:written])
+            size += written
+    except OSError as error:
+        assert error.errno == errno.ENOSPC, error
+    try:
+        os.fsync(file)
+        facts[name] = [size, digest.hexdigest()]
+    except OSError as error:
+        # So many have more in the page cache than the kernel was allowed: some may hear of it here.
+        assert error.errno == errno.ENOSPC, error
+    os.close(file)
+writers = [threading.Thread(target=fill, args=('many%d' % number,), daemon=True) for number in range(COUNT)]
+for writer in writers: writer.start()
+for writer in writers: writer.join(60)
+assert not any(writer.is_alive() for writer in writers), 'some are still waiting'
+print(json.dumps(facts))
+`;
+      const facts = Object.entries<[number, string]>(JSON.parse(await volume.python(FILL)));
+      expect(facts.length).toBeGreaterThan(50);
+      await volume.remount();
+      const sums = await volume.shell('md5sum many*');
+      for (const [name, [size, digest]] of facts) {
+        expect(sums).toContain(`${digest}  ${name}\n`);
+        expect(size).toBeGreaterThan(0);
+      }
+      await volume.shell('rm many*');
+      await expectSpaceBack();
+    });
+
+    test('buffered writes of libaio that were taken are there', async () => {
+      const FILL = `
+import ctypes, errno, os, platform, struct
+SETUP, SUBMIT, EVENTS = (206, 209, 208) if platform.machine() == 'x86_64' else (0, 2, 4)
+libc = ctypes.CDLL(None, use_errno=True)
+context = ctypes.c_ulong()
+assert libc.syscall(SETUP, 4, ctypes.byref(context)) == 0
+file = os.open('aio', os.O_RDWR | os.O_CREAT)
+# Two at once, each beside a hole, in an order that is nobody's.
+LENGTH = 20000
+written, refused, turn = [], 0, 0
+while refused < 20:
+    pieces = [(turn * 2 + at) * 7919 % 20011 * 32768 for at in (0, 1)]
+    data = [ctypes.create_string_buffer(struct.pack('Q', place) * (LENGTH // 8), LENGTH) for place in pieces]
+    requests = [ctypes.create_string_buffer(struct.pack('QIIHhIQQqQII', at, 0, 0, 1, 0, file,
+                ctypes.addressof(data[at]), LENGTH, pieces[at], 0, 0, 0)) for at in (0, 1)]
+    pointers = (ctypes.c_void_p * 2)(*map(ctypes.addressof, requests))
+    assert libc.syscall(SUBMIT, context, 2, pointers) == 2, ctypes.get_errno()
+    events = ctypes.create_string_buffer(64)
+    assert libc.syscall(EVENTS, context, 2, 2, events, None) == 2
+    for at, event in enumerate(sorted(struct.iter_unpack('QQqq', events.raw))):
+        if event[2] == LENGTH: written.append(pieces[at])
+        else:
+            assert event[2] == -errno.ENOSPC or 0 < event[2] < LENGTH, event
+            refused += 1
+    turn += 1
+os.fsync(file)
+os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
+for place in written:
+    assert os.pread(file, LENGTH, place) == struct.pack('Q', place) * (LENGTH // 8), place
+assert len(written) * LENGTH > ${sizeBytes / 2}, len(written)
+`;
+      await volume.python(FILL);
+      await volume.shell('rm aio');
+      await expectSpaceBack();
+    });
+
     test('small files until nothing goes: inodes are not the limit', async ({ annotate }) => {
       const FILL = `
 import errno, os

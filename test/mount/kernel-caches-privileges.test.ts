@@ -81,6 +81,17 @@ describeMount('set-user-id files and the writes of strangers', () => {
     expect(said.split('\n')).toEqual(['2767', '6777', '0', '']);
   });
 
+  test.each(['aio', 'uring', 'sync'])(
+    'who gave up his own rights is a stranger as well: %s',
+    async (engine) => {
+      const said = await volume.shell(
+        `${prepared('6767')}; "$DIRECT_WRITER" ${engine} twice file; stat --cached=always -c %a file; stat -c %a file`,
+        { env: environment },
+      );
+      expect(said.trim().split('\n')).toEqual(['767', '767']);
+    },
+  );
+
   test('what was dropped stays dropped', async () => {
     await volume.shell(`${prepared('6777')}; ${STRANGER} bash -c '${WRITES.libaio}'`, { env: environment });
     await volume.remount();

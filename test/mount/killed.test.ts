@@ -104,6 +104,23 @@ describeQuarry.each(['image', 'loop'] as const)('a killed daemon of a volume on 
     await volume.unmountAndCheck();
   });
 
+  test('one that shows another subtype is known by its volume', async () => {
+    const subtype = ['-o', 'subtype=elsewhere'];
+    await kill(await mountBehind(volume, ...subtype));
+    const unmounted = await quarry('umount', volume.directory);
+    expect(unmounted).toMatchObject({ status: 0, stderr: expect.stringContaining('had died') });
+    await kill(await mountBehind(volume, ...subtype));
+    const again = await quarry('mount', ...subtype, volume.target, volume.directory);
+    expect(again).toMatchObject({ status: 0, stderr: expect.stringContaining('is taken away') });
+
+    // To wait for an answer that does not come takes its time.
+    if (kind === 'loop') return;
+    process.kill(await daemonOf(volume.directory), 'SIGSTOP');
+    const forced = await quarry('umount', '--force', volume.directory);
+    expect(forced).toMatchObject({ status: 0, stderr: expect.stringContaining('is killed') });
+    expect(isMountPoint(volume.directory)).toBe(false);
+  });
+
   test('who stands in the dead mount keeps a block device, by name; an image is free', async ({
     annotate,
   }) => {

@@ -21,6 +21,8 @@ export type Capability =
   | 'path walk'
   /** A name with a '/' reaches the filesystem. */
   | 'slash in names'
+  /** What users and groups have is counted, and can be limited. */
+  | 'quotas'
   /** A name with a NUL does. */
   | 'NUL in names'
   /** An empty text and a size below zero can be said at all. */
@@ -181,6 +183,7 @@ export interface Calls {
   setFlags(path: string, flags: number): Promise<void>;
   open(path: string, access: Access, flags?: readonly OpenFlag[], mode?: number): Promise<OpenFile>;
   statfs(): Promise<Space>;
+  readonly quotas: Quotas;
   /** lgetxattr(2). */
   attribute(path: string, name: string): Promise<Buffer>;
   /** llistxattr(2), sorted. */
@@ -198,6 +201,36 @@ export interface Calls {
   /** What the clock of the filesystem says. */
   now(): Promise<bigint>;
 }
+
+/** Who has what is counted. */
+export interface Owner {
+  readonly kind: 'user' | 'group';
+  readonly id: number;
+}
+
+export interface Usage {
+  readonly bytes: number;
+  readonly inodes: number;
+}
+
+/** What is not said stays; 0 is no limit. Bytes in whole blocks of the filesystem. */
+export interface Limits {
+  readonly softBytes?: number;
+  readonly hardBytes?: number;
+  readonly softInodes?: number;
+  readonly hardInodes?: number;
+}
+
+/** For those who have 'quotas'. */
+export interface Quotas {
+  usage(owner: Owner): Promise<Usage>;
+  limit(owner: Owner, limits: Limits): Promise<void>;
+}
+
+export const NO_QUOTAS: Quotas = {
+  usage: () => Promise.reject(new Error('nothing is counted here')),
+  limit: () => Promise.reject(new Error('nothing is counted here')),
+};
 
 /** An errno, by name. */
 export class PosixError extends Error {

@@ -43,6 +43,8 @@ const VALID = {
   kill: 1 << 11,
 };
 const WRITE_KILL = 1 << 2;
+/** Not root. */
+const SOMEBODY: User = { ...ROOT, uid: 65_534 };
 const FS_IOC_GETFLAGS = 0x80086601;
 const FS_IOC_SETFLAGS = 0x40086602;
 const O_RDWR = 2;
@@ -252,7 +254,8 @@ export class FuseNodes implements Nodes {
     for (let done = 0; done < data.length; done += LONGEST_TRANSFER) {
       const part = data.subarray(done, done + LONGEST_TRANSFER);
       const head = [u64(0, offset + done), u32(part.length, kill ? WRITE_KILL : 0), u64(0), u32(1, 0)];
-      const body = await this.#ask(Opcode.WRITE, inode, Buffer.concat([...head, part]));
+      const user = kill ? SOMEBODY : ROOT;
+      const body = await this.#ask(Opcode.WRITE, inode, Buffer.concat([...head, part]), user);
       if (body.readUInt32LE(0) !== part.length) throw new Error('a write is all or nothing');
     }
   }

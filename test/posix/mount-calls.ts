@@ -15,9 +15,11 @@ import {
   type Capability,
   type Device,
   type Entry,
+  NO_QUOTAS,
   type OpenFile,
   type OpenFlag,
   PosixError,
+  type Quotas,
   type RangeChange,
   type Space,
   type Status,
@@ -162,6 +164,7 @@ export class MountCalls implements Calls {
   constructor(
     readonly system: SystemCalls,
     readonly user: User,
+    readonly quotas: Quotas = NO_QUOTAS,
     readonly base: number | null = null,
   ) {}
 
@@ -170,11 +173,11 @@ export class MountCalls implements Calls {
   }
 
   as(user: Partial<User>): Calls {
-    return new MountCalls(this.system, { ...this.user, ...user }, this.base);
+    return new MountCalls(this.system, { ...this.user, ...user }, this.quotas, this.base);
   }
 
   at(directory: OpenFile): MountCalls {
-    return new MountCalls(this.system, this.user, descriptorOf(directory));
+    return new MountCalls(this.system, this.user, this.quotas, descriptorOf(directory));
   }
 
   async mkdir(path: string, mode = 0o755): Promise<void> {

@@ -12,6 +12,7 @@ import type {
   Entry,
   OpenFile,
   OpenFlag,
+  Quotas,
   RangeChange,
   Space,
   Status,
@@ -168,21 +169,35 @@ class HeldNode implements OpenFile {
   }
 }
 
+/** What the calls have beside the inodes. */
+export interface Surroundings {
+  readonly clock: SetClock;
+  readonly quotas: Quotas;
+}
+
 export class NodeCalls implements Calls {
   constructor(
     readonly nodes: Nodes,
-    readonly clock: SetClock,
+    readonly surroundings: Surroundings,
     readonly base: number,
     readonly user: User,
   ) {}
 
+  get quotas(): Quotas {
+    return this.surroundings.quotas;
+  }
+
+  get clock(): SetClock {
+    return this.surroundings.clock;
+  }
+
   as(user: Partial<User>): Calls {
-    return new NodeCalls(this.nodes, this.clock, this.base, { ...this.user, ...user });
+    return new NodeCalls(this.nodes, this.surroundings, this.base, { ...this.user, ...user });
   }
 
   at(directory: OpenFile): NodeCalls {
     if (!(directory instanceof HeldNode)) throw new Error('a directory of another harness');
-    return new NodeCalls(this.nodes, this.clock, directory.inode, this.user);
+    return new NodeCalls(this.nodes, this.surroundings, directory.inode, this.user);
   }
 
   /** Works on the inode at the end of these names, and lets go of all of them. */

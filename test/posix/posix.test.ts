@@ -15,8 +15,9 @@ const VOLUME_CAPABILITIES: readonly Capability[] = [
   'slash in names',
   'NUL in names',
   'texts and sizes of nothing',
+  'quotas',
 ];
-const FUSE_CAPABILITIES: readonly Capability[] = ['slash in names'];
+const FUSE_CAPABILITIES: readonly Capability[] = ['slash in names', 'quotas'];
 
 describe('POSIX on a volume', () => {
   runOn(

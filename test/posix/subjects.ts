@@ -11,6 +11,7 @@ import { listing } from './cases/listing.ts';
 import { names } from './cases/names.ts';
 import { orphans } from './cases/orphans.ts';
 import { permissions } from './cases/permissions.ts';
+import { quotas } from './cases/quotas.ts';
 import { copyRange, fallocate, fullAllocated, seek } from './cases/ranges.ts';
 import { rename } from './cases/rename.ts';
 import { setId } from './cases/set-id.ts';
@@ -49,4 +50,5 @@ export const SUBJECTS: readonly Subject[] = [
   unnamed,
   whiteout,
   flags,
+  quotas,
 ];

@@ -5,6 +5,7 @@ import { fsError } from '../../src/fs/base/errors.ts';
 import {
   type AttributeChanges,
   type Attributes,
+  type Claimant,
   FileFlag,
   type SetMode,
 } from '../../src/fs/base/filesystem.ts';
@@ -15,6 +16,7 @@ import {
   type Device,
   type Entry,
   Flag,
+  ROOT,
   type Space,
   type Status,
   type TimeToSet,
@@ -72,6 +74,11 @@ function attributeChanges({ mode, uid, gid, access, modify, kill }: NodeChanges)
   return { mode, uid, gid, ...times, killPrivileges: kill };
 }
 
+/** Limits hold for whoever is not root, as they do for requests of the kernel. */
+function askerOf({ uid }: User): Claimant {
+  return { isLimited: uid !== 0 };
+}
+
 export class VolumeNodes implements Nodes {
   readonly #test: TestVolume;
   readonly #volume: Volume;
@@ -82,8 +89,8 @@ export class VolumeNodes implements Nodes {
   }
 
   /** Runs what answers with an inode, and takes a reference to it. */
-  async #acquired(body: (tx: Transaction) => number): Promise<number> {
-    const inode = await this.#volume.run(body);
+  async #acquired(body: (tx: Transaction) => number, user = ROOT): Promise<number> {
+    const inode = await this.#volume.run(body, askerOf(user));
     if (inode !== 0) this.#volume.acquire(inode);
     return inode;
   }
@@ -111,17 +118,17 @@ export class VolumeNodes implements Nodes {
 
   make(parent: number, name: Buffer, mode: number, device: Device, user: User): Promise<number> {
     const request = { mode, deviceNumber: encodedDevice(device), caller: user };
-    return this.#acquired((tx) => this.#volume.create(tx, parent, name, request));
+    return this.#acquired((tx) => this.#volume.create(tx, parent, name, request), user);
   }
 
   /** The volume takes the reference by itself. */
   makeUnnamed(parent: number, mode: number, user: User): Promise<number> {
     const request = { mode: Type.regular | mode, deviceNumber: 0, caller: user };
-    return this.#volume.run((tx) => this.#volume.createUnnamed(tx, parent, request));
+    return this.#volume.run((tx) => this.#volume.createUnnamed(tx, parent, request), askerOf(user));
   }
 
   symlink(parent: number, name: Buffer, target: Buffer, user: User): Promise<number> {
-    return this.#acquired((tx) => this.#volume.symlink(tx, parent, name, { target, caller: user }));
+    return this.#acquired((tx) => this.#volume.symlink(tx, parent, name, { target, caller: user }), user);
   }
 
   readlink(inode: number): Promise<Buffer> {
@@ -192,6 +199,7 @@ export class VolumeNodes implements Nodes {
         updateTimes: true,
         killPrivileges,
         mayEndEarly: false,
+        isLimited: killPrivileges,
         finished: (thrown) => (thrown === undefined ? resolve() : reject(thrown)),
       });
       this.#volume.submit();
@@ -200,7 +208,7 @@ export class VolumeNodes implements Nodes {
 
   fallocate(inode: number, range: NodeRange, { uid }: User): Promise<void> {
     const { change: action, offset: offsetBytes, lengthBytes, keepSize } = range;
-    const how = { keepSize, updateTimes: true, killPrivileges: uid !== 0 };
+    const how = { keepSize, updateTimes: true, killPrivileges: uid !== 0, isLimited: uid !== 0 };
     return this.#volume.fallocate({ inode, action, offsetBytes, lengthBytes, ...how });
   }
 
@@ -212,7 +220,8 @@ export class VolumeNodes implements Nodes {
 
   copy({ source, target, from, to, lengthBytes }: NodeCopy, { uid }: User): Promise<number> {
     const range = { from: source, fromBytes: from, to: target, toBytes: to, lengthBytes };
-    return this.#volume.copyRange({ ...range, updateTimes: true, killPrivileges: uid !== 0 });
+    const isLimited = uid !== 0;
+    return this.#volume.copyRange({ ...range, updateTimes: true, killPrivileges: isLimited, isLimited });
   }
 
   list(inode: number, cookie: bigint, bufferBytes: number): Promise<Entry[]> {

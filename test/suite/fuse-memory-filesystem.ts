@@ -182,6 +182,10 @@ export class MemoryFileSystem implements FileSystem {
     attributes.projectId = changes.projectId ?? attributes.projectId;
   }
 
+  hasExtendedAttributes(_: TransactionHandle, inode: number): boolean {
+    return this.node(inode).extended.size > 0;
+  }
+
   getExtendedAttribute(_: TransactionHandle, inode: number, name: Uint8Array): Uint8Array {
     this.#enter('getExtendedAttribute', inode, keyOf(name));
     const value = this.node(inode).extended.get(keyOf(name));

@@ -106,6 +106,28 @@ describe('one file of ten blocks', () => {
     await soundAfterwards(volume);
   });
 
+  test('who asks is looked up only for a file with such bits', async () => {
+    const { volume, inode } = await made();
+    let looks = 0;
+    const request = (action: 'allocate' | 'punch') => ({
+      ...{ inode, action, offsetBytes: 0, lengthBytes: 10, keepSize: true, updateTimes: false },
+      get killPrivileges() {
+        looks++;
+        return true;
+      },
+    });
+    for (const mode of [0o644, 0o2644, 0o755, 0o2755, 0o4644]) {
+      await volume.change('/f', { mode });
+      const before = looks;
+      await volume.volume.fallocate(request('allocate'));
+      await volume.volume.fallocate(request('punch'));
+      expect([mode, looks - before]).toEqual([mode, mode > 0o2700 ? 1 : 0]);
+      const left = mode > 0o2700 ? mode & 0o777 : mode;
+      expect((await volume.stat('/f')).mode).toBe(0o100000 | left);
+    }
+    await soundAfterwards(volume);
+  });
+
   test('what the inode holds itself', async () => {
     const { volume } = await made();
     const inode = await volume.create('/small');

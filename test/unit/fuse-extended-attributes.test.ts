@@ -203,12 +203,22 @@ describe('what a mount has', () => {
   });
 
   test('less with noacl and nouser_xattr', () => {
-    const less = { acl: false, userAttributes: false };
+    const less = { attributes: true, acl: false, userAttributes: false };
     expect(open().body.readUInt32LE(12) & InitFlag.POSIX_ACL).toBe(InitFlag.POSIX_ACL);
     expect(open(less).body.readUInt32LE(12) & InitFlag.POSIX_ACL).toBe(0);
     expect(get('user.a').error).toBe(-Errno.EOPNOTSUPP);
     expect(get(ACCESS).error).toBe(-Errno.EOPNOTSUPP);
     expect(nameFlaw(bytes('trusted.a'), less)).toBeUndefined();
     expect(isListed(bytes('user.a'), less, () => true)).toBe(false);
+  });
+
+  test('nothing with noxattr, which the kernel is told so that it asks no more', () => {
+    const reply = open({ attributes: false, acl: false, userAttributes: false });
+    expect(reply.body.readUInt32LE(12) & InitFlag.POSIX_ACL).toBe(0);
+    expect(get('security.capability').error).toBe(-Errno.ENOSYS);
+    expect(set('user.a', Buffer.from('x')).error).toBe(-Errno.ENOSYS);
+    expect(ask(Opcode.LISTXATTR, u32(4096, 0)).error).toBe(-Errno.ENOSYS);
+    expect(ask(Opcode.REMOVEXATTR, text('user.a')).error).toBe(-Errno.ENOSYS);
+    expect(filesystem.calls).toEqual([]);
   });
 });

@@ -10,12 +10,12 @@ import { Opcode } from '../../src/fuse/abi.ts';
 import {
   credentialsOf,
   memoryLater,
-  memoryOf,
   parseCredentials,
   parseSystemCall,
+  submitterOf,
   systemCallOf,
 } from '../../src/fuse/calling-thread.ts';
-import { refuses } from '../../src/fuse/protected-files.ts';
+import { openFlagsAt, refuses, refusesOpen } from '../../src/fuse/protected-files.ts';
 import { Session } from '../../src/fuse/session.ts';
 import { FakeChannel, message, type Reply, text, u32, u64 } from '../suite/fuse-fake-channel.ts';
 import { MemoryFileSystem } from '../suite/fuse-memory-filesystem.ts';
@@ -154,7 +154,7 @@ describe('the system call that waits', () => {
     arguments: [...given, 0, 0, 0, 0, 0, 0].slice(0, 6).map(BigInt),
   });
   const refused = (flags: number, number: number, ...given: number[]) =>
-    refuses(flags, call(number, ...given), 0, 'x64');
+    refuses(flags, call(number, ...given), 'x64');
 
   test('is read from what /proc says', async () => {
     const line = '257 0xffffff9c 0x7ffd5 0x80241 0x1b6 0x0 0x0 0x7ffd4 0x7f12';
@@ -166,8 +166,6 @@ describe('the system call that waits', () => {
       expect(parseSystemCall(other)).toBe(undefined);
     expect(systemCallOf(0)).toBe(undefined);
     expect(systemCallOf(2 ** 30)).toBe(undefined);
-    expect(memoryOf(process.pid, 0n, 4)).toBe(undefined);
-    expect(memoryOf(0, 0n, 4)).toBe(undefined);
     expect(await memoryLater(process.pid, 0n, 4)).toBe(undefined);
     expect(await memoryLater(0, 0n, 4)).toBe(undefined);
   });
@@ -179,6 +177,13 @@ describe('the system call that waits', () => {
     expect(parseCredentials('Name:\tx\n')).toBe(undefined);
     expect(credentialsOf(process.pid)).toMatchObject({ uid: process.geteuid?.(), gid: process.getegid?.() });
     expect(credentialsOf(0)).toBe(undefined);
+  });
+
+  test('is made for another, where a thread of io_uring makes it', () => {
+    expect(submitterOf('Name:\tiou-wrk-4711\nUmask:\t0022\nTgid:\t4700\n')).toBe(4711);
+    expect(submitterOf('Name:\tiou-sqp-4711\nTgid:\t4700\n')).toBe(4711);
+    for (const name of ['iou-wrk-', 'iou-wrk-1 2', 'node', 'xiou-wrk-7'])
+      expect(submitterOf(`Name:\t${name}\nTgid:\t4700\n`)).toBe(undefined);
   });
 
   test('opens an immutable file for reading only', () => {
@@ -203,10 +208,23 @@ describe('the system call that waits', () => {
     expect(refused(immutable, PWRITE, 3)).toBe(true);
   });
 
+  test('of openat2 is what the caller’s memory says', () => {
+    const OPENAT2 = 437;
+    expect(openFlagsAt(call(OPENAT2, 3, 0x1000, 0x2000, 24), 'x64')).toBe(0x2000n);
+    expect(openFlagsAt(call(OPENAT2, 3, 0x1000, 0x2000, 24), 'arm64')).toBe(0x2000n);
+    expect(openFlagsAt(call(OPENAT, 3, 0x1000, 0x2000, 24), 'x64')).toBe(undefined);
+    expect(openFlagsAt(call(OPENAT2), 'riscv64')).toBe(undefined);
+    expect(refused(immutable, OPENAT2, 0, 0, 0x2000)).toBe(false);
+    expect(refusesOpen(immutable, RDWR | APPEND)).toBe(true);
+    expect(refusesOpen(appendOnly, RDWR)).toBe(true);
+    expect(refusesOpen(appendOnly, RDWR | APPEND)).toBe(false);
+    for (const flags of [RDONLY, WRONLY | PATH]) expect(refusesOpen(immutable, flags)).toBe(false);
+  });
+
   test('passes where it is another, or of another machine', () => {
     for (const number of [READ, STAT, 426, 40]) expect(refused(immutable, number, 1, 1, 1)).toBe(false);
-    expect(refuses(immutable, call(WRITE), 0, 'riscv64')).toBe(false);
-    expect(refuses(immutable, call(64), 0, 'arm64')).toBe(true);
-    expect(refuses(immutable, call(56, 0, 0, WRONLY), 0, 'arm64')).toBe(true);
+    expect(refuses(immutable, call(WRITE), 'riscv64')).toBe(false);
+    expect(refuses(immutable, call(64), 'arm64')).toBe(true);
+    expect(refuses(immutable, call(56, 0, 0, WRONLY), 'arm64')).toBe(true);
   });
 });

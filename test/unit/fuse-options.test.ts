@@ -32,6 +32,7 @@ describe('mount options', () => {
       allocatorOptions: {},
       commitSeconds: 5,
       discard: false,
+      attributes: true,
       acl: true,
       userAttributes: true,
       directoryGroups: false,
@@ -100,6 +101,8 @@ describe('mount options', () => {
     expect(parse('noacl,nouser_xattr')).toMatchObject({ acl: false, userAttributes: false });
     expect(parse('noacl,nouser_xattr', 'acl,user_xattr')).toEqual(parse());
     expect(() => parse('acl=1')).toThrow(MountOptionError);
+    expect(parse('noxattr')).toMatchObject({ attributes: false, acl: false, userAttributes: false });
+    expect(parse('noxattr', 'xattr')).toEqual(parse());
     // Nobody judges by them there.
     expect(parse('acl,layer=fuse-native').acl).toBe(false);
     expect(parse('layer=fuse-native,layer=native').acl).toBe(true);

@@ -85,6 +85,7 @@ describe('the daemon', () => {
     ['remount,engine=uring', /engine=uring cannot be had/],
     ['remount,norecovery', /norecovery cannot be had/],
     ['remount,noacl', /noacl cannot be had/],
+    ['remount,noxattr', /noxattr cannot be had/],
     ['remount,nouser_xattr', /nouser_xattr cannot be had/],
     ['remount,max_read=4096', /max_read=4096 cannot be had/],
     ['remount,commit=99999', /commit=99999 is out of bounds/],

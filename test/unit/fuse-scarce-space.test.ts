@@ -7,7 +7,7 @@ import { fsError } from '../../src/fs/base/errors.ts';
 import { parseOpenFile } from '../../src/fuse/calling-thread.ts';
 import type { Notices } from '../../src/fuse/notices.ts';
 import { ScarceSpace } from '../../src/fuse/scarce-space.ts';
-import { rangeOfCall, type ThreadFacts } from '../../src/fuse/written-range.ts';
+import { rangeOfCall, rangesOfSubmission, type ThreadFacts } from '../../src/fuse/written-range.ts';
 import { MemoryFileSystem } from '../suite/fuse-memory-filesystem.ts';
 
 const MIB = 2 ** 20;
@@ -19,7 +19,12 @@ describe('the bytes that a call is about to write', () => {
   const facts: ThreadFacts = {
     memory: (address, lengthBytes) => (address === 0x1000n ? iovec.subarray(0, lengthBytes) : undefined),
     openFile: (descriptor) =>
-      ({ 3: { positionBytes: 70, appends: false }, 4: { positionBytes: 70, appends: true } })[descriptor],
+      ({
+        3: { positionBytes: 70, appends: false, inode: 9 },
+        4: { positionBytes: 70, appends: true, inode: 9 },
+        6: { positionBytes: 70, appends: false, inode: 10 },
+        7: { positionBytes: 70, appends: false, inode: undefined },
+      })[descriptor],
   };
   const none = 2n ** 64n - 1n;
   const piece = (lengthBytes: number) => ({ place: 'somewhere', lengthBytes });
@@ -63,10 +68,67 @@ describe('the bytes that a call is about to write', () => {
     expect(rangeOfCall({ number: x64, arguments: given }, 'pdp11', facts)).toBeUndefined();
   });
 
+  describe('by io_submit', () => {
+    /** struct iocb: opcode, descriptor, buffer, bytes or pieces, offset. */
+    const iocb = (opcode: number, descriptor: number, buffer: bigint, count: number, offset: number) => {
+      const bytes = Buffer.alloc(64, 0xa5);
+      bytes.writeUInt16LE(opcode, 16);
+      bytes.writeUInt32LE(descriptor, 20);
+      bytes.writeBigUInt64LE(buffer, 24);
+      bytes.writeBigUInt64LE(BigInt(count), 32);
+      bytes.writeBigUInt64LE(BigInt(offset), 40);
+      return bytes;
+    };
+    const submitted = (requests: readonly Buffer[], unseen = -1, count = requests.length) => {
+      const pointers = Buffer.alloc(8 * requests.length);
+      requests.forEach((_, at) => void pointers.writeBigUInt64LE(BigInt(0x3000 + 64 * at), 8 * at));
+      const memory = async (address: bigint, lengthBytes: number) => {
+        if (address === 0x2000n) return pointers.subarray(0, lengthBytes);
+        if (address === 0x1000n) return iovec.subarray(0, lengthBytes);
+        const at = (Number(address) - 0x3000) / 64;
+        return at === unseen ? undefined : requests[at];
+      };
+      const call = { number: 209, arguments: [7n, BigInt(count), 0x2000n, 0n, 0n, 0n] };
+      return rangesOfSubmission(call, 9, { memory, openFile: facts.openFile });
+    };
+
+    test('each write to the file', async () => {
+      const requests = [
+        iocb(1, 3, 0x9000n, 500, 9),
+        iocb(8, 3, 0x1000n, 2, 8192),
+        iocb(1, 4, 0x9000n, 20, 0),
+        iocb(1, 7, 0x9000n, 30, 1),
+      ];
+      expect(await submitted(requests)).toEqual([
+        { place: 9, lengthBytes: 500 },
+        { place: 8192, lengthBytes: 1024 },
+        { place: 'end', lengthBytes: 20 },
+        { place: 1, lengthBytes: 30 },
+      ]);
+      expect((await submitted(requests, 1)).length).toBe(3);
+    });
+
+    test('no reads, no other files, and none of more than are looked at', async () => {
+      const [read, sync, other, closed] = [
+        iocb(0, 3, 0x9000n, 500, 9),
+        iocb(2, 3, 0n, 0, 0),
+        iocb(1, 6, 0x9000n, 500, 9),
+        iocb(1, 5, 0x9000n, 500, 9),
+      ] as const;
+      expect(await submitted([read, sync, other, closed])).toEqual([]);
+      const write = iocb(1, 3, 0x9000n, 500, 9);
+      expect((await submitted(Array(16).fill(write))).length).toBe(16);
+      expect(await submitted(Array(17).fill(write))).toEqual([]);
+      expect(await submitted([])).toEqual([]);
+    });
+  });
+
   test('descriptors as proc shows them', () => {
     const text = (flags: string) => `pos:\t4711\nflags:\t${flags}\nmnt_id:\t29\nino:\t5\n`;
-    expect(parseOpenFile(text('0100001'))).toEqual({ positionBytes: 4711, appends: false });
-    expect(parseOpenFile(text('0102001'))).toEqual({ positionBytes: 4711, appends: true });
+    expect(parseOpenFile(text('0100001'))).toEqual({ positionBytes: 4711, appends: false, inode: 5 });
+    expect(parseOpenFile(text('0102001'))).toEqual({ positionBytes: 4711, appends: true, inode: 5 });
+    const old = parseOpenFile('pos:\t4711\nflags:\t02\n');
+    expect(old).toEqual({ positionBytes: 4711, appends: false, inode: undefined });
     expect(parseOpenFile('')).toBeUndefined();
   });
 });

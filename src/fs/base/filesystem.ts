@@ -229,10 +229,15 @@ export interface WriteRequest extends Claimant {
   readonly mayEndEarly: boolean;
   /**
    * The data comes from a cache, and who wrote it there may not hear how this ends: what is lost of
-   * it is kept with the inode, as it always is when the write was answered early. Nor is now when
-   * it was written: any other write takes `security.capability` away. Default: as `mayEndEarly`.
+   * it is kept with the inode, as it always is when the write was answered early. Default: as
+   * `mayEndEarly`.
    */
   readonly fromCache?: boolean;
+  /**
+   * `security.capability` goes. What comes from a cache was written at some other time: whoever
+   * keeps the cache takes it away then, if he asks for attributes at all. Default: not `fromCache`.
+   */
+  readonly dropsCapability?: boolean;
   /** It was taken on before: flags that the inode got since do not forbid it. */
   readonly accepted?: boolean;
   /** Set before `finished`: whoever wrote is to be answered when it is durable. */
@@ -364,6 +369,8 @@ export interface FileSystem<Tx extends TransactionHandle = TransactionHandle> {
   changeAttributes(tx: Tx, inode: number, changes: AttributeChanges): void;
   /** What chattr(1) sets. EOPNOTSUPP for flags that are none of such an inode. */
   changeFlags(tx: Tx, inode: number, changes: FlagChanges): void;
+  /** False: there is none, of any name. Cheap, where an ENODATA is not. */
+  hasExtendedAttributes(tx: Tx, inode: number): boolean;
   /**
    * getxattr(2): the value. ENODATA, ERANGE, EINVAL; EOPNOTSUPP for an ACL where there are none.
    */

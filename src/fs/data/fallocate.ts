@@ -11,7 +11,7 @@ import { MAX_FILE_BYTES } from '../format/format.ts';
 import { requireChangeable, requireMutable } from '../inodes/file-flags.ts';
 import { transact } from '../transaction/operation-runner.ts';
 import type { Transaction } from '../transaction/transaction.ts';
-import { dropPrivileges, requireRegular, touchModified } from '../tree/inode.ts';
+import { dropPrivileges, hasPrivileges, requireRegular, touchModified } from '../tree/inode.ts';
 import { Clearing } from './clearing.ts';
 import { withRange, withWholeFile } from './file-resizer.ts';
 import { Preallocation } from './preallocate.ts';
@@ -47,14 +47,17 @@ export async function fallocate(
   });
 }
 
-function touch({ table }: WriteContext, tx: Transaction, request: FallocateRequest): void {
+function touch({ table, attributes }: WriteContext, tx: Transaction, request: FallocateRequest): void {
   const inode = table.get(tx, request.inode);
   requireRegular(inode);
   if (request.action === 'allocate') requireMutable(inode);
   else requireChangeable(inode);
   if (tx.readOnly) throw tx.refusal();
-  if (!request.updateTimes && !request.killPrivileges) return;
+  attributes.dropCapability(tx, inode);
+  // Who asks may cost a look: only where it matters.
+  const killsPrivileges = hasPrivileges(inode) && request.killPrivileges;
+  if (!request.updateTimes && !killsPrivileges) return;
   tx.modify(inode.frame);
   if (request.updateTimes) touchModified(inode, tx.clock);
-  if (request.killPrivileges) dropPrivileges(inode);
+  if (killsPrivileges) dropPrivileges(inode);
 }

@@ -83,6 +83,7 @@ class WriteTask implements Operation<Transaction>, IoCompletion, LockHolder, Wri
   #updateTimes: boolean;
   #killPrivileges: boolean;
   readonly #fromCache: boolean;
+  readonly #mayDropCapability: boolean;
   #dropsCapability = false;
   /** Times and what a write takes away are done, before it was answered. */
   #stamped = false;
@@ -112,6 +113,7 @@ class WriteTask implements Operation<Transaction>, IoCompletion, LockHolder, Wri
     this.#updateTimes = request.updateTimes;
     this.#killPrivileges = request.killPrivileges;
     this.#fromCache = request.fromCache ?? request.mayEndEarly;
+    this.#mayDropCapability = request.dropsCapability ?? !this.#fromCache;
     this.memory = request.memory;
     this.memoryOffset = request.memoryOffset;
   }
@@ -143,7 +145,7 @@ class WriteTask implements Operation<Transaction>, IoCompletion, LockHolder, Wri
     const inode = this.context.table.get(tx, this.#inode);
     if (this.#phase === 'record') this.#record(tx, inode);
     else {
-      this.#dropsCapability = !this.#fromCache && this.context.attributes.hasCapability(tx, inode);
+      this.#dropsCapability = this.#mayDropCapability && this.context.attributes.hasCapability(tx, inode);
       this.#outcome = this.#plan.make(tx, inode, this.#wide, this.#zeroedOut);
       this.#quota = this.#outcome === 'transfer' ? this.#planQuota(tx, inode) : undefined;
       this.#mustBeDurable = (fileFlagsOf(inode) & FileFlag.synchronous) !== 0;

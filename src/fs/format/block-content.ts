@@ -225,7 +225,9 @@ function recordsLength(
     const offset = view.getUint16(base + NodeHeader.sizeBytes + slot * SLOT_BYTES, true);
     if (offset < heapStart || offset + least > size) return `a tree record at ${offset}`;
     const at = base + offset;
-    const key = view.getUint32(at + KEY_AT, true) + view.getUint32(at + KEY_AT + 4, true) * TWO_32;
+    const high = view.getUint32(at + KEY_AT + 4, true);
+    const low = view.getUint32(at + KEY_AT, true);
+    const key = high === 0 ? low : low + high * TWO_32;
     if (key < next) return `tree records out of order at ${key}`;
     let length = least;
     if (key >= KEY_LIMIT) return `a tree record with key ${key}`;

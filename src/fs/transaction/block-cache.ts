@@ -41,7 +41,8 @@ export class Frame implements BlockView {
    * (tree.ts).
    */
   nodeOwner = -1;
-  nodeLow = 0;
+  /** Of directories longer than V8's small integers, so a double from the start. */
+  nodeLow = Number.NaN;
   dirty = false;
   /** What the last commit took of it is in the journal, not at home. */
   logged = false;

@@ -158,6 +158,12 @@ export function dropPrivileges(inode: InodeRef): void {
   Inode.mode.set(inode.frame.view, inode.at, kept);
 }
 
+/** Whether `dropPrivileges` has anything to clear. */
+export function hasPrivileges(inode: InodeRef): boolean {
+  const mode = modeOf(inode);
+  return (mode & 0o4000) !== 0 || (mode & 0o2010) === 0o2010;
+}
+
 /** @throws EISDIR or EINVAL if the inode is not a regular file. */
 export function requireRegular(inode: InodeRef): void {
   if (isRegular(inode)) return;

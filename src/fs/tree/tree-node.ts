@@ -67,7 +67,9 @@ export function recordAt(region: Region, index: number): number {
 export function keyAt(region: Region, index: number): number {
   const { view } = region;
   const at = recordAt(region, index) + KEY_AT;
-  return view.getUint32(at, true) + view.getUint32(at + 4, true) * TWO_32;
+  const high = view.getUint32(at + 4, true);
+  const low = view.getUint32(at, true);
+  return high === 0 ? low : low + high * TWO_32;
 }
 
 /** Index of the first record whose key is ≥ `key`; the count if there is none. */

@@ -16,5 +16,5 @@ export class ExtendedAttributeArguments {
   /** GETXATTR, LISTXATTR: room for the answer; 0 asks for its length. */
   mostBytes = 0;
   /** GETXATTR: the value; LISTXATTR: the names, each with a NUL behind it. */
-  found: Uint8Array = NOTHING;
+  found: Uint8Array | undefined = NOTHING;
 }

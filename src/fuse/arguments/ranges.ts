@@ -8,29 +8,33 @@ import type {
 } from '../../fs/base/filesystem.ts';
 import { LEFT_COPY_BYTES } from '../limits.ts';
 
+/** A request, as far as it says who asks. */
+interface Asker extends Claimant {
+  /** Takes a look at /proc. */
+  readonly comesFromRoot: boolean;
+}
+
 class FallocateArguments implements FallocateRequest {
-  readonly #asker: Claimant;
+  readonly #asker: Asker;
   inode = 0;
   action: FallocateAction = 'allocate';
   offsetBytes = 0;
   lengthBytes = 0;
   keepSize = false;
   updateTimes = false;
-  killPrivileges = false;
 
-  constructor(asker: Claimant) {
+  constructor(asker: Asker) {
     this.#asker = asker;
+  }
+
+  /** Who is not root clears them: looked at only where the file has any. */
+  get killPrivileges(): boolean {
+    return !this.#asker.comesFromRoot;
   }
 
   get isLimited(): boolean {
     return this.#asker.isLimited === true;
   }
-}
-
-/** A request, as far as it says who asks. */
-interface Asker extends Claimant {
-  /** Takes a look at /proc. */
-  readonly comesFromRoot: boolean;
 }
 
 class CopyArguments implements CopyRequest {

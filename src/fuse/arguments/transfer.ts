@@ -30,6 +30,8 @@ export class Transfer implements ReadRequest, WriteRequest {
   killPrivileges = false;
   /** WRITE: it comes from the page cache … */
   fromCache = false;
+  /** … of a kernel that knows nothing of capabilities … */
+  dropsCapability = false;
   /** … and may be answered before the data is on the device. */
   mayEndEarly = false;
   /** WRITE: the flags of the file want it. */

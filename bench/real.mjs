@@ -1,0 +1,181 @@
+// @ts-check
+/**
+ * Real work on Quarry beside other filesystems, in seconds: `npm run bench:real -- --help`.
+ *
+ * As in main.mjs all systems stand on one RAM-backed loop device, and are measured in turn.
+ */
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { framed, keepReport, machineOf, machineText } from './frame.mjs';
+import {
+  compile,
+  dropCaches,
+  isInstalled,
+  isMountPoint,
+  keepAwake,
+  makeLoopDevice,
+  Undo,
+  unmountByForce,
+} from './machine.mjs';
+import { prepareSources, REAL_GROUPS, REAL_ROWS } from './real-rows.mjs';
+import { missingPrograms, parseSystems, SYSTEM_NAMES } from './systems.mjs';
+import { layOut, median } from './table.mjs';
+import { prepareTree } from './tree.mjs';
+
+const HELP = `npm run bench:real -- [options]     (as root)
+  --systems LIST   of ${SYSTEM_NAMES.filter((name) => name !== 'raw').join(', ')}; as for npm run bench; default: ext4, ntfs-3g, quarry
+  --rows LIST      of ${REAL_ROWS.map(({ name }) => `'${name}'`).join(', ')}; default: all
+  --runs N         the median of N (3)
+  --files N        some so many files of /usr/share are the tree (12000)
+  --tree DIR       this tree instead
+  --let-sleep      let idle CPUs sleep, and measure their wake-ups too
+  --json           print JSON instead of a table`;
+
+const DEVICE_BYTES = 6 * 2 ** 30;
+const JUDGE = 'ext4';
+
+const undo = new Undo();
+
+function readOptions() {
+  const { values } = parseArgs({
+    options: {
+      systems: { type: 'string', default: 'ext4,ntfs-3g,quarry' },
+      rows: { type: 'string' },
+      runs: { type: 'string', default: '3' },
+      files: { type: 'string', default: '12000' },
+      tree: { type: 'string' },
+      'let-sleep': { type: 'boolean', default: false },
+      json: { type: 'boolean', default: false },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  // Some names of rows have a comma.
+  const names = REAL_ROWS.map(({ name }) => name);
+  const wanted = new Set(values.rows === undefined ? names : splitRows(values.rows, names));
+  return { ...values, wanted, systems: parseSystems(values.systems), runs: Number(values.runs) };
+}
+
+/** @param {string} list @param {string[]} names @throws Error naming what is no row */
+function splitRows(list, names) {
+  const found = [];
+  for (let rest = list; rest !== ''; ) {
+    const name = [...names]
+      .sort((a, b) => b.length - a.length)
+      .find((one) => rest === one || rest.startsWith(`${one},`));
+    if (name === undefined) throw new Error(`no row begins '${rest}'; see --help`);
+    found.push(name);
+    rest = rest.slice(name.length + 1);
+  }
+  return found;
+}
+
+/**
+ * @param {import('./systems.mjs').System} system
+ * @param {import('./real-rows.mjs').RealGroup} group
+ * @param {{ device: string, directory: string, sources: import('./real-rows.mjs').Sources }} machine
+ */
+async function measureGroup(system, group, { device, directory, sources }) {
+  await system.format(device);
+  await dropCaches();
+  let unmount = await system.mount(device, directory);
+  const undoMount = undo.push(`mount of ${system.name}`, () => unmount());
+  const remount = async () => {
+    await unmount();
+    await dropCaches();
+    unmount = await system.mount(device, directory);
+  };
+  try {
+    return await group.measure({ directory, remount, sources });
+  } finally {
+    await undoMount().catch(async (error) => {
+      await unmountByForce(directory);
+      throw error;
+    });
+  }
+}
+
+/**
+ * Seconds of each system, and those of the others over ext4's, with Quarry's targets.
+ * @param {import('./table.mjs').Measured} measured
+ * @param {import('./real-rows.mjs').RealRow[]} rows
+ */
+function table(measured, rows) {
+  const systems = Object.keys(measured);
+  const others = systems.filter((name) => name !== JUDGE && measured[JUDGE] !== undefined);
+  const lines = rows.map((row) => {
+    const values = systems.map((name) => median(measured[name]?.[row.name]));
+    const judge = median(measured[JUDGE]?.[row.name]);
+    const over = others.map((name) => {
+      const value = median(measured[name]?.[row.name]);
+      if (value === undefined || judge === undefined) return '-';
+      const times = row.perSecond ? judge / value : value / judge;
+      const goal = name.startsWith('quarry') && row.most !== undefined ? ` (≤${row.most.toFixed(2)})` : '';
+      return `${times.toFixed(2)}${goal}`;
+    });
+    const text = (/** @type {number | undefined} */ value) =>
+      value === undefined ? '-' : value.toFixed(row.perSecond ? 0 : 2);
+    return [row.name, ...values.map(text), ...over];
+  });
+  return layOut([['', ...systems, ...others.map((name) => `${name} over ${JUDGE}`)], ...lines]);
+}
+
+async function main() {
+  const options = readOptions();
+  if (options.help) return console.log(HELP);
+  if (process.getuid?.() !== 0)
+    throw new Error('the benchmark makes loop devices and mounts: run it as root');
+  const note = options.json ? () => {} : console.log;
+  const folder = mkdtempSync('/dev/shm/quarry-bench-');
+  undo.push(folder, () => {
+    if (isMountPoint(join(folder, 'mnt'))) throw new Error(`${folder}/mnt is still mounted`);
+    rmSync(folder, { recursive: true, force: true });
+  });
+  const directory = join(folder, 'mnt');
+  mkdirSync(directory);
+  const names = await compile(fileURLToPath(new URL('names.c', import.meta.url)), folder);
+  const device = await makeLoopDevice(undo, '/dev/shm', DEVICE_BYTES);
+  const { tree, treeFiles, treeBytes } = await prepareTree(options.tree, folder, Number(options.files));
+  const sources = await prepareSources(folder, tree, names);
+  const idle = options['let-sleep'] ? 'idle CPUs sleep (--let-sleep)' : keepAwake(undo);
+  note(`${machineText()}; ${idle}`);
+  note(`${device} over tmpfs; a tree of ${treeFiles} entries, ${Math.round(treeBytes / 1e6)} MB`);
+  const systems = options.systems.filter((system) => system.hasFiles && missingPrograms(system).length === 0);
+  /** @type {import('./table.mjs').Measured} */
+  const measured = Object.fromEntries(systems.map(({ name }) => [name, {}]));
+  /** @type {string[]} */
+  const failures = [];
+  for (let runNumber = 1; runNumber <= options.runs; runNumber++) {
+    for (const system of systems) {
+      for (const group of REAL_GROUPS) {
+        if (!group.rows.some(({ name }) => options.wanted.has(name))) continue;
+        if (!group.needs.every(isInstalled)) continue;
+        try {
+          const values = await measureGroup(system, group, { device, directory, sources });
+          const perRow = measured[system.name] ?? {};
+          for (const [row, value] of Object.entries(values)) perRow[row] = [...(perRow[row] ?? []), value];
+        } catch (error) {
+          if (undo.isOver) return;
+          const line = `${system.name}, ${group.rows[0]?.name}, run ${runNumber}: ${error instanceof Error ? error.message : error}`;
+          failures.push(line);
+          console.error(`failed: ${line}`);
+        }
+      }
+      note(`run ${runNumber}: ${system.name} done`);
+    }
+  }
+  const report = { ...machineOf(!options['let-sleep']), runs: options.runs, measured, failures };
+  const file = keepReport(report, '-real');
+  if (options.json) return console.log(JSON.stringify(report));
+  console.log(
+    `\n${table(
+      measured,
+      REAL_ROWS.filter(({ name }) => options.wanted.has(name)),
+    )}`,
+  );
+  console.log(`\n${file}`);
+  if (failures.length) process.exitCode = 1;
+}
+
+await framed(undo, main);
