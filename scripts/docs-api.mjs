@@ -9,7 +9,7 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { ROOT, runHere } from './build.mjs';
+import { localProgram, ROOT, runHere } from './build.mjs';
 import { SITE, siteProgram } from './site.mjs';
 
 /** Of each: its name, its source, what TypeDoc calls it, and the example that it begins with. */
@@ -36,7 +36,15 @@ try {
   const words = [
     ...['--tsconfig', join(SITE, 'tsconfig.json'), '--plugin', 'typedoc-plugin-markdown', '--out', made],
     ...['--outputFileStrategy', 'modules', '--readme', 'none', '--disableSources', '--excludePrivate'],
-    ...['--excludeInternal', '--hidePageHeader', '--hideBreadcrumbs', '--logLevel', 'Error'],
+    ...[
+      '--excludeInternal',
+      // What Node tells of its own classes is not ours to repeat.
+      '--excludeExternals',
+      '--hidePageHeader',
+      '--hideBreadcrumbs',
+      '--logLevel',
+      'Error',
+    ],
     ...ENTRIES.flatMap(([, source]) => ['--entryPoints', join(ROOT, source)]),
   ];
   if ((await runHere(program, words)) !== 0) process.exit(1);
@@ -49,6 +57,7 @@ try {
     const head = `# ${importName(name)}\n\n\`\`\`js\n// ${example}\n${code}\`\`\`\n\n`;
     writeFileSync(join(target, `${name}.md`), `${head}${body.trimEnd()}\n`);
   }
+  if ((await runHere(localProgram('biome'), ['format', '--write', target])) !== 0) process.exitCode = 1;
 } finally {
   rmSync(made, { recursive: true, force: true });
 }
