@@ -30,6 +30,9 @@ namespace quarry {
 
 namespace {
 
+// _IOC_SIZE, which not every C library has: the length that the number of an ioctl speaks of.
+constexpr uint32_t IoctlBytes(unsigned long command) { return (command >> 16) & 0x3fff; }
+
 constexpr int kLastSignal = 31;
 constexpr int64_t kMostId = INT64_C(0xffffffff);
 // In struct statx (linux/stat.h), as the headers of the build machine may be older than its kernel.
@@ -109,7 +112,7 @@ Outcome Ask(const char* path, uint64_t mount, const Identity& identity, unsigned
   if (directory < 0) return Failed(kOpen);
   if (!IsMount(directory, mount)) return {ESTALE, kOtherMount, 0};
   const bool answered = ioctl(directory, command, bytes) >= 0;
-  const Outcome outcome = answered ? Outcome{0, kDone, _IOC_SIZE(command)} : Failed(kIoctl);
+  const Outcome outcome = answered ? Outcome{0, kDone, IoctlBytes(command)} : Failed(kIoctl);
   // Whoever unmounts as soon as there is an answer must not find us here.
   close(directory);
   return outcome;
@@ -231,7 +234,7 @@ Napi::Value StartQuestion(const Napi::CallbackInfo& info) {
   const auto command = static_cast<unsigned long>(IntegerArgument(info, 4, "command", 0, kMostId));
   void* given = nullptr;
   size_t length = 0;
-  if (napi_get_buffer_info(info.Env(), info[5], &given, &length) != napi_ok || length != _IOC_SIZE(command) ||
+  if (napi_get_buffer_info(info.Env(), info[5], &given, &length) != napi_ok || length != IoctlBytes(command) ||
       length > kMostAnswerBytes) {
     throw Napi::TypeError::New(info.Env(), "bytes must be as long as the command says");
   }

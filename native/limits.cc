@@ -22,6 +22,9 @@ rlim_t LimitArgument(const Napi::CallbackInfo& info, size_t index, const char* n
   return static_cast<rlim_t>(IntegerArgument(info, index, name, 0, int64_t{1} << 53));
 }
 
+// An enumeration of glibc's, and a plain number elsewhere.
+using Resource = decltype(RLIMIT_NOFILE);
+
 int ResourceArgument(const Napi::CallbackInfo& info) {
   return static_cast<int>(IntegerArgument(info, 0, "resource", 0, RLIM_NLIMITS - 1));
 }
@@ -29,7 +32,7 @@ int ResourceArgument(const Napi::CallbackInfo& info) {
 // resourceLimit(resource): [soft, hard]
 Napi::Value ResourceLimit(const Napi::CallbackInfo& info) {
   rlimit limit;
-  if (getrlimit(static_cast<__rlimit_resource>(ResourceArgument(info)), &limit) != 0) {
+  if (getrlimit(static_cast<Resource>(ResourceArgument(info)), &limit) != 0) {
     ThrowErrno(info.Env(), errno, "getrlimit");
   }
   Napi::Array pair = Napi::Array::New(info.Env(), 2);
@@ -41,7 +44,7 @@ Napi::Value ResourceLimit(const Napi::CallbackInfo& info) {
 // setResourceLimit(resource, soft, hard): 0 or an errno
 Napi::Value SetResourceLimit(const Napi::CallbackInfo& info) {
   const rlimit limit = {LimitArgument(info, 1, "soft"), LimitArgument(info, 2, "hard")};
-  const int result = setrlimit(static_cast<__rlimit_resource>(ResourceArgument(info)), &limit);
+  const int result = setrlimit(static_cast<Resource>(ResourceArgument(info)), &limit);
   return Napi::Number::New(info.Env(), result == 0 ? 0 : errno);
 }
 

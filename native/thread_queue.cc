@@ -1,5 +1,7 @@
 #include "thread_queue.h"
 
+#include <linux/fs.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -11,6 +13,13 @@ namespace {
 
 // Copying more than this holds up the loop for longer than a thread would take to wake.
 constexpr uint64_t kMostCachedBytes = 128 * 1024;
+
+// preadv2 and pwritev2, which not every C library has. The offset takes one word of the two.
+static_assert(sizeof(long) == sizeof(int64_t));
+
+ssize_t Transfer(long call, int file, const iovec* pieces, size_t count, int64_t offset, int flags) {
+  return syscall(call, file, pieces, count, offset, 0L, flags);
+}
 
 }  // namespace
 
@@ -40,8 +49,8 @@ void ThreadQueue::HandOver() {
 
 bool ThreadQueue::TryCached(const Request& request) {
   if (request.length > kMostCachedBytes || request.mapped) return false;
-  const ssize_t done = preadv2(request.file, request.Pieces(), static_cast<int>(request.PieceCount()), request.offset,
-                               RWF_NOWAIT);
+  const ssize_t done = Transfer(SYS_preadv2, request.file, request.Pieces(), request.PieceCount(),
+                                request.offset, RWF_NOWAIT);
   if (done < 0) return false;  // EAGAIN, EOPNOTSUPP; a real error will come again on the thread
   EndHere(request.index, done);
   return true;
@@ -89,7 +98,7 @@ int64_t ThreadQueue::Perform(const Request& request) {
         const int64_t synced = written < 0 ? 0 : mapped->Sync(true);
         return synced < 0 ? synced : written;
       }
-      result = pwritev2(request.file, pieces, static_cast<int>(count), request.offset, RWF_DSYNC);
+      result = Transfer(SYS_pwritev2, request.file, pieces, count, request.offset, RWF_DSYNC);
       break;
     default:
       const bool data_only = request.operation == Operation::kDataSync;

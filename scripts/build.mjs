@@ -48,7 +48,7 @@ function isAddonStale() {
 
 /** @returns {Promise<boolean>} whether all is built */
 export async function build() {
-  if (isAddonStale() && (await runHere('npm', ['run', '--silent', 'install'])) !== 0) {
+  if (isAddonStale() && (await runHere('npx', ['--no-install', 'node-gyp', 'rebuild'])) !== 0) {
     console.error('the native addon was not built: it needs a C++ compiler, make and python3');
     return false;
   }

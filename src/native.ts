@@ -7,6 +7,8 @@
  * return, and what they throw becomes an uncaught exception.
  */
 import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import type { Memory } from './aio/device.ts';
 
 /**
@@ -484,29 +486,59 @@ export interface NativeBinding {
   seekFile(descriptor: number, offset: number, hole: boolean): number;
 }
 
-const require = createRequire(import.meta.url);
-
 /** Something was wanted of an addon that is not there. */
 export class MissingAddonError extends Error {
   override readonly name = 'MissingAddonError';
 
   constructor(cause: unknown) {
-    super("the native addon is not built: run 'npm install' (it needs a C++ compiler, make and python3)", {
-      cause,
-    });
+    super(`the native addon is not ${whatIsMissing()}`, { cause });
   }
+}
+
+function whatIsMissing(): string {
+  const { platform, arch } = process;
+  if (platform !== 'linux')
+    return `for ${platform}: there volumes in image files are read and written without it, and not mounted`;
+  if (!/[\\/]node_modules[\\/]/.test(HERE))
+    return "built: run 'npm install' (it needs a C++ compiler, make and python3)";
+  return (
+    `there: none that came with the package loads on linux-${arch}, and none was compiled. ` +
+    "Run 'npm rebuild quarryfs --foreground-scripts' (it needs a C++ compiler, make and python3); where install " +
+    "scripts are blocked, allow that of quarryfs first ('npm install-scripts approve quarryfs', or " +
+    "'--allow-scripts=quarryfs' for what is installed globally)"
+  );
+}
+
+/** This file. A bundler may have put it into another one, and then it may be no module either. */
+const HERE = whereThisIs();
+
+function whereThisIs(): string {
+  const url: string | undefined = import.meta.url;
+  if (typeof url === 'string') return fileURLToPath(url);
+  return typeof __filename === 'string' ? __filename : join(process.cwd(), 'bundle.cjs');
 }
 
 let failure: unknown;
 
+/**
+ * The addon that was compiled here, or the one among those that came with the package that this
+ * system can load. Found through the package: from inside of it, and from a bundle beside which it
+ * is installed.
+ */
 function load(): NativeBinding | undefined {
   try {
-    return require('../build/Release/quarry.node') as NativeBinding;
+    const require = createRequire(HERE);
+    const root = dirname(require.resolve('quarryfs/package.json'));
+    const nodeGypBuild = createRequire(join(root, 'package.json'))('node-gyp-build') as LoadAddon;
+    return nodeGypBuild(root) as NativeBinding;
   } catch (cause) {
     failure = cause;
     return undefined;
   }
 }
+
+/** What the package node-gyp-build exports. @param folder that of the package */
+type LoadAddon = (folder: string) => unknown;
 
 /** In place of an addon that is not there: whoever wants anything of it hears what to do. */
 const absent = new Proxy(Object.create(null) as NativeBinding, {

@@ -45,12 +45,37 @@ import { type BlockStore, StoreDevice } from './program/stores/block-store.ts';
 import { bytesStore } from './program/stores/bytes-store.ts';
 
 export type { CheckResult } from './check/checker.ts';
+export type { CheckStatistics } from './check/context.ts';
+export type { Problem } from './check/problem.ts';
+export type { SetMode } from './fs/base/filesystem.ts';
+export type { Encoding, TimeLike, VolumePath } from './program/arguments.ts';
+export type { StatOptions } from './program/attributes.ts';
+export type { FileContent } from './program/contents.ts';
 export type { CopyOptions } from './program/copies.ts';
-export { VolumeFileHandle } from './program/file-handle.ts';
-export { VolumeDirectory } from './program/listing.ts';
-export { ProgramVolume } from './program/program-volume.ts';
+export {
+  type ReadFileOptions,
+  type ReadOptions,
+  VolumeFileHandle,
+  type WriteFileOptions,
+} from './program/file-handle.ts';
+export { type FoundEntry, VolumeDirectory } from './program/listing.ts';
+export type {
+  AsBuffer,
+  AsBufferObject,
+  AsText,
+  DirectoryOptions,
+  ListOptions,
+} from './program/name-calls.ts';
+export type { ProgramOptions } from './program/open-program.ts';
+export { type OpeningOptions, ProgramVolume } from './program/program-volume.ts';
 export { BigIntVolumeStats, VolumeEntry, type VolumeSpace, VolumeStats } from './program/stats.ts';
 export type { BlockStore } from './program/stores/block-store.ts';
+export type {
+  ReadStreamOptions,
+  VolumeReadStream,
+  VolumeWriteStream,
+  WriteStreamOptionsOfVolume,
+} from './program/streams.ts';
 
 /** The path of an image file or block device, a volume in memory, or a device of the program's. */
 export type VolumeTarget = string | URL | Uint8Array | BlockStore;

@@ -21,7 +21,7 @@ const IS_COMMENT = /^\s*(\*|\/[/*])|[;{,)] \/\/ /;
  * modules.
  */
 const MAY_IMPORT: Record<string, RegExp[]> = {
-  'src/native.ts': [/^src\/aio\/device\.ts$/, /^node:module$/],
+  'src/native.ts': [/^src\/aio\/device\.ts$/, /^node:(module|path|url)$/],
   'src/crc32c.ts': [/^src\/native\.ts$/, /^src\/common\/crc32c-script\.ts$/],
   'src/path-bytes.ts': [/^node:(fs|path)$/],
   'src/common': [/^node:/],

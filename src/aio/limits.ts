@@ -5,7 +5,13 @@
  */
 import { LONGEST_SPIN_NANOSECONDS, PAGE_BYTES } from '../common/limits.ts';
 import { isPowerOfTwo, type Relations, requireRelations } from '../common/relations.ts';
-import { native, QUEUE_ENTRY_NUMBERS, QUEUE_SEGMENT_NUMBERS, QUEUE_SEGMENTS_PER_ENTRY } from '../native.ts';
+import {
+  addon,
+  QUEUE_ENTRY_NUMBERS,
+  QUEUE_SEGMENT_NUMBERS,
+  QUEUE_SEGMENTS_PER_ENTRY,
+  type SharedNumbers,
+} from '../native.ts';
 
 /**
  * Requests of a device with the kernel at once. What the system grants (fs.aio-max-nr) is shared by
@@ -69,23 +75,29 @@ export const LIMITS = {
   SLAB_BYTES,
 } as const;
 
-const { numbers } = native;
+/** What the addon states as well. */
+function relationsTo(numbers: SharedNumbers): Relations<typeof LIMITS> {
+  return {
+    'the longest spin is that of the addon': (l) =>
+      l.LONGEST_SPIN_NANOSECONDS === numbers.longestSpinNanoseconds,
+    'entries and segments are what the addon reads': (l) =>
+      l.QUEUE_ENTRY_NUMBERS === numbers.queueEntryNumbers &&
+      l.QUEUE_SEGMENT_NUMBERS === numbers.queueSegmentNumbers &&
+      l.QUEUE_SEGMENTS_PER_ENTRY === numbers.queueSegmentsPerEntry,
+    'the addon opens a queue of any depth': (l) =>
+      Math.max(l.DEFAULT_DEVICE_DEPTH, l.SHARED_QUEUE_DEPTH, l.MOST_FILE_DEPTH, l.MOST_THREADS) <=
+      numbers.deepestQueue,
+    'the kernel moves the longest entry in one call': (l) =>
+      l.LONGEST_ENTRY_BYTES <= numbers.longestTransferBytes,
+  };
+}
 
 export const RELATIONS: Relations<typeof LIMITS> = {
-  'the longest spin is that of the addon': (l) =>
-    l.LONGEST_SPIN_NANOSECONDS === numbers.longestSpinNanoseconds,
-  'entries and segments are what the addon reads': (l) =>
-    l.QUEUE_ENTRY_NUMBERS === numbers.queueEntryNumbers &&
-    l.QUEUE_SEGMENT_NUMBERS === numbers.queueSegmentNumbers &&
-    l.QUEUE_SEGMENTS_PER_ENTRY === numbers.queueSegmentsPerEntry,
-  'the addon opens a queue of any depth': (l) =>
-    Math.max(l.DEFAULT_DEVICE_DEPTH, l.SHARED_QUEUE_DEPTH, l.MOST_FILE_DEPTH, l.MOST_THREADS) <=
-    numbers.deepestQueue,
+  // Where it is not there, a program may still load what needs it.
+  ...(addon === undefined ? {} : relationsTo(addon.numbers)),
   'a file of the usual depth fits into the shared queue, and one of the most does not': (l) =>
     l.DEFAULT_FILE_DEPTH <= l.SHARED_QUEUE_DEPTH && l.SHARED_QUEUE_DEPTH < l.MOST_FILE_DEPTH,
   'libuv has the usual threads': (l) => l.DEFAULT_THREADS <= l.MOST_THREADS,
-  'the kernel moves the longest entry in one call': (l) =>
-    l.LONGEST_ENTRY_BYTES <= numbers.longestTransferBytes,
   'the longest entry is whole pages': (l) => l.LONGEST_ENTRY_BYTES % l.PAGE_BYTES === 0,
   'scratch memory is doubled from the least piece to the largest': (l) =>
     isPowerOfTwo(l.LARGEST_KEPT_SCRATCH_BYTES / l.LEAST_SCRATCH_BYTES) &&

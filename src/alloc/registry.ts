@@ -95,16 +95,16 @@ export async function importDefault(what: string, file: string): Promise<unknown
 }
 
 /** The hooks as built, also where this file runs from source: Node may not load TypeScript. */
-const HOOKS = new URL(
-  import.meta.url.endsWith('.ts') ? '../../dist/alloc/module-hooks.js' : './module-hooks.js',
-  import.meta.url,
-);
+function hooksFile(): URL {
+  const isSource = import.meta.url.endsWith('.ts');
+  return new URL(isSource ? '../../dist/alloc/module-hooks.js' : './module-hooks.js', import.meta.url);
+}
 let hooked = false;
 
 function hookLoader(): void {
   if (hooked) return;
   hooked = true;
-  register(HOOKS);
+  register(hooksFile());
 }
 
 /**

@@ -4,7 +4,7 @@
  */
 import { closeSync, constants, openSync, readdirSync, readFileSync, realpathSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { native } from '../native.ts';
+import { addon } from '../native.ts';
 import { pathText, systemPath } from '../path-bytes.ts';
 import { type BlockFacts, deviceId, fileId, type StorageId } from './storage-layers.ts';
 
@@ -98,6 +98,7 @@ function loopFacts(directory: string, deviceNumbers: string): BlockFacts['loop']
 }
 
 function askLoop(device: string, path: string): BlockFacts['loop'] {
+  if (addon === undefined) return undefined;
   let descriptor: number;
   try {
     descriptor = openSync(device, O_RDONLY | O_NONBLOCK);
@@ -105,7 +106,7 @@ function askLoop(device: string, path: string): BlockFacts['loop'] {
     return undefined;
   }
   try {
-    const found = native.loopBacking(descriptor);
+    const found = addon.loopBacking(descriptor);
     if (found === undefined) return undefined;
     const { offsetBytes, limitBytes } = found;
     if (found.blockDevice !== 0) {

@@ -30,7 +30,7 @@ import { CommandError, targetError, UsageError } from './failure.ts';
 import { endOnSignals } from './intervals.ts';
 import { createImage, randomUuid, removeImage } from './making.ts';
 import { viewAsMounted } from './mounted-view.ts';
-import { openForReading, openTarget } from './open-target.ts';
+import { openTarget } from './open-target.ts';
 import { requireOverwritable } from './overwrite.ts';
 import { requireFileSize } from './process-limits.ts';
 import { ProgressBar } from './progress.ts';
@@ -40,6 +40,7 @@ import { edgesOf, inspectTarget, type Target } from './target.ts';
 import { parseUuid } from './uuids.ts';
 import { volumeError } from './volume-failure.ts';
 import { readVolumeHead } from './volume-head.ts';
+import { openForReading } from './volume-storage.ts';
 
 const STREAM = '-';
 
@@ -194,7 +195,7 @@ async function copyVolume<T>(
   terminal: Terminal,
   copy: (original: Original) => Promise<T>,
 ): Promise<T> {
-  const device = openForReading(target);
+  const device = await openForReading(target);
   try {
     const before = await superblockBytes(device);
     const { source, journalFault } = await viewAsMounted(device);

@@ -21,9 +21,9 @@ import { CommandError, UsageError } from './failure.ts';
 import { commit } from './measured-volume.ts';
 import { viewAsMounted } from './mounted-view.ts';
 import { namedVolume } from './named-place.ts';
-import { openForReading } from './open-target.ts';
 import type { Target } from './target.ts';
 import { readVolumeHead } from './volume-head.ts';
+import { openForReading } from './volume-storage.ts';
 
 interface DumpRequest {
   readonly subject: string;
@@ -61,7 +61,7 @@ export function dumpRequest(subject: string, number: string | undefined): DumpRe
 }
 
 async function show(target: Target, request: DumpRequest, terminal: Terminal): Promise<Shown> {
-  const device = openForReading(target);
+  const device = await openForReading(target);
   try {
     return await showFrom(device, target, request, terminal);
   } catch (thrown) {

@@ -27,11 +27,10 @@ import {
   type Terminal,
 } from './command.ts';
 import { targetError, UsageError } from './failure.ts';
-import { openTarget } from './open-target.ts';
 import { requireFileSize } from './process-limits.ts';
 import { ProgressBar } from './progress.ts';
-import { holding } from './storage-hold.ts';
 import { inspectTarget, type Target } from './target.ts';
+import { engineFor, holdingStorage, openStorage } from './volume-storage.ts';
 
 /** Problems printed for people; `--json` has those that were kept. */
 const PROBLEMS_SHOWN = 200;
@@ -87,9 +86,10 @@ async function examine(
   options: CheckOptions,
 ): Promise<FsckReport> {
   const readOnly = mode === undefined;
-  return await holding(target, readOnly ? 'shared' : 'exclusive', async () => {
+  const engine = engineFor(target);
+  return await holdingStorage(target, readOnly ? 'shared' : 'exclusive', engine, async () => {
     if (!readOnly && !target.isBlockDevice) requireFileSize(target.path, target.sizeBytes);
-    const device = openTarget(target, { readOnly, exclusive: false, allowBuffered: true });
+    const device = await openStorage(target, { readOnly, engine });
     try {
       if (mode === undefined) return reportOfCheck(await checkVolume(device, options));
       const { after, ...repaired } = await repairVolume(device, mode, options);

@@ -18,16 +18,16 @@ import {
 } from './command.ts';
 import { targetError } from './failure.ts';
 import { namedVolume } from './named-place.ts';
-import { openForReading } from './open-target.ts';
 import { formatSize } from './sizes.ts';
 import { mountOf } from './storage-hold.ts';
 import { factLines } from './table-text.ts';
 import type { Target } from './target.ts';
 import { readVolumeHead } from './volume-head.ts';
+import { openForReading } from './volume-storage.ts';
 
 /** @throws CommandError if the target cannot be opened or read */
 async function usageOf(target: Target, layout: Layout): Promise<VolumeUsage> {
-  const device = openForReading(target);
+  const device = await openForReading(target);
   try {
     return await readUsage(device, layout).finally(() => device.close());
   } catch (thrown) {

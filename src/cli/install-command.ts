@@ -5,6 +5,7 @@
  */
 import { lstatSync, realpathSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { packageVersion } from '../common/package-version.ts';
 import { isRoot } from '../common/permissions.ts';
 import { printable } from '../common/printable.ts';
 import { codeOf } from '../common/thrown.ts';
@@ -26,7 +27,7 @@ import {
   type Terminal,
 } from './command.ts';
 import { CommandError, UsageError } from './failure.ts';
-import { allCommands, packageVersion } from './program.ts';
+import { allCommands } from './program.ts';
 import { programPath } from './program-path.ts';
 
 const DEFAULT_PREFIX = '/usr/local';

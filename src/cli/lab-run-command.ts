@@ -2,22 +2,26 @@
 import { statSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { AllocatorLoadError } from '../alloc/registry.ts';
+import { packageVersion } from '../common/package-version.ts';
 import { isRoot } from '../common/permissions.ts';
 import { codeOf } from '../common/thrown.ts';
 import { DEFAULT_BLOCK_BYTES } from '../fs/format/format.ts';
 import type { Configuration } from '../lab/experiment.ts';
 import { Laboratory, type LabResults } from '../lab/laboratory.ts';
+import {
+  completedConfiguration,
+  EXPERIMENT_LIMITS,
+  type LoadedExperiment,
+  loadExperiment,
+} from '../lab/loaded-experiment.ts';
 import { MEASURES } from '../lab/measures.ts';
 import { KERNEL_FILESYSTEMS } from '../lab/mounts/filesystems.ts';
 import { findProgram } from '../lab/mounts/programs.ts';
-import { loadPolicy } from '../lab/policy-spec.ts';
 import { overallOf } from '../lab/ranking.ts';
 import { overallTable, workloadTable } from '../lab/report/tables.ts';
 import { writeReport } from '../lab/report/write-report.ts';
-import { type Contents, policyContent, workloadContent } from '../lab/run-content.ts';
 import { WORKLOADS } from '../lab/workloads/catalogue.ts';
-import { loadWorkload, REPOSITORY_PREFIX } from '../lab/workloads/registry.ts';
-import type { Workload } from '../lab/workloads/workload.ts';
+import { REPOSITORY_PREFIX } from '../lab/workloads/registry.ts';
 import { WorkloadLoadError } from '../lab/workloads/workload-load-error.ts';
 import {
   type CommandDefinition,
@@ -29,7 +33,6 @@ import {
 } from './command.ts';
 import { CommandError, targetError, UsageError } from './failure.ts';
 import { missingLine } from './lab-report-command.ts';
-import { packageVersion } from './program.ts';
 import { programPath } from './program-path.ts';
 import { ProgressBar } from './progress.ts';
 import { parseSize } from './sizes.ts';
@@ -37,10 +40,6 @@ import { parseSize } from './sizes.ts';
 const DEFAULT_POLICIES = 'goal-and-window,first-fit,next-fit';
 const DEFAULT_WORKLOADS = 'agrawal,files,database';
 const DEFAULT_SIZE = '1G';
-const MOST_SEEDS = 1000;
-const MOST_CHURN = 10_000;
-const MOST_SAMPLES = 1000;
-const MOST_THREADS = 256;
 /** What else may be named. */
 const MADE_FROM_FILES = `
 a module    such as ./mine.ts, whose default export is a workload
@@ -50,9 +49,7 @@ git?repo=DIRECTORY, or git with --repo: the history of a repository
 `;
 /** Measures by which policies are told apart over all workloads. */
 const OVERALL = ['layoutScore', 'extentsPerFile', 'diskSlowdown'];
-const SIZE_STEP_BYTES = 1024 * 1024;
-const LEAST_BYTES = 32 * 1024 * 1024;
-const MOST_BYTES = 2 ** 44;
+const LIMITS = EXPERIMENT_LIMITS;
 
 function numberOf(options: OptionValues, name: string, least: number, most: number): number {
   const text = optionText(options, name) ?? '';
@@ -92,10 +89,10 @@ function workloadsOf(options: OptionValues): string[] {
 
 /** @throws UsageError */
 function configurationOf(options: OptionValues): Configuration {
-  const seeds = wholeOf(options, 'seeds', 1, MOST_SEEDS);
-  const first = wholeOf(options, 'seed', 0, 2 ** 32 - MOST_SEEDS);
+  const seeds = wholeOf(options, 'seeds', 1, LIMITS.mostSeeds);
+  const first = wholeOf(options, 'seed', 0, 2 ** 32 - LIMITS.mostSeeds);
   const sizeBytes = parseSize(optionText(options, 'size') ?? DEFAULT_SIZE, '--size');
-  if (sizeBytes < LEAST_BYTES || sizeBytes > MOST_BYTES)
+  if (sizeBytes < LIMITS.leastBytes || sizeBytes > LIMITS.mostBytes)
     throw new UsageError(`--size ${optionText(options, 'size')} is not from 32M to 16T`);
   return {
     version: packageVersion(),
@@ -104,9 +101,9 @@ function configurationOf(options: OptionValues): Configuration {
     workloads: workloadsOf(options),
     sizeBytes,
     blockBytes: DEFAULT_BLOCK_BYTES,
-    fullness: numberOf(options, 'fullness', 0.05, 0.98),
-    churn: numberOf(options, 'churn', 0, MOST_CHURN),
-    samples: wholeOf(options, 'samples', 1, MOST_SAMPLES),
+    fullness: numberOf(options, 'fullness', LIMITS.leastFullness, LIMITS.mostFullness),
+    churn: numberOf(options, 'churn', 0, LIMITS.mostChurn),
+    samples: wholeOf(options, 'samples', 1, LIMITS.mostSamples),
     seeds: Array.from({ length: seeds }, (_, index) => first + index),
   };
 }
@@ -118,13 +115,8 @@ function runnerOf(options: OptionValues): Configuration['runner'] {
   throw new UsageError(`--runner ${runner} is unknown: use model or mount`);
 }
 
-interface Loaded {
-  readonly workloads: ReadonlyMap<string, Workload>;
-  readonly contents: Contents;
-}
-
 /** All are loaded once before anything begins. @throws UsageError, CommandError */
-async function loadAll({ runner, policies, workloads }: Configuration): Promise<Loaded> {
+async function loadAll({ runner, policies, workloads }: Configuration): Promise<LoadedExperiment> {
   const foreign = policies.filter((policy) => KERNEL_FILESYSTEMS.includes(policy));
   if (runner === 'mount' && !isRoot())
     throw new CommandError('--runner mount makes loop devices and mounts: run it as root');
@@ -136,43 +128,15 @@ async function loadAll({ runner, policies, workloads }: Configuration): Promise<
     if (findProgram(`mkfs.${name}`) === undefined) throw new CommandError(`mkfs.${name} is not installed`);
   }
   try {
-    const contents: [name: string, content: string | undefined][] = [];
-    for (const policy of policies.filter((name) => !foreign.includes(name))) {
-      await loadPolicy(policy);
-      contents.push([policy, await policyContent(policy)]);
-    }
-    const loaded = new Map<string, Workload>();
-    for (const name of workloads) {
-      const workload = await loadWorkload(name);
-      loaded.set(name, workload);
-      contents.push([name, await workloadContent(name, workload)]);
-    }
-    const made = contents.filter((one): one is [string, string] => one[1] !== undefined);
-    return { workloads: loaded, contents: Object.fromEntries(made) };
+    return await loadExperiment(
+      policies.filter((name) => !foreign.includes(name)),
+      workloads,
+    );
   } catch (thrown) {
     if (thrown instanceof AllocatorLoadError || thrown instanceof WorkloadLoadError)
       throw new UsageError(thrown.message);
     throw thrown;
   }
-}
-
-/**
- * What only the workloads know: what they are made from, and the size of volume that they are about
- * where no other was asked for.
- */
-function completed(
-  configuration: Configuration,
-  { workloads, contents }: Loaded,
-  options: OptionValues,
-): Configuration {
-  const about = Math.max(0, ...[...workloads.values()].map(({ sizeBytes }) => sizeBytes ?? 0));
-  const isAsked = optionText(options, 'size') !== undefined || about === 0;
-  const wholeBytes = Math.ceil(about / SIZE_STEP_BYTES) * SIZE_STEP_BYTES;
-  return {
-    ...configuration,
-    ...(isAsked ? {} : { sizeBytes: Math.min(MOST_BYTES, Math.max(LEAST_BYTES, wholeBytes)) }),
-    ...(Object.keys(contents).length === 0 ? {} : { contents }),
-  };
 }
 
 function listWorkloads(terminal: Terminal): void {
@@ -189,7 +153,7 @@ async function run(_args: readonly string[], options: OptionValues, terminal: Te
   const asked = configurationOf(options);
   const loaded = await loadAll(asked);
   for (const { remark } of loaded.workloads.values()) if (remark !== undefined) say(terminal, remark);
-  const configuration = completed(asked, loaded, options);
+  const configuration = completedConfiguration(asked, loaded, optionText(options, 'size') !== undefined);
   const results = await carryOut(configuration, options, terminal);
   terminal.out(describe(configuration, results));
   await report(results, optionText(options, 'out') ?? 'report', terminal);
@@ -219,7 +183,7 @@ function scratchOf(options: OptionValues): string {
 
 /** Mounts at a time would be in each other's way. */
 function threadsOf({ runner }: Configuration, options: OptionValues): number {
-  if (optionText(options, 'threads') !== undefined) return wholeOf(options, 'threads', 1, MOST_THREADS);
+  if (optionText(options, 'threads') !== undefined) return wholeOf(options, 'threads', 1, LIMITS.mostThreads);
   return runner === 'mount' ? 1 : availableParallelism();
 }
 

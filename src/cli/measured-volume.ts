@@ -13,9 +13,9 @@ import { askMount, NoAnswerError } from './ask-mount.ts';
 import { say, type Terminal } from './command.ts';
 import { CommandError, targetError } from './failure.ts';
 import { type MountedView, viewAsMounted } from './mounted-view.ts';
-import { openForReading } from './open-target.ts';
 import type { Target } from './target.ts';
 import { readVolumeHead } from './volume-head.ts';
+import { openForReading } from './volume-storage.ts';
 
 /** Everything dirty may have to be written. */
 const COMMIT_MILLISECONDS = 30_000;
@@ -44,7 +44,7 @@ export async function withMeasuredVolume<T>(
 ): Promise<T> {
   readVolumeHead(target);
   const committed = mount !== undefined && (await commit(mount, terminal));
-  const device = openForReading(target);
+  const device = await openForReading(target);
   try {
     let view = await viewAsMounted(device);
     for (let tries = 1; isTornBy(view, mount) && tries < MOST_TRIES; tries++)

@@ -1,5 +1,5 @@
 /** `quarry mkfs`: makes a volume on a block device or image file (making.ts). */
-import { statSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import type { Device } from '../aio/device.ts';
 import { printable } from '../common/printable.ts';
 import { plural } from '../common/words.ts';
@@ -25,7 +25,9 @@ import { sourceDateEpoch, VolumeFilling } from './filling.ts';
 import { makeVolume, randomUuid, requireLabel, type VolumePlan } from './making.ts';
 import { ProgressBar } from './progress.ts';
 import { formatSize, parseSize } from './sizes.ts';
+import { inspectTarget } from './target.ts';
 import { parseUuid } from './uuids.ts';
+import { engineFor, type StorageEngine, USUAL_ENGINE } from './volume-storage.ts';
 
 export interface MkfsRequest extends VolumePlan {
   readonly target: string;
@@ -92,6 +94,11 @@ function fillingOf({ from, target }: MkfsRequest): VolumeFilling | undefined {
   );
 }
 
+/** An image that is not there yet will be a file. @throws CommandError, as for any other target */
+function engineAt(path: string): StorageEngine {
+  return existsSync(systemPath(path)) ? engineFor(inspectTarget(path)) : USUAL_ENGINE;
+}
+
 async function run(args: readonly string[], options: OptionValues, terminal: Terminal): Promise<number> {
   const request = mkfsRequest(args, options);
   const path = absolutePath(request.target);
@@ -103,7 +110,7 @@ async function run(args: readonly string[], options: OptionValues, terminal: Ter
   const made = (files: number) => bar?.count(plural(files, 'file'));
   const fill = filling && ((device: Device) => filling.fill(device, request.target, made));
   const progress = (done: number, total: number) => bar?.update('discarding', done, total);
-  const making = { force, keepBlocks, engine: 'native' as const, fill, progress };
+  const making = { force, keepBlocks, engine: engineAt(path), fill, progress };
   const layout = await makeVolume(path, request.target, plan, making).finally(() => bar?.clear());
   for (const line of filling?.passed ?? []) say(terminal, line);
   const [lost] = filling?.lost ?? [];

@@ -4,7 +4,6 @@
  * what was looked at, and is held (storage-hold.ts).
  */
 import { type KernelDevice, type KernelDeviceOptions, openKernelDevice } from '../aio/kernel-device.ts';
-import { targetError } from './failure.ts';
 import { requireSame, type Target } from './target.ts';
 
 /** @throws CommandError if it is another by now; what `openKernelDevice` throws */
@@ -16,14 +15,5 @@ export function openTarget(target: Target, options: KernelDeviceOptions): Kernel
   } catch (thrown) {
     void device.close();
     throw thrown;
-  }
-}
-
-/** Opens the target for looking at it, whoever else uses it. @throws CommandError */
-export function openForReading(target: Target): KernelDevice {
-  try {
-    return openTarget(target, { readOnly: true, exclusive: false, allowBuffered: true });
-  } catch (thrown) {
-    throw targetError(thrown, target.path);
   }
 }

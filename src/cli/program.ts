@@ -2,8 +2,8 @@
  * The parser of the command line, made of the table of commands, and the one place where a failure
  * becomes a line on standard error and an exit status.
  */
-import { readFileSync } from 'node:fs';
 import { Argument, Command, CommanderError, Option } from 'commander';
+import { packageVersion } from '../common/package-version.ts';
 import { codeOf } from '../common/thrown.ts';
 import { MountOptionError } from '../fuse/mount-option-error.ts';
 import {
@@ -120,13 +120,6 @@ export const processTerminal: Terminal = {
   },
   ...processScreen(),
 };
-
-/** The version in package.json, next to `src` and `dist`. */
-export function packageVersion(): string {
-  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
-  const { version } = JSON.parse(text) as { version: string };
-  return version;
-}
 
 function makeOption(definition: OptionDefinition): Option {
   const option = new Option(definition.flags, definition.text).hideHelp(definition.hidden ?? false);

@@ -231,10 +231,12 @@ function lockLayer(layer: StorageLayer, { target, layers, mode, locks }: LockedL
 }
 
 function isLockedElsewhere(layer: StorageLayer): boolean {
+  // Nobody can tell without it.
+  if (addon === undefined) return false;
   const opened = openLayer(layer, O_RDONLY);
   if (opened === undefined) return false;
   try {
-    return native.isLockedElsewhere(opened.descriptor, kindOf(layer, 'exclusive'), ...rangeOf(layer));
+    return addon.isLockedElsewhere(opened.descriptor, kindOf(layer, 'exclusive'), ...rangeOf(layer));
   } finally {
     closeSync(opened.descriptor);
   }

@@ -27,7 +27,6 @@ import {
 import { CommandError, UsageError } from './failure.ts';
 import { randomUuid, requireLabel } from './making.ts';
 import { requireMount } from './mountpoint.ts';
-import { openForReading } from './open-target.ts';
 import { withVolume } from './quota-target.ts';
 import { mountOf } from './storage-hold.ts';
 import { optionName, STORABLE } from './stored-options.ts';
@@ -35,6 +34,7 @@ import { inspectTarget, type Target } from './target.ts';
 import { encodeTuning } from './tuning.ts';
 import { parseUuid } from './uuids.ts';
 import { readVolumeHead } from './volume-head.ts';
+import { openForReading } from './volume-storage.ts';
 
 export interface TuneRequest {
   readonly changes: Omit<SuperblockChanges, 'features'>;
@@ -116,7 +116,7 @@ async function requireUnused(target: Target, removed: readonly string[]): Promis
   const { state } = readVolumeHead(target);
   if (state !== 'clean')
     throw new CommandError(`${target.path} was not unmounted in order: mount it, or 'quarry fsck -y', first`);
-  const device = openForReading(target);
+  const device = await openForReading(target);
   try {
     const { problems } = await checkVolume(device, { withoutFeatures: new Set(removed) });
     const [first] = problems;

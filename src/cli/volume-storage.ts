@@ -11,6 +11,7 @@ import { addon } from '../native.ts';
 import { systemPath } from '../path-bytes.ts';
 import { StoreDevice } from '../program/stores/block-store.ts';
 import { openFileStore } from '../program/stores/file-store.ts';
+import { targetError } from './failure.ts';
 import { type HoldMode, holding, holdStorage } from './storage-hold.ts';
 import { requireSame, type Target } from './target.ts';
 
@@ -18,6 +19,11 @@ export type StorageEngine = 'native' | 'fs';
 
 /** The engine that there is. */
 export const USUAL_ENGINE: StorageEngine = addon === undefined ? 'fs' : 'native';
+
+/** The engine for a command: a block device is not touched by who cannot see who else uses it. */
+export function engineFor({ isBlockDevice }: Target): StorageEngine {
+  return isBlockDevice ? 'native' : USUAL_ENGINE;
+}
 
 export interface StorageOptions {
   readonly readOnly: boolean;
@@ -66,6 +72,15 @@ async function openByFile(target: Target, options: StorageOptions): Promise<Devi
   } catch (thrown) {
     await device.close();
     throw thrown;
+  }
+}
+
+/** Opens the target for looking at it, whoever else uses it. @throws CommandError */
+export async function openForReading(target: Target): Promise<Device> {
+  try {
+    return await openStorage(target, { readOnly: true, engine: engineFor(target) });
+  } catch (thrown) {
+    throw targetError(thrown, target.path);
   }
 }
 

@@ -8,3 +8,11 @@ export function codeOf(thrown: unknown): string {
 export function messageOf(thrown: unknown): string {
   return thrown instanceof Error ? thrown.message : String(thrown);
 }
+
+/**
+ * For `import('…').catch(rethrow)` of a package that need not be there: bundlers put up with its
+ * absence where they see that somebody does.
+ */
+export function rethrow(thrown: unknown): never {
+  throw thrown;
+}

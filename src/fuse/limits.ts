@@ -7,7 +7,7 @@
 import { PAGE_BYTES } from '../common/limits.ts';
 import { type Relations, requireRelations } from '../common/relations.ts';
 import { MOST_BLOCK_BYTES } from '../fs/base/limits.ts';
-import { native } from '../native.ts';
+import { addon, type SharedNumbers } from '../native.ts';
 import {
   InHeader,
   InitOut,
@@ -102,13 +102,26 @@ export const LIMITS = {
   LONGEST_SENTENCE_CHARACTERS,
 } as const;
 
-const { numbers } = native;
 const KERNEL_MOST_PAGES = 256;
 const MOST_16_BITS = 0xffff;
 
+/** What the addon states as well. */
+function relationsTo(numbers: SharedNumbers): Relations<typeof LIMITS> {
+  return {
+    'the head page is that of the addon, which receives requests at its end': (l) =>
+      l.HEAD_BYTES === numbers.fuseHeadBytes && l.REQUEST_LEAD_BYTES === numbers.fuseRequestLeadBytes,
+    'the addon takes all slots': (l) => l.SLOT_COUNT <= numbers.mostFuseSlots,
+    'the addon takes a slot of the largest block size': (l) =>
+      l.HEAD_BYTES + l.MAX_TRANSFER_BYTES + 2 * l.MOST_BLOCK_BYTES <= numbers.mostFuseSlotBytes &&
+      l.HEAD_BYTES + l.MAX_TRANSFER_BYTES >= numbers.leastFuseSlotBytes,
+    'a message is no longer than an answer that the addon takes': (l) =>
+      l.MESSAGE_BYTES <= numbers.mostAnswerBytes,
+  };
+}
+
 export const RELATIONS: Relations<typeof LIMITS> = {
-  'the head page is that of the addon, which receives requests at its end': (l) =>
-    l.HEAD_BYTES === numbers.fuseHeadBytes && l.REQUEST_LEAD_BYTES === numbers.fuseRequestLeadBytes,
+  // Where it is not there, a program may still load what needs it.
+  ...(addon === undefined ? {} : relationsTo(addon.numbers)),
   'the payload of a WRITE begins where the head page ends': (l) =>
     l.REQUEST_LEAD_BYTES === l.IN_HEADER_BYTES + l.WRITE_IN_BYTES && l.HEAD_BYTES % l.PAGE_BYTES === 0,
   'a notice is built between the longest short answer and the request': (l) =>
@@ -126,16 +139,10 @@ export const RELATIONS: Relations<typeof LIMITS> = {
     l.MAX_BACKGROUND <= MOST_16_BITS &&
     Number.isInteger(l.CONGESTION_THRESHOLD),
   'a full background leaves slots for callers that wait': (l) =>
-    l.SLOT_COUNT > l.MAX_BACKGROUND &&
-    l.SLOT_COUNT <= numbers.mostFuseSlots &&
-    Number.isInteger(l.SLOT_COUNT),
-  'the addon takes a slot of the largest block size': (l) =>
-    l.HEAD_BYTES + l.MAX_TRANSFER_BYTES + 2 * l.MOST_BLOCK_BYTES <= numbers.mostFuseSlotBytes &&
-    l.HEAD_BYTES + l.MAX_TRANSFER_BYTES >= numbers.leastFuseSlotBytes,
+    l.SLOT_COUNT > l.MAX_BACKGROUND && Number.isInteger(l.SLOT_COUNT),
   'a listing fits into a transfer': (l) => l.LONGEST_LISTING_BYTES <= l.MAX_TRANSFER_BYTES,
   'a preferred block is whole pages': (l) => l.LEAST_PREFERRED_BYTES % l.PAGE_BYTES === 0,
-  'the number of an ioctl can say the length of a message': (l) =>
-    l.MESSAGE_BYTES <= numbers.mostAnswerBytes && l.MESSAGE_BYTES % 8 === 0,
+  'the number of an ioctl can say the length of a message': (l) => l.MESSAGE_BYTES % 8 === 0,
   'an answer is no longer than some messages, a sentence shorter than one': (l) =>
     l.MOST_ANSWER_BYTES >= l.MESSAGE_BYTES && l.LONGEST_SENTENCE_CHARACTERS * 4 <= l.MESSAGE_BYTES,
 };

@@ -2,7 +2,7 @@
  * SVG as PNG, by the renderer `@resvg/resvg-js`. It is an optional peer: who draws no PNG need not
  * have it.
  */
-import { codeOf } from '../common/thrown.ts';
+import { codeOf, rethrow } from '../common/thrown.ts';
 
 /** What to install for pictures in PNG. */
 export const RENDERER = '@resvg/resvg-js';
@@ -18,7 +18,7 @@ type Renderer = typeof import('@resvg/resvg-js');
 export async function pngOfSvg(
   svg: string,
   scale = 1,
-  load: () => Promise<Renderer> = () => import('@resvg/resvg-js'),
+  load: () => Promise<Renderer> = () => import('@resvg/resvg-js').catch(rethrow),
 ): Promise<Uint8Array | undefined> {
   let renderer: Renderer;
   try {

@@ -4,7 +4,8 @@
  */
 import { constants } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { inspect, types } from 'node:util';
+import { types } from 'node:util';
+import { argumentType, argumentValue, integerIn } from '../common/argument-errors.ts';
 import { PERMISSION_BITS } from '../common/permissions.ts';
 
 /** A path in the volume, whose root is '/'; relative ones begin there too. */
@@ -51,23 +52,6 @@ const FLAGS: Readonly<Record<string, number>> = {
   'as+': O.APPEND | O.CREAT | O.RDWR | O.SYNC,
 };
 
-export function argumentType(name: string, expected: string, given: unknown): TypeError {
-  const error = new TypeError(`The "${name}" argument must be ${expected}. Received ${inspect(given)}`);
-  return Object.assign(error, { code: 'ERR_INVALID_ARG_TYPE' });
-}
-
-export function argumentValue(name: string, what: string, given: unknown): TypeError {
-  const error = new TypeError(`The argument '${name}' ${what}. Received ${inspect(given)}`);
-  return Object.assign(error, { code: 'ERR_INVALID_ARG_VALUE' });
-}
-
-export function outOfRange(name: string, range: string, given: unknown): RangeError {
-  const error = new RangeError(
-    `The value of "${name}" is out of range. It must be ${range}. Received ${given}`,
-  );
-  return Object.assign(error, { code: 'ERR_OUT_OF_RANGE' });
-}
-
 /** The bytes of a path. @throws TypeError as node:fs does */
 export function bytesOfPath(path: unknown, name = 'path'): Buffer {
   const given = path instanceof URL ? fileURLToPath(path) : path;
@@ -107,14 +91,6 @@ export function modeOf(mode: unknown, fallback?: number): number {
     throw argumentValue('mode', 'must be a 32-bit unsigned integer or an octal string', mode);
   }
   return integerIn('mode', mode, 0, 0xffffffff) & PERMISSION_BITS;
-}
-
-/** @throws TypeError, RangeError */
-export function integerIn(name: string, value: unknown, least: number, most: number): number {
-  if (typeof value !== 'number') throw argumentType(name, 'of type number', value);
-  if (!Number.isInteger(value)) throw outOfRange(name, 'an integer', value);
-  if (value < least || value > most) throw outOfRange(name, `>= ${least} && <= ${most}`, value);
-  return value;
 }
 
 /** A user or group; undefined for −1, which leaves what is. */

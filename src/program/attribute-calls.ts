@@ -1,11 +1,12 @@
 /** The part of a volume's interface that is about what files are, not what is in them. */
 
+import { integerIn } from '../common/argument-errors.ts';
 import { codeOf } from '../common/thrown.ts';
 import { emptyStatistics } from '../fs/base/empty-attributes.ts';
 import { fsError } from '../fs/base/errors.ts';
 import type { SetMode } from '../fs/base/filesystem.ts';
 import { FILE_TYPE_MASK, FileType } from '../fs/format/format.ts';
-import { bytesOfPath, integerIn, type TimeLike, textOfPath, type VolumePath } from './arguments.ts';
+import { bytesOfPath, type TimeLike, textOfPath, type VolumePath } from './arguments.ts';
 import {
   type AttributeToSet,
   changeTimes,

@@ -4,11 +4,12 @@
  * Modes keep nobody out who has the volume; `access` says what they would allow its user.
  */
 import { constants } from 'node:fs';
+import { argumentType, integerIn } from '../common/argument-errors.ts';
 import { fsError } from '../fs/base/errors.ts';
 import type { SetMode } from '../fs/base/filesystem.ts';
 import { FILE_TYPE_MASK, FileType } from '../fs/format/format.ts';
 import type { Transaction } from '../fs/transaction/transaction.ts';
-import { argumentType, idOf, integerIn, modeOf, momentOf, type TimeLike } from './arguments.ts';
+import { idOf, modeOf, momentOf, type TimeLike } from './arguments.ts';
 import type { ProgramSession } from './session.ts';
 import { BigIntVolumeStats, VolumeStats } from './stats.ts';
 import type { CallSite } from './system-error.ts';

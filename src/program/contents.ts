@@ -2,7 +2,8 @@
  * Whole contents: reading to the end, and writing what a program has, be it text, bytes, or
  * something that yields them.
  */
-import { argumentType, type Encoding, encodingOf, throwIfAborted } from './arguments.ts';
+import { argumentType } from '../common/argument-errors.ts';
+import { type Encoding, encodingOf, throwIfAborted } from './arguments.ts';
 import type { OpenNode } from './open-node.ts';
 
 /** What a file is read in when its length says nothing, and the most that is asked for at once. */

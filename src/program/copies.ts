@@ -3,10 +3,11 @@
  * through the program.
  */
 import { constants } from 'node:fs';
+import { integerIn } from '../common/argument-errors.ts';
 import { PERMISSION_BITS } from '../common/permissions.ts';
 import { codeOf } from '../common/thrown.ts';
 import { FILE_TYPE_MASK, FileType } from '../fs/format/format.ts';
-import { integerIn, O } from './arguments.ts';
+import { O } from './arguments.ts';
 import { allEntries, joined } from './listing.ts';
 import {
   makeDirectories,

@@ -3,15 +3,8 @@ import { EventEmitter } from 'node:events';
 import { createInterface, type Interface } from 'node:readline';
 import { Readable } from 'node:stream';
 import type { ReadableStream } from 'node:stream/web';
-import {
-  argumentType,
-  encodingOf,
-  integerIn,
-  optionsOf,
-  outOfRange,
-  signalOf,
-  type TimeLike,
-} from './arguments.ts';
+import { argumentType, integerIn, outOfRange } from '../common/argument-errors.ts';
+import { encodingOf, optionsOf, signalOf, type TimeLike } from './arguments.ts';
 import { changeTimes, chmodInode, chownInode, type StatOptions, statInode } from './attributes.ts';
 import { decoded, type FileContent, readToEnd, viewedBytes, writeAll } from './contents.ts';
 import type { OpenNode } from './open-node.ts';

@@ -1,15 +1,8 @@
 /** The part of a volume's interface that is about names. */
 import { randomBytes } from 'node:crypto';
+import { integerIn } from '../common/argument-errors.ts';
 import { codeOf } from '../common/thrown.ts';
-import {
-  bytesOfPath,
-  encodingOf,
-  integerIn,
-  modeOf,
-  named,
-  optionsOf,
-  type VolumePath,
-} from './arguments.ts';
+import { bytesOfPath, encodingOf, modeOf, named, optionsOf, type VolumePath } from './arguments.ts';
 import { AttributeCalls, namedPath } from './attribute-calls.ts';
 import { type CopyOptions, copied, copiedFile } from './copies.ts';
 import { listed, VolumeDirectory, walkedEntries } from './listing.ts';
@@ -44,8 +37,8 @@ export interface DirectoryOptions {
   mode?: number | string | undefined;
 }
 
-type AsText = { encoding?: BufferEncoding | null | undefined } | BufferEncoding | null;
-type AsBuffer = { encoding: 'buffer' } | 'buffer';
+export type AsText = { encoding?: BufferEncoding | null | undefined } | BufferEncoding | null;
+export type AsBuffer = { encoding: 'buffer' } | 'buffer';
 
 const MKDTEMP_CHARACTERS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';
 const MKDTEMP_LENGTH = 6;
@@ -243,4 +236,4 @@ export class NameCalls extends AttributeCalls {
   }
 }
 
-type AsBufferObject = { encoding: 'buffer' };
+export type AsBufferObject = { encoding: 'buffer' };

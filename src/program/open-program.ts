@@ -2,10 +2,10 @@
 import type { Device } from '../aio/device.ts';
 import type { AllocatorDefinition } from '../alloc/allocator.ts';
 import { checkAllocatorOptions, isModulePath, loadAllocator } from '../alloc/registry.ts';
+import { integerIn } from '../common/argument-errors.ts';
 import type { Clock } from '../fs/base/clock.ts';
 import { openVolume } from '../fs/volume.ts';
 import { formatUuid } from '../inspect/value-text.ts';
-import { integerIn } from './arguments.ts';
 import { ProgramVolume } from './program-volume.ts';
 import { ProgramSession } from './session.ts';
 

@@ -31,7 +31,7 @@ import {
   type WriteStreamOptionsOfVolume,
 } from './streams.ts';
 
-interface OpeningOptions {
+export interface OpeningOptions {
   /** Of open(2), as a word of Node's or a number. */
   flag?: string | number | undefined;
   /** Of a new file, before the umask. */

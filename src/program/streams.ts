@@ -2,7 +2,8 @@
  * Streams over a file of a volume, as `fs.createReadStream` and `fs.createWriteStream` make them.
  */
 import { Readable, Writable } from 'node:stream';
-import { encodingOf, integerIn, outOfRange } from './arguments.ts';
+import { integerIn, outOfRange } from '../common/argument-errors.ts';
+import { encodingOf } from './arguments.ts';
 import type { OpenNode } from './open-node.ts';
 
 const READ_MARK_BYTES = 64 * 1024;

@@ -188,22 +188,26 @@ describeQuarry('bad input', () => {
         cwd: ROOT,
       },
     );
-    for (const [program, status] of [
-      ['main.js', 1],
-      ['mkfs-alias.js', 1],
-      ['mount-alias.js', 32],
-      ['fsck-alias.js', 8],
-    ] as const) {
-      const words = program === 'main.js' ? ['stat'] : [];
-      const result = await run(process.execPath, [
-        `${copy}/dist/cli/${program}`,
-        ...words,
-        file('volume.img'),
-      ]);
-      expect(result, program).toMatchObject({ status, stdout: '' });
-      expect(result.stderr, program).toMatch(
-        /^quarry: the native addon is not built: run 'npm install' .*\n$/,
-      );
+    const image = file('without-addon.img');
+    await shell(`truncate -s 16M '${image}'`);
+    // An image file could do without; who else has a device only the addon can tell.
+    const device = (await shell(`losetup --find --show '${image}'`)).trim();
+    try {
+      for (const [program, words, status] of [
+        ['main.js', ['info', device], 1],
+        ['mkfs-alias.js', [device], 1],
+        ['mount-alias.js', [device, volume.directory], 32],
+        ['fsck-alias.js', ['-n', device], 8],
+      ] as const) {
+        const result = await run(process.execPath, [`${copy}/dist/cli/${program}`, ...words]);
+        expect(result, program).toMatchObject({ status, stdout: '' });
+        expect(result.stderr, program).toMatch(
+          /^quarry: the native addon is not built: run 'npm install' .*\n$/,
+        );
+      }
+      expect(await shell(`tr -d '\\0' <'${image}' | wc -c`)).toMatch(/^ *0$/m);
+    } finally {
+      await shell(`losetup --detach '${device}'`);
     }
   });
 });

@@ -25,7 +25,7 @@ async function gather(chunks: AsyncIterable<Buffer>): Promise<Buffer[]> {
 async function expectChunks(place: Place, options: ChunkOptions): Promise<Buffer[]> {
   const file = await place.open({ flags: 'r' });
   const chunks = await gather(file.chunks(options));
-  const wanted = place.content.subarray(options.start ?? 0, options.end ?? place.sizeBytes);
+  const wanted = place.content.subarray(Number(options.start ?? 0), Number(options.end ?? place.sizeBytes));
   expect(Buffer.concat(chunks).equals(wanted)).toBe(true);
   expect(chunks.every(({ length }) => length > 0 && length <= (options.chunkBytes ?? 65_536))).toBe(true);
   const streamed = await gather(file.createReadStream(options));

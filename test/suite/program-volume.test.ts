@@ -5,6 +5,7 @@ import type * as NodePromises from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
+import { packageVersion } from '../../src/common/package-version.ts';
 import { sealBlock } from '../../src/fs/format/block-header.ts';
 import { blockViewOf } from '../../src/fs/format/block-view.ts';
 import { BlockHeader } from '../../src/fs/format/format.ts';
@@ -590,6 +591,22 @@ test('without the addon, all of it works by node:fs', () => {
   `;
   const said = execFileSync(process.execPath, ['--input-type=module', '-e', script], { encoding: 'utf8' });
   expect(said).toMatch(/^1000000 true\n.*the native addon is not built: run 'npm install'/);
+  const quarry = (...words: string[]) =>
+    execFileSync(process.execPath, [join(copy, 'dist/cli/main.js'), ...words], {
+      encoding: 'utf8',
+      cwd: copy,
+    });
+  expect(quarry('--version')).toBe(`${packageVersion()}\n`);
+  expect(quarry('help')).toContain('Usage: quarry');
+  quarry('mkfs', 'w.img', '--size', '16M');
+  quarry('put', 'package.json', 'w.img:/');
+  quarry('cp', 'w.img:/package.json', 'v.img:/');
+  expect(quarry('ls', 'v.img')).toBe('a\npackage.json\n');
+  expect(quarry('cat', 'v.img:/package.json')).toBe(readFileSync(join(ROOT, 'package.json'), 'utf8'));
+  expect(quarry('fsck', '-y', 'w.img')).toContain('clean');
+  expect(JSON.parse(quarry('info', '--json', 'w.img'))).toMatchObject({ sizeBytes: SIZE });
+  for (const entry of ['aio/file/open-file', 'lab/lab', 'alloc/allocator'])
+    execFileSync(process.execPath, ['-e', `import(${JSON.stringify(join(copy, `dist/${entry}.js`))})`]);
   // And with it the checksums are the same.
   const image = join(copy, 'v.img');
   expect(statSync(image).size).toBe(SIZE);

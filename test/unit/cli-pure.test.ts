@@ -14,7 +14,7 @@ import { logName } from '../../src/cli/log-file.ts';
 import { planVolume } from '../../src/cli/making.ts';
 import { mkfsRequest } from '../../src/cli/mkfs-command.ts';
 import { knownOptions, mountRequest, parseAllocatorOptions } from '../../src/cli/mount-request.ts';
-import { COMMAND_NAMES, packageVersion, runCommandLine } from '../../src/cli/program.ts';
+import { COMMAND_NAMES, runCommandLine } from '../../src/cli/program.ts';
 import { progressText } from '../../src/cli/progress.ts';
 import { findSignatures } from '../../src/cli/signatures.ts';
 import { formatSize, parseSize } from '../../src/cli/sizes.ts';
@@ -22,6 +22,7 @@ import { flattenCounters } from '../../src/cli/stat-command.ts';
 import { swapsOf } from '../../src/cli/storage-users.ts';
 import { factLines } from '../../src/cli/table-text.ts';
 import { parseUuid } from '../../src/cli/uuids.ts';
+import { packageVersion } from '../../src/common/package-version.ts';
 import { formatUuid } from '../../src/inspect/value-text.ts';
 
 describe('sizes', () => {

@@ -1,6 +1,7 @@
 /** What every command line has in common: help, version, suggestions, errors for programs. */
 import { expect, test } from 'vitest';
-import { packageVersion, runCommandLine } from '../../src/cli/program.ts';
+import { runCommandLine } from '../../src/cli/program.ts';
+import { packageVersion } from '../../src/common/package-version.ts';
 
 async function quarry(...words: string[]) {
   const said = { status: 0, out: '', err: '' };

@@ -2,13 +2,15 @@
  * The examples of docs/PROGRAM.md: the document shows the programs of examples/program as they are,
  * and they do what they say; its lines of a shell are run too. And it names all that there is.
  */
-import { execFile, execFileSync } from 'node:child_process';
+import { type ChildProcess, execFile, execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { type IncomingMessage, request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { afterAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { format, openVolume } from '../../src/quarryfs.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
@@ -79,6 +81,68 @@ describe('the examples', () => {
   test('own-device.js', async () => {
     expect(await run('own-device.js', file('chunks'))).toEqual(['5242880 bytes in 10240 sectors']);
     expect(readdirSync(file('chunks')).length).toBeLessThan(20);
+  });
+});
+
+describe('static-server.js', () => {
+  const content = Buffer.from(Array.from({ length: 100_000 }, (_, index) => index & 0xff));
+  let server: ChildProcess;
+  let port: number;
+
+  beforeAll(async () => {
+    await format(file('site.img'), { size: 16 * 2 ** 20 });
+    const volume = await openVolume(file('site.img'));
+    await volume.writeFile('/index.html', '<h1>here</h1>');
+    await volume.mkdir('/a');
+    await volume.writeFile('/a/data b.bin', content);
+    await volume.writeFile('/empty.txt', '');
+    await volume.symlink('../../../etc/passwd', '/out');
+    await volume.close();
+    server = spawn(process.execPath, [join(FOLDER, 'static-server.js'), file('site.img'), '0']);
+    const [said] = (await once(server.stdout ?? server, 'data')) as [Buffer];
+    port = Number(/:(\d+)\/$/.exec(`${said}`.trim())?.[1]);
+  });
+
+  afterAll(() => {
+    server.kill('SIGKILL');
+  });
+
+  /** The path goes out as it is: fetch would take '..' out of it. */
+  async function ask(path: string, headers: Record<string, string> = {}, method = 'GET') {
+    const asked = request({ host: '127.0.0.1', port, path, headers, method, agent: false }).end();
+    const [response] = (await once(asked, 'response')) as [IncomingMessage];
+    const chunks: Buffer[] = [];
+    for await (const chunk of response) chunks.push(chunk);
+    return { status: response.statusCode, headers: response.headers, body: Buffer.concat(chunks) };
+  }
+
+  test('files and directories, whole and in part', async () => {
+    const page = await ask('/');
+    expect(page).toMatchObject({ status: 200, headers: { 'content-type': 'text/html; charset=utf-8' } });
+    expect(`${page.body}`).toBe('<h1>here</h1>');
+    const whole = await ask('/a/data%20b.bin');
+    expect([whole.status, whole.body.equals(content)]).toEqual([200, true]);
+    const part = await ask('/a/data%20b.bin', { range: 'bytes=70000-70009' });
+    expect(part).toMatchObject({ status: 206, headers: { 'content-range': 'bytes 70000-70009/100000' } });
+    expect(part.body.equals(content.subarray(70_000, 70_010))).toBe(true);
+    const tail = await ask('/a/data%20b.bin', { range: 'bytes=-5' });
+    expect(tail.body.equals(content.subarray(-5))).toBe(true);
+    expect((await ask('/a/data%20b.bin', { range: 'bytes=100000-' })).status).toBe(416);
+    const head = await ask('/a/data%20b.bin', {}, 'HEAD');
+    expect(head).toMatchObject({ status: 200, headers: { 'content-length': '100000' } });
+    expect(head.body).toHaveLength(0);
+    expect(await ask('/empty.txt')).toMatchObject({ status: 200, headers: { 'content-length': '0' } });
+    const etag = `${whole.headers.etag}`;
+    expect((await ask('/a/data%20b.bin', { 'if-none-match': etag })).status).toBe(304);
+  });
+
+  test('and nothing else', async () => {
+    for (const path of ['/nothing', '/a', '/out', '/../../etc/passwd', '/index.html/a'])
+      expect([path, (await ask(path)).status]).toEqual([path, 404]);
+    expect((await ask('/%ff')).status).toBe(400);
+    expect((await ask('/index.html', {}, 'DELETE')).status).toBe(404);
+    server.kill('SIGTERM');
+    expect(await once(server, 'exit')).toEqual([0, null]);
   });
 });
 

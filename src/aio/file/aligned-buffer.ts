@@ -5,8 +5,11 @@
  * as long as a view is reachable or the kernel uses it, so garbage collection cannot pull it from
  * under a request; nor can a transfer to another thread, which gets a copy.
  */
-import { type NumberedMemory, native } from '../../native.ts';
 
+import { type NumberedMemory, native } from '../../native.ts';
+import { bytesOf, outOfRange } from './arguments.ts';
+
+const MOST_BYTES = 2 ** 32;
 /** The native memory under the ArrayBuffers that were made here. */
 const memories = new WeakMap<ArrayBufferLike, NumberedMemory>();
 
@@ -17,13 +20,16 @@ export const AlignedBuffer = {
    * @throws Error ENOMEM
    */
   allocate(lengthBytes: number): Buffer {
+    if (!Number.isInteger(lengthBytes) || lengthBytes < 1 || lengthBytes > MOST_BYTES)
+      throw outOfRange(`lengthBytes must be an integer from 1 to 2 ** 32, not ${lengthBytes}`);
     const memory = new native.AlignedMemory(lengthBytes);
     memories.set(memory.bytes.buffer, memory);
     return Buffer.from(memory.bytes.buffer, 0, lengthBytes);
   },
 
-  /** A new aligned Buffer with a copy of `bytes`. */
-  from(bytes: Uint8Array): Buffer {
+  /** A new aligned Buffer with a copy of the bytes of `view`. @throws TypeError */
+  from(view: ArrayBufferView): Buffer {
+    const bytes = bytesOf(view);
     const made = AlignedBuffer.allocate(Math.max(1, bytes.length)).subarray(0, bytes.length);
     made.set(bytes);
     return made;
@@ -33,7 +39,7 @@ export const AlignedBuffer = {
    * Whether direct I/O can use these bytes as they are, at an address that is a multiple of
    * `alignBytes`.
    */
-  isAligned(bytes: Uint8Array, alignBytes = 4096): boolean {
+  isAligned(bytes: ArrayBufferView, alignBytes = 4096): boolean {
     return memories.has(bytes.buffer) && bytes.byteOffset % alignBytes === 0;
   },
 } as const;

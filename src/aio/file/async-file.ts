@@ -34,13 +34,19 @@ export type EngineName = 'buffered' | 'direct' | 'mmap' | 'aio' | 'uring';
 export type LockKind = 'exclusive' | 'shared';
 
 /**
- * Bytes to read into or write from: one piece. Any `Uint8Array`, so also a `Buffer`; best from
+ * Bytes to read into or write from: one piece. Any `Buffer`, typed array or `DataView`; best from
  * `AlignedBuffer.allocate`.
  */
-export type Bytes = Uint8Array;
+export type Bytes = ArrayBufferView;
 
 /** Several pieces in order, as for readv(2): a `Buffers` or a plain array. Neither is changed. */
-export type Vector = Buffers | readonly Uint8Array[];
+export type Vector = Buffers | readonly ArrayBufferView[];
+
+/** A place or a length in bytes, up to 2 ** 53. */
+export type ByteCount = number | bigint;
+
+/** Where a file is. A `Buffer` has the bytes of a name that is no text; a URL is one of `file:`. */
+export type PathLike = string | Uint8Array | URL;
 
 /** How to open a file. Every option has a default. */
 export interface OpenFileOptions {
@@ -202,7 +208,7 @@ export interface IoRequest {
 
 /** One of several operations for `submitAll`. */
 export type IoOperation =
-  | { readonly operation: 'read' | 'write'; readonly bytes: Bytes | Vector; readonly offset: number }
+  | { readonly operation: 'read' | 'write'; readonly bytes: Bytes | Vector; readonly offset: ByteCount }
   | { readonly operation: 'sync' | 'datasync' };
 
 /** Where an append landed. */
@@ -224,9 +230,9 @@ export interface LockOptions extends RequestOptions {
 /** Which part of a file, in which pieces. */
 export interface ChunkOptions {
   /** First byte. Default 0. */
-  readonly start?: number;
+  readonly start?: ByteCount;
   /** Byte after the last. Default: the end of the file. */
-  readonly end?: number;
+  readonly end?: ByteCount;
   /**
    * Bytes per chunk, a multiple of `alignment.offsetBytes`. Default 65536. The first may be
    * shorter, so that the others are aligned.
@@ -240,7 +246,7 @@ export interface ChunkOptions {
 /** Options of `createWriteStream`. */
 export interface WriteStreamOptions {
   /** Where to begin. Default 0. */
-  readonly start?: number;
+  readonly start?: ByteCount;
   /**
    * Bytes per write, a multiple of `alignment.offsetBytes`; what is written is gathered up to it.
    * Default 65536.
@@ -271,6 +277,7 @@ export interface FileStatistics {
 export interface AsyncFile {
   /** The file descriptor. It belongs to the file: use it, but do not close it. */
   readonly fd: number;
+  /** As it was opened, as text. */
   readonly path: string;
   readonly options: ResolvedOptions;
   readonly alignment: Alignment;
@@ -293,12 +300,12 @@ export interface AsyncFile {
    * 0. A direct read that meets the end may clear what follows in `bytes`, up to a block of the
    *    filesystem.
    */
-  readAt(bytes: Bytes, offset: number, options?: RequestOptions): Promise<number>;
+  readAt(bytes: Bytes, offset: ByteCount, options?: RequestOptions): Promise<number>;
   /**
    * Like `readAt` into several pieces, filled in order (scatter). Any number of pieces, not just
    * IOV_MAX.
    */
-  readAtv(vector: Vector, offset: number, options?: RequestOptions): Promise<number>;
+  readAtv(vector: Vector, offset: ByteCount, options?: RequestOptions): Promise<number>;
 
   /**
    * Writes all of `bytes` at the file's position, and moves it; for files opened with 'a', at the
@@ -309,12 +316,12 @@ export interface AsyncFile {
    * Writes all of `bytes` at `offset`. Resolves to `bytes.length`; what stopped halfway rejects,
    * with `transferredBytes` in the error.
    */
-  writeAt(bytes: Bytes, offset: number, options?: RequestOptions): Promise<number>;
+  writeAt(bytes: Bytes, offset: ByteCount, options?: RequestOptions): Promise<number>;
   /**
    * Like `writeAt` from several pieces (gather). Any number of pieces; more than IOV_MAX are
    * several system calls.
    */
-  writeAtv(vector: Vector, offset: number, options?: RequestOptions): Promise<number>;
+  writeAtv(vector: Vector, offset: ByteCount, options?: RequestOptions): Promise<number>;
 
   /**
    * Writes at the end of the file. Each append gets its own range when it is called, so concurrent
@@ -329,13 +336,21 @@ export interface AsyncFile {
    * the new one. EINVAL for any other `whence`, and for a position that would be negative or no
    * integer.
    */
-  seek(offset: number, whence?: 0 | 1 | 2): Promise<number>;
+  seek(offset: ByteCount, whence?: 0 | 1 | 2): Promise<number>;
 
   /**
    * Sets the length. Runs alone: after everything submitted before, and before everything submitted
    * later. EINVAL on a block device.
    */
-  truncate(lengthBytes: number): Promise<void>;
+  truncate(lengthBytes: ByteCount): Promise<void>;
+
+  /**
+   * Tells the storage that what a range holds is of no use any more: BLKDISCARD on a device, whose
+   * content there is undefined then; a hole in a file, which reads as zeros. Runs alone, as
+   * `truncate` does. EBADF for a file that is not open for writing, EINVAL for a range that is not
+   * in whole sectors of a device, EOPNOTSUPP where there is no such thing.
+   */
+  discard(offset: ByteCount, lengthBytes: ByteCount): Promise<void>;
 
   /**
    * fsync(2), after every write submitted before this call has ended: those that succeeded survive
@@ -370,10 +385,10 @@ export interface AsyncFile {
    * The request level: returns at once; the request goes to the kernel at the end of this turn,
    * with all others. Arguments that make no sense throw.
    */
-  submitRead(bytes: Bytes, offset: number, options?: SubmitOptions): IoRequest;
-  submitWrite(bytes: Bytes, offset: number, options?: SubmitOptions): IoRequest;
-  submitReadv(vector: Vector, offset: number, options?: SubmitOptions): IoRequest;
-  submitWritev(vector: Vector, offset: number, options?: SubmitOptions): IoRequest;
+  submitRead(bytes: Bytes, offset: ByteCount, options?: SubmitOptions): IoRequest;
+  submitWrite(bytes: Bytes, offset: ByteCount, options?: SubmitOptions): IoRequest;
+  submitReadv(vector: Vector, offset: ByteCount, options?: SubmitOptions): IoRequest;
+  submitWritev(vector: Vector, offset: ByteCount, options?: SubmitOptions): IoRequest;
   submitSync(options?: SubmitOptions): IoRequest;
   submitDatasync(options?: SubmitOptions): IoRequest;
   /**
@@ -392,9 +407,9 @@ export interface AsyncFile {
    * thread, RLIMIT_MEMLOCK. A TypeError for memory that is not from `AlignedBuffer.allocate` or a
    * `BufferPool`.
    */
-  registerMemory(bytes: Uint8Array): boolean;
+  registerMemory(bytes: Bytes): boolean;
   /** Undoes `registerMemory`; nothing happens when there is nothing to undo. */
-  unregisterMemory(bytes: Uint8Array): void;
+  unregisterMemory(bytes: Bytes): void;
 
   /**
    * The content in pieces, read ahead. Each chunk is yours to keep. `for await (const chunk of
@@ -421,6 +436,8 @@ export interface AsyncFile {
  * filesystem refuses it; EAGAIN when fs.aio-max-nr is used up; ENOSYS or EPERM when io_uring is not
  * there or not allowed; EBUSY when the lock is held elsewhere; EISDIR or ENOTBLK for what is
  * neither file nor block device. With engine 'auto' the engines that the system refuses are passed
- * over. An option that makes no sense rejects with a TypeError or RangeError that names it.
+ * over. An argument or option that makes no sense, or that is not known, rejects with a TypeError
+ * or RangeError that names it, with a `code`: ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE or
+ * ERR_OUT_OF_RANGE.
  */
-export type OpenFile = (path: string, options?: OpenFileOptions) => Promise<AsyncFile>;
+export type OpenFile = (path: PathLike, options?: OpenFileOptions) => Promise<AsyncFile>;

@@ -9,8 +9,10 @@
  * waits, first come first served: this is what bounds the work of a program. Give a buffer back
  * only after its request is released.
  */
+
 import { DEFAULT_CHUNK_BYTES } from '../limits.ts';
 import { AlignedBuffer } from './aligned-buffer.ts';
+import { outOfRange, requireOptions } from './arguments.ts';
 
 export interface BufferPoolOptions {
   /** Bytes of each buffer; rounded up to a multiple of 512 in memory. Default 65536. */
@@ -19,6 +21,8 @@ export interface BufferPoolOptions {
   readonly count?: number;
 }
 
+const POOL_OPTIONS = new Set(['bufferBytes', 'count']);
+
 export class BufferPool {
   readonly bufferBytes: number;
   readonly count: number;
@@ -26,11 +30,14 @@ export class BufferPool {
   readonly #lent = new Set<Buffer>();
   readonly #waiting: ((buffer: Buffer) => void)[] = [];
 
-  constructor({ bufferBytes = DEFAULT_CHUNK_BYTES, count = 32 }: BufferPoolOptions = {}) {
+  /** @throws TypeError, RangeError for options that make no sense; Error ENOMEM */
+  constructor(options: BufferPoolOptions = {}) {
+    requireOptions(options, POOL_OPTIONS);
+    const { bufferBytes = DEFAULT_CHUNK_BYTES, count = 32 } = options;
     if (!Number.isInteger(bufferBytes) || bufferBytes < 1)
-      throw new RangeError(`bufferBytes must be a positive integer, not ${bufferBytes}`);
+      throw outOfRange(`bufferBytes must be a positive integer, not ${bufferBytes}`);
     if (!Number.isInteger(count) || count < 1)
-      throw new RangeError(`count must be a positive integer, not ${count}`);
+      throw outOfRange(`count must be a positive integer, not ${count}`);
     this.bufferBytes = bufferBytes;
     this.count = count;
     const stride = Math.ceil(bufferBytes / 512) * 512;

@@ -1,3 +1,6 @@
+/** Several pieces of memory as one sequence of bytes. */
+import { bytesOf, outOfRange } from './arguments.ts';
+
 /**
  * Several pieces of memory as one sequence of bytes, as readv(2) and writev(2) know it.
  *
@@ -11,11 +14,12 @@ export class Buffers {
   readonly #pieces: Uint8Array[] = [];
   #length = 0;
 
-  constructor(pieces: Iterable<Uint8Array> = []) {
+  /** @throws TypeError for a piece that is no memory */
+  constructor(pieces: Iterable<ArrayBufferView> = []) {
     for (const piece of pieces) this.push(piece);
   }
 
-  static of(...pieces: Uint8Array[]): Buffers {
+  static of(...pieces: ArrayBufferView[]): Buffers {
     return new Buffers(pieces);
   }
 
@@ -30,9 +34,10 @@ export class Buffers {
   }
 
   /** Adds a piece at the end. */
-  push(piece: Uint8Array): this {
-    if (piece.length > 0) this.#pieces.push(piece);
-    this.#length += piece.length;
+  push(piece: ArrayBufferView): this {
+    const bytes = bytesOf(piece, 'piece');
+    if (bytes.length > 0) this.#pieces.push(bytes);
+    this.#length += bytes.length;
     return this;
   }
 
@@ -42,7 +47,7 @@ export class Buffers {
    */
   consume(count: number): this {
     if (!Number.isInteger(count) || count < 0 || count > this.#length) {
-      throw new RangeError(`consume(${count}): there are ${this.#length} bytes`);
+      throw outOfRange(`consume(${count}): there are ${this.#length} bytes`);
     }
     let left = count;
     let whole = 0;

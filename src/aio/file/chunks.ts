@@ -4,9 +4,13 @@
  * Chunks lie at multiples of their length, so that direct I/O reads them without a detour. Several
  * share one piece of aligned memory, which lives as long as any of them.
  */
+
 import { DEFAULT_CHUNK_BYTES, DEFAULT_CHUNKS, MOST_CHUNKS, SLAB_BYTES } from '../limits.ts';
 import { AlignedBuffer } from './aligned-buffer.ts';
+import { byteCountOf, outOfRange, requireOptions } from './arguments.ts';
 import type { AsyncFile, ChunkOptions, IoRequest } from './async-file.ts';
+
+export const CHUNK_OPTIONS = new Set(['start', 'end', 'chunkBytes', 'depth', 'signal']);
 
 interface ReadAhead {
   readonly request: IoRequest;
@@ -19,13 +23,13 @@ export async function* readChunks(
   file: AsyncFile,
   options: ChunkOptions,
 ): AsyncGenerator<Buffer, void, undefined> {
-  const { start = 0, end = Number.MAX_SAFE_INTEGER, signal } = options;
+  requireOptions(options, CHUNK_OPTIONS);
+  const { signal } = options;
+  const start = byteCountOf('start', options.start ?? 0);
+  const end = byteCountOf('end', options.end ?? Number.MAX_SAFE_INTEGER);
   const chunkBytes = checkedChunk(file, options.chunkBytes);
   const depth = checkedDepth(options.depth);
-  if (!Number.isSafeInteger(start) || start < 0)
-    throw new RangeError(`start must be an integer from 0 on, not ${start}`);
-  if (!Number.isSafeInteger(end) || end < start)
-    throw new RangeError(`end must be an integer from start on, not ${end}`);
+  if (end < start) throw outOfRange(`end must be an integer from start on, not ${end}`);
   const slab = new Slab(chunkBytes);
   const ahead: ReadAhead[] = [];
   let next = start;
@@ -60,14 +64,14 @@ export async function* readChunks(
 export function checkedChunk(file: AsyncFile, chunkBytes = DEFAULT_CHUNK_BYTES): number {
   const align = file.alignment.offsetBytes;
   if (!Number.isSafeInteger(chunkBytes) || chunkBytes < 1 || chunkBytes % align !== 0)
-    throw new RangeError(`chunkBytes must be a multiple of ${align}, not ${chunkBytes}`);
+    throw outOfRange(`chunkBytes must be a multiple of ${align}, not ${chunkBytes}`);
   return chunkBytes;
 }
 
 /** How many at once, or its default. @throws RangeError */
 export function checkedDepth(depth = DEFAULT_CHUNKS): number {
   if (!Number.isInteger(depth) || depth < 1 || depth > MOST_CHUNKS)
-    throw new RangeError(`depth must be an integer from 1 to ${MOST_CHUNKS}, not ${depth}`);
+    throw outOfRange(`depth must be an integer from 1 to ${MOST_CHUNKS}, not ${depth}`);
   return depth;
 }
 

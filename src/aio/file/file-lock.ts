@@ -5,9 +5,11 @@
  * Waiting is asking again, ever less often: a thread blocked in fcntl could neither be timed out
  * nor aborted.
  */
+
 import { constants } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { native } from '../../native.ts';
+import { requireOptions, wrongValue } from './arguments.ts';
 import type { LockKind, LockOptions } from './async-file.ts';
 import { AbortError, AioError, TimeoutError } from './io-error.ts';
 import { closedError, requireTimeout } from './request-router.ts';
@@ -18,6 +20,7 @@ const SYSCALL = 'fcntl(F_OFD_SETLK)';
 const SHORTEST_PAUSE_MILLISECONDS = 1;
 const LONGEST_PAUSE_MILLISECONDS = 50;
 
+const LOCK_OPTIONS = new Set(['wait', 'timeoutMs', 'signal']);
 const KINDS: Readonly<Record<LockKind, 1 | 2>> = { shared: 1, exclusive: 2 };
 
 /**
@@ -27,10 +30,13 @@ const KINDS: Readonly<Record<LockKind, 1 | 2>> = { shared: 1, exclusive: 2 };
 export async function lockFile(
   file: OpenedFile,
   kind: LockKind,
-  { wait = true, timeoutMs = 0, signal }: LockOptions,
+  options: LockOptions,
   closed: AbortSignal,
 ): Promise<void> {
-  if (!Object.hasOwn(KINDS, kind)) throw new TypeError(`kind must be 'exclusive' or 'shared', not ${kind}`);
+  requireOptions(options, LOCK_OPTIONS);
+  const { wait = true, timeoutMs = 0, signal } = options;
+  if (!Object.hasOwn(KINDS, kind))
+    throw wrongValue(`kind must be 'exclusive' or 'shared', not ${String(kind)}`);
   requireTimeout(timeoutMs);
   const deadline = timeoutMs > 0 ? performance.now() + timeoutMs : Number.POSITIVE_INFINITY;
   for (let pause = SHORTEST_PAUSE_MILLISECONDS; ; pause = Math.min(pause * 2, LONGEST_PAUSE_MILLISECONDS)) {

@@ -14,7 +14,15 @@ import { DEFAULT_SPIN_NANOSECONDS, LONGEST_SPIN_NANOSECONDS } from '../../common
 import { PERMISSION_BITS } from '../../common/permissions.ts';
 import { native } from '../../native.ts';
 import { DEFAULT_FILE_DEPTH, MOST_FILE_DEPTH } from '../limits.ts';
-import type { AsyncFile, EngineName, OpenFile, OpenFileOptions, ResolvedOptions } from './async-file.ts';
+import { type FilePath, outOfRange, pathOf, requireOptions, wrongValue } from './arguments.ts';
+import type {
+  AsyncFile,
+  EngineName,
+  OpenFile,
+  OpenFileOptions,
+  PathLike,
+  ResolvedOptions,
+} from './async-file.ts';
 import { FileGroup } from './file-group.ts';
 import { lockNow } from './file-lock.ts';
 import { FileQueues } from './file-queues.ts';
@@ -28,6 +36,7 @@ export type {
   Alignment,
   Appended,
   AsyncFile,
+  ByteCount,
   Bytes,
   CancelOutcome,
   ChunkOptions,
@@ -39,6 +48,7 @@ export type {
   LockOptions,
   OpenFile,
   OpenFileOptions,
+  PathLike,
   RequestOperation,
   RequestOptions,
   RequestState,
@@ -47,13 +57,24 @@ export type {
   Vector,
   WriteStreamOptions,
 } from './async-file.ts';
+export { type BlockDevice, getBlockDevice } from './block-device.ts';
 export { BufferPool, type BufferPoolOptions } from './buffer-pool.ts';
 export { Buffers } from './buffers.ts';
-export { AbortError, AioError, AlignmentError, CancelledError, TimeoutError } from './io-error.ts';
+export {
+  AbortError,
+  AioError,
+  AlignmentError,
+  CancelledError,
+  type ErrorPlace,
+  TimeoutError,
+} from './io-error.ts';
 
 const ENGINES: readonly EngineName[] = ['uring', 'aio', 'direct', 'buffered', 'mmap'];
 /** In the order in which 'auto' tries them. */
 const AUTO_ENGINES: readonly EngineName[] = ['uring', 'aio', 'direct', 'buffered'];
+const OPEN_OPTIONS = new Set([
+  ...['engine', 'flags', 'mode', 'lock', 'queueDepth', 'timeoutMs', 'align', 'spinUs'],
+]);
 const LONGEST_SPIN_MICROSECONDS = LONGEST_SPIN_NANOSECONDS / 1000;
 const DEFAULT_SPIN_MICROSECONDS = DEFAULT_SPIN_NANOSECONDS / 1000;
 
@@ -81,16 +102,17 @@ const threadGroup = new FileGroup(new FileQueues().lease);
 
 export const openFile: OpenFile = (path, options) => openFileIn(threadGroup, path, options);
 
-/** `openFile`, with what the file shares with others. */
+/** `openFile`, with what the file shares with others. @internal */
 export async function openFileIn(
   group: FileGroup,
-  path: string,
+  path: PathLike,
   options: OpenFileOptions = {},
 ): Promise<AsyncFile> {
-  if (typeof path !== 'string') throw new TypeError('path must be a string');
+  const place = pathOf(path);
+  requireOptions(options, OPEN_OPTIONS);
   const { engine = 'auto' } = options;
   const resolved = resolve(options);
-  const opened = await open(path, resolved);
+  const opened = await open(place, resolved);
   try {
     if (resolved.lock) {
       lockNow(opened, resolved.lock);
@@ -127,7 +149,10 @@ function takeOver(
   throw first ?? new Error('there is no engine');
 }
 
-async function open(path: string, { engine, flags, mode, lock }: ResolvedOptions): Promise<OpenedFile> {
+async function open(
+  { path, text }: FilePath,
+  { engine, flags, mode, lock }: ResolvedOptions,
+): Promise<OpenedFile> {
   // O_NONBLOCK: opening a FIFO must not wait for its other end.
   let kernelFlags = (flags & ~(APPEND | O_DIRECT)) | O_NONBLOCK;
   // What somebody else has locked is not emptied: that comes after the lock.
@@ -139,13 +164,13 @@ async function open(path: string, { engine, flags, mode, lock }: ResolvedOptions
   try {
     number = await openDescriptor(path, kernelFlags, mode);
   } catch (thrown) {
-    throw asAioError(thrown, 'open', path);
+    throw asAioError(thrown, 'open', text);
   }
   try {
-    return await describe(path, number, flags);
+    return await describe(text, number, flags);
   } catch (thrown) {
     close(number);
-    throw asAioError(thrown, 'open', path);
+    throw asAioError(thrown, 'open', text);
   }
 }
 
@@ -215,17 +240,17 @@ function flagsOf(flags: string | number): number {
   }
   const known = Object.hasOwn(FLAGS, flags) ? FLAGS[flags] : undefined;
   if (known === undefined)
-    throw new TypeError(`flags must be one of ${Object.keys(FLAGS).join(', ')}, not ${flags}`);
+    throw wrongValue(`flags must be one of ${Object.keys(FLAGS).join(', ')}, not ${flags}`);
   return known;
 }
 
 function requireOneOf(name: string, value: unknown, allowed: readonly unknown[]): void {
   if (allowed.includes(value)) return;
   const words = allowed.filter((one) => one !== undefined).join(', ');
-  throw new TypeError(`${name} must be one of ${words}, not ${String(value)}`);
+  throw wrongValue(`${name} must be one of ${words}, not ${String(value)}`);
 }
 
 function requireInteger(name: string, value: number, least: number, most: number): void {
   if (Number.isInteger(value) && value >= least && value <= most) return;
-  throw new RangeError(`${name} must be an integer from ${least} to ${most}, not ${value}`);
+  throw outOfRange(`${name} must be an integer from ${least} to ${most}, not ${value}`);
 }

@@ -4,11 +4,13 @@
  * Calls on the position form a chain of their own, since each begins where the one before ended.
  * Everything else goes to the router as it comes.
  */
+
 import { fstat, ftruncate, type Stats } from 'node:fs';
 import { constants } from 'node:os';
 import type { Readable, Writable } from 'node:stream';
 import { type NumberedMemory, native } from '../../native.ts';
 import { memoryUnder } from './aligned-buffer.ts';
+import { byteCountOf, bytesOf, wrongValue } from './arguments.ts';
 import type {
   Alignment,
   Appended,
@@ -34,7 +36,7 @@ import { closedError, RequestRouter } from './request-router.ts';
 import type { FileStorage } from './storage.ts';
 import { chunkReadable, chunkWritable } from './streams.ts';
 
-const { EINVAL } = constants.errno;
+const { EBADF, EINVAL } = constants.errno;
 const NO_OPTIONS: SubmitOptions = {};
 
 /**
@@ -95,11 +97,11 @@ export class QueuedFile implements AsyncFile {
     });
   }
 
-  readAt(bytes: Bytes, offset: number, options: RequestOptions = NO_OPTIONS): Promise<number> {
+  readAt(bytes: Bytes, offset: number | bigint, options: RequestOptions = NO_OPTIONS): Promise<number> {
     return waited(() => this.submitRead(bytes, offset, options));
   }
 
-  readAtv(vector: Vector, offset: number, options: RequestOptions = NO_OPTIONS): Promise<number> {
+  readAtv(vector: Vector, offset: number | bigint, options: RequestOptions = NO_OPTIONS): Promise<number> {
     return waited(() => this.submitReadv(vector, offset, options));
   }
 
@@ -114,11 +116,11 @@ export class QueuedFile implements AsyncFile {
     });
   }
 
-  writeAt(bytes: Bytes, offset: number, options: RequestOptions = NO_OPTIONS): Promise<number> {
+  writeAt(bytes: Bytes, offset: number | bigint, options: RequestOptions = NO_OPTIONS): Promise<number> {
     return waited(() => this.submitWrite(bytes, offset, options));
   }
 
-  writeAtv(vector: Vector, offset: number, options: RequestOptions = NO_OPTIONS): Promise<number> {
+  writeAtv(vector: Vector, offset: number | bigint, options: RequestOptions = NO_OPTIONS): Promise<number> {
     return waited(() => this.submitWritev(vector, offset, options));
   }
 
@@ -130,14 +132,14 @@ export class QueuedFile implements AsyncFile {
     return { offset: request.offset, bytesWritten };
   }
 
-  seek(offset: number, whence: 0 | 1 | 2 = 0): Promise<number> {
+  seek(offset: number | bigint, whence: 0 | 1 | 2 = 0): Promise<number> {
     return this.#inTurn('lseek', async () => {
       if (whence !== 0 && whence !== 1 && whence !== 2)
         throw this.#invalid('lseek', `whence is ${whence}, not 0, 1 or 2`);
       let from = 0;
       if (whence === 1) from = this.#position;
       else if (whence === 2) from = (await this.stat()).size;
-      const position = from + offset;
+      const position = typeof offset === 'bigint' ? Number(BigInt(from) + offset) : from + offset;
       if (!Number.isSafeInteger(position) || position < 0) {
         throw this.#invalid('lseek', `the position would be ${position}`);
       }
@@ -146,16 +148,33 @@ export class QueuedFile implements AsyncFile {
     });
   }
 
-  async truncate(lengthBytes: number): Promise<void> {
+  async truncate(length: number | bigint): Promise<void> {
     this.#requireOpen('ftruncate');
-    if (!Number.isSafeInteger(lengthBytes) || lengthBytes < 0)
-      throw new RangeError(`lengthBytes must be an integer from 0 on, not ${lengthBytes}`);
+    const lengthBytes = byteCountOf('lengthBytes', length);
     if (this.isBlockDevice) throw this.#invalid('ftruncate', 'a block device keeps its size');
     await new Promise<void>((resolve, reject) => {
       this.#router.alone((done) =>
         ftruncate(this.fd, lengthBytes, (error) => {
           if (error) reject(asAioError(error, 'ftruncate', this.path));
           else resolve();
+          done();
+        }),
+      );
+    });
+  }
+
+  async discard(place: number | bigint, length: number | bigint): Promise<void> {
+    this.#requireOpen('discard');
+    const offset = byteCountOf('offset', place);
+    const lengthBytes = byteCountOf('lengthBytes', length, 1);
+    const { writable } = this.#storage.opened;
+    const where = { syscall: 'discard', path: this.path, offset, length: lengthBytes };
+    if (!writable) throw new AioError(EBADF, where, 'the file is not open for writing');
+    await new Promise<void>((resolve, reject) => {
+      this.#router.alone((done) =>
+        native.discardRange(this.fd, this.isBlockDevice, offset, lengthBytes, (errno) => {
+          if (errno === 0) resolve();
+          else reject(new AioError(errno, where));
           done();
         }),
       );
@@ -198,22 +217,22 @@ export class QueuedFile implements AsyncFile {
     return this.close();
   }
 
-  submitRead(bytes: Bytes, offset: number, options: SubmitOptions = NO_OPTIONS): FileRequest {
+  submitRead(bytes: Bytes, offset: number | bigint, options: SubmitOptions = NO_OPTIONS): FileRequest {
     this.#requireOpen('read');
     return this.#router.transfer('read', bytes, offset, options);
   }
 
-  submitWrite(bytes: Bytes, offset: number, options: SubmitOptions = NO_OPTIONS): FileRequest {
+  submitWrite(bytes: Bytes, offset: number | bigint, options: SubmitOptions = NO_OPTIONS): FileRequest {
     this.#requireOpen('write');
     return this.#router.transfer('write', bytes, offset, options);
   }
 
-  submitReadv(vector: Vector, offset: number, options: SubmitOptions = NO_OPTIONS): FileRequest {
+  submitReadv(vector: Vector, offset: number | bigint, options: SubmitOptions = NO_OPTIONS): FileRequest {
     this.#requireOpen('read');
     return this.#router.transferVector('read', vector, offset, options);
   }
 
-  submitWritev(vector: Vector, offset: number, options: SubmitOptions = NO_OPTIONS): FileRequest {
+  submitWritev(vector: Vector, offset: number | bigint, options: SubmitOptions = NO_OPTIONS): FileRequest {
     this.#requireOpen('write');
     return this.#router.transferVector('write', vector, offset, options);
   }
@@ -238,12 +257,12 @@ export class QueuedFile implements AsyncFile {
     this.#router.flush();
   }
 
-  registerMemory(bytes: Uint8Array): boolean {
+  registerMemory(bytes: Bytes): boolean {
     this.#requireOpen('io_uring_register');
     return this.#storage.registerMemory(alignedMemoryUnder(bytes));
   }
 
-  unregisterMemory(bytes: Uint8Array): void {
+  unregisterMemory(bytes: Bytes): void {
     this.#storage.unregisterMemory(alignedMemoryUnder(bytes));
   }
 
@@ -276,11 +295,11 @@ export class QueuedFile implements AsyncFile {
       case 'read':
       case 'write':
         this.#requireOpen(one.operation);
-        return one.bytes instanceof Uint8Array
+        return ArrayBuffer.isView(one.bytes)
           ? this.#router.transfer(one.operation, one.bytes, one.offset, options)
           : this.#router.transferVector(one.operation, one.bytes, one.offset, options);
       default:
-        throw new TypeError(`operation must be read, write, sync or datasync, not ${Object(one).operation}`);
+        throw wrongValue(`operation must be read, write, sync or datasync, not ${Object(one).operation}`);
     }
   }
 
@@ -324,12 +343,12 @@ function waited(submit: () => FileRequest): Promise<number> {
 }
 
 /** @throws TypeError */
-function alignedMemoryUnder(bytes: Uint8Array): NumberedMemory {
-  const memory = memoryUnder(bytes);
-  if (!memory) throw new TypeError('the memory is not from AlignedBuffer.allocate');
+function alignedMemoryUnder(bytes: Bytes): NumberedMemory {
+  const memory = memoryUnder(bytesOf(bytes));
+  if (!memory) throw wrongValue('the memory is not from AlignedBuffer.allocate');
   return memory;
 }
 
-function piecesOf(data: Bytes | Vector): Iterable<Uint8Array> {
-  return data instanceof Uint8Array ? [data] : data;
+function piecesOf(data: Bytes | Vector): Iterable<ArrayBufferView> {
+  return ArrayBuffer.isView(data) ? [data] : data;
 }

@@ -16,10 +16,12 @@
  * would be lost. The page cache does that right. It and direct writes to the same page do not mix,
  * so they are kept apart (operation-order.ts).
  */
+
 import { constants } from 'node:os';
 import { type NumberedMemory, QueueOperation } from '../../native.ts';
 import type { MemoryPiece } from '../request-table.ts';
 import { memoryUnder } from './aligned-buffer.ts';
+import { byteCountOf, bytesOf, outOfRange, requireOptions, wrongType, wrongValue } from './arguments.ts';
 import type { FileStatistics, RequestOperation, ResolvedOptions, SubmitOptions } from './async-file.ts';
 import { FileRequest, gather, type Payload, type RequestHost } from './file-request.ts';
 import { AbortError, AioError, AlignmentError } from './io-error.ts';
@@ -27,6 +29,8 @@ import { OperationOrder } from './operation-order.ts';
 import type { FileStorage, Route } from './storage.ts';
 
 const { EBADF, EFAULT, EIO, EOVERFLOW } = constants.errno;
+
+const REQUEST_OPTIONS = new Set(['timeoutMs', 'signal', 'onDone']);
 
 const NOTHING: Payload = {
   bytes: undefined,
@@ -61,11 +65,11 @@ export class RequestRouter implements RequestHost {
   /** A transfer of one piece. @throws TypeError, RangeError, AlignmentError */
   transfer(
     operation: 'read' | 'write',
-    bytes: Uint8Array,
-    offset: number,
+    view: ArrayBufferView,
+    offset: number | bigint,
     options: SubmitOptions,
   ): FileRequest {
-    requireBytes(bytes);
+    const bytes = bytesOf(view);
     const memory = memoryUnder(bytes);
     const usable = memory !== undefined && bytes.byteOffset % this.#memoryAlign === 0;
     const payload: Payload = {
@@ -82,8 +86,8 @@ export class RequestRouter implements RequestHost {
   /** A transfer of several pieces. @throws TypeError, RangeError, AlignmentError */
   transferVector(
     operation: 'read' | 'write',
-    pieces: Iterable<Uint8Array>,
-    offset: number,
+    pieces: Iterable<ArrayBufferView>,
+    offset: number | bigint,
     options: SubmitOptions,
   ): FileRequest {
     return this.#transfer(operation, this.#payloadOf(pieces), offset, options);
@@ -93,7 +97,7 @@ export class RequestRouter implements RequestHost {
    * A write at the end of the file, whose place is taken now, or after the truncation that is still
    * to come.
    */
-  append(pieces: Iterable<Uint8Array>, options: SubmitOptions): FileRequest {
+  append(pieces: Iterable<ArrayBufferView>, options: SubmitOptions): FileRequest {
     const payload = this.#payloadOf(pieces);
     const { tail, opened } = this.storage;
     if (!this.order.lonely)
@@ -159,11 +163,11 @@ export class RequestRouter implements RequestHost {
   #transfer(
     operation: 'read' | 'write',
     payload: Payload,
-    offset: number,
+    place: number | bigint,
     options: SubmitOptions,
   ): FileRequest {
     const usable = payload.memory !== undefined || payload.pieces !== undefined;
-    requireOffset(offset, payload.lengthBytes);
+    const offset = offsetOf(place, payload.lengthBytes);
     const align = this.#offsetAlign;
     const inSectors = offset % align === 0 && payload.lengthBytes % align === 0;
     if (this.#options.align === 'strict' && this.storage.direct && !(inSectors && usable)) {
@@ -191,6 +195,7 @@ export class RequestRouter implements RequestHost {
     offset: number,
     options: SubmitOptions,
   ): FileRequest {
+    requireOptions(options, REQUEST_OPTIONS);
     const { timeoutMs = this.#options.timeoutMs } = options;
     requireTimeout(timeoutMs);
     const { signal } = options;
@@ -316,7 +321,7 @@ export class RequestRouter implements RequestHost {
     });
   }
 
-  #payloadOf(vector: Iterable<Uint8Array>): Payload {
+  #payloadOf(vector: Iterable<ArrayBufferView>): Payload {
     const { pieces, lengthBytes } = checkedPieces(vector);
     const usable = pieces.every((piece) => this.#pieceUsable(piece)) ? pieces.map(pieceOf) : undefined;
     return {
@@ -367,26 +372,25 @@ export function closedError(syscall: string, path: string): AioError {
 /** @throws RangeError */
 export function requireTimeout(timeoutMs: number): void {
   if (typeof timeoutMs !== 'number' || !(timeoutMs >= 0 && timeoutMs <= 2 ** 31 - 1))
-    throw new RangeError(`timeoutMs must be from 0 to ${2 ** 31 - 1}, not ${timeoutMs}`);
+    throw outOfRange(`timeoutMs must be from 0 to ${2 ** 31 - 1}, not ${timeoutMs}`);
 }
 
-function requireBytes(bytes: Uint8Array): void {
-  if (!(bytes instanceof Uint8Array)) throw new TypeError('bytes must be a Uint8Array');
-}
-
-function requireOffset(offset: number, lengthBytes: number): void {
-  if (!Number.isSafeInteger(offset) || offset < 0 || offset + lengthBytes > 2 ** 53)
-    throw new RangeError(`offset must be an integer from 0 to 2 ** 53 less the length, not ${offset}`);
+/** @throws TypeError, RangeError */
+function offsetOf(place: number | bigint, lengthBytes: number): number {
+  const offset = byteCountOf('offset', place);
+  if (offset + lengthBytes > 2 ** 53)
+    throw outOfRange(`offset must be an integer from 0 to 2 ** 53 less the length, not ${place}`);
+  return offset;
 }
 
 /** Pieces without the empty ones. @throws TypeError */
-function checkedPieces(vector: Iterable<Uint8Array>): { pieces: Uint8Array[]; lengthBytes: number } {
-  if (vector instanceof Uint8Array || typeof vector?.[Symbol.iterator] !== 'function')
-    throw new TypeError('vector must be a Buffers or an array of Uint8Array');
+function checkedPieces(vector: Iterable<ArrayBufferView>): { pieces: Uint8Array[]; lengthBytes: number } {
+  if (ArrayBuffer.isView(vector) || typeof vector?.[Symbol.iterator] !== 'function')
+    throw wrongType('vector must be a Buffers or an array of buffers');
   const pieces: Uint8Array[] = [];
   let lengthBytes = 0;
-  for (const piece of vector) {
-    requireBytes(piece);
+  for (const view of vector) {
+    const piece = bytesOf(view, 'a piece of vector');
     if (piece.length > 0) pieces.push(piece);
     lengthBytes += piece.length;
   }
@@ -395,6 +399,6 @@ function checkedPieces(vector: Iterable<Uint8Array>): { pieces: Uint8Array[]; le
 
 function pieceOf(bytes: Uint8Array): MemoryPiece {
   const memory = memoryUnder(bytes);
-  if (!memory) throw new TypeError('the memory is not aligned');
+  if (!memory) throw wrongValue('the memory is not aligned');
   return { memoryId: memory.id, memoryOffset: bytes.byteOffset, lengthBytes: bytes.length };
 }

@@ -176,7 +176,7 @@ export function takeDescriptor(number: number): DescriptorHandle {
 }
 
 /** open(2), on a thread. */
-export function openDescriptor(path: string, flags: string | number, mode: number): Promise<number> {
+export function openDescriptor(path: string | Buffer, flags: string | number, mode: number): Promise<number> {
   return new Promise((resolve, reject) => {
     open(path, flags, mode, (error, descriptor) => (error ? reject(error) : resolve(descriptor)));
   });

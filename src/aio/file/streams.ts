@@ -1,12 +1,15 @@
 /**
  * Files as Node streams: read ahead by chunks, written in aligned chunks with several under way.
  */
+
 import { Readable, Writable } from 'node:stream';
+import { byteCountOf, requireOptions } from './arguments.ts';
 import type { AsyncFile, ChunkOptions, WriteStreamOptions } from './async-file.ts';
-import { checkedChunk, checkedDepth, readChunks, Slab } from './chunks.ts';
+import { CHUNK_OPTIONS, checkedChunk, checkedDepth, readChunks, Slab } from './chunks.ts';
 
 /** The content as a stream of bytes. Does not close the file. @throws RangeError */
 export function chunkReadable(file: AsyncFile, options: ChunkOptions): Readable {
+  requireOptions(options, CHUNK_OPTIONS);
   const highWaterMark = checkedChunk(file, options.chunkBytes);
   checkedDepth(options.depth);
   return Readable.from(readChunks(file, options), { objectMode: false, highWaterMark });
@@ -19,6 +22,8 @@ export function chunkReadable(file: AsyncFile, options: ChunkOptions): Readable 
 export function chunkWritable(file: AsyncFile, options: WriteStreamOptions): Writable {
   return new ChunkWriter(file, options);
 }
+
+const WRITE_STREAM_OPTIONS = new Set(['start', 'chunkBytes', 'depth', 'datasync']);
 
 type Callback = (error?: Error | null) => void;
 
@@ -37,9 +42,8 @@ class ChunkWriter extends Writable {
 
   constructor(file: AsyncFile, options: WriteStreamOptions) {
     const chunkBytes = checkedChunk(file, options.chunkBytes);
-    const { start = 0 } = options;
-    if (!Number.isSafeInteger(start) || start < 0)
-      throw new RangeError(`start must be an integer from 0 on, not ${start}`);
+    requireOptions(options, WRITE_STREAM_OPTIONS);
+    const start = byteCountOf('start', options.start ?? 0);
     super({ highWaterMark: chunkBytes, decodeStrings: true });
     this.#file = file;
     this.#chunkBytes = chunkBytes;

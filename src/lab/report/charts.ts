@@ -2,7 +2,7 @@
  * The library that draws charts, and a document for it to draw in: Observable Plot on linkedom.
  * Both are optional peers: who makes no reports need not have them.
  */
-import { codeOf } from '../../common/thrown.ts';
+import { codeOf, rethrow } from '../../common/thrown.ts';
 
 /** What to install for a report. */
 export const CHART_LIBRARIES = ['@observablehq/plot', 'linkedom'] as const;
@@ -23,7 +23,7 @@ export interface Charts {
  */
 export async function loadCharts(
   load: () => Promise<[PlotLibrary, DocumentLibrary]> = () =>
-    Promise.all([import('@observablehq/plot'), import('linkedom')]),
+    Promise.all([import('@observablehq/plot').catch(rethrow), import('linkedom').catch(rethrow)]),
 ): Promise<Charts | undefined> {
   try {
     const [plot, { parseHTML }] = await load();

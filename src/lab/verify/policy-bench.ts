@@ -46,7 +46,7 @@ interface Ended {
 }
 
 const IN_ITS_PLACE = 'a mount would refuse that, and go on with the built-in policy in its place';
-const PROCESS_FILE = fileURLToPath(new URL('./policy-process.js', import.meta.url));
+const processFile = () => fileURLToPath(new URL('./policy-process.js', import.meta.url));
 
 export class PolicyBench implements Bench {
   readonly #policy: string;
@@ -118,7 +118,7 @@ export class PolicyBench implements Bench {
   async #start(): Promise<void> {
     const nowhere = encodeProgress({ call: 0, hook: -1, round: 0, operation: 0, request: 0 });
     writeSync(this.#progressFile, nowhere, 0, PROGRESS_BYTES, 0);
-    this.#child = fork(PROCESS_FILE, [], {
+    this.#child = fork(processFile(), [], {
       stdio: ['ignore', 2, 2, this.#progressFile, 'ipc'],
       execArgv: ['--expose-gc'],
       // A process group of its own: Ctrl-C is for us to hear.
