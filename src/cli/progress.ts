@@ -42,6 +42,8 @@ export class ProgressBar {
   readonly #terminal: Terminal;
   #line: ReturnType<typeof createLogUpdate> | undefined;
   #isLoading = false;
+  /** What is to be shown when the library is there. */
+  #waiting: (() => string) | undefined;
   #drawnAt = 0;
 
   constructor(terminal: Terminal) {
@@ -60,6 +62,7 @@ export class ProgressBar {
 
   /** Takes the line away, and shows the cursor. The next update draws it again. */
   clear(): void {
+    this.#waiting = undefined;
     if (this.#drawnAt === 0) return;
     this.#line?.clear();
     this.#line?.done();
@@ -68,6 +71,7 @@ export class ProgressBar {
 
   #draw(text: () => string): void {
     if (this.#line === undefined) {
+      this.#waiting = text;
       this.#load();
       return;
     }
@@ -83,6 +87,7 @@ export class ProgressBar {
     import('log-update').then(
       (library) => {
         this.#line = library.createLogUpdate(streamOf(this.#terminal));
+        if (this.#waiting !== undefined) this.#draw(this.#waiting);
       },
       () => {
         // Work goes on without a picture of it.

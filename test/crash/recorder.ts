@@ -32,6 +32,7 @@ import { attributesOf, readContents } from './recovered-tree.ts';
 
 const CALLER: Caller = { uid: 1000, gid: 1000, umask: 0 };
 const encoder = new TextEncoder();
+const NOTHING = new Uint8Array(0);
 
 /** A device whose history is kept. */
 export interface RecordingDevice extends Device {
@@ -583,15 +584,19 @@ export class Recorder {
   }
 
   /** What the file holds now. */
+  /** Nothing if the file is removed meanwhile. */
   async #contentOf(path: string): Promise<Uint8Array> {
     const inode = this.inodeOf(path);
     const attributes = emptyAttributes();
-    await this.volume.run((tx) => this.volume.readAttributes(tx, inode, attributes));
-    const { sizeBytes } = attributes;
-    const [content = new Uint8Array(0)] = await readContents(this.volume, this.device, [
-      { path, inode, sizeBytes },
-    ]);
-    return content;
+    try {
+      await this.volume.run((tx) => this.volume.readAttributes(tx, inode, attributes));
+      const { sizeBytes } = attributes;
+      const [content] = await readContents(this.volume, this.device, [{ path, inode, sizeBytes }]);
+      return content ?? NOTHING;
+    } catch (thrown) {
+      if (thrown instanceof FsError && thrown.code === 'ESTALE') return NOTHING;
+      throw thrown;
+    }
   }
 
   /** No data of these files may be on its way, and none comes in meanwhile. */

@@ -200,7 +200,8 @@ describe('a run', () => {
     expect(out).toMatch(/: read, 64 KiB at depth 32, engine \w+, 0\.\d s on 1 MiB\n/);
     for (const name of ['IOPS', 'throughput', 'latency', 'CPU per I/O']) expect(out).toContain(`\n${name}:`);
     expect(err).toContain('[====');
-    expect(err.endsWith('\r\x1b[K')).toBe(true);
+    // The line is erased, and the terminal goes on showing what comes.
+    expect(err.endsWith('\x1b[2K\x1b[G\x1b[?2026l')).toBe(true);
   });
 });
 
