@@ -298,11 +298,19 @@ function withAttached(words: readonly string[], loaded: readonly Loaded[]): stri
   const [one] = loaded;
   const options = one === undefined || 'group' in one ? [] : one.options.filter(({ attached }) => attached);
   const end = words.indexOf('--');
-  return words.map((word, at) => {
-    const isOption = end < 0 || at < end;
-    const found = options.find(({ flags }) => isOption && flags.split(/[ ,]+/).includes(word));
-    return found === undefined ? word : `${/--[\w-]+/.exec(found.flags)?.[0]}=`;
+  return words.flatMap((word, at) => {
+    if (end >= 0 && at >= end) return word;
+    const found = options.find(({ flags }) => flags.split(/[ ,]+/).some((flag) => isGivenBy(word, flag)));
+    if (found === undefined) return word;
+    const long = `${/--[\w-]+/.exec(found.flags)?.[0]}=`;
+    // `-rd` is `-r` and `-d`.
+    return word.startsWith('--') || word.length === 2 ? long : [word.slice(0, -1), long];
   });
+}
+
+/** As it stands, or as the last of several letters. */
+function isGivenBy(word: string, flag: string): boolean {
+  return word === flag || (/^-\w$/.test(flag) && /^-\w\w+$/.test(word) && word.at(-1) === flag.at(-1));
 }
 
 /** What follows `--` is no option. */

@@ -130,13 +130,16 @@ async function requireUnused(target: Target, removed: readonly string[]): Promis
 }
 
 async function tuneTarget(target: Target, { changes, added, removed }: TuneRequest): Promise<void> {
-  const { features } = readVolumeHead(target);
+  const { features, mountCount } = readVolumeHead(target);
   if (removed.some((name) => features.includes(name))) await requireUnused(target, removed);
   const names = [...features.filter((name) => !removed.includes(name)), ...added];
   const isOther = added.length + removed.length > 0;
-  await withVolume(target, true, (volume) =>
-    volume.whole.tune({ ...changes, ...(isOther && { features: new Set(names) }) }),
-  );
+  await withVolume(target, true, async (volume) => {
+    // Only now nobody else can open it: what was seen must be what is there.
+    if (isOther && readVolumeHead(target).mountCount !== mountCount + 1)
+      throw new CommandError(`${target.path} was mounted meanwhile: nothing was changed, try again`);
+    await volume.whole.tune({ ...changes, ...(isOther && { features: new Set(names) }) });
+  });
 }
 
 async function run(args: readonly string[], options: OptionValues, terminal: Terminal): Promise<number> {

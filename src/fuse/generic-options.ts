@@ -23,6 +23,15 @@ function clears(flag: number): OptionRule<GenericOptions> {
   });
 }
 
+const ACCESS_FLAGS = MountFlag.noAccessTime | MountFlag.relativeAccessTime | MountFlag.strictAccessTime;
+
+/** One of three: mount(2) takes no two of them, and the last that is said counts. */
+function moves(flag: number): OptionRule<GenericOptions> {
+  return turns((options) => {
+    options.flags = (options.flags & ~ACCESS_FLAGS) | flag;
+  });
+}
+
 export const genericRules: OptionRules<GenericOptions> = {
   // Become flags of mount(2).
   ro: sets(MountFlag.readOnly),
@@ -38,13 +47,13 @@ export const genericRules: OptionRules<GenericOptions> = {
   sync: sets(MountFlag.synchronous),
   async: clears(MountFlag.synchronous),
   dirsync: sets(MountFlag.directorySynchronous),
-  noatime: sets(MountFlag.noAccessTime),
+  noatime: moves(MountFlag.noAccessTime),
   atime: clears(MountFlag.noAccessTime),
   nodiratime: sets(MountFlag.noDirectoryAccessTime),
   diratime: clears(MountFlag.noDirectoryAccessTime),
-  relatime: sets(MountFlag.relativeAccessTime),
+  relatime: moves(MountFlag.relativeAccessTime),
   norelatime: clears(MountFlag.relativeAccessTime),
-  strictatime: sets(MountFlag.strictAccessTime),
+  strictatime: moves(MountFlag.strictAccessTime),
   nostrictatime: clears(MountFlag.strictAccessTime),
   lazytime: sets(MountFlag.lazyTime),
   nolazytime: clears(MountFlag.lazyTime),

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { checkVolume } from '../../src/check/checker.ts';
 import { holdingOptions } from '../../src/cli/stored-options.ts';
 import { readSuperblock } from '../../src/fs/format/superblock.ts';
+import { planFormat } from '../../src/fs/mkfs.ts';
 import { openVolume } from '../../src/fs/volume.ts';
 import { MemoryDevice } from '../../src/sim/memory-device.ts';
 import { runHere } from '../suite/command-line.ts';
@@ -69,6 +70,25 @@ describe('changes', () => {
     expect([uuid === id, uuid === before.uuid]).toEqual([false, false]);
     await tuned('--label', '', '--uuid', 'original', '--options', '');
     expect(await info()).toMatchObject({ label: '', uuid: before.uuid, mountOptions: '' });
+  });
+
+  test('backups that a crash left as they were follow at the next mount', async () => {
+    await tuned('-L', 'new', '-o', 'noatime');
+    const device = new MemoryDevice(SIZE_BYTES);
+    device.poke(0, readFileSync(image));
+    const crashed = await TestVolume.open(device);
+    await crashed.create('/other');
+    await crashed.volume.sync();
+    const after = new MemoryDevice(SIZE_BYTES);
+    after.poke(0, device.peek(0, SIZE_BYTES));
+    const { backups } = planFormat(SIZE_BYTES, { blockBytes: 4096 });
+    const places = backups.map((block) => block * 4096);
+    for (const at of places) after.poke(at, original.subarray(at, at + 4096));
+    await (await TestVolume.open(after)).volume.unmount();
+    const names = (at: number) => Buffer.from(after.peek(at + 200, 312)).toString('latin1');
+    expect(names(0)).toMatch(/^new.*noatime/s);
+    for (const at of places) expect(names(at)).toBe(names(0));
+    await crashed.volume.unmount();
   });
 
   test('features that nothing uses go, and come again', async () => {

@@ -97,6 +97,12 @@ describe('mount options', () => {
     });
   });
 
+  test('of the rules for access times the last counts', () => {
+    expect(parse('strictatime,noatime')).toEqual(parse('noatime'));
+    expect(parse('noatime', 'relatime')).toEqual(parse('relatime'));
+    expect(parse('noatime,nodiratime,strictatime')).toEqual(parse('strictatime,nodiratime'));
+  });
+
   test('ACLs and attributes of users, as ext4 has them', () => {
     expect(parse('noacl,nouser_xattr')).toMatchObject({ acl: false, userAttributes: false });
     expect(parse('noacl,nouser_xattr', 'acl,user_xattr')).toEqual(parse());

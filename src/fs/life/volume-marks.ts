@@ -95,7 +95,7 @@ export class VolumeMarks {
   }
 
   /**
-   * The same, where a sound one speaks of another size, or other features. One that is damaged is
+   * The same, where a sound one says something else. One that is damaged is
    * the business of fsck.
    */
   async renewBackups(layout: Layout): Promise<void> {
@@ -106,15 +106,20 @@ export class VolumeMarks {
       const at = i * blockBytes;
       const fault = blockFault({ ...staged, at }, blockBytes, block, this.#superblock.uuid);
       const isOther = Superblock.blockCount.get(staged.view, at) !== blockCount;
-      return fault === undefined && (isOther || !this.#hasSameFeatures(staged.bytes, at));
+      return fault === undefined && (isOther || !this.#saysTheSame(staged.bytes, at));
     });
     if (isStale) await this.writeBackups(layout);
   }
 
-  #hasSameFeatures(bytes: Uint8Array, at: number): boolean {
-    const { compatibleFeatures, incompatibleFeatures } = Superblock;
-    const [from, to] = [compatibleFeatures.offset, incompatibleFeatures.offset + 8];
-    return sameBytes(bytes.subarray(at + from, at + to), this.#superblock.bytes.subarray(from, to));
+  /** Of features, and of what `quarry tune` changes. */
+  #saysTheSame(bytes: Uint8Array, at: number): boolean {
+    const { compatibleFeatures, incompatibleFeatures, label, shownUuid, mountOptions } = Superblock;
+    const parts = [[compatibleFeatures.offset, incompatibleFeatures.offset + 8] as const];
+    for (const { offset, lengthBytes } of [label, shownUuid, mountOptions])
+      parts.push([offset, offset + lengthBytes]);
+    return parts.every(([from, to]) =>
+      sameBytes(bytes.subarray(at + from, at + to), this.#superblock.bytes.subarray(from, to)),
+    );
   }
 
   /** What was a backup is none any more. */
