@@ -5,7 +5,7 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { printable } from '../common/printable.ts';
-import type { MountRecord } from '../fuse/mount-table.ts';
+import { type MountRecord, ownerOf } from '../fuse/mount-table.ts';
 import { askMount, NoAnswerError } from './ask-mount.ts';
 import {
   argumentAt,
@@ -19,7 +19,7 @@ import {
 import { CommandError, UsageError } from './failure.ts';
 import { findProgram } from './find-program.ts';
 import { readLogFiles } from './log-file.ts';
-import { originLine } from './mount-log.ts';
+import { linesOf, originLine, originOf, timeOf } from './log-origin.ts';
 import { isServedByUs, mountNamed, mountpointPath } from './mountpoint.ts';
 import { LOG_IDENTIFIER } from './system-log.ts';
 import { inspectTarget } from './target.ts';
@@ -52,51 +52,72 @@ function named(name: string): Named {
   }
 }
 
+/** A line and its place among those of other files and of the journal. */
+interface TimedLine {
+  readonly time: string;
+  readonly line: string;
+}
+
 /**
  * Lines of files that belong to a mountpoint or to a target. A file has lines of the targets that
- * were mounted on its directory, each from where it says so.
+ * were mounted on its directory, each from where it says so. Lines without a time, as a crash
+ * leaves them, go with the line before, the first ones with the time of the file.
  */
-export function logOf({ directory, target }: Named, files = readLogFiles): string[] {
-  if (target === undefined) return files(directory).flatMap(({ text }) => linesOf(text));
-  const lines: string[] = [];
-  for (const { text } of files(undefined)) {
-    let isOurs = false;
-    for (const line of linesOf(text)) {
-      const origin = / \[\d+\] log of (.*)$/.exec(line)?.[1];
-      if (origin !== undefined)
-        isOurs = origin.startsWith(originLine({ target, directory: '' }).slice('log of '.length));
-      if (isOurs) lines.push(line);
-    }
+export function logOf({ directory, target }: Named, files = readLogFiles): TimedLine[] {
+  const wanted = target && originLine({ target, directory: '' }).slice('log of '.length);
+  const found: TimedLine[] = [];
+  for (const { text, modified } of files(wanted === undefined ? directory : undefined)) {
+    let isOurs = wanted === undefined;
+    let time = modified.toISOString();
+    const lines = linesOf(text);
+    lines.forEach((line, index) => {
+      const origin = originOf(line);
+      if (wanted !== undefined && origin !== undefined) isOurs = origin.startsWith(wanted);
+      time = timeOf(line) ?? time;
+      const next = lines[index + 1];
+      const saysNothing = origin !== undefined && (next === undefined || originOf(next) !== undefined);
+      if (isOurs && !saysNothing) found.push({ time, line });
+    });
   }
-  return lines;
+  return found;
 }
 
-function linesOf(text: string): string[] {
-  return text.split('\n').filter((line) => line !== '');
-}
-
-/** An entry of the journal as a line of a log; undefined for what is none. */
+/**
+ * An entry of the journal as a line of a log; undefined for what is none. Whose it is says the
+ * journal: other fields are as the sender wrote them.
+ */
 export function journalLine(text: string): string | undefined {
   try {
     const {
       MESSAGE,
-      SYSLOG_PID,
+      _PID: pid,
       __REALTIME_TIMESTAMP: time,
     }: Record<string, unknown> = Object(JSON.parse(text));
     const milliseconds = Number(time) / 1000;
     if (typeof MESSAGE !== 'string' || !(milliseconds > 0)) return undefined;
-    return `${new Date(milliseconds).toISOString()} [${String(SYSLOG_PID)}] ${MESSAGE}`;
+    return `${new Date(milliseconds).toISOString()} [${String(pid)}] ${MESSAGE}`;
   } catch {
     return undefined;
   }
 }
 
-/** What the journal has, as far as the user may see it. */
-async function journalOf({ directory, target }: Named): Promise<string[]> {
+/**
+ * What the journal has of those who are believed, as far as the user may see it. Everybody can
+ * write to the journal, with these fields; but not as another user.
+ */
+async function journalOf({ directory, target }: Named, writers: readonly number[]): Promise<string[]> {
   const program = findProgram('journalctl');
   if (program === undefined) return [];
   const field = target === undefined ? `QUARRY_MOUNT=${directory}` : `QUARRY_TARGET=${target}`;
-  const words = ['--quiet', '--no-pager', '--output=json', `SYSLOG_IDENTIFIER=${LOG_IDENTIFIER}`, field];
+  const users = writers.map((uid) => `_UID=${uid}`);
+  const words = [
+    '--quiet',
+    '--no-pager',
+    '--output=json',
+    `SYSLOG_IDENTIFIER=${LOG_IDENTIFIER}`,
+    ...users,
+    field,
+  ];
   try {
     const { stdout } = await promisify(execFile)(program, words, { maxBuffer: MOST_JOURNAL_BYTES });
     return linesOf(stdout).flatMap((line) => journalLine(line) ?? []);
@@ -106,10 +127,28 @@ async function journalOf({ directory, target }: Named): Promise<string[]> {
 }
 
 /** What was kept, the oldest first. */
-async function keptLog(name: Named): Promise<string[]> {
-  const lines = [...logOf(name), ...(await journalOf(name))];
-  const timeOf = (line: string) => line.slice(0, line.indexOf(' '));
-  return lines.sort((a, b) => (timeOf(a) < timeOf(b) ? -1 : timeOf(a) > timeOf(b) ? 1 : 0));
+async function keptLog(name: Named, writers: readonly number[]): Promise<string[]> {
+  const journal = await journalOf(name, writers);
+  const lines = [...logOf(name), ...journal.map((line) => ({ time: timeOf(line) ?? '', line }))];
+  lines.sort((a, b) => (a.time < b.time ? -1 : a.time > b.time ? 1 : 0));
+  return lines.map(({ line }) => line);
+}
+
+/** Whose word on a mount is believed: root's, our own, and that of whose mount it is. */
+export function writersOn(mount: MountRecord | undefined): number[] {
+  const owner = mount && ownerOf(mount).uid;
+  return [...new Set([0, process.geteuid?.() ?? 0, owner ?? 0])];
+}
+
+/** The mount that a name is of, if it can be seen. */
+function mountSeen(name: string): MountRecord | undefined {
+  try {
+    return mountNamed(name);
+  } catch (thrown) {
+    // Covered by another: its log is there all the same.
+    if (thrown instanceof CommandError) return undefined;
+    throw thrown;
+  }
 }
 
 /** Undefined where nobody answers any more. */
@@ -128,10 +167,11 @@ async function liveLog(mount: MountRecord, terminal: Terminal): Promise<string[]
 async function run(args: readonly string[], options: OptionValues, terminal: Terminal): Promise<number> {
   const name = argumentAt(args, 0);
   const count = lineCount(optionText(options, 'lines'));
-  const mount = optionGiven(options, 'all') ? undefined : mountNamed(name);
-  const isLive = mount !== undefined && (await isServedByUs(mount));
-  const live = isLive ? await liveLog(mount, terminal) : undefined;
-  const lines = live ?? (await keptLog(named(name)));
+  const isAll = optionGiven(options, 'all');
+  const mount = isAll ? mountSeen(name) : mountNamed(name);
+  const ours = mount !== undefined && (await isServedByUs(mount)) ? mount : undefined;
+  const live = isAll || ours === undefined ? undefined : await liveLog(ours, terminal);
+  const lines = live ?? (await keptLog(named(name), writersOn(ours)));
   if (live === undefined && lines.length === 0)
     throw new CommandError(`there is no log of ${name}: neither a file nor the journal has a line of it`);
   terminal.out(

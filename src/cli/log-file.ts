@@ -18,17 +18,21 @@ import {
   openSync,
   readdirSync,
   readFileSync,
+  readSync,
   rmSync,
   type Stats,
   statSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { linesOf, originOf } from './log-origin.ts';
 
 const RUN_DIRECTORY = '/run/quarry';
 const MOST_NAME_CHARACTERS = 100;
 /** With its ending, what every filesystem takes. */
 const MOST_NAME_BYTES = 240;
+/** What lines that tell whose a file is may come to, of daemons that were killed unheard. */
+const MOST_ORIGIN_BYTES = 1024 * 1024;
 const WRITABLE_BY_OTHERS = 0o022;
 const STICKY = 0o1000;
 
@@ -148,11 +152,18 @@ function earlierName(directory: string): string {
 
 const LOG_ENDING = /\.log(\.1)?$/;
 
+export interface LogText {
+  readonly name: string;
+  readonly text: string;
+  /** When it was last written to. */
+  readonly modified: Date;
+}
+
 /** What log files of ours say, of one mountpoint or of all; earlier ones first. */
 export function readLogFiles(
   directory: string | undefined,
   places = logDirectories(ownId()),
-): readonly { readonly name: string; readonly text: string }[] {
+): readonly LogText[] {
   const found = places.flatMap((place) => {
     const read = inDirectoryOfOurs([place], ownId(), (within) => {
       const wanted =
@@ -167,13 +178,13 @@ export function readLogFiles(
   return found.sort((a, b) => age(a.name) - age(b.name));
 }
 
-function readFileIn(within: string, name: string): { name: string; text: string }[] {
+function readFileIn(within: string, name: string): LogText[] {
   try {
     const descriptor = openSync(join(within, name), READ_FLAGS);
     try {
       const status = fstatSync(descriptor);
       if (!status.isFile() || !isOnlyOurs(status, ownId())) return [];
-      return [{ name, text: readFileSync(descriptor, 'utf8') }];
+      return [{ name, text: readFileSync(descriptor, 'utf8'), modified: status.mtime }];
     } finally {
       closeSync(descriptor);
     }
@@ -183,7 +194,7 @@ function readFileIn(within: string, name: string): { name: string; text: string 
 }
 
 /**
- * Removes the log of a mountpoint if nothing was written to it, and the same for its earlier one.
+ * Removes the log of a mountpoint if it tells nothing but whose it is.
  * @param descriptor is it
  */
 export function removeEmptyLog(
@@ -194,7 +205,10 @@ export function removeEmptyLog(
   removeEmpty(logName(directory), descriptor, places);
 }
 
-/** @param descriptor of `openEarlierLog` */
+/**
+ * The same for its earlier one.
+ * @param descriptor of `openEarlierLog`
+ */
 export function removeEmptyEarlierLog(
   directory: string,
   descriptor: number,
@@ -208,6 +222,13 @@ function removeEmpty(name: string, descriptor: number, places: readonly string[]
     const path = join(within, name);
     const open = fstatSync(descriptor);
     const named = statSync(path);
-    if (open.size === 0 && open.ino === named.ino && open.dev === named.dev) rmSync(path);
+    if (open.ino === named.ino && open.dev === named.dev && saysNothing(descriptor, open.size)) rmSync(path);
   });
+}
+
+function saysNothing(descriptor: number, sizeBytes: number): boolean {
+  if (sizeBytes > MOST_ORIGIN_BYTES) return false;
+  const bytes = Buffer.alloc(sizeBytes);
+  const count = readSync(descriptor, bytes, 0, sizeBytes, 0);
+  return linesOf(bytes.toString('utf8', 0, count)).every((line) => originOf(line) !== undefined);
 }

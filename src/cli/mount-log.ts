@@ -10,6 +10,7 @@
  */
 import { fstatSync, ftruncateSync, readSync, writeSync } from 'node:fs';
 import { printable } from '../common/printable.ts';
+import { linesOf, logLine, originLine, originOf } from './log-origin.ts';
 import { type LogOrigin, SystemLog } from './system-log.ts';
 
 export type LogLine = (line: string) => void;
@@ -50,7 +51,7 @@ export class MountLog {
 
   #put(line: string): void {
     if (this.#firstLines.length < MOST_FIRST_LINES) this.#firstLines.push(line);
-    const text = `${new Date().toISOString()} [${process.pid}] ${line}\n`;
+    const text = logLine(line);
     this.#recent.push(text);
     this.#recentBytes += Buffer.byteLength(text);
     while (this.#recentBytes > MOST_RECENT_BYTES && this.#recent.length > 1) {
@@ -77,33 +78,34 @@ export function foregroundLog(): MountLog {
   });
 }
 
-/** The line by which a log file tells whose it is; see `logOf` in log-command.ts. */
-export function originLine({ target, directory }: LogOrigin): string {
-  return `log of ${printable(target)} on ${printable(directory)}`;
-}
-
 /**
- * A log of the system, or in the file that standard error is.
+ * A log of the system, or in the file that standard error is. What ends the process is told by
+ * Node.js, and to that file; so it says whose it is whoever takes the log.
  * @param earlier descriptor of the file for what was before; undefined if there is none
+ * @param descriptor of the file itself
  */
 export function backgroundLog(
   origin: LogOrigin,
   earlier: number | undefined,
   system = SystemLog.open(origin),
+  descriptor = STANDARD_ERROR,
 ): MountLog {
-  let isFirst = true;
+  const first = logLine(originLine(origin));
+  const bound = () => {
+    if (boundFile(descriptor, earlier, first)) write(logLine(originLine(origin)), descriptor);
+  };
+  write(first, descriptor);
+  bound();
   return new MountLog((text, line) => {
     if (system?.send(line)) return;
-    if (isFirst) write(`${text.slice(0, text.lastIndexOf(line))}${originLine(origin)}\n`);
-    isFirst = false;
-    write(text);
-    boundFile(STANDARD_ERROR, earlier);
+    write(text, descriptor);
+    bound();
   });
 }
 
-function write(text: string): void {
+function write(text: string, descriptor = STANDARD_ERROR): void {
   try {
-    writeSync(STANDARD_ERROR, text);
+    writeSync(descriptor, text);
   } catch {
     // Whoever listened is gone.
   }
@@ -111,22 +113,36 @@ function write(text: string): void {
 
 /**
  * Begins a log file anew that has grown too long; what was in it becomes the earlier file, or where
- * there is none, its last half stays. Both were opened to be appended to.
+ * there is none, its last half stays. Both were opened to be appended to. What is kept goes on to
+ * tell whose it is.
+ * @param origin the line that tells so, with its end, where none is found in what is not kept
+ * @returns whether the file is empty now
  */
-export function boundFile(descriptor: number, earlier?: number): void {
+export function boundFile(descriptor: number, earlier?: number, origin = ''): boolean {
   try {
     const status = fstatSync(descriptor);
-    if (!status.isFile() || status.size <= MOST_LOG_BYTES) return;
+    if (!status.isFile() || status.size <= MOST_LOG_BYTES) return false;
     const keptBytes = earlier === undefined ? MOST_LOG_BYTES / 2 : MOST_LOG_BYTES;
-    const kept = Buffer.alloc(Math.min(keptBytes, status.size));
-    const from = status.size - kept.length;
-    const count = readSync(descriptor, kept, 0, kept.length, from);
-    const firstLine = from === 0 ? 0 : kept.indexOf('\n') + 1;
+    const bytes = Buffer.alloc(Math.min(2 * MOST_LOG_BYTES, status.size));
+    const count = readSync(descriptor, bytes, 0, bytes.length, status.size - bytes.length);
+    const least = Math.max(count - keptBytes, 1);
+    const lineEnd = bytes.indexOf('\n', least - 1);
+    const from = lineEnd < 0 ? least : lineEnd + 1;
+    const whose = lastOrigin(bytes.toString('utf8', 0, from)) ?? origin;
     if (earlier !== undefined) ftruncateSync(earlier, 0);
     else ftruncateSync(descriptor, 0);
-    writeSync(earlier ?? descriptor, kept.subarray(firstLine, count));
-    if (earlier !== undefined) ftruncateSync(descriptor, 0);
+    writeSync(earlier ?? descriptor, Buffer.concat([Buffer.from(whose), bytes.subarray(from, count)]));
+    if (earlier === undefined) return false;
+    ftruncateSync(descriptor, 0);
+    return true;
   } catch {
     // It stays as long as it is.
+    return false;
   }
+}
+
+/** The last line of a text that tells whose those behind it are, with its end. */
+function lastOrigin(text: string): string | undefined {
+  const line = linesOf(text).findLast((each) => originOf(each) !== undefined);
+  return line === undefined ? undefined : `${line}\n`;
 }

@@ -3,17 +3,47 @@ import { chmodSync, writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { describeQuarry, MIB, QUARRY, quarry, runInNamespace, Volume } from './harness.ts';
 
-/** Stands for systemd's journal: keeps what comes as journalctl would print it. */
+/**
+ * Stands for systemd's journal: keeps what comes as journalctl would print it, with what the kernel
+ * says of the sender.
+ */
 const JOURNAL = `
-import json, os, socket, sys, time
+import json, os, socket, struct, time
 os.makedirs('/run/systemd/journal')
 keeper = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+keeper.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
 keeper.bind('/run/systemd/journal/socket')
+os.chmod('/run/systemd/journal/socket', 0o666)
 with open('/run/entries', 'a') as entries:
     while True:
-        fields = dict(line.split('=', 1) for line in keeper.recv(65536).decode().splitlines())
+        text, ancillary, _, _ = keeper.recvmsg(65536, 64)
+        fields = dict(line.split('=', 1) for line in text.decode().splitlines())
+        fields = {name: value for name, value in fields.items() if not name.startswith('_')}
+        fields['_PID'], fields['_UID'], _ = map(str, struct.unpack('3i', ancillary[0][2][:12]))
         fields['__REALTIME_TIMESTAMP'] = str(time.time_ns() // 1000)
         print(json.dumps(fields), file=entries, flush=True)
+`;
+/** Stands for journalctl: values of one field are alternatives, fields are conditions. */
+const READER = `#!/usr/bin/env python3
+import json, sys
+wanted = {}
+for word in sys.argv[1:]:
+    if not word.startswith('-'):
+        name, value = word.split('=', 1)
+        wanted.setdefault(name, set()).add(value)
+for line in open('/run/entries'):
+    entry = json.loads(line)
+    if all(entry.get(name) in values for name, values in wanted.items()): print(line, end='')
+`;
+/** Another user, who claims to be the daemon: identifier, user and process as root's. */
+const FORGER = `
+import os, socket, sys
+target, directory = sys.argv[1:]
+os.setresuid(65533, 65533, 65533)
+journal = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+journal.connect('/run/systemd/journal/socket')
+lines = ['MESSAGE=forged', 'SYSLOG_IDENTIFIER=quarry', 'SYSLOG_PID=1', '_UID=0', '_PID=1']
+journal.send('\\n'.join([*lines, 'QUARRY_TARGET=' + target, 'QUARRY_MOUNT=' + directory, '']).encode())
 `;
 const REPLAYED = /not unmounted in order/;
 
@@ -49,10 +79,9 @@ describeQuarry('what a mount says', () => {
     const program = volume.scratch.file('journal.py');
     writeFileSync(program, JOURNAL);
     const reader = volume.scratch.file('journalctl');
-    writeFileSync(
-      reader,
-      `#!/bin/sh\nfor last; do :; done\ngrep -F "$(expr "$last" : '[A-Z_]*=\\(.*\\)')" /run/entries\n`,
-    );
+    writeFileSync(reader, READER);
+    const forger = volume.scratch.file('forger.py');
+    writeFileSync(forger, FORGER);
     chmodSync(reader, 0o755);
     const { stdout, stderr, status } = await runInNamespace(
       script(
@@ -60,7 +89,9 @@ describeQuarry('what a mount says', () => {
          python3 '${program}' & keeper=$!
          trap 'kill $keeper' EXIT
          until [ -S /run/systemd/journal/socket ]; do sleep 0.05; done`,
-        `echo === target; quarry log '${volume.image}'
+        `python3 - '${volume.image}' '${volume.directory}' < '${forger}'
+         until grep -q forged /run/entries; do sleep 0.05; done
+         echo === target; quarry log '${volume.image}'
          echo === directory; quarry log -n 1 '${volume.directory}'
          echo === files; find /run/quarry -type f`,
       ),
@@ -85,12 +116,10 @@ describeQuarry('what a mount says', () => {
     expect([status, stderr]).toEqual([0, expect.stringMatching(REPLAYED)]);
     const parts = stdout.split(/^=== (?:log|target|directory|files)\n/m).slice(1);
     expect(parts[0]).toMatch(/^\S+ \[\d+\] .*not unmounted in order.*\n$/);
-    expect(parts[1]).toBe(
-      parts[0]?.replace(
-        /^(\S+ \[\d+\]) .*\n/,
-        (line, head) => `${head} log of ${volume.image} on ${volume.directory}\n${line}`,
-      ),
-    );
+    const [origin, ...lines] = parts[1]?.split(/(?<=\n)/) ?? [];
+    const pid = parts[0]?.match(/ (\[\d+\]) /)?.[1];
+    expect(origin?.replace(/^\S+Z /, '')).toBe(`${pid} log of ${volume.image} on ${volume.directory}\n`);
+    expect(lines.join('')).toBe(parts[0]);
     expect(parts[2]).toBe(parts[0]);
     expect(parts[3]).toMatch(/^\/run\/quarry\/[^\n]*-mnt\.log\n$/);
   });

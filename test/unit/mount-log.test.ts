@@ -8,6 +8,7 @@ import {
   chmodSync,
   chownSync,
   closeSync,
+  ftruncateSync,
   linkSync,
   mkdirSync,
   mkdtempSync,
@@ -23,8 +24,10 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { logOf as linesOfTarget } from '../../src/cli/log-command.ts';
 import { openLogFile, removeEmptyLog } from '../../src/cli/log-file.ts';
-import { boundFile, MOST_LOG_BYTES, MountLog } from '../../src/cli/mount-log.ts';
+import { backgroundLog, boundFile, MOST_LOG_BYTES, MountLog } from '../../src/cli/mount-log.ts';
+import type { SystemLog } from '../../src/cli/system-log.ts';
 
 let scratch: string;
 beforeEach(() => {
@@ -102,6 +105,68 @@ describe('lines', () => {
   });
 });
 
+describe('a file tells whose its lines are', () => {
+  function openBoth() {
+    const [path, before] = [join(scratch, 'log'), join(scratch, 'log.1')];
+    const [descriptor, earlier] = [openSync(path, 'a+'), openSync(before, 'a+')];
+    const files = () =>
+      [before, path].map((name) => ({ name, text: readFileSync(name, 'utf8'), modified: new Date() }));
+    const saidOf = (target: string) =>
+      linesOfTarget({ directory: target, target }, files).filter(({ line }) => !/ log of /.test(line));
+    const close = () => [descriptor, earlier].forEach(closeSync);
+    return { descriptor, earlier, files, saidOf, close };
+  }
+
+  test('also when the system takes them, for the output of a crash', () => {
+    const { descriptor, earlier, saidOf, files, close } = openBoth();
+    const sent: string[] = [];
+    const system = { send: (line: string) => sent.push(line) > 0 } as unknown as SystemLog;
+    const log = backgroundLog({ target: '/dev/a', directory: '/mnt' }, earlier, system, descriptor);
+    log.line('taken');
+    expect(sent).toEqual(['taken']);
+    expect(files()[1]?.text).toMatch(/^\S+Z \[\d+\] log of \/dev\/a on \/mnt\n$/);
+    writeSync(descriptor, 'TypeError: a fault of ours\n    at nowhere\n');
+    expect(saidOf('/dev/a').map(({ line }) => line)).toEqual([
+      'TypeError: a fault of ours',
+      '    at nowhere',
+    ]);
+    close();
+  });
+
+  test('when it was begun anew, and what was before, also of another target', () => {
+    const { descriptor, earlier, saidOf, files, close } = openBoth();
+    const refusing = { send: () => false } as unknown as SystemLog;
+    const speak = (target: string, count: number) => {
+      const log = backgroundLog({ target, directory: '/mnt' }, earlier, refusing, descriptor);
+      for (let line = 0; line < count; line++) log.line(`${line} ${'.'.repeat(4000)}`);
+    };
+    speak('/dev/a', 200);
+    speak('/dev/b', 100);
+    const [before, now] = files();
+    expect(before?.text).toMatch(/^\S+ \[\d+\] log of \/dev\/a on /);
+    expect(now?.text).toMatch(/^\S+ \[\d+\] log of \/dev\/b on /);
+    const numbersOf = (target: string) => saidOf(target).map(({ line }) => Number(line.split(' ')[2]));
+    // Of the oldest, one or two made room.
+    const ofA = numbersOf('/dev/a');
+    expect(ofA.length).toBeGreaterThanOrEqual(198);
+    expect(ofA).toEqual(Array.from(ofA, (_, index) => 200 - ofA.length + index));
+    expect(numbersOf('/dev/b')).toEqual(Array.from({ length: 100 }, (_, index) => index));
+    close();
+  });
+
+  test('where there is none for what was before, with its last half', () => {
+    const { descriptor, earlier, files, close } = openBoth();
+    const origin = '2026-01-01T00:00:00.000Z [1] log of /dev/a on /mnt\n';
+    writeSync(descriptor, `${'x\n'.repeat(MOST_LOG_BYTES)}`);
+    expect(boundFile(descriptor, undefined, origin)).toBe(false);
+    expect(files()[1]?.text.startsWith(`${origin}x\n`)).toBe(true);
+    writeSync(descriptor, `${'y\n'.repeat(MOST_LOG_BYTES / 2)}`);
+    expect(boundFile(descriptor, earlier)).toBe(true);
+    expect(files()[0]?.text.startsWith(origin)).toBe(true);
+    close();
+  });
+});
+
 describe.skipIf(process.getuid?.() !== 0)('the place of the file', () => {
   const STRANGER = 65533;
   let place: string;
@@ -125,6 +190,13 @@ describe.skipIf(process.getuid?.() !== 0)('the place of the file', () => {
     expect(log?.path).toBe(join(place, 'mnt-data.log'));
     expect(statSync(place).mode & 0o777).toBe(0o700);
     expect(statSync(log?.path ?? '').mode & 0o777).toBe(0o600);
+    const origin = '2026-01-01T00:00:00.000Z [1] log of /dev/a on /mnt/data\n';
+    writeSync(log?.descriptor ?? -1, `${origin}TypeError: of a crash\n`);
+    removeEmptyLog('/mnt/data', log?.descriptor ?? -1, [place]);
+    expect(readdirSync(place)).toEqual(['mnt-data.log']);
+    // One that only tells whose it is is as good as empty.
+    ftruncateSync(log?.descriptor ?? -1, 0);
+    writeSync(log?.descriptor ?? -1, origin + origin);
     removeEmptyLog('/mnt/data', log?.descriptor ?? -1, [place]);
     expect(readdirSync(place)).toEqual([]);
     closeSync(log?.descriptor ?? -1);

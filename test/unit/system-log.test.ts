@@ -4,8 +4,9 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { journalLine, logOf } from '../../src/cli/log-command.ts';
+import { journalLine, logOf, writersOn } from '../../src/cli/log-command.ts';
 import { SystemLog } from '../../src/cli/system-log.ts';
+import { parseMountinfo } from '../../src/fuse/mount-table.ts';
 
 const KEEPER = `
 import os, socket, sys
@@ -120,9 +121,9 @@ test('of a file, the lines of a target are those behind its name', () => {
     '2026-01-01T00:00:05.000Z [3] of a again',
   ].join('\n');
   const files = (directory: string | undefined) =>
-    directory === undefined || directory === '/mnt' ? [{ name: 'mnt.log', text }] : [];
-  const said = (lines: readonly string[]) =>
-    lines.map((line) => line.slice(29)).filter((line) => !line.startsWith('log of'));
+    directory === undefined || directory === '/mnt' ? [{ name: 'mnt.log', text, modified: new Date() }] : [];
+  const said = (lines: ReturnType<typeof logOf>) =>
+    lines.map(({ line }) => line.slice(29)).filter((line) => !line.startsWith('log of'));
   expect(said(logOf({ directory: '/dev/a', target: '/dev/a' }, files))).toEqual(['of a', 'of a again']);
   expect(said(logOf({ directory: '/mnt', target: undefined }, files))).toEqual([
     'of a',
@@ -132,8 +133,43 @@ test('of a file, the lines of a target are those behind its name', () => {
   expect(logOf({ directory: '/elsewhere', target: undefined }, files)).toEqual([]);
 });
 
+test('lines without a time, as a crash leaves them, go with the line before', () => {
+  const text = [
+    'Error: of whom nobody knows',
+    '2026-01-01T00:00:00.000Z [1] log of /dev/b on /mnt',
+    '2026-01-01T00:00:01.000Z [2] log of /dev/a on /mnt',
+    'TypeError: of a',
+    '    at Volume.read (volume.js:1:1)',
+    '2026-01-01T00:00:02.000Z [3] log of /dev/b on /mnt',
+    'Error: of b, with x [4] log of /dev/a on /mnt',
+    '2026-01-01T00:00:03.000Z [5] log of /dev/a on /mnt',
+  ].join('\n');
+  const files = () => [{ name: 'mnt.log', text, modified: new Date('2025-12-31T00:00:00Z') }];
+  const said = (lines: ReturnType<typeof logOf>) =>
+    lines.map(({ time, line }) => `${time.slice(0, 19)} ${line.replace(/^\d\S+ /, '')}`);
+  const ofA = [
+    '2026-01-01T00:00:01 [2] log of /dev/a on /mnt',
+    '2026-01-01T00:00:01 TypeError: of a',
+    '2026-01-01T00:00:01     at Volume.read (volume.js:1:1)',
+  ];
+  expect(said(logOf({ directory: '/dev/a', target: '/dev/a' }, files))).toEqual(ofA);
+  // Of a mountpoint all of them, but no heads of what says nothing.
+  expect(said(logOf({ directory: '/mnt', target: undefined }, files))).toEqual([
+    '2025-12-31T00:00:00 Error: of whom nobody knows',
+    ...ofA,
+    '2026-01-01T00:00:02 [3] log of /dev/b on /mnt',
+    '2026-01-01T00:00:02 Error: of b, with x [4] log of /dev/a on /mnt',
+  ]);
+});
+
 test('an entry of the journal is a line as in a file', () => {
-  const entry = { MESSAGE: 'journal replayed', SYSLOG_PID: '12', __REALTIME_TIMESTAMP: '1767225600000000' };
+  const entry = {
+    MESSAGE: 'journal replayed',
+    // What the sender says of itself; the journal knows better.
+    SYSLOG_PID: '1',
+    _PID: '12',
+    __REALTIME_TIMESTAMP: '1767225600000000',
+  };
   expect(journalLine(JSON.stringify(entry))).toBe('2026-01-01T00:00:00.000Z [12] journal replayed');
   for (const bad of [
     '',
@@ -143,4 +179,13 @@ test('an entry of the journal is a line as in a file', () => {
     JSON.stringify({ ...entry, __REALTIME_TIMESTAMP: 'x' }),
   ])
     expect(journalLine(bad)).toBeUndefined();
+});
+
+test('of the journal, root is believed, who asks, and whose mount it is', () => {
+  const [mount] = parseMountinfo(
+    '36 35 0:50 / /mnt/a rw - fuse.quarry /dev/sdb1 rw,user_id=12345,group_id=100\n',
+  );
+  const own = [...new Set([0, process.geteuid?.() ?? 0])];
+  expect(writersOn(undefined)).toEqual(own);
+  expect(writersOn(mount)).toEqual([...own, 12345]);
 });
