@@ -2,7 +2,7 @@
  * `quarry clone`: the blocks of a volume that are in use, copied to a file, a device or a stream,
  * and a stream made a volume again.
  */
-import { createReadStream, existsSync } from 'node:fs';
+import { createReadStream, existsSync, statSync } from 'node:fs';
 import type { Readable } from 'node:stream';
 import type { Device } from '../aio/device.ts';
 import { inspectSuperblock } from '../check/superblock-pass.ts';
@@ -231,6 +231,9 @@ async function copyOnto(
   if (!target.isBlockDevice) requireFileSize(target.path, sizeBytes);
   await holding(target, 'exclusive', async () => {
     const stale = [...requireOverwritable(target, request.force), ...edgesOf(target, sizeBytes)];
+    // A file with anything in it was not made for this.
+    if (!target.isBlockDevice && !request.force && edgesOf(target, target.sizeBytes).length > 0)
+      throw new CommandError(`${target.path} is there and not empty: use --force to overwrite it`);
     const device = openTarget(target, { exclusive: false, allowBuffered: true });
     try {
       if (blockBytes < device.sectorBytes)
@@ -255,6 +258,16 @@ async function copyOnto(
   });
 }
 
+/** A stream that is read is not to be written over, whatever is forced. */
+function requireOther({ from, to, restores }: CloneRequest): void {
+  if (!restores || from === STREAM || to === STREAM) return;
+  const [source, target] = [from, to].map((name) =>
+    statSync(systemPath(absolutePath(name)), { bigint: true, throwIfNoEntry: false }),
+  );
+  if (source !== undefined && source.ino === target?.ino && source.dev === target.dev)
+    throw new CommandError(`${to} is the stream itself`);
+}
+
 async function copyTo(original: Original, request: CloneRequest, watch: Watch): Promise<void> {
   const path = absolutePath(request.to);
   const isNew = !existsSync(systemPath(path));
@@ -272,6 +285,7 @@ async function run(args: readonly string[], options: OptionValues, terminal: Ter
   const { to, uuid, checks } = request;
   if (to === STREAM && (terminal.screen !== undefined || terminal.bytes === undefined))
     throw new UsageError('a stream is nothing for a terminal: write it into a file or pipe');
+  requireOther(request);
   const { signal, release } = endOnSignals();
   const watch = new Watch(terminal, signal);
   try {

@@ -1,13 +1,15 @@
 /**
  * What takes the blocks of a clone: a file or device, or a stream.
  *
- * A file or device is no volume until all of it is there: its first block is written last, after a
- * flush, and what volume was there before is made to be none before anything else is written.
+ * A file or device is no volume until all of it is there: its superblocks, also those where backups
+ * stand, are written last, after a flush, and what volume was there before is made to be none before
+ * anything else is written.
  */
 import { type Device, PromisedCompletion } from '../aio/device.ts';
 import { crc32c } from '../crc32c.ts';
 import { fsErrorFromNumber } from '../fs/base/errors.ts';
 import { type ByteRange, eraseVolume, zeroRanges } from '../fs/erase.ts';
+import { backupPlaces } from '../fs/format/backup-places.ts';
 import { flushDevice } from '../fs/journal/block-transfers.ts';
 import { readRuns } from './clone-source.ts';
 import {
@@ -48,7 +50,7 @@ async function settle({ done }: WriteSlot): Promise<void> {
  */
 export async function writeCopy(
   device: Device,
-  { blockBytes }: ClonedShape,
+  { blockBytes, blockCount }: ClonedShape,
   chunks: AsyncIterable<Chunk>,
   options: {
     readonly stale: readonly ByteRange[];
@@ -63,7 +65,9 @@ export async function writeCopy(
     done: Promise.resolve(0),
   }));
   const sums: number[] = [];
-  let first: Uint8Array | undefined;
+  const places = backupPlaces(blockCount * blockBytes).filter((place) => place.blockBytes === blockBytes);
+  const last = new Set([0, ...places.map(({ offsetBytes }) => offsetBytes / blockBytes)]);
+  const kept = new Map<number, Uint8Array>();
   let blocks = 0;
   try {
     let turn = 0;
@@ -72,9 +76,11 @@ export async function writeCopy(
       const slot = slots[turn++ % WRITES_AHEAD] as WriteSlot;
       await settle(slot);
       slot.memory.bytes.set(bytes);
-      if (block === 0) {
-        first = bytes.slice(0, blockBytes);
-        slot.memory.bytes.fill(0, 0, blockBytes);
+      for (let at = 0; at < bytes.length; at += blockBytes) {
+        const own = block + at / blockBytes;
+        if (!last.has(own)) continue;
+        kept.set(own, bytes.slice(at, at + blockBytes));
+        slot.memory.bytes.fill(0, at, at + blockBytes);
       }
       const completion = new PromisedCompletion();
       device.write(slot.memory, 0, bytes.length, block * blockBytes, completion);
@@ -87,16 +93,22 @@ export async function writeCopy(
   } finally {
     await Promise.all(slots.map(({ done }) => done));
   }
+  const first = kept.get(0);
   if (first === undefined) throw new CommandError('it has no superblock');
   options.accept(first);
-  await flushDevice(device);
-  const [slot] = slots as [WriteSlot];
-  slot.memory.bytes.set(first);
-  const completion = new PromisedCompletion();
-  device.write(slot.memory, 0, blockBytes, 0, completion);
-  device.submit();
-  slot.done = completion.promise;
-  await settle(slot);
+  kept.delete(0);
+  const [{ memory }] = slots as [WriteSlot];
+  for (const some of [kept, new Map([[0, first]])]) {
+    await flushDevice(device);
+    for (const [block, bytes] of some) {
+      memory.bytes.set(bytes);
+      const completion = new PromisedCompletion();
+      device.write(memory, 0, blockBytes, block * blockBytes, completion);
+      device.submit();
+      const errno = await completion.promise;
+      if (errno !== 0) throw fsErrorFromNumber(errno);
+    }
+  }
   await flushDevice(device);
   return sums;
 }

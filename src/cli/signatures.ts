@@ -68,6 +68,7 @@ const BTRFS_SUPERBLOCKS = [64 * KIB, 64 * MIB, 256 * 1024 * MIB];
 
 const SIGNATURES: readonly Signature[] = [
   text('a Quarry volume', 0, 'QUARRY'),
+  text('a stream of quarry clone', 0, 'QRYCLONE'),
   ...QUARRY_BACKUPS.map((offset) => text('a Quarry volume', offset, 'QUARRY\x01\0')),
   { ...bytes('an ext2, ext3 or ext4 filesystem', 1080, 0x53, 0xef), confirm: looksLikeExt },
   text('an XFS filesystem', 0, 'XFSB'),

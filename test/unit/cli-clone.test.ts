@@ -107,13 +107,23 @@ describe('a copy', () => {
     const copy = place('restored.img');
     writeFileSync(copy, new Uint8Array(2 * SIZE_BYTES).fill(0x5a));
     const words = ['clone', '--restore', '--check', '-', copy];
-    expect(await quarry(words, stream.bytes)).toMatchObject({ status: 0 });
+    expect(await quarry(words, stream.bytes)).toMatchObject({ status: 1, err: expect.stringMatching(/--force/) });
+    expect(readFileSync(copy).every((byte) => byte === 0x5a)).toBe(true);
+    expect(await quarry([...words, '--force'], stream.bytes)).toMatchObject({ status: 0 });
     expect(statSync(copy).size).toBe(SIZE_BYTES);
     await expectSame(copy);
     const file = place('stream');
     writeFileSync(file, stream.bytes);
     expect(await quarry(['clone', '--restore', '--force', file, copy])).toMatchObject({ status: 0 });
     await expectSame(copy);
+    // Nor is a stream written over by the next one, or by what it holds itself.
+    for (const again of [
+      ['clone', clean, file],
+      ['clone', '--restore', '--force', file, file],
+    ]) {
+      expect(await quarry(again)).toMatchObject({ status: 1, err: expect.stringMatching(/stream/) });
+      expect(readFileSync(file).equals(stream.bytes)).toBe(true);
+    }
     rmSync(copy);
   });
 
@@ -169,6 +179,8 @@ describe('what is wrong', () => {
     const cut = bytes.subarray(0, bytes.length - 1);
     expect(await quarry(['clone', '--restore', '-f', '-', restored()], cut)).toMatchObject({ status: 1 });
     expect((await quarry(['info', restored()])).status).toBe(1);
+    // Nor does a repair find a backup of it, or of what was to replace it.
+    expect(await quarry(['fsck', '-y', restored()])).toMatchObject({ status: 8 });
     rmSync(restored());
   });
 
