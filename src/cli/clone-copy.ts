@@ -2,8 +2,8 @@
  * What takes the blocks of a clone: a file or device, or a stream.
  *
  * A file or device is no volume until all of it is there: its superblocks, also those where backups
- * stand, are written last, after a flush, and what volume was there before is made to be none before
- * anything else is written.
+ * stand, are written last, after a flush, and what volume was there before is made to be none
+ * before anything else is written.
  */
 import { type Device, PromisedCompletion } from '../aio/device.ts';
 import { crc32c } from '../crc32c.ts';

@@ -107,7 +107,10 @@ describe('a copy', () => {
     const copy = place('restored.img');
     writeFileSync(copy, new Uint8Array(2 * SIZE_BYTES).fill(0x5a));
     const words = ['clone', '--restore', '--check', '-', copy];
-    expect(await quarry(words, stream.bytes)).toMatchObject({ status: 1, err: expect.stringMatching(/--force/) });
+    expect(await quarry(words, stream.bytes)).toMatchObject({
+      status: 1,
+      err: expect.stringMatching(/--force/),
+    });
     expect(readFileSync(copy).every((byte) => byte === 0x5a)).toBe(true);
     expect(await quarry([...words, '--force'], stream.bytes)).toMatchObject({ status: 0 });
     expect(statSync(copy).size).toBe(SIZE_BYTES);
