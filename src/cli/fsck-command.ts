@@ -174,6 +174,7 @@ async function run(args: readonly string[], options: OptionValues, terminal: Ter
   const wantsBar =
     optionGiven(options, 'progress') || (terminal.interactive && !optionGiven(options, 'json'));
   const bar = wantsBar ? new ProgressBar(terminal) : undefined;
+  await bar?.ready();
   let report: FsckReport;
   try {
     report = await examine(target, mode, {

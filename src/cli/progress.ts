@@ -81,17 +81,21 @@ export class ProgressBar {
     this.#line(text());
   }
 
+  /** From then on each update is drawn. For whoever asked for the line, however short the work. */
+  async ready(): Promise<void> {
+    try {
+      const library = await import('log-update');
+      this.#line ??= library.createLogUpdate(streamOf(this.#terminal));
+    } catch {
+      // Work goes on without a picture of it.
+    }
+  }
+
   #load(): void {
     if (this.#isLoading) return;
     this.#isLoading = true;
-    import('log-update').then(
-      (library) => {
-        this.#line = library.createLogUpdate(streamOf(this.#terminal));
-        if (this.#waiting !== undefined) this.#draw(this.#waiting);
-      },
-      () => {
-        // Work goes on without a picture of it.
-      },
-    );
+    void this.ready().then(() => {
+      if (this.#waiting !== undefined && this.#line !== undefined) this.#draw(this.#waiting);
+    });
   }
 }
