@@ -2,7 +2,7 @@
  * `quarry clone`: the blocks of a volume that are in use, copied to a file, a device or a stream,
  * and a stream made a volume again.
  */
-import { createReadStream, existsSync, statSync } from 'node:fs';
+import { createReadStream, existsSync, fstatSync, statSync } from 'node:fs';
 import type { Readable } from 'node:stream';
 import type { Device } from '../aio/device.ts';
 import { inspectSuperblock } from '../check/superblock-pass.ts';
@@ -14,6 +14,7 @@ import { BlockHeader, BlockKind, SUPERBLOCK_BYTES, Superblock } from '../fs/form
 import type { MountRecord } from '../fuse/mount-table.ts';
 import { isReadOnly } from '../fuse/remount.ts';
 import { absolutePath, systemPath } from '../path-bytes.ts';
+import { storageIdOf } from './block-devices.ts';
 import { type CloneProgress, checkCopy, writeCopy, writeStream } from './clone-copy.ts';
 import { readRuns, type UsedBlocks, usedBlocks } from './clone-source.ts';
 import { type Chunk, type ClonedShape, readStream } from './clone-stream.ts';
@@ -258,14 +259,29 @@ async function copyOnto(
   });
 }
 
-/** A stream that is read is not to be written over, whatever is forced. */
-function requireOther({ from, to, restores }: CloneRequest): void {
-  if (!restores || from === STREAM || to === STREAM) return;
-  const [source, target] = [from, to].map((name) =>
-    statSync(systemPath(absolutePath(name)), { bigint: true, throwIfNoEntry: false }),
-  );
-  if (source !== undefined && source.ino === target?.ino && source.dev === target.dev)
-    throw new CommandError(`${to} is the stream itself`);
+/** What a stream is read from; undefined where it comes from no descriptor. @throws CommandError */
+function streamStorage({ from }: CloneRequest, { input }: Terminal): string | undefined {
+  if (from !== STREAM) return storageAt(from);
+  const { fd } = (input ?? {}) as { readonly fd?: unknown };
+  return typeof fd === 'number' ? storageIdOf(fstatSync(fd, { bigint: true })) : undefined;
+}
+
+/** Undefined where nothing is. @throws CommandError */
+function storageAt(path: string): string | undefined {
+  try {
+    const found = statSync(systemPath(absolutePath(path)), { bigint: true, throwIfNoEntry: false });
+    return found && storageIdOf(found);
+  } catch (thrown) {
+    throw targetError(thrown, path);
+  }
+}
+
+/** A stream that is read is not to be written over, whatever is forced. @throws CommandError */
+function requireOther(request: CloneRequest, terminal: Terminal): void {
+  if (!request.restores) return;
+  const target = storageAt(request.to);
+  if (target !== undefined && target === streamStorage(request, terminal))
+    throw new CommandError(`${request.to} is the stream itself`);
 }
 
 async function copyTo(original: Original, request: CloneRequest, watch: Watch): Promise<void> {
@@ -285,7 +301,7 @@ async function run(args: readonly string[], options: OptionValues, terminal: Ter
   const { to, uuid, checks } = request;
   if (to === STREAM && (terminal.screen !== undefined || terminal.bytes === undefined))
     throw new UsageError('a stream is nothing for a terminal: write it into a file or pipe');
-  requireOther(request);
+  requireOther(request, terminal);
   const { signal, release } = endOnSignals();
   const watch = new Watch(terminal, signal);
   try {

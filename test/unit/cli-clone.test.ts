@@ -1,11 +1,26 @@
 /** `quarry clone` on image files and streams: what is copied, what is refused, and what stays then. */
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  createReadStream,
+  existsSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { writeCopy } from '../../src/cli/clone-copy.ts';
+import { readRuns } from '../../src/cli/clone-source.ts';
 import { ChunkHead, StreamHead } from '../../src/cli/clone-stream.ts';
 import { runCommandLine } from '../../src/cli/program.ts';
+import { backupPlaces } from '../../src/fs/format/backup-places.ts';
 import { MemoryDevice } from '../../src/sim/memory-device.ts';
+import type { DeviceRequest } from '../../src/sim/request-queue.ts';
 import { formatted, TestVolume } from '../suite/volume-harness.ts';
 
 const SIZE_BYTES = 16 * 1024 * 1024;
@@ -22,7 +37,7 @@ interface Ran {
   err: string;
 }
 
-async function quarry(words: readonly string[], input?: Uint8Array): Promise<Ran> {
+async function quarry(words: readonly string[], input?: Uint8Array | Readable): Promise<Ran> {
   const chunks: Uint8Array[] = [];
   const ran = { status: 0, bytes: Buffer.alloc(0), out: '', err: '' };
   async function* pieces(bytes: Uint8Array) {
@@ -40,7 +55,7 @@ async function quarry(words: readonly string[], input?: Uint8Array): Promise<Ran
       return true;
     },
     interactive: false,
-    ...(input && { input: pieces(input) }),
+    ...(input && { input: input instanceof Readable ? input : pieces(input) }),
   });
   ran.bytes = Buffer.concat(chunks);
   return ran;
@@ -130,6 +145,19 @@ describe('a copy', () => {
     rmSync(copy);
   });
 
+  test('is not made of standard input onto the file that it comes from', async () => {
+    const { bytes } = await quarry(['clone', clean, '-']);
+    const file = place('itself');
+    writeFileSync(file, bytes);
+    const input = createReadStream('', { fd: openSync(file, 'r') });
+    expect(await quarry(['clone', '--restore', '--force', '-', file], input)).toMatchObject({
+      status: 1,
+      err: `quarry: ${file} is the stream itself\n`,
+    });
+    input.destroy();
+    expect(readFileSync(file).equals(bytes)).toBe(true);
+  });
+
   test('shows another id if it is to, on its backups too', async () => {
     const copy = place('other.img');
     const id = '01234567-89ab-4def-8123-456789abcdef';
@@ -187,6 +215,35 @@ describe('what is wrong', () => {
     rmSync(restored());
   });
 
+  test('superblocks are there from the last flushes on: the backups, then the first', async () => {
+    const [blockBytes, blockCount] = [1024, SIZE_BYTES / 1024];
+    const original = new MemoryDevice(SIZE_BYTES);
+    await formatted(original, blockBytes);
+    original.poke(SIZE_BYTES - 4, Buffer.from('last'));
+    const places = [0, ...new Set(backupPlaces(SIZE_BYTES).map(({ offsetBytes }) => offsetBytes))];
+    const superblocks = (device: MemoryDevice) =>
+      places.filter((at) => Buffer.from(device.peek(at, 8)).toString('latin1') === 'QUARRY\x01\0');
+    const atFlushes: [string, number[]][] = [];
+    class Copy extends MemoryDevice {
+      protected override accept(request: DeviceRequest): void {
+        const end = Buffer.from(this.peek(SIZE_BYTES - 4, 4)).toString();
+        if (request.operation === 'flush') atFlushes.push([end, superblocks(this)]);
+        super.accept(request);
+      }
+    }
+    const copy = new Copy(SIZE_BYTES);
+    const shape = { blockBytes, blockCount };
+    const chunks = readRuns(original, [0, blockCount], blockBytes);
+    await writeCopy(copy, shape, chunks, { stale: [], accept: () => {}, progress: () => {} });
+    const [first, ...backups] = superblocks(original);
+    expect([first, backups.length]).toEqual([0, 2]);
+    const whole = atFlushes.filter(([end]) => end === 'last').map(([, found]) => found);
+    expect(whole).toEqual([[], backups, [0, ...backups]]);
+    const before = atFlushes.slice(0, -whole.length).flatMap(([, found]) => found);
+    expect(before).toEqual([]);
+    expect(Buffer.from(copy.peek(0, SIZE_BYTES)).equals(original.peek(0, SIZE_BYTES))).toBe(true);
+  });
+
   test.each([
     [['clone', '-', 'x'], 2, /--restore/],
     [['clone', '--restore', 'x', '-'], 2, /makes a volume/],
@@ -199,6 +256,16 @@ describe('what is wrong', () => {
     const ran = await quarry(words);
     expect(ran).toMatchObject({ status, out: '', err: expect.stringMatching(fault) });
     expect(ran.err).toMatch(/^quarry: [^\n]+\n$/);
+  });
+
+  test('a link that leads nowhere but to itself, to restore onto', async () => {
+    const link = place('loop');
+    symlinkSync('loop', link);
+    const ran = await quarry(['clone', '--restore', clean, link]);
+    expect(ran).toMatchObject({
+      status: 1,
+      err: expect.stringMatching(/^quarry: \/[^\n]*\/loop: [^\n]+\n$/),
+    });
   });
 
   test('a place where nothing can be made', async () => {
