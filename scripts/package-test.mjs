@@ -2,19 +2,23 @@
 /**
  * `npm run package-test`: the tarball as npm makes it, installed in a fresh project and used in every
  * way that its users have: as modules of both kinds, from TypeScript, in threads, under vitest and
- * jest, bundled; with the addon and without.
+ * jest, bundled; with the addon, compiled or prebuilt, and without.
  *
  * Takes npm's cache or a registry. What is tried is in scripts/package. The last line is "N passed,
  * N failed".
  */
 import { spawnSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { arch, tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 import { build, ROOT } from './build.mjs';
+import { TARGETS } from './prebuild/targets.mjs';
 
 const FIXTURES = join(ROOT, 'scripts/package');
 const QUIET = ['--no-audit', '--no-fund', '--prefer-offline', '--loglevel=error'];
+const PACK = ['pack', '--ignore-scripts', '--silent', '--pack-destination'];
+/** What lets the script of quarryfs run; of what is installed here, nothing else has any. */
+const SCRIPTS = '--dangerously-allow-all-scripts';
 const { devDependencies } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
 /** Of what this project has itself, the same. */
 const TOOLS = [
@@ -103,15 +107,29 @@ function bundle(folder, format) {
   return file;
 }
 
+/**
+ * The tarball with an addon for this machine in it: what `npm run prebuilds` made, or else the addon of
+ * this checkout in its place.
+ * @param {string} tarball
+ */
+function withPrebuilt(tarball) {
+  const target = TARGETS.find((one) => one.arch === arch() && one.libc === 'glibc');
+  if (target === undefined) throw new Error(`nothing is prebuilt for ${arch()}`);
+  const folder = scratch();
+  run(folder, 'tar', ['xzf', tarball]);
+  const unpacked = join(folder, 'package');
+  const place = join(unpacked, target.file);
+  if (existsSync(place)) return tarball;
+  mkdirSync(dirname(place), { recursive: true });
+  cpSync(join(ROOT, 'build/Release/quarry.node'), place);
+  return join(folder, run(unpacked, 'npm', [...PACK, folder]).trim());
+}
+
 function tryAll() {
-  const tarball = join(
-    stage,
-    run(ROOT, 'npm', ['pack', '--ignore-scripts', '--silent', '--pack-destination', stage]).trim(),
-  );
+  const tarball = join(stage, run(ROOT, 'npm', [...PACK, stage]).trim());
   const fresh = project('fresh');
   trial('installs, with its addon', () => {
-    // Of what is installed here, only quarryfs has any.
-    run(fresh, 'npm', ['install', ...QUIET, '--dangerously-allow-all-scripts', tarball]);
+    run(fresh, 'npm', ['install', ...QUIET, SCRIPTS, tarball]);
   });
   trial('brings nothing that only some want', () => {
     for (const name of ['fuse-native', '@observablehq/plot', '@resvg/resvg-js', 'linkedom', 'uplot'])
@@ -154,6 +172,13 @@ function tryAll() {
       expectSame(says(alone, copy, alone, 'without'), 'works');
     });
   }
+
+  trial('installed with a prebuilt addon, it uses that and compiles nothing', () => {
+    const prebuilt = project('prebuilt');
+    run(prebuilt, 'npm', ['install', ...QUIET, SCRIPTS, withPrebuilt(tarball)]);
+    expectSame(existsSync(join(prebuilt, 'node_modules/quarryfs/build')), false);
+    expectSame(says(prebuilt, 'esm.mjs', scratch(), 'addon'), 'works');
+  });
 
   const blocked = project('blocked');
   trial(

@@ -46,11 +46,12 @@ describe('the package', () => {
     }
   });
 
-  test('has what the addon is compiled from', () => {
+  test('has what the addon is compiled from, and what sees to it', () => {
     const gyp = readFileSync(join(ROOT, 'binding.gyp'), 'utf8');
     const sources = [...gyp.matchAll(/"(native\/\w+\.cc)"/g)].map(([, path = '']) => path);
     expect(sources.length).toBeGreaterThan(20);
-    expect(['binding.gyp', ...sources].filter((path) => !files.has(path))).toEqual([]);
+    const all = ['binding.gyp', 'scripts/install.mjs', ...sources];
+    expect(all.filter((path) => !files.has(path))).toEqual([]);
   });
 
   test('has no source maps, no state of the compiler, and no tests', () => {
