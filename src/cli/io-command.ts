@@ -145,6 +145,8 @@ async function measureOpened(
 ): Promise<IoReport> {
   const file = await openTarget(target, request);
   const bar = terminal.interactive && !request.json ? new ProgressBar(terminal) : undefined;
+  // What loads it is not to be measured.
+  await bar?.ready();
   const interrupt = new AbortController();
   const onInterrupt = () => interrupt.abort();
   process.once('SIGINT', onInterrupt);
