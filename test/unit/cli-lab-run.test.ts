@@ -65,7 +65,7 @@ describe('a run', () => {
     const [head, ...rows] = read('one', 'samples.csv').trim().split('\n');
     expect(rows).toHaveLength(18);
     for (const row of rows) expect(row.split(',')).toHaveLength(head?.split(',').length ?? 0);
-  }, 60_000);
+  });
 
   test('goes on with --resume, and not with what was measured otherwise', () => {
     const words = [...SMALL, '--policies', 'first-fit,next-fit', '--out', 'three'];
@@ -83,7 +83,7 @@ describe('a run', () => {
     expect(readFileSync(kept, 'utf8')).not.toBe(marked);
     expect(lab(...words).status).toBe(0);
     expect(read('three', 'results.json')).toBe(before);
-  }, 60_000);
+  });
 
   test('goes on with --resume where modules are the same, and with more of them', () => {
     const policy = (from: number) =>
@@ -119,7 +119,7 @@ describe('a run', () => {
     expect(kept('./other.mjs,./job.mjs')).toBe(2);
     writeFileSync(join(folder, 'job.mjs'), job(60_000));
     expect(kept('./job.mjs,./other.mjs')).toBe(2);
-  }, 60_000);
+  });
 
   test('ends at Ctrl-C with what is done, and says how to go on', async () => {
     const words = ['--size', '64M', '--workloads', 'web', '--churn', '1', '--samples', '1'];
@@ -144,7 +144,7 @@ describe('a run', () => {
     expect(status).toBe(1);
     expect(stderr).toMatch(/^quarry: stopped after \d+ runs: the same command with --resume goes on\n$/);
     expect(JSON.parse(read('four', 'results.json')).runs.length).toBeGreaterThan(0);
-  }, 60_000);
+  });
 
   test("takes somebody's policy and somebody's workload", () => {
     writeFileSync(
@@ -169,7 +169,7 @@ describe('a run', () => {
     expect(stderr).toBe('');
     expect(status).toBe(0);
     expect(stdout).toMatch(/^\.\/mine\.js +1\*/m);
-  }, 60_000);
+  });
 
   test('a policy that ends its thread fails alone, with its reason', () => {
     const reasons = {
@@ -195,7 +195,7 @@ describe('a run', () => {
     const { runs, failed } = JSON.parse(read('deadly', 'results.json'));
     expect(runs.map(({ policy }: { policy: string }) => policy)).toEqual(['first-fit', 'next-fit']);
     expect(failed.map(({ policy }: { policy: string }) => policy)).toEqual(Object.keys(reasons));
-  }, 60_000);
+  });
 
   test('a directory that takes no results ends all of it, in a line', () => {
     mkdirSync(join(folder, 'taken'));
@@ -205,7 +205,7 @@ describe('a run', () => {
     expect({ status, stdout }).toEqual({ status: 1, stdout: '' });
     expect(stderr).toMatch(/^quarry: taken: [^\n]*details'\n$/);
     expect(existsSync(join(folder, 'taken', 'results.json'))).toBe(false);
-  }, 60_000);
+  });
 
   test('keeps the runs of two modules of one name apart', () => {
     for (const [directory, question] of [
@@ -228,7 +228,7 @@ describe('a run', () => {
     const before = read('six', 'results.json');
     expect(lab(...words, ...policies, '--resume').status).toBe(0);
     expect(read('six', 'results.json')).toBe(before);
-  }, 60_000);
+  });
 });
 
 test('the workloads are told with their sources', () => {
@@ -270,4 +270,4 @@ test('the workload in docs/LAB.md is one', () => {
   expect(stderr).toBe('');
   expect(status).toBe(0);
   expect(stdout).toMatch(/^goal-and-window +0\.\d+\*.*\nfirst-fit +0/m);
-}, 60_000);
+});
