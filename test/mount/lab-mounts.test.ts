@@ -94,7 +94,7 @@ describeQuarry('quarry lab run --runner mount', () => {
     const ended = new Promise((resolve) => child.once('exit', resolve));
     await until(
       'a run is done',
-      60_000,
+      120_000,
       () => existsSync(`${out}/runs`) && readdirSync(`${out}/runs`).length > 0,
     );
     child.kill('SIGINT');
@@ -137,7 +137,7 @@ describeQuarry('quarry lab run --runner mount', () => {
       expect(samples.at(-1)?.besideCopy).toBeUndefined();
       await expectNothingLeft();
     },
-    60_000,
+    120_000,
   );
 
   test('a directory that takes no results ends all of it, and no mount is left', async () => {
@@ -162,7 +162,7 @@ describeQuarry('quarry lab run --runner mount', () => {
     expect(stderr).toMatch(/^quarry: [^\n]*details'\n$/);
     expect(status).toBe(1);
     await expectNothingLeft();
-  }, 60_000);
+  });
 
   test('what cannot be had is one line, and nothing is made', async () => {
     const base = ['lab', 'run', '--workloads', 'mail', '--size', '64M', '--out', scratch.file('none')];
