@@ -26,6 +26,7 @@ export default defineConfig({
           ['Options of a mount', 'MOUNT'],
           ['Watching', 'WATCH'],
           ['Checking and repair', 'FSCK'],
+          ['Copies of volumes', 'CLONE'],
           ['Fragmentation', 'FRAGMENTATION'],
           ['Errors', 'ERRORS'],
         ),
