@@ -11,7 +11,7 @@ import { closeSync, constants, openSync, promises, read, write } from 'node:fs';
 import { AlignedBuffer } from '../dist/aio/file/aligned-buffer.js';
 import { openFile } from '../dist/aio/file/open-file.js';
 import { measure } from '../dist/cli/io-measurement.js';
-import { LatencyHistogram } from '../dist/cli/latency-histogram.js';
+import { LatencyHistogram } from '../dist/common/latency-histogram.js';
 import { SeededRandom } from '../dist/sim/seeded-random.js';
 
 /**

@@ -7,12 +7,12 @@
  * turn, each in a process of its own, so that what drifts on the machine drifts for all; the tables
  * show medians. A contender that fails in one cell loses that cell.
  */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { cpus, release } from 'node:os';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { endCommands, isInstalled, keepAwake, makeLoopDevice, run, Undo } from './machine.mjs';
+import { framed, keepReport, machineOf, machineText } from './frame.mjs';
+import { isInstalled, keepAwake, makeLoopDevice, run, Undo } from './machine.mjs';
 import { layOut, median } from './table.mjs';
 
 const CONTENDERS = [
@@ -75,7 +75,6 @@ const SIZE_BYTES = 2 ** 28;
 const DEVICE_BYTES = 2 ** 29;
 
 const undo = new Undo();
-let interrupted = false;
 
 /**
  * @param {string | undefined} list
@@ -280,9 +279,8 @@ async function main() {
   /** @type {[string, string][]} */
   const paths = [];
   for (const target of options.targets) paths.push([target, await makeTarget(target, folder)]);
-  const machine = `${cpus()[0]?.model.trim()} × ${cpus().length}`;
   const idle = options['let-sleep'] ? 'idle CPUs sleep (--let-sleep)' : keepAwake(undo);
-  note(`Linux ${release()}, ${machine}, Node ${process.versions.node}; ${idle}; runs: ${options.runs}`);
+  note(`${machineText()}; ${idle}; runs: ${options.runs}`);
 
   /** @type {Measured} */
   const measured = Object.fromEntries(
@@ -305,7 +303,7 @@ async function main() {
             const result = await measureOne(contender, path, cell, options);
             perContender[contender] = [...(perContender[contender] ?? []), result];
           } catch (error) {
-            if (interrupted) return;
+            if (undo.isOver) return;
             failures.push(
               `${target} ${cell.name} ${contender}: ${error instanceof Error ? error.message : error}`,
             );
@@ -317,11 +315,7 @@ async function main() {
     }
   }
   const report = {
-    date: new Date().toISOString(),
-    kernel: release(),
-    cpu: machine,
-    node: process.versions.node,
-    awake: !options['let-sleep'],
+    ...machineOf(!options['let-sleep']),
     runs: options.runs,
     seconds: options.seconds,
     spinUs: options.spinUs,
@@ -329,30 +323,11 @@ async function main() {
     ratios: ratiosOf(measured),
     failures,
   };
-  const results = fileURLToPath(new URL('results/', import.meta.url));
-  mkdirSync(results, { recursive: true });
-  const file = join(results, `aio-${report.date.replaceAll(':', '-')}.json`);
-  writeFileSync(file, `${JSON.stringify(report, null, 2)}\n`);
+  const file = keepReport(report, '-aio');
   if (options.json) return console.log(JSON.stringify(report));
   printTables(measured, contenders);
   console.log(`\n${file}`);
   if (failures.length > 0) process.exitCode = 1;
 }
 
-for (const signal of /** @type {const} */ (['SIGINT', 'SIGTERM', 'SIGHUP'])) {
-  process.once(signal, async () => {
-    interrupted = true;
-    console.error(`${signal}: cleaning up`);
-    endCommands();
-    await undo.run();
-    process.exit(130);
-  });
-}
-try {
-  await main();
-} catch (error) {
-  console.error(error instanceof Error ? error.message : error);
-  process.exitCode = 1;
-} finally {
-  if (!interrupted) await undo.run();
-}
+await framed(undo, main);

@@ -11,7 +11,8 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { compile, dropCaches, endCommands, makeLoopDevice, run, Undo } from './machine.mjs';
+import { framed } from './frame.mjs';
+import { compile, dropCaches, makeLoopDevice, run, Undo } from './machine.mjs';
 import { parseSystems } from './systems.mjs';
 import { layOut } from './table.mjs';
 
@@ -136,15 +137,4 @@ async function main() {
   console.log(layOut(rows));
 }
 
-process.once('SIGINT', () => {
-  endCommands();
-  undo.run().then(() => process.exit(130));
-});
-try {
-  await main();
-} catch (error) {
-  console.error(error instanceof Error ? error.message : error);
-  process.exitCode = 1;
-} finally {
-  await undo.run();
-}
+await framed(undo, main);

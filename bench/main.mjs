@@ -6,22 +6,21 @@
  * so that what drifts on the machine drifts for all; the table shows medians. A system that fails
  * in one group loses the rows of that group and goes on with the next.
  */
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { framed, keepReport, machineOf, machineText } from './frame.mjs';
 import {
-  compile,
-  dropCaches,
-  isMountPoint,
-  keepAwake,
-  makeLoopDevice,
-  Undo,
-  unmountByForce,
-} from './machine.mjs';
+  framed,
+  installedOnes,
+  keepReport,
+  machineOf,
+  machineText,
+  makeFolder,
+  measureAll,
+  onFreshMount,
+} from './frame.mjs';
+import { compile, keepAwake, makeLoopDevice, Undo } from './machine.mjs';
 import { GROUPS, ROWS } from './rows.mjs';
-import { DEFAULT_SYSTEMS, missingPrograms, parseSystems, SYSTEM_NAMES } from './systems.mjs';
+import { DEFAULT_SYSTEMS, parseSystems, SYSTEM_NAMES } from './systems.mjs';
 import { medianTable, ratios, ratioTable } from './table.mjs';
 import { prepareTree } from './tree.mjs';
 
@@ -69,34 +68,6 @@ function readOptions() {
   };
 }
 
-/**
- * Measures one group on a freshly made filesystem.
- * @param {import('./systems.mjs').System} system
- * @param {import('./rows.mjs').Group} group
- * @param {Omit<import('./rows.mjs').Place, 'remount' | 'hasFiles'>} machine
- * @param {Set<string>} wanted
- */
-async function measureGroup(system, group, machine, wanted) {
-  const { device, directory } = machine;
-  await system.format(device);
-  await dropCaches();
-  let unmount = await system.mount(device, directory);
-  const undoMount = undo.push(`mount of ${system.name}`, () => unmount());
-  const remount = async () => {
-    await unmount();
-    await dropCaches();
-    unmount = await system.mount(device, directory);
-  };
-  try {
-    return await group.measure({ ...machine, hasFiles: system.hasFiles, remount }, wanted);
-  } finally {
-    await undoMount().catch(async (error) => {
-      await unmountByForce(directory);
-      throw error;
-    });
-  }
-}
-
 async function main() {
   const options = readOptions();
   if (options.help) return console.log(HELP);
@@ -104,13 +75,7 @@ async function main() {
     throw new Error('the benchmark makes loop devices and mounts: run it as root');
   const note = options.json ? () => {} : console.log;
 
-  const folder = mkdtempSync('/dev/shm/quarry-bench-');
-  undo.push(folder, () => {
-    if (isMountPoint(join(folder, 'mnt'))) throw new Error(`${folder}/mnt is still mounted`);
-    rmSync(folder, { recursive: true, force: true });
-  });
-  const directory = join(folder, 'mnt');
-  mkdirSync(directory);
+  const { folder, directory } = makeFolder(undo);
   const names = await compile(fileURLToPath(new URL('names.c', import.meta.url)), folder);
   const device = await makeLoopDevice(undo, '/dev/shm', DEVICE_BYTES);
   const tree = await prepareTree(options.tree, folder, options.quick ? TREE_FILES / 5 : TREE_FILES);
@@ -120,38 +85,18 @@ async function main() {
     `${device} over tmpfs, ${DEVICE_BYTES / 2 ** 30} GiB; ${options.sizes.names} names; cp -a of ${tree.treeFiles} files, ${Math.round(tree.treeBytes / 1e6)} MB; runs: ${options.runs}`,
   );
 
-  const systems = options.systems.filter((system) => {
-    const missing = missingPrograms(system);
-    if (missing.length) note(`left out: ${system.name} (not installed: ${missing.join(', ')})`);
-    return missing.length === 0;
-  });
-  /** @type {import('./table.mjs').Measured} */
-  const measured = Object.fromEntries(systems.map(({ name }) => [name, {}]));
-  /** @type {string[]} */
-  const failures = [];
+  const { wanted, runs } = options;
+  const systems = installedOnes(options.systems, note);
   const machine = { device, directory, names, ...tree, sizes: options.sizes };
-  for (let runNumber = 1; runNumber <= options.runs; runNumber++) {
-    for (const system of systems) {
-      for (const group of GROUPS) {
-        if (group.needsFiles && !system.hasFiles) continue;
-        if (!group.rows.some(({ name }) => options.wanted.has(name))) continue;
-        try {
-          const values = await measureGroup(system, group, machine, options.wanted);
-          for (const [row, value] of Object.entries(values)) {
-            if (!options.wanted.has(row)) continue;
-            const perRow = measured[system.name] ?? {};
-            perRow[row] = [...(perRow[row] ?? []), value];
-          }
-        } catch (error) {
-          if (undo.isOver) return;
-          const line = `${system.name}, ${group.rows[0]?.name}…, run ${runNumber}: ${error instanceof Error ? error.message : error}`;
-          failures.push(line);
-          console.error(`failed: ${line}`);
-        }
-      }
-      note(`run ${runNumber}: ${system.name} done`);
-    }
-  }
+  const plan = { undo, systems, groups: GROUPS, wanted, runs, note };
+  const { measured, failures } = await measureAll(plan, async (system, group) => {
+    const { hasFiles } = system;
+    if (group.needsFiles && !hasFiles) return undefined;
+    return onFreshMount(undo, system, machine, (remount) =>
+      group.measure({ ...machine, hasFiles, remount }, wanted),
+    );
+  });
+  if (undo.isOver) return;
   const rows = ROWS.filter(({ name }) => options.wanted.has(name));
   const found = ratios(measured, rows);
   const report = {

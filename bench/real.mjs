@@ -4,23 +4,21 @@
  *
  * As in main.mjs all systems stand on one RAM-backed loop device, and are measured in turn.
  */
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { framed, keepReport, machineOf, machineText } from './frame.mjs';
 import {
-  compile,
-  dropCaches,
-  isInstalled,
-  isMountPoint,
-  keepAwake,
-  makeLoopDevice,
-  Undo,
-  unmountByForce,
-} from './machine.mjs';
+  framed,
+  installedOnes,
+  keepReport,
+  machineOf,
+  machineText,
+  makeFolder,
+  measureAll,
+  onFreshMount,
+} from './frame.mjs';
+import { compile, isInstalled, keepAwake, makeLoopDevice, Undo } from './machine.mjs';
 import { prepareSources, REAL_GROUPS, REAL_ROWS } from './real-rows.mjs';
-import { missingPrograms, parseSystems, SYSTEM_NAMES } from './systems.mjs';
+import { parseSystems, SYSTEM_NAMES } from './systems.mjs';
 import { layOut, median } from './table.mjs';
 import { prepareTree } from './tree.mjs';
 
@@ -72,31 +70,6 @@ function splitRows(list, names) {
 }
 
 /**
- * @param {import('./systems.mjs').System} system
- * @param {import('./real-rows.mjs').RealGroup} group
- * @param {{ device: string, directory: string, sources: import('./real-rows.mjs').Sources }} machine
- */
-async function measureGroup(system, group, { device, directory, sources }) {
-  await system.format(device);
-  await dropCaches();
-  let unmount = await system.mount(device, directory);
-  const undoMount = undo.push(`mount of ${system.name}`, () => unmount());
-  const remount = async () => {
-    await unmount();
-    await dropCaches();
-    unmount = await system.mount(device, directory);
-  };
-  try {
-    return await group.measure({ directory, remount, sources });
-  } finally {
-    await undoMount().catch(async (error) => {
-      await unmountByForce(directory);
-      throw error;
-    });
-  }
-}
-
-/**
  * Seconds of each system, and those of the others over ext4's, with Quarry's targets.
  * @param {import('./table.mjs').Measured} measured
  * @param {import('./real-rows.mjs').RealRow[]} rows
@@ -127,13 +100,7 @@ async function main() {
   if (process.getuid?.() !== 0)
     throw new Error('the benchmark makes loop devices and mounts: run it as root');
   const note = options.json ? () => {} : console.log;
-  const folder = mkdtempSync('/dev/shm/quarry-bench-');
-  undo.push(folder, () => {
-    if (isMountPoint(join(folder, 'mnt'))) throw new Error(`${folder}/mnt is still mounted`);
-    rmSync(folder, { recursive: true, force: true });
-  });
-  const directory = join(folder, 'mnt');
-  mkdirSync(directory);
+  const { folder, directory } = makeFolder(undo);
   const names = await compile(fileURLToPath(new URL('names.c', import.meta.url)), folder);
   const device = await makeLoopDevice(undo, '/dev/shm', DEVICE_BYTES);
   const { tree, treeFiles, treeBytes } = await prepareTree(options.tree, folder, Number(options.files));
@@ -141,30 +108,19 @@ async function main() {
   const idle = options['let-sleep'] ? 'idle CPUs sleep (--let-sleep)' : keepAwake(undo);
   note(`${machineText()}; ${idle}`);
   note(`${device} over tmpfs; a tree of ${treeFiles} entries, ${Math.round(treeBytes / 1e6)} MB`);
-  const systems = options.systems.filter((system) => system.hasFiles && missingPrograms(system).length === 0);
-  /** @type {import('./table.mjs').Measured} */
-  const measured = Object.fromEntries(systems.map(({ name }) => [name, {}]));
-  /** @type {string[]} */
-  const failures = [];
-  for (let runNumber = 1; runNumber <= options.runs; runNumber++) {
-    for (const system of systems) {
-      for (const group of REAL_GROUPS) {
-        if (!group.rows.some(({ name }) => options.wanted.has(name))) continue;
-        if (!group.needs.every(isInstalled)) continue;
-        try {
-          const values = await measureGroup(system, group, { device, directory, sources });
-          const perRow = measured[system.name] ?? {};
-          for (const [row, value] of Object.entries(values)) perRow[row] = [...(perRow[row] ?? []), value];
-        } catch (error) {
-          if (undo.isOver) return;
-          const line = `${system.name}, ${group.rows[0]?.name}, run ${runNumber}: ${error instanceof Error ? error.message : error}`;
-          failures.push(line);
-          console.error(`failed: ${line}`);
-        }
-      }
-      note(`run ${runNumber}: ${system.name} done`);
-    }
-  }
+  const { wanted, runs } = options;
+  const systems = installedOnes(
+    options.systems.filter(({ hasFiles }) => hasFiles),
+    note,
+  );
+  const groups = REAL_GROUPS.filter(({ needs }) => needs.every(isInstalled));
+  const plan = { undo, systems, groups, wanted, runs, note };
+  const { measured, failures } = await measureAll(plan, (system, group) =>
+    onFreshMount(undo, system, { device, directory }, (remount) =>
+      group.measure({ directory, remount, sources }),
+    ),
+  );
+  if (undo.isOver) return;
   const report = { ...machineOf(!options['let-sleep']), runs: options.runs, measured, failures };
   const file = keepReport(report, '-real');
   if (options.json) return console.log(JSON.stringify(report));

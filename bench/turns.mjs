@@ -14,8 +14,8 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { framed } from './frame.mjs';
 import {
-  endCommands,
   keepAwake,
   makeLoopDevice,
   run,
@@ -184,15 +184,4 @@ async function main() {
   console.log(markdown(rows));
 }
 
-process.once('SIGINT', () => {
-  endCommands();
-  undo.run().then(() => process.exit(130));
-});
-try {
-  await main();
-} catch (error) {
-  console.error(error instanceof Error ? error.message : error);
-  process.exitCode = 1;
-} finally {
-  await undo.run();
-}
+await framed(undo, main);

@@ -4,14 +4,13 @@
  * incremental).
  */
 import { spawn } from 'node:child_process';
-import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { isAddonStale, ROOT } from './addon.mjs';
 
-export const ROOT = fileURLToPath(new URL('..', import.meta.url));
+export { ROOT };
+
 /** The command, as `node` takes it. */
 export const QUARRY = join(ROOT, 'dist/cli/main.js');
-const ADDON = join(ROOT, 'build/Release/quarry.node');
 
 /**
  * Runs a program in the project folder with this process's terminal.
@@ -34,16 +33,6 @@ export function runHere(command, args, env = process.env) {
 /** A program that npm installed here. @param {string} name */
 export function localProgram(name) {
   return join(ROOT, 'node_modules/.bin', name);
-}
-
-/** True if the addon is missing or older than its sources. */
-function isAddonStale() {
-  if (!existsSync(ADDON)) return true;
-  const built = statSync(ADDON).mtimeMs;
-  const sources = readdirSync(join(ROOT, 'native')).map((name) => join(ROOT, 'native', name));
-  return [join(ROOT, 'binding.gyp'), ...sources].some(
-    (file) => existsSync(file) && statSync(file).mtimeMs > built,
-  );
 }
 
 /** @returns {Promise<boolean>} whether all is built */

@@ -8,29 +8,16 @@
  * systems other than Linux there is nothing to compile.
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-
-/**
- * In a checkout, whose sources may be newer than what was compiled of them. (Where npm installs the
- * package, nothing was compiled before.)
- */
-function removeStaleBuild(/** @type {string} */ root) {
-  const built = join(root, 'build/Release/quarry.node');
-  if (!existsSync(built)) return;
-  const { mtimeMs } = statSync(built);
-  const sources = readdirSync(join(root, 'native')).map((name) => join(root, 'native', name));
-  if (sources.some((file) => statSync(file).mtimeMs > mtimeMs)) rmSync(built);
-}
+import { ADDON, isAddonStale, ROOT } from './addon.mjs';
 
 if (process.platform === 'linux') {
   const program = createRequire(import.meta.url).resolve('node-gyp-build/bin.js');
-  const cwd = fileURLToPath(new URL('..', import.meta.url));
-  removeStaleBuild(cwd);
+  // In a checkout; where npm installs the package nothing was compiled before.
+  if (isAddonStale()) rmSync(ADDON, { force: true });
   // Tries those that are there, and runs node-gyp if none can be loaded.
-  const { status } = spawnSync(process.execPath, [program], { cwd, stdio: 'inherit' });
+  const { status } = spawnSync(process.execPath, [program], { cwd: ROOT, stdio: 'inherit' });
   if (status !== 0) {
     console.error(
       'quarryfs: the native addon was not compiled (see above; it needs a C++ compiler, make and python3).\n' +

@@ -260,6 +260,23 @@ describe('docs/ERRORS.md', () => {
   });
 });
 
+test('what scripts and benchmarks import of the build is built of a source', () => {
+  const places = ['bench', 'scripts', 'examples'].flatMap((folder) =>
+    readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' })
+      .filter((name) => /\.m?js$/.test(name))
+      .map((name) => join(folder, name)),
+  );
+  const imports = places.flatMap((place) => {
+    const text = readFileSync(join(ROOT, place), 'utf8');
+    return [...text.matchAll(/(?:from |import\()'[./]*\/dist\/([\w./-]+)\.js'/g)].map(
+      ([, name]) => `${name}.ts`,
+    );
+  });
+  expect(imports.length).toBeGreaterThan(10);
+  const paths = new Set(sources.map(({ path }) => path));
+  expect(imports.filter((name) => !paths.has(`src/${name}`))).toEqual([]);
+});
+
 describe('the text', () => {
   test('nothing in src has the type any', () => {
     const files = sources.filter(({ code }) => /[:<|&(,]\s*any\b(?!\s*\()|\bas any\b/.test(code));

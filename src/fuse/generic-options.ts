@@ -3,7 +3,7 @@
  * mount(2), and those that mount(8), systemd and fstab keep for themselves, which are accepted and
  * do nothing.
  */
-import { MountFlag } from './mount-flags.ts';
+import { ACCESS_FLAGS, MountFlag } from './mount-flags.ts';
 import { ignored, type OptionRule, type OptionRules, refuses, turns } from './option-rule.ts';
 
 export interface GenericOptions {
@@ -22,8 +22,6 @@ function clears(flag: number): OptionRule<GenericOptions> {
     options.flags &= ~flag;
   });
 }
-
-const ACCESS_FLAGS = MountFlag.noAccessTime | MountFlag.relativeAccessTime | MountFlag.strictAccessTime;
 
 /** One of three: mount(2) takes no two of them, and the last that is said counts. */
 function moves(flag: number): OptionRule<GenericOptions> {

@@ -17,6 +17,10 @@ export const MountFlag = {
   lazyTime: 1 << 25,
 } as const;
 
+/** Of which one counts. */
+export const ACCESS_FLAGS =
+  MountFlag.noAccessTime | MountFlag.relativeAccessTime | MountFlag.strictAccessTime;
+
 /**
  * Which reads move access times under these flags, as path_mount in the kernel has it: relatime
  * unless told otherwise.

@@ -9,7 +9,7 @@
 import { codeOf, messageOf } from '../common/thrown.ts';
 import { native } from '../native.ts';
 import { MountError } from './mount-error.ts';
-import { MountFlag } from './mount-flags.ts';
+import { ACCESS_FLAGS, MountFlag } from './mount-flags.ts';
 import { MountOptionError } from './mount-option-error.ts';
 import type { MountRecord } from './mount-table.ts';
 import { applyMountOptions, type MountOptions, parseMountOptions, splitOptions } from './options.ts';
@@ -33,8 +33,6 @@ const CHANGEABLE =
 
 /** What libfuse 2 is told once, when it mounts. */
 const FIXED_IN_LIBFUSE = MountFlag.synchronous | MountFlag.directorySynchronous;
-
-const ACCESS_FLAGS = MountFlag.noAccessTime | MountFlag.relativeAccessTime | MountFlag.strictAccessTime;
 
 /** Names of the flags in the mount table; strictatime is the absence of the two others. */
 const tableFlags: Readonly<Record<string, number>> = {

@@ -50,7 +50,7 @@ describe('the package', () => {
     const gyp = readFileSync(join(ROOT, 'binding.gyp'), 'utf8');
     const sources = [...gyp.matchAll(/"(native\/\w+\.cc)"/g)].map(([, path = '']) => path);
     expect(sources.length).toBeGreaterThan(20);
-    const all = ['binding.gyp', 'scripts/install.mjs', ...sources];
+    const all = ['binding.gyp', 'scripts/addon.mjs', 'scripts/install.mjs', ...sources];
     expect(all.filter((path) => !files.has(path))).toEqual([]);
   });
 
