@@ -58,22 +58,34 @@ interface TimedLine {
   readonly line: string;
 }
 
+/** A line without a time has that of the next one, or of the end. */
+function timesOf(lines: readonly string[], end: string): string[] {
+  const times = new Array<string>(lines.length);
+  let next = end;
+  for (let at = lines.length - 1; at >= 0; at--) {
+    next = timeOf(lines[at] ?? '') ?? next;
+    times[at] = next;
+  }
+  return times;
+}
+
 /**
  * Lines of files that belong to a mountpoint or to a target. A file has lines of the targets that
- * were mounted on its directory, each from where it says so. Lines without a time, as a crash
- * leaves them, go with the line before, the first ones with the time of the file.
+ * were mounted on its directory, each from where it says so. Lines without a time are a daemon's
+ * last words, and stand where the next mount began, or the file ends: the journal may have what
+ * came before them.
  */
 export function logOf({ directory, target }: Named, files = readLogFiles): TimedLine[] {
   const wanted = target && originLine({ target, directory: '' }).slice('log of '.length);
   const found: TimedLine[] = [];
   for (const { text, modified } of files(wanted === undefined ? directory : undefined)) {
     let isOurs = wanted === undefined;
-    let time = modified.toISOString();
     const lines = linesOf(text);
+    const times = timesOf(lines, modified.toISOString());
     lines.forEach((line, index) => {
       const origin = originOf(line);
       if (wanted !== undefined && origin !== undefined) isOurs = origin.startsWith(wanted);
-      time = timeOf(line) ?? time;
+      const time = times[index] ?? '';
       const next = lines[index + 1];
       const saysNothing = origin !== undefined && (next === undefined || originOf(next) !== undefined);
       if (isOurs && !saysNothing) found.push({ time, line });

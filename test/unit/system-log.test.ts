@@ -133,7 +133,7 @@ test('of a file, the lines of a target are those behind its name', () => {
   expect(logOf({ directory: '/elsewhere', target: undefined }, files)).toEqual([]);
 });
 
-test('lines without a time, as a crash leaves them, go with the line before', () => {
+test('lines without a time, as a crash leaves them, stand before the next mount', () => {
   const text = [
     'Error: of whom nobody knows',
     '2026-01-01T00:00:00.000Z [1] log of /dev/b on /mnt',
@@ -143,22 +143,28 @@ test('lines without a time, as a crash leaves them, go with the line before', ()
     '2026-01-01T00:00:02.000Z [3] log of /dev/b on /mnt',
     'Error: of b, with x [4] log of /dev/a on /mnt',
     '2026-01-01T00:00:03.000Z [5] log of /dev/a on /mnt',
+    'RangeError: of a, and the last word',
   ].join('\n');
-  const files = () => [{ name: 'mnt.log', text, modified: new Date('2025-12-31T00:00:00Z') }];
+  const files = () => [{ name: 'mnt.log', text, modified: new Date('2026-01-02T00:00:00Z') }];
   const said = (lines: ReturnType<typeof logOf>) =>
     lines.map(({ time, line }) => `${time.slice(0, 19)} ${line.replace(/^\d\S+ /, '')}`);
   const ofA = [
     '2026-01-01T00:00:01 [2] log of /dev/a on /mnt',
-    '2026-01-01T00:00:01 TypeError: of a',
-    '2026-01-01T00:00:01     at Volume.read (volume.js:1:1)',
+    '2026-01-01T00:00:02 TypeError: of a',
+    '2026-01-01T00:00:02     at Volume.read (volume.js:1:1)',
   ];
-  expect(said(logOf({ directory: '/dev/a', target: '/dev/a' }, files))).toEqual(ofA);
+  const last = [
+    '2026-01-01T00:00:03 [5] log of /dev/a on /mnt',
+    '2026-01-02T00:00:00 RangeError: of a, and the last word',
+  ];
+  expect(said(logOf({ directory: '/dev/a', target: '/dev/a' }, files))).toEqual([...ofA, ...last]);
   // Of a mountpoint all of them, but no heads of what says nothing.
   expect(said(logOf({ directory: '/mnt', target: undefined }, files))).toEqual([
-    '2025-12-31T00:00:00 Error: of whom nobody knows',
+    '2026-01-01T00:00:00 Error: of whom nobody knows',
     ...ofA,
     '2026-01-01T00:00:02 [3] log of /dev/b on /mnt',
-    '2026-01-01T00:00:02 Error: of b, with x [4] log of /dev/a on /mnt',
+    '2026-01-01T00:00:03 Error: of b, with x [4] log of /dev/a on /mnt',
+    ...last,
   ]);
 });
 
