@@ -137,10 +137,11 @@ struct Place {
 Outcome Unmount(const Place& place, uint64_t mount, int flags) {
   const int parent = open(place.parent.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
   if (parent < 0 || fchdir(parent) != 0) return Failed(kOpen);
-  const int directory = open(place.name.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-  if (directory < 0) return Failed(kOpen);
-  const bool same = IsMount(directory, mount);
-  close(directory);
+  // A bind mount may be one of a file.
+  const int root = open(place.name.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC);
+  if (root < 0) return Failed(kOpen);
+  const bool same = IsMount(root, mount);
+  close(root);
   if (!same) return {ESTALE, kOtherMount, 0};
   return umount2(place.name.c_str(), flags | UMOUNT_NOFOLLOW) == 0 ? Outcome{} : Failed(kUnmount);
 }

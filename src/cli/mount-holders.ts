@@ -4,7 +4,7 @@
  */
 import { readlinkSync } from 'node:fs';
 import { printable } from '../common/printable.ts';
-import { type MountRecord, parseMountinfo } from '../fuse/mount-table.ts';
+import { type MountRecord, mountTable, parseMountinfo } from '../fuse/mount-table.ts';
 import { processName, processNumbers, readIfThere } from './processes.ts';
 
 /** More are not named. */
@@ -39,4 +39,23 @@ export function programsOn(mount: MountRecord): string[] {
     holders.push(`${place} in the mount namespace of ${processName(pid)}`);
   }
   return holders.slice(0, MOST_NAMED);
+}
+
+/**
+ * Whether a mount is one more of a filesystem that is mounted anyway: all of it again, later than
+ * at another place, or a part. Looked at before it is unmounted.
+ *
+ * @returns tells afterwards whether the filesystem is still mounted where that was seen
+ */
+export function isSecondMount(mount: MountRecord): () => boolean {
+  if (mount.root !== '/') return () => programsOn(mount).length > 0;
+  const table = mountTable();
+  const before = table.slice(
+    0,
+    table.findIndex(({ id }) => id === mount.id),
+  );
+  const isWhole = ({ deviceNumbers, type, root }: MountRecord) =>
+    deviceNumbers === mount.deviceNumbers && type === mount.type && root === '/';
+  const first = before.find(isWhole);
+  return () => first !== undefined && mountTable().some((other) => other.id === first.id && isWhole(other));
 }

@@ -6,8 +6,9 @@
  *
  * umount(2) returns before the daemon of an image file has finished, and at once if the filesystem
  * is mounted elsewhere too. The daemon is held before (mount-server.ts), so that its end is seen
- * whatever comes later. Who waits for more than a second is told for what. A mount whose daemon was
- * killed is taken away, used or not: nobody can read or write there any more.
+ * whatever comes later. Who waits for more than a second is told for what. A bind mount goes by
+ * itself: nothing is waited for while the volume stays mounted where it was before. A mount whose
+ * daemon was killed is taken away, used or not: nobody can read or write there any more.
  */
 import { SilenceError } from '../fuse/errand.ts';
 import { findMount, type MountRecord } from '../fuse/mount-table.ts';
@@ -26,7 +27,7 @@ import { DaemonStatus } from './daemon-status.ts';
 import { clearDeadMount, waitForSource } from './dead-mount.ts';
 import { CommandError } from './failure.ts';
 import { releaseByForce, unmountByForce } from './forced-unmount.ts';
-import { programsOn } from './mount-holders.ts';
+import { isSecondMount, programsOn } from './mount-holders.ts';
 import { type MountServer, serverOf } from './mount-server.ts';
 import { isOwn, mountNamed, requireMount } from './mountpoint.ts';
 import { parseSeconds } from './seconds.ts';
@@ -74,9 +75,11 @@ function explainWaiting(work: Unmounting): () => void {
 
 async function unmountAndWait(work: Unmounting): Promise<void> {
   const { mount, server, signal } = work;
+  const isSecond = isSecondMount(mount);
   const stop = explainWaiting(work);
   try {
     await unmount(mount, signal);
+    if (isSecond()) return;
     sayWhatIsBeneath(work);
     if (server === undefined) {
       // Who holds the target is all there is to go by.

@@ -118,6 +118,22 @@ function decodeWrite(request: FuseRequest): void {
   transfer.pastCache = !cached && (flags & WriteFlag.LOCKOWNER) !== 0;
 }
 
+/** Past the cache it does not take the room of what is dirty: see scarce-space.ts. */
+function beginWrite(request: FuseRequest): void {
+  const { transfer, conversation } = request;
+  const { filesystem, scarceSpace } = conversation;
+  const first =
+    transfer.fromCache || !conversation.writebackCache
+      ? undefined
+      : scarceSpace.beforeWrite(transfer.lengthBytes);
+  if (first === undefined) filesystem.write(transfer);
+  else
+    void first.then(() => {
+      filesystem.write(transfer);
+      filesystem.submit();
+    });
+}
+
 function answerWrite(request: FuseRequest): void {
   const { wire, answerAt, transfer } = request;
   WriteOut.size.set(wire.view, answerAt, transfer.lengthBytes);
@@ -212,7 +228,7 @@ export const contentOperations: readonly OperationRow[] = [
       changes: 'others',
       bodyBytes: writeIn.sizeBytes,
       decode: decodeWrite,
-      begin: (request) => request.conversation.filesystem.write(request.transfer),
+      begin: beginWrite,
       answer: answerWrite,
       send: sendWrite,
       over: writeOver,

@@ -7,6 +7,8 @@
  * ENOSYS to each of the four once, and is asked no more; the capabilities that are there it then
  * takes away itself, with each write.
  */
+import { CAPABILITY_NAME } from '../common/attribute-names.ts';
+import { sameBytes } from '../common/bytes.ts';
 import { PERMISSION_BITS } from '../common/permissions.ts';
 import { Errno, fsError } from '../fs/base/errors.ts';
 import type { SetMode, TransactionHandle } from '../fs/base/filesystem.ts';
@@ -109,6 +111,8 @@ function decodeGet(request: FuseRequest): void {
 function performGet({ inode, extended, conversation }: FuseRequest, tx: TransactionHandle): void {
   const { filesystem } = conversation;
   extended.found = undefined;
+  // The kernel asks for it before the first write to a file.
+  if (sameBytes(extended.name, CAPABILITY_NAME)) conversation.scarceSpace.mayBecomeDirty(inode);
   if (!isImpossibleLabel(extended.name) && !filesystem.hasExtendedAttributes(tx, inode)) return;
   try {
     extended.found = filesystem.getExtendedAttribute(tx, inode, extended.name);

@@ -62,7 +62,14 @@ function decodeFallocate(request: FuseRequest): void {
 }
 
 function beginFallocate(request: FuseRequest): void {
-  endAfter(request, request.conversation.filesystem.fallocate(request.ranges.fallocate));
+  const { conversation, ranges } = request;
+  const { filesystem, scarceSpace } = conversation;
+  const { fallocate } = ranges;
+  const takes = fallocate.action !== 'punch' && conversation.writebackCache;
+  const allocate = () => filesystem.fallocate(fallocate);
+  if (!takes) endAfter(request, allocate());
+  else if (conversation.mayWait(request))
+    endAfter(request, scarceSpace.whileTaking(fallocate.lengthBytes, allocate));
 }
 
 function spaceTaken({ conversation }: FuseRequest): void {
@@ -109,7 +116,12 @@ function decodeCopy(request: FuseRequest): void {
 }
 
 function beginCopy(request: FuseRequest): void {
-  endAfter(request, takeResult(request, request.conversation.filesystem.copyRange(request.ranges.copy)));
+  const { conversation, ranges } = request;
+  const { filesystem, scarceSpace } = conversation;
+  const copyRange = () => filesystem.copyRange(ranges.copy);
+  if (!conversation.writebackCache) endAfter(request, takeResult(request, copyRange()));
+  else if (conversation.mayWait(request))
+    endAfter(request, takeResult(request, scarceSpace.whileTaking(ranges.copy.lengthBytes, copyRange)));
 }
 
 function answerCopy(request: FuseRequest): void {

@@ -8,35 +8,39 @@
  * give the file blocks for what it is about to write, as fallocate(2) does, or refuse it. A WRITE
  * into those finds its room however full the disk has become.
  *
- *   near      files with WRITEs are remembered
+ *   plenty    files that somebody writes to, or is about to, are remembered
  *   scarce    their attributes are forgotten. Before a write(2): what they had dirty until then is
  *             written, once, and then there is room for this one, or not
  *
  * Above that nothing is asked. What is dirty when the limit is reached fits below it, since
- * dirty-limits.ts allows half of what is free. What is written through mappings, by io_uring, by
- * more requests of one io_submit(2) than are looked at, by someone whose calls we may not look at,
- * on a volume without unwritten extents, or to a file whose attributes the kernel has from the time
- * of plenty and which nobody has written to since, goes as before: the error comes with fsync and
- * close (write-failures.ts).
+ * dirty-limits.ts allows half of what is free. So that nobody takes it away from there, what takes
+ * space past the cache and would lead below the limit, as fallocate(2) may at once, waits until the
+ * files that are remembered are written. What is written through mappings, by io_uring, by more
+ * requests of one io_submit(2) than are looked at, by someone whose calls we may not look at, on a
+ * volume without unwritten extents, or to a file that is remembered no more, goes as before: the
+ * error comes with fsync and close (write-failures.ts).
  */
 
 import { emptyAttributes } from '../fs/base/empty-attributes.ts';
 import { type ErrnoName, FsError } from '../fs/base/errors.ts';
 import type { Claimant, FallocateRequest, FileSystem } from '../fs/base/filesystem.ts';
+import { MAX_BACKGROUND } from './limits.ts';
 import type { Notices } from './notices.ts';
 import type { WrittenRange } from './written-range.ts';
 
 /** In bytes of free space. */
-const NEAR_BELOW = 64 << 20;
 const SCARCE_BELOW = 16 << 20;
 const PLENTY_ABOVE = 24 << 20;
 /** More files at once than anybody writes to. */
 const MOST_INODES = 4096;
+/**
+ * WRITEs past the cache that wait at once. Those of libaio are in the kernel's background, and what
+ * they wait for comes through it.
+ */
+const MOST_WAITING_WRITES = MAX_BACKGROUND / 4;
 /** The kernel takes some hundred notices, and then needs a moment. */
 const TELL_MILLISECONDS = 1;
 const NO_ROOM: ReadonlySet<ErrnoName> = new Set(['ENOSPC', 'EDQUOT']);
-/** Of a file that may have dirty pages from before. */
-const UNKNOWN = -1;
 
 /** Room for a range; limits of quotas hold as for whoever writes. */
 class Room implements FallocateRequest {
@@ -63,13 +67,20 @@ class Room implements FallocateRequest {
 export class ScarceSpace {
   readonly #filesystem: FileSystem;
   readonly #notices: Notices;
-  /** Files that are being written to: the byte up to which they were given room. */
+  /** Files that may have dirty pages, oldest first. */
+  readonly #remembered = new Set<number>();
+  /** Those that may have them from before they were asked about. */
+  readonly #unsure = new Set<number>();
+  /** The others that are being written to: the byte up to which they were given room. */
   readonly #ends = new Map<number, number>();
   /** Those of which the kernel has not been told yet to forget their attributes. */
   readonly #untold = new Set<number>();
   #telling: NodeJS.Timeout | undefined;
   #isScarce = false;
   #writingOut: Promise<void> | undefined;
+  /** Requests that may take so much that space is scarce already. */
+  #takers = 0;
+  #waitingWrites = 0;
 
   constructor(filesystem: FileSystem, notices: Notices) {
     this.#filesystem = filesystem;
@@ -84,15 +95,26 @@ export class ScarceSpace {
   /** After whatever took space. */
   look(): void {
     const { freeBytes } = this.#filesystem;
-    if (!this.#isScarce && freeBytes < SCARCE_BELOW) {
-      this.#isScarce = true;
-      for (const inode of this.#ends.keys()) this.#untold.add(inode);
-    } else if (this.#isScarce && freeBytes > PLENTY_ABOVE) {
+    if (freeBytes < SCARCE_BELOW) this.#begin();
+    else if (this.#isScarce && freeBytes > PLENTY_ABOVE && this.#takers === 0) {
       this.#isScarce = false;
       this.#ends.clear();
+      this.#unsure.clear();
       this.#untold.clear();
     }
     if (this.#untold.size > 0) this.#tell();
+  }
+
+  #begin(): void {
+    if (this.#isScarce) return;
+    this.#isScarce = true;
+    for (const inode of this.#remembered) this.#doubt(inode);
+  }
+
+  /** The kernel may have dirty pages of it, and attributes from before. */
+  #doubt(inode: number): void {
+    this.#unsure.add(inode);
+    this.#untold.add(inode);
   }
 
   /** As many as the kernel takes at once; the others soon. */
@@ -110,13 +132,22 @@ export class ScarceSpace {
     this.#untold.clear();
   }
 
+  /** Somebody is about to write to the inode, or to ask for the attributes that let him. */
+  mayBecomeDirty(inode: number): void {
+    if (this.#remembered.has(inode)) return;
+    if (this.#remembered.size >= MOST_INODES) {
+      const [oldest = inode] = this.#remembered;
+      this.#remembered.delete(oldest);
+    }
+    this.#remembered.add(inode);
+  }
+
   /** A WRITE to the inode ended: of such a file the kernel may have attributes from before. */
   written(inode: number): void {
     this.look();
-    if (this.#filesystem.freeBytes >= NEAR_BELOW || this.#ends.has(inode)) return;
-    this.#note(inode, UNKNOWN);
-    if (!this.#isScarce) return;
-    this.#untold.add(inode);
+    this.mayBecomeDirty(inode);
+    if (!this.#isScarce || this.#ends.has(inode) || this.#unsure.has(inode)) return;
+    this.#doubt(inode);
     this.#tell();
   }
 
@@ -127,8 +158,49 @@ export class ScarceSpace {
 
   /** The kernel gave the inode up. */
   gone(inode: number): void {
-    if (this.#ends.size > 0) this.#ends.delete(inode);
-    if (this.#untold.size > 0) this.#untold.delete(inode);
+    for (const inodes of [this.#remembered, this.#ends, this.#unsure, this.#untold])
+      if (inodes.size > 0) inodes.delete(inode);
+  }
+
+  /**
+   * Performs what may take so many bytes past the cache, after what is dirty, if that needs the
+   * room.
+   *
+   * @throws what `take` does
+   */
+  async whileTaking<Result>(lengthBytes: number, take: () => Promise<Result>): Promise<Result> {
+    this.#takers++;
+    try {
+      if (this.#needsRoom(lengthBytes)) await this.#settle();
+      return await take();
+    } finally {
+      this.#takers--;
+    }
+  }
+
+  /**
+   * Whether a WRITE past the cache of so many bytes has to wait for what is dirty.
+   * @returns when that is over; undefined for at once
+   */
+  beforeWrite(lengthBytes: number): Promise<void> | undefined {
+    if (!this.#needsRoom(lengthBytes) || this.#waitingWrites >= MOST_WAITING_WRITES) return undefined;
+    this.#waitingWrites++;
+    return this.#settle().finally(() => {
+      this.#waitingWrites--;
+    });
+  }
+
+  /** Whether it would leave less than what may be dirty. */
+  #needsRoom(lengthBytes: number): boolean {
+    if (this.#filesystem.freeBytes - lengthBytes >= SCARCE_BELOW) return false;
+    this.#begin();
+    if (this.#untold.size > 0) this.#tell();
+    return this.#unsure.size > 0;
+  }
+
+  #settle(): Promise<void> {
+    this.#writingOut ??= this.#writeOut();
+    return this.#writingOut;
   }
 
   /**
@@ -137,9 +209,9 @@ export class ScarceSpace {
    * @throws FsError ENOSPC, EDQUOT
    */
   async admit(inode: number, range: WrittenRange, writer?: Claimant): Promise<void> {
-    if (!this.#ends.has(inode)) this.#note(inode, UNKNOWN);
-    this.#writingOut ??= this.#writeOut();
-    await this.#writingOut;
+    this.mayBecomeDirty(inode);
+    if (!this.#ends.has(inode)) this.#unsure.add(inode);
+    await this.#settle();
     const { offsetBytes, lengthBytes } = await this.#placeOf(inode, range);
     await this.#reserve(new Room(inode, offsetBytes, lengthBytes, writer));
     this.#note(inode, Math.max(this.#ends.get(inode) ?? 0, offsetBytes + lengthBytes));
@@ -157,10 +229,9 @@ export class ScarceSpace {
 
   /** What the files may have had dirty before they were asked about. */
   async #writeOut(): Promise<void> {
-    for (const [inode, end] of this.#ends) {
-      if (end !== UNKNOWN) continue;
+    for (const inode of this.#unsure) {
       await this.#notices.writeOut(inode, 0, Number.POSITIVE_INFINITY);
-      if (this.#ends.get(inode) === UNKNOWN) this.#ends.set(inode, 0);
+      if (this.#unsure.delete(inode)) this.#note(inode, this.#ends.get(inode) ?? 0);
     }
     this.#writingOut = undefined;
   }

@@ -161,6 +161,28 @@ assert len(written) * LENGTH > ${sizeBytes / 2}, len(written)
       await expectSpaceBack();
     });
 
+    test('what was taken is there, although somebody allocates the rest of the space', async () => {
+      const TAKE = `
+import errno, os
+data = os.urandom(6 << 20)
+file = os.open('taken', os.O_RDWR | os.O_CREAT)
+other = os.open('other', os.O_WRONLY | os.O_CREAT)
+space = os.statvfs('.')
+room = space.f_bfree * space.f_frsize - (1 << 20)
+assert os.write(file, data) == len(data)
+try:
+    os.posix_fallocate(other, 0, room)
+except OSError as error:
+    assert error.errno == errno.ENOSPC, error
+os.fsync(file)
+os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
+assert os.pread(file, len(data), 0) == data
+`;
+      await volume.python(TAKE);
+      await volume.shell('rm taken other');
+      await expectSpaceBack();
+    });
+
     test('small files until nothing goes: inodes are not the limit', async ({ annotate }) => {
       const FILL = `
 import errno, os

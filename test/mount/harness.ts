@@ -285,9 +285,12 @@ function start(command: string, args: string[]): ChildProcess {
   return spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], detached: true });
 }
 
-/** Always with blocks of 4 KiB: with 1 KiB ext4 has shorter symlinks. */
+/**
+ * Always with blocks of 4 KiB: with 1 KiB ext4 has shorter symlinks. Attributes of a file may take
+ * more than a block, as elsewhere.
+ */
 function formatExt4(target: string): Promise<CommandResult> {
-  return run('mkfs.ext4', ['-q', '-F', '-b', '4096', '-I', '256', '-i', '8192', target]);
+  return run('mkfs.ext4', ['-q', '-F', '-b', '4096', '-I', '256', '-i', '8192', '-O', 'ea_inode', target]);
 }
 
 const SYSTEMS: Record<string, System> = {

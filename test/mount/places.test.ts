@@ -171,6 +171,24 @@ describeQuarry.each(['image', 'loop'] as const)('a volume on %s that is held els
     expect(await quarry('fsck', '-n', volume.target)).toMatchObject({ status: 0 });
   });
 
+  test('by its own mount: a bind mount of a part, a file or all of it goes at once', async () => {
+    await volume.mount();
+    await volume.shell('mkdir below; echo kept > below/file; echo kept > file');
+    const file = `${place}-file`;
+    writeFileSync(file, '');
+    for (const [what, where] of [
+      ['below', place],
+      ['file', file],
+      ['.', place],
+    ] as const) {
+      await shell(`mount --bind '${volume.directory}/${what}' '${where}'`);
+      expect(await quarry('umount', '--timeout', '10', where)).toMatchObject({ status: 0, stderr: '' });
+      expect(isMountPoint(where)).toBe(false);
+    }
+    await volume.shell('test "$(cat file)" = kept');
+    await volume.unmountAndCheck();
+  });
+
   test('by another mount namespace: umount names it, and ends with it', async () => {
     await volume.mount();
     const holder = spawn('unshare', namespaceArguments('echo ready; exec sleep 2', volume.directory), {

@@ -82,6 +82,10 @@ export class VolumeGround implements Ground {
     return SYSTEM === 'quarry' ? this.nature.blockBytes : 4096;
   }
 
+  get copiesThroughCache(): boolean {
+    return SYSTEM !== 'quarry';
+  }
+
   #mount(): Promise<void> {
     return this.#volume.mount('-o', this.accessRule);
   }

@@ -1,8 +1,11 @@
 /** Steps on ranges of files: fallocate, copies from file to file, and a look for data and holes. */
 import { constants } from 'node:fs';
+import { LEFT_COPY_BYTES } from '../../src/fuse/limits.ts';
 import { MOST_BYTES } from './content.ts';
 import { closeTarget, openTarget, type Target } from './content-steps.ts';
 import { type Inode, NotApplicable } from './model.ts';
+import type { Span } from './moment.ts';
+import { SECTOR_BYTES } from './observe.ts';
 import type { Planner } from './planner.ts';
 import { ALONE, Difference, PASSING_SLOT, ROOT_USER, type Stage, type Step } from './stage.ts';
 
@@ -107,6 +110,10 @@ export function copyRange(planner: Planner): Step | undefined {
       const held = stage.heldAt(worker, slot);
       const isSame = held.inode === stage.model.at(path, 'file');
       if (isSame && Math.abs(from.offset - to.offset) < length) throw new NotApplicable('they overlap');
+      const bytes = held.inode.content.slice(from.offset, length).length;
+      const isAligned = from.offset % SECTOR_BYTES === 0 && bytes % SECTOR_BYTES === 0;
+      if (stage.mount.copiesThroughCache && held.isDirect && !isAligned)
+        throw new NotApplicable('a direct read must be aligned');
       const { inode } = await openTarget(stage, worker, ROOT_USER, target);
       stage.touch(worker, held.inode);
       const data = Buffer.from(held.inode.content.slice(from.offset, length));
@@ -122,19 +129,28 @@ export function copyRange(planner: Planner): Step | undefined {
       );
       if (Number(answer.words[0]) !== data.length)
         throw new Difference('content', `copied ${answer.words[0]} bytes, expected ${data.length}`, inode);
+      wasCopied(stage, held.inode, inode, data.length, answer.window);
       if (data.length > 0) copied(stage, inode, to.offset, data, answer.window);
       await closeTarget(stage, worker, inode, target);
     },
   };
 }
 
-function copied(
-  stage: Stage,
-  inode: Inode,
-  offset: number,
-  data: Buffer,
-  window: Parameters<Inode['contentChanged']>[0],
-): void {
+/**
+ * A copy through a cache reads the source; one by the filesystem itself need not call it a read. A
+ * short whole file is left to the kernel, which reads pages of the target to write a part of them.
+ */
+function wasCopied(stage: Stage, source: Inode, target: Inode, bytes: number, window: Span): void {
+  const { batch, mount } = stage;
+  source.wasRead(mount.accessRule, window, batch, false);
+  const isLeft = bytes === source.size && bytes <= LEFT_COPY_BYTES;
+  if (!mount.copiesThroughCache && !isLeft) return;
+  source.wasReadThroughCache();
+  source.isCold = false;
+  target.wasReadToWrite(mount.accessRule, window, batch);
+}
+
+function copied(stage: Stage, inode: Inode, offset: number, data: Buffer, window: Span): void {
   inode.content.write(offset, data);
   // Holes of the source are holes in it.
   inode.content.perhapsAllocate(offset, data.length);

@@ -82,6 +82,8 @@ export interface Mount {
   dropCaches(): Promise<boolean>;
   readonly accessRule: AccessRule;
   readonly blockBytes: number;
+  /** copy_file_range goes through the page cache, and is not the filesystem's own. */
+  readonly copiesThroughCache: boolean;
 }
 
 export class Stage {

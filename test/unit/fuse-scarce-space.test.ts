@@ -231,6 +231,58 @@ describe('writers', () => {
     ]);
   });
 
+  test('are written out before others take the room of what they have dirty', async () => {
+    const { filesystem, told, space } = begin(100 * MIB);
+    for (const inode of [5, 6]) space.mayBecomeDirty(inode);
+    const take = (lengthBytes: number) =>
+      space.whileTaking(lengthBytes, async () => void told.push(['take', lengthBytes]));
+    await take(84 * MIB);
+    expect([space.isScarce, told.splice(0)]).toEqual([false, [['take', 84 * MIB]]]);
+    let isOver = false;
+    const taken = space.whileTaking(84 * MIB + 1, async () => {
+      // Others end meanwhile: it is scarce until this one has.
+      space.written(7);
+      told.push(['take', space.isScarce ? 1 : 0]);
+      isOver = true;
+    });
+    expect(isOver).toBe(false);
+    await taken;
+    expect(told.splice(0)).toEqual([
+      ['forget', 5],
+      ['forget', 6],
+      ['write out', 5],
+      ['write out', 6],
+      ['forget', 7],
+      ['take', 1],
+    ]);
+    space.look();
+    expect(space.isScarce).toBe(false);
+    filesystem.freeBytes = 16 * MIB;
+    const first = space.beforeWrite(MIB);
+    expect(first).toBeInstanceOf(Promise);
+    await first;
+    expect(space.beforeWrite(MIB)).toBeUndefined();
+  });
+
+  test('hold up so few of the others that what they wait for comes through', async () => {
+    const { space } = begin(MIB);
+    space.mayBecomeDirty(5);
+    const waiting = Array.from({ length: 64 }, () => space.beforeWrite(MIB));
+    expect(waiting.filter((wait) => wait !== undefined)).toHaveLength(16);
+    await Promise.all(waiting);
+  });
+
+  test('are remembered, but no more of them than anybody has', async () => {
+    const { filesystem, told, space, takesOnly } = begin(64 * MIB);
+    for (let inode = 1; inode <= 4098; inode++) space.mayBecomeDirty(inode);
+    space.gone(4000);
+    takesOnly(Number.POSITIVE_INFINITY);
+    filesystem.freeBytes = MIB;
+    space.look();
+    expect(told).toHaveLength(4095);
+    expect(told[0]).toEqual(['forget', 3]);
+  });
+
   test('get no more room than whoever writes may have', async () => {
     const { filesystem, space, make } = begin(MIB);
     const file = make();
