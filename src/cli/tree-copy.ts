@@ -32,6 +32,8 @@ export interface TreeCopyOptions {
    * @param ofSource whose error it is
    */
   readonly failed?: (thrown: unknown, ofSource: boolean) => void;
+  /** Nobody looks at the target before the copy has ended: files are made under their own names. */
+  readonly inPlace?: boolean;
   /** Called after each name that was made. */
   readonly made?: () => Promise<void>;
 }
@@ -143,10 +145,12 @@ export class TreeCopy {
     if (first !== undefined && (await this.#isAt(first, to))) return;
     await this.#requireAnother(node, to);
     await this.#fits(to, false);
-    const place = step.isNew ? madeThere : madeBeside;
-    await place(this.#target, to, (at) =>
-      first === undefined ? this.#make(from, at, node) : this.#target.makeHardLink(at, first),
-    );
+    const place = step.isNew && this.#options.inPlace === true ? madeThere : madeBeside;
+    await place(this.#target, to, async (at) => {
+      if (first !== undefined) return await this.#target.makeHardLink(at, first);
+      await this.#make(from, at, node);
+      await this.#dress(from, to, node, at);
+    });
     this.#remember(node, to);
     await this.#options.made?.();
   }
@@ -207,7 +211,6 @@ export class TreeCopy {
     else if (type === FileType.symlink)
       await this.#target.makeSymlink(to, await this.#asked(this.#source.linkTarget(from)));
     else await this.#target.makeSpecial(to, node);
-    await this.#dress(from, to, node);
   }
 
   async #finish(from: Buffer, to: Buffer, node: TreeNode): Promise<void> {
@@ -215,9 +218,10 @@ export class TreeCopy {
     await this.#options.made?.();
   }
 
-  async #dress(from: Buffer, to: Buffer, node: TreeNode): Promise<void> {
+  /** @param at where it is, before it is at `to` */
+  async #dress(from: Buffer, to: Buffer, node: TreeNode, at = to): Promise<void> {
     const attributes = await this.#asked(this.#source.attributes(from));
-    await dress(this.#target, to, { node, attributes }, (path, what) => this.#options.lost?.(path, what));
+    await dress(this.#target, at, { node, attributes }, (_at, what) => this.#options.lost?.(to, what));
   }
 }
 
