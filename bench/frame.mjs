@@ -87,6 +87,7 @@ export async function onFreshMount(undo, system, { device, directory }, work) {
   const undoMount = undo.push(`mount of ${system.name}`, () => unmount());
   try {
     return await work(async () => {
+      if (system.forgets) return dropCaches();
       await unmount();
       await dropCaches();
       unmount = await system.mount(device, directory);

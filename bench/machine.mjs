@@ -18,7 +18,7 @@ import {
   writeFileSync,
   writeSync,
 } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /** Longest time one command may take before it counts as hung. */
@@ -192,7 +192,7 @@ export async function dropCaches() {
  * @param {string} folder
  */
 export async function compile(source, folder) {
-  const program = join(folder, 'names');
+  const program = join(folder, basename(source, '.c'));
   await run(process.env.CC ?? 'cc', ['-O2', '-Wall', '-o', program, source]);
   return program;
 }

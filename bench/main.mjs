@@ -26,7 +26,8 @@ import { prepareTree } from './tree.mjs';
 
 const HELP = `npm run bench -- [options]     (as root)
   --systems LIST   of ${SYSTEM_NAMES.join(', ')}; with mount options: 'quarry:-o spin=0', of another checkout:
-                   quarry@DIR; default: all installed, and quarry over io_uring
+                   quarry@DIR; 'floor:noxattr': asked for no attributes; default: all installed, and
+                   quarry over io_uring
   --rows LIST      of ${ROWS.map(({ name }) => name).join(', ')}; default: all
   --runs N         the median of N (3)
   --quick          one run, a fifth of the work
@@ -87,6 +88,7 @@ async function main() {
 
   const { wanted, runs } = options;
   const systems = installedOnes(options.systems, note);
+  for (const system of systems) await system.prepare?.(folder);
   const machine = { device, directory, names, ...tree, sizes: options.sizes };
   const plan = { undo, systems, groups: GROUPS, wanted, runs, note };
   const { measured, failures } = await measureAll(plan, async (system, group) => {

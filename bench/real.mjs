@@ -23,7 +23,7 @@ import { layOut, median } from './table.mjs';
 import { prepareTree } from './tree.mjs';
 
 const HELP = `npm run bench:real -- [options]     (as root)
-  --systems LIST   of ${SYSTEM_NAMES.filter((name) => name !== 'raw').join(', ')}; as for npm run bench; default: ext4, ntfs-3g, quarry
+  --systems LIST   of ${SYSTEM_NAMES.filter((name) => name !== 'raw' && name !== 'floor').join(', ')}; as for npm run bench; default: ext4, ntfs-3g, quarry
   --rows LIST      of ${REAL_ROWS.map(({ name }) => `'${name}'`).join(', ')}; default: all
   --runs N         the median of N (3)
   --files N        some so many files of /usr/share are the tree (12000)
@@ -110,7 +110,7 @@ async function main() {
   note(`${device} over tmpfs; a tree of ${treeFiles} entries, ${Math.round(treeBytes / 1e6)} MB`);
   const { wanted, runs } = options;
   const systems = installedOnes(
-    options.systems.filter(({ hasFiles }) => hasFiles),
+    options.systems.filter(({ hasFiles, forgets }) => hasFiles && !forgets),
     note,
   );
   const groups = REAL_GROUPS.filter(({ needs }) => needs.every(isInstalled));

@@ -5,12 +5,13 @@
  * Each has the options an ordinary user of it gets by default. `quarry` may be named several times
  * with different mount options: `quarry:-o spin=0`; and `quarry@DIR` is that of another checkout,
  * built, so that two states of the code stand beside each other in one run. `raw` is the device
- * without a filesystem: only the direct rows make sense on it.
+ * without a filesystem: only the direct rows make sense on it. `floor` is a FUSE server in C that
+ * does nothing (floor.c): what no server can be faster than here.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { isInstalled, run, startDaemon, unmountByForce, waitForExit } from './machine.mjs';
+import { compile, isInstalled, run, startDaemon, unmountByForce, waitForExit } from './machine.mjs';
 
 /** Another checkout's command may be named, to compare two states of the code. */
 const QUARRY = process.env.QUARRY_COMMAND ?? fileURLToPath(new URL('../dist/cli/main.js', import.meta.url));
@@ -22,6 +23,9 @@ const UNMOUNT_LIMIT_MS = 120_000;
  * @property {string} name as the user wrote it, and as the table shows it
  * @property {boolean} hasFiles false for the raw device
  * @property {string[]} needs programs without which it is left out
+ * @property {boolean} [forgets] whether it has nothing left after an unmount
+ * @property {(folder: string) => Promise<void>} [prepare] once, before all else; has the folder to
+ * itself
  * @property {(device: string) => Promise<unknown>} format
  * @property {(device: string, directory: string) => Promise<() => Promise<void>>} mount gives the
  * way to unmount
@@ -36,6 +40,21 @@ const MAKERS = {
     format: async () => {},
     mount: async () => async () => {},
   }),
+
+  floor: (name, mountArguments) => {
+    let program = '';
+    return {
+      name,
+      hasFiles: true,
+      needs: [],
+      forgets: true,
+      prepare: async (folder) => {
+        program = await compile(fileURLToPath(new URL('floor.c', import.meta.url)), folder);
+      },
+      format: async () => {},
+      mount: (_device, directory) => mountDaemon(program, [directory, ...mountArguments], directory),
+    };
+  },
 
   ext4: (name) => ({
     name,

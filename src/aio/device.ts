@@ -67,6 +67,22 @@ export interface Device {
   ): void;
 
   /**
+   * As `write`, for what nobody waits for: it may be held for some milliseconds, so that writes
+   * beside it go to the device with it, and `submit` does not hand it over. `hurry` does. Devices
+   * without it have `write`.
+   */
+  writeLater?(
+    memory: Memory,
+    memoryOffset: number,
+    lengthBytes: number,
+    deviceOffset: number,
+    completion: IoCompletion,
+  ): void;
+
+  /** Somebody waits for what `writeLater` holds. */
+  hurry?(): void;
+
+  /**
    * Queues a write that survives power loss as soon as it is done. It says nothing of other writes.
    * Costs a round trip less than a write and a flush; a drive with FUA is spared the rest of its
    * cache.

@@ -23,6 +23,7 @@ import {
 } from '../native.ts';
 import type { Device, IoCompletion, Memory } from './device.ts';
 import { discardGranularity } from './discard-granularity.ts';
+import { GatheredWrites } from './gathered-writes.ts';
 import type { Lane } from './lane.ts';
 import { DEFAULT_DEVICE_DEPTH, LEAST_PINNED_BYTES } from './limits.ts';
 import { LocalCompletions, tell } from './local-completions.ts';
@@ -107,6 +108,7 @@ export class KernelDevice implements Device {
 
   readonly #queue: SubmissionQueue<IoCompletion>;
   readonly #lane: Lane<IoCompletion>;
+  readonly #gathered: GatheredWrites;
   readonly #onClosed: () => void;
   readonly #refused = new LocalCompletions(() => this.#closeIfIdle());
   #sizeBytes: number;
@@ -143,6 +145,7 @@ export class KernelDevice implements Device {
       },
       (completion, _, errno, whole) => this.#finish(completion, errno, whole),
     );
+    this.#gathered = new GatheredWrites(this.#lane, () => this.#queue.submit());
   }
 
   get sizeBytes(): number {
@@ -208,6 +211,25 @@ export class KernelDevice implements Device {
   }
 
   // biome-ignore lint/complexity/useMaxParams: a transfer of a Device makes no object.
+  writeLater(
+    memory: Memory,
+    memoryOffset: number,
+    lengthBytes: number,
+    deviceOffset: number,
+    completion: IoCompletion,
+  ): void {
+    const error = transferError(this, memory, memoryOffset, lengthBytes, deviceOffset, true);
+    if (error !== 0 || lengthBytes === 0 || this.#closing) this.#refuse(completion, error);
+    else if (!this.#gathered.takes(lengthBytes))
+      this.#enqueue(QueueOperation.write, memory, memoryOffset, lengthBytes, deviceOffset, completion);
+    else this.#gathered.hold(memory, idOf(memory), memoryOffset, lengthBytes, deviceOffset, completion);
+  }
+
+  hurry(): void {
+    this.#gathered.hurry();
+  }
+
+  // biome-ignore lint/complexity/useMaxParams: a transfer of a Device makes no object.
   writeThrough(
     memory: Memory,
     memoryOffset: number,
@@ -256,6 +278,7 @@ export class KernelDevice implements Device {
       this.#closing = new Promise((resolve) => {
         this.#closed = resolve;
       });
+      this.hurry();
       this.submit();
       this.#closeIfIdle();
     }
@@ -276,9 +299,7 @@ export class KernelDevice implements Device {
     deviceOffset: number,
     completion: IoCompletion,
   ): void {
-    const id = (memory as NumberedMemory).id;
-    if (typeof id !== 'number') throw new TypeError('the memory was not allocated by a kernel device');
-    this.#lane.transfer(operation, id, memoryOffset, lengthBytes, deviceOffset, completion);
+    this.#lane.transfer(operation, idOf(memory), memoryOffset, lengthBytes, deviceOffset, completion);
   }
 
   /** On threads: neither of the kernel's queues takes them. */
@@ -321,6 +342,13 @@ export class KernelDevice implements Device {
     this.#closed();
     this.#closed = undefined;
   }
+}
+
+/** @throws TypeError for memory of another device */
+function idOf(memory: Memory): number {
+  const { id } = memory as NumberedMemory;
+  if (typeof id !== 'number') throw new TypeError('the memory was not allocated by a kernel device');
+  return id;
 }
 
 /**

@@ -35,6 +35,13 @@ export const MOST_THREADS = 1024;
  * and whole sectors.
  */
 export const LONGEST_ENTRY_BYTES = 1 << 30;
+/**
+ * Writes that wait for neighbours: how many at most, how much of them, and of what length a write
+ * gains nothing by it.
+ */
+export const MOST_GATHERED = 64;
+export const MOST_GATHERED_BYTES = 1 << 20;
+export const LONGEST_GATHERED_BYTES = 32 * 1024;
 /** Smaller memory of a device is not worth one of the few places in a ring. */
 export const LEAST_PINNED_BYTES = 256 * 1024;
 
@@ -66,6 +73,9 @@ export const LIMITS = {
   DEFAULT_THREADS,
   MOST_THREADS,
   LONGEST_ENTRY_BYTES,
+  MOST_GATHERED,
+  MOST_GATHERED_BYTES,
+  LONGEST_GATHERED_BYTES,
   LEAST_SCRATCH_BYTES,
   LARGEST_KEPT_SCRATCH_BYTES,
   MOST_KEPT_SCRATCH_BYTES,

@@ -21,7 +21,7 @@ import {
   type Terminal,
 } from './command.ts';
 import { CommandError, targetError, UsageError } from './failure.ts';
-import { sourceDateEpoch, VolumeFilling } from './filling.ts';
+import type { VolumeFilling } from './filling.ts';
 import { makeVolume, randomUuid, requireLabel, type VolumePlan } from './making.ts';
 import { ProgressBar } from './progress.ts';
 import { formatSize, parseSize } from './sizes.ts';
@@ -90,8 +90,10 @@ function directoryNamed(name: string): string {
 }
 
 /** @throws CommandError, UsageError */
-function fillingOf({ from, target }: MkfsRequest): VolumeFilling | undefined {
+async function fillingOf({ from, target }: MkfsRequest): Promise<VolumeFilling | undefined> {
   if (from === undefined) return undefined;
+  // All that reads and writes files in volumes: few volumes are made with any.
+  const { sourceDateEpoch, VolumeFilling } = await import('./filling.ts');
   return new VolumeFilling(
     pathBytes(directoryNamed(from)),
     absolutePath(target),
@@ -108,7 +110,7 @@ async function run(args: readonly string[], options: OptionValues, terminal: Ter
   const request = mkfsRequest(args, options);
   const path = absolutePath(request.target);
   const { force, keepBlocks } = request;
-  const filling = fillingOf(request);
+  const filling = await fillingOf(request);
   const tellFailures = () => {
     for (const line of filling?.failures ?? []) say(terminal, line);
   };

@@ -46,7 +46,10 @@ const EXIT_CODE_FIELD = 49;
  */
 export function statusOfZombie(pid: number): number | undefined {
   const text = readIfThere(`/proc/${pid}/stat`);
-  const fields = text.slice(text.lastIndexOf(')') + 2).trim().split(' ');
+  const fields = text
+    .slice(text.lastIndexOf(')') + 2)
+    .trim()
+    .split(' ');
   if (fields[STATE_FIELD] !== 'Z' || !mayLookAt(pid)) return undefined;
   const status = Number(fields[EXIT_CODE_FIELD]);
   return Number.isInteger(status) ? status : undefined;

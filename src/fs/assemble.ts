@@ -213,7 +213,7 @@ function dataOf(
     space: parts.space,
     attributes: parts.attributes,
     quotas: parts.quotas,
-    locks: new RangeLocks(),
+    locks: new RangeLocks(() => early.hurry()),
     early,
     access,
     lost: durability.lost,

@@ -11,7 +11,9 @@ afterEach(() => {
 
 /** A child that ends by itself, of a parent that has become a program that waits for nobody. */
 async function zombie(program: string): Promise<number> {
-  const parent = spawn('sh', ['-c', `(${program}) & echo $!; exec sleep 60`], { stdio: ['ignore', 'pipe', 'ignore'] });
+  const parent = spawn('sh', ['-c', `(${program}) & echo $!; exec sleep 60`], {
+    stdio: ['ignore', 'pipe', 'ignore'],
+  });
   parents.push(parent);
   const [line] = (await parent.stdout?.[Symbol.asyncIterator]().next())?.value.toString().split('\n') ?? [];
   return Number(line);
@@ -28,7 +30,8 @@ async function statusOf(pid: number): Promise<number | undefined> {
 
 test('an exit status', async () => expect(await statusOf(await zombie('exit 3'))).toBe(3 << 8));
 test('a clean end', async () => expect(await statusOf(await zombie('exit 0'))).toBe(0));
-test('a signal', async () => expect(await statusOf(await zombie('kill -9 $(exec sh -c "echo \\$PPID")'))).toBe(9));
+test('a signal', async () =>
+  expect(await statusOf(await zombie('kill -9 $(exec sh -c "echo \\$PPID")'))).toBe(9));
 
 test('none of one that runs, or is not there', () => {
   expect(statusOfZombie(process.pid)).toBeUndefined();

@@ -51,7 +51,10 @@ export class EarlyWrites {
   takeBuffer(): Memory | undefined {
     const memory = this.#free.pop();
     if (memory) return memory;
-    if ((this.#made + 1) * this.#bufferBytes > EARLY_POOL_BYTES) return this.reclaim();
+    if ((this.#made + 1) * this.#bufferBytes > EARLY_POOL_BYTES) {
+      this.hurry();
+      return this.reclaim();
+    }
     this.#made++;
     return this.#device.allocateMemory(this.#bufferBytes);
   }
@@ -93,8 +96,14 @@ export class EarlyWrites {
     return this.#files.size === 0 ? 0 : (this.#files.get(inode)?.sizeBytes ?? 0);
   }
 
+  /** Somebody waits for what is on its way. */
+  hurry(): void {
+    this.#device.hurry?.();
+  }
+
   /** Calls back when every write answered so far is done, well or not. */
   afterAllSoFar(done: () => void): void {
+    this.hurry();
     this.#order.afterAllSoFar(done);
   }
 
@@ -105,6 +114,6 @@ export class EarlyWrites {
 
   /** Resolves when every write answered so far is done, well or not. */
   async settled(): Promise<void> {
-    if (this.#files.size > 0) await new Promise<void>((resolve) => this.#order.afterAllSoFar(resolve));
+    if (this.#files.size > 0) await new Promise<void>((resolve) => this.afterAllSoFar(resolve));
   }
 }

@@ -365,7 +365,9 @@ class WriteTask implements Operation<Transaction>, IoCompletion, LockHolder, Wri
       const to = Math.min(base + segment.length * blockBytes, writeTo);
       const place = segment.block * blockBytes + from - base;
       this.#left++;
-      device.write(this.memory, this.memoryOffset + from, to - from, place, this);
+      if (this.#ticket >= 0 && device.writeLater)
+        device.writeLater(this.memory, this.memoryOffset + from, to - from, place, this);
+      else device.write(this.memory, this.memoryOffset + from, to - from, place, this);
     }
     if (extra) this.#transferExtra(extra);
     this.ioDone(0);

@@ -26,13 +26,22 @@ export const WHOLE_FILE = FILE_BLOCK_LIMIT;
 
 export class RangeLocks {
   readonly #byInode = new Map<number, Range[]>();
+  readonly #onWait: () => void;
+
+  /** @param onWait told of each that has to wait */
+  constructor(onWait: () => void = () => {}) {
+    this.#onWait = onWait;
+  }
 
   acquire(inode: number, first: number, end: number, holder: LockHolder): void {
     const range: Range = { holder, first, end, granted: false };
     const ranges = this.#byInode.get(inode);
     if (ranges === undefined) this.#byInode.set(inode, [range]);
     else ranges.push(range);
-    if (ranges !== undefined && isBlocked(ranges, ranges.length - 1)) return;
+    if (ranges !== undefined && isBlocked(ranges, ranges.length - 1)) {
+      this.#onWait();
+      return;
+    }
     range.granted = true;
     holder.granted();
   }
