@@ -75,6 +75,8 @@ const MAY_IMPORT: Record<string, RegExp[]> = {
   ],
   // Texts of files for a system, made of the commands, and putting them into their places.
   'src/install': [/^src\/common\//, /^src\/fs\/format\/format\.ts$/, /^node:(fs|path)$/],
+  // Archives as bytes; of volumes it knows nothing.
+  'src/tar': [],
   // Numbers to pictures; of what, others know. Its renderer of PNG is loaded where it is wanted.
   'src/pictures': [/^src\/common\//],
   'src/lab': [
@@ -107,7 +109,7 @@ const MAY_IMPORT: Record<string, RegExp[]> = {
     /^src\/common\//,
     // What is said to the page.
     /^src\/page\/messages\.ts$/,
-    /^src\/(alloc|fs|aio|sim|fuse|check|inspect|install|lab|pictures|program|record)\//,
+    /^src\/(alloc|fs|aio|sim|fuse|check|inspect|install|lab|pictures|program|record|tar)\//,
     /^src\/(crc32c|native|path-bytes|quarryfs)\.ts$/,
     /^node:/,
     /^(commander|log-update)$/,

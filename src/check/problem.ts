@@ -89,6 +89,11 @@ export const PROBLEMS = {
     'the backup superblock at block {block} is not usable: {what}',
     'made again from the superblock',
   ),
+  'backup-stale': kind(
+    'safe',
+    'the backup superblock at block {block} has another {what}',
+    'made again from the superblock',
+  ),
   'superblock-state': kind(
     'safe',
     'the superblock has the unknown state {found}',

@@ -53,7 +53,7 @@ export interface SuperblockFacts {
   readonly isFirst: boolean;
   /** The volume was unmounted in order, as a sound first superblock says. */
   readonly isClean: boolean;
-  /** A crash came while the size of the volume changed: not all backups say it yet. */
+  /** A change came to an end before all backups said it. */
   readonly staleBackups: boolean;
   /** Blocks that the volume has by a sound backup; 0 if there is none. */
   readonly backupBlocks: number;
@@ -80,6 +80,13 @@ const IDENTITY_BYTES = [
   ['volume id', BlockHeader.uuid],
   ['journal salt', Superblock.journalSalt],
   ['name secret', Superblock.nameSecret],
+] as const;
+
+/** What `quarry tune` changes, on the superblock first. */
+const TUNED_BYTES = [
+  ['label', Superblock.label],
+  ['shown id', Superblock.shownUuid],
+  ['mount options', Superblock.mountOptions],
 ] as const;
 
 /** Reads a superblock. @returns why it is none, or what it is. */
@@ -164,7 +171,9 @@ async function compareWithBackups(
     const backup = await checkBackup(source, log, first, block);
     if (backup !== undefined) sound.push(backup);
   }
-  const staleBackups = sound.some((backup) => isOtherSize(first.view, backup));
+  const staleBackups = sound.some(
+    (backup) => isOtherSize(first.view, backup) || otherWords(first, backup).length > 0,
+  );
   const chosen = log.count === before ? first : await betterOf(source, first, sound.at(-1));
   return { chosen, staleBackups, backupBlocks: sound.at(-1)?.layout.blockCount ?? 0 };
 }
@@ -183,6 +192,13 @@ async function betterOf(
 
 function isOtherSize(first: DataView, backup: FoundSuperblock): boolean {
   return Superblock.blockCount.get(first, 0) !== Superblock.blockCount.get(backup.view, 0);
+}
+
+/** What of a backup was left behind by a change of the first. */
+function otherWords(first: FoundSuperblock, backup: FoundSuperblock): string[] {
+  return TUNED_BYTES.flatMap(([what, field]) =>
+    sameBytes(field.of(first.bytes, 0), field.of(backup.bytes, 0)) ? [] : [what],
+  );
 }
 
 /**
@@ -284,6 +300,7 @@ async function checkBackup(
     if (found !== expected) log.report('superblock-differs', { what, found, expected, block });
   }
   reportSize(log, block, first, backup);
+  reportWords(log, block, first, backup);
   compareFeatures(log, block, first, backup);
   compareBytes(log, block, first, backup);
   return backup;
@@ -314,6 +331,12 @@ function reportSize(log: ProblemLog, block: number, first: FoundSuperblock, back
   const found = Superblock.blockCount.get(first.view, 0);
   const expected = Superblock.blockCount.get(backup.view, 0);
   log.report('superblock-differs', { what: 'number of blocks', found, expected, block });
+}
+
+/** After a crash the next mount makes them equal. */
+function reportWords(log: ProblemLog, block: number, first: FoundSuperblock, backup: FoundSuperblock): void {
+  if (Superblock.state.get(first.view, 0) !== VolumeState.clean) return;
+  for (const what of otherWords(first, backup)) log.report('backup-stale', { block, what });
 }
 
 function compareBytes(log: ProblemLog, block: number, first: FoundSuperblock, backup: FoundSuperblock): void {

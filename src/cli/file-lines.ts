@@ -1,4 +1,5 @@
 /** Files as lines: what `ls -l` shows of them. Pure. */
+import { deviceMajor, deviceMinor } from '../common/device-number.ts';
 import type { VolumeStats } from '../quarryfs.ts';
 import { widest } from './table-text.ts';
 
@@ -41,7 +42,7 @@ export function modeText(found: VolumeStats): string {
 function sizeText(found: VolumeStats): string {
   if (!found.isCharacterDevice() && !found.isBlockDevice()) return `${found.size}`;
   const { rdev } = found;
-  return `${(rdev >>> 8) & 0xfff}, ${(rdev & 0xff) | ((rdev >>> 12) & 0xfff00)}`;
+  return `${deviceMajor(rdev)}, ${deviceMinor(rdev)}`;
 }
 
 /** A time to the second, of everywhere. */

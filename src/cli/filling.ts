@@ -12,12 +12,13 @@ import { createHash } from 'node:crypto';
 import type { Device, IoCompletion, Memory } from '../aio/device.ts';
 import { PromisedCompletion } from '../aio/device.ts';
 import { LocalCompletions } from '../aio/local-completions.ts';
+import { plural } from '../common/words.ts';
 import type { Clock } from '../fs/base/clock.ts';
 import { FileType } from '../fs/format/format.ts';
 import { NAME_SECRET_BYTES } from '../fs/format/name-hash.ts';
 import { pathText } from '../path-bytes.ts';
 import { openProgramVolume } from '../program/open-program.ts';
-import { CommandError, UsageError } from './failure.ts';
+import { CommandError, failureLine, UsageError } from './failure.ts';
 import { identitiesOf, LocalTree } from './local-tree.ts';
 import type { VolumePlan } from './making.ts';
 import { TreeCopy } from './tree-copy.ts';
@@ -199,6 +200,8 @@ export class VolumeFilling {
   readonly lost: string[] = [];
   /** The image itself, where it is in the directory. */
   readonly passed: string[] = [];
+  /** What could not be copied, a line each. */
+  readonly failures: string[] = [];
   readonly #image: string;
 
   /** @param epoch of SOURCE_DATE_EPOCH */
@@ -230,6 +233,7 @@ export class VolumeFilling {
     const copy = new TreeCopy(new LocalTree(), tree, {
       images: identitiesOf([this.#image]),
       adapt: notAfter(epoch),
+      failed: (thrown) => this.#failed(thrown, ''),
     });
     await this.#copied(copy, '');
     return tree.digest();
@@ -252,6 +256,8 @@ export class VolumeFilling {
     const copy: TreeCopy = new TreeCopy(new LocalTree(), new VolumeTree(volume, true), {
       lost: (path, what) => this.lost.push(`${pathText(path)}: ${what}`),
       images: identitiesOf([this.#image]),
+      inPlace: true,
+      failed: (thrown) => this.#failed(thrown, name),
       passed: (path) => this.passed.push(passedText(path)),
       made: async () => {
         told(copy.files);
@@ -268,12 +274,20 @@ export class VolumeFilling {
     await volume.close();
   }
 
+  #failed(thrown: unknown, name: string): void {
+    this.failures.push(failureLine(placeError(thrown, name)));
+  }
+
+  /** @throws CommandError, where anything was not copied at the end of all */
   async #copied(copy: TreeCopy, name: string): Promise<void> {
     try {
       await copy.copy(this.#directory, ROOT);
     } catch (thrown) {
       throw placeError(thrown, name);
     }
+    const { length } = this.failures;
+    if (length > 0)
+      throw new CommandError(`${plural(length, 'name')} of ${pathText(this.#directory)} could not be copied`);
   }
 }
 

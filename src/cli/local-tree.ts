@@ -50,6 +50,8 @@ export function identitiesOf(images: readonly string[]): Set<string> {
 /** What is opened to give it an owner and a mode. */
 const HAS_HANDLE: ReadonlySet<number> = new Set([FileType.regular, FileType.directory]);
 const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK, O_DIRECTORY } = constants;
+/** Of Linux: node:fs has no name for it. */
+const O_PATH = 0o10000000;
 
 export class LocalTree implements SourceTree, TargetTree {
   /** The file that was made last, until it has its times. */
@@ -90,8 +92,13 @@ export class LocalTree implements SourceTree, TargetTree {
   }
 
   async names(path: Buffer): Promise<Buffer[]> {
-    const names = await readdir(path, { encoding: 'buffer' });
-    return names.sort(Buffer.compare);
+    const directory = await open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+    try {
+      const names = await ofPath(path, readdir(openedPath(directory, path), { encoding: 'buffer' }));
+      return names.sort(Buffer.compare);
+    } finally {
+      await directory.close();
+    }
   }
 
   linkTarget(path: Buffer): Promise<Buffer> {
@@ -218,7 +225,7 @@ export class LocalTree implements SourceTree, TargetTree {
     const type = node.mode & FILE_TYPE_MASK;
     const bits = copiedBits(node, isRoot());
     if (HAS_HANDLE.has(type)) await this.#on(path, node, (file) => file.chmod(bits));
-    else if (type !== FileType.symlink) await chmod(path, bits);
+    else if (type !== FileType.symlink) await changeMode(path, node, bits);
   }
 
   async setTimes(path: Buffer, { accessNs, modifyNs }: TreeNode): Promise<void> {
@@ -228,6 +235,25 @@ export class LocalTree implements SourceTree, TargetTree {
       return;
     }
     addon.setTimes(pathText(path), ...momentOf(accessNs), ...momentOf(modifyNs));
+  }
+}
+
+/** Where Linux has what a handle has open, whatever is at its path by now. */
+function openedPath(file: FileHandle, path: Buffer): Buffer {
+  return process.platform === 'linux' ? Buffer.from(`/proc/self/fd/${file.fd}`) : path;
+}
+
+/** Of a device, FIFO or socket, which is not opened for it, and of nothing that took its place. */
+async function changeMode(path: Buffer, { mode }: TreeNode, bits: number): Promise<void> {
+  if (process.platform !== 'linux') return await chmod(path, bits);
+  const file = await open(path, O_PATH | O_NOFOLLOW);
+  try {
+    const found = await file.stat();
+    if ((found.mode & FILE_TYPE_MASK) !== (mode & FILE_TYPE_MASK))
+      throw new CommandError(`${path} became another file while it was made`);
+    await ofPath(path, chmod(openedPath(file, path), bits));
+  } finally {
+    await file.close();
   }
 }
 

@@ -7,7 +7,7 @@ import { defaultFeatures, FEATURES, featuresByList } from '../fs/format/features
 import { DEFAULT_BLOCK_BYTES } from '../fs/format/format.ts';
 import type { Layout } from '../fs/format/layout.ts';
 import { formatUuid } from '../inspect/value-text.ts';
-import { absolutePath, pathBytes, systemPath } from '../path-bytes.ts';
+import { absolutePath, pathBytes, realPathOf, systemPath } from '../path-bytes.ts';
 import {
   argumentAt,
   type CommandDefinition,
@@ -78,19 +78,24 @@ export function mkfsRequest(args: readonly string[], options: OptionValues): Mkf
   };
 }
 
+/** Where it is, if the name is a link. @throws CommandError */
+function directoryNamed(name: string): string {
+  try {
+    const directory = realPathOf(name);
+    if (statSync(systemPath(directory)).isDirectory()) return directory;
+  } catch (thrown) {
+    throw targetError(thrown, name);
+  }
+  throw new CommandError(`${name} is no directory`);
+}
+
 /** @throws CommandError, UsageError */
 async function fillingOf({ from, target }: MkfsRequest): Promise<VolumeFilling | undefined> {
   if (from === undefined) return undefined;
-  const directory = absolutePath(from);
-  try {
-    if (!statSync(systemPath(directory)).isDirectory()) throw new CommandError(`${from} is no directory`);
-  } catch (thrown) {
-    throw targetError(thrown, from);
-  }
   // All that reads and writes files in volumes: few volumes are made with any.
   const { sourceDateEpoch, VolumeFilling } = await import('./filling.ts');
   return new VolumeFilling(
-    pathBytes(directory),
+    pathBytes(directoryNamed(from)),
     absolutePath(target),
     sourceDateEpoch(process.env.SOURCE_DATE_EPOCH),
   );
@@ -106,14 +111,21 @@ async function run(args: readonly string[], options: OptionValues, terminal: Ter
   const path = absolutePath(request.target);
   const { force, keepBlocks } = request;
   const filling = await fillingOf(request);
-  const plan = (await filling?.planned(request, request.hasOwnUuid ? request.uuid : undefined)) ?? request;
+  const tellFailures = () => {
+    for (const line of filling?.failures ?? []) say(terminal, line);
+  };
+  const planning = filling?.planned(request, request.hasOwnUuid ? request.uuid : undefined);
+  const plan = (await planning?.finally(tellFailures)) ?? request;
   const isSilent = request.quiet || request.json || !terminal.interactive;
   const bar = isSilent ? undefined : new ProgressBar(terminal);
   const made = (files: number) => bar?.count(plural(files, 'file'));
   const fill = filling && ((device: Device) => filling.fill(device, request.target, made));
   const progress = (done: number, total: number) => bar?.update('discarding', done, total);
   const making = { force, keepBlocks, engine: engineAt(path), fill, progress };
-  const layout = await makeVolume(path, request.target, plan, making).finally(() => bar?.clear());
+  const layout = await makeVolume(path, request.target, plan, making).finally(() => {
+    bar?.clear();
+    tellFailures();
+  });
   for (const line of filling?.passed ?? []) say(terminal, line);
   const [lost] = filling?.lost ?? [];
   if (lost !== undefined) say(terminal, `not kept: ${lost}`);
@@ -178,7 +190,8 @@ export const mkfsCommand: CommandDefinition = {
   ],
   notes: `A target that holds a known filesystem or partition table, or is behind a loop device, is refused unless --force
 is given. One that is mounted or held open by someone else is always refused. Nothing is written before everything
-has been checked. With --from and SOURCE_DATE_EPOCH in the environment, a new image is the same bit for bit as often as
+has been checked. With --from, what cannot be copied is told, all of it, and is an error: a new image is taken away
+then, a target that was there has the rest. With --from and SOURCE_DATE_EPOCH in the environment, a new image is the same bit for bit as often as
 it is made.`,
   usageStatus: 2,
   failureStatus: 1,

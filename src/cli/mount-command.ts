@@ -247,8 +247,8 @@ function isMissing(target: string): boolean {
 }
 
 /** @throws UsageError */
-async function traceOf(options: OptionValues, { options: { layer } }: MountRequest) {
-  const what = optionText(options, 'debug');
+async function traceOf(options: OptionValues, { options: { layer, debug } }: MountRequest) {
+  const what = optionText(options, 'debug') ?? debug;
   if (what === undefined) return undefined;
   if (layer !== 'native') throw new UsageError('--debug shows the requests of layer=native alone');
   return (await import('./debug-lines.ts')).traceChoice(what);
@@ -346,6 +346,7 @@ Mount options:
   fsname=…, subtype=…    what the mount table shows
   layer=native           native, or fuse-native for libfuse 2
   loop                   an image file by a loop device, as root: sync(2) reaches it, and umount(2) waits for it
+  debug[=WHAT]           as --debug: in the foreground
   engine=aio             aio (io_submit) or uring (io_uring) for the target
   record=FILE            record the operations of the mount into a new file, as 'quarry record' does
   record-hash-names      names in it as hashes; record-overwrite: an old record may be there

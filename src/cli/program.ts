@@ -16,7 +16,7 @@ import {
   type TerminalScreen,
 } from './command.ts';
 import { exactWords } from './exact-words.ts';
-import { failureLine, UsageError } from './failure.ts';
+import { CommandError, failureLine, UsageError } from './failure.ts';
 import { FSCK_FAILURE_STATUS } from './start.ts';
 
 /**
@@ -45,6 +45,7 @@ const COMMANDS = new Map<string, () => Promise<CommandDefinition | CommandGroup>
   ['get', async () => (await import('./get-command.ts')).getCommand],
   ['put', async () => (await import('./put-command.ts')).putCommand],
   ['cp', async () => (await import('./cp-command.ts')).cpCommand],
+  ['tar', async () => (await import('./tar-command.ts')).tarCommand],
   ['mkdir', async () => (await import('./mkdir-command.ts')).mkdirCommand],
   ['rm', async () => (await import('./rm-command.ts')).rmCommand],
   ['dump', async () => (await import('./dump-command.ts')).dumpCommand],
@@ -72,24 +73,43 @@ const VERSION_WORDS: ReadonlySet<string> = new Set(['-V', '--version']);
 
 const heardStreams = new WeakSet<NodeJS.WriteStream>();
 
+/** Why standard output did not take what somebody wants: a full disk. */
+let outputFailure: Error | undefined;
+let isOutputFailureTold = false;
+
 /**
  * Writes to a stream whose reader may go away, as in `quarry dump … | head`. What nobody reads is
  * lost without a word, and the command goes on: a repair or a mount is not to end halfway because
- * its words are not wanted.
+ * its words are not wanted. What somebody wanted and has not got is told at the end.
  */
 function writeTo(stream: NodeJS.WriteStream, text: string): void {
   if (!heardStreams.has(stream)) {
     heardStreams.add(stream);
     stream.on('error', (error) => {
-      if (codeOf(error) !== 'EPIPE' && codeOf(error) !== 'ERR_STREAM_DESTROYED') throw error;
+      if (codeOf(error) === 'EPIPE' || codeOf(error) === 'ERR_STREAM_DESTROYED') return;
+      if (stream === process.stdout) outputFailure ??= error;
     });
   }
   stream.write(text);
 }
 
-/** Writes bytes, and waits until there is room for more. @returns whether somebody reads them */
+/** The line about it, to be told once; undefined where all is well. */
+function outputError(): CommandError | undefined {
+  if (outputFailure === undefined || isOutputFailureTold) return undefined;
+  isOutputFailureTold = true;
+  const words = outputFailure.message.replace(/^\w+: |, \w+$/g, '');
+  return new CommandError(`standard output: ${words}`, { cause: outputFailure });
+}
+
+/**
+ * Writes bytes, and waits until there is room for more.
+ * @returns whether somebody reads them
+ * @throws CommandError where they cannot be written
+ */
 async function writeBytes(stream: NodeJS.WriteStream, chunk: Uint8Array): Promise<boolean> {
   writeTo(stream, '');
+  const error = outputError();
+  if (error !== undefined) throw error;
   if (stream.destroyed) return false;
   // The memory may be another's as soon as this ends.
   if (stream.write(Buffer.from(chunk))) return true;
@@ -328,6 +348,19 @@ function jsonErrors(terminal: Terminal): Terminal {
     ...terminal,
     err: (text) => terminal.err(`${JSON.stringify({ error: text.replace(/^quarry: |\n$/g, '') })}\n`),
   };
+}
+
+/**
+ * The status of a command that has ended: an answer that did not get out is a failure.
+ * @param failure the status of one
+ */
+export async function statusWithOutput(status: number, failure: number): Promise<number> {
+  // Errors of a file come a turn after the write.
+  await new Promise((resolve) => setImmediate(resolve));
+  const error = outputError();
+  if (error === undefined) return status;
+  say(processTerminal, error.message);
+  return status === 0 ? failure : status;
 }
 
 function report(thrown: unknown, subject: Subject, terminal: Terminal): number {

@@ -12,7 +12,7 @@
 import type { KernelDevice } from '../aio/kernel-device.ts';
 import { isRoot } from '../common/permissions.ts';
 import { codeOf } from '../common/thrown.ts';
-import { LostDataError } from '../fs/base/errors.ts';
+import { LostDataError, StaleBackupsError } from '../fs/base/errors.ts';
 import { openVolume, type Volume } from '../fs/volume.ts';
 import { fuseNativeWarning, serveByFuseNative } from '../fuse/fuse-native-adapter.ts';
 import { MountAnswers } from '../fuse/mount-answers.ts';
@@ -240,6 +240,15 @@ async function resized(mount: LiveMount, remounting: Remounting, payload: string
   return await growVolume(volume, device, typeof sizeBytes === 'number' ? sizeBytes : null, loop);
 }
 
+/** Whoever asked is to know that a change holds. */
+async function tuned({ volume, plan }: LiveMount, payload: string): Promise<void> {
+  try {
+    await volume.whole.tune(decodeTuning(payload));
+  } catch (thrown) {
+    throw thrown instanceof StaleBackupsError ? volumeError(thrown, plan.target.path, 'changed') : thrown;
+  }
+}
+
 function answerQuestions(
   mount: LiveMount,
   log: MountLog,
@@ -257,7 +266,7 @@ function answerQuestions(
     record: (payload) => recording.answer(payload),
     watch: (payload) => watch.answer(payload),
     quota: quotaAnswer(mount.volume),
-    tune: (payload) => mount.volume.whole.tune(decodeTuning(payload)),
+    tune: (payload) => tuned(mount, payload),
     defrag: defragAnswer(mount.volume, mount.device, () => remounting.isReadOnly),
   });
 }

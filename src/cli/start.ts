@@ -20,13 +20,14 @@ export const FSCK_FAILURE_STATUS = 8;
  */
 export async function startCommand(words: readonly string[]): Promise<number> {
   process.on('SIGUSR1', () => {});
+  const failure = words[0] === 'fsck' ? FSCK_FAILURE_STATUS : 1;
   const refusal = await raisedLimits();
   if (refusal !== undefined) {
     process.stderr.write(`quarry: ${refusal}\n`);
-    return words[0] === 'fsck' ? FSCK_FAILURE_STATUS : 1;
+    return failure;
   }
-  const { processTerminal, runCommandLine } = await import('./program.ts');
-  return runCommandLine(words, processTerminal);
+  const { processTerminal, runCommandLine, statusWithOutput } = await import('./program.ts');
+  return statusWithOutput(await runCommandLine(words, processTerminal), failure);
 }
 
 /**

@@ -6,6 +6,7 @@
  */
 import { codeOf } from '../common/thrown.ts';
 import { FILE_TYPE_MASK, FileType } from '../fs/format/format.ts';
+import { dress, type Lost } from './dressing.ts';
 import { CommandError } from './failure.ts';
 import { madeBeside, madeThere } from './made-beside.ts';
 import {
@@ -14,13 +15,12 @@ import {
   lastName,
   type SourceTree,
   type TargetTree,
-  type TreeAttribute,
   type TreeNode,
 } from './tree-sides.ts';
 
 export interface TreeCopyOptions {
   /** Told of what cannot be kept: attributes that the other side does not take. */
-  readonly lost?: (path: Buffer, what: string) => void;
+  readonly lost?: Lost;
   /** What a source says of itself, as the target is to have it. */
   readonly adapt?: (node: TreeNode) => TreeNode;
   /** Identities of files of the system that hold a volume which is open here. */
@@ -32,26 +32,14 @@ export interface TreeCopyOptions {
    * @param ofSource whose error it is
    */
   readonly failed?: (thrown: unknown, ofSource: boolean) => void;
+  /** Nobody looks at the target before the copy has ended: files are made under their own names. */
+  readonly inPlace?: boolean;
   /** Called after each name that was made. */
   readonly made?: () => Promise<void>;
 }
 
-/** Codes of an attribute that the target's filesystem has no room for, or its user may not set. */
-const NOT_KEPT = new Set([
-  'EOPNOTSUPP',
-  'ENOTSUP',
-  'EPERM',
-  'EACCES',
-  'E2BIG',
-  'ERANGE',
-  'ENOSPC',
-  'EDQUOT',
-  'EINVAL',
-  'ENODATA',
-]);
-
 /** What the target says of itself, and not of one name. */
-const NO_MORE = new Set(['ENOSPC', 'EDQUOT', 'EIO', 'EROFS', 'EUCLEAN', 'EBADF']);
+export const NO_MORE: ReadonlySet<string> = new Set(['ENOSPC', 'EDQUOT', 'EIO', 'EROFS', 'EUCLEAN', 'EBADF']);
 
 /** What makes room for another: of a device, FIFO or socket others are users. */
 const REPLACED: ReadonlySet<number> = new Set([FileType.regular, FileType.symlink]);
@@ -157,10 +145,12 @@ export class TreeCopy {
     if (first !== undefined && (await this.#isAt(first, to))) return;
     await this.#requireAnother(node, to);
     await this.#fits(to, false);
-    const place = step.isNew ? madeThere : madeBeside;
-    await place(this.#target, to, (at) =>
-      first === undefined ? this.#make(from, at, node) : this.#target.makeHardLink(at, first),
-    );
+    const place = step.isNew && this.#options.inPlace === true ? madeThere : madeBeside;
+    await place(this.#target, to, async (at) => {
+      if (first !== undefined) return await this.#target.makeHardLink(at, first);
+      await this.#make(from, at, node);
+      await this.#dress(from, to, node, at);
+    });
     this.#remember(node, to);
     await this.#options.made?.();
   }
@@ -221,7 +211,6 @@ export class TreeCopy {
     else if (type === FileType.symlink)
       await this.#target.makeSymlink(to, await this.#asked(this.#source.linkTarget(from)));
     else await this.#target.makeSpecial(to, node);
-    await this.#dress(from, to, node);
   }
 
   async #finish(from: Buffer, to: Buffer, node: TreeNode): Promise<void> {
@@ -229,26 +218,10 @@ export class TreeCopy {
     await this.#options.made?.();
   }
 
-  /** None takes from the one before: a mode may forbid attributes, and changes ACLs. */
-  async #dress(from: Buffer, to: Buffer, node: TreeNode): Promise<void> {
+  /** @param at where it is, before it is at `to` */
+  async #dress(from: Buffer, to: Buffer, node: TreeNode, at = to): Promise<void> {
     const attributes = await this.#asked(this.#source.attributes(from));
-    const isAcl = ([name]: TreeAttribute) => name.startsWith('system.posix_acl_');
-    await this.#target.setOwner(to, node);
-    for (const one of attributes) if (!isAcl(one)) await this.#keep(to, one);
-    await this.#target.setMode(to, node);
-    for (const one of attributes) if (isAcl(one)) await this.#keep(to, one);
-    await this.#target.setTimes(to, node);
-  }
-
-  async #keep(to: Buffer, attribute: TreeAttribute): Promise<void> {
-    const [name, value] = attribute;
-    try {
-      if (value === undefined) throw Object.assign(new Error('unread'), { code: 'ENODATA' });
-      await this.#target.setAttribute(to, name, value);
-    } catch (thrown) {
-      if (!NOT_KEPT.has(codeOf(thrown))) throw thrown;
-      this.#options.lost?.(to, `attribute ${name} (${codeOf(thrown)})`);
-    }
+    await dress(this.#target, at, { node, attributes }, (_at, what) => this.#options.lost?.(to, what));
   }
 }
 

@@ -1,5 +1,5 @@
 /** What opening a volume threw, in words. */
-import { CorruptionError } from '../fs/base/errors.ts';
+import { CorruptionError, StaleBackupsError } from '../fs/base/errors.ts';
 import { NotAVolumeError } from '../fs/format/superblock.ts';
 import { CommandError, failureLine, targetError } from './failure.ts';
 
@@ -7,6 +7,11 @@ import { CommandError, failureLine, targetError } from './failure.ts';
 export function volumeError(thrown: unknown, path: string, done: string): Error {
   if (thrown instanceof NotAVolumeError) {
     return new CommandError(`${path} cannot be ${done}: ${thrown.message}`, { cause: thrown });
+  }
+  if (thrown instanceof StaleBackupsError) {
+    return new CommandError(`${path} is changed, but ${thrown.message}: 'quarry fsck -y ${path}' renews it`, {
+      cause: thrown,
+    });
   }
   if (thrown instanceof CorruptionError) {
     return new CommandError(`${path} is damaged (${thrown.message}): 'quarry fsck -n ${path}' tells more`, {

@@ -22,6 +22,8 @@ export interface FuseOptions {
   layer: FuseLayer;
   /** Is an image file mounted by a loop device? */
   loop: boolean;
+  /** Which requests are told, in the foreground; empty is all, undefined none. */
+  debug: string | undefined;
 }
 
 /** mount(2) takes a page for the source, with its end, and for the type of the filesystem. */
@@ -64,6 +66,12 @@ export const fuseRules: OptionRules<FuseOptions> = {
     apply: (options, value) => {
       if (value !== '') throw new MountOptionError('loop takes no value: the device is found by itself');
       options.loop = true;
+    },
+  },
+  debug: {
+    value: 'either',
+    apply: (options, value) => {
+      options.debug = value;
     },
   },
   layer: takes((options, value) => {

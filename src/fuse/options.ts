@@ -103,6 +103,7 @@ export function parseMountOptions(texts: readonly string[], asRoot: boolean): Mo
     cacheBytes: OPTION_LIMITS.cacheBytes.otherwise,
     layer: 'native',
     loop: false,
+    debug: undefined,
     engine: 'aio',
     allocator: undefined,
     allocatorOptions: {},

@@ -3,7 +3,7 @@
  * mount(8), umount(8), fsck(8) and mkfs(8) call, by the types that /proc/mounts shows; manual
  * pages; completions; what udev and file(1) recognise a volume by; a unit of systemd.
  */
-import { Superblock } from '../fs/format/format.ts';
+import { BlockHeader, Superblock } from '../fs/format/format.ts';
 import type { CommandLine } from './command-words.ts';
 import { bashCompletion, fishCompletion, zshCompletion } from './completions.ts';
 import { manPages } from './man-pages.ts';
@@ -123,17 +123,41 @@ LABEL="quarry_end"
 `;
 }
 
-/** Lines of magic(5) for file(1), of fields as docs/FORMAT.md has them. */
+/** An id as it is written, in groups, below a test of so many levels. */
+function idLines(level: string, offset: number): string {
+  const word = (at: number, type: string, format: string) =>
+    `${level}${offset + at}	${type}	x	\\b${format}`;
+  return [
+    word(0, 'ubelong', ', id %08x'),
+    ...[4, 6, 8].map((at) => word(at, 'ubeshort', '-%04x')),
+    word(10, 'ubelong', '-%08x'),
+    word(14, 'ubeshort', '%04x'),
+  ].join('\n');
+}
+
+/**
+ * Lines of magic(5) for file(1), of fields as docs/FORMAT.md has them. The id is the one that the
+ * volume shows: that of mkfs where the field of `quarry tune` is zeros. A label that fills its
+ * field has no end there: of what is behind it nothing is shown.
+ */
 function magicLines(): string {
-  const { formatVersion, blockBytes, blockCount, label } = Superblock;
+  const { formatVersion, blockBytes, blockCount, label, shownUuid } = Superblock;
+  const shown = shownUuid.offset;
   return `# Quarry volume: the first block of one, format version 3 and later
 0	string	${MAGIC}
 >6	uleshort	1	Quarry filesystem
+!:mime	application/x-quarry-volume
 >>${formatVersion.offset}	ulelong	x	version %u
 >>${blockCount.offset}	ulequad	x	\\b, %llu blocks
 >>${blockBytes.offset}	ulelong	x	of %u bytes
->>${label.offset}	string	>\\0	\\b, label "%s"
-!:mime	application/x-quarry-volume
+>>${label.offset}	regex/${label.lengthBytes + 1}	.{1,${label.lengthBytes}}	\\b, label "%s"
+>>${shown}	ubequad	!0
+${idLines('>>>', shown)}
+>>${shown}	ubequad	0
+>>>${shown + 8}	ubequad	!0
+${idLines('>>>>', shown)}
+>>>${shown + 8}	ubequad	0
+${idLines('>>>>', BlockHeader.uuid.offset)}
 `;
 }
 

@@ -108,8 +108,11 @@ describeQuarry('the command on a mount', () => {
     await volume.unmountAndCheck();
   });
 
-  test('with --debug each request is told, until the mount ends', async () => {
-    const words = [QUARRY, 'mount', '-d', volume.image, volume.directory];
+  test.each([
+    ['-d', ''],
+    ['-o', 'ro,debug=mkdir,rw,debug'],
+  ])('with %s %s each request is told, until the mount ends', async (...debug) => {
+    const words = [QUARRY, 'mount', ...debug.filter(Boolean), volume.image, volume.directory];
     const daemon = spawn(process.execPath, words, { stdio: ['ignore', 'ignore', 'pipe'] });
     let told = '';
     daemon.stderr.on('data', (chunk) => {

@@ -88,6 +88,11 @@ export const DAMAGES: [what: string, damage: Damage, codes: ProblemCode[]][] = [
     superblockField(BACKUP, ({ view }) => Superblock.incompatibleFeatures.set(view, 0, 2)),
     ['superblock-features'],
   ],
+  [
+    'label of a backup',
+    superblockField(BACKUP, ({ bytes }) => Superblock.label.of(bytes, 0).fill(0x61, 0, 4)),
+    ['backup-stale'],
+  ],
   ['name secret', superblockField(BACKUP, ({ bytes }) => bytes.fill(0, 264, 280)), ['superblock-differs']],
   [
     'block count',

@@ -1,5 +1,5 @@
 /** The commands on volumes that are not mounted: ls, tree, find, du, cat, get, put, cp, mkdir, rm. */
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import {
   lstatSync,
   mkdirSync,
@@ -14,10 +14,11 @@ import {
 } from 'node:fs';
 import { chmod, link, open, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { afterAll, beforeEach, describe, expect, test } from 'vitest';
 import { LocalTree } from '../../src/cli/local-tree.ts';
 import { runCommandLine } from '../../src/cli/program.ts';
+import { TreeCopy } from '../../src/cli/tree-copy.ts';
 import { addon } from '../../src/native.ts';
 import { check, openVolume } from '../../src/quarryfs.ts';
 
@@ -623,5 +624,77 @@ describe('mkfs --from', () => {
       delete process.env.SOURCE_DATE_EPOCH;
     }
     expect(() => lstatSync(file('new.img'))).toThrow('ENOENT');
+  });
+});
+
+describe('files of the system', () => {
+  const fifo = {
+    mode: 0o010_666,
+    uid: 0,
+    gid: 0,
+    device: 0,
+    sizeBytes: 0,
+    links: 1,
+    identity: '',
+    accessNs: 0n,
+    modifyNs: 0n,
+  };
+
+  test('a link that took the place of what was read or made is not followed', async () => {
+    const tree = new LocalTree();
+    writeFileSync(file('victim'), 'x', { mode: 0o600 });
+    mkdirSync(file('secret'));
+    symlinkSync('victim', file('was-fifo'));
+    symlinkSync('secret', file('was-directory'));
+    await expect(tree.setMode(Buffer.from(file('was-fifo')), fifo)).rejects.toThrow('became another file');
+    expect(lstatSync(file('victim')).mode & 0o777).toBe(0o600);
+    await expect(tree.names(Buffer.from(file('was-directory')))).rejects.toThrow(/ENOTDIR|ELOOP/);
+    execFileSync('mkfifo', [file('fifo')]);
+    await tree.setMode(Buffer.from(file('fifo')), fifo);
+    expect(lstatSync(file('fifo')).mode & 0o777).toBe(0o666);
+  });
+
+  test('in a copied directory, too, a file has its name when all of it is there', async () => {
+    const made: string[] = [];
+    class Watched extends LocalTree {
+      override makeFile(...words: Parameters<LocalTree['makeFile']>): Promise<void> {
+        made.push(`${words[0]}`);
+        return super.makeFile(...words);
+      }
+    }
+    mkdirSync(file('from/inner'), { recursive: true });
+    writeFileSync(file('from/inner/f'), 'x');
+    await new TreeCopy(new LocalTree(), new Watched()).copy(
+      Buffer.from(file('from')),
+      Buffer.from(file('to')),
+    );
+    expect(made).toEqual([file('to/inner/.quarry-0')]);
+    expect(readdirSync(file('to/inner'))).toEqual(['f']);
+  });
+
+  test('mkfs --from takes a link to a directory, and tells all that it cannot copy', async () => {
+    mkdirSync(file('from/inner'), { recursive: true });
+    for (const name of ['from/a', 'from/b', 'from/inner/c']) writeFileSync(file(name), name);
+    symlinkSync('from', file('link'));
+    await said('mkfs', '-q', '-s', '16M', file('other.img'), '--from', file('link'));
+    expect(await said('cat', `${file('other.img')}:/inner/c`)).toBe('from/inner/c');
+
+    for (const name of ['from/a', 'from/inner/c']) await chmod(file(name), 0);
+    await chmod(folder, 0o777);
+    const words = ['mkfs', '-s', '16M', file('new.img'), '--from', file('from')];
+    const command = [process.execPath, resolve('dist/cli/main.js'), ...words];
+    const child = isRoot ? ['setpriv', '--reuid', '65534', '--clear-groups', ...command] : command;
+    const { status, stdout, stderr } = spawnSync(child[0] as string, child.slice(1), { encoding: 'utf8' });
+    expect({ status, stdout, lines: stderr.replaceAll(folder, '').split('\n') }).toEqual({
+      status: 1,
+      stdout: '',
+      lines: [
+        'quarry: /from/a: permission denied',
+        'quarry: /from/inner/c: permission denied',
+        'quarry: 2 names of /from could not be copied',
+        '',
+      ],
+    });
+    expect(readdirSync(folder)).not.toContain('new.img');
   });
 });

@@ -1,6 +1,6 @@
 /**
  * Commands whose reader goes away: no word about it, the work is done, and the exit status is the
- * command's own.
+ * command's own. What a reader who is there does not get is told.
  */
 import { execFile } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -51,6 +51,16 @@ test.concurrent.each([
   [`fsck --progress '${image}'`, 0],
 ])('quarry %s 2>&1 | true', async (words, status) => {
   expect(await intoNothing(words, '2>&1')).toEqual({ status, said: '' });
+});
+
+test.concurrent.each([
+  ['--help', 1],
+  [`info '${image}'`, 1],
+  [`fsck -n '${image}'`, 8],
+  [`tar -c '${image}'`, 1],
+])('quarry %s > /dev/full is an error of one line', async (words, status) => {
+  const said = 'quarry: standard output: no space left on device\n';
+  expect(await intoNothing(words, '> /dev/full')).toEqual({ status, said });
 });
 
 test('what was to be made is made', async () => {

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { checkVolume } from '../../src/check/checker.ts';
 import { holdingOptions } from '../../src/cli/stored-options.ts';
+import { volumeError } from '../../src/cli/volume-failure.ts';
 import { readSuperblock } from '../../src/fs/format/superblock.ts';
 import { planFormat } from '../../src/fs/mkfs.ts';
 import { openVolume } from '../../src/fs/volume.ts';
@@ -146,6 +147,35 @@ test('whatever of the writes a crash leaves, the volume is sound, and is the one
   }
   // The superblock and its backups, and what unmounting writes.
   expect(writes).toBeGreaterThan(2);
+});
+
+test('where a backup cannot be written, the change holds, is told so, and fsck renews the backup', async () => {
+  const device = new MemoryDevice(SIZE_BYTES);
+  device.poke(0, original);
+  const layout = (await readSuperblock(device)).layout();
+  const [backup = 0] = layout.backups;
+  const write = device.write.bind(device);
+  device.write = (...transfer) => {
+    const [, , , offset, completion] = transfer;
+    if (offset === backup * layout.blockBytes) setImmediate(() => completion.ioDone(5));
+    else write(...transfer);
+  };
+  const volume = await openVolume(device);
+  const thrown: unknown = await volume.whole.tune({ label: Buffer.from('new') }).catch((error) => error);
+  await volume.unmount();
+  expect(volumeError(thrown, 'v.img', 'opened').message).toBe(
+    "v.img is changed, but a backup of the superblock could not be written (EIO): 'quarry fsck -y v.img' renews it",
+  );
+  writeFileSync(image, device.peek(0, SIZE_BYTES));
+  expect(await info()).toMatchObject({ label: 'new', state: 'clean' });
+  const found = await runHere('fsck', '-n', image);
+  expect([found.status, found.out]).toEqual([
+    4,
+    expect.stringMatching(/the backup superblock at block \d+ has another label/),
+  ]);
+  expect(await runHere('fsck', '-y', image)).toMatchObject({ status: 1 });
+  await tuned('-o', '');
+  expect(await info()).toMatchObject({ label: 'new' });
 });
 
 describe('what is refused, before anything is written', () => {

@@ -27,6 +27,7 @@ describe('mount options', () => {
       cacheBytes: 64 << 20,
       layer: 'native',
       loop: false,
+      debug: undefined,
       engine: 'aio',
       allocator: undefined,
       allocatorOptions: {},

@@ -59,6 +59,8 @@ test('what is no operation is refused; without = the next word is not what is to
     [['-d', '/nowhere.img', '/'], /^quarry: [^\n]*\/nowhere\.img[^\n]*\n$/],
     [['--debug', '/nowhere.img', '/'], /^quarry: [^\n]*\/nowhere\.img[^\n]*\n$/],
     [['-rd', '/nowhere.img', '/'], /^quarry: [^\n]*\/nowhere\.img[^\n]*\n$/],
+    [['-o', 'debug=lokup', 'v.img', '/mnt'], /^quarry: --debug=lokup is not known: [^\n]*\n$/],
+    [['-o', 'debug,layer=fuse-native', '/nowhere.img', '/'], /^quarry: --debug shows[^\n]*\n$/],
     [['-d', '-o', 'layer=fuse-native', '/nowhere.img', '/'], /^quarry: --debug shows[^\n]*\n$/],
   ] as const) {
     let err = '';

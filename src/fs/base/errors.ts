@@ -93,6 +93,17 @@ export class LostDataError extends FsError {
   }
 }
 
+/**
+ * The superblock says what was to be changed, and is durable; a backup of it could not be written,
+ * for the reason that `code` is.
+ */
+export class StaleBackupsError extends FsError {
+  constructor(code: ErrnoName) {
+    super(code);
+    this.message = `a backup of the superblock could not be written (${code})`;
+  }
+}
+
 /** The volume contradicts itself. The user sees EUCLEAN. */
 export class CorruptionError extends Error {
   readonly block: BlockNumber;

@@ -5,6 +5,7 @@
 import type { Device } from '../../aio/device.ts';
 import { sameBytes } from '../../common/bytes.ts';
 import type { Clock } from '../base/clock.ts';
+import { FsError, StaleBackupsError } from '../base/errors.ts';
 import type { BlockNumber } from '../base/numbers.ts';
 import { blockFault } from '../format/block-header.ts';
 import { hasFeature, setFeature } from '../format/features.ts';
@@ -48,6 +49,7 @@ export class VolumeMarks {
   /**
    * Changes what people see of the volume and what its features are, on its backups too. Where that
    * cannot be written, all is as it was.
+   * @throws StaleBackupsError where it holds, and a backup could not be written
    */
   async markTuned(changes: SuperblockChanges, { backups }: Layout): Promise<void> {
     const image = this.#superblock;
@@ -58,7 +60,11 @@ export class VolumeMarks {
       await this.#turn(async () => image.tune(before));
       throw thrown;
     }
-    await this.#write(backups);
+    try {
+      await this.#write(backups);
+    } catch (thrown) {
+      throw thrown instanceof FsError ? new StaleBackupsError(thrown.code) : thrown;
+    }
   }
 
   /** The volume may have what the feature says, or not any more; on its backups too. */

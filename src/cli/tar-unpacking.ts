@@ -1,0 +1,220 @@
+/**
+ * Members of a tar archive as files of a volume, below a directory of it. No name leads out of that
+ * directory, neither by itself nor through a symbolic link: such a one is refused. What is refused,
+ * or cannot be made, is told, and the rest is unpacked.
+ *
+ * A file is there when all of it is; what it takes the place of stays until then. Directories get
+ * what they are when all that is in them is there.
+ */
+import { ACCESS_ACL_NAME, DEFAULT_ACL_NAME } from '../common/attribute-names.ts';
+import { deviceNumber } from '../common/device-number.ts';
+import { codeOf, messageOf } from '../common/thrown.ts';
+import { FileType } from '../fs/format/format.ts';
+import { pathText } from '../path-bytes.ts';
+import type { ProgramVolume } from '../quarryfs.ts';
+import { ArchiveError } from '../tar/archive-error.ts';
+import type { MemberInArchive } from '../tar/archive-reader.ts';
+import type { Member, MemberType } from '../tar/member.ts';
+import { aclValue } from './acl-text.ts';
+import { type Dress, dress, type Lost } from './dressing.ts';
+import { CommandError } from './failure.ts';
+import { madeBeside } from './made-beside.ts';
+import { NO_MORE, requireFile } from './tree-copy.ts';
+import { below, type TreeAttribute, type TreeNode } from './tree-sides.ts';
+import { VolumeTree } from './volume-tree.ts';
+
+const TYPES: Readonly<Record<Exclude<MemberType, 'hardLink'>, number>> = {
+  file: FileType.regular,
+  directory: FileType.directory,
+  symlink: FileType.symlink,
+  fifo: FileType.fifo,
+  characterDevice: FileType.characterDevice,
+  blockDevice: FileType.blockDevice,
+};
+const SLASH = 0x2f;
+
+export interface UnpackingOptions {
+  /** Told of a member that is not unpacked. */
+  readonly failed: (thrown: unknown) => void;
+  readonly lost: Lost;
+}
+
+/** The parts of a name that stays where it is unpacked. @throws CommandError for any other */
+function partsOf(name: Buffer, what: string): Buffer[] {
+  const refuse = (why: string) => new CommandError(`${what} ${pathText(name)} is refused: ${why}`);
+  if (name[0] === SLASH) throw refuse('it begins at the root');
+  if (name.includes(0)) throw refuse('there is a zero in it');
+  const parts: Buffer[] = [];
+  for (let at = 0; at <= name.length; ) {
+    const slash = name.indexOf(SLASH, at);
+    const end = slash < 0 ? name.length : slash;
+    const part = name.subarray(at, end);
+    if (part.toString('latin1') === '..') throw refuse("there is a '..' in it");
+    if (part.length > 0 && part.toString('latin1') !== '.') parts.push(part);
+    at = end + 1;
+  }
+  return parts;
+}
+
+export class TarUnpacking {
+  readonly #tree: VolumeTree;
+  readonly #top: Buffer;
+  readonly #options: UnpackingOptions;
+  /** Those that have been seen to be directories, and no links to some. */
+  readonly #directories = new Set<string>();
+  /** What directories are to get. */
+  readonly #waiting = new Map<string, { readonly path: Buffer; readonly dress: Dress }>();
+  members = 0;
+
+  /** @param top a directory; who unpacks may set any owner, for it is his volume */
+  constructor(volume: ProgramVolume, top: Buffer, options: UnpackingOptions) {
+    this.#tree = new VolumeTree(volume, true);
+    this.#top = top;
+    this.#options = options;
+  }
+
+  /** @throws ArchiveError, and what a volume says that takes no more */
+  async take(member: MemberInArchive): Promise<void> {
+    this.members++;
+    try {
+      await this.#make(member);
+    } catch (thrown) {
+      const isOne = thrown instanceof CommandError || (codeOf(thrown) !== '' && !NO_MORE.has(codeOf(thrown)));
+      if (thrown instanceof ArchiveError || !isOne) throw thrown;
+      this.#options.failed(thrown);
+    }
+  }
+
+  /** Directories get what they are: to be called when no more members come, whatever the reason. */
+  async end(): Promise<void> {
+    // The deepest first: what is made in a directory changes its time.
+    const all = [...this.#waiting.values()].sort((one, other) => other.path.length - one.path.length);
+    this.#waiting.clear();
+    for (const one of all) await dress(this.#tree, one.path, one.dress, this.#options.lost);
+  }
+
+  async #make(member: MemberInArchive): Promise<void> {
+    const parts = partsOf(member.name, 'the member');
+    const last = parts.pop();
+    if (last === undefined && member.type !== 'directory')
+      throw new CommandError(`the member ${pathText(member.name)} is refused: it has no name`);
+    const directory = await this.#directoryOf(parts, member.name);
+    const path = last === undefined ? directory : below(directory, last);
+    if (member.type === 'directory') return await this.#enter(path, member);
+    if (member.type === 'hardLink') return await this.#link(path, member);
+    await this.#requirePlace(path);
+    const worn = this.#dressOf(path, member);
+    await madeBeside(this.#tree, path, async (at) => {
+      await this.#makeAt(at, member, worn.node);
+      await dress(this.#tree, at, worn, (_at, what) => this.#options.lost(path, what));
+    });
+  }
+
+  async #makeAt(at: Buffer, member: MemberInArchive, node: TreeNode): Promise<void> {
+    if (member.type === 'file') await this.#tree.makeFile(at, member.contents());
+    else if (member.type === 'symlink') await this.#tree.makeSymlink(at, member.linkName);
+    else await this.#tree.makeSpecial(at, node);
+  }
+
+  async #enter(path: Buffer, member: Member): Promise<void> {
+    const type = await this.#tree.typeAt(path, false);
+    if (type === 0) await this.#tree.makeDirectory(path);
+    else if (type !== FileType.directory)
+      throw new CommandError(`${pathText(path)} is there already, and is no directory`);
+    const key = path.toString('latin1');
+    this.#directories.add(key);
+    this.#waiting.set(key, { path, dress: this.#dressOf(path, member) });
+  }
+
+  async #link(path: Buffer, { name, linkName }: Member): Promise<void> {
+    const parts = partsOf(linkName, `the target of ${pathText(name)},`);
+    const last = parts.pop();
+    const existing = below(await this.#directoryOf(parts, linkName, false), last ?? Buffer.alloc(0));
+    const found = await this.#tree.identityAt(existing);
+    if (last === undefined || found === undefined)
+      throw new CommandError(`${pathText(path)} cannot be linked: there is no ${pathText(linkName)}`);
+    // A rename to another name of the same file would do nothing.
+    if (found === (await this.#tree.identityAt(path))) return;
+    await this.#requirePlace(path);
+    await madeBeside(this.#tree, path, (at) => this.#tree.makeHardLink(at, existing));
+  }
+
+  async #requirePlace(path: Buffer): Promise<void> {
+    const type = await this.#tree.typeAt(path, false);
+    if (type === FileType.directory)
+      throw new CommandError(`${pathText(path)} is there already, and is a directory`);
+    requireFile(path, type);
+  }
+
+  /** Where these directories lead, those that are missing made. @throws CommandError */
+  async #directoryOf(parts: readonly Buffer[], name: Buffer, makes = true): Promise<Buffer> {
+    let path = this.#top;
+    for (const part of parts) {
+      path = below(path, part);
+      const key = path.toString('latin1');
+      if (this.#directories.has(key)) continue;
+      const type = await this.#tree.typeAt(path, false);
+      if (type === 0 && makes) await this.#makeParent(path);
+      else if (type !== FileType.directory) throw this.#notThrough(path, type, name);
+      this.#directories.add(key);
+    }
+    return path;
+  }
+
+  #notThrough(path: Buffer, type: number, name: Buffer): CommandError {
+    const is = type === FileType.symlink ? 'a symbolic link' : type === 0 ? 'not there' : 'no directory';
+    return new CommandError(`the member ${pathText(name)} is refused: ${pathText(path)} is ${is}`);
+  }
+
+  /** One that the archive has no member for, or has it later. */
+  async #makeParent(path: Buffer): Promise<void> {
+    await this.#tree.makeDirectory(path);
+    await this.#tree.setMode(path, { ...(await this.#tree.look(path)), mode: FileType.directory | 0o755 });
+  }
+
+  #dressOf(path: Buffer, member: Member): Dress {
+    return { node: nodeOf(member), attributes: this.#attributesOf(path, member) };
+  }
+
+  #attributesOf(path: Buffer, { attributes, accessAcl, defaultAcl }: Member): TreeAttribute[] {
+    const found = new Map<string, Uint8Array>(attributes);
+    const texts = [
+      [pathText(ACCESS_ACL_NAME), accessAcl],
+      [pathText(DEFAULT_ACL_NAME), defaultAcl],
+    ] as const;
+    for (const [name, text] of texts) {
+      // One in bytes has ids and no names.
+      if (text === undefined || found.has(name)) continue;
+      try {
+        found.set(name, aclValue(text));
+      } catch (thrown) {
+        if (!(thrown instanceof CommandError)) throw thrown;
+        this.#options.lost(
+          path,
+          `${name === pathText(ACCESS_ACL_NAME) ? 'ACL' : 'default ACL'} (${messageOf(thrown)})`,
+        );
+      }
+    }
+    return [...found];
+  }
+}
+
+/** @throws CommandError */
+function nodeOf(member: Member): TreeNode {
+  const { type, mode, uid, gid, major, minor, name } = member;
+  const device = deviceNumber(major, minor);
+  if (device === undefined)
+    throw new CommandError(`${pathText(name)} is of a device ${major}, ${minor}: too large`);
+  const now = BigInt(Date.now()) * 1_000_000n;
+  return {
+    mode: TYPES[type === 'hardLink' ? 'file' : type] | mode,
+    uid,
+    gid,
+    device: type === 'characterDevice' || type === 'blockDevice' ? device : 0,
+    sizeBytes: member.sizeBytes,
+    links: 1,
+    identity: '',
+    accessNs: member.accessNs ?? now,
+    modifyNs: member.modifyNs,
+  };
+}
