@@ -34,6 +34,8 @@ export interface ShownCommand {
   readonly text: string;
   /** What a transcript says that it says; undefined where it is no transcript. */
   readonly output: readonly string[] | undefined;
+  /** The document says that it is refused. */
+  readonly isRefused?: boolean;
 }
 
 /** A text without its blocks of code, and these. */
@@ -101,4 +103,21 @@ export function spansOf(document: string): string[] {
   return paragraphs.flatMap((paragraph) =>
     [...paragraph.matchAll(/(?<!`)`([^`]+)`(?!`)/g)].map(([, span = '']) => span.replace(/\s+/g, ' ').trim()),
   );
+}
+
+/**
+ * The commands in the second column of the tables of a document, in their order: what stands there
+ * between backticks and begins with a program. Behind the word "refused" they fail.
+ */
+export function commandsOfRows(document: string): ShownCommand[] {
+  return pageOf(document).prose.flatMap((line, index) => {
+    const cell = /^\|[^|]*\|([^|]*)\|/.exec(line)?.[1] ?? '';
+    return [...cell.matchAll(/`([^`]+)`/g)]
+      .map(([, text = '']) => text)
+      .filter((text) => /^(?:[A-Z_]+=\S+ )?[a-z][\w-]* /.test(text))
+      .map((text) => ({
+        ...{ document, line: index + 1, text, output: undefined },
+        isRefused: cell.trim().startsWith('refused'),
+      }));
+  });
 }
