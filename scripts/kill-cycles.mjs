@@ -315,7 +315,8 @@ class KillCycles {
   }
 
   async #afterDeath() {
-    const gone = await until(() => !existsSync(`/proc/${this.pid}`));
+    // One that nobody collects has ended as well.
+    const gone = await until(() => !/\) [^Z]/.test(readIfThere(`/proc/${this.pid}/stat`)));
     this.pid = 0;
     if (!gone) throw new Error('the daemon did not end after SIGKILL');
     const ended = await until(() =>

@@ -21,7 +21,7 @@ import {
   type Terminal,
 } from './command.ts';
 import { CommandError, targetError, UsageError } from './failure.ts';
-import { sourceDateEpoch, VolumeFilling } from './filling.ts';
+import type { VolumeFilling } from './filling.ts';
 import { makeVolume, randomUuid, requireLabel, type VolumePlan } from './making.ts';
 import { ProgressBar } from './progress.ts';
 import { formatSize, parseSize } from './sizes.ts';
@@ -79,7 +79,7 @@ export function mkfsRequest(args: readonly string[], options: OptionValues): Mkf
 }
 
 /** @throws CommandError, UsageError */
-function fillingOf({ from, target }: MkfsRequest): VolumeFilling | undefined {
+async function fillingOf({ from, target }: MkfsRequest): Promise<VolumeFilling | undefined> {
   if (from === undefined) return undefined;
   const directory = absolutePath(from);
   try {
@@ -87,6 +87,8 @@ function fillingOf({ from, target }: MkfsRequest): VolumeFilling | undefined {
   } catch (thrown) {
     throw targetError(thrown, from);
   }
+  // All that reads and writes files in volumes: few volumes are made with any.
+  const { sourceDateEpoch, VolumeFilling } = await import('./filling.ts');
   return new VolumeFilling(
     pathBytes(directory),
     absolutePath(target),
@@ -103,7 +105,7 @@ async function run(args: readonly string[], options: OptionValues, terminal: Ter
   const request = mkfsRequest(args, options);
   const path = absolutePath(request.target);
   const { force, keepBlocks } = request;
-  const filling = fillingOf(request);
+  const filling = await fillingOf(request);
   const plan = (await filling?.planned(request, request.hasOwnUuid ? request.uuid : undefined)) ?? request;
   const isSilent = request.quiet || request.json || !terminal.interactive;
   const bar = isSilent ? undefined : new ProgressBar(terminal);

@@ -8,14 +8,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { MountRecord } from '../fuse/mount-table.ts';
 import { connectionOf, ownerOf } from '../fuse/mount-table.ts';
 import { native } from '../native.ts';
-import { connectionIn, processNumbers } from './processes.ts';
+import { connectionIn, processNumbers, statusOfZombie } from './processes.ts';
 
 const SIGKILL = 9;
 const ESRCH = 3;
 const POLL_MILLISECONDS = 5;
 /**
- * How long a process that has ended may wait for its parent to notice: only then its status is
- * known.
+ * How long a process that has ended may wait for its parent to notice: to other users its status
+ * is known only then.
  */
 const COLLECTION_MILLISECONDS = 1000;
 
@@ -103,6 +103,9 @@ export class MountServer {
     for (;;) {
       const status = native.processExit(this.#descriptor);
       if (status >= 0) return status;
+      // Its number is nobody else's until it is collected.
+      const uncollected = statusOfZombie(this.pid);
+      if (uncollected !== undefined) return uncollected;
       if (Date.now() > end) return undefined;
       await sleep(POLL_MILLISECONDS);
     }

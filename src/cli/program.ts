@@ -68,6 +68,8 @@ export function allCommands(): Promise<(CommandDefinition | CommandGroup)[]> {
 /** Exit status of a command line that names no command. */
 const USAGE_STATUS = 2;
 
+const VERSION_WORDS: ReadonlySet<string> = new Set(['-V', '--version']);
+
 const heardStreams = new WeakSet<NodeJS.WriteStream>();
 
 /**
@@ -197,7 +199,7 @@ function makeProgram(
 ): Command {
   const program = settle(new Command('quarry'), terminal)
     .description('Quarry: a POSIX filesystem in user space, with pluggable block allocators')
-    .version(packageVersion(), '-V, --version')
+    .version(packageVersion(), [...VERSION_WORDS].join(', '))
     .helpCommand(false);
   for (const definition of definitions) {
     const command =
@@ -211,10 +213,11 @@ function makeProgram(
 
 /**
  * Loads what a command line is about: the command that it names; of a family the one of its
- * commands; or all, where it names none.
+ * commands; or all, where it names none. What version this is can be said without any.
  */
 async function loadCommands(words: readonly string[]): Promise<readonly Loaded[]> {
   const [name = '', next = ''] = words;
+  if (words.length === 1 && VERSION_WORDS.has(name)) return [];
   const named = await COMMANDS.get(name)?.();
   if (named === undefined) {
     const all = await allCommands();

@@ -214,6 +214,15 @@ export async function until(
   }
 }
 
+/** Whether a process has ended; its parent may not have asked for its status, and never do. */
+export function hasEnded(pid: number): boolean {
+  try {
+    return /\) Z /.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
+  } catch {
+    return true;
+  }
+}
+
 /** Memory if it has room and takes direct I/O, otherwise the disk. */
 function scratchRoot(): string {
   try {

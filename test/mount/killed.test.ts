@@ -3,12 +3,12 @@
  * else's mount is touched.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { FaultDisk } from './fault-disk.ts';
 import {
   describeQuarry,
+  hasEnded,
   isMountPoint,
   MIB,
   QUARRY,
@@ -36,7 +36,7 @@ async function daemonOf(directory: string): Promise<number> {
 
 async function kill(pid: number): Promise<void> {
   process.kill(pid, 'SIGKILL');
-  await until('the end of the daemon', 10_000, () => !readdirSync('/proc').includes(String(pid)));
+  await until('the end of the daemon', 10_000, () => hasEnded(pid));
 }
 
 /** Somebody who stands in a directory. */
