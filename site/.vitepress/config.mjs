@@ -22,6 +22,7 @@ export default defineConfig({
         text: 'Guide',
         items: pages(
           ['Beginning', ''],
+          ['Beside others', 'COMPARISON'],
           ['Mounting', 'MOUNTING'],
           ['Options of a mount', 'MOUNT'],
           ['Watching', 'WATCH'],

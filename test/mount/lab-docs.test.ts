@@ -2,21 +2,14 @@
  * Every command of docs/LAB.md, in its order, as a reader would type them, on volumes that are
  * small and not for long.
  */
-import { existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync } from 'node:fs';
 import { afterAll, describe, expect, test } from 'vitest';
-import { describeQuarry, QUARRY, quarry, ROOT, Scratch, shell } from './harness.ts';
+import { commandsOf } from '../suite/documents.ts';
+import { describeQuarry, QUARRY, quarry, Scratch, shell } from './harness.ts';
 
-/** Commands in the blocks of the page that are not of a language, each on one line. */
-function commandsOf(page: string): string[] {
-  const blocks = [...page.matchAll(/^```(\w*)\n(.*?)^```$/gms)].map(([, language, text = '']) =>
-    language === '' ? text : '',
-  );
-  const lines = blocks.flatMap((text) => text.replaceAll(/\\\n\s*/g, '').split('\n'));
-  return lines.map((line) => line.replace(/\s+#.*$/, '')).filter((line) => line.startsWith('quarry '));
-}
-
-const commands = commandsOf(readFileSync(join(ROOT, 'docs/LAB.md'), 'utf8'));
+const commands = commandsOf('docs/LAB.md')
+  .map(({ text }) => text)
+  .filter((text) => text.startsWith('quarry '));
 
 /** What is put behind a command so that it ends soon; the last of two options counts. */
 function shortened(command: string): string {

@@ -12,6 +12,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { format, openVolume } from '../../src/quarryfs.ts';
+import { commandsOf } from '../suite/documents.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const FOLDER = join(ROOT, 'examples/program');
@@ -154,14 +155,8 @@ test('the lines of a shell', async () => {
   await volume.close();
   for (const name of ['tree', 'dir', 'backup']) mkdirSync(file(name));
   writeFileSync(file('tree/f'), 'f');
-  const [, block = ''] = /## The same from a shell\n\n((?: {4}.*\n)+)/.exec(DOCUMENT) ?? [];
-  const lines = block
-    .split('\n')
-    .flatMap((line) => line.trim().split(/ {2,}/))
-    .filter(Boolean);
+  const lines = commandsOf('docs/PROGRAM.md').map(({ text }) => text);
   expect(lines.length).toBeGreaterThan(10);
-  // What is copied is not removed before.
-  lines.sort((a, b) => Number(/ rm /.test(a)) - Number(/ rm /.test(b)));
   const script = [
     'set -e',
     `quarry() { '${process.execPath}' '${ROOT}/dist/cli/main.js' "$@"; }`,
