@@ -38,10 +38,9 @@ function permissionsOf(text: string): number | undefined {
 const known = new Map<AccountKind, AccountNames>();
 
 function idOf(kind: AccountKind, name: string, number: string | undefined): number {
-  if (number !== undefined && /^\d{1,10}$/.test(number)) return Number(number);
   const names = known.get(kind) ?? accountNames(kind);
   known.set(kind, names);
-  return names.idOf(name);
+  return names.idOf(number !== undefined && /^\d{1,10}$/.test(number) ? number : name);
 }
 
 function entryOf(text: string): Entry {

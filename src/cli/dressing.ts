@@ -24,7 +24,13 @@ export interface Dress {
 /** Told of what cannot be kept: attributes that the target does not take. */
 export type Lost = (path: Buffer, what: string) => void;
 
-async function keep(target: TargetTree, to: Buffer, attribute: TreeAttribute, lost: Lost): Promise<void> {
+/** Sets one that may not be kept, and tells that. */
+export async function keepAttribute(
+  target: TargetTree,
+  to: Buffer,
+  attribute: TreeAttribute,
+  lost: Lost,
+): Promise<void> {
   const [name, value] = attribute;
   try {
     if (value === undefined) throw Object.assign(new Error('unread'), { code: 'ENODATA' });
@@ -35,6 +41,10 @@ async function keep(target: TargetTree, to: Buffer, attribute: TreeAttribute, lo
   }
 }
 
+export function isAcl([name]: TreeAttribute): boolean {
+  return name.startsWith('system.posix_acl_');
+}
+
 /** None takes from the one before: a mode may forbid attributes, and changes ACLs. */
 export async function dress(
   target: TargetTree,
@@ -42,10 +52,9 @@ export async function dress(
   { node, attributes }: Dress,
   lost: Lost,
 ): Promise<void> {
-  const isAcl = ([name]: TreeAttribute) => name.startsWith('system.posix_acl_');
   await target.setOwner(to, node);
-  for (const one of attributes) if (!isAcl(one)) await keep(target, to, one, lost);
+  for (const one of attributes) if (!isAcl(one)) await keepAttribute(target, to, one, lost);
   await target.setMode(to, node);
-  for (const one of attributes) if (isAcl(one)) await keep(target, to, one, lost);
+  for (const one of attributes) if (isAcl(one)) await keepAttribute(target, to, one, lost);
   await target.setTimes(to, node);
 }

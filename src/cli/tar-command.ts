@@ -29,7 +29,8 @@ class Told {
   readonly #terminal: Terminal;
   readonly #image: string;
   readonly #bar: ProgressBar | undefined;
-  readonly #lost: string[] = [];
+  #firstLost: string | undefined;
+  #losses = 0;
   #failures = 0;
 
   constructor(terminal: Terminal, image: string) {
@@ -45,7 +46,8 @@ class Told {
   }
 
   lost(path: Buffer, what: string): void {
-    this.#lost.push(`${pathText(path)}: ${what}`);
+    this.#losses++;
+    this.#firstLost ??= `${pathText(path)}: ${what}`;
   }
 
   made(members: number): void {
@@ -55,14 +57,9 @@ class Told {
   /** @returns exit status */
   end(): number {
     this.#bar?.clear();
-    const [first] = this.#lost;
-    const more = this.#lost.length > 1 ? `, and ${this.#lost.length - 1} more` : '';
-    if (first !== undefined) say(this.#terminal, `not kept: ${first}${more}`);
-    return this.#failures > 0 || first !== undefined ? LOSS_STATUS : 0;
-  }
-
-  clear(): void {
-    this.#bar?.clear();
+    const more = this.#losses > 1 ? `, and ${this.#losses - 1} more` : '';
+    if (this.#firstLost !== undefined) say(this.#terminal, `not kept: ${this.#firstLost}${more}`);
+    return this.#failures > 0 || this.#losses > 0 ? LOSS_STATUS : 0;
   }
 }
 
@@ -78,12 +75,17 @@ async function pack({ image, path }: PlaceInVolume, terminal: Terminal): Promise
         throw new CommandError('nobody reads the archive any more: it is cut off');
     };
     try {
-      const made = (members: number) => told.made(members);
-      await new TarPacking(volume, { write, failed: (thrown) => told.failed(thrown), made }).pack(path);
-      return told.end();
-    } finally {
-      told.clear();
+      await new TarPacking(volume, {
+        write,
+        failed: (thrown) => told.failed(thrown),
+        lost: (lostPath, what) => told.lost(lostPath, what),
+        made: (members) => told.made(members),
+      }).pack(path);
+    } catch (thrown) {
+      told.end();
+      throw thrown;
     }
+    return told.end();
   });
 }
 
@@ -104,13 +106,13 @@ async function unpack(place: PlaceInVolume, terminal: Terminal): Promise<number>
         await unpacking.take(member);
         told.made(unpacking.members);
       }
+      await unpacking.end();
     } catch (thrown) {
-      told.clear();
       // No directory stays closed to its owner because the archive was cut off.
       await unpacking.end().catch(() => {});
+      told.end();
       throw thrown;
     }
-    await unpacking.end();
     return told.end();
   });
 }

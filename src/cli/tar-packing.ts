@@ -9,7 +9,10 @@ import { aclTexts } from '../inspect/access-list-text.ts';
 import { pathBytes } from '../path-bytes.ts';
 import type { ProgramVolume, VolumeFileHandle } from '../quarryfs.ts';
 import { archiveEnd, memberHead, padding } from '../tar/archive-writer.ts';
+import { MOST_RECORD_BYTES } from '../tar/kept-records.ts';
 import type { Member, MemberType, Stretch } from '../tar/member.ts';
+import { joined, MOST_STRETCHES } from '../tar/sparse-maps.ts';
+import type { Lost } from './dressing.ts';
 import { CommandError } from './failure.ts';
 import { below, lastName, PIECE_BYTES, type TreeNode } from './tree-sides.ts';
 import { errorAt } from './volume-path.ts';
@@ -28,11 +31,18 @@ const TYPES: Readonly<Record<number, MemberType>> = {
   [FileType.blockDevice]: 'blockDevice',
 };
 
+/** What readers believe, with room for the names of a file. */
+const MOST_ATTRIBUTE_BYTES = MOST_RECORD_BYTES - 4 * 1024 * 1024;
+/** More than what stands around the value of an attribute: its name, each byte as %25 at worst. */
+const ATTRIBUTE_EXTRA_BYTES = 1024;
+
 export interface PackingOptions {
   /** Takes what comes next of the archive; throws when nobody does. */
   readonly write: (bytes: Uint8Array) => Promise<void>;
   /** Told of a name that cannot be packed, or not wholly. */
   readonly failed: (thrown: unknown) => void;
+  /** Told of what a name is packed without. */
+  readonly lost: Lost;
   /** Called after each member, with how many there are. */
   readonly made?: ((members: number) => void) | undefined;
 }
@@ -129,8 +139,17 @@ export class TarPacking {
 
   async #attributes(path: Buffer): Promise<Pick<Member, 'attributes' | 'accessAcl' | 'defaultAcl'>> {
     const found = new Map<string, Uint8Array>();
-    for (const [name, value] of await this.#tree.attributes(path))
-      if (value !== undefined) found.set(name, value);
+    let sumBytes = 0;
+    for (const [name, value] of await this.#tree.attributes(path)) {
+      const bytes = (value?.length ?? 0) + ATTRIBUTE_EXTRA_BYTES;
+      const why = value === undefined ? 'its name is no UTF-8' : 'there are too many for an archive';
+      if (value === undefined || sumBytes + bytes > MOST_ATTRIBUTE_BYTES) {
+        this.#options.lost(path, `attribute ${name} (${why})`);
+        continue;
+      }
+      sumBytes += bytes;
+      found.set(name, value);
+    }
     const aclOf = (name: string) => {
       const value = found.get(name);
       return value && aclTexts(pathBytes(name), value)?.join(',');
@@ -179,13 +198,16 @@ export class TarPacking {
 }
 
 async function stretchesOf(file: VolumeFileHandle, sizeBytes: number): Promise<Stretch[]> {
-  const found: Stretch[] = [];
+  // The archive has one more, which is the end of the file.
+  const most = MOST_STRETCHES - 1;
+  let found: Stretch[] = [];
   for (let at = 0; at < sizeBytes; ) {
     const start = await file.seek(at, 'data');
     if (start < 0 || start >= sizeBytes) break;
     const hole = await file.seek(start, 'hole');
     at = hole < 0 ? sizeBytes : Math.min(hole, sizeBytes);
     found.push({ offset: start, lengthBytes: at - start });
+    if (found.length > 2 * most) found = joined(found, most);
   }
-  return found;
+  return joined(found, most);
 }

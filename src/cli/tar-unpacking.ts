@@ -9,14 +9,14 @@
 import { ACCESS_ACL_NAME, DEFAULT_ACL_NAME } from '../common/attribute-names.ts';
 import { deviceNumber } from '../common/device-number.ts';
 import { codeOf, messageOf } from '../common/thrown.ts';
-import { FileType } from '../fs/format/format.ts';
+import { FileType, MAX_ATTRIBUTE_VALUE_BYTES, NO_ID } from '../fs/format/format.ts';
 import { pathText } from '../path-bytes.ts';
 import type { ProgramVolume } from '../quarryfs.ts';
 import { ArchiveError } from '../tar/archive-error.ts';
 import type { MemberInArchive } from '../tar/archive-reader.ts';
 import type { Member, MemberType } from '../tar/member.ts';
 import { aclValue } from './acl-text.ts';
-import { type Dress, dress, type Lost } from './dressing.ts';
+import { type Dress, dress, isAcl, keepAttribute, type Lost } from './dressing.ts';
 import { CommandError } from './failure.ts';
 import { madeBeside } from './made-beside.ts';
 import { NO_MORE, requireFile } from './tree-copy.ts';
@@ -32,6 +32,11 @@ const TYPES: Readonly<Record<Exclude<MemberType, 'hardLink'>, number>> = {
   blockDevice: FileType.blockDevice,
 };
 const SLASH = 0x2f;
+/** Of all parts of a path. */
+const MOST_NAME_BYTES = 64 * 1024;
+const MOST_TIME_NS = BigInt(Number.MAX_SAFE_INTEGER) * 1_000_000_000n;
+/** More than any ACL has that fits an attribute. */
+const MOST_ACL_LETTERS = 1024 * 1024;
 
 export interface UnpackingOptions {
   /** Told of a member that is not unpacked. */
@@ -42,6 +47,8 @@ export interface UnpackingOptions {
 /** The parts of a name that stays where it is unpacked. @throws CommandError for any other */
 function partsOf(name: Buffer, what: string): Buffer[] {
   const refuse = (why: string) => new CommandError(`${what} ${pathText(name)} is refused: ${why}`);
+  if (name.length > MOST_NAME_BYTES)
+    throw new CommandError(`${what} ${pathText(name.subarray(0, 64))}... is refused: it is too long`);
   if (name[0] === SLASH) throw refuse('it begins at the root');
   if (name.includes(0)) throw refuse('there is a zero in it');
   const parts: Buffer[] = [];
@@ -56,12 +63,20 @@ function partsOf(name: Buffer, what: string): Buffer[] {
   return parts;
 }
 
+/** An error of one name, without which the rest can be unpacked. */
+function isOfOne(thrown: unknown): boolean {
+  if (thrown instanceof ArchiveError) return false;
+  return thrown instanceof CommandError || (codeOf(thrown) !== '' && !NO_MORE.has(codeOf(thrown)));
+}
+
 export class TarUnpacking {
   readonly #tree: VolumeTree;
   readonly #top: Buffer;
   readonly #options: UnpackingOptions;
   /** Those that have been seen to be directories, and no links to some. */
   readonly #directories = new Set<string>();
+  /** ACLs that wait: many directories have the same. */
+  readonly #acls = new Map<string, Uint8Array>();
   /** What directories are to get. */
   readonly #waiting = new Map<string, { readonly path: Buffer; readonly dress: Dress }>();
   members = 0;
@@ -79,18 +94,30 @@ export class TarUnpacking {
     try {
       await this.#make(member);
     } catch (thrown) {
-      const isOne = thrown instanceof CommandError || (codeOf(thrown) !== '' && !NO_MORE.has(codeOf(thrown)));
-      if (thrown instanceof ArchiveError || !isOne) throw thrown;
+      if (!isOfOne(thrown)) throw thrown;
       this.#options.failed(thrown);
     }
   }
 
-  /** Directories get what they are: to be called when no more members come, whatever the reason. */
+  /**
+   * Directories get what they are: to be called when no more members come, whatever the reason.
+   * @throws what a volume says that takes no more, after all of them were tried
+   */
   async end(): Promise<void> {
     // The deepest first: what is made in a directory changes its time.
+    this.#acls.clear();
     const all = [...this.#waiting.values()].sort((one, other) => other.path.length - one.path.length);
     this.#waiting.clear();
-    for (const one of all) await dress(this.#tree, one.path, one.dress, this.#options.lost);
+    let noMore: unknown;
+    for (const one of all) {
+      try {
+        await dress(this.#tree, one.path, one.dress, this.#options.lost);
+      } catch (thrown) {
+        if (isOfOne(thrown)) this.#options.failed(thrown);
+        else noMore ??= thrown;
+      }
+    }
+    if (noMore !== undefined) throw noMore;
   }
 
   async #make(member: MemberInArchive): Promise<void> {
@@ -98,14 +125,16 @@ export class TarUnpacking {
     const last = parts.pop();
     if (last === undefined && member.type !== 'directory')
       throw new CommandError(`the member ${pathText(member.name)} is refused: it has no name`);
+    // What it cannot be is refused before anything is made.
+    const node = member.type === 'hardLink' ? undefined : nodeOf(member);
     const directory = await this.#directoryOf(parts, member.name);
     const path = last === undefined ? directory : below(directory, last);
-    if (member.type === 'directory') return await this.#enter(path, member);
-    if (member.type === 'hardLink') return await this.#link(path, member);
+    if (node === undefined) return await this.#link(path, member);
+    if (member.type === 'directory') return await this.#enter(path, member, node);
     await this.#requirePlace(path);
-    const worn = this.#dressOf(path, member);
+    const worn = this.#dressOf(path, member, node);
     await madeBeside(this.#tree, path, async (at) => {
-      await this.#makeAt(at, member, worn.node);
+      await this.#makeAt(at, member, node);
       await dress(this.#tree, at, worn, (_at, what) => this.#options.lost(path, what));
     });
   }
@@ -116,14 +145,29 @@ export class TarUnpacking {
     else await this.#tree.makeSpecial(at, node);
   }
 
-  async #enter(path: Buffer, member: Member): Promise<void> {
+  async #enter(path: Buffer, member: Member, node: TreeNode): Promise<void> {
     const type = await this.#tree.typeAt(path, false);
     if (type === 0) await this.#tree.makeDirectory(path);
     else if (type !== FileType.directory)
       throw new CommandError(`${pathText(path)} is there already, and is no directory`);
     const key = path.toString('latin1');
     this.#directories.add(key);
-    this.#waiting.set(key, { path, dress: this.#dressOf(path, member) });
+    const { attributes } = this.#dressOf(path, member, node);
+    for (const one of attributes)
+      if (!isAcl(one)) await keepAttribute(this.#tree, path, one, this.#options.lost);
+    // ACLs are handed down to what is made in it, so they wait like its mode and times.
+    const waiting = attributes
+      .filter(isAcl)
+      .map(([name, value]) => [name, value && this.#sharedAcl(value)] as const);
+    this.#waiting.set(key, { path, dress: { node, attributes: waiting } });
+  }
+
+  /** A copy: the records that it stood in go. */
+  #sharedAcl(value: Uint8Array): Uint8Array {
+    const key = Buffer.from(value).toString('latin1');
+    const found = this.#acls.get(key) ?? Buffer.from(value);
+    this.#acls.set(key, found);
+    return found;
   }
 
   async #link(path: Buffer, { name, linkName }: Member): Promise<void> {
@@ -172,12 +216,20 @@ export class TarUnpacking {
     await this.#tree.setMode(path, { ...(await this.#tree.look(path)), mode: FileType.directory | 0o755 });
   }
 
-  #dressOf(path: Buffer, member: Member): Dress {
-    return { node: nodeOf(member), attributes: this.#attributesOf(path, member) };
+  #dressOf(path: Buffer, member: Member, node: TreeNode): Dress {
+    const { modifyNs, accessNs = node.accessNs } = member;
+    if (node.modifyNs !== modifyNs || node.accessNs !== accessNs)
+      this.#options.lost(path, 'a time that is too far away');
+    return { node, attributes: this.#attributesOf(path, member) };
   }
 
   #attributesOf(path: Buffer, { attributes, accessAcl, defaultAcl }: Member): TreeAttribute[] {
-    const found = new Map<string, Uint8Array>(attributes);
+    const found = new Map<string, Uint8Array>();
+    for (const [name, value] of attributes) {
+      const isText = !name.includes('\ufffd');
+      if (isText && value.length <= MAX_ATTRIBUTE_VALUE_BYTES) found.set(name, value);
+      else this.#options.lost(path, `attribute ${name} (${isText ? 'E2BIG' : 'its name is no UTF-8'})`);
+    }
     const texts = [
       [pathText(ACCESS_ACL_NAME), accessAcl],
       [pathText(DEFAULT_ACL_NAME), defaultAcl],
@@ -186,7 +238,10 @@ export class TarUnpacking {
       // One in bytes has ids and no names.
       if (text === undefined || found.has(name)) continue;
       try {
-        found.set(name, aclValue(text));
+        if (text.length > MOST_ACL_LETTERS) throw new CommandError('it is too long');
+        const value = aclValue(text);
+        if (value.length > MAX_ATTRIBUTE_VALUE_BYTES) throw new CommandError('it is too long');
+        found.set(name, value);
       } catch (thrown) {
         if (!(thrown instanceof CommandError)) throw thrown;
         this.#options.lost(
@@ -199,22 +254,37 @@ export class TarUnpacking {
   }
 }
 
+/** 2^32 − 1 would leave the owner as he is, who is who unpacks. */
+function isId(id: number): boolean {
+  return Number.isSafeInteger(id) && id >= 0 && id < NO_ID;
+}
+
+/** A volume counts seconds that numbers are exact for. */
+function nearestTime(time: bigint): bigint {
+  const size = time < 0n ? -time : time;
+  if (size <= MOST_TIME_NS) return time;
+  return time < 0n ? -MOST_TIME_NS : MOST_TIME_NS;
+}
+
 /** @throws CommandError */
 function nodeOf(member: Member): TreeNode {
   const { type, mode, uid, gid, major, minor, name } = member;
-  const device = deviceNumber(major, minor);
+  const isDevice = type === 'characterDevice' || type === 'blockDevice';
+  const device = isDevice ? deviceNumber(major, minor) : 0;
   if (device === undefined)
     throw new CommandError(`${pathText(name)} is of a device ${major}, ${minor}: too large`);
+  if (!isId(uid) || !isId(gid))
+    throw new CommandError(`${pathText(name)} belongs to ${uid}:${gid}: there are no such owners`);
   const now = BigInt(Date.now()) * 1_000_000n;
   return {
     mode: TYPES[type === 'hardLink' ? 'file' : type] | mode,
     uid,
     gid,
-    device: type === 'characterDevice' || type === 'blockDevice' ? device : 0,
+    device,
     sizeBytes: member.sizeBytes,
     links: 1,
     identity: '',
-    accessNs: member.accessNs ?? now,
-    modifyNs: member.modifyNs,
+    accessNs: nearestTime(member.accessNs ?? now),
+    modifyNs: nearestTime(member.modifyNs),
   };
 }

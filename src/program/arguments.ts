@@ -115,7 +115,7 @@ export function momentOf(name: string, time: unknown): Moment {
 }
 
 function exactMoment(nanoseconds: bigint): Moment {
-  const rest = BigInt.asIntN(64, nanoseconds) % SECOND;
+  const rest = nanoseconds % SECOND;
   const inSecond = rest < 0n ? rest + SECOND : rest;
   return { seconds: Number((nanoseconds - inSecond) / SECOND), nanoseconds: Number(inSecond) };
 }

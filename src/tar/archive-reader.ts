@@ -10,13 +10,16 @@
 import { ArchiveBytes } from './archive-bytes.ts';
 import { ArchiveError } from './archive-error.ts';
 import { decodeHeader, type HeaderFields, TAR_BLOCK_BYTES } from './header-block.ts';
+import { GlobalRecords, MemberRecords, MOST_GLOBAL_BYTES, MOST_RECORD_BYTES } from './kept-records.ts';
 import { type Member, type MemberPiece, type MemberType, PaxKey, type Stretch } from './member.ts';
-import { decodeRecords, type PaxRecord, parseTime } from './pax-records.ts';
-import { oldSparse, recordedSparse, type SparseFile } from './sparse-maps.ts';
+import { parseTime } from './pax-records.ts';
+import { oldSparse, recordedSparse, type SparseFile, type SparseRecords } from './sparse-maps.ts';
 
-/** Names and attributes of one member have no more: it is kept in memory. */
-const MOST_RECORD_BYTES = 64 * 1024 * 1024;
+/** Of a name, in errors. */
+const MOST_SHOWN_BYTES = 4096;
 const BILLION = 1_000_000_000n;
+/** Of a number in a record; a longer one makes no sense. */
+const MOST_DIGITS = 40;
 /** Of a pipe, so much comes at once at most. */
 const PIECE_BYTES = 1024 * 1024;
 
@@ -62,15 +65,17 @@ function firstHeader(block: Buffer): HeaderFields | undefined {
 }
 
 /** What extra headers say of the member that follows them. */
-interface Said {
-  records: PaxRecord[];
+class Said {
+  readonly records = new MemberRecords();
   name?: Buffer;
   linkName?: Buffer;
+  /** Of all these headers. */
+  sizeBytes = 0;
 }
 
 class ArchiveReader {
   readonly #bytes: ArchiveBytes;
-  readonly #global = new Map<string, Buffer>();
+  readonly #global = new GlobalRecords();
   /** Of the member at hand, with its padding. */
   #restBytes = 0;
   #lastName = Buffer.alloc(0);
@@ -80,21 +85,28 @@ class ArchiveReader {
   }
 
   async *members(): AsyncGenerator<MemberInArchive> {
-    let said: Said = { records: [] };
+    let said = new Said();
     for (let isFirst = true; ; isFirst = false) {
       const block = await this.#bytes.take(TAR_BLOCK_BYTES);
       const fields = isFirst ? firstHeader(block) : this.#nextHeader(block);
-      if (fields === undefined) {
-        await this.#bytes.drain();
-        return;
-      }
+      if (fields === undefined) return await this.#end();
       if (await this.#isExtra(fields, said)) continue;
       const member = await this.#member(block, fields, said);
-      said = { records: [] };
+      said = new Said();
       if (member === undefined) continue;
       yield member;
       await this.#passRest();
     }
+  }
+
+  /** Behind a block of zeros: what comes then is zeros, too, and the rest of no interest. */
+  async #end(): Promise<void> {
+    const next = await this.#bytes.take(TAR_BLOCK_BYTES);
+    if (next.some((byte) => byte !== 0))
+      throw new ArchiveError(
+        `the archive is damaged behind ${this.#lastName}: there are zeros in place of a header`,
+      );
+    await this.#bytes.drain();
   }
 
   #nextHeader(block: Buffer): HeaderFields | undefined {
@@ -112,7 +124,8 @@ class ArchiveReader {
   /** Takes in a header that speaks of the next one. */
   async #isExtra({ type, sizeBytes }: HeaderFields, said: Said): Promise<boolean> {
     if (!'xXgLK'.includes(type)) return false;
-    if (sizeBytes > MOST_RECORD_BYTES)
+    if (type !== 'g') said.sizeBytes += Math.abs(sizeBytes);
+    if (sizeBytes < 0 || (type === 'g' ? sizeBytes > MOST_GLOBAL_BYTES : said.sizeBytes > MOST_RECORD_BYTES))
       throw new ArchiveError(`a header of the archive has ${sizeBytes} bytes: that is not believed`);
     const bytes = await this.#bytes.take(sizeBytes);
     this.#restBytes = paddingOf(sizeBytes);
@@ -120,17 +133,16 @@ class ArchiveReader {
     await this.#passRest();
     if (type === 'L') said.name = withoutEnd(bytes);
     else if (type === 'K') said.linkName = withoutEnd(bytes);
-    else if (type === 'g') for (const [key, value] of decodeRecords(bytes)) this.#global.set(key, value);
-    else said.records.push(...decodeRecords(bytes));
+    else if (type === 'g') this.#global.add(bytes);
+    else said.records.add(bytes);
     return true;
   }
 
   /** @returns undefined for what is no file, as the label of a volume */
   async #member(block: Buffer, fields: HeaderFields, said: Said): Promise<MemberInArchive | undefined> {
-    const records = [...this.#global, ...said.records];
-    const byKey = new Map(records);
+    const byKey = said.records.over(this.#global.byKey);
     const name = byKey.get(`${PaxKey.sparse}name`) ?? byKey.get('path') ?? said.name ?? fields.name;
-    this.#lastName = Buffer.from(name);
+    this.#lastName = Buffer.from(name.subarray(0, MOST_SHOWN_BYTES));
     const type = typeOf(fields, name);
     // A link's size is that of the file, which is elsewhere.
     const dataBytes = type === 'hardLink' ? 0 : numberOf(byKey, 'size', fields.sizeBytes);
@@ -140,15 +152,18 @@ class ArchiveReader {
       await this.#passRest();
       return undefined;
     }
-    const sparse = type === 'file' ? await this.#sparse(block, records, dataBytes) : undefined;
+    const sparse =
+      type === 'file'
+        ? await this.#sparse(block, { byKey, stretches: said.records.stretches }, dataBytes)
+        : undefined;
     const access = byKey.get('atime');
     const modify = byKey.get('mtime');
     return {
       name,
       type,
       mode: fields.mode,
-      uid: numberOf(byKey, 'uid', fields.uid),
-      gid: numberOf(byKey, 'gid', fields.gid),
+      uid: idOf(byKey, 'uid', fields.uid),
+      gid: idOf(byKey, 'gid', fields.gid),
       modifyNs: modify === undefined ? BigInt(fields.modifySeconds) * BILLION : parseTime(`${modify}`),
       accessNs: access && parseTime(`${access}`),
       linkName: byKey.get('linkpath') ?? said.linkName ?? fields.linkName,
@@ -162,7 +177,7 @@ class ArchiveReader {
     };
   }
 
-  async #sparse(block: Buffer, records: PaxRecord[], dataBytes: number): Promise<SparseFile | undefined> {
+  async #sparse(block: Buffer, records: SparseRecords, dataBytes: number): Promise<SparseFile | undefined> {
     const isOld = block.toString('latin1', 156, 157) === 'S';
     const sparse = isOld
       ? await oldSparse(block, dataBytes, this.#bytes)
@@ -200,13 +215,18 @@ function wholeFile(sizeBytes: number): SparseFile {
   return { sizeBytes, stretches, mapBytes: 0 };
 }
 
-/** Undefined for what is no file. @throws ArchiveError for what is not known */
+/**
+ * Undefined for what is no file. What is not known is a file, as POSIX has it, but for what goes on
+ * from another archive.
+ * @throws ArchiveError
+ */
 function typeOf({ type }: HeaderFields, name: Buffer): MemberType | undefined {
   const known = TYPES[type];
   // Before there was a type for directories.
   if (type === '0' && name.at(-1) === 0x2f) return 'directory';
-  if (known !== undefined || type === 'V') return known;
-  throw new ArchiveError(`${name} is of type '${type}', which is not known: no more was read`);
+  if (type === 'M')
+    throw new ArchiveError(`${name} is the rest of a file that another archive begins: no more was read`);
+  return type === 'V' ? undefined : (known ?? 'file');
 }
 
 function paddingOf(sizeBytes: number): number {
@@ -220,11 +240,23 @@ function withoutEnd(bytes: Buffer): Buffer {
 }
 
 function numberOf(records: ReadonlyMap<string, Buffer>, key: string, otherwise: number): number {
-  const text = records.get(key)?.toString();
+  const text = records.get(key)?.toString('latin1', 0, MOST_DIGITS + 1);
   if (text === undefined) return otherwise;
   const value = Number(text);
   if (/^\d+$/.test(text) && Number.isSafeInteger(value)) return value;
-  throw new ArchiveError(`a record '${key}' of the archive is no number: ${text}`);
+  throw notNumber(key, text);
+}
+
+/** Any number: whose it may be is not for an archive to say. */
+function idOf(records: ReadonlyMap<string, Buffer>, key: string, otherwise: number): number {
+  const text = records.get(key)?.toString('latin1', 0, MOST_DIGITS + 1);
+  if (text === undefined) return otherwise;
+  if (/^-?\d+$/.test(text) && text.length <= MOST_DIGITS) return Number(text);
+  throw notNumber(key, text);
+}
+
+function notNumber(key: string, text: string): ArchiveError {
+  return new ArchiveError(`a record '${key}' of the archive is no number: ${text}`);
 }
 
 function attributesOf(records: ReadonlyMap<string, Buffer>): (readonly [string, Buffer])[] {

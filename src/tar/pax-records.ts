@@ -20,9 +20,8 @@ function encodeRecord([key, value]: PaxRecord): Buffer {
   return Buffer.concat([Buffer.from(`${length}`), rest]);
 }
 
-/** @throws ArchiveError */
-export function decodeRecords(bytes: Buffer): PaxRecord[] {
-  const records: PaxRecord[] = [];
+/** One after the other; values are views. @throws ArchiveError */
+export function* decodeRecords(bytes: Buffer): Generator<PaxRecord> {
   for (let at = 0; at < bytes.length && bytes[at] !== 0; ) {
     const space = bytes.indexOf(0x20, at);
     const digits = space < 0 ? '' : bytes.toString('latin1', at, space);
@@ -30,10 +29,9 @@ export function decodeRecords(bytes: Buffer): PaxRecord[] {
     const equals = bytes.indexOf(0x3d, space);
     if (!/^\d{1,10}$/.test(digits) || equals < 0 || equals >= end || bytes[end - 1] !== 0x0a)
       throw new ArchiveError('a header of the archive is damaged: a record in it is none');
-    records.push([bytes.toString('utf8', space + 1, equals), bytes.subarray(equals + 1, end - 1)]);
+    yield [bytes.toString('utf8', space + 1, equals), bytes.subarray(equals + 1, end - 1)];
     at = end;
   }
-  return records;
 }
 
 /** Nanoseconds as seconds: `-0.5`. */
@@ -45,8 +43,8 @@ export function timeText(nanoseconds: bigint): string {
 
 /** @throws ArchiveError */
 export function parseTime(text: string): bigint {
-  const [, sign, seconds = '', rest = ''] = /^(-?)(\d{1,18})(?:\.(\d*))?$/.exec(text) ?? [];
-  if (sign === undefined) throw new ArchiveError(`a time in the archive is none: ${text}`);
+  const [, sign, seconds = '', rest = ''] = /^(-?)(\d{1,40})(?:\.(\d*))?$/.exec(text) ?? [];
+  if (sign === undefined) throw new ArchiveError(`a time in the archive is none: ${text.slice(0, 40)}`);
   const size = BigInt(seconds) * BILLION + BigInt(rest.padEnd(9, '0').slice(0, 9));
   // What is finer is cut towards the past.
   return sign === '' ? size : -size - (/[1-9]/.test(rest.slice(9)) ? 1n : 0n);

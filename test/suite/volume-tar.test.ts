@@ -13,12 +13,22 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import { gzipSync } from 'node:zlib';
 import tar from 'tar-stream';
 import { afterAll, beforeEach, describe, expect, test } from 'vitest';
 import { runCommandLine } from '../../src/cli/program.ts';
+import { TarPacking } from '../../src/cli/tar-packing.ts';
+import { FileFlag } from '../../src/fs/base/filesystem.ts';
+import type { Transaction } from '../../src/fs/transaction/transaction.ts';
+import type { ProgramSession } from '../../src/program/session.ts';
 import { check, openVolume, type ProgramVolume } from '../../src/quarryfs.ts';
-import { parseTime, timeText } from '../../src/tar/pax-records.ts';
+import { membersOf } from '../../src/tar/archive-reader.ts';
+import { archiveEnd, memberHead, padding } from '../../src/tar/archive-writer.ts';
+import { encodeHeader } from '../../src/tar/header-block.ts';
+import { MOST_GLOBAL_BYTES, MOST_RECORD_BYTES } from '../../src/tar/kept-records.ts';
+import { encodeRecords, parseTime, timeText } from '../../src/tar/pax-records.ts';
+import { joined, MOST_STRETCHES } from '../../src/tar/sparse-maps.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'quarry-tar-'));
 const file = (name: string) => join(folder, name);
@@ -97,6 +107,21 @@ async function inVolume<T>(work: (volume: ProgramVolume) => Promise<T>): Promise
   }
 }
 
+/** Changes what no program can: the session behind a volume. */
+async function changed(
+  path: string,
+  work: (session: ProgramSession['volume'], tx: Transaction, inode: number) => void,
+): Promise<void> {
+  const volume = await openVolume(image);
+  try {
+    const { ino } = await volume.stat(path);
+    const { session } = volume as unknown as { session: ProgramSession };
+    await session.volume.run((tx) => work(session.volume, tx, ino));
+  } finally {
+    await volume.close();
+  }
+}
+
 function gnu(...words: string[]): Buffer {
   return execFileSync('tar', words, { cwd: folder, stdio: ['ignore', 'pipe', 'ignore'], maxBuffer: 2 ** 28 });
 }
@@ -124,6 +149,34 @@ async function archiveOf(...members: [header: MemberHeader, content?: string][])
 }
 
 type MemberHeader = Partial<tar.Header> & { name: string };
+
+const NO_FIELDS = {
+  name: Buffer.from('x'),
+  mode: 0o644,
+  uid: 0,
+  gid: 0,
+  sizeBytes: 0,
+  modifySeconds: 0,
+  type: '0',
+  linkName: Buffer.alloc(0),
+  major: 0,
+  minor: 0,
+};
+
+/** A header of a type that tar-stream does not write, with what stands behind it. */
+function raw(type: string, content: Uint8Array, name = 'x'): Buffer {
+  const fields = { ...NO_FIELDS, type, name: Buffer.from(name), sizeBytes: content.length };
+  return Buffer.concat([encodeHeader(fields), content, Buffer.alloc((512 - (content.length % 512)) % 512)]);
+}
+
+/** A file of 0 bytes with such a map. */
+function sparse(map: Buffer): Buffer {
+  return raw('x', Buffer.concat([records(['GNU.sparse.size', '0']), map]));
+}
+
+function records(...all: [key: string, value: string][]): Buffer {
+  return encodeRecords(all.map(([key, value]) => [key, Buffer.from(value)]));
+}
 
 const LONG = 'n'.repeat(200);
 
@@ -266,6 +319,128 @@ describe('unpacking', () => {
     expect(lines[0]).toMatch(/^quarry: not kept: .*ACL \(.*nobody-here.*\), and 1 more$/);
   });
 
+  test('tells a directory that cannot be finished, and finishes the others', async () => {
+    await quarry(['mkdir', `${image}:/b`]);
+    await changed('/b', (volume, tx, inode) => volume.changeFlags(tx, inode, { flags: FileFlag.immutable }));
+    const directory = { type: 'directory', mode: 0o755, uid: 7 } as const;
+    const lines = await refusal(
+      await archiveOf(...['a/', 'b/', 'c/'].map((name): [MemberHeader] => [{ name, ...directory }]), [
+        { name: 'c/d/', ...directory, pax: { uid: '4294967296' } },
+      ]),
+    );
+    expect(lines).toEqual([
+      'quarry: c/d/ belongs to 4294967296:0: there are no such owners',
+      expect.stringMatching(/^quarry: .*\/b: operation not permitted$/),
+    ]);
+    await inVolume(async (volume) => {
+      for (const name of ['/a', '/c'])
+        expect(await volume.stat(name)).toMatchObject({ mode: 0o40755, uid: 7 });
+      expect(await volume.readdir('/c')).toEqual([]);
+    });
+  });
+
+  test('says what was not kept of what stands before the damage, too', async () => {
+    const pax = { 'SCHILY.xattr.none.such': 'x' };
+    const whole = await archiveOf([{ name: 'f', pax }, 'x'], [{ name: 'g' }, 'x']);
+    const [lost, error, ...others] = await refusal(whole.subarray(0, 2200));
+    expect(lost).toMatch(/^quarry: not kept: \/f: attribute none\.such/);
+    expect(error).toMatch(/cut off/);
+    expect(others).toEqual([]);
+  });
+
+  test('keeps times of centuries, and tells those that no volume has', async () => {
+    const timed = (name: string, mtime: string): [MemberHeader, string] => [{ name, pax: { mtime } }, 'x'];
+    await unpacked(await archiveOf(timed('later', '32503680000.25'), timed('before', '-11676096000.5')));
+    const far = await archiveOf(
+      timed('far', '999999999999999999'),
+      timed('farther', '-99999999999999999999999'),
+    );
+    expect(await refusal(far)).toEqual(['quarry: not kept: /far: a time that is too far away, and 1 more']);
+    await inVolume(async (volume) => {
+      const timeOf = async (path: string) => (await volume.stat(path, { bigint: true })).mtimeNs;
+      expect(await timeOf('/later')).toBe(32503680000_250_000_000n);
+      expect(await timeOf('/before')).toBe(-11676096000_500_000_000n);
+      expect(await timeOf('/far')).toBe(BigInt(Number.MAX_SAFE_INTEGER) * 1_000_000_000n);
+    });
+  });
+
+  test('makes nothing for an owner that there cannot be', async () => {
+    const mode = 0o4755;
+    const owned = (name: string, pax: Record<string, string>): [MemberHeader, string] => [
+      { name, mode, pax },
+      'x',
+    ];
+    const acl = 'user::rw-,user:nobody-here:r--:4294967295,group::r--,mask::r--,other::r--';
+    const lines = await refusal(
+      await archiveOf(
+        owned('none/a', { uid: '4294967295' }),
+        owned('none/b', { gid: '4294967295' }),
+        owned('none/c', { uid: '-1' }),
+        owned('d', { uid: '4294967294', gid: '4294967294' }),
+        owned('e', { 'SCHILY.acl.access': acl }),
+      ),
+    );
+    expect(lines).toEqual([
+      'quarry: none/a belongs to 4294967295:0: there are no such owners',
+      'quarry: none/b belongs to 0:4294967295: there are no such owners',
+      'quarry: none/c belongs to -1:0: there are no such owners',
+      expect.stringMatching(/^quarry: not kept: \/e: ACL \(.*below 4294967295\)$/),
+    ]);
+    await inVolume(async (volume) => {
+      expect((await volume.readdir('/')).sort()).toEqual(['d', 'e']);
+      expect(await volume.stat('/d')).toMatchObject({ uid: 4294967294, gid: 4294967294 });
+    });
+  });
+
+  test('numbers of devices are those of devices only', async () => {
+    const header = (type: string, name: string) =>
+      encodeHeader({ ...NO_FIELDS, name: Buffer.from(name), type, major: 0o777777, minor: 1 });
+    const archive = Buffer.concat([
+      header('0', 'f'),
+      header('5', 'd/'),
+      header('3', 'e/c'),
+      Buffer.alloc(1024),
+    ]);
+    expect(await refusal(archive)).toEqual(['quarry: e/c is of a device 262143, 1: too large']);
+    await inVolume(async (volume) => expect((await volume.readdir('/')).sort()).toEqual(['d', 'f']));
+  });
+
+  test('takes an empty record for none, but for attributes, and what it does not know for a file', async () => {
+    const archive = Buffer.concat([
+      raw('g', records(['uid', '5'], ['gid', '6'], ['mtime', '1'])),
+      raw('g', records(['mtime', ''])),
+      raw('x', records(['uid', ''], ['path', 'wrong'], ['path', ''], ['SCHILY.xattr.user.e', ''])),
+      raw('Z', Buffer.from('content'), 'name'),
+      Buffer.alloc(1024),
+    ]);
+    await unpacked(archive);
+    await inVolume(async (volume) => {
+      expect(await volume.readFile('/name', 'utf8')).toBe('content');
+      expect(await volume.stat('/name')).toMatchObject({ uid: 0, gid: 6, mtimeMs: 0 });
+      expect(await volume.getxattr('/name', 'user.e')).toEqual(Buffer.alloc(0));
+    });
+  });
+
+  test('tells attributes that are too large, or whose names are no text', async () => {
+    const key = Buffer.from('SCHILY.xattr.user.\xff=v\n', 'latin1');
+    const record = Buffer.concat([Buffer.from(`${key.length + 3} `), key]);
+    const large = records(['SCHILY.xattr.user.large', 'x'.repeat(65537)], ['SCHILY.xattr.user.a', 'x']);
+    const archive = Buffer.concat([
+      raw('x', large),
+      raw('5', Buffer.alloc(0), 'd/'),
+      raw('x', record),
+      raw('0', Buffer.from('content'), 'f'),
+      Buffer.alloc(1024),
+    ]);
+    expect(await refusal(archive)).toEqual([
+      'quarry: not kept: /d: attribute user.large (E2BIG), and 1 more',
+    ]);
+    await inVolume(async (volume) => {
+      expect(await volume.listxattr('/d')).toEqual(['user.a']);
+      expect(await volume.listxattr('/f')).toEqual([]);
+    });
+  });
+
   test('ends with one line where the volume is full, and what was whole stays', async () => {
     truncateSync(image, 8 * 2 ** 20);
     await quarry(['mkfs', '-q', '-f', image]);
@@ -317,6 +492,73 @@ describe('a damaged archive', () => {
     whole[second + 5] = 0x41;
     expect(await refusal(whole)).toEqual([
       'quarry: a header of the archive is damaged: its checksum is wrong',
+    ]);
+  });
+
+  test('has no lone block of zeros before more of it', async () => {
+    const before = raw('0', Buffer.from('first'), 'a');
+    const after = raw('0', Buffer.from('second'), 'b');
+    const zeros = Buffer.alloc(512);
+    expect(await refusal(Buffer.concat([before, zeros, after, zeros, zeros]))).toEqual([
+      'quarry: the archive is damaged behind a: there are zeros in place of a header',
+    ]);
+    await inVolume(async (volume) => expect(await volume.readdir('/')).toEqual(['a']));
+    // An end of one block is one, and what stands behind two is no part of it.
+    await unpacked(Buffer.concat([before, zeros]));
+    await unpacked(Buffer.concat([before, zeros, zeros, after]));
+    await inVolume(async (volume) => expect(await volume.readdir('/')).toEqual(['a']));
+  });
+
+  test('has no more records than are believed', async () => {
+    const end = Buffer.concat([raw('0', Buffer.from('x'), 'f'), Buffer.alloc(1024)]);
+    // The same key over and over is one record.
+    await unpacked(Buffer.concat([raw('x', Buffer.from('5 a=\n'.repeat(2 ** 18))), end]));
+    const many = (count: number, letter = 'k') =>
+      encodeRecords(Array.from({ length: count }, (_, at) => [`${letter}${at}`, Buffer.from('v')]));
+    const refused: [string, Buffer, RegExp][] = [
+      ['keys of a member', raw('x', many(100_001)), /too many records/],
+      ['keys of all', Buffer.concat([raw('g', many(600)), raw('g', many(600, 'l'))]), /too many records/],
+      ['bytes of all', raw('g', Buffer.alloc(MOST_GLOBAL_BYTES + 1)), /not believed/],
+      ['a map of all', raw('g', records(['GNU.sparse.map', '0,1'])), /map of a sparse file/],
+      [
+        'stretches',
+        sparse(Buffer.from('23 GNU.sparse.offset=1\n'.repeat(2_000_001))),
+        /map of a sparse file/,
+      ],
+      ['a map', sparse(records(['GNU.sparse.map', '1,'.repeat(2_000_002)])), /map of a sparse file/],
+    ];
+    for (const [what, bytes, line] of refused) {
+      const lines = await refusal(Buffer.concat([bytes, end]));
+      expect(lines, what).toHaveLength(1);
+      expect(lines[0], what).toMatch(line);
+    }
+  });
+
+  test('has no more than so much before a member, in however many headers', async () => {
+    const part = raw('x', records(['comment', 'x'.repeat(2 ** 20)]));
+    let given = 0;
+    const read = async () => {
+      const input = (async function* () {
+        for (; given < 2 * MOST_RECORD_BYTES; given += part.length) yield part;
+      })();
+      for await (const member of membersOf(input)) throw new Error(`a member: ${member.name}`);
+    };
+    await expect(read()).rejects.toThrow(/not believed/);
+    expect(given).toBeLessThan(MOST_RECORD_BYTES + 2 ** 20);
+  });
+
+  test('has no names or ACLs that are longer than any', async () => {
+    const acl = `${'user:1:r--,'.repeat(9000)}user::rw-,group::r--,mask::r--,other::r--`;
+    const archive = Buffer.concat([
+      raw('L', Buffer.from('a/'.repeat(2 ** 22))),
+      raw('0', Buffer.alloc(0)),
+      raw('x', records(['SCHILY.acl.default', acl])),
+      raw('5', Buffer.alloc(0), 'd/'),
+      Buffer.alloc(1024),
+    ]);
+    expect(await refusal(archive)).toEqual([
+      `quarry: the member ${'a/'.repeat(32)}... is refused: it is too long`,
+      expect.stringMatching(/^quarry: not kept: \/d: default ACL \([^()]+\)$/),
     ]);
   });
 
@@ -386,6 +628,56 @@ describe('packing', () => {
     });
   });
 
+  test('tells attributes whose names no archive has', async () => {
+    await unpacked(await archiveOf([{ name: 'f' }, 'x']));
+    await changed('/f', (volume, tx, inode) =>
+      volume.setExtendedAttribute(
+        tx,
+        inode,
+        { name: Buffer.from('user.\xff', 'latin1'), value: Buffer.from('v') },
+        'any',
+      ),
+    );
+    const { status, err, bytes } = await quarry(['tar', '-c', image]);
+    expect({ status, err }).toEqual({
+      status: 1,
+      err: 'quarry: not kept: /f: attribute user.\ufffd (its name is no UTF-8)\n',
+    });
+    writeFileSync(file('out.tar'), bytes);
+    expect(`${gnu('-xOf', 'out.tar', './f')}`).toBe('x');
+  });
+
+  test('tells attributes that are more than a reader believes', async () => {
+    await unpacked(await archiveOf([{ name: 'f' }, 'x']));
+    const value = Buffer.alloc(65536, 'v');
+    const parts: Buffer[] = [];
+    const lost: string[] = [];
+    await inVolume(async (volume) => {
+      // Making them takes minutes.
+      volume.llistxattr = async () => Array.from({ length: 1000 }, (_, at) => `user.${at}`);
+      volume.lgetxattr = async () => value;
+      const write = async (bytes: Uint8Array) => void parts.push(Buffer.from(bytes));
+      const options = { write, failed: expect.fail, lost: (_: Buffer, what: string) => void lost.push(what) };
+      await new TarPacking(volume, options).pack(Buffer.from('/f'));
+    });
+    expect(lost.length).toBeGreaterThan(10);
+    expect(lost[0]).toMatch(/^attribute user\.\d+ \(there are too many for an archive\)$/);
+    for await (const { attributes } of membersOf(Readable.from(parts)))
+      expect(attributes.length + lost.length).toBe(1000);
+  });
+
+  test('has as many stretches as a reader believes', async () => {
+    const stretches = Array.from({ length: MOST_STRETCHES - 1 }, (_, at) => ({
+      offset: 3 * at,
+      lengthBytes: 1,
+    }));
+    const sizeBytes = 3 * MOST_STRETCHES;
+    const member = { ...NO_FIELDS, type: 'file', modifyNs: 0n, attributes: [], sizeBytes } as const;
+    const data = Buffer.alloc(stretches.length);
+    const archive = [memberHead(member, stretches), data, padding(data.length), archiveEnd()];
+    for await (const one of membersOf(Readable.from(archive))) expect(one.sizeBytes).toBe(sizeBytes);
+  });
+
   test('says which sockets are not in it', async () => {
     shell(`cd tree; echo x > f; python3 -c "import socket; socket.socket(socket.AF_UNIX).bind('s')"`);
     expect(await quarry(['put', file('tree'), `${image}:/`])).toMatchObject({ status: 0 });
@@ -414,6 +706,19 @@ test('a command line that makes no sense is refused', async () => {
     expect(ended.err).toMatch(line);
     expect(ended.err.match(/\n/g)).toHaveLength(1);
   }
+});
+
+test('too many stretches of a file are joined where the holes are shortest', () => {
+  const stretches = [0, 10, 15, 40, 43, 46].map((offset) => ({ offset, lengthBytes: 2 }));
+  expect(joined(stretches, 6)).toBe(stretches);
+  expect(joined(stretches, 4)).toEqual([
+    { offset: 0, lengthBytes: 2 },
+    { offset: 10, lengthBytes: 2 },
+    { offset: 15, lengthBytes: 2 },
+    { offset: 40, lengthBytes: 8 },
+  ]);
+  expect(joined(stretches, 5)).toHaveLength(5);
+  expect(joined(stretches, 1)).toEqual([{ offset: 0, lengthBytes: 48 }]);
 });
 
 test('times are of nanoseconds, before 1970 too', () => {
