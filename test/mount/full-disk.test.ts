@@ -183,19 +183,6 @@ assert os.pread(file, len(data), 0) == data
       await expectSpaceBack();
     });
 
-    test('who may not keep set-group-id writes a part of a page, and nobody waits for ever', async () => {
-      // Such a write(2) goes through the cache, with the page locked until it is answered.
-      await volume.shell(`head -c 8192 /dev/zero > set && chmod 2777 set && sync set
-      fallocate -l $(( ($(stat -f -c '%a * %S' .)) - (16 << 20) - 65536 )) filler
-      echo 3 > /proc/sys/vm/drop_caches
-      for i in 1 2 3 4; do
-        timeout 20 setpriv --reuid 65534 --regid 65534 --clear-groups dd if=/dev/zero of=set conv=notrunc bs=100 count=1 status=none
-        chmod 2777 set
-        timeout 20 dd if=/dev/zero of=more bs=16K count=1 oflag=append,direct conv=notrunc status=none
-      done`);
-      expect(await volume.shell('stat -c %s set')).toBe('8192\n');
-    });
-
     test('small files until nothing goes: inodes are not the limit', async ({ annotate }) => {
       const FILL = `
 import errno, os
