@@ -98,9 +98,8 @@ export class GatheredWrites {
 
   /** Somebody waits. */
   hurry(): void {
-    if (this.#held.length === 0) return;
     this.#prompt = PROMPT_WRITES;
-    this.#handOver();
+    if (this.#held.length > 0) this.#handOver();
   }
 
   #handOver(): void {

@@ -115,6 +115,11 @@ export const RELATIONS: Relations<typeof LIMITS> = {
   'the least piece of scratch memory is whole pages': (l) => l.LEAST_SCRATCH_BYTES % l.PAGE_BYTES === 0,
   'the largest piece of scratch memory can be kept': (l) =>
     l.LARGEST_KEPT_SCRATCH_BYTES <= l.MOST_KEPT_SCRATCH_BYTES,
+  'writes that wait for neighbours fit into an entry, whatever their length': (l) =>
+    l.MOST_GATHERED > 0 && l.MOST_GATHERED <= l.QUEUE_SEGMENTS_PER_ENTRY,
+  'they are bounded by their bytes before they are as many as there may be, where they are long': (l) =>
+    l.LONGEST_GATHERED_BYTES < l.MOST_GATHERED_BYTES &&
+    l.MOST_GATHERED_BYTES < l.MOST_GATHERED * l.LONGEST_GATHERED_BYTES,
   'a slab holds whole chunks of the usual length': (l) => l.SLAB_BYTES % l.DEFAULT_CHUNK_BYTES === 0,
   'the usual chunk is whole pages': (l) => l.DEFAULT_CHUNK_BYTES % l.PAGE_BYTES === 0,
   'a file may have the most chunks under way': (l) =>

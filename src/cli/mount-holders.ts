@@ -50,10 +50,8 @@ export function programsOn(mount: MountRecord): string[] {
 export function isSecondMount(mount: MountRecord): () => boolean {
   if (mount.root !== '/') return () => programsOn(mount).length > 0;
   const table = mountTable();
-  const before = table.slice(
-    0,
-    table.findIndex(({ id }) => id === mount.id),
-  );
+  const at = table.findIndex(({ id }) => id === mount.id);
+  const before = table.slice(0, Math.max(0, at));
   const isWhole = ({ deviceNumbers, type, root }: MountRecord) =>
     deviceNumbers === mount.deviceNumbers && type === mount.type && root === '/';
   const first = before.find(isWhole);

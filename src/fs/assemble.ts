@@ -213,7 +213,7 @@ function dataOf(
     space: parts.space,
     attributes: parts.attributes,
     quotas: parts.quotas,
-    locks: new RangeLocks(() => early.hurry()),
+    locks: new RangeLocks((inode) => early.hurry(inode)),
     early,
     access,
     lost: durability.lost,

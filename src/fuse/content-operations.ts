@@ -118,20 +118,25 @@ function decodeWrite(request: FuseRequest): void {
   transfer.pastCache = !cached && (flags & WriteFlag.LOCKOWNER) !== 0;
 }
 
-/** Past the cache it does not take the room of what is dirty: see scarce-space.ts. */
+/**
+ * Past the cache it does not take the room of what is dirty: see scarce-space.ts. One that goes
+ * through the cache must not wait: the kernel may have a page of it locked until it is answered.
+ */
 function beginWrite(request: FuseRequest): void {
   const { transfer, conversation } = request;
   const { filesystem, scarceSpace } = conversation;
   const first =
-    transfer.fromCache || !conversation.writebackCache
-      ? undefined
-      : scarceSpace.beforeWrite(transfer.lengthBytes);
+    transfer.pastCache && conversation.writebackCache
+      ? scarceSpace.beforeWrite(transfer.lengthBytes)
+      : undefined;
   if (first === undefined) filesystem.write(transfer);
   else
-    void first.then(() => {
-      filesystem.write(transfer);
-      filesystem.submit();
-    });
+    first
+      .then(() => {
+        filesystem.write(transfer);
+        filesystem.submit();
+      })
+      .catch((thrown: unknown) => request.finished(thrown));
 }
 
 function answerWrite(request: FuseRequest): void {

@@ -22,7 +22,7 @@
  */
 
 import { emptyAttributes } from '../fs/base/empty-attributes.ts';
-import { type ErrnoName, FsError } from '../fs/base/errors.ts';
+import { type ErrnoName, FsError, fsError } from '../fs/base/errors.ts';
 import type { Claimant, FallocateRequest, FileSystem } from '../fs/base/filesystem.ts';
 import { MAX_BACKGROUND } from './limits.ts';
 import type { Notices } from './notices.ts';
@@ -78,8 +78,9 @@ export class ScarceSpace {
   #telling: NodeJS.Timeout | undefined;
   #isScarce = false;
   #writingOut: Promise<void> | undefined;
-  /** Requests that may take so much that space is scarce already. */
-  #takers = 0;
+  /** What requests under way may take, in bytes. */
+  #takenBytes = 0;
+  #isClosed = false;
   #waitingWrites = 0;
 
   constructor(filesystem: FileSystem, notices: Notices) {
@@ -96,7 +97,7 @@ export class ScarceSpace {
   look(): void {
     const { freeBytes } = this.#filesystem;
     if (freeBytes < SCARCE_BELOW) this.#begin();
-    else if (this.#isScarce && freeBytes > PLENTY_ABOVE && this.#takers === 0) {
+    else if (this.#isScarce && freeBytes > PLENTY_ABOVE && this.#takenBytes === 0) {
       this.#isScarce = false;
       this.#ends.clear();
       this.#unsure.clear();
@@ -128,13 +129,16 @@ export class ScarceSpace {
   }
 
   close(): void {
+    this.#isClosed = true;
     clearTimeout(this.#telling);
     this.#untold.clear();
   }
 
   /** Somebody is about to write to the inode, or to ask for the attributes that let him. */
   mayBecomeDirty(inode: number): void {
-    if (this.#remembered.has(inode)) return;
+    const { size } = this.#remembered;
+    // In the order in which they were written to last: of some it matters who is forgotten.
+    if (this.#remembered.has(inode) && (size < MOST_INODES / 2 || !this.#remembered.delete(inode))) return;
     if (this.#remembered.size >= MOST_INODES) {
       const [oldest = inode] = this.#remembered;
       this.#remembered.delete(oldest);
@@ -169,12 +173,13 @@ export class ScarceSpace {
    * @throws what `take` does
    */
   async whileTaking<Result>(lengthBytes: number, take: () => Promise<Result>): Promise<Result> {
-    this.#takers++;
+    const waits = this.#needsRoom(lengthBytes);
+    this.#takenBytes += lengthBytes;
     try {
-      if (this.#needsRoom(lengthBytes)) await this.#settle();
+      if (waits) await this.#settle();
       return await take();
     } finally {
-      this.#takers--;
+      this.#takenBytes -= lengthBytes;
     }
   }
 
@@ -185,22 +190,33 @@ export class ScarceSpace {
   beforeWrite(lengthBytes: number): Promise<void> | undefined {
     if (!this.#needsRoom(lengthBytes) || this.#waitingWrites >= MOST_WAITING_WRITES) return undefined;
     this.#waitingWrites++;
+    this.#takenBytes += lengthBytes;
     return this.#settle().finally(() => {
       this.#waitingWrites--;
+      this.#takenBytes -= lengthBytes;
     });
   }
 
-  /** Whether it would leave less than what may be dirty. */
+  /**
+   * Whether it would leave less than what may be dirty, which is half of what is free. What is more
+   * than there is fails, or takes little of it.
+   */
   #needsRoom(lengthBytes: number): boolean {
-    if (this.#filesystem.freeBytes - lengthBytes >= SCARCE_BELOW) return false;
+    const { freeBytes } = this.#filesystem;
+    const left = freeBytes - this.#takenBytes - lengthBytes;
+    if (left >= Math.max(SCARCE_BELOW, freeBytes / 2) || lengthBytes > freeBytes) return false;
     this.#begin();
     if (this.#untold.size > 0) this.#tell();
     return this.#unsure.size > 0;
   }
 
-  #settle(): Promise<void> {
-    this.#writingOut ??= this.#writeOut();
-    return this.#writingOut;
+  /** @throws FsError EIO when the mount ended meanwhile */
+  async #settle(): Promise<void> {
+    this.#writingOut ??= this.#writeOut().finally(() => {
+      this.#writingOut = undefined;
+    });
+    await this.#writingOut;
+    if (this.#isClosed) throw fsError('EIO');
   }
 
   /**
@@ -229,11 +245,11 @@ export class ScarceSpace {
 
   /** What the files may have had dirty before they were asked about. */
   async #writeOut(): Promise<void> {
-    for (const inode of this.#unsure) {
+    // Files that join meanwhile have the next round.
+    for (const inode of [...this.#unsure]) {
       await this.#notices.writeOut(inode, 0, Number.POSITIVE_INFINITY);
       if (this.#unsure.delete(inode)) this.#note(inode, this.#ends.get(inode) ?? 0);
     }
-    this.#writingOut = undefined;
   }
 
   #sizeOf(inode: number): Promise<number> {

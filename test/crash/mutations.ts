@@ -76,8 +76,8 @@ const COMMITTING: Mutation[] = [
     'the transaction speaks of data that is still on its way to the device',
     'rule-0-7',
     'data/file-writer',
-    'to - from, place, this);',
-    'to - from, place, { ioDone() {} }); queueMicrotask(() => this.ioDone(0));',
+    'device.write(this.memory, this.memoryOffset + from, to - from, place, this);',
+    'device.write(this.memory, this.memoryOffset + from, to - from, place, { ioDone() {} }); queueMicrotask(() => this.ioDone(0));',
   ),
   mutation(
     'sync-does-not-wait',

@@ -236,10 +236,11 @@ describe('writers', () => {
     for (const inode of [5, 6]) space.mayBecomeDirty(inode);
     const take = (lengthBytes: number) =>
       space.whileTaking(lengthBytes, async () => void told.push(['take', lengthBytes]));
-    await take(84 * MIB);
-    expect([space.isScarce, told.splice(0)]).toEqual([false, [['take', 84 * MIB]]]);
+    // As much as may be dirty is left.
+    await take(50 * MIB);
+    expect([space.isScarce, told.splice(0)]).toEqual([false, [['take', 50 * MIB]]]);
     let isOver = false;
-    const taken = space.whileTaking(84 * MIB + 1, async () => {
+    const taken = space.whileTaking(50 * MIB + 1, async () => {
       // Others end meanwhile: it is scarce until this one has.
       space.written(7);
       told.push(['take', space.isScarce ? 1 : 0]);
@@ -262,6 +263,23 @@ describe('writers', () => {
     expect(first).toBeInstanceOf(Promise);
     await first;
     expect(space.beforeWrite(MIB)).toBeUndefined();
+  });
+
+  test('nor do two take together what one may not', async () => {
+    const { told, space } = begin(100 * MIB);
+    space.mayBecomeDirty(5);
+    let end = () => {};
+    const first = space.whileTaking(30 * MIB, () => new Promise<void>((resolve) => (end = resolve)));
+    const second = space.whileTaking(30 * MIB, async () => void told.push(['take', 2]));
+    await second;
+    expect(told.map(([what]) => what)).toEqual(['forget', 'write out', 'take']);
+    end();
+    await first;
+    // More than there is is not waited for: it fails, or takes little.
+    space.mayBecomeDirty(6);
+    told.splice(0);
+    await space.whileTaking(101 * MIB, async () => {});
+    expect(told).toEqual([]);
   });
 
   test('hold up so few of the others that what they wait for comes through', async () => {

@@ -80,9 +80,7 @@ describe('what is handed over', () => {
 
   test('who cuts it short is not made to wait at once again', () => {
     const lane = new KeptLane();
-    lane.gathered.hurry();
     expect(lane.gathered.takes(BLOCK)).toBe(true);
-    lane.hold(1);
     lane.gathered.hurry();
     expect(lane.gathered.takes(BLOCK)).toBe(false);
     let prompt = 1;

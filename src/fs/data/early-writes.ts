@@ -96,9 +96,9 @@ export class EarlyWrites {
     return this.#files.size === 0 ? 0 : (this.#files.get(inode)?.sizeBytes ?? 0);
   }
 
-  /** Somebody waits for what is on its way. */
-  hurry(): void {
-    this.#device.hurry?.();
+  /** Somebody waits for what is on its way, of that file or of any. */
+  hurry(inode?: number): void {
+    if (inode === undefined ? this.busy : this.pending(inode)) this.#device.hurry?.();
   }
 
   /** Calls back when every write answered so far is done, well or not. */

@@ -26,10 +26,10 @@ export const WHOLE_FILE = FILE_BLOCK_LIMIT;
 
 export class RangeLocks {
   readonly #byInode = new Map<number, Range[]>();
-  readonly #onWait: () => void;
+  readonly #onWait: (inode: number) => void;
 
-  /** @param onWait told of each that has to wait */
-  constructor(onWait: () => void = () => {}) {
+  /** @param onWait told of the file for which somebody has to wait */
+  constructor(onWait: (inode: number) => void = () => {}) {
     this.#onWait = onWait;
   }
 
@@ -39,7 +39,7 @@ export class RangeLocks {
     if (ranges === undefined) this.#byInode.set(inode, [range]);
     else ranges.push(range);
     if (ranges !== undefined && isBlocked(ranges, ranges.length - 1)) {
-      this.#onWait();
+      this.#onWait(inode);
       return;
     }
     range.granted = true;
@@ -59,6 +59,7 @@ export class RangeLocks {
     const ready = ranges.filter((range, i) => !range.granted && !isBlocked(ranges, i));
     for (const range of ready) range.granted = true;
     for (const range of ready) range.holder.granted();
+    if (ready.length > 0 && ranges.some(({ granted }) => !granted)) this.#onWait(inode);
   }
 }
 

@@ -76,7 +76,8 @@ export class VolumeRunnerHost implements RunnerHost {
   }
 
   afterRelease(done: () => void): void {
-    const { epochs, freeing } = this.#parts;
+    const { early, epochs, freeing } = this.#parts;
+    early.hurry();
     const released = () => epochs.afterAllSoFar(done);
     const release = () => this.#whateverBecomesOf(this.#committer.makeFree(), released);
     if (this.pendingBlocks === 0 && this.freesMore) freeing.afterStep(release);
