@@ -124,16 +124,18 @@ class ArchiveReader {
   /** Takes in a header that speaks of the next one. */
   async #isExtra({ type, sizeBytes }: HeaderFields, said: Said): Promise<boolean> {
     if (!'xXgLK'.includes(type)) return false;
-    if (type !== 'g') said.sizeBytes += Math.abs(sizeBytes);
-    if (sizeBytes < 0 || (type === 'g' ? sizeBytes > MOST_GLOBAL_BYTES : said.sizeBytes > MOST_RECORD_BYTES))
-      throw new ArchiveError(`a header of the archive has ${sizeBytes} bytes: that is not believed`);
+    const isGlobal = type === 'g';
+    const sumBytes = isGlobal ? sizeBytes : said.sizeBytes + sizeBytes;
+    if (sizeBytes < 0 || sumBytes > (isGlobal ? MOST_GLOBAL_BYTES : MOST_RECORD_BYTES))
+      throw new ArchiveError(`a header of the archive has ${sumBytes} bytes: that is not believed`);
+    said.sizeBytes += isGlobal ? 0 : sizeBytes;
     const bytes = await this.#bytes.take(sizeBytes);
     this.#restBytes = paddingOf(sizeBytes);
     if (bytes.length < sizeBytes) throw this.#ended('in the header behind');
     await this.#passRest();
     if (type === 'L') said.name = withoutEnd(bytes);
     else if (type === 'K') said.linkName = withoutEnd(bytes);
-    else if (type === 'g') this.#global.add(bytes);
+    else if (isGlobal) this.#global.add(bytes);
     else said.records.add(bytes);
     return true;
   }

@@ -18,7 +18,7 @@ import { gzipSync } from 'node:zlib';
 import tar from 'tar-stream';
 import { afterAll, beforeEach, describe, expect, test } from 'vitest';
 import { runCommandLine } from '../../src/cli/program.ts';
-import { TarPacking } from '../../src/cli/tar-packing.ts';
+import { type PackingOptions, TarPacking } from '../../src/cli/tar-packing.ts';
 import { FileFlag } from '../../src/fs/base/filesystem.ts';
 import type { Transaction } from '../../src/fs/transaction/transaction.ts';
 import type { ProgramSession } from '../../src/program/session.ts';
@@ -657,7 +657,11 @@ describe('packing', () => {
       volume.llistxattr = async () => Array.from({ length: 1000 }, (_, at) => `user.${at}`);
       volume.lgetxattr = async () => value;
       const write = async (bytes: Uint8Array) => void parts.push(Buffer.from(bytes));
-      const options = { write, failed: expect.fail, lost: (_: Buffer, what: string) => void lost.push(what) };
+      const options: PackingOptions = {
+        write,
+        failed: (thrown) => expect.fail(`${thrown}`),
+        lost: (_path, what) => void lost.push(what),
+      };
       await new TarPacking(volume, options).pack(Buffer.from('/f'));
     });
     expect(lost.length).toBeGreaterThan(10);
