@@ -163,7 +163,9 @@ static int serve(const struct fuse_in_header *in, void *body, int has_attributes
       return make(in->nodeid, (char *)body + sizeof(struct fuse_mknod_in), ((struct fuse_mknod_in *)body)->mode,
                   length);
     case FUSE_SYMLINK: return make(in->nodeid, body, S_IFLNK | 0777, length);
-    case FUSE_RENAME: return rename_to(in->nodeid, ((struct fuse_rename_in *)body)->newdir, (char *)body + sizeof(struct fuse_rename_in));
+    case FUSE_RENAME:
+      return rename_to(in->nodeid, ((struct fuse_rename_in *)body)->newdir,
+                       (char *)body + sizeof(struct fuse_rename_in));
     case FUSE_UNLINK:
     case FUSE_RMDIR: names[place_of(in->nodeid, body)].node = 0; return 0;
     case FUSE_GETATTR: *length = get_attributes(in->nodeid); return 0;

@@ -119,9 +119,9 @@ export class GatheredWrites {
   }
 
   #enqueue(run: HeldWrite[]): void {
-    const [first, ...others] = run;
+    const [first] = run;
     if (first === undefined) return;
-    if (others.length === 0) {
+    if (run.length === 1) {
       enqueue(this.#lane, first);
       return;
     }

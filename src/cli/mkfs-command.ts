@@ -191,8 +191,8 @@ export const mkfsCommand: CommandDefinition = {
   notes: `A target that holds a known filesystem or partition table, or is behind a loop device, is refused unless --force
 is given. One that is mounted or held open by someone else is always refused. Nothing is written before everything
 has been checked. With --from, what cannot be copied is told, all of it, and is an error: a new image is taken away
-then, a target that was there has the rest. With --from and SOURCE_DATE_EPOCH in the environment, a new image is the same bit for bit as often as
-it is made.`,
+then, a target that was there has the rest. With --from and SOURCE_DATE_EPOCH in the environment, a new image is the
+same bit for bit as often as it is made.`,
   usageStatus: 2,
   failureStatus: 1,
   run,

@@ -29,8 +29,8 @@ const WIDEN_AT = 1.5;
 /** How soon space that was freed is noticed. */
 const WIDEN_MILLISECONDS = 500;
 
-/** What the kernel lets be dirty in all, in bytes. */
-function dirtyThresholdBytes(): number {
+/** What the kernel lets be dirty in all, in bytes. @throws where /proc does not tell */
+export function dirtyThresholdBytes(): number {
   const pages = /^nr_dirty_threshold (\d+)$/m.exec(readFileSync('/proc/vmstat', 'utf8'))?.[1];
   return pages === undefined ? Number.POSITIVE_INFINITY : Number(pages) * PAGE_BYTES;
 }

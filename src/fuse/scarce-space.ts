@@ -14,16 +14,17 @@
  *
  * Above that nothing is asked. What is dirty when the limit is reached fits below it, since
  * dirty-limits.ts allows half of what is free. So that nobody takes it away from there, what takes
- * space past the cache and would lead below the limit, as fallocate(2) may at once, waits until the
- * files that are remembered are written. What is written through mappings, by io_uring, by more
- * requests of one io_submit(2) than are looked at, by someone whose calls we may not look at, on a
- * volume without unwritten extents, or to a file that is remembered no more, goes as before: the
- * error comes with fsync and close (write-failures.ts).
+ * space past the cache and would leave less than that limit, or than what may be dirty, as
+ * fallocate(2) may at once, waits until the files that are remembered are written. What is written
+ * through mappings, by io_uring, by more requests of one io_submit(2) than are looked at, by
+ * someone whose calls we may not look at, on a volume without unwritten extents, or to a file that
+ * is remembered no more, goes as before: the error comes with fsync and close (write-failures.ts).
  */
 
 import { emptyAttributes } from '../fs/base/empty-attributes.ts';
 import { type ErrnoName, FsError, fsError } from '../fs/base/errors.ts';
 import type { Claimant, FallocateRequest, FileSystem } from '../fs/base/filesystem.ts';
+import { dirtyThresholdBytes } from './dirty-limits.ts';
 import { MAX_BACKGROUND } from './limits.ts';
 import type { Notices } from './notices.ts';
 import type { WrittenRange } from './written-range.ts';
@@ -41,6 +42,19 @@ const MOST_WAITING_WRITES = MAX_BACKGROUND / 4;
 /** The kernel takes some hundred notices, and then needs a moment. */
 const TELL_MILLISECONDS = 1;
 const NO_ROOM: ReadonlySet<ErrnoName> = new Set(['ENOSPC', 'EDQUOT']);
+
+/**
+ * Half of what is free, and no more than the kernel lets be dirty, which is looked up if it counts.
+ */
+function mayBeDirty(freeBytes: number, left: number): number {
+  const half = freeBytes / 2;
+  if (left >= half) return half;
+  try {
+    return Math.min(half, dirtyThresholdBytes());
+  } catch {
+    return half;
+  }
+}
 
 /** Room for a range; limits of quotas hold as for whoever writes. */
 class Room implements FallocateRequest {
@@ -162,8 +176,10 @@ export class ScarceSpace {
 
   /** The kernel gave the inode up. */
   gone(inode: number): void {
-    for (const inodes of [this.#remembered, this.#ends, this.#unsure, this.#untold])
-      if (inodes.size > 0) inodes.delete(inode);
+    if (this.#remembered.size > 0) this.#remembered.delete(inode);
+    if (this.#ends.size > 0) this.#ends.delete(inode);
+    if (this.#unsure.size > 0) this.#unsure.delete(inode);
+    if (this.#untold.size > 0) this.#untold.delete(inode);
   }
 
   /**
@@ -198,13 +214,14 @@ export class ScarceSpace {
   }
 
   /**
-   * Whether it would leave less than what may be dirty, which is half of what is free. What is more
-   * than there is fails, or takes little of it.
+   * Whether it would leave less than what may be dirty. What is more than there is fails, or takes
+   * little of it.
    */
   #needsRoom(lengthBytes: number): boolean {
     const { freeBytes } = this.#filesystem;
     const left = freeBytes - this.#takenBytes - lengthBytes;
-    if (left >= Math.max(SCARCE_BELOW, freeBytes / 2) || lengthBytes > freeBytes) return false;
+    if (lengthBytes > freeBytes || (left >= SCARCE_BELOW && left >= mayBeDirty(freeBytes, left)))
+      return false;
     this.#begin();
     if (this.#untold.size > 0) this.#tell();
     return this.#unsure.size > 0;
