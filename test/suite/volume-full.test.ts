@@ -53,9 +53,9 @@ class KernelVolume {
   }
 
   /** Makes files until one is refused, whose name stays behind with what there was room for. */
-  async fill(bytes: number): Promise<void> {
+  async fill(bytes: number, prefix = 'fill'): Promise<void> {
     try {
-      for (let number = 0; ; number++) await this.make(`fill-${number}`, bytes);
+      for (let number = 0; ; number++) await this.make(`${prefix}-${number}`, bytes);
     } catch (thrown) {
       expect(thrown).toMatchObject({ code: 'ENOSPC' });
     }
@@ -97,6 +97,41 @@ test('an open file that has lost its name keeps its space, and who asks for it i
       code: 'ENOSPC',
     });
   }
+  await volume.volume.unmount();
+  expect((await checkVolume((volume.device as MemoryDevice).reopen())).problems).toEqual([]);
+});
+
+test('a rename finds a block for a full node of its directory where a new file finds none', async () => {
+  const volume = await TestVolume.make(1024 * 4096, 4096);
+  const kernel = new KernelVolume(volume, (forget) => forget());
+  for (let number = 0; number < 100; number++) await kernel.make(`small-${number}`, 0);
+  await kernel.fill(2 ** 20, 'large');
+  await kernel.fill(4096, 'block');
+  const long = (number: number) => `${'long-'.repeat(40)}${number}`;
+  await expect(
+    (async () => {
+      for (let number = 0; number < 20; number++) await kernel.make(long(number), 0);
+    })(),
+  ).rejects.toMatchObject({ code: 'ENOSPC' });
+  for (let number = 30; number < 60; number++) await volume.rename(`/small-${number}`, `/${long(number)}`);
+  await volume.volume.unmount();
+  expect((await checkVolume((volume.device as MemoryDevice).reopen())).problems).toEqual([]);
+});
+
+test('a new inode takes a number whose block is there, when the lowest one would need a block', async () => {
+  const volume = await TestVolume.make(1024 * 4096, 4096);
+  const kernel = new KernelVolume(volume, (forget) => forget());
+  for (let number = 0; number < 1000; number++) await kernel.make(`small-${number}`, 100);
+  // A whole cluster of inode blocks goes, …
+  for (let number = 240; number < 700; number++) await kernel.remove(`small-${number}`);
+  await volume.volume.sync();
+  // … and data comes in its place, …
+  await kernel.fill(2 ** 20, 'large');
+  await kernel.fill(4096, 'block');
+  for (let number = 0; number < 240; number++) await kernel.make(`hole-${number}`, 0).catch(() => {});
+  // … so that a file removed behind it leaves a number, but no block.
+  await kernel.remove('small-900');
+  await kernel.make('new', 100);
   await volume.volume.unmount();
   expect((await checkVolume((volume.device as MemoryDevice).reopen())).problems).toEqual([]);
 });

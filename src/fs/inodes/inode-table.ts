@@ -7,7 +7,8 @@
  * The table is sparse. A cluster of inode blocks appears when its first inode is made and goes when
  * its last one is freed, so there is no fixed number of inodes and no space set aside. Inode n is
  * bit n mod `bitsPerBlock` of chunk n div `bitsPerBlock`. The lowest free number is taken: inodes
- * made together lie together.
+ * made together lie together. Only where that one would need a block, and there is none, does a
+ * higher one do whose block is there.
  */
 import { strict as assert } from 'node:assert';
 import { CorruptionError, fsError } from '../base/errors.ts';
@@ -49,6 +50,9 @@ function initialiseBody(inode: InodeRef, mode: number): void {
   if (type === FileType.directory) initialiseTree(inode, TreeKind.directory);
   else if (type === FileType.regular || type === FileType.symlink) setInline(inode, true);
 }
+
+/** A full volume looks for the place of a new inode in so many chunks. */
+const MOST_CHUNKS_SEARCHED = 16;
 
 export class InodeTable {
   readonly #layout: Layout;
@@ -141,11 +145,17 @@ export class InodeTable {
     return { frame, at: HEADER_BYTES + (index % layout.inodesPerBlock) * INODE_BYTES, number };
   }
 
-  /** Makes an inode: the lowest free number. Its body is empty. @throws ENOSPC */
+  /**
+   * Makes an inode: the lowest free number that there is room for. Its body is empty.
+   * @throws ENOSPC
+   */
   create(tx: Transaction, request: NewInode): InodeRef {
     const root = this.root(tx);
-    const number = this.#takeNumber(tx, root);
-    const inode = this.#placeForNew(tx, number);
+    const inodes = VolumeRoot.inodeCount.get(root.view, 0) + 1;
+    tx.inodesWithNew = inodes;
+    const lowest = this.#takeNumber(tx, root);
+    const inode = this.#placeForNew(tx, lowest) ?? this.#vacantPlace(tx, lowest);
+    const { number } = inode;
     const { view, bytes } = inode.frame;
     if (Inode.mode.get(view, inode.at) !== 0) {
       throw new CorruptionError(inode.frame.block, `inode ${number} is free in its bitmap, but in use`);
@@ -167,7 +177,7 @@ export class InodeTable {
     const generation = VolumeRoot.nextGeneration.get(root.view, 0);
     Inode.generation.set(view, inode.at, generation);
     VolumeRoot.nextGeneration.set(root.view, 0, generation + 1);
-    VolumeRoot.inodeCount.set(root.view, 0, VolumeRoot.inodeCount.get(root.view, 0) + 1);
+    VolumeRoot.inodeCount.set(root.view, 0, inodes);
     return inode;
   }
 
@@ -180,7 +190,7 @@ export class InodeTable {
         throw new CorruptionError(root.block, `the first chunk with a free inode is ${chunk}`);
       }
       const frame = this.#bitmap(tx, chunk) ?? this.#createChunk(tx, chunk);
-      const index = this.#firstClear(frame);
+      const index = firstClearBit(frame, BitmapHeader.firstFree.get(frame.view, 0));
       if (index >= 0) {
         tx.modify(frame);
         setBit(frame, index);
@@ -212,22 +222,11 @@ export class InodeTable {
     return frame;
   }
 
-  /** The lowest clear bit, or −1. */
-  #firstClear(frame: Frame): number {
-    const { view } = frame;
-    const words = this.#layout.bitsPerBlock / 32;
-    for (let word = BitmapHeader.firstFree.get(view, 0) >>> 5; word < words; word++) {
-      const clear = ~view.getUint32(HEADER_BYTES + word * 4, true);
-      if (clear !== 0) return word * 32 + 31 - Math.clz32(clear & -clear);
-    }
-    return -1;
-  }
-
   /**
    * Where the new inode goes; makes its cluster (or as much of it as there is room for) if the
-   * table has a hole there.
+   * table has a hole there. Undefined, and nothing changed, if there is no room for any of it.
    */
-  #placeForNew(tx: Transaction, number: number): InodeRef {
+  #placeForNew(tx: Transaction, number: number): InodeRef | undefined {
     const inode = this.#place(tx, number);
     if (inode !== undefined) return inode;
     const layout = this.#layout;
@@ -240,20 +239,65 @@ export class InodeTable {
     const length = Math.min(layout.inodeClusterBlocks - offset, hole);
     const before = this.#extents.find(tx, table, fileBlock - 1);
     const goal = before.block === 0 ? -1 : before.block + 1;
-    const run = this.#space.allocate(tx, {
-      goal,
-      length,
-      minimum: 1,
-      inode: 0,
-      kind: 'inode',
-      stream: false,
-    });
+    const want = { goal, length, minimum: 1, inode: 0, kind: 'inode', stream: false } as const;
+    const run = this.#space.allocateIfAny(tx, want);
+    if (run === undefined) return undefined;
     const blocks = { fileBlock, block: run.start, length: run.length, unwritten: false };
     this.#extents.insert(tx, table, blocks);
     for (let i = 0; i < run.length; i++) tx.create(run.start + i, BlockKind.inodes, 0);
     const placed = this.#place(tx, number);
     assert(placed !== undefined);
     return placed;
+  }
+
+  /**
+   * The place of the lowest free inode whose block is there, in exchange for the number `taken`,
+   * which needs one. @throws ENOSPC
+   */
+  #vacantPlace(tx: Transaction, taken: number): InodeRef {
+    const { bitsPerBlock } = this.#layout;
+    const chunkOfTaken = Math.floor(taken / bitsPerBlock);
+    for (let chunk = chunkOfTaken; chunk < chunkOfTaken + MOST_CHUNKS_SEARCHED; chunk++) {
+      const bitmap = this.#bitmap(tx, chunk);
+      const inode = bitmap === undefined ? undefined : this.#vacantPlaceIn(tx, chunk, bitmap);
+      if (inode === undefined) continue;
+      this.#exchange(tx, taken, inode.number);
+      return inode;
+    }
+    throw fsError('ENOSPC');
+  }
+
+  #vacantPlaceIn(tx: Transaction, chunk: number, bitmap: Frame): InodeRef | undefined {
+    const { bitsPerBlock, inodesPerBlock } = this.#layout;
+    for (let index = firstClearBit(bitmap, 0); index >= 0; index = firstClearBit(bitmap, index)) {
+      const inode = this.#place(tx, chunk * bitsPerBlock + index);
+      if (inode !== undefined) return inode;
+      const fileBlock = this.#layout.inodeFileBlock(chunk, index);
+      const hole = this.#extents.find(tx, this.own(tx), fileBlock).length;
+      index += hole * inodesPerBlock - (index % inodesPerBlock);
+      if (index >= bitsPerBlock) break;
+    }
+    return undefined;
+  }
+
+  /** Frees the number `taken`, whose inode was not made, and takes another one. */
+  #exchange(tx: Transaction, taken: number, other: number): void {
+    const { bitsPerBlock } = this.#layout;
+    for (const number of [taken, other]) {
+      const frame = this.#bitmap(tx, Math.floor(number / bitsPerBlock));
+      assert(frame !== undefined);
+      tx.modify(frame);
+      const index = number % bitsPerBlock;
+      const used = BitmapHeader.used.get(frame.view, 0);
+      if (number === other) {
+        setBit(frame, index);
+        BitmapHeader.used.set(frame.view, 0, used + 1);
+      } else {
+        clearBit(frame, index);
+        BitmapHeader.used.set(frame.view, 0, used - 1);
+        BitmapHeader.firstFree.set(frame.view, 0, index);
+      }
+    }
   }
 
   /**
@@ -313,6 +357,17 @@ function nextBit(frame: Frame, from: number): number {
   for (let index = from; index < bits; index++) {
     if ((index & 31) === 0 && frame.view.getUint32(HEADER_BYTES + (index >>> 3), true) === 0) index += 31;
     else if (hasBit(frame, index)) return index;
+  }
+  return -1;
+}
+
+/** The lowest clear bit from `from` on, or −1. */
+function firstClearBit({ view, bytes }: Frame, from: number): number {
+  let below = 2 ** (from & 31) - 1;
+  for (let word = from >>> 5; word < (bytes.length - HEADER_BYTES) >>> 2; word++) {
+    const clear = ~(view.getUint32(HEADER_BYTES + word * 4, true) | below);
+    if (clear !== 0) return word * 32 + 31 - Math.clz32(clear & -clear);
+    below = 0;
   }
   return -1;
 }

@@ -20,7 +20,7 @@ import { BelowLimit } from '../../alloc/below-limit.ts';
 import { isBuiltIn } from '../../alloc/built-in.ts';
 import { FencedPolicy, type PolicyOffer } from '../../alloc/fenced-policy.ts';
 import { SpaceIndex, SpaceMismatchError } from '../../alloc/space-index.ts';
-import { CorruptionError, fsError } from '../base/errors.ts';
+import { CorruptionError, FsError, fsError } from '../base/errors.ts';
 import type { BlockNumber, BlockRun, SpaceNumber } from '../base/numbers.ts';
 import type { Layout } from '../format/layout.ts';
 import { AllocationCounts } from './allocation-counts.ts';
@@ -48,7 +48,10 @@ export interface PolicyCounters {
   readonly policy: Record<string, number>;
 }
 
-/** Blocks kept back for tree nodes, so that deleting works on a full volume. */
+/**
+ * Blocks kept back for tree nodes, so that deleting works on a full volume. Most of them
+ * are there for names too, but not for those of more and more new files: see `#keptFrom`.
+ */
 export const KEPT_BACK_BLOCKS = 16;
 
 /** What a caller of `reserve` or `allocate` wants; `goal` is an absolute block or −1. */
@@ -92,6 +95,8 @@ export class SpaceMap implements SpaceLedger {
   #freed: Run[] = [];
   /** Blocks that are left to tree nodes for writes under way, see `holdNodes`. */
   #heldForNodes = 0;
+  /** How many inodes the volume would have had when a new one was last refused. */
+  #inodesWhenFull = 0;
 
   constructor(tx: Transaction, layout: Layout) {
     this.#tx = tx;
@@ -262,6 +267,16 @@ export class SpaceMap implements SpaceLedger {
     return { start: run.start + this.#layout.spaceStart, length: run.length };
   }
 
+  /** The same; undefined, and nothing changed, where it would throw ENOSPC. */
+  allocateIfAny(tx: Transaction, want: SpaceRequest): BlockRun | undefined {
+    try {
+      return this.allocate(tx, want);
+    } catch (thrown) {
+      if (thrown instanceof FsError && thrown.code === 'ENOSPC') return undefined;
+      throw thrown;
+    }
+  }
+
   /** One block for metadata. @throws ENOSPC */
   allocateOne(tx: Transaction, goal: BlockNumber, inode: number, kind: AllocationKind): BlockNumber {
     return this.allocate(tx, { goal, length: 1, minimum: 1, inode, kind, stream: false }).start;
@@ -397,8 +412,22 @@ export class SpaceMap implements SpaceLedger {
   }
 
   #keepBack(request: AllocationRequest): void {
-    const most = this.#index.freeBlocks - this.#keptBack - this.#heldForNodes;
-    if (most < request.minimum) throw fsError('ENOSPC');
+    const most = this.#index.freeBlocks - this.#keptFrom(request) - this.#heldForNodes;
+    if (most < request.minimum) {
+      if (this.#tx.inodesWithNew > 0) this.#inodesWhenFull = this.#tx.inodesWithNew;
+      throw fsError('ENOSPC');
+    }
     if (request.length > most) request.length = most;
+  }
+
+  /**
+   * How many blocks the request has to leave. The node of a directory may be full though another
+   * one has room: names of files that take the place of removed ones may have half of what is kept
+   * back, and names that come without a new inode, as those of a rename, most of it.
+   */
+  #keptFrom({ kind }: AllocationRequest): number {
+    const inodes = this.#tx.inodesWithNew;
+    if (kind !== 'directory' || (inodes > 0 && inodes >= this.#inodesWhenFull)) return this.#keptBack;
+    return this.#keptBack >> (inodes > 0 ? 1 : 2);
   }
 }

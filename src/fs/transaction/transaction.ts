@@ -111,6 +111,8 @@ export class Transaction implements TransactionHandle {
    * have been taken back.
    */
   treeChanges = 0;
+  /** Inodes that the volume has after this transaction, if it makes one; 0 if not. */
+  inodesWithNew = 0;
   /** Of the running operation, from this run and those before. */
   unfinished: UnfinishedWork[] | undefined;
   #serial = 0;
@@ -156,6 +158,7 @@ export class Transaction implements TransactionHandle {
     this.#running = true;
     this.#timed = false;
     this.mustBeDurable = false;
+    this.inodesWithNew = 0;
     if (this.usage !== undefined) this.usage.begin();
     this.#serial++;
   }
