@@ -120,9 +120,9 @@ function isHeld(target: string): boolean {
  * @throws CommandError saying `otherwise` after the limit
  */
 export async function waitForRelease(target: string, limitMs: number, otherwise: string): Promise<void> {
-  const end = Date.now() + limitMs;
+  const end = performance.now() + limitMs;
   while (isHeld(target)) {
-    if (Date.now() > end) throw new CommandError(otherwise);
+    if (performance.now() > end) throw new CommandError(otherwise);
     await sleep(POLL_MILLISECONDS);
   }
 }

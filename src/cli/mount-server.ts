@@ -99,14 +99,14 @@ export class MountServer {
 
   /** The status of wait(2) of a process that has ended; undefined where it cannot be known. */
   async exitStatus(): Promise<number | undefined> {
-    const end = Date.now() + COLLECTION_MILLISECONDS;
+    const end = performance.now() + COLLECTION_MILLISECONDS;
     for (;;) {
       const status = native.processExit(this.#descriptor);
       if (status >= 0) return status;
       // Its number is nobody else's until it is collected.
       const uncollected = statusOfZombie(this.pid);
       if (uncollected !== undefined) return uncollected;
-      if (Date.now() > end) return undefined;
+      if (performance.now() > end) return undefined;
       await sleep(POLL_MILLISECONDS);
     }
   }

@@ -38,7 +38,7 @@ export class BlockCounts {
 
   changed(inode: number): void {
     if (this.#outdated.has(inode) || this.#stale.has(inode)) return;
-    const now = Date.now();
+    const now = performance.now();
     this.#stale.set(inode, now + MOMENT_MILLISECONDS);
     this.#tellAt(now + MOMENT_MILLISECONDS, now);
   }
@@ -86,12 +86,12 @@ export class BlockCounts {
     this.#timer = setTimeout(() => {
       this.#timer = undefined;
       this.#tell();
-    }, due - now);
+    }, Math.ceil(due - now));
     this.#timer.unref();
   }
 
   #tell(): void {
-    const now = Date.now();
+    const now = performance.now();
     const due: number[] = [];
     let next = Number.POSITIVE_INFINITY;
     for (const [inode, when] of this.#stale) {

@@ -29,7 +29,7 @@ export class WriteFailures {
 
   /** A WRITE to the inode failed. */
   note(notices: Notices, inode: number, errno: number): void {
-    const now = Date.now();
+    const now = performance.now();
     const before = this.#byInode.get(inode);
     if (before !== undefined && before.until > now) {
       if (now - before.toldAt < MOMENT_MILLISECONDS) return;
@@ -52,6 +52,6 @@ export class WriteFailures {
     const failure = this.#byInode.get(inode);
     if (failure === undefined) return 0;
     this.#byInode.delete(inode);
-    return failure.until > Date.now() ? failure.errno : 0;
+    return failure.until > performance.now() ? failure.errno : 0;
   }
 }
