@@ -5,6 +5,7 @@
  */
 import { describe, expect, test } from 'vitest';
 import { checkVolume } from '../../src/check/checker.ts';
+import { HEADER_BYTES } from '../../src/fs/format/format.ts';
 import { KEPT_BACK_BLOCKS } from '../../src/fs/transaction/space-map.ts';
 import type { MemoryDevice } from '../../src/sim/memory-device.ts';
 import { TestVolume } from './volume-harness.ts';
@@ -132,6 +133,50 @@ test('a new inode takes a number whose block is there, when the lowest one would
   // … so that a file removed behind it leaves a number, but no block.
   await kernel.remove('small-900');
   await kernel.make('new', 100);
+  await volume.volume.unmount();
+  expect((await checkVolume((volume.device as MemoryDevice).reopen())).problems).toEqual([]);
+});
+
+test('names of new files in the place of removed ones find blocks, though their inodes need an old place', async () => {
+  const volume = await TestVolume.make(1024 * 4096, 4096);
+  const kernel = new KernelVolume(volume, (forget) => forget());
+  for (let number = 0; number < 1000; number++) await kernel.make(`small-${number}`, 100);
+  for (let number = 240; number < 700; number++) await kernel.remove(`small-${number}`);
+  await volume.volume.sync();
+  await kernel.fill(2 ** 20, 'large');
+  await kernel.fill(4096, 'block');
+  for (let number = 0; number < 240; number++) await kernel.make(`hole-${number}`, 0).catch(() => {});
+  await volume.volume.sync();
+  await expect(kernel.make('one-more', 0)).rejects.toMatchObject({ code: 'ENOSPC' });
+  for (let number = 800; number < 960; number += 4) await kernel.remove(`small-${number}`);
+  for (let number = 0; number < 40; number++) await kernel.make(`${'long-'.repeat(40)}${number}`, 0);
+  await volume.volume.unmount();
+  expect((await checkVolume((volume.device as MemoryDevice).reopen())).problems).toEqual([]);
+});
+
+test('a new inode finds its place where the lowest number would need a bitmap too', async () => {
+  const volume = await TestVolume.make(24 * 2 ** 20, 1024);
+  const inodesPerChunk = (1024 - HEADER_BYTES) * 8;
+  for (const name of ['low', 'gone', 'high']) await volume.mkdir(`/${name}`);
+  for (let next = 5; next < 2 * inodesPerChunk + 100; next++) {
+    const folder = ['low', 'gone', 'high'][Math.floor(next / inodesPerChunk)];
+    expect(await volume.create(`/${folder}/${next}`)).toBe(next);
+  }
+  for (const name of await volume.list('/gone')) await volume.unlink(`/gone/${name}`);
+  await volume.volume.sync();
+  const data = await volume.resolve('/low/5');
+  for (let bytes = 2 ** 20, at = 0; bytes >= 1024; ) {
+    try {
+      await volume.write(data, at, new Uint8Array(bytes).fill(7));
+      at += bytes;
+    } catch (thrown) {
+      expect(thrown).toMatchObject({ code: 'ENOSPC' });
+      bytes /= 2;
+    }
+  }
+  const removed = 2 * inodesPerChunk + 7;
+  await volume.unlink(`/high/${removed}`);
+  expect(await volume.create('/high/new')).toBe(removed);
   await volume.volume.unmount();
   expect((await checkVolume((volume.device as MemoryDevice).reopen())).problems).toEqual([]);
 });

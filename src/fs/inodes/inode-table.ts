@@ -154,7 +154,8 @@ export class InodeTable {
     const inodes = VolumeRoot.inodeCount.get(root.view, 0) + 1;
     tx.inodesWithNew = inodes;
     const lowest = this.#takeNumber(tx, root);
-    const inode = this.#placeForNew(tx, lowest) ?? this.#vacantPlace(tx, lowest);
+    const place = lowest === undefined ? undefined : this.#placeForNew(tx, lowest);
+    const inode = place ?? this.#vacantPlace(tx, root, lowest);
     const { number } = inode;
     const { view, bytes } = inode.frame;
     if (Inode.mode.get(view, inode.at) !== 0) {
@@ -181,8 +182,11 @@ export class InodeTable {
     return inode;
   }
 
-  /** Sets the bit of the lowest free inode. */
-  #takeNumber(tx: Transaction, root: Frame): number {
+  /**
+   * Sets the bit of the lowest free inode. Undefined if that would need a bitmap, and there is no
+   * block for one.
+   */
+  #takeNumber(tx: Transaction, root: Frame): number | undefined {
     const layout = this.#layout;
     let chunk = VolumeRoot.firstFreeChunk.get(root.view, 0);
     for (;;) {
@@ -190,6 +194,7 @@ export class InodeTable {
         throw new CorruptionError(root.block, `the first chunk with a free inode is ${chunk}`);
       }
       const frame = this.#bitmap(tx, chunk) ?? this.#createChunk(tx, chunk);
+      if (frame === undefined) return undefined;
       const index = firstClearBit(frame, BitmapHeader.firstFree.get(frame.view, 0));
       if (index >= 0) {
         tx.modify(frame);
@@ -209,8 +214,11 @@ export class InodeTable {
     return mapping.block === 0 ? undefined : tx.read(mapping.block, BlockKind.inodeBitmap);
   }
 
-  #createChunk(tx: Transaction, chunk: number): Frame {
-    const block = this.#space.allocateOne(tx, -1, 0, 'inode');
+  /** Undefined, and nothing changed, if there is no room for it. */
+  #createChunk(tx: Transaction, chunk: number): Frame | undefined {
+    const want = { goal: -1, length: 1, minimum: 1, inode: 0, kind: 'inode', stream: false } as const;
+    const block = this.#space.allocateIfAny(tx, want)?.start;
+    if (block === undefined) return undefined;
     const fileBlock = this.#layout.chunkBitmapFileBlock(chunk);
     this.#extents.insert(tx, this.own(tx), { fileBlock, block, length: 1, unwritten: false });
     const frame = tx.create(block, BlockKind.inodeBitmap, 0);
@@ -252,19 +260,19 @@ export class InodeTable {
 
   /**
    * The place of the lowest free inode whose block is there, in exchange for the number `taken`,
-   * which needs one. @throws ENOSPC
+   * which needs one, if there is a bitmap for the lowest number at all. @throws ENOSPC
    */
-  #vacantPlace(tx: Transaction, taken: number): InodeRef {
-    const { bitsPerBlock } = this.#layout;
-    const chunkOfTaken = Math.floor(taken / bitsPerBlock);
-    for (let chunk = chunkOfTaken; chunk < chunkOfTaken + MOST_CHUNKS_SEARCHED; chunk++) {
+  #vacantPlace(tx: Transaction, root: Frame, taken: number | undefined): InodeRef {
+    const first = VolumeRoot.firstFreeChunk.get(root.view, 0);
+    for (let chunk = first; chunk < first + MOST_CHUNKS_SEARCHED; chunk++) {
       const bitmap = this.#bitmap(tx, chunk);
       const inode = bitmap === undefined ? undefined : this.#vacantPlaceIn(tx, chunk, bitmap);
       if (inode === undefined) continue;
-      this.#exchange(tx, taken, inode.number);
+      if (taken !== undefined) this.#mark(tx, taken, false);
+      this.#mark(tx, inode.number, true);
       return inode;
     }
-    throw fsError('ENOSPC');
+    throw this.#space.noRoom();
   }
 
   #vacantPlaceIn(tx: Transaction, chunk: number, bitmap: Frame): InodeRef | undefined {
@@ -280,23 +288,20 @@ export class InodeTable {
     return undefined;
   }
 
-  /** Frees the number `taken`, whose inode was not made, and takes another one. */
-  #exchange(tx: Transaction, taken: number, other: number): void {
+  /** Takes a number, or frees the lowest one. */
+  #mark(tx: Transaction, number: number, isTaken: boolean): void {
     const { bitsPerBlock } = this.#layout;
-    for (const number of [taken, other]) {
-      const frame = this.#bitmap(tx, Math.floor(number / bitsPerBlock));
-      assert(frame !== undefined);
-      tx.modify(frame);
-      const index = number % bitsPerBlock;
-      const used = BitmapHeader.used.get(frame.view, 0);
-      if (number === other) {
-        setBit(frame, index);
-        BitmapHeader.used.set(frame.view, 0, used + 1);
-      } else {
-        clearBit(frame, index);
-        BitmapHeader.used.set(frame.view, 0, used - 1);
-        BitmapHeader.firstFree.set(frame.view, 0, index);
-      }
+    const frame = this.#bitmap(tx, Math.floor(number / bitsPerBlock));
+    assert(frame !== undefined);
+    tx.modify(frame);
+    const index = number % bitsPerBlock;
+    const used = BitmapHeader.used.get(frame.view, 0);
+    BitmapHeader.used.set(frame.view, 0, isTaken ? used + 1 : used - 1);
+    if (isTaken) {
+      setBit(frame, index);
+    } else {
+      clearBit(frame, index);
+      BitmapHeader.firstFree.set(frame.view, 0, index);
     }
   }
 

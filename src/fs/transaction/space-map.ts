@@ -291,11 +291,16 @@ export class SpaceMap implements SpaceLedger {
     return { start: run.start + this.#layout.spaceStart, length: run.length };
   }
 
-  /** The same; undefined, and nothing changed, where it would throw ENOSPC. */
+  /**
+   * The same; undefined, and nothing changed, where it would throw ENOSPC. Whoever cannot do
+   * without the blocks throws `noRoom`.
+   */
   allocateIfAny(tx: Transaction, want: SpaceRequest): BlockRun | undefined {
+    const inodesWhenFull = this.#inodesWhenFull;
     try {
       return this.allocate(tx, want);
     } catch (thrown) {
+      this.#inodesWhenFull = inodesWhenFull;
       if (thrown instanceof FsError && thrown.code === 'ENOSPC') return undefined;
       throw thrown;
     }
@@ -437,11 +442,14 @@ export class SpaceMap implements SpaceLedger {
 
   #keepBack(request: AllocationRequest): void {
     const most = this.#index.freeBlocks - this.#keptFrom(request) - this.#heldForNodes;
-    if (most < request.minimum) {
-      if (this.#tx.inodesWithNew > 0) this.#inodesWhenFull = this.#tx.inodesWithNew;
-      throw fsError('ENOSPC');
-    }
+    if (most < request.minimum) throw this.noRoom();
     if (request.length > most) request.length = most;
+  }
+
+  /** ENOSPC. If that is for a new inode, the volume is full with those that there are. */
+  noRoom(): FsError {
+    if (this.#tx.inodesWithNew > 0) this.#inodesWhenFull = this.#tx.inodesWithNew;
+    return fsError('ENOSPC');
   }
 
   /**
