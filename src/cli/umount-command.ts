@@ -24,7 +24,7 @@ import {
   type Terminal,
 } from './command.ts';
 import { DaemonStatus } from './daemon-status.ts';
-import { clearDeadMount, waitForSource } from './dead-mount.ts';
+import { clearDeadMount, isDead, waitForSource } from './dead-mount.ts';
 import { CommandError } from './failure.ts';
 import { releaseByForce, unmountByForce } from './forced-unmount.ts';
 import { isSecondMount, programsOn } from './mount-holders.ts';
@@ -231,6 +231,11 @@ async function run(args: readonly string[], options: OptionValues, terminal: Ter
     await force(name, options, terminal);
     return 0;
   }
+  if (optionGiven(options, 'dead')) {
+    const mount = mountNamed(name);
+    if (mount !== undefined && (await isDead(mount))) await removeDeadMount(mount, terminal);
+    return 0;
+  }
   const mount = await requireMount(name);
   const found = await look(mount, options);
   const isSilent = found instanceof NoAnswerError && found.reason === 'silent';
@@ -261,6 +266,8 @@ export const umountCommand: CommandDefinition = {
       flags: '--timeout <seconds>',
       text: 'wait no longer than that; the volume may then still be served',
     },
+    // For the unit of a service: it may have failed because somebody else mounted there before.
+    { flags: '--dead', text: 'only a mount whose daemon was killed', hidden: true },
   ],
   usageStatus: 2,
   failureStatus: 1,

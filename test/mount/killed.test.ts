@@ -177,6 +177,17 @@ describeQuarry('what is not a dead mount of Quarry', () => {
     await volume.unmountAndCheck();
   });
 
+  test('a service that could not start leaves the mount alone that was in its way', async () => {
+    const ended = () => quarry('umount', '--dead', volume.directory);
+    expect(await ended()).toEqual({ status: 0, stdout: '', stderr: '' });
+    const pid = await mountBehind(volume);
+    expect(await ended()).toEqual({ status: 0, stdout: '', stderr: '' });
+    expect(isMountPoint(volume.directory)).toBe(true);
+    await kill(pid);
+    expect(await ended()).toMatchObject({ status: 0, stderr: expect.stringContaining('had died') });
+    expect(isMountPoint(volume.directory)).toBe(false);
+  });
+
   test('a dead mount of another filesystem stays', async () => {
     const disk = await FaultDisk.start(MIB);
     const { directory } = disk;

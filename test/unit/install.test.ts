@@ -183,6 +183,7 @@ describe('texts', () => {
   test('the unit mounts with the program that was installed', () => {
     const unit = readFileSync(join(root, 'etc/systemd/system/quarry@.service'), 'utf8');
     expect(unit).toContain('ExecStart=/usr/local/bin/quarry mount --foreground');
+    expect(unit).toMatch(/^ExecStopPost=-\/usr\/local\/bin\/quarry umount --dead \$\{DIRECTORY\}$/m);
   });
 });
 
