@@ -63,8 +63,10 @@ void CloseAllBut(int kept) {
   }
 }
 
+// For a process in which all are blocked until here: of what a group is sent, nothing comes through.
 void ResetSignals() {
   for (int number = 1; number <= kLastSignal; number++) signal(number, SIG_DFL);
+  for (const int number : {SIGINT, SIGQUIT, SIGHUP, SIGTERM, SIGTSTP, SIGTTIN, SIGTTOU}) signal(number, SIG_IGN);
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
@@ -199,11 +201,10 @@ Napi::Value Start(Napi::Env env, const std::function<Outcome()>& work, const uin
   const pid_t child = fork();
   if (child == 0) {
     // In the process group of its parent, which autofs(5) lets pass where it makes others wait;
-    // what a terminal sends to the group is the parent's business.
+    // what a terminal, or anybody, sends to the group is the parent's business.
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     CloseAllBut(ends[1]);
     ResetSignals();
-    for (const int number : {SIGINT, SIGQUIT, SIGHUP, SIGTSTP, SIGTTIN, SIGTTOU}) signal(number, SIG_IGN);
     const Outcome outcome = work();
     const int32_t head[2] = {outcome.error, outcome.step};
     const bool said = write(ends[1], head, sizeof head) == sizeof head;
