@@ -164,9 +164,9 @@ ${idLines('>>>>', BlockHeader.uuid.offset)}
 /** For what fstab has no words: a volume named by a file of its own. */
 /**
  * The first signal leaves a mount alone that is in use, and a stop would wait for a second one: so
- * such a mount is detached, and the daemon ends with its last user. A slow disk gets the time twice,
- * for the command and for the daemon: together less than the 30 minutes after which systemd turns
- * the machine off whatever still stops.
+ * such a mount is detached, and the daemon ends with its last user. A slow disk gets the time
+ * twice, for the command and for the daemon: together less than the 30 minutes after which systemd
+ * turns the machine off whatever still stops.
  */
 function systemdUnit(bin: string): string {
   return `# Made by 'quarry install'. quarry@NAME mounts what /etc/quarry/NAME.conf says:
