@@ -123,7 +123,12 @@ function tellServiceManager(notifier: string | undefined): void {
   child.on('error', () => {});
 }
 
-/** Starts the serving process and waits for its word. */
+/**
+ * Starts the serving process and waits for its word.
+ *
+ * Until then it is in our process group: where autofs(5) waits for the mount, that is the group it
+ * lets pass, and whoever is in another waits until we have ended.
+ */
 async function mountInBackground(
   args: readonly string[],
   options: OptionValues,
@@ -135,7 +140,6 @@ async function mountInBackground(
   const command = [...engineArguments, programPath(), ...serverArguments(args, options)];
   const child = spawn(process.execPath, command, {
     cwd: '/',
-    detached: true,
     stdio: ['ignore', output, output, 'pipe'],
     env: {
       ...withoutDebugger(process.env),
@@ -203,8 +207,10 @@ async function serveForParent(
   try {
     const plan = await planMount(mountRequest(args, options, isRoot()));
     const { serveMount } = await import('./serve-mount.ts');
+    const { native } = await import('../native.ts');
     return await serveMount(plan, log, () => {
       ready = true;
+      native.leaveSession();
       notify(descriptor, { ready, said: log.firstLines() });
     });
   } catch (thrown) {
@@ -281,10 +287,11 @@ async function run(args: readonly string[], options: OptionValues, terminal: Ter
     say(terminal, `${plan.target.path} is mounted on ${plan.directory}; Ctrl-C unmounts`);
     tellServiceManager(notifier);
   };
-  if (trace === undefined) return serveMount(plan, foregroundLog(), ready);
+  const log = foregroundLog({ target: plan.target.path, directory: plan.directory });
+  if (trace === undefined) return serveMount(plan, log, ready);
   const { DebugLines } = await import('./debug-lines.ts');
   const lines = new DebugLines();
-  const status = await serveMount({ ...plan, trace: { ...trace, line: lines.line } }, foregroundLog(), ready);
+  const status = await serveMount({ ...plan, trace: { ...trace, line: lines.line } }, log, ready);
   await lines.end();
   return status;
 }

@@ -187,6 +187,7 @@ Environment=OPTIONS=rw
 EnvironmentFile=/etc/quarry/%i.conf
 ExecStart=${bin}/quarry mount --foreground -o \${OPTIONS} \${TARGET} \${DIRECTORY}
 ExecStop=/bin/sh -c '${bin}/quarry umount "$$DIRECTORY" || ${bin}/quarry umount --lazy "$$DIRECTORY"'
+ExecStopPost=-/bin/sh -c 'test "$$SERVICE_RESULT" = success || exec ${bin}/quarry umount "$$0"' \${DIRECTORY}
 KillMode=mixed
 TimeoutStopSec=10min
 Restart=no
