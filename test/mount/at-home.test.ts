@@ -87,6 +87,7 @@ passed
       daemon() { quarry list --json | python3 -c 'import json,sys; print([m["pid"] for m in json.load(sys.stdin) if m["directory"] == sys.argv[1]][0])' "$DIRECTORY"; }
 
       quarry mount '${made.target}' "$DIRECTORY"; echo unused > "$DIRECTORY/a"
+      eval "$stop"; mountpoint -q "$DIRECTORY"; export MAINPID=1
       eval "$stop"; quarry fsck -n '${made.target}' > /dev/null; echo ended
 
       quarry mount '${made.target}' "$DIRECTORY"; pid="$(daemon)"; exec 7> "$DIRECTORY/b"
