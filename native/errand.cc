@@ -198,8 +198,8 @@ Napi::Value Start(Napi::Env env, const std::function<Outcome()>& work, const uin
   pthread_sigmask(SIG_SETMASK, &all, &before);
   const pid_t child = fork();
   if (child == 0) {
-    // In the process group of its parent, which autofs(5) lets pass where it makes others wait; what
-    // a terminal sends to the group is the parent's business.
+    // In the process group of its parent, which autofs(5) lets pass where it makes others wait;
+    // what a terminal sends to the group is the parent's business.
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     CloseAllBut(ends[1]);
     ResetSignals();

@@ -44,8 +44,8 @@ finally:
     libc.umount2(place.encode(), 2)
 `;
 
-describeQuarry.skipIf(!HAS_AUTOFS)('autofs', () => {
-  test.each(['image', 'loop'] as const)(
+describeQuarry('autofs', () => {
+  test.skipIf(!HAS_AUTOFS).each(['image', 'loop'] as const)(
     'a volume on %s is mounted when somebody looks, and unmounted when nobody does',
     async (kind) => {
       const volume = await Volume.make({ kind, sizeBytes: 64 * 2 ** 20 }, { mounted: false });
