@@ -338,6 +338,8 @@ Mount options:
   commit=5               longest time between commits, in seconds; 0 = the default
   discard                tell the device of blocks that are freed, when that is durable; fstrim(8) does it
                          for all that is free, without this option
+  reserved=SIZE|N%       space that ordinary users leave to root, for a volume that must not stop when they fill
+                         it; of cached writes the owner of the file counts. Default: none
   norecovery             with ro: leave the journal of a volume alone that was not unmounted in order
   grpid, bsdgroups       new files have the group of their directory; nogrpid, sysvgroups: the default
   noacl, nouser_xattr    without ACLs (ls -l then asks less), without attributes of the namespace user.; acl and
@@ -358,8 +360,8 @@ Mount options:
   record=FILE            record the operations of the mount into a new file, as 'quarry record' does
   record-hash-names      names in it as hashes; record-overwrite: an old record may be there
   remount                with ro, rw, noatime, relatime, strictatime, nodiratime, lazytime, nosuid, nodev, noexec,
-                         nosymfollow, sync, dirsync, commit=N, grpid, discard, nodiscard, quota, noquota, for a mount
-                         that there is: quarry mount -o remount,ro DIR
+                         nosymfollow, sync, dirsync, commit=N, grpid, discard, nodiscard, quota, noquota, reserved, for a
+                         mount that there is: quarry mount -o remount,ro DIR
   errors=remount-ro, data=ordered, barrier                             what happens anyway; no other is to be had
   nofail                 no error where the target does not exist
   noauto, user, _netdev, x-…, …                                        accepted and passed over
