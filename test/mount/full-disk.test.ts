@@ -9,7 +9,7 @@ describeMount.each([{ blockBytes: 4 * KIB }, { blockBytes: KIB }])(
     /** Free blocks of the empty volume, after its first file came and went. */
     let free: number;
     const freeBlocks = async () => Number(await volume.shell('sync -f . && stat -f -c %f .'));
-    const sizeBytes = FULL ? GIB : 96 * MIB;
+    const sizeBytes = FULL ? GIB : 64 * MIB;
 
     beforeAll(async () => {
       volume = await Volume.make({ ...options, sizeBytes });

@@ -22,7 +22,7 @@ function plan(name: string, changes: Partial<RunPlan> = {}): RunPlan {
   return {
     workload: workload(name),
     allocator: DEFAULT_ALLOCATOR,
-    sizeBytes: 48 * MIB,
+    sizeBytes: 32 * MIB,
     blockBytes: 4096,
     seed: 1,
     fullness: 0.8,

@@ -301,7 +301,7 @@ class Model {
   }
 }
 
-test.each([1, 2, 3, 4, 5, 6])('beside everything else, seed %d', async (seed) => {
+test.each([1, 2])('beside everything else, seed %d', async (seed) => {
   const random = new SeededRandom(seed);
   const blockBytes = seed % 2 === 0 ? 4096 : 1024;
   const model = new Model(await made(blockBytes, 512), random);

@@ -154,7 +154,9 @@ test.each([
   const layouts = new Set<number>();
   for (let events = 0; events <= device.log.length; events++) {
     if (events > 60 && events < device.log.length - 120 && events % 7 !== 0) continue;
-    for (const seed of [1, 2]) {
+    // Between the ends each place has one way of losing what was under way, and then the other.
+    const seeds = events > 60 && events < device.log.length - 120 ? [1 + (events % 2)] : [1, 2];
+    for (const seed of seeds) {
       const crashed = await crashImage(device, events, seed);
       const checked = await checkVolume(crashed.clone());
       expect(checked.problems, `after ${events} events`).toEqual([]);

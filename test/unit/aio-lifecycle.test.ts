@@ -24,7 +24,7 @@ const SLOTS_OF_A_PROCESS = 256;
 /**
  * Opens of the engines that hold something of the kernel's besides descriptors, and of the others.
  */
-const MANY_OPENS: Partial<Record<string, number>> = { aio: 10_000, uring: 10_000 };
+const MANY_OPENS: Partial<Record<string, number>> = { aio: 4000, uring: 4000 };
 const SOME_OPENS = 1000;
 const HAS_STRACE = existsSync('/usr/bin/strace');
 
