@@ -198,10 +198,12 @@ Napi::Value Start(Napi::Env env, const std::function<Outcome()>& work, const uin
   pthread_sigmask(SIG_SETMASK, &all, &before);
   const pid_t child = fork();
   if (child == 0) {
-    setsid();
+    // In the process group of its parent, which autofs(5) lets pass where it makes others wait;
+    // what a terminal sends to the group is the parent's business.
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     CloseAllBut(ends[1]);
     ResetSignals();
+    for (const int number : {SIGINT, SIGQUIT, SIGHUP, SIGTSTP, SIGTTIN, SIGTTOU}) signal(number, SIG_IGN);
     const Outcome outcome = work();
     const int32_t head[2] = {outcome.error, outcome.step};
     const bool said = write(ends[1], head, sizeof head) == sizeof head;

@@ -60,12 +60,18 @@ Napi::Value SignalProcess(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), done ? 0 : errno);
 }
 
+// leaveSession(): 0 or an errno.
+Napi::Value LeaveSession(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), setsid() < 0 ? errno : 0);
+}
+
 }  // namespace
 
 void DefineProcess(Napi::Env env, Napi::Object exports) {
   exports.Set("openProcess", Napi::Function::New<OpenProcess>(env, "openProcess"));
   exports.Set("processHasEnded", Napi::Function::New<ProcessHasEnded>(env, "processHasEnded"));
   exports.Set("processExit", Napi::Function::New<ProcessExit>(env, "processExit"));
+  exports.Set("leaveSession", Napi::Function::New<LeaveSession>(env, "leaveSession"));
   exports.Set("signalProcess", Napi::Function::New<SignalProcess>(env, "signalProcess"));
 }
 

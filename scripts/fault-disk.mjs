@@ -185,6 +185,7 @@ class FaultDisk {
       blockBytes: this.blockBytes,
       blocks,
       freeBlocks: 0,
+      availableBlocks: 0,
       inodes: 2,
       freeInodes: 0,
       maxNameBytes: 255,

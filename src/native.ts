@@ -427,6 +427,11 @@ export interface NativeBinding {
   openProcess(pid: number): number;
   processHasEnded(descriptor: number): boolean;
   /**
+   * setsid(2): this process has no terminal from now on, and no group that is ended with others. 0,
+   * or an errno: EPERM for the leader of a group.
+   */
+  leaveSession(): number;
+  /**
    * The status of wait(2); −1 when its parent has not collected it yet, and on kernels before 6.15.
    */
   processExit(descriptor: number): number;

@@ -123,7 +123,12 @@ function tellServiceManager(notifier: string | undefined): void {
   child.on('error', () => {});
 }
 
-/** Starts the serving process and waits for its word. */
+/**
+ * Starts the serving process and waits for its word.
+ *
+ * Until then it is in our process group: where autofs(5) waits for the mount, that is the group it
+ * lets pass, and whoever is in another waits until we have ended.
+ */
 async function mountInBackground(
   args: readonly string[],
   options: OptionValues,
@@ -135,7 +140,6 @@ async function mountInBackground(
   const command = [...engineArguments, programPath(), ...serverArguments(args, options)];
   const child = spawn(process.execPath, command, {
     cwd: '/',
-    detached: true,
     stdio: ['ignore', output, output, 'pipe'],
     env: {
       ...withoutDebugger(process.env),
@@ -203,8 +207,10 @@ async function serveForParent(
   try {
     const plan = await planMount(mountRequest(args, options, isRoot()));
     const { serveMount } = await import('./serve-mount.ts');
+    const { native } = await import('../native.ts');
     return await serveMount(plan, log, () => {
       ready = true;
+      native.leaveSession();
       notify(descriptor, { ready, said: log.firstLines() });
     });
   } catch (thrown) {
@@ -281,10 +287,11 @@ async function run(args: readonly string[], options: OptionValues, terminal: Ter
     say(terminal, `${plan.target.path} is mounted on ${plan.directory}; Ctrl-C unmounts`);
     tellServiceManager(notifier);
   };
-  if (trace === undefined) return serveMount(plan, foregroundLog(), ready);
+  const log = foregroundLog({ target: plan.target.path, directory: plan.directory });
+  if (trace === undefined) return serveMount(plan, log, ready);
   const { DebugLines } = await import('./debug-lines.ts');
   const lines = new DebugLines();
-  const status = await serveMount({ ...plan, trace: { ...trace, line: lines.line } }, foregroundLog(), ready);
+  const status = await serveMount({ ...plan, trace: { ...trace, line: lines.line } }, log, ready);
   await lines.end();
   return status;
 }
@@ -331,6 +338,8 @@ Mount options:
   commit=5               longest time between commits, in seconds; 0 = the default
   discard                tell the device of blocks that are freed, when that is durable; fstrim(8) does it
                          for all that is free, without this option
+  reserved=SIZE|N%       space that ordinary users leave to root, for a volume that must not stop when they fill
+                         it; of cached writes the owner of the file counts. Default: none
   norecovery             with ro: leave the journal of a volume alone that was not unmounted in order
   grpid, bsdgroups       new files have the group of their directory; nogrpid, sysvgroups: the default
   noacl, nouser_xattr    without ACLs (ls -l then asks less), without attributes of the namespace user.; acl and
@@ -351,8 +360,8 @@ Mount options:
   record=FILE            record the operations of the mount into a new file, as 'quarry record' does
   record-hash-names      names in it as hashes; record-overwrite: an old record may be there
   remount                with ro, rw, noatime, relatime, strictatime, nodiratime, lazytime, nosuid, nodev, noexec,
-                         nosymfollow, sync, dirsync, commit=N, grpid, discard, nodiscard, quota, noquota, for a mount
-                         that there is: quarry mount -o remount,ro DIR
+                         nosymfollow, sync, dirsync, commit=N, grpid, discard, nodiscard, quota, noquota, reserved, for a
+                         mount that there is: quarry mount -o remount,ro DIR
   errors=remount-ro, data=ordered, barrier                             what happens anyway; no other is to be had
   nofail                 no error where the target does not exist
   noauto, user, _netdev, x-…, …                                        accepted and passed over

@@ -1,7 +1,7 @@
 /**
- * What a daemon says: in the foreground on standard error; in the background to the log of the
- * system, and where that takes nothing, to a file, which its standard error is; and in memory for
- * whoever asks the mount.
+ * What a daemon says: in the foreground on standard error, or where that is systemd's journal,
+ * there; in the background to the log of the system, and where that takes nothing, to a file, which
+ * its standard error is; and in memory for whoever asks the mount.
  *
  * A daemon may speak for months, so all of it is bounded, and the latest lines are always there:
  * memory keeps the last 64 KiB; a file that has grown to 1 MiB becomes the earlier one, in the
@@ -71,10 +71,14 @@ export class MountLog {
   }
 }
 
-/** A log for people at a terminal: without times. */
-export function foregroundLog(): MountLog {
-  return new MountLog((text) => {
-    write(`quarry: ${text.replace(/^\S+ \[\d+\] /, '')}`);
+/**
+ * A log for people at a terminal: without times. Of a service, it goes to the journal that keeps
+ * its standard error.
+ */
+export function foregroundLog(origin?: LogOrigin): MountLog {
+  const system = origin && SystemLog.behind(STANDARD_ERROR, origin);
+  return new MountLog((_text, line) => {
+    if (!system?.send(line)) write(`quarry: ${line}\n`);
   });
 }
 

@@ -83,8 +83,8 @@ export class Remounting {
     const changed = changedOptions(this.#options, words);
     if (!apply) return;
     this.#options = changed;
-    const { commitSeconds, directoryGroups, discard, quota, flags, readOnly } = changed;
-    this.#volume.adjust({ commitSeconds, directoryGroups, discard, quota });
+    const { commitSeconds, directoryGroups, discard, quota, reserved, flags, readOnly } = changed;
+    this.#volume.adjust({ commitSeconds, directoryGroups, discard, quota, reserved });
     this.#heed(flags);
     await this.#becomes(readOnly);
   }

@@ -158,6 +158,7 @@ async function serveVolume(
     acl: options.acl,
     directoryGroups: options.directoryGroups,
     quota: options.quota,
+    reserved: options.reserved,
     allocator,
     allocatorOptions,
     allocatorFile: policyHost?.file,

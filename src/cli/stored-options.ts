@@ -16,7 +16,18 @@ import { readVolumeHead } from './volume-head.ts';
 export const STORABLE: ReadonlySet<string> = new Set([
   ...['ro', 'nosuid', 'nodev', 'noexec', 'nosymfollow'],
   ...['noatime', 'nodiratime', 'relatime', 'strictatime', 'lazytime'],
-  ...['sync', 'dirsync', 'commit', 'discard', 'noacl', 'nouser_xattr', 'grpid', 'bsdgroups', 'noquota'],
+  ...[
+    'sync',
+    'dirsync',
+    'commit',
+    'discard',
+    'noacl',
+    'nouser_xattr',
+    'grpid',
+    'bsdgroups',
+    'noquota',
+    'reserved',
+  ],
 ]);
 
 export function optionName(option: string): string {

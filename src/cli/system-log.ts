@@ -5,7 +5,7 @@
  * would wait for it; so what does not get through at once goes to the file instead. And no path is
  * looked up once the mount is there, but from folders that were opened before.
  */
-import { closeSync, constants, openSync, realpathSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, realpathSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import { native } from '../native.ts';
 
@@ -23,11 +23,9 @@ export interface LogSocket {
   readonly form: Form;
 }
 
+const JOURNAL: LogSocket = { path: '/run/systemd/journal/socket', form: 'journal' };
 /** The best first. */
-export const LOG_SOCKETS: readonly LogSocket[] = [
-  { path: '/run/systemd/journal/socket', form: 'journal' },
-  { path: '/dev/log', form: 'syslog' },
-];
+export const LOG_SOCKETS: readonly LogSocket[] = [JOURNAL, { path: '/dev/log', form: 'syslog' }];
 
 export const LOG_IDENTIFIER = 'quarry';
 const FACILITY_DAEMON = 3;
@@ -89,6 +87,25 @@ export class SystemLog {
       }
     }
     return undefined;
+  }
+
+  /**
+   * The journal, where the descriptor is a stream to it: a line that goes there by itself has
+   * fields by which it is found again.
+   * @param stream what systemd.exec(5) says of $JOURNAL_STREAM
+   */
+  static behind(
+    descriptor: number,
+    origin: LogOrigin,
+    { stream = process.env.JOURNAL_STREAM, sockets = [JOURNAL] as readonly LogSocket[] } = {},
+  ): SystemLog | undefined {
+    if (stream === undefined) return undefined;
+    try {
+      const { dev, ino } = fstatSync(descriptor, { bigint: true });
+      return stream === `${dev}:${ino}` ? SystemLog.open(origin, sockets) : undefined;
+    } catch {
+      return undefined;
+    }
   }
 
   /** @returns whether the line was taken */

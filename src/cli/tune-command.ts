@@ -169,7 +169,8 @@ export const tuneCommand: CommandDefinition = {
   ],
   notes: `A feature is taken away only where nothing uses it, for which the whole volume is checked. A volume may ask
 for ${[...STORABLE].join(', ')}; what is
-said to 'quarry mount' comes behind it, and so counts. There are no reserved blocks to be set.`,
+said to 'quarry mount' comes behind it, and so counts. Blocks that are reserved for root
+(tune2fs -m) are one: -o reserved=5%.`,
   usageStatus: 2,
   failureStatus: 1,
   run,

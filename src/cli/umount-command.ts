@@ -104,7 +104,8 @@ function stillServed({ mount, server }: Unmounting): string {
 
 function sayWhatIsBeneath({ mount, terminal }: Unmounting): void {
   const beneath = findMount(mount.directory);
-  if (beneath === undefined || beneath.id === mount.id) return;
+  // Where autofs(5) mounts for whoever looks, there always is one.
+  if (beneath === undefined || beneath.id === mount.id || beneath.type === 'autofs') return;
   say(
     terminal,
     `another mount was beneath and is on ${mount.directory} now: ${beneath.source} (${beneath.type})`,

@@ -267,6 +267,7 @@ export function assemble(
   const policy = policyOffer(options, parts.log);
   const trimming = new Trimming({ ...parts, makeFree: () => parts.committer.makeFree() });
   parts.discards.turn(options.discard ?? false);
+  if (options.reserved !== undefined) parts.space.reserved = options.reserved;
   const lifecycle = new Lifecycle({ ...parts, recovery, policy, schedule, trimming });
   const above: Above = {
     lifecycle,

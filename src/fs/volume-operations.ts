@@ -97,7 +97,9 @@ export class VolumeOperations implements Omit<FileSystem<Transaction>, 'unmount'
 
   get freeBytes(): number {
     try {
-      this.#freeBytes = this.parts.space.availableBlocks * this.layout.blockBytes;
+      const { space } = this.parts;
+      const blocks = Math.max(0, space.availableBlocks - space.reservedBlocks);
+      this.#freeBytes = blocks * this.layout.blockBytes;
     } catch {
       // Not in memory just now, or damaged, which whoever wants to write will find.
     }
@@ -266,6 +268,7 @@ export class VolumeOperations implements Omit<FileSystem<Transaction>, 'unmount'
     into.blockBytes = this.layout.blockBytes;
     into.blocks = this.parts.space.usableBlocks;
     into.freeBlocks = this.parts.space.availableBlocks;
+    into.availableBlocks = Math.max(0, into.freeBlocks - this.parts.space.reservedBlocks);
     into.inodes = VolumeRoot.inodeCount.get(root.view, 0);
     into.freeInodes = into.freeBlocks * this.layout.inodesPerBlock;
     into.maxNameBytes = MAX_NAME_BYTES;
@@ -284,6 +287,7 @@ export class VolumeOperations implements Omit<FileSystem<Transaction>, 'unmount'
     if (blocks > 0) {
       into.blocks = Math.min(into.blocks, blocks);
       into.freeBlocks = Math.min(into.freeBlocks, Math.max(0, blocks - entry.blocks));
+      into.availableBlocks = Math.min(into.availableBlocks, into.freeBlocks);
     }
     const inodes = inodeLimits.soft || inodeLimits.hard;
     if (inodes === 0) return;

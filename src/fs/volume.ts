@@ -73,8 +73,10 @@ export class Volume extends VolumeOperations implements FileSystem<Transaction> 
   }
 
   /** Changes what a mount may change while it lasts. */
-  adjust({ commitSeconds, accessRules, directoryGroups, discard, quota }: VolumeAdjustment): void {
+  adjust(changes: VolumeAdjustment): void {
+    const { commitSeconds, accessRules, directoryGroups, discard, quota, reserved } = changes;
     const { quotas } = this.parts;
+    if (reserved !== undefined) this.parts.space.reserved = reserved;
     if (quota !== undefined && quotas !== undefined) quotas.isEnforced = quota;
     if (directoryGroups !== undefined) this.parts.names.directoryGroups = directoryGroups;
     if (discard !== undefined) this.parts.discards.turn(discard);

@@ -83,10 +83,13 @@ export class BlockCounts {
       clearTimeout(this.#timer);
     }
     this.#timerAt = due;
-    this.#timer = setTimeout(() => {
-      this.#timer = undefined;
-      this.#tell();
-    }, Math.ceil(due - now));
+    this.#timer = setTimeout(
+      () => {
+        this.#timer = undefined;
+        this.#tell();
+      },
+      Math.ceil(due - now),
+    );
     this.#timer.unref();
   }
 

@@ -75,7 +75,7 @@ export function encodeStatfsOut(wire: Wire, at: number, space: SpaceStatistics):
   wire.clear(at, Kstatfs.sizeBytes);
   Kstatfs.blocks.set(wire.view, at, space.blocks);
   Kstatfs.bfree.set(wire.view, at, space.freeBlocks);
-  Kstatfs.bavail.set(wire.view, at, space.freeBlocks);
+  Kstatfs.bavail.set(wire.view, at, space.availableBlocks);
   const files = Math.min(space.inodes + space.freeInodes, MOST_FILES);
   Kstatfs.files.set(wire.view, at, files);
   Kstatfs.ffree.set(wire.view, at, Math.max(0, files - space.inodes));

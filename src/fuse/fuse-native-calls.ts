@@ -146,7 +146,7 @@ export class PathCalls {
               frsize: space.blockBytes,
               blocks: space.blocks,
               bfree: space.freeBlocks,
-              bavail: space.freeBlocks,
+              bavail: space.availableBlocks,
               files: space.inodes + space.freeInodes,
               ffree: space.freeInodes,
               favail: space.freeInodes,

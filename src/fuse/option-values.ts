@@ -29,6 +29,7 @@ export const OPTION_LIMITS = {
   spinNanoseconds: { least: 0, most: LONGEST_SPIN_NANOSECONDS, otherwise: DEFAULT_SPIN_NANOSECONDS },
   cacheBytes: { least: MIN_CACHE_BYTES, most: MAX_CACHE_BYTES, otherwise: DEFAULT_CACHE_BYTES },
   commitSeconds: { least: 0, most: MAX_COMMIT_SECONDS, otherwise: DEFAULT_COMMIT_SECONDS },
+  reservedBytes: { least: 0, most: Number.MAX_SAFE_INTEGER, otherwise: 0 },
   maxReadBytes: { least: LEAST_READ_BYTES, most: MAX_TRANSFER_BYTES, otherwise: MAX_TRANSFER_BYTES },
 } as const satisfies Record<string, OptionLimits>;
 

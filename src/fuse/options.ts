@@ -108,6 +108,7 @@ export function parseMountOptions(texts: readonly string[], asRoot: boolean): Mo
     allocator: undefined,
     allocatorOptions: {},
     commitSeconds: OPTION_LIMITS.commitSeconds.otherwise,
+    reserved: { bytes: 0, share: 0 },
     discard: false,
     attributes: true,
     acl: true,

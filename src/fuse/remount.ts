@@ -123,6 +123,7 @@ function canChange(before: MountOptions, after: MountOptions): boolean {
       directoryGroups: false,
       discard: false,
       quota: false,
+      reserved: undefined,
     });
   return others(before) === others(after);
 }

@@ -1,5 +1,6 @@
 /** The options of the volume: its cache, its journal, its allocator, the engine of its I/O. */
 
+import type { ReservedSpace } from '../fs/base/filesystem.ts';
 import { MountOptionError } from './mount-option-error.ts';
 import { isAlways, type OptionRule, type OptionRules, refuses, takes, turns } from './option-rule.ts';
 import { bytesIn, OPTION_LIMITS, parseWhole, within } from './option-values.ts';
@@ -27,6 +28,8 @@ export interface VolumeMountOptions {
   userAttributes: boolean;
   /** Do new files get the group of their directory, as BSD has it? */
   directoryGroups: boolean;
+  /** Space that ordinary users leave to root. */
+  reserved: ReservedSpace;
   /** Do the limits of quotas hold? */
   quota: boolean;
   /** Kinds of quota that the volume must count. */
@@ -36,6 +39,9 @@ export interface VolumeMountOptions {
 }
 
 export type QuotaOptionKind = 'user' | 'group' | 'project';
+
+/** As for ext4: who reserves more has a smaller volume. */
+const MOST_RESERVED_PERCENT = 50;
 
 /** What comes before the name of an option of the allocator. */
 export const ALLOCATOR_PREFIX = 'alloc.';
@@ -62,6 +68,19 @@ function expectsQuotas(kind: QuotaOptionKind): OptionRule<VolumeMountOptions> {
     options.quota = true;
     options.expectedQuotas = [...new Set([...options.expectedQuotas, kind])];
   });
+}
+
+/** Bytes, or a share with a per cent sign. @throws MountOptionError */
+function reservedIn(value: string): ReservedSpace {
+  if (!value.endsWith('%'))
+    return { bytes: bytesIn('reserved', value, OPTION_LIMITS.reservedBytes), share: 0 };
+  const text = value.slice(0, -1);
+  const percent = /^\d+(\.\d+)?$/.test(text) ? Number(text) : Number.NaN;
+  if (!(percent <= MOST_RESERVED_PERCENT))
+    throw new MountOptionError(
+      `reserved=${value} is not a share of the volume, at most ${MOST_RESERVED_PERCENT}%`,
+    );
+  return { bytes: 0, share: percent / 100 };
 }
 
 const NO_OWNERS = 'the volume keeps an owner and a group for each file: change them with chown';
@@ -125,6 +144,9 @@ export const volumeRules: OptionRules<VolumeMountOptions> = {
   uquota: expectsQuotas('user'),
   gquota: expectsQuotas('group'),
   pquota: expectsQuotas('project'),
+  reserved: takes((options, value) => {
+    options.reserved = reservedIn(value);
+  }),
   // What ext4 can do otherwise, and Quarry does not.
   errors: isAlways(
     ['remount-ro'],

@@ -180,6 +180,7 @@ NotifyAccess=all
 Environment=OPTIONS=rw
 EnvironmentFile=/etc/quarry/%i.conf
 ExecStart=${bin}/quarry mount --foreground -o \${OPTIONS} \${TARGET} \${DIRECTORY}
+ExecStopPost=-/bin/sh -c 'test "$$SERVICE_RESULT" = success || exec ${bin}/quarry umount "$$0"' \${DIRECTORY}
 KillMode=mixed
 TimeoutStopSec=infinity
 Restart=no

@@ -175,7 +175,7 @@ export function spaceOf(found: SpaceStatistics): VolumeSpace<number> {
     bsize: found.blockBytes,
     blocks: found.blocks,
     bfree: found.freeBlocks,
-    bavail: found.freeBlocks,
+    bavail: found.availableBlocks,
     files: found.inodes + found.freeInodes,
     ffree: found.freeInodes,
   };

@@ -164,3 +164,24 @@ describeQuarry('-o loop', () => {
     expect(await loops(made)).toBe('');
   });
 });
+
+describeQuarry('reserved', () => {
+  test('users are told that the volume is full, root goes on, and a remount gives it back', async () => {
+    const made = await Volume.make({ sizeBytes: 64 * MIB }, { mounted: false });
+    volume = made;
+    await quarry('tune', '-o', 'reserved=25%', made.target);
+    await made.mount();
+    const fillAs = (uid: number, name: string) =>
+      made.shell(
+        `chmod 777 .; setpriv --reuid ${uid} --regid ${uid} --clear-groups dd if=/dev/zero of=${name} bs=1M count=100 conv=fsync 2>/dev/null || stat -c %s ${name}`,
+      );
+    expect(Number(await fillAs(1001, 'user')) / MIB).toBeCloseTo(47, 0);
+    expect(await made.shell('df --output=avail . | tail -1 | tr -d " "')).toMatch(/^\d{1,3}\n$/);
+    expect(await made.shell('echo tiny | setpriv --reuid 1001 tee tiny')).toBe('tiny\n');
+    expect(Number(await fillAs(0, 'root')) / MIB).toBeCloseTo(15, 0);
+    await made.shell('rm root');
+    await remount('reserved=0', made.directory);
+    expect(Number(await fillAs(1001, 'more')) / MIB).toBeCloseTo(15, 0);
+    await made.unmountAndCheck();
+  });
+});

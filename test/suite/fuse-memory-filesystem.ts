@@ -312,6 +312,7 @@ export class MemoryFileSystem implements FileSystem {
       blockBytes: 4096,
       blocks: 2 ** 32 + 1,
       freeBlocks: 2 ** 40 + 2,
+      availableBlocks: 2 ** 40 + 1,
       inodes: 5,
       freeInodes: 2 ** 41 + 3,
       maxNameBytes: 255,

@@ -32,6 +32,7 @@ describe('mount options', () => {
       allocator: undefined,
       allocatorOptions: {},
       commitSeconds: 5,
+      reserved: { bytes: 0, share: 0 },
       discard: false,
       attributes: true,
       acl: true,
@@ -133,6 +134,12 @@ describe('mount options', () => {
     expect(parse('commit=1').commitSeconds).toBe(1);
   });
 
+  test('reserved is a size or a share', () => {
+    expect(parse('reserved=64M').reserved).toEqual({ bytes: 64 * 2 ** 20, share: 0 });
+    expect(parse('reserved=64M,reserved=2.5%').reserved).toEqual({ bytes: 0, share: 0.025 });
+    expect(parse('reserved=1M,reserved=0')).toEqual(parse());
+  });
+
   test.each([
     ['0', 0],
     ['500ns', 500],
@@ -168,6 +175,11 @@ describe('mount options', () => {
     ['data=journal', /^data=journal cannot be had: .*data=ordered/],
     ['data=writeback', /^data=writeback cannot be had/],
     ['nobarrier', /^nobarrier cannot be had/],
+    ['reserved', /value/],
+    ['reserved=50.1%', /^reserved=50\.1% is not a share of the volume, at most 50%$/],
+    ['reserved=%', /is not a share/],
+    ['reserved=1e1%', /is not a share/],
+    ['reserved=-1', /is not a size/],
     ['barrier=0', /^barrier=0 cannot be had/],
     ['uid=1000', /chown/],
     ['gid=1000', /chown/],

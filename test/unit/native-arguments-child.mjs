@@ -118,6 +118,7 @@ const GOOD = {
   endErrand: () => [NO_PROCESS],
   openProcess: () => [NO_PROCESS],
   processHasEnded: () => [1e6],
+  leaveSession: () => [],
   processExit: () => [1e6],
   signalProcess: () => [1e6, 0],
   turnLengths: () => [],

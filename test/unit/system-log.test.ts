@@ -1,6 +1,6 @@
 /** The log of the system, kept by a process of ours: what comes there, and what becomes of the rest. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { closeSync, fstatSync, mkdtempSync, openSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -52,6 +52,22 @@ beforeEach(() => {
 afterEach(async () => {
   for (const keeper of keepers.splice(0)) await keeper.end();
   rmSync(folder, { recursive: true, force: true });
+});
+
+test('what a service says on the stream of its journal goes there with the fields', async () => {
+  const path = join(folder, 'socket');
+  const keeper = new Keeper(path);
+  await keeper.said(/ready/);
+  const stream = openSync(join(folder, 'stream'), 'w');
+  const { dev, ino } = fstatSync(stream, { bigint: true });
+  const sockets = [{ path, form: 'journal' }] as const;
+  expect(SystemLog.behind(stream, ORIGIN, { stream: `${dev}:${ino + 1n}`, sockets })).toBeUndefined();
+  expect(SystemLog.behind(stream, ORIGIN, { stream: '', sockets })).toBeUndefined();
+  const log = SystemLog.behind(stream, ORIGIN, { stream: `${dev}:${ino}`, sockets });
+  closeSync(stream);
+  expect(log?.send('hello')).toBe(true);
+  await keeper.said(/MESSAGE=hello\\n.*QUARRY_TARGET=\/dev\/sdb1\\n/);
+  log?.close();
 });
 
 test('the journal gets fields by which a log is found again, syslog a line', async () => {

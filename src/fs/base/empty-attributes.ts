@@ -26,5 +26,13 @@ export function emptyAttributes(): Attributes {
 }
 
 export function emptyStatistics(): SpaceStatistics {
-  return { blockBytes: 0, blocks: 0, freeBlocks: 0, inodes: 0, freeInodes: 0, maxNameBytes: 0 };
+  return {
+    blockBytes: 0,
+    blocks: 0,
+    freeBlocks: 0,
+    availableBlocks: 0,
+    inodes: 0,
+    freeInodes: 0,
+    maxNameBytes: 0,
+  };
 }

@@ -27,6 +27,15 @@ export interface Claimant {
    * Default: false.
    */
   readonly isLimited?: boolean;
+  /** It may have space that is reserved for root. Default: whoever is not limited. */
+  readonly usesReserve?: boolean;
+}
+
+/** Space that ordinary users leave to root: so much, and a share of all that files can have. */
+export interface ReservedSpace {
+  readonly bytes: number;
+  /** From 0 to 1. */
+  readonly share: number;
 }
 
 export interface Operation<Tx = TransactionHandle> extends Claimant {
@@ -138,6 +147,8 @@ export interface SpaceStatistics {
   /** Blocks that files can have at most: the space less its bitmaps and summaries. */
   blocks: number;
   freeBlocks: number;
+  /** Of the free ones, those that are not reserved for root. */
+  availableBlocks: number;
   /** Inodes in use, and how many more the free space could hold. */
   inodes: number;
   freeInodes: number;

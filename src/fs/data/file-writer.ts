@@ -26,7 +26,7 @@ import type { IoCompletion, Memory } from '../../aio/device.ts';
 import { type ErrnoName, FsError, fsError, fsErrorFromNumber } from '../base/errors.ts';
 import { FileFlag, type Operation, type WriteRequest } from '../base/filesystem.ts';
 import { MOST_EARLY_BYTES } from '../base/limits.ts';
-import { MAX_FILE_BYTES, TreeKind } from '../format/format.ts';
+import { Inode, MAX_FILE_BYTES, TreeKind } from '../format/format.ts';
 import type { HeldUsage } from '../inodes/quotas.ts';
 import type { Transaction } from '../transaction/transaction.ts';
 import {
@@ -85,6 +85,8 @@ class WriteTask implements Operation<Transaction>, IoCompletion, LockHolder, Wri
   readonly #fromCache: boolean;
   readonly #mayDropCapability: boolean;
   #dropsCapability = false;
+  /** What a cache writes was written by somebody unknown: the owner of the file counts for him. */
+  usesReserve = false;
   /** Times and what a write takes away are done, before it was answered. */
   #stamped = false;
   /** By the flags of the inode. */
@@ -146,6 +148,9 @@ class WriteTask implements Operation<Transaction>, IoCompletion, LockHolder, Wri
     if (this.#phase === 'record') this.#record(tx, inode);
     else {
       this.#dropsCapability = this.#mayDropCapability && this.context.attributes.hasCapability(tx, inode);
+      this.usesReserve = this.#fromCache
+        ? Inode.uid.get(inode.frame.view, inode.at) === 0
+        : this.#request?.isLimited !== true;
       this.#outcome = this.#plan.make(tx, inode, this.#wide, this.#zeroedOut);
       this.#quota = this.#outcome === 'transfer' ? this.#planQuota(tx, inode) : undefined;
       this.#mustBeDurable = (fileFlagsOf(inode) & FileFlag.synchronous) !== 0;

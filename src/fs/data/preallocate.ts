@@ -66,7 +66,7 @@ export class Preallocation {
     if (tx.readOnly) throw tx.refusal();
     // It may have some of the blocks, but no more than all that it has.
     const blocks = this.#end - this.#first - blocksOf(inode);
-    if (blocks > space.availableBlocks) throw fsError('ENOSPC');
+    if (blocks > space.availableToAsker) throw fsError('ENOSPC');
     if (blocks > 0) quotas?.planned(tx, inode, blocks);
     return { size: sizeOf(inode), capacity: isInline(inode) ? inlineCapacity(inode) : 0 };
   }

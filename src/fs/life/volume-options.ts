@@ -4,7 +4,7 @@ import { DEFAULT_ALLOCATOR } from '../../alloc/built-in.ts';
 import type { PolicyOffer, WatchHook } from '../../alloc/fenced-policy.ts';
 import type { SpaceIndexCounters } from '../../alloc/space-index.ts';
 import type { Clock } from '../base/clock.ts';
-import type { AccessRules } from '../base/filesystem.ts';
+import type { AccessRules, ReservedSpace } from '../base/filesystem.ts';
 import type { TurnSource } from '../base/turns.ts';
 import type { DiscardCounters } from '../data/discards.ts';
 import type { LossCounters } from '../data/lost-writes.ts';
@@ -38,6 +38,8 @@ export interface VolumeOptions {
   acl?: boolean | undefined;
   /** False: limits of quotas do not hold. Default: true. */
   quota?: boolean | undefined;
+  /** Space that ordinary users leave to root. Default: none. */
+  reserved?: ReservedSpace | undefined;
   /** New files get the group of their directory, setgid or not. Default: false. */
   directoryGroups?: boolean | undefined;
   /** Is the device told of what a commit frees? Default: false. */
@@ -67,7 +69,7 @@ export function policyOffer(options: VolumeOptions, log: (line: string) => void)
 /** What can be changed while a volume is mounted. */
 export type VolumeAdjustment = Pick<
   VolumeOptions,
-  'commitSeconds' | 'accessRules' | 'directoryGroups' | 'discard' | 'quota'
+  'commitSeconds' | 'accessRules' | 'directoryGroups' | 'discard' | 'quota' | 'reserved'
 >;
 
 /** Counters of a live mount, for `quarry stat`. */

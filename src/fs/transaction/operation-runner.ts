@@ -276,6 +276,7 @@ export class OperationRunner {
   #attempt(operation: Operation<Transaction>, waiting: Waiting | undefined): void {
     const tx = this.#tx;
     tx.begin();
+    tx.asker = operation;
     tx.behindEarlyWrites = false;
     tx.unfinished = undefined;
     if (waiting !== undefined) {

@@ -21,6 +21,7 @@ import { isBuiltIn } from '../../alloc/built-in.ts';
 import { FencedPolicy, type PolicyOffer } from '../../alloc/fenced-policy.ts';
 import { SpaceIndex, SpaceMismatchError } from '../../alloc/space-index.ts';
 import { CorruptionError, FsError, fsError } from '../base/errors.ts';
+import type { ReservedSpace } from '../base/filesystem.ts';
 import type { BlockNumber, BlockRun, SpaceNumber } from '../base/numbers.ts';
 import type { Layout } from '../format/layout.ts';
 import { AllocationCounts } from './allocation-counts.ts';
@@ -97,6 +98,9 @@ export class SpaceMap implements SpaceLedger {
   #heldForNodes = 0;
   /** How many inodes the volume would have had when a new one was last refused. */
   #inodesWhenFull = 0;
+
+  /** What ordinary users leave to root. */
+  reserved: ReservedSpace = { bytes: 0, share: 0 };
 
   constructor(tx: Transaction, layout: Layout) {
     this.#tx = tx;
@@ -191,6 +195,26 @@ export class SpaceMap implements SpaceLedger {
    */
   get availableBlocks(): number {
     return Math.max(0, this.#index.freeBlocks + this.#index.quarantinedBlocks - this.#keptBack);
+  }
+
+  /** Blocks of those that are left to root. */
+  get reservedBlocks(): number {
+    const { bytes, share } = this.reserved;
+    if (bytes === 0 && share === 0) return 0;
+    const usable = this.usableBlocks;
+    return Math.min(usable, Math.ceil(bytes / this.#layout.blockBytes) + Math.floor(share * usable));
+  }
+
+  /** Blocks that files of whoever asks may still take. */
+  get availableToAsker(): number {
+    return Math.max(0, this.availableBlocks - this.#leftToRoot);
+  }
+
+  get #leftToRoot(): number {
+    const reserved = this.reservedBlocks;
+    if (reserved === 0) return 0;
+    const { asker } = this.#tx;
+    return (asker?.usesReserve ?? asker?.isLimited !== true) ? 0 : reserved;
   }
 
   /** Are there as many blocks for tree nodes beside what is kept back and held? May miss. */
@@ -427,7 +451,8 @@ export class SpaceMap implements SpaceLedger {
    */
   #keptFrom({ kind }: AllocationRequest): number {
     const inodes = this.#tx.inodesWithNew;
-    if (kind !== 'directory' || (inodes > 0 && inodes >= this.#inodesWhenFull)) return this.#keptBack;
-    return this.#keptBack >> (inodes > 0 ? 1 : 2);
+    if (kind === 'directory' && inodes === 0) return this.#keptBack >> 2;
+    const replaces = kind === 'directory' && inodes < this.#inodesWhenFull;
+    return (replaces ? this.#keptBack >> 1 : this.#keptBack) + this.#leftToRoot;
   }
 }

@@ -96,6 +96,8 @@ export class Transaction implements TransactionHandle {
   /** Moves on whenever the inode table's map changes or a change of it may have been taken back. */
   changesOfTable = 0;
   #space: SpaceLedger | undefined;
+  /** Who asks for what the running transaction does; undefined for nobody who has limits. */
+  asker: Claimant | undefined = undefined;
   /** Undefined where nobody counts usage. */
   usage: UsageLedger | undefined;
   /** See `TransactionHandle`. */
