@@ -63,7 +63,7 @@ void CloseAllBut(int kept) {
   }
 }
 
-// For a process in which all are blocked until here: of what a group is sent, nothing comes through.
+// For a process that blocks them all until here: of what its group is sent, nothing comes through.
 void ResetSignals() {
   for (int number = 1; number <= kLastSignal; number++) signal(number, SIG_DFL);
   for (const int number : {SIGINT, SIGQUIT, SIGHUP, SIGTERM, SIGTSTP, SIGTTIN, SIGTTOU}) signal(number, SIG_IGN);

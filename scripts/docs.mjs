@@ -58,6 +58,7 @@ for (const name of readdirSync(DOCS, { recursive: true, encoding: 'utf8' })) {
     cpSync(join(DOCS, name), join(PAGES, 'public', name));
   }
 }
+cpSync(join(ROOT, 'src/page/icon.svg'), join(PAGES, 'public/icon.svg'));
 layPage(join(ROOT, 'README.md'), join(PAGES, 'index.md'));
 const status = await runHere(program, ['build', SITE]);
 if (status === 0) console.log(`the site is in ${relative(process.cwd(), join(SITE, 'dist'))}`);

@@ -4,6 +4,9 @@
  * way that its users have: as modules of both kinds, from TypeScript, in threads, under vitest and
  * jest, bundled; with the addon, compiled or prebuilt, and without.
  *
+ * The prebuilt one is made here as `npm run prebuilds` makes it, unless that was run; where there is
+ * no compiler for it (Debian's, see prebuild.mjs), the addon of this checkout stands for it.
+ *
  * Takes npm's cache or a registry. What is tried is in scripts/package. The last line is "N passed,
  * N failed".
  */
@@ -12,7 +15,7 @@ import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, write
 import { arch, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { build, ROOT } from './build.mjs';
-import { TARGETS } from './prebuild/targets.mjs';
+import { faultOf, nameOf, TARGETS } from './prebuild/targets.mjs';
 
 const FIXTURES = join(ROOT, 'scripts/package');
 const QUIET = ['--no-audit', '--no-fund', '--prefer-offline', '--loglevel=error'];
@@ -108,21 +111,61 @@ function bundle(folder, format) {
 }
 
 /**
- * The tarball with an addon for this machine in it: what `npm run prebuilds` made, or else the addon of
- * this checkout in its place.
+ * The tarball with an addon for this machine in it.
  * @param {string} tarball
+ * @returns {{ tarball: string, file: string, from: string }} where the addon is, and whence
  */
 function withPrebuilt(tarball) {
   const target = TARGETS.find((one) => one.arch === arch() && one.libc === 'glibc');
   if (target === undefined) throw new Error(`nothing is prebuilt for ${arch()}`);
+  const { file, compiler } = target;
+  if (faultOf(target) === undefined) return { tarball, file, from: "of 'npm run prebuilds'" };
   const folder = scratch();
   run(folder, 'tar', ['xzf', tarball]);
   const unpacked = join(folder, 'package');
-  const place = join(unpacked, target.file);
-  if (existsSync(place)) return tarball;
-  mkdirSync(dirname(place), { recursive: true });
-  cpSync(join(ROOT, 'build/Release/quarry.node'), place);
-  return join(folder, run(unpacked, 'npm', [...PACK, folder]).trim());
+  // Of other sources.
+  rmSync(join(unpacked, 'prebuilds'), { recursive: true, force: true });
+  const isBuilt = spawnSync(compiler, ['--version']).status === 0;
+  if (isBuilt) {
+    const script = join(ROOT, 'scripts/prebuild.mjs');
+    run(ROOT, process.execPath, [script, '--package', unpacked, nameOf(target)]);
+  } else {
+    mkdirSync(join(unpacked, dirname(file)), { recursive: true });
+    cpSync(join(ROOT, 'build/Release/quarry.node'), join(unpacked, file));
+  }
+  const from = isBuilt ? `made by ${compiler}` : `of this checkout: there is no ${compiler}`;
+  return { tarball: join(folder, run(unpacked, 'npm', [...PACK, folder]).trim()), file, from };
+}
+
+/** @param {string} bare a tarball without a prebuilt addon, or with it */
+function tryPrebuilt(bare) {
+  const { tarball, file, from } = withPrebuilt(bare);
+  const loaded = `await import('quarryfs/aio'); console.log(process.report.getReport().sharedObjects.join('\\n'))`;
+  for (const [what, scripts] of [
+    ['its scripts', SCRIPTS],
+    ['scripts blocked', '--ignore-scripts'],
+  ]) {
+    const folder = project(`prebuilt-${what.replace(' ', '-')}`);
+    const package_ = join(folder, 'node_modules/quarryfs');
+    trial(
+      `installed with a prebuilt addon (${from}) and ${what}, it loads that, and compiles nothing`,
+      () => {
+        run(folder, 'npm', ['install', ...QUIET, scripts, tarball]);
+        expectSame(existsSync(join(package_, 'build')), false);
+        const objects = says(folder, '--input-type=module', '-e', loaded).split('\n');
+        expectSame(objects.filter((one) => one.endsWith('.node')).join(), join(package_, file));
+      },
+    );
+    trial(`it works as a module of both kinds, in threads, and as the command`, () => {
+      expectSame(says(folder, 'esm.mjs', scratch(), 'addon'), 'works');
+      expectSame(says(folder, 'commonjs.cjs', scratch(), 'addon'), 'works');
+      expectSame(says(folder, 'threads.mjs', scratch(), 'addon'), 'works');
+      const image = join(scratch(), 'v.img');
+      const quarry = ['--no-install', 'quarry'];
+      run(folder, 'npx', [...quarry, 'mkfs', '--size', '64M', image]);
+      run(folder, 'npx', [...quarry, 'fsck', '-n', image]);
+    });
+  }
 }
 
 function tryAll() {
@@ -173,12 +216,7 @@ function tryAll() {
     });
   }
 
-  trial('installed with a prebuilt addon, it uses that and compiles nothing', () => {
-    const prebuilt = project('prebuilt');
-    run(prebuilt, 'npm', ['install', ...QUIET, SCRIPTS, withPrebuilt(tarball)]);
-    expectSame(existsSync(join(prebuilt, 'node_modules/quarryfs/build')), false);
-    expectSame(says(prebuilt, 'esm.mjs', scratch(), 'addon'), 'works');
-  });
+  tryPrebuilt(tarball);
 
   const blocked = project('blocked');
   trial(

@@ -7,21 +7,12 @@
  *
  * A system with musl has a libstdc++ of its own. Here one is made of Debian's.
  */
-import {
-  copyFileSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  rmSync,
-  statSync,
-  symlinkSync,
-} from 'node:fs';
+import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
 import { arch, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { build, ROOT } from './build.mjs';
 import { muslFolders, output } from './prebuild/musl.mjs';
-import { nameOf, TARGETS } from './prebuild/targets.mjs';
+import { faultOf, nameOf, TARGETS } from './prebuild/targets.mjs';
 
 const LOAD = join(ROOT, 'scripts/prebuild/load.cjs');
 const [major] = process.versions.node.split('.');
@@ -115,16 +106,6 @@ const volumeScript = (isHere) => `
   console.log(count, (await check('v.img', { engine: '${isHere ? 'native' : 'fs'}' })).clean);
 `;
 
-/** @param {string} file of a prebuilt addon. @throws Error if it is not there, or of other sources */
-function requireCurrent(file) {
-  const place = join(ROOT, file);
-  if (!existsSync(place)) throw new Error("it is not there: 'npm run prebuilds' makes it");
-  const sources = readdirSync(join(ROOT, 'native')).map((name) => join(ROOT, 'native', name));
-  const newest = Math.max(...sources.map((source) => statSync(source).mtimeMs));
-  if (statSync(place).mtimeMs < newest)
-    throw new Error("it is older than its sources: 'npm run prebuilds' makes it anew");
-}
-
 /** @param {import('./prebuild/targets.mjs').Target} target */
 function tryOne(target) {
   const [command = '', ...words] = runtime(target);
@@ -153,7 +134,8 @@ if (!(await build())) process.exit(2);
 let failed = 0;
 for (const target of TARGETS) {
   try {
-    requireCurrent(target.file);
+    const fault = faultOf(target);
+    if (fault !== undefined) throw new Error(fault);
     console.log(`ok: ${nameOf(target)} ${tryOne(target)}`);
   } catch (error) {
     failed++;

@@ -1,7 +1,8 @@
 // @ts-check
 /**
  * `npm run prebuilds [TARGET…]`: the addon for every system that it is delivered for, into
- * `prebuilds`, where npm packs it. Targets are such as `linux-x64-glibc`; by default all.
+ * `prebuilds`, where npm packs it. Targets are such as `linux-x64-glibc`; by default all. With
+ * `--package FOLDER` into the `prebuilds` of a package that is unpacked there.
  *
  * (Not `prebuild`: that npm would run before each `build`.)
  *
@@ -12,7 +13,8 @@
 import { spawnSync } from 'node:child_process';
 import { copyFileSync, cpSync, mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
 import { ROOT } from './build.mjs';
 import { muslCompiler, output } from './prebuild/musl.mjs';
 import { nameOf, TARGETS } from './prebuild/targets.mjs';
@@ -23,8 +25,12 @@ import { nameOf, TARGETS } from './prebuild/targets.mjs';
  */
 const GLIBC_LINK = '-static-libstdc++ -Wl,--exclude-libs,ALL -Wl,--gc-sections';
 
-/** @param {import('./prebuild/targets.mjs').Target} target @param {string} stage */
-function buildFor(target, stage) {
+/**
+ * @param {import('./prebuild/targets.mjs').Target} target
+ * @param {string} stage
+ * @param {string} into the folder of the package
+ */
+function buildFor(target, stage, into) {
   const { arch, libc, compiler, machine, file } = target;
   const source = join(stage, 'source');
   for (const part of ['native', 'binding.gyp', 'package.json'])
@@ -44,7 +50,7 @@ function buildFor(target, stage) {
   if (status !== 0) throw new Error(`${nameOf(target)} was not built`);
   const built = join(source, 'build/Release/quarry.node');
   output(`${machine}-strip`, [built]);
-  const place = join(ROOT, file);
+  const place = join(into, file);
   mkdirSync(dirname(place), { recursive: true });
   // Not over one that somebody has loaded.
   rmSync(place, { force: true });
@@ -61,7 +67,10 @@ function needs(machine, place) {
   return `${libraries.join(' ')}${libc}`;
 }
 
-const asked = process.argv.slice(2);
+const { values, positionals: asked } = parseArgs({
+  options: { package: { type: 'string', default: ROOT } },
+  allowPositionals: true,
+});
 const unknown = asked.find((name) => !TARGETS.some((target) => nameOf(target) === name));
 if (unknown !== undefined) {
   console.error(`prebuild: there is no target ${unknown}: use ${TARGETS.map(nameOf).join(', ')}`);
@@ -71,7 +80,7 @@ const chosen = TARGETS.filter((target) => asked.length === 0 || asked.includes(n
 for (const target of chosen) {
   const stage = mkdtempSync(join(tmpdir(), 'quarry-prebuild-'));
   try {
-    const place = buildFor(target, stage);
+    const place = buildFor(target, stage, resolve(values.package));
     console.log(`${target.file}: ${statSync(place).size} bytes, needs ${needs(target.machine, place)}`);
   } catch (error) {
     console.error(`prebuild: ${error instanceof Error ? error.message : error}`);

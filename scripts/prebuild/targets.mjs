@@ -3,6 +3,9 @@
  * What the addon is built for ahead, and what Debian's packages have for it. One file serves every
  * version of Node, since the addon speaks Node-API; node-gyp-build chooses by folder and name.
  */
+import { existsSync, readdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { ROOT } from '../addon.mjs';
 
 /**
  * @typedef {object} Target
@@ -32,4 +35,18 @@ export const TARGETS = MACHINES.flatMap(([arch, machine]) =>
 /** @param {Target} target */
 export function nameOf({ arch, libc }) {
   return `linux-${arch}-${libc}`;
+}
+
+/**
+ * The fault of what `npm run prebuilds` made for a target; undefined if it is there, and of these
+ * sources.
+ * @param {Target} target
+ */
+export function faultOf({ file }) {
+  const place = join(ROOT, file);
+  if (!existsSync(place)) return "it is not there: 'npm run prebuilds' makes it";
+  const sources = readdirSync(join(ROOT, 'native')).map((name) => join(ROOT, 'native', name));
+  const newest = Math.max(...sources.map((source) => statSync(source).mtimeMs));
+  if (statSync(place).mtimeMs >= newest) return undefined;
+  return "it is older than its sources: 'npm run prebuilds' makes it anew";
 }

@@ -3,13 +3,16 @@ import { defineConfig } from 'vitepress';
 
 const pages = (...entries) => entries.map(([text, link]) => ({ text, link: `/${link}` }));
 
+// Serves from a file system as well as from the root of a host.
+const base = process.env.QUARRY_SITE_BASE ?? '/';
+
 export default defineConfig({
   title: 'Quarry',
   description: 'A POSIX filesystem in user space, with pluggable block allocators',
   srcDir: 'pages',
   outDir: 'dist',
-  // Serves from a file system as well as from the root of a host.
-  base: process.env.QUARRY_SITE_BASE ?? '/',
+  base,
+  head: [['link', { rel: 'icon', href: `${base}icon.svg` }]],
   cleanUrls: false,
   lastUpdated: false,
   // The documents have no HTML, but words such as <target>.

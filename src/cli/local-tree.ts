@@ -2,6 +2,9 @@
  * Files of the system as a side of a copy. What node:fs has no call for (attributes, special files,
  * times to the nanosecond, where data is) is the addon's; without it, files have no attributes, and
  * stretches of zeros in a file with holes are taken for holes.
+ *
+ * Within a copy (`begin` to `end`) no link is followed below its top, whoever puts one there while
+ * it goes on: held-directories.ts.
  */
 import { constants, statSync } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
@@ -26,6 +29,7 @@ import { FILE_TYPE_MASK, FileType } from '../fs/format/format.ts';
 import { addon, native } from '../native.ts';
 import { isUtf8, pathText, systemPath } from '../path-bytes.ts';
 import { CommandError } from './failure.ts';
+import { errorAbout, HeldDirectories, O_PATH, openedPath } from './held-directories.ts';
 import {
   type ContentPiece,
   copiedBits,
@@ -50,14 +54,37 @@ export function identitiesOf(images: readonly string[]): Set<string> {
 /** What is opened to give it an owner and a mode. */
 const HAS_HANDLE: ReadonlySet<number> = new Set([FileType.regular, FileType.directory]);
 const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK, O_DIRECTORY } = constants;
-/** Of Linux: node:fs has no name for it. */
-const O_PATH = 0o10000000;
 
 export class LocalTree implements SourceTree, TargetTree {
   /** The file that was made last, until it has its times. */
   #file: FileHandle | undefined;
   /** Sources that are read as they come. */
   readonly #streams = new Set<string>();
+  readonly #held = new HeldDirectories();
+  /** For the older name of a link, which is anywhere in the tree. */
+  readonly #heldForLinks = new HeldDirectories();
+
+  async begin(top: Buffer): Promise<void> {
+    await this.#held.begin(top);
+    await this.#heldForLinks.begin(top);
+  }
+
+  async end(): Promise<void> {
+    await this.#closeFile();
+    await this.#held.end();
+    await this.#heldForLinks.end();
+  }
+
+  /** Does something at the path; its errors are about that. */
+  async #at<T>(path: Buffer, work: (at: Buffer) => T | Promise<T>): Promise<T> {
+    let at = path;
+    try {
+      at = await this.#held.place(path);
+      return await work(at);
+    } catch (thrown) {
+      throw errorAbout(thrown, at, path);
+    }
+  }
 
   /**
    * A source that a command line names: where it is a link to a pipe or to a character device, as
@@ -77,7 +104,7 @@ export class LocalTree implements SourceTree, TargetTree {
 
   async look(path: Buffer): Promise<TreeNode> {
     if (this.#isStream(path)) return streamNode(path);
-    const found = await lstat(path, { bigint: true });
+    const found = await this.#at(path, (at) => lstat(at, { bigint: true }));
     return {
       mode: Number(found.mode),
       uid: Number(found.uid),
@@ -92,38 +119,34 @@ export class LocalTree implements SourceTree, TargetTree {
   }
 
   async names(path: Buffer): Promise<Buffer[]> {
-    const directory = await open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+    const directory = await this.#openDirectory(path);
     try {
-      const names = await ofPath(path, readdir(openedPath(directory, path), { encoding: 'buffer' }));
+      const isLinux = process.platform === 'linux';
+      const opened = isLinux ? openedPath(directory) : path;
+      const names = await ofPath(path, readdir(opened, { encoding: 'buffer' }));
       return names.sort(Buffer.compare);
     } finally {
       await directory.close();
     }
   }
 
+  #openDirectory(path: Buffer): Promise<FileHandle> {
+    return this.#at(path, (at) => open(at, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+  }
+
   linkTarget(path: Buffer): Promise<Buffer> {
-    return readlink(path, { encoding: 'buffer' });
+    return this.#at(path, (at) => readlink(at, { encoding: 'buffer' }));
   }
 
   async attributes(path: Buffer): Promise<TreeAttribute[]> {
     if (addon === undefined || this.#isStream(path)) return [];
-    const text = pathText(path);
-    let names: string[];
-    try {
-      names = pathText(Buffer.from(native.listAttributes(text)))
-        .split('\0')
-        .filter(Boolean)
-        .sort();
-    } catch (thrown) {
-      if (codeOf(thrown) === 'EOPNOTSUPP' || codeOf(thrown) === 'ENOTSUP') return [];
-      throw thrown;
-    }
-    return names.map((name) => [name, isUtf8(name) ? attributeValue(text, name) : undefined]);
+    return await this.#at(path, (at) => attributesOf(pathText(at)));
   }
 
   async *contents(path: Buffer, node: TreeNode): AsyncIterable<ContentPiece> {
     const isStream = this.#isStream(path);
-    const file = await open(path, isStream ? O_RDONLY : O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+    const flags = isStream ? O_RDONLY : O_RDONLY | O_NOFOLLOW | O_NONBLOCK;
+    const file = await this.#at(path, (at) => open(at, flags));
     try {
       if (isStream) {
         yield* streamOf(file);
@@ -143,7 +166,8 @@ export class LocalTree implements SourceTree, TargetTree {
 
   async typeAt(path: Buffer, follow: boolean): Promise<number> {
     try {
-      return (await (follow ? stat(path) : lstat(path))).mode & FILE_TYPE_MASK;
+      const found = await this.#at(path, (at) => (follow ? stat(at) : lstat(at)));
+      return found.mode & FILE_TYPE_MASK;
     } catch (thrown) {
       if (codeOf(thrown) === 'ENOENT') return 0;
       throw thrown;
@@ -155,12 +179,12 @@ export class LocalTree implements SourceTree, TargetTree {
   }
 
   async makeDirectory(path: Buffer): Promise<void> {
-    await mkdir(path, 0o700);
+    await this.#at(path, (at) => mkdir(at, 0o700));
   }
 
   async makeFile(path: Buffer, pieces: AsyncIterable<ContentPiece>): Promise<void> {
     await this.#closeFile();
-    const file = await open(path, 'wx', 0o600);
+    const file = await this.#at(path, (at) => open(at, 'wx', 0o600));
     this.#file = file;
     let sizeBytes = 0;
     for await (const { offset, bytes } of pieces) {
@@ -177,31 +201,46 @@ export class LocalTree implements SourceTree, TargetTree {
   }
 
   makeSymlink(path: Buffer, target: Buffer): Promise<void> {
-    return symlink(target, path);
+    return this.#at(path, (at) => symlink(target, at));
   }
 
-  makeHardLink(path: Buffer, existing: Buffer): Promise<void> {
-    return link(existing, path);
+  async makeHardLink(path: Buffer, existing: Buffer): Promise<void> {
+    let from = existing;
+    try {
+      from = await this.#heldForLinks.place(existing);
+      await this.#at(path, (at) => link(from, at));
+    } catch (thrown) {
+      throw errorAbout(thrown, from, existing);
+    }
   }
 
   async makeSpecial(path: Buffer, node: TreeNode): Promise<void> {
-    native.makeNode(pathText(path), node.mode, node.device);
+    await this.#at(path, (at) => native.makeNode(pathText(at), node.mode, node.device));
   }
 
   async remove(path: Buffer): Promise<void> {
     await this.#closeFile().catch(() => {});
-    await unlink(path);
+    await this.#at(path, unlink);
   }
 
-  move(from: Buffer, to: Buffer): Promise<void> {
-    return rename(from, to);
+  /** Within a directory. */
+  async move(from: Buffer, to: Buffer): Promise<void> {
+    const nameAt = to.lastIndexOf('/') + 1;
+    await this.#at(from, async (at) => {
+      const target = Buffer.concat([at.subarray(0, at.lastIndexOf('/') + 1), to.subarray(nameAt)]);
+      try {
+        await rename(at, target);
+      } catch (thrown) {
+        throw errorAbout(thrown, target, to);
+      }
+    });
   }
 
   /** Works on the file that was made, or on the directory: on no other that took its place. */
   async #on(path: Buffer, node: TreeNode, work: (file: FileHandle) => Promise<void>): Promise<void> {
     const isDirectory = (node.mode & FILE_TYPE_MASK) === FileType.directory;
     if (this.#file !== undefined && !isDirectory) return ofPath(path, work(this.#file));
-    const directory = await open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+    const directory = await this.#openDirectory(path);
     try {
       await ofPath(path, work(directory));
     } finally {
@@ -213,45 +252,43 @@ export class LocalTree implements SourceTree, TargetTree {
     const { mode, uid, gid } = node;
     if (!isRoot()) return;
     if (HAS_HANDLE.has(mode & FILE_TYPE_MASK)) await this.#on(path, node, (file) => file.chown(uid, gid));
-    else await lchown(path, uid, gid);
+    else await this.#at(path, (at) => lchown(at, uid, gid));
   }
 
   async setAttribute(path: Buffer, name: string, value: Uint8Array): Promise<void> {
     if (addon === undefined) throw Object.assign(new Error('no addon'), { code: 'EOPNOTSUPP' });
-    addon.setAttribute(pathText(path), name, value);
+    await this.#at(path, (at) => native.setAttribute(pathText(at), name, value));
   }
 
   async setMode(path: Buffer, node: TreeNode): Promise<void> {
     const type = node.mode & FILE_TYPE_MASK;
     const bits = copiedBits(node, isRoot());
     if (HAS_HANDLE.has(type)) await this.#on(path, node, (file) => file.chmod(bits));
-    else if (type !== FileType.symlink) await changeMode(path, node, bits);
+    else if (type !== FileType.symlink) await this.#at(path, (at) => changeMode(at, path, node, bits));
   }
 
   async setTimes(path: Buffer, { accessNs, modifyNs }: TreeNode): Promise<void> {
     await this.#closeFile();
-    if (addon === undefined) {
-      await lutimes(path, Number(accessNs) / 1e9, Number(modifyNs) / 1e9);
-      return;
-    }
-    addon.setTimes(pathText(path), ...momentOf(accessNs), ...momentOf(modifyNs));
+    await this.#at(path, (at) =>
+      addon === undefined
+        ? lutimes(at, Number(accessNs) / 1e9, Number(modifyNs) / 1e9)
+        : addon.setTimes(pathText(at), ...momentOf(accessNs), ...momentOf(modifyNs)),
+    );
   }
 }
 
-/** Where Linux has what a handle has open, whatever is at its path by now. */
-function openedPath(file: FileHandle, path: Buffer): Buffer {
-  return process.platform === 'linux' ? Buffer.from(`/proc/self/fd/${file.fd}`) : path;
-}
-
-/** Of a device, FIFO or socket, which is not opened for it, and of nothing that took its place. */
-async function changeMode(path: Buffer, { mode }: TreeNode, bits: number): Promise<void> {
-  if (process.platform !== 'linux') return await chmod(path, bits);
-  const file = await open(path, O_PATH | O_NOFOLLOW);
+/**
+ * Of a device, FIFO or socket, which is not opened for it, and of nothing that took its place.
+ * @param place where it is, for the system
+ */
+async function changeMode(place: Buffer, path: Buffer, { mode }: TreeNode, bits: number): Promise<void> {
+  if (process.platform !== 'linux') return await chmod(place, bits);
+  const file = await open(place, O_PATH | O_NOFOLLOW);
   try {
     const found = await file.stat();
     if ((found.mode & FILE_TYPE_MASK) !== (mode & FILE_TYPE_MASK))
       throw new CommandError(`${path} became another file while it was made`);
-    await ofPath(path, chmod(openedPath(file, path), bits));
+    await ofPath(path, chmod(openedPath(file), bits));
   } finally {
     await file.close();
   }
@@ -270,6 +307,20 @@ async function ofPath<T>(path: Buffer, call: Promise<T>): Promise<T> {
   } catch (thrown) {
     throw 'path' in Object(thrown) ? thrown : Object.assign(Object(thrown), { path: pathText(path) });
   }
+}
+
+function attributesOf(path: string): TreeAttribute[] {
+  let names: string[];
+  try {
+    names = pathText(Buffer.from(native.listAttributes(path)))
+      .split('\0')
+      .filter(Boolean)
+      .sort();
+  } catch (thrown) {
+    if (codeOf(thrown) === 'EOPNOTSUPP' || codeOf(thrown) === 'ENOTSUP') return [];
+    throw thrown;
+  }
+  return names.map((name) => [name, isUtf8(name) ? attributeValue(path, name) : undefined]);
 }
 
 function attributeValue(path: string, name: string): Uint8Array | undefined {

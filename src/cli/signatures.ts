@@ -63,6 +63,14 @@ const MIB = 1024 * KIB;
 const QUARRY_BACKUPS = backupPlaces(Number.MAX_SAFE_INTEGER).map(({ offsetBytes }) => offsetBytes);
 /** The second header of LUKS2 follows the first, which has one of these sizes. */
 const LUKS2_HEADERS = [16, 32, 64, 128, 256, 512, 1024, 2048, 4096].map((size) => size * KIB);
+/** The superblock of OCFS2 is its block 2, of 512 bytes to 4 KiB. */
+const OCFS2_SUPERBLOCKS = [1, 2, 4, 8].map((size) => size * KIB);
+/** Where the superblocks of the kinds of UFS are, and how far from there their magic. */
+const UFS_SUPERBLOCKS = [0, 8, 64, 256].map((start) => start * KIB);
+const UFS_MAGIC_OFFSET = 0x55c;
+/** Magics of the Minix filesystem, versions 1 and 2: names of 14 and of 30 bytes. */
+const MINIX_MAGICS = [0x137f, 0x138f, 0x2468, 0x2478];
+const MINIX3_MAGIC = 0x4d5a;
 /** Copies of the superblock of Btrfs. */
 const BTRFS_SUPERBLOCKS = [64 * KIB, 64 * MIB, 256 * 1024 * MIB];
 
@@ -72,6 +80,7 @@ const SIGNATURES: readonly Signature[] = [
   ...QUARRY_BACKUPS.map((offset) => text('a Quarry volume', offset, 'QUARRY\x01\0')),
   { ...bytes('an ext2, ext3 or ext4 filesystem', 1080, 0x53, 0xef), confirm: looksLikeExt },
   text('an XFS filesystem', 0, 'XFSB'),
+  text('an XFS filesystem', 0, 'EXFS'),
   ...BTRFS_SUPERBLOCKS.map((offset) => text('a Btrfs filesystem', offset + 64, '_BHRfS_M')),
   text('an NTFS filesystem', 3, 'NTFS    '),
   text('an exFAT filesystem', 3, 'EXFAT   '),
@@ -80,8 +89,39 @@ const SIGNATURES: readonly Signature[] = [
   text('a FAT filesystem', 54, 'FAT     '),
   text('a FAT filesystem', 82, 'FAT32   '),
   text('an ISO 9660 filesystem', 32 * KIB + 1, 'CD001'),
+  text('an ISO 9660 filesystem', 32 * KIB + 9, 'CDROM'),
   text('a UDF filesystem', 32 * KIB + 1, 'BEA01'),
+  text('a UDF filesystem', 32 * KIB + 1, 'NSR02'),
+  text('a UDF filesystem', 32 * KIB + 1, 'NSR03'),
   text('a SquashFS filesystem', 0, 'hsqs'),
+  text('a SquashFS filesystem', 0, 'sqsh'),
+  bytes('a cramfs', 0, 0x45, 0x3d, 0xcd, 0x28),
+  bytes('a cramfs', 0, 0x28, 0xcd, 0x3d, 0x45),
+  text('a romfs', 0, '-rom1fs-'),
+  ...MINIX_MAGICS.flatMap((magic) => minix(magic, 1040, minixBitmap)),
+  ...minix(MINIX3_MAGIC, 1048, minix3Bitmap),
+  bytes('an SCO BFS', 0, 0xce, 0xfa, 0xad, 0x1b),
+  bytes('a GFS or GFS2 filesystem', 64 * KIB, 0x01, 0x16, 0x19, 0x70),
+  ...OCFS2_SUPERBLOCKS.map((offset) => text('an OCFS2 filesystem', offset, 'OCFSV2')),
+  ...UFS_SUPERBLOCKS.flatMap((start) => [
+    bytes('a UFS filesystem', start + UFS_MAGIC_OFFSET, 0x54, 0x19, 0x01, 0x00),
+    bytes('a UFS filesystem', start + UFS_MAGIC_OFFSET, 0x00, 0x01, 0x19, 0x54),
+    bytes('a UFS filesystem', start + UFS_MAGIC_OFFSET, 0x19, 0x01, 0x54, 0x19),
+    bytes('a UFS filesystem', start + UFS_MAGIC_OFFSET, 0x19, 0x54, 0x01, 0x19),
+  ]),
+  text('a BeFS filesystem', 32, 'BFS1'),
+  text('a BeFS filesystem', 32, '1SFB'),
+  text('a BeFS filesystem', 544, 'BFS1'),
+  text('a BeFS filesystem', 544, '1SFB'),
+  bytes('a VxFS filesystem', KIB, 0xf5, 0xfc, 0x01, 0xa5),
+  bytes('a VxFS filesystem', 8 * KIB, 0xa5, 0x01, 0xfc, 0xf5),
+  bytes('an HPFS filesystem', 8 * KIB, 0x49, 0xe8, 0x95, 0xf9),
+  text('a ReFS filesystem', 0, '\0\0\0ReFS\0'),
+  text('a zonefs', 0, 'SFOZ'),
+  text('an UBI volume', 0, 'UBI#'),
+  bytes('an UBIFS', 0, 0x31, 0x18, 0x10, 0x06),
+  bytes('a VMFS volume', MIB, 0x0d, 0xd0, 0x01, 0xc0),
+  bytes('a VMFS filesystem', 2 * MIB, 0x5e, 0xf1, 0xab, 0x2f),
   text('an EROFS filesystem', 1024, '\xe2\xe1\xf5\xe0'),
   bytes('an F2FS filesystem', 1024, 0x10, 0x20, 0xf5, 0xf2),
   text(
@@ -91,13 +131,22 @@ const SIGNATURES: readonly Signature[] = [
   ),
   text('a bcachefs filesystem', 4120, '\xc6\x85\x73\xf6\x66\xce\x90\xa9\xd9\x6a\x60\xcf\x80\x3d\xf7\xef'),
   text('a ReiserFS filesystem', 64 * KIB + 52, 'ReIsEr'),
+  text('a ReiserFS filesystem', 8 * KIB + 52, 'ReIsEr'),
+  text('a Reiser4 filesystem', 64 * KIB, 'ReIsEr4'),
   text('a JFS filesystem', 32 * KIB, 'JFS1'),
   text('an HFS+ filesystem', 1024, 'H+'),
+  text('an HFS+ filesystem', 1024, 'HX'),
+  { ...text('an HFS filesystem', 1024, 'BD'), confirm: looksLikeHfs },
   text('an APFS container', 32, 'NXSB'),
   bytes('a NILFS2 filesystem', 1030, 0x34, 0x34),
   ...SWAP_PAGE_BYTES.map((page) => text('swap space', page - 10, 'SWAPSPACE2')),
   ...SWAP_PAGE_BYTES.map((page) => text('a hibernation image', page - 10, 'S1SUSPEND')),
   ...LVM_SECTORS.map((sector) => text('an LVM2 physical volume', sector + 24, 'LVM2 001')),
+  text('a Stratis pool member', 516, '!Stra0tis\x86\xff\x02^\x41rh'),
+  text('a Stratis pool member', 4612, '!Stra0tis\x86\xff\x02^\x41rh'),
+  text('a VDO volume', 0, 'dmvdo001'),
+  text('a BlueStore device', 0, 'bluestore block device'),
+  text('an Oracle ASM disk', 32, 'ORCLDISK'),
   text('a LUKS encrypted volume', 0, 'LUKS\xba\xbe'),
   ...LUKS2_HEADERS.map((offset) => text('a LUKS encrypted volume', offset, 'SKUL\xba\xbe')),
   text('a BitLocker volume', 3, '-FVE-FS-'),
@@ -114,8 +163,70 @@ const SIGNATURES: readonly Signature[] = [
   text('a GPT partition table', 4 * KIB, 'EFI PART'),
   text('a GPT partition table', fromEnd(512), 'EFI PART'),
   text('a GPT partition table', fromEnd(4 * KIB), 'EFI PART'),
+  bytes('a BSD disklabel', 512, 0x57, 0x45, 0x56, 0x82),
+  bytes('a BSD disklabel', 64, 0x57, 0x45, 0x56, 0x82),
+  bytes('an SGI disklabel', 0, 0x0b, 0xe5, 0xa9, 0x41),
+  { ...bytes('a Sun disklabel', 508, 0xda, 0xbe), confirm: looksLikeSunLabel },
   bytes('an MBR partition table or boot sector', 510, 0x55, 0xaa),
 ];
+
+/**
+ * A Minix magic of 16 bits, in the byte order of either kind of machine, whose bitmap of inodes is
+ * large enough for them.
+ */
+function minix(magic: number, offset: number, bitmapOf: ReadMinixBitmap): Signature[] {
+  return [true, false].map((isLittle) => ({
+    ...bytes(
+      'a Minix filesystem',
+      offset,
+      isLittle ? magic & 0xff : magic >> 8,
+      isLittle ? magic >> 8 : magic & 0xff,
+    ),
+    confirm: (read) => {
+      const head = read(KIB, 32);
+      if (head.length < 32) return false;
+      const { inodes, bitmapBlocks, blockBytes } = bitmapOf(viewOf(head), isLittle);
+      return inodes > 0 && bitmapBlocks * blockBytes * 8 > inodes;
+    },
+  }));
+}
+
+interface MinixBitmap {
+  readonly inodes: number;
+  readonly bitmapBlocks: number;
+  readonly blockBytes: number;
+}
+
+type ReadMinixBitmap = (superblock: DataView, isLittle: boolean) => MinixBitmap;
+
+/** struct minix_super_block */
+function minixBitmap(superblock: DataView, isLittle: boolean): MinixBitmap {
+  const inodes = superblock.getUint16(0, isLittle);
+  return { inodes, bitmapBlocks: superblock.getUint16(4, isLittle), blockBytes: KIB };
+}
+
+/** struct minix3_super_block */
+function minix3Bitmap(superblock: DataView, isLittle: boolean): MinixBitmap {
+  const inodes = superblock.getUint32(0, isLittle);
+  const bitmapBlocks = superblock.getUint16(6, isLittle);
+  return { inodes, bitmapBlocks, blockBytes: superblock.getUint16(28, isLittle) };
+}
+
+/** The size of an allocation block is a multiple of 512 (struct HFS master directory block). */
+function looksLikeHfs(read: ReadBytes): boolean {
+  const head = read(KIB, 64);
+  if (head.length < 64) return false;
+  const blockBytes = viewOf(head).getUint32(20, false);
+  return blockBytes > 0 && blockBytes % 512 === 0;
+}
+
+/** The words of 16 bits of the label, its checksum among them, cancel each other out. */
+function looksLikeSunLabel(read: ReadBytes): boolean {
+  const label = read(0, 512);
+  let sum = 0;
+  for (let at = 0; at + 2 <= label.length; at += 2) sum ^= viewOf(label).getUint16(at, false);
+  return label.length === 512 && sum === 0;
+}
 
 /** The revision is 0 or 1 and the block size sane (struct ext2_super_block). */
 function looksLikeExt(read: ReadBytes): boolean {

@@ -145,7 +145,7 @@ export class TarUnpacking {
     else await this.#tree.makeSpecial(at, node);
   }
 
-  async #enter(path: Buffer, member: Member, node: TreeNode): Promise<void> {
+  async #enter(path: Buffer, member: MemberInArchive, node: TreeNode): Promise<void> {
     const type = await this.#tree.typeAt(path, false);
     if (type === 0) await this.#tree.makeDirectory(path);
     else if (type !== FileType.directory)
@@ -216,8 +216,9 @@ export class TarUnpacking {
     await this.#tree.setMode(path, { ...(await this.#tree.look(path)), mode: FileType.directory | 0o755 });
   }
 
-  #dressOf(path: Buffer, member: Member, node: TreeNode): Dress {
+  #dressOf(path: Buffer, member: MemberInArchive, node: TreeNode): Dress {
     const { modifyNs, accessNs = node.accessNs } = member;
+    for (const doubt of member.doubts) this.#options.lost(path, doubt);
     if (node.modifyNs !== modifyNs || node.accessNs !== accessNs)
       this.#options.lost(path, 'a time that is too far away');
     return { node, attributes: this.#attributesOf(path, member) };

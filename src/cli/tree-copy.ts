@@ -78,6 +78,17 @@ export class TreeCopy {
 
   /** Copies what is at `from`, and all below it, so that it is at `to`. @throws CommandError */
   async copy(from: Buffer, to: Buffer): Promise<void> {
+    await this.#source.begin?.(from);
+    await this.#target.begin?.(to);
+    try {
+      await this.#copy(from, to);
+    } finally {
+      await this.#source.end?.();
+      await this.#target.end?.();
+    }
+  }
+
+  async #copy(from: Buffer, to: Buffer): Promise<void> {
     const steps: Step[] = [{ from, to, isNew: false }];
     try {
       for (let step = steps.pop(); step !== undefined; step = steps.pop()) await this.#next(step, steps);

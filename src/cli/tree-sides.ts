@@ -35,7 +35,14 @@ export interface ContentPiece {
 /** Undefined is a value that could not be read, as that of a name which is no UTF-8. */
 export type TreeAttribute = readonly [name: string, value: Uint8Array | undefined];
 
-export interface SourceTree {
+/** What a side holds while one tree of it is copied. */
+interface HeldTree {
+  /** From now on paths are those of the top and what is below it. */
+  begin?(top: Buffer): Promise<void>;
+  end?(): Promise<void>;
+}
+
+export interface SourceTree extends HeldTree {
   look(path: Buffer): Promise<TreeNode>;
   /** In the order of their bytes. */
   names(path: Buffer): Promise<Buffer[]>;
@@ -46,7 +53,7 @@ export interface SourceTree {
 }
 
 /** Owner, attributes, mode and times are set right after a file was made, of a directory later. */
-export interface TargetTree {
+export interface TargetTree extends HeldTree {
   /** The type of what is there, and of what a link there leads to; 0 for nothing. */
   typeAt(path: Buffer, follow: boolean): Promise<number>;
   /** The same for two names of one file; undefined for nothing, and where nobody knows. */

@@ -199,7 +199,7 @@ function dataOf(
   const rules = options.accessRules ?? RELATIVE_ACCESS;
   const access = new AccessTimes(rules, { table, runner, host, perStep: stepExtents });
   const paths = new InodePaths((body) => transact(parts, body), table, directories);
-  const losses = new LossLog(parts.log, (inode) => paths.find(inode));
+  const losses = new LossLog(parts.log, (inode, signal) => paths.find(inode, signal));
   const durability = new Durability(early, access, committer, losses);
   const pending = new PendingBlocks();
   const spaceWatch: SpaceWatch = { changed: () => {} };

@@ -161,7 +161,15 @@ ${idLines('>>>>', BlockHeader.uuid.offset)}
 `;
 }
 
-/** For what fstab has no words: a volume named by a file of its own. */
+/**
+ * For what fstab has no words: a volume named by a file of its own.
+ *
+ * The first signal leaves a mount alone that is in use, and a stop would wait for a second one: so
+ * such a mount is detached, and the daemon ends with its last user. A slow disk gets the time
+ * twice, for the command and for the daemon: together less than the 30 minutes after which systemd
+ * turns the machine off whatever still stops. Where the daemon is gone, by umount(8) too, there is
+ * nothing to stop.
+ */
 function systemdUnit(bin: string): string {
   return `# Made by 'quarry install'. quarry@NAME mounts what /etc/quarry/NAME.conf says:
 #   TARGET=/dev/disk/by-label/data
@@ -180,9 +188,10 @@ NotifyAccess=all
 Environment=OPTIONS=rw
 EnvironmentFile=/etc/quarry/%i.conf
 ExecStart=${bin}/quarry mount --foreground -o \${OPTIONS} \${TARGET} \${DIRECTORY}
+ExecStop=/bin/sh -c 'test -z "$$MAINPID" || ${bin}/quarry umount "$$DIRECTORY" || ${bin}/quarry umount -l "$$DIRECTORY"'
 ExecStopPost=-${bin}/quarry umount --dead \${DIRECTORY}
 KillMode=mixed
-TimeoutStopSec=infinity
+TimeoutStopSec=10min
 Restart=no
 
 [Install]

@@ -20,6 +20,8 @@ const MOST_SHOWN_BYTES = 4096;
 const BILLION = 1_000_000_000n;
 /** Of a number in a record; a longer one makes no sense. */
 const MOST_DIGITS = 40;
+/** Of a record of an owner or a time. */
+const MOST_TEXT_BYTES = 100;
 /** Of a pipe, so much comes at once at most. */
 const PIECE_BYTES = 1024 * 1024;
 
@@ -38,6 +40,8 @@ const TYPES: Readonly<Record<string, MemberType>> = {
 };
 
 export interface MemberInArchive extends Member {
+  /** What records say that makes no sense: it is as if they were not there. */
+  readonly doubts: readonly string[];
   /** Of a file, once. Pieces are valid until the next one is asked for. @throws ArchiveError */
   contents(): AsyncIterable<MemberPiece>;
 }
@@ -158,16 +162,15 @@ class ArchiveReader {
       type === 'file'
         ? await this.#sparse(block, { byKey, stretches: said.records.stretches }, dataBytes)
         : undefined;
-    const access = byKey.get('atime');
-    const modify = byKey.get('mtime');
+    const owner = new OwnerAndTimes(byKey);
     return {
       name,
       type,
       mode: fields.mode,
-      uid: idOf(byKey, 'uid', fields.uid),
-      gid: idOf(byKey, 'gid', fields.gid),
-      modifyNs: modify === undefined ? BigInt(fields.modifySeconds) * BILLION : parseTime(`${modify}`),
-      accessNs: access && parseTime(`${access}`),
+      uid: owner.id('uid') ?? fields.uid,
+      gid: owner.id('gid') ?? fields.gid,
+      modifyNs: owner.time('mtime') ?? BigInt(fields.modifySeconds) * BILLION,
+      accessNs: owner.time('atime'),
       linkName: byKey.get('linkpath') ?? said.linkName ?? fields.linkName,
       major: fields.major,
       minor: fields.minor,
@@ -175,6 +178,7 @@ class ArchiveReader {
       attributes: attributesOf(byKey),
       accessAcl: byKey.get(PaxKey.accessAcl)?.toString(),
       defaultAcl: byKey.get(PaxKey.defaultAcl)?.toString(),
+      doubts: owner.doubts,
       contents: () => this.#contents(sparse ?? wholeFile(dataBytes)),
     };
   }
@@ -246,19 +250,36 @@ function numberOf(records: ReadonlyMap<string, Buffer>, key: string, otherwise: 
   if (text === undefined) return otherwise;
   const value = Number(text);
   if (/^\d+$/.test(text) && Number.isSafeInteger(value)) return value;
-  throw notNumber(key, text);
+  throw new ArchiveError(`a record '${key}' of the archive is no number: ${text}`);
 }
 
-/** Any number: whose it may be is not for an archive to say. */
-function idOf(records: ReadonlyMap<string, Buffer>, key: string, otherwise: number): number {
-  const text = records.get(key)?.toString('latin1', 0, MOST_DIGITS + 1);
-  if (text === undefined) return otherwise;
-  if (/^-?\d+$/.test(text) && text.length <= MOST_DIGITS) return Number(text);
-  throw notNumber(key, text);
-}
+/** Records that the archive can be read on without, whatever they say. */
+class OwnerAndTimes {
+  readonly #byKey: ReadonlyMap<string, Buffer>;
+  /** Filled as records are asked for. */
+  readonly doubts: string[] = [];
 
-function notNumber(key: string, text: string): ArchiveError {
-  return new ArchiveError(`a record '${key}' of the archive is no number: ${text}`);
+  constructor(byKey: ReadonlyMap<string, Buffer>) {
+    this.#byKey = byKey;
+  }
+
+  /** Any number: whose it may be is not for an archive to say. */
+  id(key: string): number | undefined {
+    return this.#read(key, (text) => (/^-?\d+$/.test(text) ? Number(text) : undefined));
+  }
+
+  time(key: string): bigint | undefined {
+    return this.#read(key, parseTime);
+  }
+
+  #read<T>(key: string, read: (text: string) => T | undefined): T | undefined {
+    const bytes = this.#byKey.get(key);
+    if (bytes === undefined) return undefined;
+    const text = bytes.toString('latin1', 0, MOST_TEXT_BYTES + 1);
+    const value = text.length <= MOST_TEXT_BYTES ? read(text) : undefined;
+    if (value === undefined) this.doubts.push(`${key} (the archive says '${text.slice(0, MOST_DIGITS)}')`);
+    return value;
+  }
 }
 
 function attributesOf(records: ReadonlyMap<string, Buffer>): (readonly [string, Buffer])[] {

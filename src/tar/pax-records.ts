@@ -41,10 +41,10 @@ export function timeText(nanoseconds: bigint): string {
   return `${nanoseconds < 0n ? '-' : ''}${size / BILLION}${rest && '.'}${rest}`;
 }
 
-/** @throws ArchiveError */
-export function parseTime(text: string): bigint {
+/** @returns nanoseconds; undefined for what is no time */
+export function parseTime(text: string): bigint | undefined {
   const [, sign, seconds = '', rest = ''] = /^(-?)(\d{1,40})(?:\.(\d*))?$/.exec(text) ?? [];
-  if (sign === undefined) throw new ArchiveError(`a time in the archive is none: ${text.slice(0, 40)}`);
+  if (sign === undefined) return undefined;
   const size = BigInt(seconds) * BILLION + BigInt(rest.padEnd(9, '0').slice(0, 9));
   // What is finer is cut towards the past.
   return sign === '' ? size : -size - (/[1-9]/.test(rest.slice(9)) ? 1n : 0n);

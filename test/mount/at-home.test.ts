@@ -73,4 +73,29 @@ passed
     });
     expect(await quarry('fsck', '-n', made.target)).toMatchObject({ status: 0 });
   });
+
+  test('the service is stopped by what its unit says, and its mount detached where it is in use', async () => {
+    const made = await Volume.make({ kind: 'image', sizeBytes: 64 * MIB }, { mounted: false });
+    volume = made;
+    const unit = '/etc/systemd/system/quarry@.service';
+    const words = 'import shlex,sys; print(shlex.join(shlex.split(sys.stdin.read().replace("$$", "$"))))';
+    const result = await runInNamespace(`
+      ${installed(made.scratch.path)}
+      if command -v systemd-analyze > /dev/null; then systemd-analyze verify --man=no '${unit}'; fi
+      stop="$(sed -n 's/^ExecStop=//p' '${unit}' | python3 -c '${words}')"
+      export DIRECTORY='${made.directory}'
+      daemon() { quarry list --json | python3 -c 'import json,sys; print([m["pid"] for m in json.load(sys.stdin) if m["directory"] == sys.argv[1]][0])' "$DIRECTORY"; }
+
+      quarry mount '${made.target}' "$DIRECTORY"; echo unused > "$DIRECTORY/a"
+      eval "$stop"; mountpoint -q "$DIRECTORY"; export MAINPID=1
+      eval "$stop"; quarry fsck -n '${made.target}' > /dev/null; echo ended
+
+      quarry mount '${made.target}' "$DIRECTORY"; pid="$(daemon)"; exec 7> "$DIRECTORY/b"
+      eval "$stop" 2> '${made.scratch.file('said')}'
+      findmnt "$DIRECTORY" || echo detached; kill -TERM "$pid"; sleep 0.5; kill -0 "$pid" && echo waits
+      echo late >&7; exec 7>&-
+      while kill -0 "$pid" 2> /dev/null; do sleep 0.1; done
+      quarry fsck -n '${made.target}' > /dev/null; quarry cat '${made.target}:/a' '${made.target}:/b'`);
+    expect(result).toMatchObject({ stdout: 'ended\ndetached\nwaits\nunused\nlate\n', stderr: '' });
+  });
 });

@@ -1,12 +1,14 @@
 /** The commands on volumes that are not mounted: ls, tree, find, du, cat, get, put, cp, mkdir, rm. */
 import { execFileSync, spawnSync } from 'node:child_process';
 import {
+  linkSync,
   lstatSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
   readlinkSync,
+  renameSync,
   rmSync,
   symlinkSync,
   truncateSync,
@@ -627,6 +629,15 @@ describe('mkfs --from', () => {
   });
 });
 
+/** What a descriptor of this process has open. */
+function linkOf(descriptor: string): string {
+  try {
+    return readlinkSync(`/proc/self/fd/${descriptor}`);
+  } catch {
+    return '';
+  }
+}
+
 describe('files of the system', () => {
   const fifo = {
     mode: 0o010_666,
@@ -653,6 +664,95 @@ describe('files of the system', () => {
     await tree.setMode(Buffer.from(file('fifo')), fifo);
     expect(lstatSync(file('fifo')).mode & 0o777).toBe(0o666);
   });
+
+  describe.skipIf(process.platform !== 'linux')(
+    'a link that takes the place of a directory meanwhile',
+    () => {
+      /** Puts a link to `elsewhere` in the place of what is at the path. */
+      const swap = (path: Buffer) => {
+        renameSync(path, `${path}-moved`);
+        symlinkSync(file('elsewhere'), path);
+      };
+      const named = (name: string) => Buffer.from(file(name));
+      const inner = (path: Buffer) => path.toString().endsWith('/inner');
+      const failures: string[] = [];
+      const copied = async (source: LocalTree, target: LocalTree) => {
+        failures.length = 0;
+        const failed = (thrown: unknown) => failures.push(`${Object(thrown).code} ${Object(thrown).path}`);
+        await new TreeCopy(source, target, { failed }).copy(named('from'), named('to'));
+      };
+
+      beforeEach(() => {
+        mkdirSync(file('from/inner'), { recursive: true });
+        mkdirSync(file('elsewhere'), { mode: 0o711 });
+        for (const name of ['f', 'g']) writeFileSync(file(`from/inner/${name}`), name);
+        linkSync(file('from/inner/f'), file('from/z'));
+      });
+
+      test('nothing is written through it, nor is a mode set', async () => {
+        class Swapped extends LocalTree {
+          override async makeDirectory(path: Buffer): Promise<void> {
+            await super.makeDirectory(path);
+            if (inner(path)) swap(path);
+          }
+        }
+        await copied(new LocalTree(), new Swapped());
+        expect(readdirSync(file('elsewhere'))).toEqual([]);
+        expect(lstatSync(file('elsewhere')).mode & 0o777).toBe(0o711);
+        expect(failures).toEqual(['f', 'g', ''].map(() => `ENOTDIR ${file('to/inner')}`));
+        expect(readFileSync(file('to/z'), 'utf8')).toBe('f');
+      });
+
+      test('what was begun in the directory ends there', async () => {
+        class Swapped extends LocalTree {
+          override async makeFile(...words: Parameters<LocalTree['makeFile']>): Promise<void> {
+            if (!lstatSync(file('to/inner')).isSymbolicLink()) swap(named('to/inner'));
+            await super.makeFile(...words);
+          }
+        }
+        await copied(new LocalTree(), new Swapped());
+        expect(readdirSync(file('elsewhere'))).toEqual([]);
+        expect(readdirSync(file('to/inner-moved'))).toEqual(['f', 'g']);
+        // Its mode, and the other name of a file in it.
+        expect(failures).toEqual([1, 2].map(() => `ENOTDIR ${file('to/inner')}`));
+      });
+
+      test('nothing is read through it', async () => {
+        writeFileSync(file('elsewhere/f'), 'secret');
+        class Swapped extends LocalTree {
+          override async names(path: Buffer): Promise<Buffer[]> {
+            const found = await super.names(path);
+            if (inner(path)) swap(path);
+            return found;
+          }
+        }
+        await copied(new Swapped(), new LocalTree());
+        expect(readdirSync(file('to/inner'))).toEqual([]);
+        expect(failures).toEqual(['f', 'g'].map(() => `ENOTDIR ${file('from/inner')}`));
+      });
+
+      test('trees that are deeper than directories are held open come over whole', async () => {
+        const deep = `from/${Array.from({ length: 150 }, (_, at) => `d${at}`).join('/')}`;
+        mkdirSync(file(deep), { recursive: true });
+        for (const at of [0, 70, 149]) {
+          const above = deep.slice(0, deep.indexOf(`d${at}`) + `d${at}`.length);
+          for (const name of ['a', 'z']) writeFileSync(file(`${above}/${name}`), `${at}`);
+        }
+        await copied(new LocalTree(), new LocalTree());
+        expect(failures).toEqual([]);
+        const listing = (at: string) =>
+          execFileSync('sh', ['-c', `cd ${file(at)}; find . -printf '%P %m %T@ %s\n' | sort`], {
+            encoding: 'utf8',
+          });
+        expect(listing('to')).toBe(listing('from'));
+        expect(
+          readdirSync('/proc/self/fd')
+            .map((fd) => linkOf(fd))
+            .filter((at) => at.startsWith(folder)),
+        ).toEqual([]);
+      });
+    },
+  );
 
   test('in a copied directory, too, a file has its name when all of it is there', async () => {
     const made: string[] = [];

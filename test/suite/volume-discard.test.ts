@@ -3,6 +3,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import type { IoCompletion } from '../../src/aio/device.ts';
 import { checkVolume } from '../../src/check/checker.ts';
 import { Errno } from '../../src/fs/base/errors.ts';
+import { EVENT_LOOP } from '../../src/fs/base/turns.ts';
 import type { VolumeOptions } from '../../src/fs/life/volume-options.ts';
 import { KEPT_BACK_BLOCKS } from '../../src/fs/transaction/space-map.ts';
 import { MemoryDevice } from '../../src/sim/memory-device.ts';
@@ -52,8 +53,8 @@ let device: DiscardDevice;
 let volume: TestVolume;
 let lines: string[] = [];
 
-async function mounted(options: VolumeOptions = {}): Promise<void> {
-  device = new DiscardDevice(SIZE_BYTES);
+async function mounted(options: VolumeOptions = {}, sizeBytes = SIZE_BYTES): Promise<void> {
+  device = new DiscardDevice(sizeBytes);
   await formatted(device, BLOCK);
   lines = [];
   volume = await TestVolume.open(device, { log: (line) => lines.push(line), ...options });
@@ -205,6 +206,31 @@ describe('with discard', () => {
     await volume.unlink('/gone');
     await volume.volume.unmount();
     expect(gone.every((block) => device.isAsked(block))).toBe(true);
+  });
+
+  test('a long run is waited for to its next piece only, by an end that takes too long', async () => {
+    let late = 0;
+    const turns = { ...EVENT_LOOP, now: () => EVENT_LOOP.now() + late };
+    await mounted({ discard: true, turns }, 256 * 2 ** 20);
+    const inode = await volume.create('/gone');
+    const lengthBytes = 120 * 2 ** 20;
+    const times = { updateTimes: true, killPrivileges: false };
+    const range = { offsetBytes: 0, lengthBytes, keepSize: false };
+    await volume.volume.fallocate({ inode, action: 'allocate', ...range, ...times });
+    await volume.volume.sync();
+    device.holding = true;
+    await volume.unlink('/gone');
+    const ended = volume.volume.unmount();
+    while (device.asked.length === 0) await soon();
+    late = 3000;
+    device.letGo();
+    await ended;
+    const discarded = device.asked.reduce((sum, [first, last]) => sum + last - first + 1, 0);
+    expect(device.asked.length).toBe(1);
+    expect(counters()).toMatchObject({
+      discardedBlocks: discarded,
+      discardPassedOverBlocks: lengthBytes / BLOCK - discarded,
+    });
   });
 });
 

@@ -376,6 +376,7 @@ describe('unpacking', () => {
         owned('none/a', { uid: '4294967295' }),
         owned('none/b', { gid: '4294967295' }),
         owned('none/c', { uid: '-1' }),
+        owned('none/d', { uid: '9'.repeat(50) }),
         owned('d', { uid: '4294967294', gid: '4294967294' }),
         owned('e', { 'SCHILY.acl.access': acl }),
       ),
@@ -384,12 +385,54 @@ describe('unpacking', () => {
       'quarry: none/a belongs to 4294967295:0: there are no such owners',
       'quarry: none/b belongs to 0:4294967295: there are no such owners',
       'quarry: none/c belongs to -1:0: there are no such owners',
+      'quarry: none/d belongs to 1e+50:0: there are no such owners',
       expect.stringMatching(/^quarry: not kept: \/e: ACL \(.*below 4294967295\)$/),
     ]);
     await inVolume(async (volume) => {
       expect((await volume.readdir('/')).sort()).toEqual(['d', 'e']);
       expect(await volume.stat('/d')).toMatchObject({ uid: 4294967294, gid: 4294967294 });
     });
+  });
+
+  test('has what the header says where a record makes no sense, as GNU tar has it', async () => {
+    const told = { mode: 0o640, uid: 7, gid: 8, mtime: new Date(9000) };
+    const nonsense: [name: string, pax: Record<string, string>][] = [
+      ['u', { uid: 'abc' }],
+      ['g', { gid: '12x', uid: '5' }],
+      ['m', { mtime: 'yesterday', atime: '3' }],
+      ['n', { uid: '\x1b[7m', gid: 'x'.repeat(5000) }],
+      ['z', { uid: '1.5', gid: '', mtime: '4' }],
+    ];
+    const archive = await archiveOf(
+      ...nonsense.map(([name, pax]): [MemberHeader, string] => [{ name, pax, ...told }, name]),
+      [{ name: 'd/', type: 'directory', ...told, pax: { gid: 'staff' } }],
+      [{ name: 'a', ...told, pax: { atime: 'never' } }, 'a'],
+    );
+    const lines = await refusal(archive);
+    expect(lines).toEqual(["quarry: not kept: /u: uid (the archive says 'abc'), and 7 more"]);
+    mkdirSync(file('theirs'));
+    const script = 'tar -xp --numeric-owner -C theirs -f a.tar 2>/dev/null || [ $? = 2 ]';
+    writeFileSync(file('a.tar'), archive);
+    shell(script);
+    const [command, ...names] = ["stat -c '%n %a %u %g %Y'", ...nonsense.map(([name]) => name), 'a', 'd'];
+    const theirs = shell(`cd theirs; ${command} ${names.join(' ')}`)
+      .trim()
+      .split('\n');
+    await inVolume(async (volume) => {
+      const ours = names.map(async (name) => {
+        const { mode, uid, gid, mtimeMs } = await volume.stat(`/${name}`);
+        return `${name} ${(mode & 0o7777).toString(8)} ${uid} ${gid} ${mtimeMs / 1000}`;
+      });
+      if (isRoot) expect(await Promise.all(ours)).toEqual(theirs);
+      expect((await Promise.all(ours)).slice(0, 3)).toEqual(['u 640 7 8 9', 'g 640 5 8 9', 'm 640 7 8 9']);
+      expect((await volume.stat('/m')).atimeMs).toBe(3000);
+    });
+  });
+
+  test('ends where a record makes no sense of a size: the next header is anywhere then', async () => {
+    const archive = await archiveOf([{ name: 'a' }, 'a'], [{ name: 'b', pax: { size: '1e3' } }, 'b']);
+    expect(await refusal(archive)).toEqual(["quarry: a record 'size' of the archive is no number: 1e3"]);
+    await inVolume(async (volume) => expect(await volume.readdir('/')).toEqual(['a']));
   });
 
   test('numbers of devices are those of devices only', async () => {

@@ -3,8 +3,8 @@
  * it. The bytes are put where the systems themselves put them; where wipefs(8) is there, it says
  * first that it takes them for what they are, and then that it finds nothing any more.
  */
-import { execFileSync } from 'node:child_process';
-import { closeSync, ftruncateSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { closeSync, ftruncateSync, mkdtempSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
@@ -109,7 +109,121 @@ const ROUND_256K = Math.floor(SIZE_BYTES / (256 * KIB)) * 256 * KIB;
 const MD_1_0 = Math.floor((SIZE_BYTES - 8 * KIB) / 4096) * 4096;
 const LAST = SIZE_BYTES - 512;
 
+/** `bytes` with numbers of 16 or 32 bits in it, least significant byte first unless said otherwise. */
+function numbers(
+  lengthBytes: number,
+  fields: readonly [at: number, width: 2 | 4, value: number][],
+  big = false,
+): Buffer {
+  const bytes = Buffer.alloc(lengthBytes);
+  for (const [at, width, value] of fields) {
+    if (big) bytes.writeUIntBE(value, at, width);
+    else bytes.writeUIntLE(value, at, width);
+  }
+  return bytes;
+}
+
+/** struct minix_super_block: inodes, zones, blocks of their bitmaps, first zone, largest file, magic. */
+function minix(magic: number, big = false): Piece {
+  const fields: [number, 2 | 4, number][] = [
+    [0, 2, 672],
+    [2, 2, 2000],
+    [4, 2, 1],
+    [6, 2, 1],
+    [8, 2, 25],
+    [12, 4, 0x10081c00],
+    [16, 2, magic],
+    [18, 2, 1],
+    [20, 4, 2000],
+  ];
+  return [KIB, numbers(32, fields, big)];
+}
+
+/** struct minix3_super_block. */
+const MINIX3: Piece = [
+  KIB,
+  numbers(32, [
+    [0, 4, 672],
+    [6, 2, 1],
+    [8, 2, 1],
+    [10, 2, 25],
+    [16, 4, 0x7fffffff],
+    [20, 4, 2000],
+    [24, 2, 0x4d5a],
+    [28, 2, 1024],
+  ]),
+];
+
+/** A label of Sun: geometry, the magic, and what makes the XOR of all its words zero. */
+function sunLabel(): Piece {
+  const bytes = numbers(
+    512,
+    [
+      [436, 2, 63],
+      [438, 2, 255],
+      [508, 2, 0xdabe],
+    ],
+    true,
+  );
+  let sum = 0;
+  for (let at = 0; at < 510; at += 2) sum ^= bytes.readUInt16BE(at);
+  bytes.writeUInt16BE(sum, 510);
+  return [0, bytes];
+}
+
+function plain(what: string, says: RegExp, wipefs: string | undefined, ...pieces: Piece[]): Case {
+  return { what, says, wipefs, pieces };
+}
+
+const RARE: readonly Case[] = [
+  ...[0x137f, 0x138f, 0x2468, 0x2478].flatMap((magic) => [
+    plain(`Minix ${magic.toString(16)}`, /Minix/, 'minix', minix(magic)),
+    plain(`Minix ${magic.toString(16)} of a big-endian machine`, /Minix/, 'minix', minix(magic, true)),
+  ]),
+  plain('Minix 3', /Minix/, 'minix', MINIX3),
+  plain('SCO BFS', /BFS/, 'bfs', text(0, '\xce\xfa\xad\x1b')),
+  plain('cramfs', /cramfs/, undefined, text(0, '\x45\x3d\xcd\x28')),
+  plain('romfs', /romfs/, 'romfs', text(0, '-rom1fs-')),
+  plain('SquashFS of old', /SquashFS/, undefined, text(0, 'sqsh')),
+  plain('GFS2', /GFS2/, undefined, text(64 * KIB, '\x01\x16\x19\x70')),
+  ...[1, 2, 4, 8].map((size) => plain(`OCFS2 at ${size} KiB`, /OCFS2/, 'ocfs2', text(size * KIB, 'OCFSV2'))),
+  ...[0, 8, 64, 256].map((start) =>
+    plain(`UFS at ${start} KiB`, /UFS/, 'ufs', text(start * KIB + 0x55c, '\x19\x01\x54\x19')),
+  ),
+  plain('UFS1', /UFS/, 'ufs', text(8 * KIB + 0x55c, '\x54\x19\x01\x00')),
+  plain('BeFS', /BeFS/, undefined, text(544, '1SFB')),
+  plain('VxFS', /VxFS/, 'vxfs', text(KIB, '\xf5\xfc\x01\xa5')),
+  plain('HPFS', /HPFS/, undefined, text(8 * KIB, '\x49\xe8\x95\xf9')),
+  plain('HFS', /HFS/, 'hfs', [
+    KIB,
+    numbers(
+      64,
+      [
+        [0, 2, 0x4244],
+        [20, 4, 4096],
+      ],
+      true,
+    ),
+  ]),
+  plain('HFSX', /HFS/, undefined, text(KIB, 'HX')),
+  plain('ReiserFS of old', /ReiserFS/, undefined, text(8 * KIB + 52, 'ReIsErFs')),
+  plain('Reiser4', /Reiser4/, 'reiser4', text(64 * KIB, 'ReIsEr4')),
+  plain('ReFS', /ReFS/, 'ReFS', text(0, '\0\0\0ReFS\0')),
+  plain('UBI', /UBI/, undefined, text(0, 'UBI#')),
+  plain('UBIFS', /UBIFS/, undefined, text(0, '\x31\x18\x10\x06')),
+  plain('VMFS', /VMFS/, 'VMFS_volume_member', text(MIB, '\x0d\xd0\x01\xc0')),
+  plain('the filesystem in VMFS', /VMFS/, 'VMFS', text(2 * MIB, '\x5e\xf1\xab\x2f')),
+  plain('Stratis', /Stratis/, undefined, text(516, '!Stra0tis\x86\xff\x02^\x41rh')),
+  plain('VDO', /VDO/, 'vdo', text(0, 'dmvdo001')),
+  plain('BlueStore', /BlueStore/, 'ceph_bluestore', text(0, 'bluestore block device')),
+  plain('Oracle ASM', /Oracle/, 'oracleasm', text(32, 'ORCLDISK')),
+  plain('a BSD disklabel', /BSD/, undefined, text(512, '\x57\x45\x56\x82')),
+  plain('an SGI disklabel', /SGI/, undefined, text(0, '\x0b\xe5\xa9\x41')),
+  plain('a Sun disklabel', /Sun/, 'sun', sunLabel()),
+];
+
 const CASES: readonly Case[] = [
+  ...RARE,
   { what: 'md 0.90', says: /RAID/, wipefs: 'linux_raid_member', pieces: [md090(ROUND_64K - 64 * KIB)] },
   { what: 'md 1.0', says: /RAID/, wipefs: 'linux_raid_member', pieces: [md1(MD_1_0)] },
   { what: 'md 1.1', says: /RAID/, wipefs: 'linux_raid_member', pieces: [md1(0)] },
@@ -212,6 +326,45 @@ describe('signatures of others', () => {
     expect(await quarry('mkfs', '--force', image)).toEqual({ status: 0, err: '' });
     if (before !== undefined) expect(wipefs(image)).toBe('');
     expect(await quarry('fsck', '-n', image)).toMatchObject({ status: 0 });
+    rmSync(image);
+  });
+
+  // What the programs themselves make, as far as they are here.
+  test.each([
+    ['mkfs.minix', '-1', /a Minix filesystem/],
+    ['mkfs.minix', '-2', /a Minix filesystem/],
+    ['mkfs.minix', '-3', /a Minix filesystem/],
+    ['mkfs.bfs', '-v', /an SCO BFS/],
+  ])('%s %s', async (program, option, says) => {
+    const image = imageWith(`${program}${option}`, [], 8 * MIB);
+    const made = spawnSync(program, [option, image]);
+    if (made.error === undefined) {
+      expect(made.status).toBe(0);
+      const before = readFileSync(image);
+      expect(await quarry('mkfs', image)).toMatchObject({ status: 1, err: expect.stringMatching(says) });
+      expect(readFileSync(image).equals(before)).toBe(true);
+    }
+    rmSync(image);
+  });
+
+  test.each([
+    ['of which only the bytes of the magic are there', [text(1040, '\x7f\x13')]],
+    [
+      'whose bitmap is too small',
+      [
+        [
+          KIB,
+          numbers(32, [
+            [0, 2, 60_000],
+            [4, 2, 1],
+            [16, 2, 0x137f],
+          ]),
+        ],
+      ],
+    ],
+  ] as [string, Piece[]][])('no Minix filesystem: one %s', async (what, pieces) => {
+    const image = imageWith(what, pieces);
+    expect(await quarry('mkfs', image)).toEqual({ status: 0, err: '' });
     rmSync(image);
   });
 

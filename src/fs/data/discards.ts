@@ -118,11 +118,12 @@ export class Discards {
 
   async #discardAll(): Promise<void> {
     const { space, turns, isSound } = this.#parts;
+    const goesOn = () => this.#isOn && isSound() && turns.now() < this.#ends;
     while (this.#waiting.length > 0) {
-      if (!this.#isOn || !isSound() || turns.now() >= this.#ends) this.#passOver();
+      if (!goesOn()) this.#passOver();
       const run = this.#waiting.shift();
       if (run === undefined) return;
-      const errno = await this.run(run);
+      const errno = await this.run(run, () => goesOn() && this.#wanting.length === 0);
       space.release([run]);
       this.#ended++;
       this.#tell();
@@ -132,12 +133,18 @@ export class Discards {
 
   /**
    * Discards blocks that nobody can get meanwhile.
+   * @param goesOn asked before all but the first piece of a run that is too long for one discard:
+   * where blocks are large, one is of gigabytes
    * @returns 0, or the errno of the device
    */
-  async run({ start, length }: Run): Promise<number> {
+  async run({ start, length }: Run, goesOn = () => true): Promise<number> {
     const { layout } = this.#parts;
     const { mostBlocks } = this;
     for (let done = 0; done < length; done += mostBlocks) {
+      if (done > 0 && !goesOn()) {
+        this.#passedOverBlocks += length - done;
+        return 0;
+      }
       const blocks = Math.min(mostBlocks, length - done);
       const errno = await this.#discard(layout.spaceStart + start + done, blocks);
       if (errno !== 0) return errno;

@@ -2,19 +2,28 @@
  * Says in the log what was lost: one line per range, and where there are many, the first few of
  * every ten seconds and then their sum.
  *
- * A line names the inode and, if one is found soon enough, a path; looking for it must not hold up
- * whoever lost the data.
+ * A line names the inode and, if one is found soon enough, a path. Looking for it holds up neither
+ * who lost the data nor, on a disk that hardly answers any more, the end of the mount.
  */
 import type { LostBytes } from './lost-writes.ts';
 
 const MOST_LINES = 10;
 const WINDOW_MILLISECONDS = 10_000;
+/** For each path that is looked for, … */
+const LOOK_MILLISECONDS = 5000;
+/** … and for all that are not found when the volume ends. */
+const LAST_MILLISECONDS = 2000;
 /** Files counted apart in a sum; more are said to be "more than". */
 const MOST_FILES = 100_000;
 
+/** @param signal given when nobody waits for the path any more; it stops looking then */
+type PathOf = (inode: number, signal: AbortSignal) => Promise<string | undefined>;
+
 export class LossLog {
   readonly #log: (line: string) => void;
-  readonly #pathOf: (inode: number) => Promise<string | undefined>;
+  readonly #pathOf: PathOf;
+  /** Given when no path is looked for any more. */
+  readonly #ended = new AbortController();
   #lines = 0;
   #ranges = 0;
   #bytes = 0;
@@ -23,7 +32,7 @@ export class LossLog {
   /** Lines come in the order of the losses. */
   #written: Promise<void> = Promise.resolve();
 
-  constructor(log: (line: string) => void, pathOf: (inode: number) => Promise<string | undefined>) {
+  constructor(log: (line: string) => void, pathOf: PathOf) {
     this.#log = log;
     this.#pathOf = pathOf;
   }
@@ -44,9 +53,25 @@ export class LossLog {
   }
 
   async #write(inode: number, what: string): Promise<void> {
-    const path = await this.#pathOf(inode);
+    const path = await this.#find(inode);
     const name = path === undefined ? `inode ${inode}` : `inode ${inode}, ${JSON.stringify(path)}`;
     this.#log(`lost data of ${name}: ${what}`);
+  }
+
+  async #find(inode: number): Promise<string | undefined> {
+    if (this.#ended.signal.aborted) return undefined;
+    const done = new AbortController();
+    const signal = AbortSignal.any([this.#ended.signal, done.signal]);
+    const tooLate = new Promise<undefined>((resolve) => {
+      signal.addEventListener('abort', () => resolve(undefined), { once: true });
+    });
+    const timer = setTimeout(() => done.abort(), LOOK_MILLISECONDS).unref();
+    try {
+      return await Promise.race([this.#pathOf(inode, signal), tooLate]);
+    } finally {
+      clearTimeout(timer);
+      done.abort();
+    }
   }
 
   #endWindow(): void {
@@ -66,6 +91,8 @@ export class LossLog {
   async end(): Promise<void> {
     clearTimeout(this.#window);
     this.#endWindow();
+    const last = setTimeout(() => this.#ended.abort(), LAST_MILLISECONDS);
     await this.#written;
+    clearTimeout(last);
   }
 }

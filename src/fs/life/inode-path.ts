@@ -53,13 +53,14 @@ export class InodePaths {
   /**
    * A path from the root of the volume, or undefined if none is found, whatever the reason. Names
    * that are not UTF-8 are shown as well as can be.
+   * @param signal ends the search before its next step
    */
-  async find(inode: number): Promise<string | undefined> {
+  async find(inode: number, signal?: AbortSignal): Promise<string | undefined> {
     try {
       const names: string[] = [];
       for (let at = inode; at !== ROOT_INODE; ) {
         const parent = await this.#run((tx) => this.#parentOf(tx, at));
-        const name = await this.#nameOf(at, parent);
+        const name = await this.#nameOf(at, parent, signal);
         if (name === undefined || names.unshift(name) > MOST_DEPTH) return undefined;
         at = parent;
       }
@@ -76,9 +77,9 @@ export class InodePaths {
     return this.#seen[at] === inode ? (this.#seenIn[at] ?? 0) : 0;
   }
 
-  async #nameOf(inode: number, parent: number): Promise<string | undefined> {
+  async #nameOf(inode: number, parent: number, signal?: AbortSignal): Promise<string | undefined> {
     let cookie = 0;
-    for (let page = 0; page < MOST_PAGES; page++) {
+    for (let page = 0; page < MOST_PAGES && signal?.aborted !== true; page++) {
       const from = cookie;
       const found = await this.#run((tx) => this.#look(tx, parent, inode, from));
       if (found.name !== undefined || found.cookie === 0) return found.name;
