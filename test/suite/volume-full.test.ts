@@ -119,18 +119,23 @@ test('a rename finds a block for a full node of its directory where a new file f
   expect((await checkVolume((volume.device as MemoryDevice).reopen())).problems).toEqual([]);
 });
 
-test('a new inode takes a number whose block is there, when the lowest one would need a block', async () => {
+/** A full volume whose inode table has a hole: a cluster of it went, and data came in its place. */
+async function fullAroundHole(): Promise<KernelVolume> {
   const volume = await TestVolume.make(1024 * 4096, 4096);
   const kernel = new KernelVolume(volume, (forget) => forget());
   for (let number = 0; number < 1000; number++) await kernel.make(`small-${number}`, 100);
-  // A whole cluster of inode blocks goes, …
   for (let number = 240; number < 700; number++) await kernel.remove(`small-${number}`);
   await volume.volume.sync();
-  // … and data comes in its place, …
   await kernel.fill(2 ** 20, 'large');
   await kernel.fill(4096, 'block');
   for (let number = 0; number < 240; number++) await kernel.make(`hole-${number}`, 0).catch(() => {});
-  // … so that a file removed behind it leaves a number, but no block.
+  return kernel;
+}
+
+test('a new inode takes a number whose block is there, when the lowest one would need a block', async () => {
+  const kernel = await fullAroundHole();
+  const volume = kernel.test;
+  // It leaves a number, but no block.
   await kernel.remove('small-900');
   await kernel.make('new', 100);
   await volume.volume.unmount();
@@ -138,14 +143,8 @@ test('a new inode takes a number whose block is there, when the lowest one would
 });
 
 test('names of new files in the place of removed ones find blocks, though their inodes need an old place', async () => {
-  const volume = await TestVolume.make(1024 * 4096, 4096);
-  const kernel = new KernelVolume(volume, (forget) => forget());
-  for (let number = 0; number < 1000; number++) await kernel.make(`small-${number}`, 100);
-  for (let number = 240; number < 700; number++) await kernel.remove(`small-${number}`);
-  await volume.volume.sync();
-  await kernel.fill(2 ** 20, 'large');
-  await kernel.fill(4096, 'block');
-  for (let number = 0; number < 240; number++) await kernel.make(`hole-${number}`, 0).catch(() => {});
+  const kernel = await fullAroundHole();
+  const volume = kernel.test;
   await volume.volume.sync();
   await expect(kernel.make('one-more', 0)).rejects.toMatchObject({ code: 'ENOSPC' });
   for (let number = 800; number < 960; number += 4) await kernel.remove(`small-${number}`);

@@ -22,6 +22,7 @@ test.each([
   { reserved: { bytes: 4 * MIB, share: 0 }, blocks: () => (4 * MIB) / BLOCK },
   { reserved: { bytes: 1, share: 0 }, blocks: () => 1 },
   { reserved: { bytes: 0, share: 0.25 }, blocks: (all: number) => Math.floor(all / 4) },
+  { reserved: { bytes: 2 ** 50, share: 0 }, blocks: (all: number) => Math.floor(all / 2) },
 ])('$reserved are free, and not available', async ({ reserved, blocks }) => {
   const volume = await reserving(reserved);
   const { freeBlocks, availableBlocks, blocks: all } = await space(volume);

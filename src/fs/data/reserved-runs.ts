@@ -8,7 +8,7 @@
  */
 
 import { PATIENCE_GROUPS } from '../../alloc/run-lengths.ts';
-import { FsError, fsError } from '../base/errors.ts';
+import { fsError } from '../base/errors.ts';
 import type { BlockNumber, BlockRun } from '../base/numbers.ts';
 import type { SpaceMap, SpaceRequest } from '../transaction/space-map.ts';
 import type { Transaction } from '../transaction/transaction.ts';
@@ -102,12 +102,7 @@ function reserveLong(tx: Transaction, space: SpaceMap, want: RunRequest): BlockR
 
 function reserveIfFree(tx: Transaction, space: SpaceMap, want: RunRequest): BlockRun | undefined {
   const { least: _least, ...asked } = want;
-  try {
-    return space.reserve(tx, asked);
-  } catch (thrown) {
-    if (thrown instanceof FsError && thrown.code === 'ENOSPC') return undefined;
-    throw thrown;
-  }
+  return space.reserveIfAny(tx, asked);
 }
 
 /** Runs that are held, and used from the front. */

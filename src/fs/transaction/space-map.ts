@@ -197,12 +197,15 @@ export class SpaceMap implements SpaceLedger {
     return Math.max(0, this.#index.freeBlocks + this.#index.quarantinedBlocks - this.#keptBack);
   }
 
-  /** Blocks of those that are left to root. */
+  /** Blocks of those that are left to root: no more than half of the volume. */
   get reservedBlocks(): number {
     const { bytes, share } = this.reserved;
     if (bytes === 0 && share === 0) return 0;
     const usable = this.usableBlocks;
-    return Math.min(usable, Math.ceil(bytes / this.#layout.blockBytes) + Math.floor(share * usable));
+    return Math.min(
+      Math.floor(usable / 2),
+      Math.ceil(bytes / this.#layout.blockBytes) + Math.floor(share * usable),
+    );
   }
 
   /** Blocks that files of whoever asks may still take. */
@@ -296,9 +299,18 @@ export class SpaceMap implements SpaceLedger {
    * without the blocks throws `noRoom`.
    */
   allocateIfAny(tx: Transaction, want: SpaceRequest): BlockRun | undefined {
+    return this.#ifAny(() => this.allocate(tx, want));
+  }
+
+  /** As `reserve`; undefined, and nothing changed, where it would throw ENOSPC. */
+  reserveIfAny(tx: Transaction, want: SpaceRequest): BlockRun | undefined {
+    return this.#ifAny(() => this.reserve(tx, want));
+  }
+
+  #ifAny(take: () => BlockRun): BlockRun | undefined {
     const inodesWhenFull = this.#inodesWhenFull;
     try {
-      return this.allocate(tx, want);
+      return take();
     } catch (thrown) {
       this.#inodesWhenFull = inodesWhenFull;
       if (thrown instanceof FsError && thrown.code === 'ENOSPC') return undefined;
