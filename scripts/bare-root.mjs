@@ -3,7 +3,7 @@
  * `npm run bare-root`: the two commands of the README in an empty system, to a mounted filesystem
  * and to passing tests.
  *
- *   npm run bare-root -- [--suite bookworm] [--base DIRECTORY] [--tests WORDS] [--keep]
+ *   npm run bare-root -- [--suite bookworm] [--base DIRECTORY] [--tests WORDS] [--log FILE] [--keep]
  *
  * The system is what debootstrap calls minbase, with the Node of this machine and nothing else; it
  * is made once in `--base` (/var/tmp/quarry-bare-SUITE) and never changed, since each run works in
@@ -15,7 +15,8 @@
  *                        and Ctrl-C leaves it clean; then `npm install && npm test`
  *   somebody else        without fusermount3 a mount is refused in a line; with fuse3 it works
  *
- * `--tests` goes to `npm test` behind `--`; '' runs all of it. Takes root, debootstrap, git, overlay
+ * `--tests` goes to `npm test` behind `--`; '' runs all of it. What a step said that went another way
+ * is in `--log` (/var/tmp/quarry-bare-root.log). Takes root, debootstrap, git, overlay
  * filesystems, and a network for packages; some minutes. Exit status 1 if a step went another way.
  */
 import { spawn, spawnSync } from 'node:child_process';
@@ -39,7 +40,8 @@ function readOptions() {
   try {
     const text = /** @type {const} */ ({ type: 'string' });
     const flag = /** @type {const} */ ({ type: 'boolean' });
-    return parseArgs({ options: { suite: text, base: text, tests: text, keep: flag } }).values;
+    const log = /** @type {const} */ ({ type: 'string', default: '/var/tmp/quarry-bare-root.log' });
+    return parseArgs({ options: { suite: text, base: text, tests: text, log, keep: flag } }).values;
   } catch (error) {
     return refuse(error instanceof Error ? error.message : String(error));
   }
@@ -194,7 +196,12 @@ async function step(what, script, { status = 0, says = /(?:)/ } = {}) {
   console.log(
     `${ok ? 'ok' : 'FAILED'}: ${what} (${Math.round((Date.now() - began) / 1000)} s)${line && `: ${line}`}`,
   );
-  if (!ok) console.log(result.said.slice(-4000));
+  if (!ok) {
+    // Each test that failed, by name; why stands in the log.
+    for (const failed of new Set(result.said.match(/FAIL.*/g))) console.log(failed);
+    writeFileSync(options.log, result.said);
+    console.log(`${result.said.slice(-4000)}\nall it said: ${options.log}`);
+  }
   return ok;
 }
 
