@@ -5,8 +5,8 @@
 import { spawn } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { afterAll, expect, test } from 'vitest';
-import { kernelFilesystem } from '../../src/lab/mounts/filesystems.ts';
-import { runMounted } from '../../src/lab/mounts/mount-runner.ts';
+import { type Filesystem, kernelFilesystem, type MountedPlace } from '../../src/lab/mounts/filesystems.ts';
+import { type MountedPlan, runMounted } from '../../src/lab/mounts/mount-runner.ts';
 import type { RunSample } from '../../src/lab/runners/ageing-run.ts';
 import { WORKLOADS } from '../../src/lab/workloads/catalogue.ts';
 import { describeQuarry, QUARRY, quarry, run, Scratch, shell, until } from './harness.ts';
@@ -15,6 +15,8 @@ interface Results {
   readonly failed: readonly unknown[];
   readonly runs: readonly { readonly policy: string; readonly samples: readonly RunSample[] }[];
 }
+
+const WATCHER = { progress: () => {}, isStopped: () => false };
 
 describeQuarry('quarry lab run --runner mount', () => {
   const scratch = new Scratch();
@@ -37,6 +39,13 @@ describeQuarry('quarry lab run --runner mount', () => {
     expect(readFileSync('/proc/self/mountinfo', 'utf8')).not.toContain(scratch.path);
     expect(await shell('losetup --list --noheadings --output BACK-FILE')).not.toContain(scratch.path);
   }
+
+  const smallPlan = (filesystem: Filesystem): MountedPlan => ({
+    filesystem,
+    scratchDirectory: scratch.path,
+    workload: WORKLOADS.get('video') ?? expect.fail(),
+    ...{ sizeBytes: 64 * 2 ** 20, blockBytes: 4096, seed: 1, fullness: 0.8, churn: 0.1, samples: 1 },
+  });
 
   test('feeds a policy with options, a module and ext4 the same operations, and measures each', async () => {
     await shell(`cd '${scratch.path}' && '${process.execPath}' '${QUARRY}' lab new mine --js`);
@@ -121,17 +130,7 @@ describeQuarry('quarry lab run --runner mount', () => {
           ext4[step](device, place);
         },
       };
-      const { samples, remark } = await runMounted(
-        {
-          ...{
-            filesystem,
-            scratchDirectory: scratch.path,
-            workload: WORKLOADS.get('video') ?? expect.fail(),
-          },
-          ...{ sizeBytes: 64 * 2 ** 20, blockBytes: 4096, seed: 1, fullness: 0.8, churn: 0.1, samples: 1 },
-        },
-        { progress: () => {}, isStopped: () => false },
-      );
+      const { samples, remark } = await runMounted(smallPlan(filesystem), WATCHER);
       expect(remark).toBe('not compared with a copy: the second time fails');
       expect(samples).toHaveLength(2);
       expect(samples.at(-1)?.besideCopy).toBeUndefined();
@@ -139,6 +138,19 @@ describeQuarry('quarry lab run --runner mount', () => {
     },
     120_000,
   );
+
+  test('why a run failed is told, not that its mount was gone', async () => {
+    const ext4 = kernelFilesystem('ext4');
+    const filesystem = {
+      ...ext4,
+      maps: async ({ directory }: MountedPlace) => {
+        ext4.unmount(directory);
+        throw new Error('the reason');
+      },
+    };
+    await expect(runMounted(smallPlan(filesystem), WATCHER)).rejects.toThrow('the reason');
+    await expectNothingLeft();
+  });
 
   test('a directory that takes no results ends all of it, and no mount is left', async () => {
     const out = scratch.file('taken');

@@ -34,14 +34,17 @@ const SCRATCH_PREFIX = 'run-';
 export async function runMounted(plan: MountedPlan, watcher: RunWatcher): Promise<RunResult> {
   expectRoom(plan.scratchDirectory, 2 * plan.sizeBytes, 'a disk and a copy, together');
   const directory = mkdtempSync(join(plan.scratchDirectory, SCRATCH_PREFIX));
-  try {
-    return await withMount(plan, directory, 'aged', async (mount) => {
-      const aged = await age(plan, mount, watcher);
-      return watcher.isStopped() ? aged : await besideCopyOf(aged, plan, directory, mount);
-    });
-  } finally {
-    rmSync(directory, { recursive: true });
-  }
+  const remove = () => rmSync(directory, { recursive: true });
+  const ageing = withMount(plan, directory, 'aged', async (mount) => {
+    const aged = await age(plan, mount, watcher);
+    return watcher.isStopped() ? aged : await besideCopyOf(aged, plan, directory, mount);
+  });
+  const result = await ageing.catch((thrown: unknown) => {
+    afterFailure(remove);
+    throw thrown;
+  });
+  remove();
+  return result;
 }
 
 /** What has been aged is not lost with a copy that fails. */
@@ -95,21 +98,33 @@ async function withMount<T>(
     filesystem.make(disk.path, blockBytes);
     filesystem.mount(disk.path, directory);
     let isMounted = true;
-    try {
-      const again = () => {
-        filesystem.unmount(directory);
-        isMounted = false;
-        disk.forgetCaches();
-        filesystem.mount(disk.path, directory);
-        isMounted = true;
-      };
-      return await use({ place: { device: disk.path, directory, blockBytes }, again });
-    } finally {
+    const unmount = () => {
       if (isMounted) filesystem.unmount(directory);
-    }
+      isMounted = false;
+    };
+    const again = () => {
+      unmount();
+      disk.forgetCaches();
+      filesystem.mount(disk.path, directory);
+      isMounted = true;
+    };
+    const place = { device: disk.path, directory, blockBytes };
+    const result = await use({ place, again }).catch((thrown: unknown) => {
+      afterFailure(unmount);
+      throw thrown;
+    });
+    unmount();
+    return result;
   } finally {
     disk.close();
   }
+}
+
+/** What comes of a failure is not told in place of it. */
+function afterFailure(tidy: () => void): void {
+  try {
+    tidy();
+  } catch {}
 }
 
 async function compareWithCopy(
