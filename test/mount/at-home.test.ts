@@ -42,7 +42,7 @@ ${image}-missing ${other} quarry nofail 0 0
       mkfs -t quarry -q -f -L '${label}' '${made.target}'; mkfs -t quarry -q '${image}'
       fsck -A -T
       mount -a; findmnt -n -o FSTYPE,OPTIONS '${made.directory}' | cut -d, -f1,2
-      ps -ww -eo args | grep -c '^quarry: .* on ${made.directory}\\(-other\\)\\?$'
+      { cat /proc/[0-9]*/cmdline 2> /dev/null || true; } | tr '\\0' '\\n' | grep -ac '^quarry: .* on ${made.directory}\\(-other\\)\\?$'
       quarry list | grep -F '${made.target}' | sed -E 's/ +/ /g;s/ [0-9]+ [^ ]+ MiB [^ ]+ MiB / PID SIZE FREE /'
       kill -9 "$(quarry list --json | python3 -c "import json,sys; print([m['pid'] for m in json.load(sys.stdin) if m['directory'] == '${other}'][0])")"
       sleep 0.5; quarry list | grep -F '${image}' | sed -E 's/ +/ /g'; quarry umount '${other}' 2> /dev/null

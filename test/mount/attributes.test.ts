@@ -3,10 +3,12 @@
  * keep of them, and how much the kernel asks.
  */
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { RecordReader } from '../../src/record/record-reader.ts';
+import { isMissing } from '../missing.ts';
 import { describeMount, describeQuarry, MIB, quarry, shell, shellResult, Volume } from './harness.ts';
 
+const NO_PROGRAMS = isMissing('setfattr', 'getfattr', 'setfacl', 'getfacl', 'setcap', 'rsync');
 const QUESTIONS = fileURLToPath(new URL('attributes.py', import.meta.url));
 
 /** The same questions to ext4, on a loop device of its own. */
@@ -48,7 +50,7 @@ function everything(directory: string): string {
   return `(cd ${directory} && find . | sort | xargs getfattr -h -d -m - -e hex && getfacl -R . )`;
 }
 
-describeMount('attributes and programs', () => {
+(NO_PROGRAMS ? describe.skip : describeMount)('attributes and programs', () => {
   let volume: Volume;
   beforeAll(async () => {
     volume = await Volume.make({ sizeBytes: 64 * MIB });
@@ -136,35 +138,43 @@ for number in range(${FILES}):
     expect(second.getxattr).toBeLessThanOrEqual(1);
   });
 
-  test('with noacl ls -l asks for no ACL, and with nouser_xattr there are none of users', async () => {
-    await volume.shell('setfacl -m u:1234:r d/7 && setfattr -n user.a -v b d/7 && setfattr -n trusted.a d/7');
-    await volume.remount('-o', 'noacl,nouser_xattr');
-    expect((await cost('ls -l d')).getxattr).toBeLessThanOrEqual(3);
-    expect(await volume.shell('getfattr -d -m - d/7')).toBe('# file: d/7\ntrusted.a=""\n\n');
-    const refused = await volume.shellResult(
-      'setfacl -m u:1:r d/8; setfattr -n user.a d/8; getfattr -n user.a d/7',
-    );
-    expect(refused.stderr.match(/Operation not supported/g)).toHaveLength(3);
-    await volume.remount();
-    expect(await volume.shell('getfacl -c d/7 | grep 1234; getfattr --only-values -n user.a d/7')).toBe(
-      'user:1234:r--\nb',
-    );
-  });
+  test.skipIf(NO_PROGRAMS)(
+    'with noacl ls -l asks for no ACL, and with nouser_xattr there are none of users',
+    async () => {
+      await volume.shell(
+        'setfacl -m u:1234:r d/7 && setfattr -n user.a -v b d/7 && setfattr -n trusted.a d/7',
+      );
+      await volume.remount('-o', 'noacl,nouser_xattr');
+      expect((await cost('ls -l d')).getxattr).toBeLessThanOrEqual(3);
+      expect(await volume.shell('getfattr -d -m - d/7')).toBe('# file: d/7\ntrusted.a=""\n\n');
+      const refused = await volume.shellResult(
+        'setfacl -m u:1:r d/8; setfattr -n user.a d/8; getfattr -n user.a d/7',
+      );
+      expect(refused.stderr.match(/Operation not supported/g)).toHaveLength(3);
+      await volume.remount();
+      expect(await volume.shell('getfacl -c d/7 | grep 1234; getfattr --only-values -n user.a d/7')).toBe(
+        'user:1234:r--\nb',
+      );
+    },
+  );
 
-  test('with noxattr there are none, nothing is asked for them, and a write still ends a capability', async () => {
-    await volume.shell('for name in w x y z; do cp /bin/true $name; setcap cap_net_raw=ep $name; done');
-    await volume.shell('setfacl -m u:1234:r w; mkdir n');
-    await volume.remount('-o', 'noxattr');
-    const making = 'for i in $(seq 300); do echo $i > n/$i; done; cp -a /bin/true n; ls -l n';
-    expect((await cost(making)).getxattr).toBeLessThanOrEqual(1);
-    const refused = await volume.shellResult('setfattr -n user.a w; getcap w; getfattr -d -m - w');
-    expect(refused.stderr).toMatch(/Operation not supported/);
-    expect(refused.stdout).toBe('');
-    await volume.shell('echo >> w; fallocate -p -o 0 -l 4096 x; truncate -s 100 y; sync -f .');
-    await volume.remount();
-    expect(await volume.shell('getcap w x y z')).toBe('z cap_net_raw=ep\n');
-    expect(await volume.shell('getfacl -c w | grep 1234')).toBe('user:1234:r--\n');
-  });
+  test.skipIf(NO_PROGRAMS)(
+    'with noxattr there are none, nothing is asked for them, and a write still ends a capability',
+    async () => {
+      await volume.shell('for name in w x y z; do cp /bin/true $name; setcap cap_net_raw=ep $name; done');
+      await volume.shell('setfacl -m u:1234:r w; mkdir n');
+      await volume.remount('-o', 'noxattr');
+      const making = 'for i in $(seq 300); do echo $i > n/$i; done; cp -a /bin/true n; ls -l n';
+      expect((await cost(making)).getxattr).toBeLessThanOrEqual(1);
+      const refused = await volume.shellResult('setfattr -n user.a w; getcap w; getfattr -d -m - w');
+      expect(refused.stderr).toMatch(/Operation not supported/);
+      expect(refused.stdout).toBe('');
+      await volume.shell('echo >> w; fallocate -p -o 0 -l 4096 x; truncate -s 100 y; sync -f .');
+      await volume.remount();
+      expect(await volume.shell('getcap w x y z')).toBe('z cap_net_raw=ep\n');
+      expect(await volume.shell('getfacl -c w | grep 1234')).toBe('user:1234:r--\n');
+    },
+  );
 
   test('the space that they take is told at once', async () => {
     const said = await volume.python(`
@@ -190,7 +200,7 @@ except OSError as error: print(errno.errorcode[error.errno])`);
     expect(said).toBe('E2BIG\n');
   });
 
-  test('a mount that is recorded has them too; the record does not', async () => {
+  test.skipIf(NO_PROGRAMS)('a mount that is recorded has them too; the record does not', async () => {
     const file = volume.scratch.file('record');
     await volume.remount('-o', `record=${file}`);
     await volume.shell(`mkdir r && setfacl -m d:u:1234:rwx r && echo x > r/f && setfattr -n user.a -v b r/f

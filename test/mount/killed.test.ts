@@ -5,6 +5,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { isMissing } from '../missing.ts';
 import { FaultDisk } from './fault-disk.ts';
 import {
   describeQuarry,
@@ -212,19 +213,15 @@ describeQuarry('an ordinary user', () => {
   });
   afterEach(() => volume?.destroy());
 
-  test('has a dead mount taken away by fusermount3', async (context) => {
-    if (
-      (await shellResult('command -v fusermount3 && command -v setpriv && command -v unshare')).status !== 0
-    ) {
-      if (process.env.CI) throw new Error('fusermount3, setpriv and unshare are needed');
-      context.skip('fusermount3, setpriv or unshare is missing');
-    }
-    const { scratch, image, directory } = volume;
-    const project = join(scratch.path, 'project');
-    const as = 'setpriv --reuid 65534 --regid 65534 --clear-groups env HOME=/tmp';
-    const command = `${as} '${process.execPath}' '${project}/dist/cli/main.js'`;
-    const stat = `${command} stat --json '${directory}' | grep -o '"pid": [0-9]*' | grep -o '[0-9]*'`;
-    const script = `
+  test.skipIf(isMissing('fusermount3', 'setpriv', 'unshare'))(
+    'has a dead mount taken away by fusermount3',
+    async () => {
+      const { scratch, image, directory } = volume;
+      const project = join(scratch.path, 'project');
+      const as = 'setpriv --reuid 65534 --regid 65534 --clear-groups env HOME=/tmp';
+      const command = `${as} '${process.execPath}' '${project}/dist/cli/main.js'`;
+      const stat = `${command} stat --json '${directory}' | grep -o '"pid": [0-9]*' | grep -o '[0-9]*'`;
+      const script = `
       mkdir '${project}' && mount --bind '${join(QUARRY, '../../..')}' '${project}'
       mknod '${scratch.path}/fuse' c 10 229 && chmod 666 '${scratch.path}/fuse'
       mount --bind '${scratch.path}/fuse' /dev/fuse
@@ -242,9 +239,10 @@ describeQuarry('an ordinary user', () => {
       ${command} mount '${image}' '${directory}' 2>> '${scratch.path}/said'; ${command} umount '${directory}'
       ${command} fsck -n '${image}' > /dev/null
       grep -c 'had died' '${scratch.path}/said'; grep -c 'not unmounted in order' '${scratch.path}/said'`;
-    const result = await runInNamespace(script);
-    expect(result).toEqual({ status: 0, stdout: 'mine\nmine\n3\n3\n', stderr: '' });
-  });
+      const result = await runInNamespace(script);
+      expect(result).toEqual({ status: 0, stdout: 'mine\nmine\n3\n3\n', stderr: '' });
+    },
+  );
 });
 
 describe('kill cycles', () => {

@@ -6,6 +6,7 @@ import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { isMissing } from '../missing.ts';
 import {
   describeQuarry,
   isMountPoint,
@@ -192,17 +193,13 @@ describeQuarry('an ordinary user', () => {
    * 'nobody', in a mount namespace where /dev/fuse is open to all as on a desktop. The project
    * folder may be closed to others, so it is seen through a bind mount.
    */
-  test('mounts an image of his own through fusermount3', async (context) => {
-    if (
-      (await shellResult('command -v fusermount3 && command -v setpriv && command -v unshare')).status !== 0
-    ) {
-      if (process.env.CI) throw new Error('fusermount3, setpriv and unshare are needed');
-      context.skip('fusermount3, setpriv or unshare is missing');
-    }
-    const project = join(volume.scratch.path, 'project');
-    const as = 'setpriv --reuid 65534 --regid 65534 --clear-groups env HOME=/tmp';
-    const command = `${as} '${process.execPath}' '${project}/dist/cli/main.js'`;
-    const script = `
+  test.skipIf(isMissing('fusermount3', 'setpriv', 'unshare'))(
+    'mounts an image of his own through fusermount3',
+    async () => {
+      const project = join(volume.scratch.path, 'project');
+      const as = 'setpriv --reuid 65534 --regid 65534 --clear-groups env HOME=/tmp';
+      const command = `${as} '${process.execPath}' '${project}/dist/cli/main.js'`;
+      const script = `
       mkdir '${project}' && mount --bind '${join(QUARRY, '../../..')}' '${project}'
       mknod '${volume.scratch.path}/fuse' c 10 229 && chmod 666 '${volume.scratch.path}/fuse'
       mount --bind '${volume.scratch.path}/fuse' /dev/fuse
@@ -213,7 +210,8 @@ describeQuarry('an ordinary user', () => {
         stat -c '%a %u %g' folder/file; mv folder renamed; cat renamed/file"
       ${command} umount '${volume.directory}'
       ${command} fsck -n '${volume.image}' > /dev/null`;
-    const result = await runInNamespace(script);
-    expect(result).toEqual({ status: 0, stdout: '640 65534 65534\nmine\n', stderr: '' });
-  });
+      const result = await runInNamespace(script);
+      expect(result).toEqual({ status: 0, stdout: '640 65534 65534\nmine\n', stderr: '' });
+    },
+  );
 });

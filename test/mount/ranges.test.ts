@@ -3,6 +3,7 @@
  * that know holes keep them.
  */
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { isMissing } from '../missing.ts';
 import { describeMount, describeQuarry, MIB, Volume } from './harness.ts';
 
 /** Looks at a file as somebody does who copies what is data; fails where he would lose bytes. */
@@ -80,7 +81,7 @@ describeMount('ranges of files', () => {
     expect(output).toMatch(/^\d+ \d+\n$/);
   });
 
-  test('cp, tar and rsync keep holes, and the bytes between them', async () => {
+  test.skipIf(isMissing('rsync'))('cp, tar and rsync keep holes, and the bytes between them', async () => {
     await volume.shell(`
       python3 - <<'PROGRAM'
 import os

@@ -4,6 +4,7 @@ import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { afterEach, expect, test } from 'vitest';
 import { RecordReader } from '../../src/record/record-reader.ts';
 import { RecordKind } from '../../src/record/recorded-operation.ts';
+import { isMissing } from '../missing.ts';
 import { replayedTree } from '../suite/replayed-tree.ts';
 import {
   type CommandResult,
@@ -81,7 +82,7 @@ describeQuarry('record', () => {
   let volume: Volume;
   afterEach(() => volume?.destroy());
 
-  test('what programs do is replayed to the same files', async () => {
+  test.skipIf(isMissing('git'))('what programs do is replayed to the same files', async () => {
     volume = await Volume.make({ sizeBytes: 128 * MIB });
     const file = volume.scratch.file('one.quarry-record');
     await volume.shell(`mkdir -p old/deep && for i in $(seq 150); do head -c $((i * 397)) /dev/zero > old/f$i; done

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { askMount, NoAnswerError } from '../../src/cli/ask-mount.ts';
 import { findMount } from '../../src/fuse/mount-table.ts';
+import { isMissing } from '../missing.ts';
 import {
   describeQuarry,
   isMountPoint,
@@ -254,11 +255,7 @@ for number in (0x80085101, 0x5401, 0xfff85151):
     await volume.unmountAndCheck();
   });
 
-  test('root asks the mount of a user, and ends it', async (context) => {
-    if ((await shellResult('command -v fusermount3 && command -v setpriv')).status !== 0) {
-      if (process.env.CI) throw new Error('fusermount3 and setpriv are needed');
-      context.skip('fusermount3 or setpriv is missing');
-    }
+  test.skipIf(isMissing('fusermount3', 'setpriv'))('root asks the mount of a user, and ends it', async () => {
     await volume.unmount();
     const { scratch, image, directory } = volume;
     const project = join(scratch.path, 'project');

@@ -16,6 +16,7 @@ import http from 'isomorphic-git/http/node';
 import tar from 'tar-stream';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { check, format, openVolume, type ProgramVolume } from '../../src/quarryfs.ts';
+import { isMissing } from '../missing.ts';
 
 const bytes = new Uint8Array(64 * 2 ** 20);
 const folder = mkdtempSync(join(tmpdir(), 'quarry-others-'));
@@ -66,7 +67,7 @@ function serveGit(request: IncomingMessage, response: ServerResponse): void {
   });
 }
 
-describe('isomorphic-git', () => {
+describe.skipIf(isMissing('git'))('isomorphic-git', () => {
   const fs = { promises: {} as ProgramVolume };
   let server: Server;
 

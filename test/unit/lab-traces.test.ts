@@ -9,6 +9,7 @@ import type { LabOperation } from '../../src/lab/operation.ts';
 import { contentOf, readGitHistory } from '../../src/lab/workloads/git-history.ts';
 import { loadWorkload } from '../../src/lab/workloads/registry.ts';
 import { SeededRandom } from '../../src/sim/seeded-random.ts';
+import { isMissing } from '../missing.ts';
 
 const QUARRY = join(fileURLToPath(new URL('../..', import.meta.url)), 'dist/cli/main.js');
 const MIB = 2 ** 20;
@@ -104,7 +105,7 @@ describe('a trace of MSR Cambridge', () => {
   });
 });
 
-describe('the history of a repository', () => {
+describe.skipIf(isMissing('git'))('the history of a repository', () => {
   const repository = join(folder, 'repository');
   const git = (...words: string[]) =>
     execFileSync('git', ['-c', 'user.name=x', '-c', 'user.email=x@y', ...words], {
