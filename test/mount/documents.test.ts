@@ -152,7 +152,9 @@ quarry mount disk.img mnt && mkdir mnt/web`,
   'docs/WATCH.md': {
     prepare: `truncate -s 64M disk.img && mkdir mnt && quarry mkfs -q disk.img && quarry mount disk.img mnt`,
     soon: (command) => {
-      if (command.endsWith('--web')) return `timeout --preserve-status --signal INT 1 ${command}`;
+      // Without --foreground the signal comes twice, and the second one may find it at its end.
+      if (command.endsWith('--web'))
+        return `timeout --foreground --preserve-status --signal INT 1 ${command}`;
       return command
         .replace(/--interval \d+|--count \d+/g, '')
         .replace('watch mnt', '$& --interval 0.1 --count 2');
