@@ -8,9 +8,11 @@
  * their number.
  */
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import {
   closeSync,
   existsSync,
+  mkdirSync,
   openSync,
   readFileSync,
   truncateSync,
@@ -20,6 +22,9 @@ import {
 } from 'node:fs';
 import { basename, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+
+const FAULT_DISK = fileURLToPath(new URL('../scripts/fault-disk.mjs', import.meta.url));
 
 /** Longest time one command may take before it counts as hung. */
 const COMMAND_LIMIT_MS = 900_000;
@@ -176,6 +181,40 @@ export async function makeLoopDevice(undo, folder, sizeBytes, name = 'device') {
   undo.push(`file ${file}`, () => unlinkSync(file));
   truncateSync(file, sizeBytes);
   const device = (await run('losetup', ['--find', '--show', '--direct-io=on', file])).trim();
+  undo.push(`loop device ${device}`, () => run('losetup', ['--detach', device]));
+  return device;
+}
+
+/** Milliseconds that a request and a flush take, and whether there is one arm for all. */
+export const SLOW_DISKS = /** @type {const} */ ({
+  hdd: { request: 4, flush: 10, order: 'one' },
+  ssd: { request: 0.08, flush: 1, order: 'all' },
+});
+
+/**
+ * A loop device over a disk that takes its time: scripts/fault-disk.mjs, in a process of its own.
+ * @param {Undo} undo
+ * @param {string} folder
+ * @param {number} sizeBytes at most 4 GiB
+ * @param {keyof typeof SLOW_DISKS} kind
+ */
+export async function makeSlowDevice(undo, folder, sizeBytes, kind) {
+  const directory = join(folder, kind);
+  mkdirSync(directory);
+  const disk = spawn(process.execPath, [FAULT_DISK, directory, String(sizeBytes)], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  undo.push(`disk on ${directory}`, async () => {
+    await unmountByForce(directory);
+    await waitForExit(disk, 20_000);
+  });
+  await once(disk.stdout, 'data');
+  const { request, flush, order } = SLOW_DISKS[kind];
+  disk.stdin.write(`slow ${flush} ${request} ${order}\n`);
+  await once(disk.stdout, 'data');
+  const device = (
+    await run('losetup', ['--find', '--show', '--direct-io=on', join(directory, 'disk')])
+  ).trim();
   undo.push(`loop device ${device}`, () => run('losetup', ['--detach', device]));
   return device;
 }

@@ -16,7 +16,15 @@ import {
   measureAll,
   onFreshMount,
 } from './frame.mjs';
-import { compile, isInstalled, keepAwake, makeLoopDevice, Undo } from './machine.mjs';
+import {
+  compile,
+  isInstalled,
+  keepAwake,
+  makeLoopDevice,
+  makeSlowDevice,
+  SLOW_DISKS,
+  Undo,
+} from './machine.mjs';
 import { prepareSources, REAL_GROUPS, REAL_ROWS } from './real-rows.mjs';
 import { parseSystems, SYSTEM_NAMES } from './systems.mjs';
 import { layOut, median } from './table.mjs';
@@ -28,10 +36,13 @@ const HELP = `npm run bench:real -- [options]     (as root)
   --runs N         the median of N (3)
   --files N        some so many files of /usr/share are the tree (12000)
   --tree DIR       this tree instead
+  --disk NAME      not memory, but a disk that takes its time: hdd (4 ms a request, one after the
+                   other, 10 ms a flush) or ssd (0.08 ms and 1 ms)
   --let-sleep      let idle CPUs sleep, and measure their wake-ups too
   --json           print JSON instead of a table`;
 
 const DEVICE_BYTES = 6 * 2 ** 30;
+const SLOW_DEVICE_BYTES = 3 * 2 ** 30;
 const JUDGE = 'ext4';
 
 const undo = new Undo();
@@ -44,6 +55,7 @@ function readOptions() {
       runs: { type: 'string', default: '3' },
       files: { type: 'string', default: '12000' },
       tree: { type: 'string' },
+      disk: { type: 'string' },
       'let-sleep': { type: 'boolean', default: false },
       json: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
@@ -94,6 +106,14 @@ function table(measured, rows) {
   return layOut([['', ...systems, ...others.map((name) => `${name} over ${JUDGE}`)], ...lines]);
 }
 
+/** @param {string} folder @param {string | undefined} disk */
+function makeDevice(folder, disk) {
+  if (disk === undefined) return makeLoopDevice(undo, '/dev/shm', DEVICE_BYTES);
+  if (disk !== 'hdd' && disk !== 'ssd')
+    throw new Error(`no disk '${disk}': there are ${Object.keys(SLOW_DISKS).join(', ')}`);
+  return makeSlowDevice(undo, folder, SLOW_DEVICE_BYTES, disk);
+}
+
 async function main() {
   const options = readOptions();
   if (options.help) return console.log(HELP);
@@ -102,12 +122,14 @@ async function main() {
   const note = options.json ? () => {} : console.log;
   const { folder, directory } = makeFolder(undo);
   const names = await compile(fileURLToPath(new URL('names.c', import.meta.url)), folder);
-  const device = await makeLoopDevice(undo, '/dev/shm', DEVICE_BYTES);
+  const device = await makeDevice(folder, options.disk);
   const { tree, treeFiles, treeBytes } = await prepareTree(options.tree, folder, Number(options.files));
   const sources = await prepareSources(folder, tree, names);
   const idle = options['let-sleep'] ? 'idle CPUs sleep (--let-sleep)' : keepAwake(undo);
   note(`${machineText()}; ${idle}`);
-  note(`${device} over tmpfs; a tree of ${treeFiles} entries, ${Math.round(treeBytes / 1e6)} MB`);
+  note(
+    `${device} over ${options.disk ?? 'tmpfs'}; a tree of ${treeFiles} entries, ${Math.round(treeBytes / 1e6)} MB`,
+  );
   const { wanted, runs } = options;
   const systems = installedOnes(
     options.systems.filter(({ hasFiles, forgets }) => hasFiles && !forgets),

@@ -9,7 +9,8 @@
  * not flushed may be lost in any subset of sectors. It takes commands on standard input and answers
  * each with a line; unmounting ends it.
  *
- *   slow MS          each flush takes so long
+ *   slow MS [MS [one]]
+ *                    each flush takes so long, each read and write so long, one after the other
  *   fail writes|flushes|reads|all, mend
  *   cut SEED         the power goes: of each unflushed sector the seed decides whether it is as written or as before; until `mend` all
  *                    requests fail
@@ -30,12 +31,51 @@ const ROOT = 1;
 const DISK = 2;
 const NAME = 'disk';
 
+/** Work that is done some time later, in its order. */
+class Delays {
+  milliseconds = 0;
+  /** Each begins when the one before has ended, as where there is one arm. */
+  oneByOne = false;
+  /** @type {{ due: number, work: () => void }[]} */
+  #waiting = [];
+
+  /** @param {() => void} work */
+  later(work) {
+    if (this.milliseconds === 0) {
+      work();
+      return;
+    }
+    const begins = this.oneByOne
+      ? Math.max(this.#waiting.at(-1)?.due ?? 0, performance.now())
+      : performance.now();
+    this.#waiting.push({ due: begins + this.milliseconds, work });
+    if (this.#waiting.length === 1) this.#wait();
+  }
+
+  /** A timer of the loop is a millisecond or two late. */
+  #wait() {
+    const left = (this.#waiting[0]?.due ?? 0) - performance.now();
+    if (left > 2) setTimeout(() => this.#wait(), left - 2);
+    else setImmediate(() => this.#doWhatIsDue());
+  }
+
+  #doWhatIsDue() {
+    while ((this.#waiting[0]?.due ?? Number.POSITIVE_INFINITY) <= performance.now()) {
+      // It stays the first until it is done, so that what comes meanwhile waits for no second timer.
+      this.#waiting[0]?.work();
+      this.#waiting.shift();
+    }
+    if (this.#waiting.length > 0) this.#wait();
+  }
+}
+
 /** @implements {FileSystem} */
 class FaultDisk {
   blockBytes = 4096;
   offsetSecret = [1, 2, 3, 4];
   readOnly = false;
   slowMs = 0;
+  delays = new Delays();
   /** @type {Set<string>} */
   failing = new Set();
   counts = { readBytes: 0, writtenBytes: 0, flushes: 0 };
@@ -71,6 +111,11 @@ class FaultDisk {
 
   /** @param {import('../dist/fs/base/filesystem.js').ReadRequest} request */
   read(request) {
+    this.delays.later(() => this.#read(request));
+  }
+
+  /** @param {import('../dist/fs/base/filesystem.js').ReadRequest} request */
+  #read(request) {
     this.#end(request, () => {
       this.#mustWork('reads');
       const { offsetBytes, lengthBytes, memory, memoryOffset } = request;
@@ -84,6 +129,11 @@ class FaultDisk {
 
   /** @param {import('../dist/fs/base/filesystem.js').WriteRequest} request */
   write(request) {
+    this.delays.later(() => this.#write(request));
+  }
+
+  /** @param {import('../dist/fs/base/filesystem.js').WriteRequest} request */
+  #write(request) {
     this.#end(request, () => {
       this.#mustWork('writes');
       const { offsetBytes, lengthBytes, memory, memoryOffset } = request;
@@ -257,9 +307,12 @@ function mend() {
 
 /** @param {string} line @returns {unknown} */
 function obey(line) {
-  const [word, value = ''] = line.split(' ');
-  if (word === 'slow') disk.slowMs = Number(value);
-  else if (word === 'fail') disk.failing.add(value);
+  const [word, value = '', request = '0', order] = line.split(' ');
+  if (word === 'slow') {
+    disk.slowMs = Number(value);
+    disk.delays.milliseconds = Number(request);
+    disk.delays.oneByOne = order === 'one';
+  } else if (word === 'fail') disk.failing.add(value);
   else if (word === 'mend') mend();
   else if (word === 'cut') return disk.cut(Number(value));
   else if (word === 'count') return disk.counts;
