@@ -319,8 +319,8 @@ export class VolumeOperations implements Omit<FileSystem<Transaction>, 'unmount'
     return resizeFile(this.#files, { inode, size: sizeBytes, killPrivileges, asker });
   }
 
-  sync(inode?: number): Promise<void> {
-    return this.parts.durability.sync(inode);
+  sync(inode?: number, dataOnly = false): Promise<void> {
+    return this.parts.durability.sync(inode, dataOnly);
   }
 
   watchSpace(changed: (inode: number) => void): void {

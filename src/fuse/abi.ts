@@ -285,6 +285,13 @@ export const WriteIn = record('fuse_write_in', 40, {
   padding: new U32(36),
 });
 export const WriteOut = record('fuse_write_out', 8, { size: new U32(0), padding: new U32(4) });
+export const FsyncIn = record('fuse_fsync_in', 16, {
+  fh: new U64(0),
+  fsync_flags: new U32(8),
+  padding: new U32(12),
+});
+/** Bits of `fsync_flags`. */
+export const FsyncFlag = { FDATASYNC: 1 } as const;
 export const FallocateIn = record('fuse_fallocate_in', 32, {
   fh: new U64(0),
   offset: new U64(8),

@@ -5,6 +5,8 @@ import { Errno, errnoOf, fsError } from '../fs/base/errors.ts';
 import type { TransactionHandle } from '../fs/base/filesystem.ts';
 import {
   exact,
+  FsyncFlag,
+  FsyncIn,
   InitFlag,
   Opcode,
   OpenOutFlag,
@@ -19,9 +21,10 @@ import { encodeOpenOut } from './encoding.ts';
 import { endAfter, metadata, type OperationRow, row } from './handler-parts.ts';
 import { agreedOn } from './negotiation.ts';
 import type { FuseRequest } from './request.ts';
-import { OPEN_DSYNC } from './synchronous.ts';
+import { OPEN_DSYNC, OPEN_SYNC } from './synchronous.ts';
 
 // Constants of this file, for speed: see encoding.ts.
+const fsyncIn = FsyncIn;
 const readIn = ReadIn;
 const writeIn = WriteIn;
 
@@ -110,7 +113,11 @@ function decodeWrite(request: FuseRequest): void {
   if (transfer.lengthBytes !== receivedBytes || receivedBytes > request.payloadBytes) throw fsError('EINVAL');
   const { agreement } = conversation;
   transfer.updateTimes = agreement === undefined || !agreedOn(agreement, InitFlag.WRITEBACK_CACHE);
-  if (!cached && (writeIn.flags.get(wire.view, bodyAt) & OPEN_DSYNC) !== 0) request.synchronous = true;
+  const openFlags = writeIn.flags.get(wire.view, bodyAt);
+  if (!cached && (openFlags & OPEN_DSYNC) !== 0) {
+    request.dataOnly = !request.synchronous && (openFlags & OPEN_SYNC) !== OPEN_SYNC;
+    request.synchronous = true;
+  }
   transfer.mayEndEarly = cached && !request.synchronous;
   transfer.fromCache = cached;
   transfer.dropsCapability = !cached || !conversation.attributeSupport.attributes;
@@ -176,7 +183,9 @@ function answerSync(request: FuseRequest): void {
 
 /** Of one file or directory: it never fails for what others lost. */
 function beginSync(request: FuseRequest): void {
-  endAfter(request, request.conversation.filesystem.sync(request.inode));
+  const { wire, bodyAt, conversation, inode } = request;
+  const dataOnly = (fsyncIn.fsync_flags.get(wire.view, bodyAt) & FsyncFlag.FDATASYNC) !== 0;
+  endAfter(request, conversation.filesystem.sync(inode, dataOnly));
 }
 
 function beginSyncOfAll(request: FuseRequest): void {
@@ -239,8 +248,8 @@ export const contentOperations: readonly OperationRow[] = [
       over: writeOver,
     }),
   ],
-  [Opcode.FSYNC, row('fsync', { begin: beginSync, answer: answerSync })],
-  [Opcode.FSYNCDIR, row('fsyncdir', { begin: beginSync })],
+  [Opcode.FSYNC, row('fsync', { bodyBytes: fsyncIn.sizeBytes, begin: beginSync, answer: answerSync })],
+  [Opcode.FSYNCDIR, row('fsyncdir', { bodyBytes: fsyncIn.sizeBytes, begin: beginSync })],
   [Opcode.SYNCFS, row('syncfs', { begin: beginSyncOfAll })],
   [
     Opcode.OPEN,

@@ -233,10 +233,10 @@ export class PathCalls {
       ftruncate: (_path: string, handle: number, size: number, answer: Answer) =>
         this.#answers.wait(answer, this.#filesystem.setSize(this.#files.inodeOf(handle) ?? 0, size, false)),
       flush: (_path: string, _handle: number, answer: Answer) => answer(0),
-      fsync: (_path: string, _dataOnly: boolean, handle: number, answer: Answer) =>
-        this.#answers.wait(answer, this.#filesystem.sync(this.#files.inodeOf(handle) ?? ROOT_NODE)),
-      fsyncdir: (_path: string, _dataOnly: boolean, _handle: number, answer: Answer) =>
-        this.#answers.wait(answer, this.#filesystem.sync(ROOT_NODE)),
+      fsync: (_path: string, dataOnly: boolean, handle: number, answer: Answer) =>
+        this.#answers.wait(answer, this.#filesystem.sync(this.#files.inodeOf(handle) ?? ROOT_NODE, dataOnly)),
+      fsyncdir: (_path: string, dataOnly: boolean, _handle: number, answer: Answer) =>
+        this.#answers.wait(answer, this.#filesystem.sync(ROOT_NODE, dataOnly)),
     };
   }
 

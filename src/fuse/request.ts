@@ -177,6 +177,8 @@ export class FuseRequest implements Operation {
   pending = false;
   /** Answered only when what it changed is on disk. */
   synchronous = false;
+  /** Times need not be there then. */
+  dataOnly = false;
   /** It waits, or may, for what the kernel does: see waiting-room.ts. */
   waits = false;
 

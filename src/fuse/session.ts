@@ -234,6 +234,7 @@ export class Session implements Conversation {
     const handler = this.#rowOf(request.opcode);
     request.handler = handler;
     request.synchronous = waitsForDisk(this.synchronous, handler.changes);
+    request.dataOnly = false;
     try {
       if (request.bodyEnd - request.bodyAt < handler.bodyBytes) throw fsError('EINVAL');
       if (request.inode > Number.MAX_SAFE_INTEGER) throw fsError('ESTALE');
@@ -281,7 +282,8 @@ export class Session implements Conversation {
 
   /** For the disk, or for what the row of the operation has to find out yet. */
   #lastWait(request: FuseRequest): Promise<void> | undefined {
-    return request.synchronous ? this.filesystem.sync(request.inode) : request.handler.settle(request);
+    if (!request.synchronous) return request.handler.settle(request);
+    return this.filesystem.sync(request.inode, request.dataOnly);
   }
 
   #end(request: FuseRequest, thrown: unknown): void {

@@ -5,7 +5,7 @@
  *   -o dirsync   those that change names
  *   otherwise    a WRITE of a file opened with O_DSYNC or O_SYNC that comes past the page cache:
  *                the kernel follows cached ones by an FSYNC of its own, but leaves these to the
- *                server
+ *                server; with O_DSYNC times need not be there
  *
  * What a request changes stands in its row (operations.ts). The session waits for the filesystem's
  * sync between the operation and its answer. Nobody has seen the change by then: names in it are
@@ -21,8 +21,9 @@ import type { Changes } from './request.ts';
  */
 export type SynchronousRequests = 'none' | 'names' | 'all';
 
-/** Open flag O_DSYNC of Linux on x86 and ARM; O_SYNC contains it. */
+/** Open flags O_DSYNC and O_SYNC of Linux on x86 and ARM; the second contains the first. */
 export const OPEN_DSYNC = 0o10000;
+export const OPEN_SYNC = 0o4010000;
 
 /** From the flags of mount(2). */
 export function synchronousRequests(mountFlags: number): SynchronousRequests {

@@ -210,7 +210,7 @@ export class OpenNode implements Closable {
   }
 
   sync(syscall: 'fsync' | 'fdatasync'): Promise<void> {
-    return this.use(syscall, () => this.session.volume.sync(this.inode));
+    return this.use(syscall, () => this.session.volume.sync(this.inode, syscall === 'fdatasync'));
   }
 
   /** Waits for what is under way. Idempotent. */

@@ -65,7 +65,7 @@ class RandomWorkload {
     if (dice < 71) return this.#write();
     if (dice < 78) return this.#truncate();
     if (dice < 81) return this.#fallocate();
-    if (dice < 87) return recorder.sync();
+    if (dice < 87) return recorder.sync(dice % 2 === 0);
     if (dice < 90) return this.#defragment();
     if (dice < 94) return this.#syncInBackground();
     if (dice < 96) return this.#metadataBecomesData();

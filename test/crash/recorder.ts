@@ -671,6 +671,7 @@ export class Recorder {
       const { model, patterns } = this;
       const { id } = model.get(path);
       const before = await this.#contentOf(path);
+      if (model.names.get(path)?.id !== id) return false;
       const isCollapse = action === 'collapse';
       const sizeBytes = before.length + (isCollapse ? -lengthBytes : lengthBytes);
       if (isCollapse ? offset + lengthBytes >= before.length : offset >= before.length) return false;
@@ -748,7 +749,7 @@ export class Recorder {
   // ---- durability ----
 
   /** fsync, fdatasync, fsyncdir and syncfs arrive at a volume as this one call. */
-  async sync(): Promise<void> {
+  async sync(dataOnly = false): Promise<void> {
     const version = this.model.versions.length - 1;
     const waited = this.#openWrites.filter((open) => open.answered);
     const done = this.#changesOver();
@@ -759,7 +760,7 @@ export class Recorder {
       truncations: this.model.sizeState(id).truncations,
     }));
     try {
-      await this.volume.sync();
+      await this.volume.sync(undefined, dataOnly);
     } catch (thrown) {
       // A write answered early found no space for its record: nothing is promised.
       if (this.#isRefusal(thrown)) return;

@@ -156,6 +156,30 @@ async function countUsage(recorder: Recorder): Promise<void> {
   await recorder.countUsage([]);
 }
 
+/** The model has no times: what a sync of data alone may leave out, nobody sees here. */
+async function syncDataAlone(recorder: Recorder): Promise<void> {
+  const { blockBytes } = recorder.volume;
+  await recorder.write('/foo', 0, 900);
+  await recorder.sync(true);
+  await recorder.write('/foo', 300, 500, { early: true });
+  await recorder.sync(true);
+  await recorder.write('/foo', 0, 5 * blockBytes);
+  await recorder.sync(true);
+  await recorder.create('/new');
+  await recorder.write('/foo', blockBytes, 700, { keepTimes: true });
+  await recorder.sync(true);
+  await recorder.rename('/new', '/newer');
+  const committed = recorder.sync();
+  await turns(3);
+  await recorder.create('/later');
+  await committed;
+  await recorder.write('/foo', 2 * blockBytes, blockBytes);
+  await recorder.sync(true);
+  await recorder.write('/foo', 0, 300);
+  await Promise.all([recorder.sync(true), recorder.write('/foo', 400, 300), recorder.sync(true)]);
+  await recorder.sync(true);
+}
+
 export const SCENARIOS: readonly Scenario[] = [
   scenario('metadata-becomes-data', LARGE_JOURNAL, false, metadataBecomesData),
   scenario('metadata-on-its-way-home-becomes-data', SMALL_JOURNAL, true, metadataBecomesData),
@@ -222,6 +246,7 @@ export const SCENARIOS: readonly Scenario[] = [
   ),
   scenario('copy-then-change', LARGE_JOURNAL, false, copyThenChange),
   scenario('usage-is-counted', SMALL_JOURNAL, false, countUsage),
+  scenario('data-alone', LARGE_JOURNAL, false, syncDataAlone),
 ];
 
 /** Runs it. @returns where in the device log it began */

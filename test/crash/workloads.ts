@@ -6,8 +6,9 @@
  *   rule-N-S      scenario N, on the device with seed S: 0 keeps the order of requests
  *   random-S      a long random mixture from seed S: names, data, syncs, many at once, on one of several shapes of volume
  *
- * `sync` is what fsync, fdatasync, fsyncdir and syncfs are at the volume. What a workload without
- * the last sync may leave is among the states before it.
+ * `sync` is what fsync, fsyncdir and syncfs are at the volume. fdatasync is the same but for times;
+ * a scenario and the random mixtures have it too. What a workload without the last sync may leave
+ * is among the states before it.
  */
 
 import type { AllocatorDefinition } from '../../src/alloc/allocator.ts';

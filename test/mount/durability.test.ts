@@ -203,6 +203,26 @@ for thread in threads: thread.join()
     expect(commits).toBeGreaterThanOrEqual(1);
   });
 
+  test.each([
+    ['fdatasync', 'os.O_RDWR', 'os.fdatasync(fd)'],
+    ['O_DSYNC', 'os.O_RDWR | os.O_DSYNC', ''],
+  ])('%s of data within a file is a flush, and no commit', async (_, flags, sync) => {
+    await volume.python(`
+import os
+fd = os.open('within', os.O_RDWR | os.O_CREAT)
+os.write(fd, bytes(20 * 4096))
+os.fsync(fd)
+`);
+    const { commits, deviceFlushes, fsyncs } = await cost(`
+import os
+fd = os.open('within', ${flags})
+for number in range(20):
+    os.pwrite(fd, b'x' * 4096, number * 4096)
+    ${sync}
+`);
+    expect([commits, deviceFlushes, fsyncs]).toEqual([0, 20, 20]);
+  });
+
   test('one after the other each has its own, with a flush and a commit block written through', async ({
     annotate,
   }) => {

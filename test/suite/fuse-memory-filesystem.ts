@@ -400,8 +400,8 @@ export class MemoryFileSystem implements FileSystem {
     return bytes.length;
   }
 
-  async sync(): Promise<void> {
-    this.#enter('sync');
+  async sync(_inode?: number, dataOnly = false): Promise<void> {
+    this.#enter(dataOnly ? 'sync of data' : 'sync');
     await this.syncs;
   }
 

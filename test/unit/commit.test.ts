@@ -89,6 +89,7 @@ let committer: Committer;
 let freed: { start: number; length: number }[];
 let released: { start: number; length: number }[];
 let failures: Error[];
+let tx: { contentChanges: number };
 
 /** The bookkeeping of freed space, without the space. */
 const space = {
@@ -108,7 +109,8 @@ beforeEach(async () => {
   const journal = new Journal({ device, layout, identity, clock: new DateClock() }, position);
   const failed = (error: Error) => failures.push(error);
   const turns = new Turns();
-  const parts = { device, cache, space, epochs, journal, blockBytes: BLOCK, turns, failed };
+  tx = { contentChanges: 0 };
+  const parts = { device, cache, space, tx, epochs, journal, blockBytes: BLOCK, turns, failed };
   const tellers = { log: () => {}, isSound: () => true, broken: failed };
   committer = new Committer({ ...parts, discards: new Discards({ ...parts, layout, ...tellers }) });
   device.asked.length = 0;
@@ -199,6 +201,77 @@ test('data that is written while a checkpoint flushes is flushed again by who as
   expect(over, 'the flush that may cover the data is not over').toBe(false);
   while ((await device.step()).length > 0);
   await Promise.all([room, commit]);
+});
+
+describe('a sync of data alone', () => {
+  test('is a flush while nothing but times has changed, and none if nothing was written since', async () => {
+    dirty(5);
+    committer.dataWritten();
+    const sync = committer.syncData();
+    expect(device.asked).toEqual(['flush']);
+    expect(await device.step()).toEqual([]);
+    await sync;
+    await committer.syncData();
+    expect(device.asked).toEqual([]);
+    expect(cache.dirtyFrames).toBe(1);
+  });
+
+  test('is a commit if more has changed, and a flush again when that is durable', async () => {
+    dirty(5);
+    tx.contentChanges++;
+    committer.dataWritten();
+    const sync = committer.syncData();
+    expect(device.asked).toEqual(['descriptor', 'copy']);
+    while ((await device.step()).length > 0);
+    await sync;
+    dirty(5);
+    committer.dataWritten();
+    const again = committer.syncData();
+    expect(device.asked).toEqual(['flush']);
+    await device.step();
+    await again;
+  });
+
+  test('waits for the next commit if more has changed since the one under way began', async () => {
+    dirty(5);
+    tx.contentChanges++;
+    const commit = committer.commit();
+    dirty(6);
+    tx.contentChanges++;
+    let over = false;
+    const sync = committer.syncData().then(() => {
+      over = true;
+    });
+    while (!device.asked.includes('commit through')) await device.step();
+    await device.step();
+    await commit;
+    expect(over).toBe(false);
+    while ((await device.step()).length > 0);
+    await sync;
+    expect(cache.dirtyFrames).toBe(0);
+  });
+
+  test('is begun again for what was written while one was under way, once for all who ask', async () => {
+    committer.dataWritten();
+    const first = committer.syncData();
+    committer.dataWritten();
+    const others = [committer.syncData(), committer.syncData()];
+    expect(device.asked).toEqual(['flush']);
+    expect(await device.step()).toEqual(['flush']);
+    await first;
+    expect(await device.step()).toEqual([]);
+    await Promise.all(others);
+  });
+
+  test('ends everything with the error of its flush', async () => {
+    device.stepping = false;
+    device.flush = (completion) => queueMicrotask(() => completion.ioDone(5));
+    committer.dataWritten();
+    await expect(committer.syncData()).rejects.toMatchObject({ code: 'EIO' });
+    await expect(committer.syncData()).rejects.toMatchObject({ code: 'EIO' });
+    await expect(committer.commit()).rejects.toMatchObject({ code: 'EIO' });
+    expect(failures).toHaveLength(1);
+  });
 });
 
 describe('freed blocks are handed out again (J6)', () => {

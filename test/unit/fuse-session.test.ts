@@ -531,6 +531,17 @@ describe('data', () => {
   });
 
   test.each([
+    ['fsync', Opcode.FSYNC, 0, 'sync'],
+    ['fdatasync', Opcode.FSYNC, 1, 'sync of data'],
+    ['fsyncdir', Opcode.FSYNCDIR, 0, 'sync'],
+    ['fdatasync of a directory', Opcode.FSYNCDIR, 1, 'sync of data'],
+    ['syncfs, which has other arguments,', Opcode.SYNCFS, 1, 'sync'],
+  ])('%s asks for what it needs', (_, opcode, flags, call) => {
+    channel.deliver(message(opcode, ROOT, Buffer.concat([u64(0n), u32(flags, 0)]), UNIQUE));
+    expect(filesystem.calls.at(-1)).toEqual([call]);
+  });
+
+  test.each([
     ['fsync', Opcode.FSYNC],
     ['fsyncdir', Opcode.FSYNCDIR],
     ['syncfs', Opcode.SYNCFS],

@@ -8,7 +8,12 @@ import type { WriteRequest } from '../../src/fs/base/filesystem.ts';
 import { InitFlag, Opcode, WriteFlag } from '../../src/fuse/abi.ts';
 import { parseMountOptions } from '../../src/fuse/options.ts';
 import { Session } from '../../src/fuse/session.ts';
-import { OPEN_DSYNC, type SynchronousRequests, synchronousRequests } from '../../src/fuse/synchronous.ts';
+import {
+  OPEN_DSYNC,
+  OPEN_SYNC,
+  type SynchronousRequests,
+  synchronousRequests,
+} from '../../src/fuse/synchronous.ts';
 import { FakeChannel, message, text, u32, u64 } from '../suite/fuse-fake-channel.ts';
 import { MemoryFileSystem } from '../suite/fuse-memory-filesystem.ts';
 
@@ -127,6 +132,19 @@ test('a write past the page cache waits if its file was opened with O_DSYNC; the
   await settled();
   expect(channel.replies).toHaveLength(5);
   expect(filesystem.early).toEqual([false, true, false]);
+});
+
+test.each([
+  ['O_DSYNC', 'none', OPEN_DSYNC, 'sync of data'],
+  ['O_SYNC', 'none', OPEN_SYNC, 'sync'],
+  ['O_DSYNC and -o sync', 'all', OPEN_DSYNC, 'sync'],
+] as const)('a write past the page cache with %s', async (_, synchronous, flags, call) => {
+  open(synchronous);
+  durable();
+  deliver(Opcode.MKNOD, ROOT, mknod);
+  await settled();
+  deliver(Opcode.WRITE, 2n, write(0, flags));
+  expect(filesystem.calls.at(-1)).toEqual([call]);
 });
 
 test.each([

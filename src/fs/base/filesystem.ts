@@ -461,10 +461,11 @@ export interface FileSystem<Tx extends TransactionHandle = TransactionHandle> {
   /**
    * Everything done before the call is on disk when it resolves.
    * @param inode whose lost data makes it fail; without it, anybody's does
+   * @param dataOnly times may be as they were, and whatever else needs no more than they do
    * @throws the error of the device that ended all commits, or with which data was lost that has
    * not been written again, cut off or removed
    */
-  sync(inode?: number): Promise<void>;
+  sync(inode?: number, dataOnly?: boolean): Promise<void>;
 
   /**
    * From now on `changed` is told of each file whose space in use, as `readAttributes` gives it, a

@@ -164,6 +164,10 @@ class WriteTask implements Operation<Transaction>, IoCompletion, LockHolder, Wri
     return this.#updateTimes || this.#killPrivileges || this.#dropsCapability;
   }
 
+  get #stampsTimesOnly(): boolean {
+    return !this.#killPrivileges && !this.#dropsCapability;
+  }
+
   /** @throws EDQUOT */
   #planQuota(tx: Transaction, inode: InodeRef): HeldUsage | undefined {
     const { quotas } = this.context;
@@ -177,7 +181,8 @@ class WriteTask implements Operation<Transaction>, IoCompletion, LockHolder, Wri
    * that is to change behind his back when the data has come to its place.
    */
   #stampNow(tx: Transaction, inode: InodeRef): void {
-    tx.modify(inode.frame);
+    if (this.#stampsTimesOnly) tx.modifyTimes(inode.frame);
+    else tx.modify(inode.frame);
     this.#stamp(tx, inode);
     this.#stamped = true;
   }
@@ -412,10 +417,13 @@ class WriteTask implements Operation<Transaction>, IoCompletion, LockHolder, Wri
   // ---- record ----
 
   #needsRecord(): boolean {
+    return this.#stampsInode || this.#movesFile;
+  }
+
+  /** Whether the file becomes longer, or lies in other blocks. */
+  get #movesFile(): boolean {
     const { endByte, size, extra, segments } = this.#plan;
-    if (this.#updateTimes || this.#killPrivileges || this.#dropsCapability) return true;
-    if (endByte > size || extra) return true;
-    return segments.some(isBlank);
+    return endByte > size || extra !== undefined || segments.some(isBlank);
   }
 
   /** Data that the inode holds itself. */
@@ -431,7 +439,8 @@ class WriteTask implements Operation<Transaction>, IoCompletion, LockHolder, Wri
   #record(tx: Transaction, inode: InodeRef): void {
     const { segments, extra, endByte } = this.#plan;
     const before = blocksOf(inode);
-    tx.modify(inode.frame);
+    if (this.#stampsTimesOnly && !this.#movesFile) tx.modifyTimes(inode.frame);
+    else tx.modify(inode.frame);
     if (isInline(inode)) {
       setInline(inode, false);
       initialiseTree(inode, TreeKind.extents);
@@ -470,7 +479,10 @@ class WriteTask implements Operation<Transaction>, IoCompletion, LockHolder, Wri
   }
 
   #touch(tx: Transaction, inode: InodeRef, endByte: number): void {
-    if (endByte > sizeOf(inode)) setSizeOf(inode, endByte);
+    if (endByte > sizeOf(inode)) {
+      tx.modify(inode.frame);
+      setSizeOf(inode, endByte);
+    }
     this.#stamp(tx, inode);
   }
 

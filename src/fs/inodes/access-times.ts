@@ -168,7 +168,7 @@ class WriteStep implements Operation<Transaction> {
   }
 
   #set(tx: Transaction, inode: InodeRef, moment: Moment): void {
-    tx.modify(inode.frame);
+    tx.modifyTimes(inode.frame);
     const { view } = inode.frame;
     Inode.accessSeconds.set(view, inode.at, moment.seconds);
     Inode.accessNanoseconds.set(view, inode.at, moment.nanoseconds);

@@ -42,6 +42,10 @@ function changeMode(inode: InodeRef, changes: AttributeChanges): void {
   Inode.mode.set(inode.frame.view, inode.at, mode);
 }
 
+function changesOnlyTimes({ mode, uid, gid, killPrivileges }: AttributeChanges): boolean {
+  return mode === undefined && uid === undefined && gid === undefined && killPrivileges !== true;
+}
+
 function changeTimes(tx: Transaction, inode: InodeRef, changes: AttributeChanges): void {
   const { view } = inode.frame;
   const { at } = inode;
@@ -80,7 +84,8 @@ export function changeInode(
   companions: InodeCompanions,
 ): void {
   requireAllowed(inode, changes);
-  tx.modify(inode.frame);
+  if (changesOnlyTimes(changes)) tx.modifyTimes(inode.frame);
+  else tx.modify(inode.frame);
   changeOwner(tx, inode, changes);
   changeMode(inode, changes);
   if (hasAttributes(inode)) changeCompanions(tx, inode, changes, companions);

@@ -15,7 +15,7 @@
  *
  * One commit runs at a time, and one checkpoint. Whoever asks for a commit while one runs shares
  * the next one with all others who ask: a hundred concurrent fsyncs cost two commits. A commit
- * without metadata is a flush.
+ * without metadata is a flush, and so is a sync of data alone when only times have changed.
  *
  * The invariants J1 to J8 are listed in journal.ts. The first error of the device ends it all
  * (`failure`): what is on the disk is doubtful then, so nothing more is written, and the volume
@@ -49,8 +49,14 @@ export interface CommitterParts {
   readonly blockBytes: number;
   readonly turns: Turns;
   readonly discards: Discards;
+  readonly tx: ContentChanges;
   /** Told once, when the device failed or `stop` was called. */
   readonly failed: (error: Error) => void;
+}
+
+/** Counts the transactions that changed more than times. */
+interface ContentChanges {
+  readonly contentChanges: number;
 }
 
 /** A transaction, and the frames whose copies it takes, in their order. */
@@ -87,14 +93,20 @@ export class Committer {
   readonly #blockBytes: number;
   readonly #turns: Turns;
   readonly #discards: Discards;
+  readonly #tx: ContentChanges;
   readonly #failed: (error: Error) => void;
   readonly #homeStaging: Staging;
   /** Data writes that were done, … */
   #dataWrites = 0;
   /** … and how many of them a flush that is over has covered. */
   #dataFlushed = 0;
+  /** How many changes of more than times are durable. */
+  #contentDurable = 0;
   #running: Promise<void> | undefined;
   #next: Promise<void> | undefined;
+  /** The same for flushes of data alone. */
+  #flushing: Promise<void> | undefined;
+  #nextFlush: Promise<void> | undefined;
   #checkpoint: Promise<void> | undefined;
   /** Blocks that were freed are becoming available. */
   #handingOut: Promise<void> | undefined;
@@ -117,6 +129,7 @@ export class Committer {
     this.#blockBytes = parts.blockBytes;
     this.#turns = parts.turns;
     this.#discards = parts.discards;
+    this.#tx = parts.tx;
     this.#failed = parts.failed;
     this.#homeStaging = new Staging(parts.device);
   }
@@ -200,6 +213,39 @@ export class Committer {
   }
 
   /**
+   * Everything done before the call but for times survives power loss when it resolves. Where only
+   * times have changed since the last commit, the data is flushed, and no transaction is written.
+   * @throws the error of the device
+   */
+  syncData(): Promise<void> {
+    if (this.#failure === undefined && this.#contentDurable !== this.#tx.contentChanges) return this.commit();
+    if (this.#flushing === undefined) {
+      if (this.#failure) return Promise.reject(this.#failure);
+      if (!this.#dataUnflushed) return Promise.resolve();
+      this.#flushing = this.#flushData().finally(() => {
+        this.#flushing = undefined;
+      });
+      return this.#flushing;
+    }
+    this.#nextFlush ??= this.#flushing
+      .catch(() => {})
+      .then(() => {
+        this.#nextFlush = undefined;
+        return this.syncData();
+      });
+    return this.#nextFlush;
+  }
+
+  async #flushData(): Promise<void> {
+    try {
+      await this.#flush();
+    } catch (thrown) {
+      this.#fail(asError(thrown));
+      throw thrown;
+    }
+  }
+
+  /**
    * Commits and brings everything home: the journal is empty when it resolves, but for what was
    * done meanwhile.
    * @throws the error of the device
@@ -236,7 +282,13 @@ export class Committer {
   /** Resolves when no commit and no checkpoint is under way, whatever became of them. */
   async quiet(): Promise<void> {
     for (;;) {
-      const underWay = this.#next ?? this.#running ?? this.#checkpoint ?? this.#handingOut;
+      const underWay =
+        this.#next ??
+        this.#running ??
+        this.#nextFlush ??
+        this.#flushing ??
+        this.#checkpoint ??
+        this.#handingOut;
       if (underWay === undefined) return;
       await underWay.catch(() => {});
     }
@@ -261,6 +313,7 @@ export class Committer {
   async #commit(): Promise<void> {
     // 1 copy
     const freed = this.#space.takeFreed();
+    const contentChanges = this.#tx.contentChanges;
     const olderCheckpoint = this.#checkpoint;
     const transaction = this.#takeDirty();
     const checkpoint = this.#takeCheckpoint();
@@ -275,6 +328,7 @@ export class Committer {
     // 3 commit
     if (transaction) await this.#journal.writeCommit(transaction);
 
+    this.#contentDurable = contentChanges;
     // Commit point. What the snapshot freed may be handed out again: J6.
     this.#release(freed, olderCheckpoint);
 

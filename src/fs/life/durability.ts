@@ -5,8 +5,10 @@
  *   told
  *
  * The first and third step are the whole volume's, the others those of one inode, or of all; access
- * times that are only in memory go with the commit. An error
- * of the commit ends the volume and is everybody's; one of data is its inode's (lost-writes.ts).
+ * times that are only in memory go with the commit. A sync of data alone, as fdatasync(2) asks for,
+ * is a flush in place of the commit where nothing but times has changed since the last one. An
+ * error of the commit ends the volume and is everybody's; one of data is its inode's
+ * (lost-writes.ts).
  */
 
 import type { EarlyWrites } from '../data/early-writes.ts';
@@ -16,6 +18,14 @@ import type { WriteContext } from '../data/write-plan.ts';
 import { WriteRetry } from '../data/write-retry.ts';
 import type { AccessTimes } from '../inodes/access-times.ts';
 import type { Committer } from '../journal/commit.ts';
+
+enum SyncKind {
+  all,
+  /** Times may wait. */
+  data,
+  /** Nobody is told of losses. */
+  silent,
+}
 
 export class Durability {
   readonly lost: LostWrites;
@@ -42,30 +52,33 @@ export class Durability {
   }
 
   /** FileSystem.sync */
-  sync(inode?: number): Promise<void> {
-    return this.#sync(inode, true);
+  sync(inode?: number, dataOnly = false): Promise<void> {
+    return this.#sync(inode, dataOnly ? SyncKind.data : SyncKind.all);
   }
 
   /** Everything that can be written is on disk when it resolves. @throws the error of the device */
   commit(): Promise<void> {
-    return this.#sync(undefined, false);
+    return this.#sync(undefined, SyncKind.silent);
   }
 
   /**
    * One function, and no promise more than has to be: of a process that writes and syncs in turns,
    * this is half the work.
    */
-  async #sync(inode: number | undefined, tellsOfLosses: boolean): Promise<void> {
+  async #sync(inode: number | undefined, kind: SyncKind): Promise<void> {
     this.#underWay++;
     try {
       if (this.#early.busy) await this.#early.settled();
       if (this.lost.keepsAny) await this.#retry?.run(inode);
-      if (this.#access.size > 0) await this.#access.write(true);
-      await this.#committer.commit();
+      if (kind === SyncKind.data) await this.#committer.syncData();
+      else {
+        if (this.#access.size > 0) await this.#access.write(true);
+        await this.#committer.commit();
+      }
     } finally {
       if (--this.#underWay === 0) this.#tellEnded();
     }
-    const error = tellsOfLosses ? this.lost.errorOf(inode) : undefined;
+    const error = kind === SyncKind.silent ? undefined : this.lost.errorOf(inode);
     if (error !== undefined) throw error;
   }
 

@@ -93,6 +93,8 @@ export class Transaction implements TransactionHandle {
   behindEarlyWrites = false;
   /** Of all transactions that stand; a block counts once for each of them. */
   blocksChanged = 0;
+  /** Of them, those that changed more than times. */
+  contentChanges = 0;
   /** Moves on whenever the inode table's map changes or a change of it may have been taken back. */
   changesOfTable = 0;
   #space: SpaceLedger | undefined;
@@ -119,6 +121,7 @@ export class Transaction implements TransactionHandle {
   unfinished: UnfinishedWork[] | undefined;
   #serial = 0;
   #running = false;
+  #changesContent = false;
   readonly #modified: Frame[] = [];
   readonly #preImages: Uint8Array[] = [];
   readonly #created: Frame[] = [];
@@ -160,6 +163,7 @@ export class Transaction implements TransactionHandle {
     this.#running = true;
     this.#timed = false;
     this.mustBeDurable = false;
+    this.#changesContent = false;
     this.inodesWithNew = 0;
     if (this.usage !== undefined) this.usage.begin();
     this.#serial++;
@@ -184,6 +188,15 @@ export class Transaction implements TransactionHandle {
 
   /** Announces a change of the frame. */
   modify(frame: Frame): void {
+    this.#changesContent = true;
+    this.modifyTimes(frame);
+  }
+
+  /**
+   * Announces a change of nothing but times of an inode in the frame: all that a sync of data alone
+   * need not bring to the disk.
+   */
+  modifyTimes(frame: Frame): void {
     if (frame.modifiedBy === this.#serial) return;
     assert(this.#running, 'a frame changes in a transaction only');
     if (this.readOnly) throw this.refusal();
@@ -199,6 +212,7 @@ export class Transaction implements TransactionHandle {
   create(block: BlockNumber, kind: BlockKind, owner: number): Frame {
     assert(this.#running, 'a frame is made in a transaction only');
     if (this.readOnly) throw this.refusal();
+    this.#changesContent = true;
     const frame = this.cache.claim(block, this.#serial);
     initialiseHeader(frame, kind, block, this.cache.uuid);
     if (owner !== 0) OwnerHeader.owner.set(frame.view, 0, owner);
@@ -267,6 +281,7 @@ export class Transaction implements TransactionHandle {
 
   #keepChanges(): void {
     const { cache } = this;
+    if (this.#changesContent) this.contentChanges++;
     this.blocksChanged += this.#modified.length + this.#created.length;
     for (const frame of this.#modified) cache.markDirty(frame);
     for (const frame of this.#created) cache.markDirty(frame);

@@ -9,6 +9,7 @@ import type { ReadRequest, WriteRequest } from '../../fs/base/filesystem.ts';
 /** The request that the transfer belongs to. */
 interface Owner {
   synchronous: boolean;
+  dataOnly: boolean;
   readonly memory: Memory;
   readonly memoryOffset: number;
   readonly isLimited: boolean;
@@ -55,7 +56,10 @@ export class Transfer implements ReadRequest, WriteRequest {
   }
 
   finished(thrown: unknown): void {
-    if (this.mustBeDurable) this.#owner.synchronous = true;
+    if (this.mustBeDurable) {
+      this.#owner.synchronous = true;
+      this.#owner.dataOnly = false;
+    }
     this.#owner.finished(thrown);
   }
 }
