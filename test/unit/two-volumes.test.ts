@@ -204,9 +204,15 @@ describe('the spin', () => {
     return after.spinHits + after.spinMisses > before.spinHits + before.spinMisses;
   }
 
+  /** Who lost the processor in a spin makes none for a while, which happens when others want it. */
+  async function expectSpin(opened: Opened): Promise<void> {
+    for (let attempt = 0; attempt < 100; attempt++) if (await spins(opened)) return;
+    expect.fail('it never spins');
+  }
+
   test('is the longest wish, and a device that is closed takes its own along', async () => {
     const [patient, other] = await openPair();
-    expect(await spins(patient)).toBe(true);
+    await expectSpin(patient);
     await patient.volume.volume.unmount();
     expect(await spins(other)).toBe(false);
     await other.volume.volume.unmount();
@@ -222,7 +228,7 @@ describe('the spin', () => {
       () => {},
       () => {},
     );
-    expect(await spins(other)).toBe(true);
+    await expectSpin(other);
     channel.close();
     expect(await spins(other)).toBe(false);
     await other.volume.volume.unmount();
