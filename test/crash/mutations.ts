@@ -76,7 +76,7 @@ const COMMITTING: Mutation[] = [
     'a sync of data alone forgets to flush it',
     'rule-24-0',
     'journal/commit',
-    'this.#flushing = this.#flushData()',
+    'this.#flushing = this.#flush()',
     'this.#flushing = Promise.resolve()',
   ),
   mutation(

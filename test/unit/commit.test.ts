@@ -18,6 +18,7 @@ import type { SpaceMap } from '../../src/fs/transaction/space-map.ts';
 import { MemoryDevice } from '../../src/sim/memory-device.ts';
 
 const BLOCK = 1024;
+const EIO = 5;
 const layout = new Layout({ blockBytes: BLOCK, blockCount: 2048, journalBlocks: 64 });
 const identity = { uuid: new Uint8Array(16).fill(7), salt: new Uint8Array(8).fill(9) };
 
@@ -25,6 +26,8 @@ const identity = { uuid: new Uint8Array(16).fill(7), salt: new Uint8Array(8).fil
 class SteppedDevice extends MemoryDevice {
   readonly asked: string[] = [];
   stepping = false;
+  /** The next flush fails when it is carried out. */
+  failsFlush = false;
   #held: (() => void)[] = [];
 
   override write(memory: Memory, at: number, length: number, offset: number, completion: IoCompletion): void {
@@ -47,8 +50,11 @@ class SteppedDevice extends MemoryDevice {
 
   override flush(completion: IoCompletion): void {
     this.asked.push('flush');
-    if (!this.stepping) super.flush(completion);
-    else this.#held.push(() => super.flush(completion));
+    const fails = this.failsFlush;
+    this.failsFlush = false;
+    const carryOut = () => (fails ? queueMicrotask(() => completion.ioDone(EIO)) : super.flush(completion));
+    if (!this.stepping) carryOut();
+    else this.#held.push(carryOut);
   }
 
   /** Carries out what was asked so far; returns what is asked next. */
@@ -62,9 +68,9 @@ class SteppedDevice extends MemoryDevice {
     return [...this.asked];
   }
 
-  /** Keeps what was asked so far back until the function returned is called and a step follows. */
-  holdBack(): () => void {
-    const held = this.#held.splice(0, 1);
+  /** Keeps one of what was asked so far back until the function returned is called and a step follows. */
+  holdBack(which = 0): () => void {
+    const held = this.#held.splice(which, 1);
     return () => this.#held.push(...held);
   }
 
@@ -271,6 +277,66 @@ describe('a sync of data alone', () => {
     await expect(committer.syncData()).rejects.toMatchObject({ code: 'EIO' });
     await expect(committer.commit()).rejects.toMatchObject({ code: 'EIO' });
     expect(failures).toHaveLength(1);
+  });
+});
+
+describe('a flush that ends well after another failed proves nothing', () => {
+  const outcome = (work: Promise<void>) => work.catch((thrown: unknown) => thrown);
+
+  /** A flush of data fails, while the last request but it waits. */
+  async function failBeside(): Promise<void> {
+    device.failsFlush = true;
+    committer.dataWritten();
+    const sync = outcome(committer.syncData());
+    const other = device.holdBack();
+    expect(await device.step()).toEqual([]);
+    expect(await sync).toMatchObject({ code: 'EIO' });
+    other();
+  }
+
+  test('that of a commit: no commit block is written', async () => {
+    dirty(5);
+    const commit = outcome(committer.commit());
+    expect(await device.step()).toEqual(['flush']);
+    await failBeside();
+    expect(await device.step()).toEqual([]);
+    expect(await commit).toMatchObject({ code: 'EIO' });
+    expect(failures).toHaveLength(1);
+  });
+
+  test('that of a commit block: whoever waits for it is told', async () => {
+    dirty(5);
+    const commit = outcome(committer.commit());
+    expect(await device.step()).toEqual(['flush']);
+    expect(await device.step()).toEqual(['commit through']);
+    await failBeside();
+    expect(await device.step()).toEqual([]);
+    expect(await commit).toMatchObject({ code: 'EIO' });
+  });
+
+  test('that of a checkpoint: the journal keeps what went home (J3)', async () => {
+    dirty(5);
+    const room = outcome(committer.makeRoom());
+    while (!device.asked.includes('home 5')) await device.step();
+    expect(await device.step()).toEqual(['flush']);
+    await failBeside();
+    expect(await device.step()).toEqual([]);
+    expect(await room).toMatchObject({ code: 'EIO' });
+  });
+
+  test('that of data: whoever waits for it is told', async () => {
+    dirty(5);
+    const commit = outcome(committer.commit());
+    device.failsFlush = true;
+    expect(await device.step()).toEqual(['flush']);
+    committer.dataWritten();
+    const sync = outcome(committer.syncData());
+    const other = device.holdBack(1);
+    await device.step();
+    expect(await commit).toMatchObject({ code: 'EIO' });
+    other();
+    await device.step();
+    expect(await sync).toMatchObject({ code: 'EIO' });
   });
 });
 

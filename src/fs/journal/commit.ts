@@ -113,6 +113,8 @@ export class Committer {
   /** The next commit takes a checkpoint with it, whatever the journal holds. */
   #checkpointWanted = false;
   #failure: Error | undefined;
+  /** The first error of the device. */
+  #deviceError: Error | undefined;
   commits = 0;
   checkpoints = 0;
   flushes = 0;
@@ -222,7 +224,7 @@ export class Committer {
     if (this.#flushing === undefined) {
       if (this.#failure) return Promise.reject(this.#failure);
       if (!this.#dataUnflushed) return Promise.resolve();
-      this.#flushing = this.#flushData().finally(() => {
+      this.#flushing = this.#flush().finally(() => {
         this.#flushing = undefined;
       });
       return this.#flushing;
@@ -234,15 +236,6 @@ export class Committer {
         return this.syncData();
       });
     return this.#nextFlush;
-  }
-
-  async #flushData(): Promise<void> {
-    try {
-      await this.#flush();
-    } catch (thrown) {
-      this.#fail(asError(thrown));
-      throw thrown;
-    }
   }
 
   /**
@@ -299,7 +292,7 @@ export class Committer {
     try {
       await this.#commit();
     } catch (thrown) {
-      this.#fail(asError(thrown));
+      this.#deviceFailed(thrown);
       throw thrown;
     }
   }
@@ -308,6 +301,17 @@ export class Committer {
     if (this.#failure !== undefined) return;
     this.#failure = error;
     this.#failed(error);
+  }
+
+  #deviceFailed(thrown: unknown): void {
+    const error = asError(thrown);
+    this.#deviceError ??= error;
+    this.#fail(error);
+  }
+
+  /** Of two flushes at once a device may fail only one, for what both should have covered. */
+  #expectNoError(): void {
+    if (this.#deviceError !== undefined) throw this.#deviceError;
   }
 
   async #commit(): Promise<void> {
@@ -327,6 +331,7 @@ export class Committer {
 
     // 3 commit
     if (transaction) await this.#journal.writeCommit(transaction);
+    this.#expectNoError();
 
     this.#contentDurable = contentChanges;
     // Commit point. What the snapshot freed may be handed out again: J6.
@@ -425,7 +430,7 @@ export class Committer {
   #startCheckpoint(checkpoint: Checkpoint): void {
     this.checkpoints++;
     this.#checkpoint = this.#bringHome(checkpoint)
-      .catch((thrown) => this.#fail(asError(thrown)))
+      .catch((thrown) => this.#deviceFailed(thrown))
       .finally(() => {
         this.#checkpoint = undefined;
       });
@@ -445,10 +450,16 @@ export class Committer {
     await this.#journal.moveTail(mark);
   }
 
+  /** @throws the error of the device, also of another request */
   async #flush(): Promise<void> {
     const covered = this.#dataWrites;
     this.flushes++;
-    await flushDevice(this.#device);
+    try {
+      await flushDevice(this.#device);
+    } catch (thrown) {
+      this.#deviceFailed(thrown);
+    }
+    this.#expectNoError();
     this.#dataFlushed = Math.max(this.#dataFlushed, covered);
   }
 }
