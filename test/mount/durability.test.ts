@@ -223,6 +223,25 @@ for number in range(20):
     expect([commits, deviceFlushes, fsyncs]).toEqual([0, 20, 20]);
   });
 
+  test('so it is when an ordinary user writes past the page cache', async () => {
+    await volume.python(`
+import os
+fd = os.open('users', os.O_RDWR | os.O_CREAT)
+os.write(fd, bytes(20 * 4096))
+os.fsync(fd)
+`);
+    const { commits, deviceFlushes, fsyncs } = await cost(`
+import mmap, os
+fd = os.open('users', os.O_RDWR | os.O_DIRECT)
+os.setuid(65534)
+page = mmap.mmap(-1, 4096)
+for number in range(20):
+    os.pwritev(fd, [page], number * 4096)
+    os.fdatasync(fd)
+`);
+    expect([commits, deviceFlushes, fsyncs]).toEqual([0, 20, 20]);
+  });
+
   test('one after the other each has its own, with a flush and a commit block written through', async ({
     annotate,
   }) => {

@@ -4,6 +4,7 @@
  */
 import { beforeEach, describe, expect, test } from 'vitest';
 import { MemoryDevice } from '../../src/sim/memory-device.ts';
+import { SimulatedDevice } from '../../src/sim/simulated-device.ts';
 import { formatted, TestVolume } from './volume-harness.ts';
 
 const MIB = 1024 * 1024;
@@ -68,6 +69,17 @@ describe('is a flush', () => {
     },
   );
 
+  test.each([false, true])(
+    'after a write by an ordinary user, who has nothing to take away, answered early: %s',
+    async (early) => {
+      volume.killsPrivileges = true;
+      volume.early = early;
+      await volume.write(inode, 0, data(BLOCK, 2));
+      await volume.volume.sync(inode, true);
+      expect([device.writes, device.flushes]).toEqual([1, 1]);
+    },
+  );
+
   test('after a change of times, which a later sync of all brings to the disk', async () => {
     await volume.change('/file', { modifySeconds: 77, changeSeconds: 78 });
     await volume.write(inode, 0, data(100, 3));
@@ -103,6 +115,19 @@ describe('is a commit', () => {
       async (copy) => (await copy.stat('/file')).sizeBytes,
       10 * BLOCK + 5,
     ],
+    ...[false, true].map(
+      (keeps): [string, () => Promise<unknown>, (copy: TestVolume) => Promise<unknown>, unknown] => [
+        `after one behind the end, in the last block, the kernel keeping the times: ${keeps}`,
+        async () => {
+          await volume.truncate('/file', 9 * BLOCK + 100);
+          await volume.volume.sync();
+          volume.keepsTimes = keeps;
+          await volume.write(inode, 9 * BLOCK + 100, data(200, 4));
+        },
+        async (copy) => (await copy.stat('/file')).sizeBytes,
+        9 * BLOCK + 300,
+      ],
+    ),
     [
       'after one into a hole',
       async () => {
@@ -149,6 +174,47 @@ describe('is a commit', () => {
       5,
     ],
     [
+      'after a change of the group alone',
+      () => volume.change('/file', { gid: 6 }),
+      async (copy) => (await copy.stat('/file')).gid,
+      6,
+    ],
+    ...[false, true].map(
+      (early): [string, () => Promise<unknown>, (copy: TestVolume) => Promise<unknown>, unknown] => [
+        `after a write that took set-user-id away, answered early: ${early}`,
+        async () => {
+          await volume.change('/file', { mode: 0o4755 });
+          await volume.volume.sync();
+          volume.killsPrivileges = true;
+          volume.early = early;
+          await volume.write(inode, 0, data(BLOCK, 2));
+        },
+        async (copy) => (await copy.stat('/file')).mode & 0o7777,
+        0o755,
+      ],
+    ),
+    [
+      'after a change of times that took it away',
+      async () => {
+        await volume.change('/file', { mode: 0o4755 });
+        await volume.volume.sync();
+        await volume.change('/file', { killPrivileges: true, modifySeconds: 5 });
+      },
+      async (copy) => (await copy.stat('/file')).mode & 0o7777,
+      0o755,
+    ],
+    [
+      'after times and more in one transaction',
+      () =>
+        volume.run((tx) => {
+          volume.volume.changeAttributes(tx, inode, { modifySeconds: 5 });
+          volume.volume.changeAttributes(tx, inode, { mode: 0o600 });
+          volume.volume.changeAttributes(tx, inode, { modifySeconds: 6 });
+        }),
+      async (copy) => (await copy.stat('/file')).mode & 0o777,
+      0o600,
+    ],
+    [
       'after a truncation',
       () => volume.truncate('/file', 5),
       async (copy) => (await copy.stat('/file')).sizeBytes,
@@ -168,4 +234,21 @@ describe('is a commit', () => {
     const seen = await look(await onDisk());
     expect(Array.isArray(seen) ? [...seen].sort() : seen).toEqual(expected);
   });
+});
+
+test('waits for what was answered early', async () => {
+  // Every request is held back for a while.
+  const slow = new SimulatedDevice({ sizeBytes: 16 * MIB, seed: 3, stragglers: 1 });
+  await formatted(slow, BLOCK);
+  volume = await TestVolume.open(slow);
+  inode = await volume.create('/file');
+  await volume.write(inode, 0, data(BLOCK, 1));
+  await volume.volume.sync();
+  volume.early = true;
+  volume.keepsTimes = true;
+  await volume.write(inode, 0, data(BLOCK, 2));
+  await volume.volume.sync(inode, true);
+  const { content } = slow.crash(5);
+  const copy = await TestVolume.open(new MemoryDevice(slow.sizeBytes, 512, { content }));
+  expect(await copy.read(inode, 0, BLOCK)).toEqual(data(BLOCK, 2));
 });

@@ -54,6 +54,8 @@ export class TestVolume {
 
   /** Who writes keeps the times of files himself, as the kernel's write-back cache does. */
   keepsTimes = false;
+  /** Writes are an ordinary user's: they take set-user-id away. */
+  killsPrivileges = false;
 
   constructor(
     readonly device: Device,
@@ -195,7 +197,7 @@ export class TestVolume {
         memory,
         memoryOffset: 4096,
         updateTimes: !this.keepsTimes,
-        killPrivileges: false,
+        killPrivileges: this.killsPrivileges,
         mayEndEarly: this.early,
         fromCache: this.fromCache,
         isLimited: this.asker?.isLimited === true,

@@ -33,6 +33,7 @@ import {
   blocksOf,
   dropPrivileges,
   fileFlagsOf,
+  hasPrivileges,
   type InodeRef,
   inlineBytes,
   isInline,
@@ -164,8 +165,8 @@ class WriteTask implements Operation<Transaction>, IoCompletion, LockHolder, Wri
     return this.#updateTimes || this.#killPrivileges || this.#dropsCapability;
   }
 
-  get #stampsTimesOnly(): boolean {
-    return !this.#killPrivileges && !this.#dropsCapability;
+  #stampsOnlyTimes(inode: InodeRef): boolean {
+    return !(this.#killPrivileges && hasPrivileges(inode)) && !this.#dropsCapability;
   }
 
   /** @throws EDQUOT */
@@ -181,7 +182,7 @@ class WriteTask implements Operation<Transaction>, IoCompletion, LockHolder, Wri
    * that is to change behind his back when the data has come to its place.
    */
   #stampNow(tx: Transaction, inode: InodeRef): void {
-    if (this.#stampsTimesOnly) tx.modifyTimes(inode.frame);
+    if (this.#stampsOnlyTimes(inode)) tx.modifyTimes(inode.frame);
     else tx.modify(inode.frame);
     this.#stamp(tx, inode);
     this.#stamped = true;
@@ -439,7 +440,7 @@ class WriteTask implements Operation<Transaction>, IoCompletion, LockHolder, Wri
   #record(tx: Transaction, inode: InodeRef): void {
     const { segments, extra, endByte } = this.#plan;
     const before = blocksOf(inode);
-    if (this.#stampsTimesOnly && !this.#movesFile) tx.modifyTimes(inode.frame);
+    if (!this.#movesFile && this.#stampsOnlyTimes(inode)) tx.modifyTimes(inode.frame);
     else tx.modify(inode.frame);
     if (isInline(inode)) {
       setInline(inode, false);
