@@ -85,6 +85,8 @@ export class OpenNode implements Closable {
   readonly mayWrite: boolean;
   readonly appends: boolean;
   readonly #isSynchronous: boolean;
+  /** Times need not be durable with a write. */
+  readonly #timesMayWait: boolean;
   readonly #movesAccessTime: boolean;
   /** Told once, when it is closed. */
   whenClosed: () => void = () => {};
@@ -104,6 +106,7 @@ export class OpenNode implements Closable {
     this.mayWrite = access !== 0;
     this.appends = (flags & O.APPEND) !== 0;
     this.#isSynchronous = (flags & (O.SYNC | O.DSYNC)) !== 0;
+    this.#timesMayWait = (flags & O.SYNC) !== O.SYNC;
     this.#movesAccessTime = (flags & O.NOATIME) === 0;
     session.open.add(this);
   }
@@ -177,7 +180,8 @@ export class OpenNode implements Closable {
   async #put(from: Uint8Array, at: number): Promise<void> {
     const { transfers, losesSetId, volume } = this.session;
     const mustBeDurable = await transfers.write(this.inode, from, at, losesSetId);
-    if (mustBeDurable || this.#isSynchronous) await volume.sync(this.inode);
+    if (mustBeDurable) await volume.sync(this.inode);
+    else if (this.#isSynchronous) await volume.sync(this.inode, this.#timesMayWait);
   }
 
   #size(): Promise<number> {

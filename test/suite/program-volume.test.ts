@@ -1,6 +1,15 @@
 /** A volume in a program: what it is kept on, who may have it, how it ends, and what Node has not. */
 import { execFileSync } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync } from 'node:fs';
+import {
+  constants,
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+} from 'node:fs';
 import type * as NodePromises from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -21,6 +30,7 @@ import {
 
 const ROOT = new URL('../..', import.meta.url).pathname;
 const SIZE = 16 * 2 ** 20;
+const { O_DSYNC, O_RDWR, O_SYNC } = constants;
 const folder = mkdtempSync(join(tmpdir(), 'quarry-program-'));
 const file = (name: string) => join(folder, name);
 
@@ -32,6 +42,7 @@ class SlowStore implements BlockStore {
   readonly sectorBytes = 4096;
   readonly bytes = new Uint8Array(SIZE);
   closed = 0;
+  writes = 0;
   /** What every write and flush fails with. */
   fault: string | undefined;
   #turn = 0;
@@ -42,6 +53,7 @@ class SlowStore implements BlockStore {
   }
 
   async write(from: Uint8Array, offsetBytes: number): Promise<void> {
+    this.writes++;
     await this.#later();
     if (this.fault !== undefined) throw Object.assign(new Error('refused'), { code: this.fault });
     this.bytes.set(from, offsetBytes);
@@ -280,6 +292,25 @@ describe('an end', () => {
     expect((await volume.stat('/f')).mode).toBe(0o100755);
     expect(await volume.listxattr('/f')).toEqual([]);
     await volume.close();
+  });
+
+  test.each([
+    ['datasync() leaves the times', 'r+', 'datasync', 1],
+    ['sync() does not', 'r+', 'sync', 2],
+    ['O_DSYNC leaves the times', O_RDWR | O_DSYNC, undefined, 1],
+    ['O_SYNC does not', O_RDWR | O_SYNC, undefined, 2],
+  ] as const)('of data within a file: %s', async (_, flags, sync, writes) => {
+    const store = new SlowStore();
+    await format(store);
+    await using volume = await openVolume(store, { commitSeconds: 0 });
+    await volume.writeFile('/f', 'x'.repeat(8192));
+    await volume.sync();
+    store.writes = 0;
+    const handle = await volume.open('/f', flags);
+    await handle.write('y'.repeat(8192), 0);
+    if (sync !== undefined) await handle[sync]();
+    await handle.close();
+    expect(Math.min(store.writes, 2)).toBe(writes);
   });
 
   test('on a device that fails says so', async () => {
