@@ -92,6 +92,31 @@ function same(seen: Uint8Array, wanted: Uint8Array): void {
   expect(Buffer.compare(seen, wanted)).toBe(0);
 }
 
+describe('a sync of data alone', () => {
+  test('fails for its inode as any other does, until it is written again', async () => {
+    const [a, b] = [await make('/a', data(64 * KIB, 1)), await make('/b', data(64 * KIB, 2))];
+    await lose(a, 0, data(64 * KIB, 4));
+    for (let time = 0; time < 2; time++) {
+      await volume.volume.sync(b, true);
+      await expect(volume.volume.sync(a, true)).rejects.toMatchObject({ code: 'EIO' });
+      await expect(volume.volume.sync(undefined, true)).rejects.toMatchObject({ code: 'EIO' });
+    }
+    await volume.write(a, 0, data(64 * KIB, 5));
+    await volume.volume.sync(a, true);
+  });
+
+  test('tries again what may pass', async () => {
+    const inode = await make('/a', data(64 * KIB, 1));
+    await lose(inode, 0, data(64 * KIB, 4), EAGAIN);
+    await volume.volume.sync(inode, true);
+    expect(lost()).toMatchObject({ filesWithLostData: 0 });
+    const copy = await TestVolume.open(
+      new MemoryDevice(device.sizeBytes, 512, { content: device.crash(5).content }),
+    );
+    same(await copy.read(await copy.resolve('/a'), 0, 64 * KIB), data(64 * KIB, 4));
+  });
+});
+
 describe('a loss belongs to its inode', () => {
   test('every sync of it fails, no other hears of it, and one of all speaks for it', async () => {
     const [a, b, c] = [

@@ -5,7 +5,7 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import type { IoCompletion, Memory } from '../../src/aio/device.ts';
 import { DateClock } from '../../src/fs/base/clock.ts';
-import { Turns } from '../../src/fs/base/turns.ts';
+import { EVENT_LOOP, Turns } from '../../src/fs/base/turns.ts';
 import { Discards } from '../../src/fs/data/discards.ts';
 import { IoEpochs } from '../../src/fs/data/io-epochs.ts';
 import { initialiseHeader } from '../../src/fs/format/block-header.ts';
@@ -96,6 +96,8 @@ let freed: { start: number; length: number }[];
 let released: { start: number; length: number }[];
 let failures: Error[];
 let tx: { contentChanges: number };
+/** Every step takes a turn of its own. */
+let slow: boolean;
 
 /** The bookkeeping of freed space, without the space. */
 const space = {
@@ -114,7 +116,9 @@ beforeEach(async () => {
   failures = [];
   const journal = new Journal({ device, layout, identity, clock: new DateClock() }, position);
   const failed = (error: Error) => failures.push(error);
-  const turns = new Turns();
+  slow = false;
+  let milliseconds = 0;
+  const turns = new Turns({ ...EVENT_LOOP, now: () => (slow ? ++milliseconds * 1000 : 0) });
   tx = { contentChanges: 0 };
   const parts = { device, cache, space, tx, epochs, journal, blockBytes: BLOCK, turns, failed };
   const tellers = { log: () => {}, isSound: () => true, broken: failed };
@@ -257,6 +261,58 @@ describe('a sync of data alone', () => {
     expect(cache.dirtyFrames).toBe(0);
   });
 
+  test('waits for the commit under way, whose commit block is not there yet', async () => {
+    dirty(5);
+    tx.contentChanges++;
+    const commit = committer.commit();
+    let over = false;
+    const sync = committer.syncData().then(() => {
+      over = true;
+    });
+    expect(await device.step()).toEqual(['flush']);
+    expect(await device.step()).toEqual(['commit through']);
+    void committer.syncData();
+    expect(device.asked).toEqual(['commit through']);
+    expect(over).toBe(false);
+    await device.step();
+    await Promise.all([commit, sync]);
+  });
+
+  test('does not take for durable what is changed while a commit copies', async () => {
+    slow = true;
+    for (let index = 0; index < 40; index++) dirty(index);
+    tx.contentChanges++;
+    const commit = committer.commit();
+    expect(device.asked, 'it copies still').toEqual([]);
+    dirty(50);
+    tx.contentChanges++;
+    let over = false;
+    commit.then(() => {
+      over = true;
+    });
+    while (!over) await device.step();
+    const sync = committer.syncData();
+    expect(device.asked.slice(-2)).toEqual(['descriptor', 'copy']);
+    while ((await device.step()).length > 0);
+    await sync;
+  });
+
+  test('is waited for, and the one after it, by whoever wants quiet', async () => {
+    committer.dataWritten();
+    const first = committer.syncData();
+    committer.dataWritten();
+    const second = committer.syncData();
+    let quiet = false;
+    const waits = committer.quiet().then(() => {
+      quiet = true;
+    });
+    await device.step();
+    await first;
+    expect(quiet).toBe(false);
+    await device.step();
+    await Promise.all([second, waits]);
+  });
+
   test('is begun again for what was written while one was under way, once for all who ask', async () => {
     committer.dataWritten();
     const first = committer.syncData();
@@ -267,11 +323,19 @@ describe('a sync of data alone', () => {
     await first;
     expect(await device.step()).toEqual([]);
     await Promise.all(others);
+    committer.dataWritten();
+    const last = committer.syncData();
+    committer.dataWritten();
+    const afterLast = committer.syncData();
+    expect(device.asked).toEqual(['flush']);
+    expect(await device.step()).toEqual(['flush']);
+    await device.step();
+    await Promise.all([last, afterLast]);
   });
 
-  test('ends everything with the error of its flush', async () => {
+  test('ends everything with the error of its flush, though the next would succeed', async () => {
     device.stepping = false;
-    device.flush = (completion) => queueMicrotask(() => completion.ioDone(5));
+    device.failsFlush = true;
     committer.dataWritten();
     await expect(committer.syncData()).rejects.toMatchObject({ code: 'EIO' });
     await expect(committer.syncData()).rejects.toMatchObject({ code: 'EIO' });
@@ -395,5 +459,6 @@ test('an error ends it all: told once, and every later commit is refused', async
   await expect(committer.commit()).rejects.toMatchObject({ code: 'EIO' });
   await expect(committer.commit()).rejects.toMatchObject({ code: 'EIO' });
   await expect(committer.makeRoom()).rejects.toMatchObject({ code: 'EIO' });
+  await expect(committer.syncData()).rejects.toMatchObject({ code: 'EIO' });
   expect(failures).toHaveLength(1);
 });

@@ -44,6 +44,22 @@ describe.each(MAKERS)('%s with mode %i', (...made) => {
   });
 });
 
+test.each([
+  ['fsync', false, 'sync'],
+  ['fsync', true, 'sync of data'],
+  ['fsyncdir', false, 'sync'],
+  ['fsyncdir', true, 'sync of data'],
+])('%s, of data alone: %s, asks for a %s', async (name, dataOnly, asked) => {
+  const filesystem = new MemoryFileSystem();
+  const table = new PathCalls(filesystem, true, () => {}).table(synchronousRequests(0));
+  const call = (table as Record<string, Call>)[name] as Call;
+  const [status] = await new Promise<unknown[]>((resolve) =>
+    call('/', dataOnly, 0, (...answer: unknown[]) => resolve(answer)),
+  );
+  expect(status).toBe(0);
+  expect(filesystem.calls.at(-1)).toEqual([asked]);
+});
+
 test('the owner of a file, who is the user of the daemon, sets the bits afterwards', async () => {
   const call = layer(true);
   await call('create', '/made', 0o100755);

@@ -723,6 +723,8 @@ describe('what is refused', () => {
     [Opcode.SETATTR, 87],
     [Opcode.READ, 39],
     [Opcode.WRITE, 39],
+    [Opcode.FSYNC, 15],
+    [Opcode.FSYNCDIR, 15],
     [Opcode.READDIR, 39],
     [Opcode.STATX, 23],
     [Opcode.RENAME2, 15],

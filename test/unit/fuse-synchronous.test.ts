@@ -22,9 +22,12 @@ const ROOT = 1n;
 
 class Recording extends MemoryFileSystem {
   readonly early: boolean[] = [];
+  /** As of a file with `chattr +S`. */
+  writesMustBeDurable = false;
 
   override write(request: WriteRequest): void {
     this.early.push(request.mayEndEarly);
+    if (this.writesMustBeDurable) request.mustBeDurable = true;
     super.write(request);
   }
 }
@@ -145,6 +148,26 @@ test.each([
   await settled();
   deliver(Opcode.WRITE, 2n, write(0, flags));
   expect(filesystem.calls.at(-1)).toEqual([call]);
+});
+
+test('a write with O_DSYNC to a file with chattr +S needs its times on the disk', async () => {
+  open('none');
+  durable();
+  deliver(Opcode.MKNOD, ROOT, mknod);
+  filesystem.writesMustBeDurable = true;
+  deliver(Opcode.WRITE, 2n, write(0, OPEN_DSYNC));
+  expect(filesystem.calls.at(-1)).toEqual(['sync']);
+});
+
+test('what comes in the slot of a write with O_DSYNC is none', async () => {
+  open('names');
+  durable();
+  deliver(Opcode.MKNOD, ROOT, mknod);
+  await settled();
+  deliver(Opcode.WRITE, 2n, write(0, OPEN_DSYNC));
+  await settled();
+  deliver(Opcode.MKDIR, ROOT, mkdir);
+  expect(filesystem.calls.at(-1)).toEqual(['sync']);
 });
 
 test.each([
