@@ -88,6 +88,14 @@ const COMMITTING: Mutation[] = [
     '&& false',
   ),
   mutation(
+    'durable-before-its-commit-block',
+    'what a commit under way takes with it counts as durable',
+    'rule-24-0',
+    'journal/commit',
+    'const contentChanges = this.#tx.contentChanges;',
+    'const contentChanges = (this.#contentDurable = this.#tx.contentChanges);',
+  ),
+  mutation(
     'durable-when-begun',
     'what is changed while a commit is under way counts as part of it',
     'rule-24-0',

@@ -178,6 +178,11 @@ async function syncDataAlone(recorder: Recorder): Promise<void> {
   await recorder.write('/foo', 0, 300);
   await Promise.all([recorder.sync(true), recorder.write('/foo', 400, 300), recorder.sync(true)]);
   await recorder.sync(true);
+  await recorder.create('/last');
+  const underWay = recorder.sync();
+  await turns(3);
+  await recorder.sync(true);
+  await underWay;
 }
 
 export const SCENARIOS: readonly Scenario[] = [
