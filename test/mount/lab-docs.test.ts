@@ -2,10 +2,11 @@
  * Every command of docs/LAB.md, in its order, as a reader would type them, on volumes that are
  * small and not for long.
  */
-import { existsSync } from 'node:fs';
+import { copyFileSync, existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { commandsOf } from '../suite/documents.ts';
-import { describeQuarry, QUARRY, quarry, Scratch, shell } from './harness.ts';
+import { describeQuarry, QUARRY, quarry, ROOT, Scratch, shell } from './harness.ts';
 
 const commands = commandsOf('docs/LAB.md')
   .map(({ text }) => text)
@@ -46,6 +47,9 @@ describeQuarry('docs/LAB.md', () => {
     test.each(commands)(
       '%s',
       async (command) => {
+        if (command.includes('./synced.js')) {
+          copyFileSync(join(ROOT, 'examples/lab/synced.js'), scratch.file('synced.js'));
+        }
         if (command.startsWith('quarry record')) {
           await shell(`mkdir -p '${mount}' && truncate -s 64M '${scratch.file('disk.img')}'`);
           await quarry('mkfs', scratch.file('disk.img'));

@@ -9,7 +9,8 @@ import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, describe, expect, test } from 'vitest';
-import { type ExperimentOptions, runExperiment, verifyAllocator } from '../../src/lab/lab.ts';
+import { type ExperimentOptions, runExperiment, verifyAllocator, type Workload } from '../../src/lab/lab.ts';
+import { SeededRandom } from '../../src/sim/seeded-random.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const FOLDER = join(ROOT, 'examples/lab');
@@ -36,6 +37,24 @@ test('first.js tries a policy and ranks it', async () => {
     [POLICY, 'first-fit'].sort(),
   );
   expect(readdirSync(out)).toEqual(expect.arrayContaining(['results.json', 'samples.csv', 'ranking.csv']));
+});
+
+test('synced.js: an fsync ahead of every close', async () => {
+  const module = pathToFileURL(join(FOLDER, 'synced.js')).href;
+  const { default: workload } = (await import(/* @vite-ignore */ module)) as { default: Workload };
+  const { name, fullness } = workload;
+  expect({ name, fullness }).toEqual({ name: 'files-synced', fullness: undefined });
+  const kinds: string[] = [];
+  const random = new SeededRandom(1);
+  const place = { random, capacityBytes: 2 ** 26, fullness: 0.5, blockBytes: 4096 };
+  for (const operation of workload.operations(place)) {
+    if (operation === 'filled') break;
+    kinds.push(operation.kind);
+  }
+  const closes = kinds.flatMap((kind, at) => (kind === 'close' ? [kinds[at - 1]] : []));
+  expect(closes.length).toBeGreaterThan(100);
+  expect(new Set(closes)).toEqual(new Set(['sync']));
+  expect(kinds.filter((kind) => kind === 'sync')).toHaveLength(closes.length);
 });
 
 describe('refused, with nothing written', () => {
