@@ -194,8 +194,8 @@ function realTarget(target: string): string {
  * The code that serves, in an engine told that it will run over and over.
  *
  * V8 takes notes about a function, by which it compiles it, from its eighth call or so; here from
- * the first, which makes the first thousands of requests after a mount some 5 % faster, for a few
- * hundred kilobytes of notes.
+ * the first, which makes the first thousands of requests after a mount some 5 % faster, for a
+ * megabyte or two of notes.
  */
 function loadServer(): Promise<typeof import('./serve-mount.ts')> {
   setFlagsFromString('--no-lazy-feedback-allocation');
