@@ -268,11 +268,13 @@ function hasUberblock(ring: Uint8Array): boolean {
 export function findEdges(read: ReadBytes, sizeBytes: number): ByteRange[] {
   const tail = Math.max(0, sizeBytes - EDGE_BYTES);
   const found: ByteRange[] = [];
+  const zeros = Buffer.alloc(EDGE_UNIT_BYTES);
   for (const start of new Set([0, tail])) {
     const edge = read(start, EDGE_BYTES);
     for (let at = 0; at < edge.length; at += EDGE_UNIT_BYTES) {
       const unit = edge.subarray(at, at + EDGE_UNIT_BYTES);
-      if (unit.some((byte) => byte !== 0)) found.push({ offsetBytes: start + at, lengthBytes: unit.length });
+      if (zeros.compare(unit, 0, unit.length, 0, unit.length) !== 0)
+        found.push({ offsetBytes: start + at, lengthBytes: unit.length });
     }
   }
   return found;
