@@ -5,15 +5,17 @@
  *   writeLater ─▶ held ─▶ 64 of them, 1 MiB, 2 ms, or somebody waits: sorted ─▶ runs ─▶ the lane
  *
  * Many small files are many small requests to the device otherwise, though their blocks follow each
- * other. Where whoever waits has cut the moment short, the next ones are not held: a program that
- * writes and syncs in turns gains nothing by it.
+ * other. As long as the device is busy with earlier ones, they are held on, up to twice as many:
+ * they would wait there as well, and a slow disk gets fewer and longer ones. Where whoever waits has
+ * cut the moment short, the next ones are not held: a program that writes and syncs in turns gains
+ * nothing by it.
  *
  * A run that fails is tried again write by write: an error is that of the write that it belongs to.
  */
 import { QueueOperation } from '../native.ts';
 import type { IoCompletion, Memory } from './device.ts';
 import type { Lane } from './lane.ts';
-import { LONGEST_GATHERED_BYTES, MOST_GATHERED, MOST_GATHERED_BYTES } from './limits.ts';
+import { BUSY_FACTOR, LONGEST_GATHERED_BYTES, MOST_GATHERED, MOST_GATHERED_BYTES } from './limits.ts';
 import { tell } from './local-completions.ts';
 
 const MOMENT_MILLISECONDS = 2;
@@ -30,8 +32,8 @@ interface HeldWrite {
   readonly completion: IoCompletion;
 }
 
-function enqueue(lane: Lane<IoCompletion>, write: HeldWrite): void {
-  const { memoryId, memoryOffset, lengthBytes, deviceOffset, completion } = write;
+function enqueue(lane: Lane<IoCompletion>, write: HeldWrite, completion: IoCompletion): void {
+  const { memoryId, memoryOffset, lengthBytes, deviceOffset } = write;
   lane.transfer(QueueOperation.write, memoryId, memoryOffset, lengthBytes, deviceOffset, completion);
 }
 
@@ -44,16 +46,19 @@ function follows(write: HeldWrite | undefined, other: HeldWrite | undefined): bo
   );
 }
 
-/** Several side by side, as one request. */
+/** One, or several side by side, as one request. */
 class Run implements IoCompletion {
   constructor(
     readonly lane: Lane<IoCompletion>,
     readonly writes: readonly HeldWrite[],
+    readonly over: () => void,
   ) {}
 
   ioDone(errno: number): void {
-    if (errno === 0) for (const { completion } of this.writes) tell(completion, 0);
-    else for (const write of this.writes) enqueue(this.lane, write);
+    if (errno === 0 || this.writes.length === 1)
+      for (const { completion } of this.writes) tell(completion, errno);
+    else for (const write of this.writes) enqueue(this.lane, write, write.completion);
+    this.over();
   }
 }
 
@@ -65,6 +70,13 @@ export class GatheredWrites {
   /** How many of the next are not to be held. */
   #prompt = 0;
   #timer: NodeJS.Timeout | undefined;
+  /** Runs that the device has, … */
+  #underWay = 0;
+  /** … and whether what is held goes as soon as it has none. */
+  #due = false;
+  readonly #over = () => {
+    if (--this.#underWay === 0 && this.#due) this.#handOver();
+  };
 
   /** @param submit hands over what is in line */
   constructor(lane: Lane<IoCompletion>, submit: () => void) {
@@ -92,8 +104,16 @@ export class GatheredWrites {
   ): void {
     this.#held.push({ memory, memoryId, memoryOffset, lengthBytes, deviceOffset, completion });
     this.#heldBytes += lengthBytes;
-    if (this.#held.length === MOST_GATHERED || this.#heldBytes >= MOST_GATHERED_BYTES) this.#handOver();
-    else this.#timer ??= setTimeout(() => this.#handOver(), MOMENT_MILLISECONDS);
+    const factor = this.#underWay > 0 ? BUSY_FACTOR : 1;
+    if (this.#held.length >= MOST_GATHERED * factor || this.#heldBytes >= MOST_GATHERED_BYTES * factor)
+      this.#handOver();
+    else if (!this.#due) this.#timer ??= setTimeout(() => this.#momentOver(), MOMENT_MILLISECONDS);
+  }
+
+  #momentOver(): void {
+    this.#timer = undefined;
+    if (this.#underWay > 0) this.#due = true;
+    else this.#handOver();
   }
 
   /** Somebody waits. */
@@ -105,6 +125,7 @@ export class GatheredWrites {
   #handOver(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
+    this.#due = false;
     const held = this.#held;
     this.#held = [];
     this.#heldBytes = 0;
@@ -121,12 +142,13 @@ export class GatheredWrites {
   #enqueue(run: HeldWrite[]): void {
     const [first] = run;
     if (first === undefined) return;
+    this.#underWay++;
+    const completion = new Run(this.#lane, run, this.#over);
     if (run.length === 1) {
-      enqueue(this.#lane, first);
+      enqueue(this.#lane, first, completion);
       return;
     }
     const lengthBytes = run.reduce((sum, write) => sum + write.lengthBytes, 0);
-    const completion = new Run(this.#lane, run);
     this.#lane.transferPieces(QueueOperation.write, [...run], lengthBytes, first.deviceOffset, completion);
   }
 }

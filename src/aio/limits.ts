@@ -42,6 +42,8 @@ export const LONGEST_ENTRY_BYTES = 1 << 30;
 export const MOST_GATHERED = 64;
 export const MOST_GATHERED_BYTES = 1 << 20;
 export const LONGEST_GATHERED_BYTES = 32 * 1024;
+/** So much more of both may wait while the device is busy with earlier ones. */
+export const BUSY_FACTOR = 2;
 /** Smaller memory of a device is not worth one of the few places in a ring. */
 export const LEAST_PINNED_BYTES = 256 * 1024;
 
@@ -76,6 +78,7 @@ export const LIMITS = {
   MOST_GATHERED,
   MOST_GATHERED_BYTES,
   LONGEST_GATHERED_BYTES,
+  BUSY_FACTOR,
   LEAST_SCRATCH_BYTES,
   LARGEST_KEPT_SCRATCH_BYTES,
   MOST_KEPT_SCRATCH_BYTES,
@@ -116,7 +119,9 @@ export const RELATIONS: Relations<typeof LIMITS> = {
   'the largest piece of scratch memory can be kept': (l) =>
     l.LARGEST_KEPT_SCRATCH_BYTES <= l.MOST_KEPT_SCRATCH_BYTES,
   'writes that wait for neighbours fit into an entry, whatever their length': (l) =>
-    l.MOST_GATHERED > 0 && l.MOST_GATHERED <= l.QUEUE_SEGMENTS_PER_ENTRY,
+    l.MOST_GATHERED > 0 &&
+    l.BUSY_FACTOR >= 1 &&
+    l.MOST_GATHERED * l.BUSY_FACTOR <= l.QUEUE_SEGMENTS_PER_ENTRY,
   'they are bounded by their bytes before they are as many as there may be, where they are long': (l) =>
     l.LONGEST_GATHERED_BYTES < l.MOST_GATHERED_BYTES &&
     l.MOST_GATHERED_BYTES < l.MOST_GATHERED * l.LONGEST_GATHERED_BYTES,

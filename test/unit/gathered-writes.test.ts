@@ -72,10 +72,43 @@ describe('what is handed over', () => {
     lane.hold(1);
     await sleep(50);
     expect(lane.handed).toHaveLength(1);
+    lane.handed[0]?.completion.ioDone(0);
     for (let block = 0; block < 64; block++) lane.hold(3 * block);
     expect(lane.handed).toHaveLength(65);
+    for (const { completion } of lane.handed.slice(1)) completion.ioDone(0);
     for (let block = 0; block < 32; block++) lane.hold(8 * block, 8);
     expect(lane.handed.at(-1)).toMatchObject({ offset: 0, lengthBytes: 1024 * 1024 });
+  });
+
+  test('as long as the device has some, twice as many are held, and go when it has none', async () => {
+    const lane = new KeptLane();
+    lane.hold(1);
+    lane.hold(3);
+    await sleep(20);
+    expect(lane.handed).toHaveLength(2);
+    for (let block = 10; block < 90; block++) lane.hold(block);
+    await sleep(20);
+    expect(lane.handed).toHaveLength(2);
+    lane.handed[0]?.completion.ioDone(0);
+    expect(lane.handed).toHaveLength(2);
+    lane.handed[1]?.completion.ioDone(0);
+    expect(lane.handed.slice(2).map(({ lengthBytes }) => lengthBytes / BLOCK)).toEqual([80]);
+    for (let block = 200; block < 327; block++) lane.hold(block);
+    expect(lane.handed).toHaveLength(3);
+    lane.hold(327);
+    expect(lane.handed).toHaveLength(4);
+    lane.hold(400);
+    lane.gathered.hurry();
+    expect(lane.handed).toHaveLength(5);
+  });
+
+  test('one that is ended at once by an error is not tried again', () => {
+    const lane = new KeptLane();
+    const end = lane.hold(1);
+    lane.gathered.hurry();
+    lane.handed[0]?.completion.ioDone(EIO);
+    expect(end.errno).toBe(EIO);
+    expect(lane.handed).toHaveLength(1);
   });
 
   test('who cuts it short is not made to wait at once again', () => {
