@@ -36,8 +36,8 @@ export interface Violation {
   readonly where: string;
 }
 
-/** Told of each different state. Returns false to stop. */
-export type Progress = (key: number) => boolean;
+/** Told of each different state. False stops. */
+export type Progress = (key: number) => Promise<boolean>;
 
 export interface Recorded {
   readonly disk: CrashDisk;
@@ -99,7 +99,7 @@ class Exploration {
       const { only } = this.#options;
       if (only !== undefined && only !== name && !only.startsWith(`${name}/`)) continue;
       if (only === undefined && !this.#seen.add(state.key)) continue;
-      if (!this.#progress(state.key)) this.#stopped = true;
+      if (!(await this.#progress(state.key))) this.#stopped = true;
       await this.#examine(state, window, name, depth);
       if (this.#ended) return;
     }

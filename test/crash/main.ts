@@ -18,6 +18,8 @@ export interface WorkerOrders {
   readonly first?: string;
   /** Look at many workloads rather than closely at each. */
   readonly inPassing?: boolean;
+  /** Stop after so many violations. */
+  readonly violations: number;
 }
 
 export type WorkerReport =
@@ -36,6 +38,10 @@ export type WorkerReport =
 
 const REPORT_EVERY_MS = 250;
 
+function letMessagesIn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
+
 class Worker {
   readonly #orders: WorkerOrders;
   readonly #end: number;
@@ -43,6 +49,7 @@ class Worker {
   #keys: number[] = [];
   #examined = 0;
   #workloads = 0;
+  #violations = 0;
   #workload = '';
   #lastReport = Date.now();
 
@@ -61,8 +68,7 @@ class Worker {
       this.#workload = name;
       await this.#runOne(name);
       this.#workloads++;
-      // Lets messages in.
-      await new Promise((resolve) => setImmediate(resolve));
+      await letMessagesIn();
       if (this.#isOver()) break;
     }
     this.#report();
@@ -70,7 +76,7 @@ class Worker {
   }
 
   #isOver(): boolean {
-    return this.#stopped || Date.now() > this.#end;
+    return this.#stopped || this.#violations >= this.#orders.violations || Date.now() > this.#end;
   }
 
   async #runOne(workload: string): Promise<void> {
@@ -87,13 +93,17 @@ class Worker {
 
   #violation(workload: string, state: string, where: string, what: string): void {
     const description = describeWorkload(workload);
+    this.#violations++;
     this.#send({ kind: 'violation', workload, description, state, where, what, examined: this.#examined });
   }
 
-  #progress(key: number): boolean {
+  async #progress(key: number): Promise<boolean> {
     this.#examined++;
     this.#keys.push(key);
-    if (this.#keys.length % 16 === 0 && Date.now() - this.#lastReport > REPORT_EVERY_MS) this.#report();
+    if (this.#keys.length % 16 === 0 && Date.now() - this.#lastReport > REPORT_EVERY_MS) {
+      this.#report();
+      await letMessagesIn();
+    }
     return !this.#isOver();
   }
 

@@ -101,8 +101,9 @@ class CrashRun {
   }
 
   #runWorker(worker: number): Promise<void> {
-    const { seed, seconds, workers, workload, state, first, inPassing } = this.options;
-    const orders = { seed, seconds, workers, workload, state, first, inPassing, worker } as WorkerOrders;
+    const { seed, seconds, workers, workload, state, first, inPassing, violations = 1 } = this.options;
+    const what = { workload, state, first, inPassing };
+    const orders = { seed, seconds, workers, worker, violations, ...what } as WorkerOrders;
     const child = fork(join(this.folder, 'test/crash/main.js'), [JSON.stringify(orders)], {
       serialization: 'advanced',
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],

@@ -26,7 +26,7 @@ import {
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { describe } from 'vitest';
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
@@ -191,6 +191,29 @@ export function quarry(...args: string[]): Promise<CommandResult> {
   return run(process.execPath, [QUARRY, ...args]);
 }
 
+type CommandLine = typeof import('../../src/cli/program.ts');
+
+/**
+ * The command in this process, for what a test needs and is not about: to start one takes many
+ * times as long as to make or check a small volume. Never for a mount.
+ */
+async function quarryHere(...args: string[]): Promise<CommandResult> {
+  const file = new URL('program.js', pathToFileURL(QUARRY)).href;
+  const { runCommandLine } = (await import(/* @vite-ignore */ file)) as CommandLine;
+  const said = { stdout: '', stderr: '' };
+  const terminal = {
+    out: (text: string) => {
+      said.stdout += text;
+    },
+    err: (text: string) => {
+      said.stderr += text;
+    },
+    interactive: false,
+  };
+  const status = await runCommandLine(args, terminal);
+  return { status, ...said };
+}
+
 /** `major:minor` of the mount on a directory. */
 function deviceNumbersOf(directory: string): string | undefined {
   const lines = readFileSync('/proc/self/mountinfo', 'utf8').split('\n');
@@ -277,7 +300,10 @@ interface System {
   format(target: string, options: Required<VolumeOptions>): Promise<CommandResult>;
   /** Starts what mounts; a child that ends by itself has mounted. */
   startMount(target: string, directory: string, mountArguments: string[]): ChildProcess;
+  /** Of a mount whose server we see end. */
   unmount(directory: string): Promise<CommandResult>;
+  /** Of a mount that somebody else serves; returns when the volume is clean. */
+  unmountOther(directory: string): Promise<CommandResult>;
   check(target: string): Promise<CommandResult>;
 }
 
@@ -293,13 +319,20 @@ function formatExt4(target: string): Promise<CommandResult> {
   return run('mkfs.ext4', ['-q', '-F', '-b', '4096', '-I', '256', '-i', '8192', '-O', 'ea_inode', target]);
 }
 
+/** umount(2), without the program that a type may have for it. */
+function unmountHere(directory: string): Promise<CommandResult> {
+  return run('umount', ['--internal-only', directory]);
+}
+
 const SYSTEMS: Record<string, System> = {
   quarry: {
-    format: (target, { blockBytes }) => quarry('mkfs', '--force', '--block-size', String(blockBytes), target),
+    format: (target, { blockBytes }) =>
+      quarryHere('mkfs', '--force', '--block-size', String(blockBytes), target),
     startMount: (target, directory, mountArguments) =>
       start(process.execPath, [QUARRY, 'mount', '--foreground', ...mountArguments, target, directory]),
-    unmount: (directory) => quarry('umount', directory),
-    check: (target) => quarry('fsck', '-n', target),
+    unmount: unmountHere,
+    unmountOther: (directory) => quarry('umount', directory),
+    check: (target) => quarryHere('fsck', '-n', target),
   },
   ext4: {
     format: formatExt4,
@@ -310,14 +343,16 @@ const SYSTEMS: Record<string, System> = {
         target,
         directory,
       ]),
-    unmount: (directory) => run('umount', [directory]),
+    unmount: unmountHere,
+    unmountOther: unmountHere,
     check: (target) => run('e2fsck', ['-fn', target]),
   },
   fuse2fs: {
     format: formatExt4,
     startMount: (target, directory, mountArguments) =>
       start('fuse2fs', ['-f', ...mountArguments, target, directory]),
-    unmount: (directory) => run('umount', [directory]),
+    unmount: unmountHere,
+    unmountOther: unmountHere,
     check: (target) => run('e2fsck', ['-fn', target]),
   },
 };
@@ -392,18 +427,28 @@ export class Volume {
     if (this.#deviceNumbers === undefined) throw new Error(`not mounted: ${this.#daemonSaid}`);
   }
 
+  #end(): Promise<CommandResult> {
+    return this.#isServing ? system().unmount(this.directory) : system().unmountOther(this.directory);
+  }
+
   async unmount(): Promise<void> {
-    const result = await system().unmount(this.directory);
-    mustSucceed(
-      `unmount ${this.directory}${this.#daemonSaid && `\nthe daemon said: ${this.#daemonSaid}`}`,
-      result,
-    );
-    await this.daemonEnd();
+    const isOurs = this.#isServing;
+    const result = await this.#end();
+    const said = this.#daemonSaid && `\nthe daemon said: ${this.#daemonSaid}`;
+    mustSucceed(`unmount ${this.directory}${said}`, result);
+    const status = await this.daemonEnd();
+    if (isOurs && status !== 0)
+      throw new Error(`the daemon ended with status ${status}: it said ${this.#daemonSaid}`);
   }
 
   async remount(...mountArguments: string[]): Promise<void> {
     await this.unmount();
     await this.mount(...mountArguments);
+  }
+
+  /** Whether the process that mounted serves the mount, and does so still. */
+  get #isServing(): boolean {
+    return this.daemon?.exitCode === null && this.daemon.signalCode === null;
   }
 
   /** @returns the exit status of the daemon, 128 + … for a signal */
@@ -445,9 +490,7 @@ export class Volume {
   async destroy(): Promise<void> {
     this.daemon?.kill('SIGCONT');
     if (isMountPoint(this.directory)) {
-      const ended = await system()
-        .unmount(this.directory)
-        .catch(() => undefined);
+      const ended = await this.#end().catch(() => undefined);
       if (ended?.status !== 0) {
         this.daemon?.kill('SIGKILL');
         await shellResult(`umount -l '${this.directory}'`).catch(() => undefined);
