@@ -6,9 +6,9 @@
  *
  * Many small files are many small requests to the device otherwise, though their blocks follow each
  * other. As long as the device is busy with earlier ones, they are held on, up to twice as many:
- * they would wait there as well, and a slow disk gets fewer and longer ones. Where whoever waits has
- * cut the moment short, the next ones are not held: a program that writes and syncs in turns gains
- * nothing by it.
+ * they would wait there as well, and a slow disk gets fewer and longer ones. Where whoever waits
+ * has cut the moment short, the next ones are not held: a program that writes and syncs in turns
+ * gains nothing by it.
  *
  * A run that fails is tried again write by write: an error is that of the write that it belongs to.
  */
