@@ -158,6 +158,8 @@ describe.skipIf(BROWSER === undefined && !process.env.CI)('with a browser', () =
       // A name that leads to this machine, as DNS rebinding makes one.
       const rebound = await stranger.goto(`http://quarry.localhost:${address.port}${address.pathname}`);
       expect(rebound?.status()).toBe(403);
+      // A page that another one covers is drawn when the browser has time for it.
+      await stranger.close();
       await opened();
       await volume.unmount();
       await page.getByText(/was unmounted/).waitFor();
