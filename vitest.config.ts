@@ -10,6 +10,8 @@ export default defineConfig({
     maxWorkers: Math.ceil(availableParallelism() * 1.5),
     testTimeout: 120_000,
     hookTimeout: 120_000,
+    // Built already: the command in the process of a test (mount/harness.ts).
+    server: { deps: { external: [/\/dist\//] } },
     reporters: ['default', new SummaryReporter()],
   },
 });

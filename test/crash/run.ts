@@ -74,6 +74,7 @@ class CrashRun {
   readonly #start = Date.now();
   readonly #violations: Violation[] = [];
   readonly #failures: string[] = [];
+  readonly #mostViolations: number;
   readonly #workers: ChildProcess[] = [];
   readonly #workloads: number[] = [];
   #examined = 0;
@@ -81,7 +82,9 @@ class CrashRun {
   constructor(
     readonly folder: string,
     readonly options: RunOptions,
-  ) {}
+  ) {
+    this.#mostViolations = options.violations ?? 1;
+  }
 
   async run(): Promise<RunSummary> {
     const { workers } = this.options;
@@ -101,9 +104,10 @@ class CrashRun {
   }
 
   #runWorker(worker: number): Promise<void> {
-    const { seed, seconds, workers, workload, state, first, inPassing, violations = 1 } = this.options;
+    const { seed, seconds, workers, workload, state, first, inPassing } = this.options;
+    const limits = { seconds, violations: this.#mostViolations };
     const what = { workload, state, first, inPassing };
-    const orders = { seed, seconds, workers, worker, violations, ...what } as WorkerOrders;
+    const orders = { seed, workers, worker, ...limits, ...what } as WorkerOrders;
     const child = fork(join(this.folder, 'test/crash/main.js'), [JSON.stringify(orders)], {
       serialization: 'advanced',
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
@@ -125,10 +129,10 @@ class CrashRun {
   }
 
   #take(worker: number, report: Exclude<WorkerReport, { kind: 'done' }>): void {
-    const { violations = 1, states, progress } = this.options;
+    const { states, progress } = this.options;
     if (report.kind === 'violation') {
       this.#violations.push(report);
-      if (this.#violations.length >= violations) this.#stop();
+      if (this.#violations.length >= this.#mostViolations) this.#stop();
       return;
     }
     for (const key of report.keys) this.#keys.add(key);

@@ -28,6 +28,7 @@ import { basename, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { describe } from 'vitest';
+import { collected } from '../suite/collected.ts';
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 /** The command under test; another checkout's may be named. */
@@ -200,18 +201,8 @@ type CommandLine = typeof import('../../src/cli/program.ts');
 async function quarryHere(...args: string[]): Promise<CommandResult> {
   const file = new URL('program.js', pathToFileURL(QUARRY)).href;
   const { runCommandLine } = (await import(/* @vite-ignore */ file)) as CommandLine;
-  const said = { stdout: '', stderr: '' };
-  const terminal = {
-    out: (text: string) => {
-      said.stdout += text;
-    },
-    err: (text: string) => {
-      said.stderr += text;
-    },
-    interactive: false,
-  };
-  const status = await runCommandLine(args, terminal);
-  return { status, ...said };
+  const { status, out, err } = await collected(runCommandLine, args);
+  return { status, stdout: out, stderr: err };
 }
 
 /** `major:minor` of the mount on a directory. */

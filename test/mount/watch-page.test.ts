@@ -158,7 +158,7 @@ describe.skipIf(BROWSER === undefined && !process.env.CI)('with a browser', () =
       // A name that leads to this machine, as DNS rebinding makes one.
       const rebound = await stranger.goto(`http://quarry.localhost:${address.port}${address.pathname}`);
       expect(rebound?.status()).toBe(403);
-      // A page that another one covers is drawn when the browser has time for it.
+      // What follows is about one page alone.
       await stranger.close();
       await opened();
       await volume.unmount();

@@ -1,24 +1,9 @@
 /** The command line in this process: what a command says, and how it ends. */
 import { runCommandLine } from '../../src/cli/program.ts';
+import { collected, type Ran } from './collected.ts';
 
-export interface Ran {
-  readonly status: number;
-  readonly out: string;
-  readonly err: string;
-}
+export type { Ran } from './collected.ts';
 
-export async function runHere(...words: string[]): Promise<Ran> {
-  let out = '';
-  let err = '';
-  const terminal = {
-    out: (text: string) => {
-      out += text;
-    },
-    err: (text: string) => {
-      err += text;
-    },
-    interactive: false,
-  };
-  const status = await runCommandLine(words, terminal);
-  return { status, out, err };
+export function runHere(...words: string[]): Promise<Ran> {
+  return collected(runCommandLine, words);
 }

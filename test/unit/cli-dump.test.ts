@@ -5,10 +5,10 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { runCommandLine } from '../../src/cli/program.ts';
 import { Superblock, VolumeRoot } from '../../src/fs/format/format.ts';
 import type { Layout } from '../../src/fs/format/layout.ts';
 import { MemoryDevice } from '../../src/sim/memory-device.ts';
+import { runHere } from '../suite/command-line.ts';
 import { formatted, TestVolume } from '../suite/volume-harness.ts';
 
 const BLOCK_BYTES = 4096;
@@ -19,26 +19,7 @@ let crashed = '';
 let clean = '';
 let layout: Layout;
 
-interface Ran {
-  status: number;
-  out: string;
-  err: string;
-}
-
-async function dump(...words: string[]): Promise<Ran> {
-  const ran: Ran = { status: 0, out: '', err: '' };
-  const terminal = {
-    out: (text: string) => {
-      ran.out += text;
-    },
-    err: (text: string) => {
-      ran.err += text;
-    },
-    interactive: false,
-  };
-  ran.status = await runCommandLine(['dump', ...words], terminal);
-  return ran;
-}
+const dump = (...words: string[]) => runHere('dump', ...words);
 
 async function dumped(...words: string[]): Promise<string> {
   const { status, out, err } = await dump(...words);
